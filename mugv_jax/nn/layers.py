@@ -1,0 +1,117 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Linear, norms and MLP with named parameter axes; every other module is built from these.
+
+Parameters live in `param_dtype` float32 at initialisation and in whatever dtype a checkpoint has
+after loading; arithmetic runs in `dtype`. Norm statistics are always float32.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float
+
+
+def named(init: nn.initializers.Initializer, *axes: str | None) -> nn.initializers.Initializer:
+    """`init` whose parameter carries the logical names `axes`."""
+    return nn.with_logical_partitioning(init, axes)
+
+
+def against(vector: Array, x: Array) -> Array:
+    """`vector` with leading axes of one, so that it meets the trailing axes of `x` explicitly."""
+    return jnp.expand_dims(vector, range(x.ndim - vector.ndim))
+
+
+class Linear(nn.Module):
+    """y = x W + b over the last `contract` axes of x, onto one or several axes `features`.
+
+    `axes` names the kernel's axes, contracted ones first: (d -> qkv heads head_dim) is
+    `Linear((3, a, e), axes=("embed", "qkv", "heads", "head_dim"))`.
+    """
+
+    features: int | Sequence[int]
+    axes: Sequence[str | None]
+    dtype: DTypeLike
+    contract: int = 1
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        features = (self.features,) if isinstance(self.features, int) else tuple(self.features)
+        inputs = x.shape[x.ndim - self.contract :]
+        init = self.kernel_init or nn.initializers.normal(1 / math.sqrt(math.prod(inputs)))
+        kernel = self.param("kernel", named(init, *self.axes), (*inputs, *features))
+        x_axes = tuple(range(x.ndim - self.contract, x.ndim))
+        y = jax.lax.dot_general(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            ((x_axes, tuple(range(self.contract))), ((), ())),
+        )
+        if self.use_bias:
+            bias_init = named(nn.initializers.zeros, *self.axes[self.contract :])
+            bias = self.param("bias", bias_init, features)
+            y = y + against(bias.astype(self.dtype), y)
+        return y
+
+
+def normalize(x: Float[Array, "... d"], epsilon: float) -> Float[Array, "... d"]:
+    """(x - mean) / sqrt(var + epsilon) over the last axis, computed and returned in float32."""
+    x = x.astype(jnp.float32)
+    x = x - jnp.mean(x, axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + epsilon)
+
+
+class LayerNorm(nn.Module):
+    """LayerNorm with affine parameters, statistics in float32."""
+
+    dtype: DTypeLike
+    epsilon: float = 1e-6
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        scale = self.param("scale", named(nn.initializers.ones, "embed"), x.shape[-1:])
+        bias = self.param("bias", named(nn.initializers.zeros, "embed"), x.shape[-1:])
+        y = normalize(x, self.epsilon)
+        y = y * against(scale.astype(jnp.float32), y) + against(bias.astype(jnp.float32), y)
+        return y.astype(self.dtype)
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x^2) + epsilon) in float32, cast to `dtype`, then scaled there.
+
+    The order (cast, then scale) is that of the published MUG-V and T5 code.
+    """
+
+    dtype: DTypeLike
+    axis_name: str = "embed"
+    epsilon: float = 1e-6
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        scale = self.param("scale", named(nn.initializers.ones, self.axis_name), x.shape[-1:])
+        y = x.astype(jnp.float32)
+        y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + self.epsilon)
+        y = y.astype(self.dtype)
+        return y * against(scale.astype(self.dtype), y)
+
+
+class Mlp(nn.Module):
+    """Linear - GELU (tanh form) - Linear, onto `features` (the input width unless given)."""
+
+    hidden_dim: int
+    dtype: DTypeLike
+    features: int | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... n d"]) -> Float[Array, "... n d"]:
+        linear = functools.partial(Linear, dtype=self.dtype)
+        x_bnm = linear(self.hidden_dim, axes=("embed", "mlp"), name="up")(x)
+        x_bnm = nn.with_logical_constraint(nn.gelu(x_bnm), ("batch", "tokens", "mlp"))
+        return linear(self.features or x.shape[-1], axes=("mlp", "embed"), name="down")(x_bnm)

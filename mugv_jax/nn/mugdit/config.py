@@ -1,0 +1,52 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Sizes of MUGDiT. The published ones are in `configs/`."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiTConfig:
+    """MUGDiT (published class `MUGDiT`): `width` is its hidden_size, `patch` its patch_size (f, h, w).
+
+    Raises:
+        ValueError: sizes that the architecture cannot hold.
+    """
+
+    depth: int
+    width: int
+    num_heads: int
+    in_channels: int = 24
+    patch: tuple[int, int, int] = (1, 2, 2)
+    text_dim: int = 4096
+    mlp_ratio: float = 4.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "patch", tuple(self.patch))
+        for field in ("depth", "width", "num_heads", "in_channels", "text_dim"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        head_dim, rest = divmod(self.width, self.num_heads)
+        if rest or head_dim % 6:
+            raise ValueError(
+                f"width={self.width} / num_heads={self.num_heads} must be a whole multiple of 6: "
+                "RoPE splits each head into complex pairs over (h, w, f)."
+            )
+        if len(self.patch) != 3 or min(self.patch) < 1 or self.patch[0] != 1:
+            raise ValueError(
+                f"patch={self.patch} must be (1, h, w) with h, w >= 1: one latent frame is one "
+                "group of tokens, which share their modulation."
+            )
+
+    @property
+    def head_dim(self) -> int:
+        return self.width // self.num_heads
+
+    @property
+    def mlp_dim(self) -> int:
+        return int(self.width * self.mlp_ratio)
+
+    @property
+    def out_channels(self) -> int:
+        """Velocity and as many channels that nothing reads, as published."""
+        return 2 * self.in_channels
