@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The declarative table between published tensor names and parameter paths, read in both directions.
+"""The declarative table between published tensor names and parameter paths, read both ways.
 
 A table is data: one `Rule` per parameter. Import reads a rule left to right (name -> path, axes
 as written), export right to left (the two sides of `axes` swapped). Both are exact: only axes

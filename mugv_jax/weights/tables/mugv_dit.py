@@ -29,7 +29,8 @@ def _heads(name: str, path: str, fused: str) -> tuple[Rule, Rule]:
 
 def _attention(name: str, path: str, projections: tuple[tuple[str, str, str], ...]) -> list[Rule]:
     rules = [
-        rule for ours, theirs, fused in projections
+        rule
+        for ours, theirs, fused in projections
         for rule in _heads(f"{name}.{theirs}", f"{path}/{ours}", fused)
     ]
     return [

@@ -1,0 +1,17 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every test runs on eight host devices, with strict dtypes and ranks and checked array shapes."""
+
+import os
+
+os.environ["XLA_FLAGS"] = " ".join(
+    (os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8")
+).strip()
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import jaxtyping
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jaxtyping.install_import_hook("mugv_jax", "beartype.beartype")
