@@ -110,7 +110,7 @@ class Mlp(nn.Module):
     features: int | None = None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... n d"]) -> Float[Array, "... n d"]:
+    def __call__(self, x: Float[Array, "... n c"]) -> Float[Array, "... n d"]:
         linear = functools.partial(Linear, dtype=self.dtype)
         x_bnm = linear(self.hidden_dim, axes=("embed", "mlp"), name="up")(x)
         x_bnm = nn.with_logical_constraint(nn.gelu(x_bnm), ("batch", "tokens", "mlp"))

@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiTConfig:
-    """MUGDiT (published class `MUGDiT`): `width` is its hidden_size, `patch` its patch_size (f, h, w).
+    """Sizes of the published class `MUGDiT`: `width` is its hidden_size, `patch` its patch_size.
 
     Raises:
         ValueError: sizes that the architecture cannot hold.

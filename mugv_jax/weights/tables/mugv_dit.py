@@ -1,6 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUGDiT: names of `dit.pt` and where they go."""
+"""MUGDiT: names of `dit.pt` and where they go.
+
+RoPE turns neighbouring components in the published layout and opposite halves in ours, so every
+axis of self-attention's head dimension is read as (k r) and stored as (r k), r = 2.
+"""
 
 import re
 from collections.abc import Mapping
@@ -18,28 +22,32 @@ def _linear(name: str, path: str) -> tuple[Rule, Rule]:
     )
 
 
-def _heads(name: str, path: str, fused: str) -> tuple[Rule, Rule]:
-    """A projection onto `fused` (q, k, v) x heads x head dim, rows in that order."""
-    rows, split = ("(a e)", "a e") if not fused else (f"({fused} a e)", f"{fused} a e")
+def _self_attention(name: str, path: str) -> tuple[Rule, ...]:
     return (
-        Rule(f"{name}.weight", f"params/{path}/kernel", f"{rows} d -> d {split}"),
-        Rule(f"{name}.bias", f"params/{path}/bias", f"{rows} -> {split}"),
+        Rule(
+            f"{name}.qkv.weight",
+            f"params/{path}/qkv/kernel",
+            "(three a k r) d -> d three a (r k)",
+        ),
+        Rule(f"{name}.qkv.bias", f"params/{path}/qkv/bias", "(three a k r) -> three a (r k)"),
+        Rule(f"{name}.q_norm.weight", f"params/{path}/q_norm/scale", "(k r) -> (r k)"),
+        Rule(f"{name}.k_norm.weight", f"params/{path}/k_norm/scale", "(k r) -> (r k)"),
+        Rule(f"{name}.proj.weight", f"params/{path}/out/kernel", "d (a k r) -> a (r k) d"),
+        Rule(f"{name}.proj.bias", f"params/{path}/out/bias"),
     )
 
 
-def _attention(name: str, path: str, projections: tuple[tuple[str, str, str], ...]) -> list[Rule]:
-    rules = [
-        rule
-        for ours, theirs, fused in projections
-        for rule in _heads(f"{name}.{theirs}", f"{path}/{ours}", fused)
-    ]
-    return [
-        *rules,
+def _cross_attention(name: str, path: str) -> tuple[Rule, ...]:
+    return (
+        Rule(f"{name}.q_linear.weight", f"params/{path}/q/kernel", "(a e) d -> d a e"),
+        Rule(f"{name}.q_linear.bias", f"params/{path}/q/bias", "(a e) -> a e"),
+        Rule(f"{name}.kv_linear.weight", f"params/{path}/kv/kernel", "(two a e) d -> d two a e"),
+        Rule(f"{name}.kv_linear.bias", f"params/{path}/kv/bias", "(two a e) -> two a e"),
         Rule(f"{name}.q_norm.weight", f"params/{path}/q_norm/scale"),
         Rule(f"{name}.k_norm.weight", f"params/{path}/k_norm/scale"),
         Rule(f"{name}.proj.weight", f"params/{path}/out/kernel", "d (a e) -> a e d"),
         Rule(f"{name}.proj.bias", f"params/{path}/out/bias"),
-    ]
+    )
 
 
 _BLOCK = "blocks.{layer}"
@@ -55,17 +63,13 @@ RULES = (
     *_linear("fps_embedder.mlp.2", "fps_embed/down"),
     Rule("t_block.1.weight", "params/modulation/kernel", "(six d) i -> i six d"),
     Rule("t_block.1.bias", "params/modulation/bias", "(six d) -> six d"),
-    *_linear("y_embedder.y_proj.fc1", "text_embed/up"),
-    *_linear("y_embedder.y_proj.fc2", "text_embed/down"),
+    *_linear("y_embedder.y_proj.fc1", "text_embed/mlp/up"),
+    *_linear("y_embedder.y_proj.fc2", "text_embed/mlp/down"),
     Rule(f"{_BLOCK}.scale_shift_table", "params/blocks/scale_shift_table"),
-    *_attention(f"{_BLOCK}.attn", "blocks/self_attention", (("qkv", "qkv", "three"),)),
+    *_self_attention(f"{_BLOCK}.attn", "blocks/self_attention"),
     Rule(f"{_BLOCK}.cross_attn_norm.weight", "params/blocks/cross_norm/scale"),
     Rule(f"{_BLOCK}.cross_attn_norm.bias", "params/blocks/cross_norm/bias"),
-    *_attention(
-        f"{_BLOCK}.cross_attn",
-        "blocks/cross_attention",
-        (("q", "q_linear", ""), ("kv", "kv_linear", "two")),
-    ),
+    *_cross_attention(f"{_BLOCK}.cross_attn", "blocks/cross_attention"),
     *_linear(f"{_BLOCK}.mlp.fc1", "blocks/mlp/up"),
     *_linear(f"{_BLOCK}.mlp.fc2", "blocks/mlp/down"),
     Rule("final_layer.scale_shift_table", "params/final/scale_shift_table"),
@@ -84,6 +88,7 @@ def table(config: DiTConfig) -> Table:
             "six": 6,
             "three": 3,
             "two": 2,
+            "r": 2,
             "pf": 1,
             "ph": patch_h,
             "pw": patch_w,

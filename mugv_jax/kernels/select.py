@@ -1,0 +1,21 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which implementation runs where: the only place that asks for the platform."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+
+def platform() -> str:
+    """ "cpu", "gpu" or "tpu": that of the default device, or of the default backend."""
+    device = jax.config.jax_default_device
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else device.platform
+
+
+def attention(dtype: DTypeLike) -> str:
+    """Attention implementation for inputs of `dtype`: cuDNN takes 16-bit types only."""
+    sixteen_bit = jnp.dtype(dtype) in (jnp.bfloat16, jnp.float16)
+    return "cudnn" if platform() == "gpu" and sixteen_bit else "xla"

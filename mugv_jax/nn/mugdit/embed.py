@@ -1,0 +1,49 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Embeddings of time, frame rate and text."""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float
+from mugv_jax.nn.layers import Linear, Mlp, normalize
+
+SINUSOID_DIM = 256
+
+
+def sinusoid(value: Float[Array, "..."]) -> Float[Array, "... 256"]:
+    """[cos, sin] of value x 10000^(-i/128), i < 128, in float32."""
+    half = SINUSOID_DIM // 2
+    frequency = jnp.exp(-math.log(10000.0) / half * jnp.arange(half, dtype=jnp.float32))
+    angle = value.astype(jnp.float32)[..., None] * jnp.expand_dims(frequency, range(value.ndim))
+    return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+
+
+class ScalarEmbed(nn.Module):
+    """Linear - SiLU - Linear of a scalar's sinusoid: time in [0, 1000], or frames per second.
+
+    Float32 throughout: in bfloat16 neighbouring times above 256 would share one embedding.
+    """
+
+    width: int
+
+    @nn.compact
+    def __call__(self, value: Float[Array, "..."]) -> Float[Array, "... d"]:
+        x = Linear(self.width, axes=(None, "embed"), dtype=jnp.float32, name="up")(sinusoid(value))
+        return Linear(self.width, axes=("embed", None), dtype=jnp.float32, name="down")(nn.silu(x))
+
+
+class TextEmbed(nn.Module):
+    """LN - Linear - GELU - Linear - LN (norms without affine): text encoder's width to d."""
+
+    width: int
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, text: Float[Array, "b s c"]) -> Float[Array, "b s d"]:
+        x = normalize(text, 1e-6).astype(self.dtype)
+        x = Mlp(self.width, features=self.width, dtype=self.dtype, name="mlp")(x)
+        return normalize(x, 1e-6).astype(self.dtype)

@@ -1,0 +1,162 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""MUGDiT: the diffusion transformer of MUG-V (arXiv:2510.17519, section 3.2).
+
+Tokens: one per (1, 2, 2) patch of the latent, framed by a learned start and end token. Time enters
+per latent frame, so a given (clean) frame simply has t = 0, as have the start and end tokens; the
+six modulation vectors are computed once per frame and looked up by its tokens.
+"""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Bool, Float, Int
+from mugv_jax.kernels.attention import Attend, attend
+from mugv_jax.kernels.modulate import norm_modulate
+from mugv_jax.nn.layers import Linear, named
+from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.embed import ScalarEmbed, TextEmbed
+from mugv_jax.nn.mugdit.patch import patchify, unpatchify
+from mugv_jax.nn.mugdit.rope import rotation
+
+
+class MugDiT(nn.Module):
+    """Velocity of a noisy latent.
+
+    attend: the attention function, so that a mesh can bring its own.
+    token_multiple: the token axis is padded (and masked) to a multiple of this, for meshes and
+        kernels that need it.
+    remat: recompute blocks in the backward pass instead of storing their activations.
+    """
+
+    config: DiTConfig
+    dtype: DTypeLike = jnp.float32
+    attend: Attend = attend
+    token_multiple: int = 1
+    remat: bool = False
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "b f h w c"],
+        t: Float[Array, "b f"],
+        text: Float[Array, "b s l"],
+        *,
+        text_mask: Bool[Array, "b s"],
+        fps: Float[Array, "b"],
+        frame_index: Int[Array, "b g"],
+    ) -> Float[Array, "b f h w c"]:
+        """Velocity v = x_0 - noise at `x`.
+
+        t: time of each latent frame in [0, 1000]; 0 for a given frame, 1000 is pure noise.
+        text: states of the text encoder, of which `text_mask` marks the valid ones.
+        fps: frames per second of the video.
+        frame_index: time positions of start token, frames and end token, normally 0 .. f+1.
+        """
+        config = self.config
+        frames, height, width = x.shape[1:4]
+        patches = patchify(x.astype(self.dtype), config.patch)
+        length = patches.shape[1] + 2
+        padding = -length % self.token_multiple
+
+        time = jnp.pad(t, ((0, 0), (1, 1)))
+        embed_bgd = ScalarEmbed(config.width, name="time_embed")(time)
+        embed_bgd = embed_bgd + ScalarEmbed(config.width, name="fps_embed")(fps)[:, None]
+        # Left alone, the partitioner shards this small array and gathers it again in every block.
+        embed_bgd = nn.with_logical_constraint(embed_bgd, ("batch", None, None))
+        six_vectors = Linear(
+            (6, config.width),
+            axes=("embed", "modulation", None),
+            dtype=jnp.float32,  # once per forward, and every block reads it
+            name="modulation",
+        )
+
+        text, text_lengths = valid_first(text, text_mask)
+        grid = -(-height // config.patch[1]), -(-width // config.patch[2])
+        cos, sin = rotation(frame_index, *grid, config.head_dim)
+        context = Context(
+            modulation=six_vectors(nn.silu(embed_bgd)),
+            group=token_groups(frames, patches.shape[1] // frames, length + padding),
+            cos=_pad_tokens(cos, padding),
+            sin=_pad_tokens(sin, padding),
+            token_lengths=jnp.full(x.shape[:1], length) if padding else None,
+            text=TextEmbed(config.width, self.dtype, name="text_embed")(text),
+            text_lengths=text_lengths,
+        )
+
+        residual = Linear(config.width, axes=(None, "embed"), dtype=self.dtype, name="patch_embed")(
+            patches
+        )
+        residual = _pad_tokens(self._with_ends(residual), padding)
+        residual = nn.with_logical_constraint(residual, RESIDUAL)
+        residual, _ = self._blocks()(residual, context)
+
+        out = Final(config, self.dtype, name="final")(residual, embed_bgd, context.group)
+        out = unpatchify(out[:, 1 : length - 1], (frames, height, width), config.patch)
+        self.sow("intermediates", "out", out)
+        return out[..., : config.in_channels]
+
+    def _with_ends(self, tokens: Float[Array, "b n d"]) -> Float[Array, "b m d"]:
+        init = named(nn.initializers.normal(0.02), "embed")
+        ends = [
+            jnp.broadcast_to(
+                self.param(name, init, tokens.shape[2:]).astype(self.dtype)[None, None],
+                (tokens.shape[0], 1, tokens.shape[2]),
+            )
+            for name in ("start_token", "end_token")
+        ]
+        return jnp.concatenate([ends[0], tokens, ends[1]], axis=1)
+
+    def _blocks(self) -> nn.Module:
+        block = nn.remat(Block, prevent_cse=False) if self.remat else Block
+        return nn.scan(
+            block,
+            variable_axes={"params": 0, "intermediates": 0},
+            split_rngs={"params": True},
+            in_axes=nn.broadcast,
+            length=self.config.depth,
+            metadata_params={nn.PARTITION_NAME: "layers"},
+        )(self.config, self.dtype, self.attend, name="blocks")
+
+
+class Final(nn.Module):
+    """LN, shift and scale from the time embedding itself, Linear to the patches' pixels."""
+
+    config: DiTConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b n d"], embed: Float[Array, "b g d"], group: Int[Array, "n"]
+    ) -> Float[Array, "b n p"]:
+        config = self.config
+        init = named(nn.initializers.normal(config.width**-0.5), "modulation", "embed")
+        table = self.param("scale_shift_table", init, (2, config.width))
+        shift, scale = (embed + table[i].astype(jnp.float32)[None, None] for i in range(2))
+        x = norm_modulate(x, shift, scale, group)
+        features = math.prod(config.patch) * config.out_channels
+        return Linear(features, axes=("embed", None), dtype=self.dtype, name="linear")(x)
+
+
+def token_groups(frames: int, tokens_per_frame: int, length: int) -> Int[Array, "n"]:
+    """Group of each token: 0 start token, 1 .. frames the frames, frames + 1 end and padding."""
+    return jnp.clip((jnp.arange(length) - 1) // tokens_per_frame + 1, 0, frames + 1)
+
+
+def valid_first(
+    text: Float[Array, "b s l"], mask: Bool[Array, "b s"]
+) -> tuple[Float[Array, "b s l"], Int[Array, "b"]]:
+    """Text with its valid tokens moved to the front, and how many there are.
+
+    Cross-attention knows no positions, so any mask becomes a plain length.
+    """
+    order = jnp.argsort(~mask, axis=1, stable=True)
+    return jnp.take_along_axis(text, order[..., None], axis=1), jnp.sum(mask, axis=1)
+
+
+def _pad_tokens(x: Float[Array, "b n d"], padding: int) -> Float[Array, "b m d"]:
+    return jnp.pad(x, ((0, 0), (0, padding), (0, 0)))
