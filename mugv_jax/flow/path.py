@@ -1,0 +1,26 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The straight path between data and noise (rectified flow, arXiv:2209.03003, time reversed)."""
+
+import einops
+import jax.numpy as jnp
+
+from mugv_jax.axes import Array, Float
+
+
+def interpolate(
+    x_0: Float[Array, "b f h w c"], noise: Float[Array, "b f h w c"], t: Float[Array, "b f"]
+) -> tuple[Float[Array, "b f h w c"], Float[Array, "b f h w c"]]:
+    """Noisy latent and its target velocity.
+
+        x_t = (1 - t) x_0 + t noise,   v = x_0 - noise = -dx_t/dt
+
+    `t` in [0, 1] per frame: 1 is pure noise, 0 a given frame.
+    """
+    t = einops.rearrange(t, "b f -> b f 1 1 1").astype(x_0.dtype)
+    return (1 - t) * x_0 + t * noise, x_0 - noise
+
+
+def frame_times(t: Float[Array, "b"], noisy: Array) -> Float[Array, "b f"]:
+    """The time of every frame: `t` where `noisy` (bool b f), 0 where the frame is given."""
+    return jnp.where(noisy, t[:, None], jnp.zeros((), t.dtype))

@@ -1,0 +1,45 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Times at which a sample is taken: uniform steps, shifted towards noise for larger videos."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+
+from mugv_jax.axes import Array, Float
+
+BASE_PIXELS = 512 * 512
+
+
+def shift_ratio(height_px: int, width_px: int, latent_frames: int) -> float:
+    """sqrt(height width / 512^2) sqrt(latent frames): more pixels hide more noise."""
+    return math.sqrt(height_px * width_px / BASE_PIXELS) * math.sqrt(latent_frames)
+
+
+def shift_time(u: Float[Array, "..."], ratio: float) -> Float[Array, "..."]:
+    """t = ratio u / (1 + (ratio - 1) u) for u in [0, 1]; keeps 0 and 1 in place."""
+    return ratio * u / (1 + (ratio - 1) * u)
+
+
+def sample_times(steps: int, ratio: float, start: float = 1.0) -> np.ndarray:
+    """The `steps` + 1 times of a sample, float32 in [0, 1], from shifted `start` down to 0.
+
+        u_i = start (1 - i / steps), shifted
+
+    `start` below 1 begins at a partially noised video.
+
+    Raises:
+        ValueError: no steps, or a start outside (0, 1].
+    """
+    if steps < 1:
+        raise ValueError(f"steps={steps} must be at least 1.")
+    if not 0 < start <= 1:
+        raise ValueError(f"start={start} must lie in (0, 1]: 1 is pure noise.")
+    u = start * (1 - np.arange(steps + 1) / steps)
+    return (ratio * u / (1 + (ratio - 1) * u)).astype(np.float32)
+
+
+def logit_normal(normal: Float[Array, "b"]) -> Float[Array, "b"]:
+    """u in (0, 1) from standard normal draws: the training distribution of times (unshifted)."""
+    return 1 / (1 + jnp.exp(-normal))
