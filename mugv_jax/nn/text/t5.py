@@ -80,7 +80,7 @@ def distance_buckets(length: int, num_buckets: int, max_distance: int) -> Int[np
 
 
 class Attention(nn.Module):
-    """Self-attention over the text in float32, without biases and without a factor on the scores."""
+    """Self-attention over the text, in float32; no biases, no factor on the scores."""
 
     num_heads: int
     head_dim: int
