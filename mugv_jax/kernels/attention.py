@@ -20,7 +20,7 @@ from mugv_jax.kernels import select
 Attend = Callable[..., Array]
 
 SCORE_BYTES = 512 * 2**20  # of one step's scores, off CPU
-CPU_SCORE_BYTES = 16 * 2**20  # on CPU one head's scores should stay near the cache
+CPU_SCORE_BYTES = 4 * 2**20  # on CPU they should stay in the cache
 
 
 def attend(
