@@ -3,14 +3,24 @@
 """The models that checkpoints are known of: sizes, module, table. One entry per model."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.text.t5 import T5Config, T5Encoder
+from mugv_jax.nn.vae.autoencoder import VideoVAE
+from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.weights.table import Table
-from mugv_jax.weights.tables import mugv_dit
+from mugv_jax.weights.tables import mugv_dit, mugv_vae, t5
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +30,84 @@ class Model:
     build: (config, dtype) -> module.  inputs: config -> abstract arguments of `module.init`.
     infer_config: shapes of a published checkpoint -> config.
     config_from_published: constructor arguments as golden cases hold them -> config.
+    is_foreign: name -> whether it is another model's that shares the file; dropped unread.
+    model_type: what the `config.json` beside the weights calls the model, where there is one.
     """
 
     kind: str
     config_class: type
     build: Callable[[Any, DTypeLike], nn.Module]
-    inputs: Callable[[Any], tuple]
+    inputs: Callable[[Any], Mapping[str, jax.ShapeDtypeStruct]]
     table: Callable[[Any], Table]
-    infer_config: Callable[[Mapping[str, tuple[int, ...]]], Any]
+    infer_config: Callable[[Shapes], Any]
     config_from_published: Callable[[Mapping], Any]
+    is_foreign: Callable[[str], bool] = lambda _name: False
+    model_type: str | None = None
+
+
+def _dit_inputs(config: DiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    latent = (1, 1, *config.patch[1:], config.in_channels)
+    return {
+        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
+        "t": jax.ShapeDtypeStruct((1, 1), jnp.float32),
+        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
+        "text_mask": jax.ShapeDtypeStruct((1, 1), jnp.bool_),
+        "fps": jax.ShapeDtypeStruct((1,), jnp.float32),
+        "frame_index": jax.ShapeDtypeStruct((1, 3), jnp.int32),
+    }
+
+
+def _vae_inputs(config: VAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    window = (1, config.time_factor, config.spatial_factor, config.spatial_factor, 3)
+    return {"pixels": jax.ShapeDtypeStruct(window, jnp.float32)}
+
+
+def _t5_inputs(_: T5Config) -> dict[str, jax.ShapeDtypeStruct]:
+    return {
+        "ids": jax.ShapeDtypeStruct((1, 4), jnp.int32),
+        "mask": jax.ShapeDtypeStruct((1, 4), jnp.bool_),
+    }
+
+
+MODELS = {
+    model.kind: model
+    for model in (
+        Model(
+            kind="mugv_dit",
+            config_class=DiTConfig,
+            build=MugDiT,
+            inputs=_dit_inputs,
+            table=mugv_dit.table,
+            infer_config=mugv_dit.infer_config,
+            config_from_published=mugv_dit.config_from_published,
+        ),
+        Model(
+            kind="mugv_vae",
+            config_class=VAEConfig,
+            build=VideoVAE,
+            inputs=_vae_inputs,
+            table=mugv_vae.table,
+            infer_config=mugv_vae.infer_config,
+            config_from_published=mugv_vae.config_from_published,
+        ),
+        Model(
+            kind="t5_encoder",
+            config_class=T5Config,
+            build=T5Encoder,
+            inputs=_t5_inputs,
+            table=t5.table,
+            infer_config=t5.infer_config,
+            config_from_published=t5.config_from_published,
+            is_foreign=t5.is_foreign,
+            model_type="t5",
+        ),
+    )
+}
+
+
+@functools.lru_cache
+def abstract_variables(kind: str, config: Any) -> Any:
+    """The variables of a model: float32 `ShapeDtypeStruct`s boxed with their logical axis names."""
+    model = MODELS[kind]
+    module = model.build(config, jnp.float32)
+    return jax.eval_shape(module.init, jax.random.key(0), **model.inputs(config))

@@ -1,0 +1,110 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which model a checkpoint holds, and whether it holds all of it."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from mugv_jax.weights.models import MODELS, Model, abstract_variables
+from mugv_jax.weights.parameters import LazyTensor, parameters_of, published_shapes
+from mugv_jax.weights.sources import Source
+from mugv_jax.weights.store import OrbaxSource
+
+
+def identify(source: Source, kind: str | None = None) -> tuple[Model, Any]:
+    """(model, config) of a checkpoint; `kind` where the caller knows what it must be.
+
+    Raises:
+        ValueError: another model than `kind`, or none that is known.
+    """
+    if kind is not None and kind not in MODELS:
+        raise ValueError(f"model {kind!r} must be one of {', '.join(MODELS)}.")
+    if isinstance(source, OrbaxSource):
+        if kind not in (None, source.kind):
+            raise ValueError(f"{source.path}: holds {source.kind}, not {kind}.")
+        return MODELS[source.kind], source.model_config
+    candidates, reasons = [], []
+    for model in MODELS.values() if kind is None else [MODELS[kind]]:
+        try:
+            candidates.append((model, _config(source, model)))
+        except ValueError as error:
+            reasons.append(str(error))
+    if not candidates:
+        raise ValueError(f"{source.path}: {' '.join(reasons)}")
+    if len(candidates) > 1:
+        kinds = ", ".join(model.kind for model, _ in candidates)
+        raise ValueError(f"{source.path}: may be any of {kinds}; say which model it is.")
+    return candidates[0]
+
+
+def _config(source: Source, model: Model) -> Any:
+    inferred = model.infer_config({name: spec.shape for name, spec in source.specs.items()})
+    stated = source.config
+    if stated is not None and stated.get("model_type", "") == model.model_type:
+        try:
+            return model.config_from_published(stated)
+        except KeyError as error:
+            raise ValueError(f"{source.path}: its config.json has no {error}.") from error
+    return inferred
+
+
+def check(source: Source, model: Model, config: Any) -> dict[str, LazyTensor]:
+    """Path -> parameter of a checkpoint that holds the model, whole and nothing else.
+
+    Raises:
+        ValueError: every missing, unexpected and misshapen tensor, together.
+    """
+    if isinstance(source, OrbaxSource):
+        return source.parameters
+    table = model.table(config)
+    expected = published_shapes(table, variable_shapes(model, config))
+    found = {name: s.shape for name, s in source.specs.items() if not model.is_foreign(name)}
+    known = expected | {name: shape for name, shape in table.optional.items() if name in found}
+    misshapen = [
+        f"{name} is {found[name]}, must be {shape}"
+        for name, shape in known.items()
+        if name in found and found[name] != tuple(shape)
+    ]
+    problems = [
+        f"{len(names)} {what}: {', '.join(names)}"
+        for what, names in (
+            ("missing", [name for name in expected if name not in found]),
+            ("unexpected", [name for name in found if name not in known]),
+            ("misshapen", misshapen),
+        )
+        if names
+    ]
+    if problems:
+        raise ValueError(
+            f"{source.path}: does not fit {model.kind} with {config}; {'; '.join(problems)}."
+        )
+    return parameters_of(source, table)
+
+
+def variable_shapes(model: Model, config: Any) -> dict[str, tuple[int, ...]]:
+    """Path -> shape of every variable of the model, without any memory."""
+    variables = nn.unbox(abstract_variables(model.kind, config))
+    return {
+        path: leaf.shape for path, leaf in traverse_util.flatten_dict(variables, sep="/").items()
+    }
+
+
+def floating_dtype(name: str | None) -> np.dtype | None:
+    """The dtype that an option names.
+
+    Raises:
+        ValueError: not a floating-point type.
+    """
+    if name is None:
+        return None
+    try:
+        dtype = jnp.dtype(name)
+    except TypeError:
+        dtype = None
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"dtype {name!r} must be a floating type such as bfloat16 or float32.")
+    return dtype

@@ -1,0 +1,231 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`torch_dist` checkpoints of the Megatron trainer: `.metadata` and `.distcp` files.
+
+The layers of one weight are stacked on a leading axis, and every tensor is cut into chunks, each
+of them a small torch file inside a `.distcp` file. No process group is needed: the metadata names
+the file, offset and place of every chunk, and chunks are read by byte range, row by row.
+"""
+
+import dataclasses
+import io
+import math
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from mugv_jax.weights.sources import Source, TensorSpec
+from mugv_jax.weights.torch_files import import_torch, load_plain, to_numpy
+
+METADATA = ".metadata"
+LAYERS = "decoder.layers."
+EMA_PREFIX = "optimizer.state.exp_moving_avg."
+_NOT_WEIGHTS = ("optimizer.", "rng_state", "rerun_state_machine_state", "opt_param_scheduler")
+# What a `.metadata` pickle may name; unpickling anything else could run code.
+_TRUSTED = {
+    "torch.distributed.checkpoint.metadata": None,
+    "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
+    "torch.serialization": {"_get_layout"},
+    "torch": {"Size", "device"},
+    "collections": {"OrderedDict", "defaultdict"},
+    "builtins": {"set", "frozenset", "dict", "list", "tuple", "int", "str"},
+    "pathlib": {"Path", "PosixPath", "PurePosixPath"},
+}
+
+
+class _MetadataUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = _TRUSTED.get(module, set())
+        torch = import_torch()
+        is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
+        if is_dtype or ("." not in name and (allowed is None or name in allowed)):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chunk:
+    """A block of a tensor: `offsets` is its corner, `file`, `start`, `length` its torch file."""
+
+    offsets: tuple[int, ...]
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+    length: int
+
+
+class TorchDistSource(Source):
+    """The weights in one iteration's folder, one tensor per layer; names are the trainer's.
+
+    ema: read the exponential moving average that the optimizer keeps instead.
+
+    Raises:
+        ValueError: damaged metadata, missing files, or no EMA weights where they are asked for.
+    """
+
+    format = "torch_dist"
+
+    def __init__(self, path: Path, *, ema: bool = False):
+        self.path = path
+        self._prefix = EMA_PREFIX if ema else ""
+        tensors, self._chunks = _read_metadata(path)
+        self._specs = tensors
+        weights = {
+            name.removeprefix(self._prefix): spec
+            for name, spec in tensors.items()
+            if (name.startswith(EMA_PREFIX) if ema else not name.startswith(_NOT_WEIGHTS))
+        }
+        if not weights:
+            raise ValueError(f"{path}: holds no {'EMA ' if ema else ''}weights.")
+        self.specs, self._homes = {}, {}
+        for name, spec in weights.items():
+            whole = tensors[name] if ema and name in tensors else spec
+            shape = whole.shape  # an EMA tensor is flattened; the weight itself tells its shape
+            if name.startswith(LAYERS) and not name.removeprefix(LAYERS).split(".")[0].isdigit():
+                for layer in range(shape[0]):
+                    layer_name = f"{LAYERS}{layer}.{name.removeprefix(LAYERS)}"
+                    self.specs[layer_name] = TensorSpec(shape[1:], spec.dtype)
+                    self._homes[layer_name] = name, layer
+            else:
+                self.specs[name] = TensorSpec(shape, spec.dtype)
+                self._homes[name] = name, None
+
+    def read(self, name: str) -> np.ndarray:
+        stored, layer = self._homes[name]
+        key = self._prefix + stored
+        rows = None if layer is None else (layer, layer + 1)
+        array = self._read_rows(key, rows)
+        return _unflatten(array if layer is None else array[0], self.specs[name].shape)
+
+    def _read_rows(self, key: str, rows: tuple[int, int] | None) -> np.ndarray:
+        """Rows of the leading axis of a stored tensor (all without `rows`)."""
+        spec = self._specs[key]
+        start, stop = rows or (0, spec.shape[0] if spec.shape else 0)
+        out = np.empty((stop - start, *spec.shape[1:]) if spec.shape else (), spec.dtype)
+        covered = 0
+        for chunk in self._chunks[key]:
+            if not spec.shape:
+                return _read_chunk(chunk, spec.dtype, None)
+            low = max(start, chunk.offsets[0])
+            high = min(stop, chunk.offsets[0] + chunk.shape[0])
+            if low >= high:
+                continue
+            part = _read_chunk(chunk, spec.dtype, (low - chunk.offsets[0], high - chunk.offsets[0]))
+            place = tuple(slice(o, o + n) for o, n in zip(chunk.offsets[1:], chunk.shape[1:]))
+            out[(slice(low - start, high - start), *place)] = part
+            covered += part.size
+        if covered != out.size:
+            raise ValueError(f"{self.path}: the chunks of {key} do not cover it; damaged metadata.")
+        return out
+
+
+def _read_metadata(path: Path) -> tuple[dict[str, TensorSpec], dict[str, list[_Chunk]]]:
+    """Specs and chunks of every tensor; entries that are not tensors are left out."""
+    import_torch()
+    try:
+        with open(path / METADATA, "rb") as file:
+            metadata = _MetadataUnpickler(file).load()
+        entries: Mapping[str, Any] = metadata.state_dict_metadata
+        storage = {
+            (index.fqn, tuple(index.offset or ())): info
+            for index, info in metadata.storage_data.items()
+        }
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, TypeError) as error:
+        raise ValueError(
+            f"{path / METADATA}: not the metadata of a torch_dist checkpoint ({error}); anything "
+            "but tensor descriptions is refused, because unpickling it could run code."
+        ) from error
+    specs, chunks = {}, {}
+    for name, entry in entries.items():
+        if not hasattr(entry, "chunks"):
+            continue
+        specs[name] = TensorSpec(
+            tuple(entry.size), jnp.dtype(str(entry.properties.dtype).removeprefix("torch."))
+        )
+        chunks[name] = []
+        for block in entry.chunks:
+            info = storage[name, tuple(block.offsets)]
+            if getattr(info, "transform_descriptors", None):
+                raise ValueError(f"{path}: {name} is stored compressed; save without transforms.")
+            file = path / info.relative_path
+            chunk = _Chunk(tuple(block.offsets), tuple(block.sizes), file, info.offset, info.length)
+            chunks[name].append(chunk)
+    files = {chunk.file for blocks in chunks.values() for chunk in blocks}
+    absent = sorted(file.name for file in files if not file.is_file())
+    if absent:
+        raise ValueError(f"{path}: lacks {', '.join(absent)}; fetch them.")
+    return specs, chunks
+
+
+def _read_chunk(chunk: _Chunk, dtype: np.dtype, rows: tuple[int, int] | None) -> np.ndarray:
+    """Rows of the leading axis of a chunk, by byte range where it is stored row-major."""
+    with open(chunk.file, "rb") as file:
+        archive = _FileRange(file, chunk.start, chunk.length)
+        try:
+            described = load_plain(chunk.file, archive, map_location="meta")
+            with zipfile.ZipFile(archive) as members:
+                (record,) = (m for m in members.infolist() if "/data/" in m.filename)
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{chunk.file}: the file ends too early; fetch it again.") from error
+        if described.shape != chunk.shape or not described.is_contiguous():
+            archive.seek(0)
+            whole = to_numpy(load_plain(chunk.file, archive, map_location="cpu"), dtype)
+            return whole.reshape(chunk.shape)[slice(*rows) if rows else ...]
+        # A local header: 30 bytes, then a name and a field, whose lengths end the 30 bytes.
+        archive.seek(record.header_offset + 26)
+        skip = 30 + sum(int.from_bytes(archive.read(2), "little") for _ in range(2))
+        data = chunk.start + record.header_offset + skip
+    row = math.prod(chunk.shape[1:])
+    low, high = rows or (0, 1)
+    offset = data + (described.storage_offset() + low * row) * dtype.itemsize
+    flat = np.fromfile(chunk.file, np.uint8, (high - low) * row * dtype.itemsize, offset=offset)
+    return flat.view(dtype).reshape((high - low, *chunk.shape[1:]) if rows else ())
+
+
+class _FileRange(io.RawIOBase):
+    """Bytes [start, start + length) of an open file, as a file of their own."""
+
+    def __init__(self, file: io.BufferedReader, start: int, length: int):
+        self._file, self._start, self._length, self._position = file, start, length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._start + self._position)
+        count = min(len(buffer), max(0, self._length - self._position))
+        read = self._file.readinto(memoryview(buffer)[:count])
+        self._position += read
+        return read
+
+
+def _unflatten(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A tensor of the distributed optimizer in the shape of its weight.
+
+    There it is (*grid, flat): `grid` counts the tensor-parallel parts along each axis, and `flat`
+    holds one part row by row.
+    """
+    grid = array.shape[:-1]
+    if array.shape == shape or math.prod(grid) == 1 or len(grid) != len(shape):
+        return array.reshape(shape)
+    part = [size // count for size, count in zip(shape, grid)]
+    order = [
+        axis for pair in zip(range(len(shape)), range(len(shape), 2 * len(shape))) for axis in pair
+    ]
+    return array.reshape(*grid, *part).transpose(order).reshape(shape)

@@ -1,0 +1,119 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Recognise what kind of checkpoint a path is; open it, or open one for writing."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from mugv_jax.weights.distcp import METADATA as TORCH_DIST_METADATA
+from mugv_jax.weights.distcp import TorchDistSource
+from mugv_jax.weights.megatron import MegatronNames
+from mugv_jax.weights.megatron_files import TRACKER, LegacySource, LegacyWriter
+from mugv_jax.weights.safetensors_files import SafetensorsSource, SafetensorsWriter
+from mugv_jax.weights.shards import INDEX_SUFFIX, ShardedSource
+from mugv_jax.weights.sources import Source, TensorSpec, Writer
+from mugv_jax.weights.store import OrbaxSource
+from mugv_jax.weights.torch_files import TorchSource, TorchWriter
+
+FORMATS = ("orbax", "torch", "safetensors", "megatron")
+TORCH_SUFFIXES = (".pt", ".pth", ".bin")
+ORBAX_METADATA = "_METADATA"
+# What a Hugging Face folder holds, in the order in which its own loader looks.
+FOLDER_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+def open_source(path: str | Path, *, ema: bool = False) -> Source:
+    """A published or converted checkpoint, under its published tensor names.
+
+    ema: read the averaged weights of a training checkpoint.
+
+    Raises:
+        ValueError: missing, damaged, or nothing that is known.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file or folder.")
+    source = _open_folder(path, ema=ema) if path.is_dir() else _open_file(path, ema=ema)
+    if ema and source.format not in ("torch", "torch_dist"):
+        source.close()
+        raise ValueError(f"{path}: {source.format} checkpoints hold no EMA weights to choose.")
+    return source
+
+
+def _open_file(path: Path, *, ema: bool = False) -> Source:
+    if path.name.endswith(INDEX_SUFFIX):
+        return ShardedSource(path, _open_file)
+    if path.suffix == ".safetensors":
+        return SafetensorsSource(path)
+    if path.suffix in TORCH_SUFFIXES:
+        return TorchSource(path, ema=ema)
+    raise ValueError(
+        f"{path}: must be a folder, or a file that ends in .safetensors, "
+        f"{', '.join(TORCH_SUFFIXES)} or {INDEX_SUFFIX}."
+    )
+
+
+def _open_folder(path: Path, *, ema: bool) -> Source:
+    if (path / ORBAX_METADATA).is_file():
+        return OrbaxSource(path)
+    if (path / TRACKER).is_file():
+        path = path / _iteration(path)
+    if (path / TORCH_DIST_METADATA).is_file():
+        return MegatronNames(TorchDistSource(path, ema=ema), path)
+    if path.is_dir() and any(child.name.startswith("mp_rank_") for child in path.iterdir()):
+        return MegatronNames(LegacySource(path), path)
+    for name in FOLDER_FILES:
+        if (path / name).is_file():
+            source = _open_file(path / name, ema=ema)
+            source.config = _config_json(path / "config.json")
+            return source
+    raise ValueError(
+        f"{path}: no checkpoint in this folder: neither Orbax ({ORBAX_METADATA}) nor Megatron "
+        f"({TRACKER}) nor {', '.join(FOLDER_FILES)}; name the file itself if it is called "
+        "otherwise."
+    )
+
+
+def _iteration(path: Path) -> str:
+    """The folder of the newest iteration, as Megatron's tracker file tells it."""
+    text = (path / TRACKER).read_text().strip()
+    if text != "release" and not text.isdecimal():
+        raise ValueError(f"{path / TRACKER}: holds {text[:20]!r}, must be an iteration's number.")
+    folder = text if text == "release" else f"iter_{int(text):07d}"
+    if not (path / folder).is_dir():
+        raise ValueError(f"{path / TRACKER}: names iteration {text}, but {folder} is missing.")
+    return folder
+
+
+def _config_json(path: Path) -> Mapping | None:
+    if not path.is_file():
+        return None
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}).") from error
+    return config if isinstance(config, Mapping) else None
+
+
+def format_of(path: Path) -> str:
+    """The format that a name to write to asks for."""
+    if path.suffix in TORCH_SUFFIXES:
+        return "torch"
+    return "safetensors" if path.suffix == ".safetensors" else "orbax"
+
+
+def open_writer(
+    path: Path, chosen: str, specs: Mapping[str, TensorSpec], *, tensor_parallel: int
+) -> Writer:
+    """A checkpoint of published tensors in a format other than Orbax, to be filled."""
+    if chosen == "torch":
+        return TorchWriter(path, specs)
+    if chosen == "safetensors":
+        return SafetensorsWriter(path, specs)
+    return LegacyWriter(path, specs, tensor_parallel)

@@ -1,0 +1,162 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Names and row orders of the MUG-V Megatron trainer against those of `dit.pt`.
+
+The trainer renames modules, orders the rows of a fused projection by head first, (head n c)
+instead of (n head c), and splits large weights over its tensor-parallel ranks.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import einops
+import numpy as np
+
+from mugv_jax.weights.sources import Source, TensorSpec
+
+ROWS, COLUMNS = 0, 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One tensor of both worlds; `{layer}` stands for the layer's number.
+
+    fused: how many projections its rows hold (q, k, v: 3).
+    split: the axis divided over the tensor-parallel ranks; None where every rank has it all.
+    extra_state: the trainer's module keeps an (empty) entry of this name beside the tensor.
+    """
+
+    published: str
+    megatron: str
+    fused: int = 1
+    split: int | None = None
+    extra_state: str | None = None
+
+
+def _linear(published: str, megatron: str, split: int, fused: int = 1) -> tuple[Entry, Entry]:
+    published, megatron = f"blocks.{{layer}}.{published}", f"decoder.layers.{{layer}}.{megatron}"
+    extra = f"{megatron}._extra_state"
+    bias_split = ROWS if split == ROWS else None
+    return (
+        Entry(f"{published}.weight", f"{megatron}.weight", fused, split, extra),
+        Entry(f"{published}.bias", f"{megatron}.bias", fused, bias_split, extra),
+    )
+
+
+def _table(published: str, megatron: str) -> Entry:
+    name = f"{megatron}scale_shift_table"
+    return Entry(
+        f"{published}scale_shift_table", f"{name}.bias", extra_state=f"{name}._extra_state"
+    )
+
+
+ENTRIES = (
+    *_linear("attn.qkv", "self_attention.linear_qkv", ROWS, fused=3),
+    *_linear("attn.proj", "self_attention.linear_proj", COLUMNS),
+    *_linear("cross_attn.q_linear", "cross_attention.linear_q", ROWS),
+    *_linear("cross_attn.kv_linear", "cross_attention.linear_kv", ROWS, fused=2),
+    *_linear("cross_attn.proj", "cross_attention.linear_proj", COLUMNS),
+    *_linear("mlp.fc1", "mlp.linear_fc1", ROWS),
+    *_linear("mlp.fc2", "mlp.linear_fc2", COLUMNS),
+    *(
+        Entry(f"blocks.{{layer}}.{published}", f"decoder.layers.{{layer}}.{megatron}")
+        for published, megatron in (
+            ("attn.q_norm.weight", "self_attention.q_layernorm.weight"),
+            ("attn.k_norm.weight", "self_attention.k_layernorm.weight"),
+            ("cross_attn.q_norm.weight", "cross_attention.q_layernorm.weight"),
+            ("cross_attn.k_norm.weight", "cross_attention.k_layernorm.weight"),
+            ("cross_attn_norm.weight", "pre_cross_attn_layernorm.weight"),
+            ("cross_attn_norm.bias", "pre_cross_attn_layernorm.bias"),
+        )
+    ),
+    _table("blocks.{layer}.", "decoder.layers.{layer}."),
+    _table("final_layer.", "final_layer."),
+    Entry("y_embedder.y_embedding", "context_embedder.drop_emb"),
+    *(
+        Entry(f"{published}.{leaf}", f"{megatron}.{leaf}")
+        for published, megatron in (
+            ("t_embedder.mlp.0", "timestep_embedder.mlp.0"),
+            ("t_embedder.mlp.2", "timestep_embedder.mlp.2"),
+            ("t_block.1", "timestep_block.1"),
+            ("y_embedder.y_proj.fc1", "context_embedder.proj.fc1"),
+            ("y_embedder.y_proj.fc2", "context_embedder.proj.fc2"),
+        )
+        for leaf in ("weight", "bias")
+    ),
+)
+_BY_PUBLISHED = {entry.published: entry for entry in ENTRIES}
+_BY_MEGATRON = {entry.megatron: entry for entry in ENTRIES}
+_LAYER = re.compile(r"^(blocks|decoder\.layers)\.(\d+)\.")
+_HEAD_NORM = "decoder.layers.0.self_attention.q_layernorm.weight"
+
+
+def from_published(name: str) -> Entry:
+    """The entry of a name of `dit.pt`, its layer filled in; other names stay as they are."""
+    return _lookup(name, _BY_PUBLISHED)
+
+
+def from_megatron(name: str) -> Entry:
+    """The entry of a name of the trainer, its layer filled in; other names stay as they are."""
+    return _lookup(name, _BY_MEGATRON)
+
+
+def _lookup(name: str, entries: Mapping[str, Entry]) -> Entry:
+    layer = _LAYER.match(name)
+    entry = entries.get(_LAYER.sub(r"\1.{layer}.", name))
+    if entry is None:
+        return Entry(name, name)
+    if layer is None:
+        return entry
+    return dataclasses.replace(
+        entry,
+        published=entry.published.replace("{layer}", layer[2]),
+        megatron=entry.megatron.replace("{layer}", layer[2]),
+        extra_state=entry.extra_state and entry.extra_state.replace("{layer}", layer[2]),
+    )
+
+
+def heads_first(array: np.ndarray, fused: int, head_dim: int) -> np.ndarray:
+    """Rows (n head c) of `dit.pt` in the order (head n c) of the trainer."""
+    return einops.rearrange(array, "(n a e) ... -> (a n e) ...", n=fused, e=head_dim)
+
+
+def heads_last(array: np.ndarray, fused: int, head_dim: int) -> np.ndarray:
+    """The inverse of `heads_first`."""
+    return einops.rearrange(array, "(a n e) ... -> (n a e) ...", n=fused, e=head_dim)
+
+
+class MegatronNames(Source):
+    """`source`, a checkpoint of the trainer with whole tensors per layer, under `dit.pt` names.
+
+    Raises:
+        ValueError: it is not a MUG-V checkpoint.
+    """
+
+    def __init__(self, source: Source, path: Path):
+        self.path, self.format = path, source.format
+        self._source = source
+        head_norm = source.specs.get(_HEAD_NORM)
+        if head_norm is None:
+            raise ValueError(
+                f"{path}: no {_HEAD_NORM} among its {len(source.specs)} tensors: not a MUG-V "
+                "checkpoint of the Megatron trainer."
+            )
+        self._head_dim = head_norm.shape[0]
+        self._entries = {
+            entry.published: entry
+            for entry in map(from_megatron, source.specs)
+            if not entry.megatron.endswith("_extra_state")
+        }
+        self.specs: dict[str, TensorSpec] = {
+            name: source.specs[entry.megatron] for name, entry in self._entries.items()
+        }
+
+    def read(self, name: str) -> np.ndarray:
+        entry = self._entries[name]
+        array = self._source.read(entry.megatron)
+        return heads_last(array, entry.fused, self._head_dim) if entry.fused > 1 else array
+
+    def close(self) -> None:
+        self._source.close()

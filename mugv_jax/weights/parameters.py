@@ -1,0 +1,155 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters as the model holds them, made of published tensors, and the way back.
+
+Nothing is read before it is asked for: a parameter is a `LazyTensor`, which reads some rows of its
+leading axis at a time, so a stack of 56 layers never has to be in memory at once.
+"""
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import einops
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mugv_jax.weights.sources import Source, TensorSpec
+from mugv_jax.weights.table import Rule, Table
+
+PIECE_BYTES = 256 * 2**20
+UNUSED = "unused"
+
+Index = tuple[slice, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class LazyTensor:
+    """An array that is read in pieces.
+
+    read: index (one slice with start and stop per axis) -> that part.
+    rows: how many entries of the leading axis to read at a time.
+    stacked: whether the leading axis counts layers.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[Index], np.ndarray]
+    rows: int
+    stacked: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        return TensorSpec(self.shape, self.dtype).nbytes
+
+    def cast(self, dtype: np.dtype | None) -> "LazyTensor":
+        """The same tensor, cast to `dtype` as it is read if it is a floating one."""
+        target = TensorSpec(self.shape, self.dtype).cast(dtype).dtype
+        if target == self.dtype:
+            return self
+        read = self.read
+        return dataclasses.replace(
+            self, dtype=target, read=lambda index: read(index).astype(target)
+        )
+
+    def pieces(self, box: Index | None = None) -> Iterator[tuple[Index, np.ndarray]]:
+        """(index, array) of successive parts that together fill `box` (the whole tensor)."""
+        box = tuple(slice(0, size) for size in self.shape) if box is None else box
+        if not box:
+            yield box, self.read(box)
+            return
+        for start in range(box[0].start, box[0].stop, self.rows):
+            index = (slice(start, min(start + self.rows, box[0].stop)), *box[1:])
+            yield index, self.read(index)
+
+
+def rows_per_piece(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """How many entries of the leading axis fit PIECE_BYTES; at least one."""
+    return max(1, PIECE_BYTES // max(1, math.prod(shape[1:]) * dtype.itemsize))
+
+
+def to_ours(rule: Rule, table: Table, array: np.ndarray) -> np.ndarray:
+    """One published tensor in the layout of the parameter (of one layer of it)."""
+    return _rearrange(array, rule.axes, table)
+
+
+def to_published(rule: Rule, table: Table, array: np.ndarray) -> np.ndarray:
+    """The inverse of `to_ours`."""
+    return _rearrange(array, " -> ".join(reversed(rule.axes.split("->"))), table)
+
+
+def _rearrange(array: np.ndarray | jax.Array, axes: str, table: Table) -> np.ndarray | jax.Array:
+    if "->" not in axes or not axes.strip(" ->"):
+        return array
+    named = set(re.findall(r"\w+", axes))
+    return einops.rearrange(array, axes, **{k: v for k, v in table.sizes.items() if k in named})
+
+
+def published_shape(rule: Rule, table: Table, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of the published tensors behind a parameter of `shape`."""
+    layer = jax.ShapeDtypeStruct(shape[1:] if rule.stacked else shape, jnp.float32)
+    return jax.eval_shape(lambda x: to_published(rule, table, x), layer).shape
+
+
+def published_shapes(
+    table: Table, parameters: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every published tensor of a model with `parameters` (path -> shape)."""
+    shapes = {}
+    for rule in table.rules:
+        shape = published_shape(rule, table, parameters[rule.path])
+        shapes |= dict.fromkeys(table.names(rule), shape)
+    return shapes | dict(table.unused)
+
+
+def parameters_of(source: Source, table: Table) -> dict[str, LazyTensor]:
+    """Path -> parameter, read from a checkpoint that fits `table` (see `check`).
+
+    Layers of different dtypes are stacked in one that holds both exactly.
+
+    Raises:
+        ValueError: no dtype holds those of all layers exactly.
+    """
+    lazies = {rule.path: _parameter(source, table, rule) for rule in table.rules}
+    for name in (*table.unused, *table.optional):
+        if name in source.specs:
+            lazies[f"{UNUSED}/{name}"] = _parameter(source, table, Rule(name, name))
+    return lazies
+
+
+def _parameter(source: Source, table: Table, rule: Rule) -> LazyTensor:
+    names = table.names(rule)
+    dtype = _common_dtype({name: source.specs[name].dtype for name in names})
+    described = jax.ShapeDtypeStruct(source.specs[names[0]].shape, jnp.float32)
+    shape = jax.eval_shape(functools.partial(to_ours, rule, table), described).shape
+
+    def read_layer(name: str) -> np.ndarray:
+        return to_ours(rule, table, source.read(name))
+
+    def read_stack(index: Index) -> np.ndarray:
+        layers = range(index[0].start, index[0].stop)
+        out = np.empty((len(layers), *(part.stop - part.start for part in index[1:])), dtype)
+        for position, layer in enumerate(layers):
+            out[position] = read_layer(names[layer])[index[1:]].astype(dtype, copy=False)
+        return out
+
+    if rule.stacked:
+        shape = (len(names), *shape)
+        return LazyTensor(shape, dtype, read_stack, rows_per_piece(shape, dtype), stacked=True)
+    return LazyTensor(
+        shape, dtype, lambda index: np.asarray(read_layer(rule.name)[index]), max((1, *shape[:1]))
+    )
+
+
+def _common_dtype(dtypes: Mapping[str, np.dtype]) -> np.dtype:
+    """The narrowest dtype that holds every one of `dtypes` (by name) exactly."""
+    kinds = {str(dtype) for dtype in dtypes.values()}
+    if len(kinds) == 1:
+        return next(iter(dtypes.values()))
+    if kinds <= {"bfloat16", "float16", "float32", "float64"}:
+        return np.dtype("float64" if "float64" in kinds else "float32")
+    listed = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
+    raise ValueError(f"no dtype holds all layers of one parameter exactly: {listed}.")

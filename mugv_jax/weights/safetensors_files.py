@@ -1,0 +1,136 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Safetensors files: a JSON header, then the bytes of the tensors.
+
+The format is read and written here, tensor by tensor, so that neither direction holds more than
+one of them: https://huggingface.co/docs/safetensors.
+"""
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from mugv_jax.weights.sources import Source, TensorSpec, Writer, raw_bytes
+
+MAX_HEADER_BYTES = 100 * 10**6  # the limit of the published reader
+DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+class SafetensorsSource(Source):
+    """One `.safetensors` file.
+
+    Raises:
+        ValueError: not such a file, or truncated.
+    """
+
+    format = "safetensors"
+
+    def __init__(self, path: Path):
+        self.path = path
+        header, self._start = _read_header(path)
+        header.pop("__metadata__", None)
+        size = path.stat().st_size - self._start
+        self._offsets, self.specs = {}, {}
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            if entry["dtype"] not in DTYPES:
+                raise ValueError(f"{path}: {name} has the unknown dtype {entry['dtype']}.")
+            spec = TensorSpec(tuple(entry["shape"]), jnp.dtype(DTYPES[entry["dtype"]]))
+            if end - begin != spec.nbytes or not 0 <= begin <= end <= size:
+                raise ValueError(
+                    f"{path}: {name} lies at bytes {begin} to {end} of {size}, and its shape needs "
+                    f"{spec.nbytes}: the file is damaged or ends too early; fetch it again."
+                )
+            self._offsets[name], self.specs[name] = begin, spec
+
+    def read(self, name: str) -> np.ndarray:
+        spec = self.specs[name]
+        offset = self._start + self._offsets[name]
+        data = np.fromfile(self.path, np.uint8, count=spec.nbytes, offset=offset)
+        return data.view(spec.dtype).reshape(spec.shape)
+
+
+def _read_header(path: Path) -> tuple[dict, int]:
+    """The JSON header and where the data starts."""
+    with open(path, "rb") as file:
+        prefix = file.read(8)
+        length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
+        header = file.read(length) if length <= MAX_HEADER_BYTES else b""
+    try:
+        entries = json.loads(header)
+        well_formed = all({"dtype", "shape", "data_offsets"} <= set(e) for e in _tensors(entries))
+    except (ValueError, TypeError, AttributeError):
+        well_formed = False
+    if not well_formed:
+        raise ValueError(f"{path}: not a safetensors file, or it ends too early; fetch it again.")
+    return entries, 8 + length
+
+
+def _tensors(header: dict) -> list[dict]:
+    return [entry for name, entry in header.items() if name != "__metadata__"]
+
+
+class SafetensorsWriter(Writer):
+    """One `.safetensors` file, as `safetensors.torch.save_file` writes it.
+
+    Raises:
+        ValueError: a dtype that the format does not know.
+    """
+
+    def __init__(self, path: Path, specs: Mapping[str, TensorSpec]):
+        unknown = {str(spec.dtype) for spec in specs.values()} - set(NAMES)
+        if unknown:
+            raise ValueError(f"safetensors cannot hold {', '.join(sorted(unknown))}; cast it.")
+        self.specs = specs
+        self._left = set(specs)
+        header: dict = {"__metadata__": {"format": "pt"}}
+        self._offsets, end = {}, 0
+        # Wide types first keeps every tensor aligned to its own width.
+        for name, spec in sorted(specs.items(), key=lambda item: -item[1].dtype.itemsize):
+            begin, end = end, end + spec.nbytes
+            self._offsets[name] = begin
+            header[name] = {
+                "dtype": NAMES[str(spec.dtype)],
+                "shape": list(spec.shape),
+                "data_offsets": [begin, end],
+            }
+        encoded = json.dumps(header).encode()
+        encoded += b" " * (-len(encoded) % 8)
+        self._start = 8 + len(encoded)
+        self._file = open(path, "wb")  # noqa: SIM115 (closed by `close` and `abandon`)
+        self._file.write(struct.pack("<Q", len(encoded)) + encoded)
+
+    def add(self, name: str, array: np.ndarray) -> None:
+        spec = self.specs[name]
+        assert (array.shape, array.dtype) == (spec.shape, spec.dtype), (name, array.shape, spec)
+        self._left.remove(name)
+        self._file.seek(self._start + self._offsets[name])
+        self._file.write(raw_bytes(array))
+
+    def close(self) -> None:
+        assert not self._left, f"never added: {sorted(self._left)}"
+        self._file.close()
+
+    def abandon(self) -> None:
+        self._file.close()

@@ -1,0 +1,59 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints in several files with an index: `pytorch_model.bin.index.json` and its like."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mugv_jax.weights.sources import Source
+
+INDEX_SUFFIX = ".index.json"
+
+
+class ShardedSource(Source):
+    """The tensors of all files that an index names.
+
+    Raises:
+        ValueError: a damaged index, or shards and tensors that it names and that are not there.
+    """
+
+    def __init__(self, index: Path, open_shard: Callable[[Path], Source]):
+        self.path = index
+        try:
+            weight_map = json.loads(index.read_text())["weight_map"]
+            shards = {name: _shard_path(index.parent, file) for name, file in weight_map.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{index}: not an index of weights: it must be JSON with a 'weight_map' from "
+                "tensor to file name."
+            ) from error
+        absent = sorted({path.name for path in shards.values() if not path.is_file()})
+        if absent:
+            raise ValueError(
+                f"{index}: {len(absent)} of {len(set(shards.values()))} shards are missing: "
+                f"{', '.join(absent)}; fetch them into {index.parent}."
+            )
+        self._shards = {path: open_shard(path) for path in dict.fromkeys(shards.values())}
+        self._homes = {name: self._shards[path] for name, path in shards.items()}
+        lost = [name for name, shard in self._homes.items() if name not in shard.specs]
+        if lost:
+            raise ValueError(f"{index}: names tensors that its shards lack: {', '.join(lost)}.")
+        self.specs = {name: shard.specs[name] for name, shard in self._homes.items()}
+        self.format = f"sharded {next(iter(self._shards.values())).format}"
+
+    def read(self, name: str) -> np.ndarray:
+        return self._homes[name].read(name)
+
+    def close(self) -> None:
+        for shard in self._shards.values():
+            shard.close()
+
+
+def _shard_path(folder: Path, file: str) -> Path:
+    """Where a shard is: the MUG-V trainer keeps `x-00001.bin` as `pytorch_model-00001.bin`."""
+    renamed = folder / f"pytorch_model-{file.split('-')[-1]}"
+    named = folder / file
+    return renamed if renamed.is_file() and not named.is_file() else named

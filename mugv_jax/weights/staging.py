@@ -1,0 +1,72 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A file or folder appears under its name only when it is complete."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A path to write to, which becomes `target` when the block ends without an error.
+
+    The path lies in a hidden folder beside `target`. That folder goes when the block ends in any
+    way; one left by a killed process goes when the next process writes the same target.
+
+    Raises:
+        ValueError: `target` exists and `overwrite` is not set, or its folder cannot be written.
+    """
+    refuse_existing(target, overwrite=overwrite)
+    prefix = f".{target.name}.partial-"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in target.parent.iterdir():
+            if folder.name.startswith(prefix):
+                _remove_stale(folder)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+    except OSError as error:
+        raise ValueError(f"{target}: cannot be written there ({error.strerror}).") from error
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder / target.name
+        refuse_existing(target, overwrite=overwrite)
+        _replace(folder / target.name, target, aside=folder / "replaced")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def refuse_existing(target: Path, *, overwrite: bool) -> None:
+    """Raise a ValueError if `target` exists and may not be replaced."""
+    if target.exists() and not overwrite:
+        raise ValueError(f"{target} exists; pass --overwrite to replace it.")
+
+
+def _replace(new: Path, target: Path, *, aside: Path) -> None:
+    """Move `new` to `target`; a folder that is there waits `aside` until that has worked."""
+    try:
+        if target.is_dir():
+            os.rename(target, aside)
+        os.rename(new, target)
+    except BaseException:
+        if aside.exists() and not target.exists():
+            os.rename(aside, target)
+        raise
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what a killed process left; a living one holds the lock of its folder."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(lock)

@@ -1,0 +1,268 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""PyTorch files: `.pt`, `.pth`, `.bin`, in the zip format of `torch.save`.
+
+Reading goes through `torch.load(weights_only=True, mmap=True)`. Writing streams: the archive is a
+pickle that describes the tensors, then one uncompressed record per tensor, so a 20 GB file is
+written without 20 GB of memory and with the checksums that other zip readers verify.
+"""
+
+import collections
+import io
+import pickle
+import struct
+import types
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import jax.numpy as jnp
+import numpy as np
+
+from mugv_jax.weights.sources import Source, TensorSpec, Writer, raw_bytes
+
+# Pages of a mapped file count as resident memory until they are unmapped.
+REOPEN_AFTER_BYTES = 512 * 2**20
+WRAPPERS = ("state_dict", "model", "module")
+EMA_WRAPPERS = ("ema", "ema_state_dict", "model_ema")
+ALIGNMENT = 64
+STORAGES = {
+    "float64": "DoubleStorage",
+    "float32": "FloatStorage",
+    "float16": "HalfStorage",
+    "bfloat16": "BFloat16Storage",
+    "int64": "LongStorage",
+    "int32": "IntStorage",
+    "int16": "ShortStorage",
+    "int8": "CharStorage",
+    "uint8": "ByteStorage",
+    "bool": "BoolStorage",
+}
+
+
+def import_torch() -> types.ModuleType:
+    """PyTorch, which is an optional dependency.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ValueError(
+            "PyTorch files and Megatron checkpoints need PyTorch: pip install 'mugv_jax[torch]'."
+        ) from error
+    return torch
+
+
+class TorchSource(Source):
+    """One file of `torch.save`: a flat dictionary of tensors, or one wrapped under a usual key.
+
+    Raises:
+        ValueError: truncated, not a torch file, or more than plain tensors.
+    """
+
+    format = "torch"
+
+    def __init__(self, path: Path, *, ema: bool = False):
+        self.path = path
+        self._ema = ema
+        self._read_bytes = 0
+        self._tensors = self._open()
+        self.specs = {
+            name: TensorSpec(tuple(tensor.shape), numpy_dtype(path, name, tensor))
+            for name, tensor in self._tensors.items()
+        }
+
+    def read(self, name: str) -> np.ndarray:
+        spec = self.specs[name]
+        if self._read_bytes > REOPEN_AFTER_BYTES:
+            self._tensors = {}
+            self._tensors = self._open()
+            self._read_bytes = 0
+        self._read_bytes += spec.nbytes
+        return to_numpy(self._tensors[name], spec.dtype)
+
+    def close(self) -> None:
+        self._tensors = {}
+
+    def _open(self) -> dict[str, Any]:
+        return unwrap(
+            self.path, load_plain(self.path, mmap=True, map_location="cpu"), ema=self._ema
+        )
+
+
+def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **options: Any) -> Any:
+    """`torch.load` of what may hold tensors, plain containers and numbers only.
+
+    file: the part of the file at `path` to load, if not all of it.
+
+    Raises:
+        ValueError: truncated, not a torch file, or anything that unpickling could run.
+    """
+    torch = import_torch()
+    if not zipfile.is_zipfile(file or path):
+        with open(path, "rb") as start:
+            truncated = start.read(2) == b"PK"
+        raise ValueError(
+            f"{path}: "
+            + (
+                "the file ends too early; fetch it again."
+                if truncated
+                else "not a zip file of torch.save (torch 1.6 or later); name a checkpoint."
+            )
+        )
+    try:
+        return torch.load(file or path, weights_only=True, **options)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path}: holds more than plain tensors ({_first_line(error)}), and unpickling that "
+            "could run code; save its state_dict alone."
+        ) from error
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not a readable torch file ({_first_line(error)}).") from error
+
+
+def unwrap(path: Path, content: Any, *, ema: bool) -> dict[str, Any]:
+    """The tensors of a flat state dict, or of the one that the usual wrapper keys hold.
+
+    Raises:
+        ValueError: no tensors, several sets of them, or no EMA weights where they are asked for.
+    """
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors.")
+    keys = EMA_WRAPPERS if ema else WRAPPERS
+    wrapped = [key for key in keys if isinstance(content.get(key), Mapping)]
+    if not ema and not wrapped:
+        wrapped = [key for key in EMA_WRAPPERS if isinstance(content.get(key), Mapping)]
+    if len(wrapped) == 1:
+        content = content[wrapped[0]]
+    elif wrapped or ema:
+        raise ValueError(
+            f"{path}: must hold one set of {'EMA ' if ema else ''}weights under one of "
+            f"{', '.join(keys)}; found {', '.join(wrapped) or 'none'}."
+        )
+    tensors = {name: value for name, value in content.items() if value is not None}
+    torch = import_torch()
+    foreign = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
+    if foreign or not tensors:
+        raise ValueError(
+            f"{path}: must hold tensors only; found {', '.join(foreign) or 'nothing'}. "
+            f"Save the state_dict alone, or under one of {', '.join(WRAPPERS)}."
+        )
+    return tensors
+
+
+def numpy_dtype(path: Path, name: str, tensor: Any) -> np.dtype:
+    """The numpy dtype of a dense torch tensor.
+
+    Raises:
+        ValueError: numpy has no such tensor (sparse, quantized).
+    """
+    try:
+        if tensor.layout == import_torch().strided:
+            return jnp.dtype(str(tensor.dtype).removeprefix("torch."))
+    except TypeError:
+        pass
+    raise ValueError(f"{path}: {name} is {tensor.dtype}, {tensor.layout}; must be a dense tensor.")
+
+
+def to_numpy(tensor: Any, dtype: np.dtype) -> np.ndarray:
+    """A view of a CPU tensor as an array of `dtype`, the same type seen by numpy."""
+    tensor = tensor.detach()
+    if dtype.isbuiltin != 1:  # a type of ml_dtypes: torch hands it over as bits
+        torch = import_torch()
+        tensor = tensor.view({1: torch.uint8, 2: torch.int16}[dtype.itemsize])
+    return tensor.numpy().view(dtype)
+
+
+class TorchWriter(Writer):
+    """A file of `torch.save`, holding {name: tensor} or {wrapper: {name: tensor}}.
+
+    order: all keys in file order, those that are not in `specs` being None (Megatron has such).
+
+    Raises:
+        ValueError: a dtype that the format does not know.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        specs: Mapping[str, TensorSpec],
+        *,
+        wrapper: str | None = None,
+        order: Iterable[str] | None = None,
+    ):
+        unknown = {str(spec.dtype) for spec in specs.values()} - set(STORAGES)
+        if unknown:
+            raise ValueError(f"a torch file cannot hold {', '.join(sorted(unknown))}; cast it.")
+        self.specs = specs
+        self._keys = {name: str(index) for index, name in enumerate(specs)}
+        self._left = set(specs)
+        self._file = open(path, "wb")  # noqa: SIM115 (closed by `close` and `abandon`)
+        self._zip = zipfile.ZipFile(self._file, "w")
+        self._root = path.stem
+        entries = {
+            name: _Tensor(self._keys[name], specs[name]) if name in specs else None
+            for name in (specs if order is None else order)
+        }
+        buffer = io.BytesIO()
+        _Pickler(buffer, protocol=2).dump(entries if wrapper is None else {wrapper: entries})
+        self._record("data.pkl", buffer.getbuffer())
+        self._record("byteorder", b"little")
+
+    def add(self, name: str, array: np.ndarray) -> None:
+        spec = self.specs[name]
+        assert (array.shape, array.dtype) == (spec.shape, spec.dtype), (name, array.shape, spec)
+        self._left.remove(name)
+        self._record(f"data/{self._keys[name]}", raw_bytes(array))
+
+    def close(self) -> None:
+        assert not self._left, f"never added: {sorted(self._left)}"
+        self._record("version", b"3\n")
+        self._zip.close()
+        self._file.close()
+
+    def abandon(self) -> None:
+        self._file.close()
+
+    def _record(self, name: str, content: bytes | memoryview) -> None:
+        """Store `content` at a multiple of ALIGNMENT, so that a mapped tensor is aligned."""
+        info = zipfile.ZipInfo(f"{self._root}/{name}")
+        fixed = 30 + len(info.filename.encode()) + 20 + 4  # header, name, zip64 field, our field
+        padding = -(self._file.tell() + fixed) % ALIGNMENT
+        info.extra = struct.pack("<2sH", b"FB", padding) + bytes(padding)
+        with self._zip.open(info, "w", force_zip64=True) as record:
+            record.write(content)
+
+
+class _Storage:
+    """Stands for the record of one tensor while the pickle is written."""
+
+    def __init__(self, key: str, spec: TensorSpec):
+        self.key, self.spec = key, spec
+
+
+class _Tensor(_Storage):
+    """Pickles as torch pickles a contiguous tensor."""
+
+    def __reduce__(self) -> tuple:
+        shape = self.spec.shape
+        strides = tuple(int(np.prod(shape[axis + 1 :])) for axis in range(len(shape)))
+        storage = _Storage(self.key, self.spec)
+        rebuild = import_torch()._utils._rebuild_tensor_v2
+        return rebuild, (storage, 0, shape, strides, False, collections.OrderedDict())
+
+
+class _Pickler(pickle.Pickler):
+    def persistent_id(self, value: Any) -> tuple | None:
+        if type(value) is not _Storage:
+            return None
+        spec = value.spec
+        kind = getattr(import_torch(), STORAGES[str(spec.dtype)])
+        return "storage", kind, value.key, "cpu", int(np.prod(spec.shape))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
