@@ -166,8 +166,10 @@ def read_video(
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames={max_frames} must be at least 1.")
     path = _existing_file(path, "video")
+    # PyAV 19 always tolerates metadata that is not UTF-8 and has no such option.
+    tolerant = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
     try:
-        with av.open(path, metadata_errors="ignore") as container:
+        with av.open(path, **tolerant) as container:
             if not container.streams.video:
                 raise ValueError(f"{str(path)!r} holds no video.")
             stream = container.streams.video[0]
