@@ -12,6 +12,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax
 import jaxtyping
 
+import tests.typecheck  # noqa: F401 - the hook below looks it up by name
+
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jaxtyping.install_import_hook("mugv_jax", "beartype.beartype")
+jaxtyping.install_import_hook("mugv_jax", "tests.typecheck.checked")

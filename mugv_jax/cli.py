@@ -1,0 +1,72 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mugv-jax <command>`: a user's mistake is one line on stderr and exit status 2."""
+
+import argparse
+import importlib
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+
+# Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
+COMMANDS = {
+    "generate": ("mugv_jax.commands.generate", "make videos from prompts and pictures"),
+    "convert": ("mugv_jax.weights.convert", "convert weights to Orbax and back"),
+    "verify": ("mugv_jax.commands.verify", "run golden cases and report the errors"),
+    "info": ("mugv_jax.commands.info", "sizes, parameters and memory of weights"),
+}
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(arguments[0] if arguments else None)
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    warnings.simplefilter("default", UserWarning)
+    warnings.showwarning = _show_warning
+    try:
+        return args.run(args) or 0
+    except ValueError as error:
+        return _fail(parser.prog, args.command, error)
+    except OSError as error:
+        if error.filename is None:
+            raise  # not a file of the user's: a fault of ours, to be seen whole
+        return _fail(parser.prog, args.command, error)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; nothing was written.\n")
+        return INTERRUPTED
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """Only the named command's module is imported: help and mistakes stay fast."""
+    parser = argparse.ArgumentParser(
+        prog="mugv-jax", description="MUG-V video generation in JAX.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, (module_name, text) in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, allow_abbrev=False)
+        if name == command:
+            module = importlib.import_module(module_name)
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    return parser
+
+
+def _fail(program: str, command: str, error: Exception) -> int:
+    message = " ".join(str(error).split()) if "\n" not in str(error).strip() else str(error)
+    sys.stderr.write(f"{program} {command}: {message}\n")
+    return USER_ERROR
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    sys.stderr.write(f"warning: {message}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mugv-jax verify DIR`: every golden case in a folder, one row per output."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from mugv_jax import golden
+
+# float32: the published code itself is 1e-6 to 3e-6 from a float64 evaluation.
+TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("dir", metavar="DIR", help="folder of golden cases (NAME.json, NAME.npz)")
+    parser.add_argument(
+        "--dtype",
+        choices=sorted(TOLERANCE),
+        default="float32",
+        help="of weights and arithmetic [%(default)s]",
+    )
+    parser.add_argument("--tolerance", type=float, help="largest relative L2 error [by dtype]")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the table; 1 if any row failed.
+
+    Raises:
+        ValueError: not a folder of golden cases, or a tolerance that is no positive number.
+    """
+    folder = Path(args.dir)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder: give one with golden cases.")
+    tolerance = TOLERANCE[args.dtype] if args.tolerance is None else args.tolerance
+    if not tolerance > 0:
+        raise ValueError(f"tolerance={tolerance} must be positive.")
+    failed = 0
+    sys.stdout.write(f"{'case':28}{'output':30}{'max abs':>12}{'relative L2':>14}\n")
+    for row in golden.run(folder, jnp.dtype(args.dtype), tolerance):
+        failed += not row.passed
+        verdict = "pass" if row.passed else "FAIL"
+        numbers = f"{row.max_abs:12.3e}{row.relative_l2:14.3e}"
+        sys.stdout.write(f"{row.case:28}{row.output:30}{numbers}  {verdict}  {row.note}".rstrip())
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"{failed} failed (relative L2 above {tolerance:g})\n" if failed else "")
+    return 1 if failed else 0

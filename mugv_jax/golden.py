@@ -1,0 +1,310 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Golden cases: reference numbers of the published models, and what this package computes for them.
+
+A case is NAME.json (kind, config, tensor names and shapes) and NAME.npz (inputs and outputs in the
+published layout, b c f h w). Its weights follow from the tensors' names, so none are stored.
+"""
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import einops
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from jax.typing import DTypeLike
+
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.path import frame_times, interpolate
+from mugv_jax.flow.sampler import MODEL_TIME, sample
+from mugv_jax.flow.schedule import sample_times, shift_ratio, shift_time
+from mugv_jax.pipelines import windows
+from mugv_jax.pipelines.mugv import DiTVelocity
+from mugv_jax.train.loss import velocity_loss
+from mugv_jax.weights.check import check, variable_shapes
+from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.sources import Source, TensorSpec
+
+# Published per-channel mean and standard deviation of the MUG-V latent.
+LATENT_SHIFT = (
+    -0.0194091796875, 0.09619140625, -0.796875, 0.1591796875, -0.2578125, 0.359375, -0.3203125,
+    -0.287109375, -0.0069580078125, 0.3046875, 0.310546875, -0.451171875, -0.1728515625,
+    0.369140625, 0.2177734375, -3.075599670410156e-05, 0.1630859375, -0.267578125, -0.1962890625,
+    -0.1298828125, -0.28515625, -0.515625, 0.5859375, -0.34375,
+)  # fmt: skip
+LATENT_SCALE = (
+    0.8817, 0.6523, 0.9152, 1.2117, 3.3516, 0.7528, 0.8177, 0.8637, 0.9075, 2.8875, 0.8980, 1.1202,
+    1.0003, 2.5163, 0.6652, 1.2573, 0.7279, 1.0777, 1.5159, 0.8680, 1.1859, 1.0484, 2.4750, 1.5881,
+)  # fmt: skip
+
+# Ours and the reference, both in the published layout.
+Outputs = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One output of one case. `note` says why there is no number, where there is none."""
+
+    case: str
+    output: str
+    max_abs: float
+    relative_l2: float
+    passed: bool
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """The contents of one case; `sibling` reads another case of the same folder."""
+
+    path: Path
+    spec: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    dtype: DTypeLike
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def sibling(self, name: str) -> "Case":
+        return read_case(self.path.with_name(f"{name}.json"), self.dtype)
+
+
+def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The value of a golden tensor: a function of its published name and shape."""
+    match name:
+        case "shift" if shape:
+            return np.asarray(LATENT_SHIFT, np.float32).reshape(shape)
+        case "scale" if shape:
+            return np.asarray(LATENT_SCALE, np.float32).reshape(shape)
+    seed = zlib.crc32(name.encode())
+    normal = np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
+    if len(shape) >= 2:
+        return (normal / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    if name.endswith(("weight", "gamma")):
+        return (1 + 0.1 * normal).astype(np.float32)
+    return (0.1 * normal).astype(np.float32)
+
+
+class RecipeSource(Source):
+    """A checkpoint whose tensors are made by `recipe`."""
+
+    format = "golden"
+
+    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]]):
+        self.path = path
+        self.specs = {
+            name: TensorSpec(tuple(shape), np.dtype(np.float32)) for name, shape in shapes.items()
+        }
+
+    def read(self, name: str) -> np.ndarray:
+        return recipe(name, self.specs[name].shape)
+
+
+def read_case(path: Path, dtype: DTypeLike = jnp.float32) -> Case:
+    """The case of NAME.json at `path`.
+
+    Raises:
+        ValueError: a file that is missing or damaged.
+    """
+    try:
+        spec = json.loads(path.read_text())
+        arrays: dict[str, np.ndarray] = {}
+        if spec["kind"] != "manifest":
+            with np.load(path.with_suffix(".npz")) as data:
+                arrays = dict(data)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no golden case: {error}.") from error
+    return Case(path=path, spec=spec, arrays=arrays, dtype=dtype)
+
+
+def build(case: Case) -> tuple[Any, Any]:
+    """(module, variables) of the model of `case`, weights by the recipe."""
+    model = MODELS[case.spec["kind"]]
+    config = model.config_from_published(case.spec["config"])
+    tensors = check(RecipeSource(case.path, case.spec["tensors"]), model, config)
+    dtype = np.dtype(case.dtype)
+    variables = {}
+    for path, lazy in tensors.items():
+        if not path.startswith("unused/"):
+            variables[path] = np.empty(lazy.shape, dtype)
+            for index, piece in lazy.cast(dtype).pieces():
+                variables[path][index] = piece
+    tree = traverse_util.unflatten_dict(variables, sep="/")
+    return model.build(config, case.dtype), jax.device_put(tree)
+
+
+def _ours(x: np.ndarray) -> np.ndarray:
+    return einops.rearrange(x, "b c f h w -> b f h w c")
+
+
+def _published(x: Any) -> np.ndarray:
+    return einops.rearrange(np.asarray(x, np.float32), "b f h w c -> b c f h w")
+
+
+def _condition(a: Mapping[str, np.ndarray], frames: int, rows: slice) -> dict[str, np.ndarray]:
+    """What a DiT reads beside latent and time, of the samples `rows`."""
+    text = a["y"][rows, 0]
+    index = a.get("frame_indice", np.arange(frames + 2)[None])
+    return {
+        "text": text,
+        "text_mask": a["text_mask"][rows] != 0,
+        "fps": np.broadcast_to(a["fps"].reshape(-1), (len(text),)).astype(np.float32),
+        "frame_index": np.broadcast_to(index, (len(text), frames + 2)).astype(np.int32),
+    }
+
+
+def _dit(case: Case) -> Outputs:
+    a = case.arrays
+    module, variables = build(case)
+    condition = _condition(a, a["x"].shape[2], slice(None))
+    t = frame_times(jnp.asarray(a["timestep"], jnp.float32), jnp.asarray(a["x_mask"], bool))
+    apply = jax.jit(lambda *args, **kw: module.apply(*args, **kw, mutable="intermediates")[1])
+    sown = apply(variables, _ours(a["x"]), t, condition.pop("text"), **condition)["intermediates"]
+    residual = sown["blocks"]["residual"][0]
+    return {
+        "out": (_published(sown["out"][0]), a["out"]),
+        "block0": (np.asarray(residual[0]), a["block0"]),
+        "block_last": (np.asarray(residual[-1]), a["block_last"]),
+    }
+
+
+def _sampler(case: Case) -> Outputs:
+    a = case.arrays
+    module, variables = build(case.sibling(case.spec["dit"]))
+    x = np.array(_ours(a["noise"]), np.float32)
+    x[:, 0] = einops.rearrange(a["reference_latent"], "c 1 h w -> 1 h w c")
+    frames = x.shape[1]
+    ratio = shift_ratio(int(a["height"]), int(a["width"]), int(a["num_frames"]))
+    times = sample_times(int(a["steps"]), ratio)
+    out = sample(
+        DiTVelocity(module),
+        variables,
+        jnp.asarray(x),
+        times=times,
+        noisy=jnp.broadcast_to(jnp.arange(frames) > 0, x.shape[:2]),
+        positive=_condition(a, frames, slice(0, 1)),
+        negative=_condition(a, frames, slice(1, 2)),
+        guidance=Guidance(scale=float(a["cfg_scale"])),
+    )
+    return {
+        "timesteps": (times[:-1] * MODEL_TIME, a["timesteps"]),
+        "out": (_published(out), a["out"]),
+    }
+
+
+def _loss(case: Case) -> Outputs:
+    a = case.arrays
+    module, variables = build(case.sibling(case.spec["dit"]))
+    x_0, noise = jnp.asarray(_ours(a["latent"])), jnp.asarray(_ours(a["noise"]))
+    noisy = jnp.asarray(a["x_mask"], bool)
+    t = shift_time(a["u"], shift_ratio(int(a["height"]), int(a["width"]), x_0.shape[1]))
+    per_frame = frame_times(jnp.asarray(t, jnp.float32), noisy)
+    x_t, target = interpolate(x_0, noise, per_frame)
+    condition = _condition(a, x_0.shape[1], slice(None))
+    v = DiTVelocity(module)(variables, x_t, per_frame * MODEL_TIME, condition)
+    loss = velocity_loss(v, target, noisy)
+    return {
+        "timestep": (np.asarray(t) * MODEL_TIME, a["timestep"]),
+        "noisy_latent": (_published(x_t), a["noisy_latent"]),
+        "loss_per_sample": (np.asarray(loss), a["loss_per_sample"]),
+        "loss": (np.mean(loss), a["loss"]),
+    }
+
+
+def _vae(case: Case) -> Outputs:
+    a = case.arrays
+    module, variables = build(case)
+    pixels = jnp.asarray(_ours(a["x"]))
+    features = jax.jit(lambda v, x: module.apply(v, x, method="encode_features"))(variables, pixels)
+    moments = jax.jit(lambda v, x: module.apply(v, x, method="encode_moments"))(variables, features)
+    latent = jnp.asarray(_ours(a["latent"]))
+    frames = latent.shape[1] * windows.GROUP
+    return {
+        "spatial_features": (_published(features), a["spatial_features"]),
+        "posterior_mean": (_published(moments[0]), a["posterior_mean"]),
+        "posterior_logvar": (_published(moments[1]), a["posterior_logvar"]),
+        "latent": (_published(windows.encode(module, variables, pixels)), a["latent"]),
+        "decoded": (_published(windows.decode(module, variables, latent, frames)), a["decoded"]),
+        "decoded_num_frames_minus_3": (
+            _published(windows.decode(module, variables, latent, frames - 3)),
+            a["decoded_num_frames_minus_3"],
+        ),
+    }
+
+
+def _t5(case: Case) -> Outputs:
+    a = case.arrays
+    module, variables = build(case)
+    mask = a["mask"] != 0
+    out = jax.jit(module.apply)(variables, a["ids"].astype(np.int32), mask)
+    return {"out": (np.asarray(out)[mask], a["out"][mask])}
+
+
+def _manifest(case: Case) -> Outputs:
+    """Names and shapes as two equal lists of numbers, or an error that names the differences."""
+    model = MODELS[case.spec["model"]]
+    config = model.config_from_published(case.spec["config"])
+    listed = {name: tuple(shape) for name, shape in case.spec["tensors"].items()}
+    check(RecipeSource(case.path, listed), model, config)
+    mapped = published_shapes(model.table(config), variable_shapes(model, config))
+    if set(mapped) != set(listed):
+        raise ValueError(f"names differ: {sorted(set(mapped) ^ set(listed))}.")
+    sizes = [[np.prod(shapes[n], dtype=float) for n in listed] for shapes in (mapped, listed)]
+    return {f"{len(listed)} names": (np.array(sizes[0]), np.array(sizes[1]))}
+
+
+KINDS: dict[str, Callable[[Case], Outputs]] = {
+    "mugv_dit": _dit,
+    "mugv_sampler": _sampler,
+    "mugv_loss": _loss,
+    "mugv_vae": _vae,
+    "t5_encoder": _t5,
+    "manifest": _manifest,
+}
+
+
+def run(folder: Path, dtype: DTypeLike, tolerance: float) -> Iterator[Row]:
+    """One row per output of every case in `folder`, as they are computed.
+
+    A case that cannot be run is a failed row with a note, and the rest goes on.
+
+    Raises:
+        ValueError: a folder without cases.
+    """
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise ValueError(f"{folder} holds no golden cases (NAME.json with NAME.npz).")
+    for path in paths:
+        try:
+            case = read_case(path, dtype)
+            kind = case.spec["kind"]
+            if kind not in KINDS:
+                raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}.")
+            with jax.default_matmul_precision("highest"):
+                outputs = KINDS[kind](case)
+        except (ValueError, KeyError, TypeError) as error:
+            yield Row(path.stem, "-", np.nan, np.nan, passed=False, note=str(error))
+            continue
+        for name, (ours, reference) in outputs.items():
+            yield compare(path.stem, name, ours, reference, tolerance)
+
+
+def compare(
+    case: str, output: str, ours: np.ndarray, reference: np.ndarray, tolerance: float
+) -> Row:
+    """max |ours - reference| and ||ours - reference|| / ||reference||; NaN never passes."""
+    ours, reference = np.asarray(ours, np.float64), np.asarray(reference, np.float64)
+    if ours.shape != reference.shape:
+        note = f"shape {ours.shape}, must be {reference.shape}"
+        return Row(case, output, np.nan, np.nan, passed=False, note=note)
+    difference = ours - reference
+    relative = float(np.linalg.norm(difference) / max(np.linalg.norm(reference), 1e-30))
+    return Row(case, output, float(np.max(np.abs(difference))), relative, relative <= tolerance)

@@ -1,0 +1,267 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""MUG-V from prompt to video, on one page.
+
+    prompts -> T5 -> text states
+    given pictures -> VAE encoder -> given latents
+    noise, given latents, text -> MUGDiT, once per step and prompt -> latents
+    latents -> VAE decoder -> frames
+
+Models are loaded when their turn comes and freed when it is over, so the peak is the largest one.
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from mugv_jax import video
+from mugv_jax.axes import Array, Float
+from mugv_jax.config import MugvConfig
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.path import interpolate
+from mugv_jax.flow.sampler import sample
+from mugv_jax.flow.schedule import sample_times, shift_ratio
+from mugv_jax.kernels.attention import attend
+from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.pipelines import windows
+from mugv_jax.pipelines.request import GivenPixels, Request, read_given
+from mugv_jax.pipelines.size import FRAMES, SIZES, VideoSize
+from mugv_jax.pipelines.zoo import Zoo
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.place import batch_sharding
+from mugv_jax.sharding.sequence import MeshAttention
+
+
+class MugvPipeline:
+    """Text- and image-to-video. Make one with `from_pretrained` or `random`."""
+
+    def __init__(self, zoo: Zoo):
+        self.zoo = zoo
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: str | os.PathLike,
+        *,
+        text_encoder: str | os.PathLike | None = None,
+        tokenizer: str | os.PathLike | None = None,
+        mesh: dict[str, int] | None = None,
+        dtype: DTypeLike | None = None,
+        keep_loaded: bool = False,
+    ) -> "MugvPipeline":
+        """From published or converted weights in a local folder or Hugging Face repository.
+
+        mesh: devices per axis, such as {"tensor": 4}; one device by default.
+        dtype: of weights and arithmetic; bfloat16 on accelerators and float32 on CPU by default.
+        keep_loaded: do not free models between calls of `generate`.
+
+        Raises:
+            ValueError: weights that are missing or damaged, or a mesh that does not fit.
+        """
+        return cls(
+            Zoo.from_pretrained(
+                weights,
+                text_encoder=text_encoder,
+                tokenizer=tokenizer,
+                mesh=mesh,
+                dtype=dtype,
+                keep_loaded=keep_loaded,
+            )
+        )
+
+    @classmethod
+    def random(cls, config: MugvConfig, *, seed: int = 0, **options: Any) -> "MugvPipeline":
+        """With seeded random weights: everything runs, the picture is noise.
+
+        options: mesh, dtype and keep_loaded as in `from_pretrained`.
+        """
+        return cls(Zoo.random(config, seed=seed, **options))
+
+    def generate(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        size: tuple[int, int] = SIZES["portrait"],
+        frames: int = FRAMES["5s"],
+        guidance: float | Guidance = 4.0,
+        progress: bool = True,
+        **options: Any,
+    ) -> video.Video | list[video.Video]:
+        """One video per prompt; a list for a list of prompts.
+
+        size: (width, height) in pixels, multiples of 8.
+        frames: 8k+1, or 8k without a first frame.
+        options: the other fields of `Request`: image, last_image, keyframes, continue_video,
+            init_video, strength, steps, negative_prompt, fps, aesthetic_score, seed, ...
+
+        Raises:
+            ValueError: a request that cannot be met, before any model is loaded.
+        """
+        if not isinstance(guidance, Guidance):
+            guidance = Guidance(scale=guidance)
+        width, height = size
+        request = Request(
+            prompts=(prompt,) if isinstance(prompt, str) else tuple(prompt),
+            size=VideoSize(width_px=width, height_px=height, frames=frames),
+            guidance=guidance,
+            **options,
+        )
+        videos = self.run(request, progress=progress)
+        return videos[0] if isinstance(prompt, str) else videos
+
+    def run(self, request: Request, *, progress: bool = True) -> list[video.Video]:
+        """All videos of a checked request."""
+        pixels = read_given(request)
+        with meshes.use(self.zoo.mesh):
+            text = self._encode_text(request)
+            given, init = self._encode_given(pixels)
+            latents = self._denoise(request, text, given, init, progress=progress)
+            return self._decode(request, pixels, latents)
+
+    def _encode_text(self, request: Request) -> dict[str, np.ndarray]:
+        """States and mask of every prompt, then of the negative prompt."""
+        ids, mask = self.zoo.tokenize([*request.texts(), request.negative_prompt])
+        with self.zoo.model("t5_encoder") as (module, variables):
+            encode = jax.jit(module.apply)
+            # One prompt at a time: the float32 scores of a long batch would set the peak.
+            states = [
+                np.asarray(encode(variables, jnp.asarray(i[None]), jnp.asarray(m[None])))
+                for i, m in zip(ids, mask)
+            ]
+        return {"text": np.concatenate(states), "text_mask": np.asarray(mask)}
+
+    def _encode_given(self, pixels: GivenPixels) -> tuple[dict[int, np.ndarray], np.ndarray | None]:
+        """Latents (h, w, c) by latent frame, and the latent (f, h, w, c) to start from."""
+        if not pixels.images and pixels.start is None and pixels.init is None:
+            return {}, None
+        with self.zoo.model("mugv_vae") as (vae, variables):
+
+            def encode(frames: np.ndarray) -> np.ndarray:
+                batch = jnp.asarray(video.to_pixels(frames)[None])
+                return np.asarray(windows.encode(vae, variables, batch)[0], np.float32)
+
+            given = {i: encode(frame[None])[0] for i, frame in pixels.images.items()}
+            if pixels.start is not None:
+                given |= dict(enumerate(encode(pixels.start)))
+            return given, None if pixels.init is None else encode(pixels.init)
+
+    def _denoise(
+        self,
+        request: Request,
+        text: dict[str, np.ndarray],
+        given: dict[int, np.ndarray],
+        init: np.ndarray | None,
+        *,
+        progress: bool,
+    ) -> list[np.ndarray]:
+        """A latent (f, h, w, c), normalised, for each prompt."""
+        size, mesh = request.size, self.zoo.mesh
+        ratio = shift_ratio(size.height_px, size.width_px, size.latent_frames)
+        start = 1.0 if init is None else request.strength
+        times = sample_times(request.steps, ratio, start)
+        group = mesh.shape["data"] * mesh.shape["fsdp"]
+        latents: list[np.ndarray] = []
+        with self.zoo.model(
+            "mugv_dit",
+            attend=MeshAttention(attend, mesh),
+            token_multiple=mesh.shape["sequence"],
+        ) as (dit, variables):
+            for first in range(0, len(request.prompts), group):
+                # The last group repeats its last prompt, so that one program serves all groups.
+                rows = [min(first + i, len(request.prompts) - 1) for i in range(group)]
+                x, noisy = self._start(request, rows, given, init, float(times[0]))
+                positive = self._condition(request, text, rows)
+                negative = self._condition(request, text, [len(request.prompts)] * group)
+                label = f"denoise {rows[0] + 1}-{rows[-1] + 1} of {len(request.prompts)}"
+                x = sample(
+                    DiTVelocity(dit),
+                    variables,
+                    x,
+                    times=times,
+                    noisy=noisy,
+                    positive=positive,
+                    negative=negative,
+                    guidance=request.guidance,
+                    progress=label if progress else None,
+                )
+                latents += list(np.asarray(x)[: len(request.prompts) - first])
+        return latents
+
+    def _start(
+        self,
+        request: Request,
+        rows: list[int],
+        given: dict[int, np.ndarray],
+        init: np.ndarray | None,
+        t: float,
+    ) -> tuple[Float[Array, "b f h w c"], Array]:
+        """The latents at time `t` (given frames clean) and which frames are noisy, on the mesh."""
+        shape = (*request.size.latent_shape, self.zoo.config.dit.in_channels)
+        noise = [jax.random.normal(jax.random.key(request.seed + i), shape) for i in rows]
+        clean = jnp.zeros(shape) if init is None else jnp.asarray(init)
+        noisy = np.ones((len(rows), shape[0]), bool)
+        for index, latent in given.items():
+            clean = clean.at[index].set(latent)
+            noisy[:, index] = False
+        time = jnp.where(noisy, jnp.float32(t), 0)
+        x, _ = interpolate(jnp.stack([clean] * len(rows)), jnp.stack(noise), time)
+        sharding = batch_sharding(self.zoo.mesh, len(rows))
+        return jax.device_put(x, sharding), jax.device_put(noisy, sharding)
+
+    def _condition(
+        self, request: Request, text: dict[str, np.ndarray], rows: list[int]
+    ) -> dict[str, Array]:
+        count, frames = len(rows), request.size.latent_frames
+        condition = {
+            "text": text["text"][rows],
+            "text_mask": text["text_mask"][rows],
+            "fps": np.full((count,), request.conditioning_fps, np.float32),
+            "frame_index": np.tile(np.arange(frames + 2, dtype=np.int32), (count, 1)),
+        }
+        return jax.device_put(condition, batch_sharding(self.zoo.mesh, count))
+
+    def _decode(
+        self,
+        request: Request,
+        pixels: GivenPixels,
+        latents: list[np.ndarray],
+    ) -> list[video.Video]:
+        """Frames of every latent; frames that were given as such are returned as given."""
+        size, videos = request.size, []
+        with self.zoo.model("mugv_vae") as (vae, variables):
+
+            def decode(latent: np.ndarray) -> np.ndarray:
+                frames = len(latent) * windows.GROUP
+                z = jnp.asarray(latent[None])
+                return video.to_frames(np.asarray(windows.decode(vae, variables, z, frames)[0]))
+
+            for latent in latents:
+                parts = []
+                if size.starts_with_image:
+                    # Latent 0 stands for one frame, repeated: decoded alone, its last is that one.
+                    parts.append(decode(latent[:1])[-1:])
+                    latent = latent[1:]
+                if len(latent):
+                    parts.append(decode(latent))
+                frames = np.concatenate(parts)
+                if pixels.start is not None:
+                    frames[: len(pixels.start)] = pixels.start
+                videos.append(video.Video(frames, request.fps))
+        return videos
+
+
+@dataclasses.dataclass(frozen=True)
+class DiTVelocity:
+    """MUGDiT in the form the sampler calls; equal modules compare equal, so nothing recompiles."""
+
+    dit: MugDiT
+
+    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Array]) -> Array:
+        condition = dict(condition)
+        return self.dit.apply(variables, x, t, condition.pop("text"), **condition)

@@ -1,0 +1,96 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where a user's weights are: a local folder, single files, or a Hugging Face repository."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+TEXT_ENCODER = "DeepFloyd/t5-v1_1-xxl"
+
+# What each model is called, converted (Orbax folders) first, then as published.
+NAMES = {
+    "mugv_dit": ("dit", "dit.pt", "dit.safetensors", "pytorch_model.bin.index.json"),
+    "mugv_vae": ("vae", "vae.pt", "vae.safetensors"),
+    "t5_encoder": ("text_encoder", "t5", "t5-v1_1-xxl"),
+}
+_T5_FILES = ("*.json", "spiece.model", "*.safetensors", "pytorch_model*.bin")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WeightPaths:
+    """Path of each model's weights (published or converted) and of the tokenizer's folder."""
+
+    dit: Path
+    vae: Path
+    text_encoder: Path
+    tokenizer: Path
+
+
+def find_weights(
+    weights: str | os.PathLike,
+    *,
+    text_encoder: str | os.PathLike | None = None,
+    tokenizer: str | os.PathLike | None = None,
+) -> WeightPaths:
+    """Paths in the folder or repository `weights`.
+
+    text_encoder: folder or repository of T5; by default a subfolder of `weights`, else the
+        published `DeepFloyd/t5-v1_1-xxl`.
+    tokenizer: folder or repository; by default `weights/tokenizer`, else where T5 is.
+
+    Raises:
+        ValueError: a model that is not there, naming what was looked for.
+    """
+    folder = _folder(weights, tuple(name for names in NAMES.values() for name in names))
+    if text_encoder is not None:
+        text = _folder(text_encoder, _T5_FILES)
+    else:
+        text = _first(folder, NAMES["t5_encoder"]) or _folder(TEXT_ENCODER, _T5_FILES)
+    if tokenizer is not None:
+        tokens = _folder(tokenizer, ("*.json", "spiece.model"))
+    else:
+        tokens = _first(folder, ("tokenizer",)) or text
+    return WeightPaths(
+        dit=_required(folder, "mugv_dit"),
+        vae=_required(folder, "mugv_vae"),
+        text_encoder=text,
+        tokenizer=tokens,
+    )
+
+
+def _required(folder: Path, kind: str) -> Path:
+    found = _first(folder, NAMES[kind])
+    if found is None:
+        raise ValueError(
+            f"{folder} holds no {kind} weights: looked for {', '.join(NAMES[kind])}. "
+            "Download the published files, or convert them with `mugv-jax convert`."
+        )
+    return found
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).exists()), None)
+
+
+def _folder(path_or_repo: str | os.PathLike, files: tuple[str, ...]) -> Path:
+    """A local folder as it is; a repository as its cached snapshot, downloaded when missing."""
+    path = Path(path_or_repo).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ValueError(f"{path} is a file: give the folder that holds the weights.")
+    text = os.fspath(path_or_repo)
+    if text.count("/") != 1 or text.startswith((".", "/", "~")):
+        raise ValueError(f"{text} does not exist, and is not a repository id (owner/name) either.")
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError
+
+    patterns = [*files, *(f"{name}/*" for name in files)]
+    try:
+        return Path(huggingface_hub.snapshot_download(text, allow_patterns=patterns))
+    except (OSError, HFValidationError) as error:
+        raise ValueError(
+            f"{text} is no local folder, and the repository could not be downloaded "
+            f"({str(error).splitlines()[0]}). Give a local folder, or connect and try again."
+        ) from error

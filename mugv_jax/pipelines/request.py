@@ -1,0 +1,176 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a user asks for: checked once, before any model is loaded."""
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mugv_jax import video
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.pipelines.size import STRIDE, VideoSize
+
+NEGATIVE_PROMPT = (
+    "ugly, blurry, lowres, bad anatomy, bad hands, text, error, missing fingers, extra digit, "
+    "fewer digits, cropped, worst quality, low quality, normal quality, jpeg artifacts, signature, "
+    "watermark, username, blurry"
+)
+MAX_SEED = 2**32 - 1
+
+# A path, uint8 (h, w, 3), or a PIL image.
+ImageLike = Any
+# A path, or uint8 (f, h, w, 3).
+VideoLike = Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """One run: the prompts share everything else. Defaults are those of the released pipeline.
+
+    image, last_image: the first and last frame.  keyframes: frame number -> image.
+    continue_video: its last `continue_frames` (8k+1) frames are the beginning of the result.
+    init_video, strength: start from this video noised to `strength` in (0, 1] of the path.
+    fps: of the file.  conditioning_fps: what the model is told.
+    aesthetic_score: appended to each prompt as in training; None appends nothing.
+    seed: of the first prompt; prompt number i has seed + i.
+
+    Raises:
+        ValueError: any value out of range, or combinations that contradict each other.
+    """
+
+    prompts: tuple[str, ...]
+    size: VideoSize
+    image: ImageLike | None = None
+    last_image: ImageLike | None = None
+    keyframes: Mapping[int, ImageLike] = dataclasses.field(default_factory=dict)
+    continue_video: VideoLike | None = None
+    continue_frames: int = 17
+    init_video: VideoLike | None = None
+    strength: float = 0.6
+    steps: int = 25
+    guidance: Guidance = dataclasses.field(default_factory=Guidance)
+    negative_prompt: str = NEGATIVE_PROMPT
+    fps: float = 20.0
+    conditioning_fps: float = 30.0
+    aesthetic_score: float | None = 6.0
+    seed: int = 42
+
+    def __post_init__(self):
+        if not self.prompts:
+            raise ValueError("no prompt: give at least one.")
+        for number, prompt in enumerate(self.prompts, start=1):
+            if not prompt.strip():
+                raise ValueError(f"prompt {number} is empty: describe the video in words.")
+        if not self.negative_prompt.strip():
+            raise ValueError("the negative prompt is empty: use guidance 1 to go without one.")
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps} must be at least 1.")
+        for name in ("fps", "conditioning_fps"):
+            if not 0 < getattr(self, name) <= 1000:
+                raise ValueError(f"{name}={getattr(self, name)} must lie in (0, 1000].")
+        if not 0 < self.strength <= 1:
+            raise ValueError(f"strength={self.strength} must lie in (0, 1]: 1 is pure noise.")
+        if not 0 <= self.seed <= MAX_SEED - len(self.prompts):
+            raise ValueError(f"seed={self.seed} must lie in 0 .. 2^32 - 1 - number of prompts.")
+        self._check_given()
+
+    def _check_given(self) -> None:
+        if self.continue_video is not None:
+            if self.continue_frames < 1 or self.continue_frames % STRIDE != 1:
+                raise ValueError(
+                    f"continue_frames={self.continue_frames} must be 8k+1, such as 17."
+                )
+            if self.continue_frames >= self.size.frames:
+                raise ValueError(
+                    f"continue_frames={self.continue_frames} leaves nothing to generate of "
+                    f"{self.size.frames} frames: ask for more frames."
+                )
+            if self.image is not None:
+                raise ValueError("image and continue_video both set the first frame: give one.")
+        starts = self.image is not None or self.continue_video is not None
+        if starts and not self.size.starts_with_image:
+            raise ValueError(
+                f"frames={self.size.frames}: a given first frame needs 8k+1 frames, "
+                f"such as {self.size.frames + 1}."
+            )
+        taken: dict[int, str] = {}
+        for name, frame in self._given_frames():
+            latent = self.size.latent_index(frame)
+            if latent in taken:
+                raise ValueError(
+                    f"{name} and {taken[latent]} fall on the same latent frame (8 frames): "
+                    "give one of them, or move it by 8 frames."
+                )
+            taken[latent] = name
+
+    def _given_frames(self) -> list[tuple[str, int]]:
+        """(what, frame number) of all that is given, one entry per latent frame."""
+        given = [(f"keyframe {frame}", frame) for frame in self.keyframes]
+        if self.image is not None:
+            given.append(("image", 0))
+        if self.last_image is not None:
+            given.append(("last image", self.size.frames - 1))
+        if self.continue_video is not None:
+            given += [("continued video", f) for f in range(0, self.continue_frames, STRIDE)]
+        return given
+
+    def texts(self) -> list[str]:
+        """What the text encoder reads for each prompt."""
+        if self.aesthetic_score is None:
+            return list(self.prompts)
+        return [f"{p} aesthetic score: {self.aesthetic_score:.1f}." for p in self.prompts]
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenPixels:
+    """The pixels a result must hold, read and fitted: uint8.
+
+    images: latent frame -> (h, w, 3), which stands for 8 equal frames.
+    start: (8k+1, h, w, 3), the beginning of the video, or None.
+    init: (f, h, w, 3), the video to start from, or None.
+    """
+
+    images: Mapping[int, np.ndarray]
+    start: np.ndarray | None
+    init: np.ndarray | None
+
+
+def read_given(request: Request) -> GivenPixels:
+    """Reads and fits every picture of `request`, so that bad files show before models load.
+
+    Raises:
+        ValueError: unreadable files, or a video with too few frames.
+    """
+    size = request.size
+
+    def image(source: ImageLike) -> np.ndarray:
+        if isinstance(source, str | os.PathLike):
+            source = video.read_image(source)
+        return video.fit(np.asarray(source), size.height_px, size.width_px)
+
+    def clip(source: VideoLike, frames: int, *, last: bool) -> np.ndarray:
+        if isinstance(source, str | os.PathLike):
+            source = video.read_video(source).frames
+        if len(source) < frames:
+            raise ValueError(f"the video has {len(source)} frames, but {frames} are needed.")
+        if len(source) > frames and not last:
+            warnings.warn(f"using the first {frames} of {len(source)} frames.", stacklevel=2)
+        kept = source[-frames:] if last else source[:frames]
+        return video.fit(np.asarray(kept), size.height_px, size.width_px)
+
+    images = {size.latent_index(f): image(source) for f, source in request.keyframes.items()}
+    start = None
+    if request.continue_video is not None:
+        start = clip(request.continue_video, request.continue_frames, last=True)
+    elif request.image is not None:
+        start = image(request.image)[None]
+    if request.last_image is not None:
+        images[size.latent_index(-1)] = image(request.last_image)
+    init = None
+    if request.init_video is not None:
+        init = clip(request.init_video, size.frames, last=False)
+    return GivenPixels(images=images, start=start, init=init)

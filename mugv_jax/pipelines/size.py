@@ -1,0 +1,120 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Size of a video in pixels and frames, and on the latent grid of the 8x8x8 VAE."""
+
+import dataclasses
+
+from mugv_jax.nn.mugdit.rope import MAX_FRAMES, MAX_ROWS
+
+STRIDE = 8  # of the VAE, in rows, columns and frames
+FRAMES = {"3s": 73, "5s": 105}
+
+# Width x height. The released code keys the same five by height:width ("16:9" is its portrait), and
+# two of them (832 x 1108, 1110 x 832) do not lie on the VAE's grid: here they are cut to it.
+SIZES = {
+    "portrait": (720, 1280),
+    "portrait-3x4": (832, 1104),
+    "square": (960, 960),
+    "landscape-4x3": (1104, 832),
+    "landscape": (1280, 720),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VideoSize:
+    """Width and height in pixels (multiples of 8) and frames (8k+1: an image and k groups, or 8k).
+
+    Raises:
+        ValueError: a size off the grid, naming the nearest valid ones, or past the model's tables.
+    """
+
+    width_px: int
+    height_px: int
+    frames: int
+
+    def __post_init__(self):
+        for name, value in (("width", self.width_px), ("height", self.height_px)):
+            if value < STRIDE or value % STRIDE:
+                low, high = _around(value, 0)
+                raise ValueError(
+                    f"{name}={value} must be a positive multiple of {STRIDE} (the VAE's grid): "
+                    f"the nearest are {low} and {high}."
+                )
+            if value > MAX_ROWS * 2 * STRIDE:
+                raise ValueError(
+                    f"{name}={value} is past the model's position table: use at most "
+                    f"{MAX_ROWS * 2 * STRIDE} pixels."
+                )
+        if self.frames < 1 or self.frames % STRIDE not in (0, 1):
+            low, high = _around(self.frames, 1)
+            raise ValueError(
+                f"frames={self.frames} must be 8k+1 (an image, then groups of 8) or 8k: the "
+                f"nearest of the first kind are {low} and {high}."
+            )
+        if self.latent_frames > MAX_FRAMES - 2:
+            raise ValueError(
+                f"frames={self.frames} is past the model's position table: use at most "
+                f"{(MAX_FRAMES - 3) * STRIDE + 1} frames."
+            )
+
+    @property
+    def starts_with_image(self) -> bool:
+        """Whether latent frame 0 stands for a single frame (8k+1), not for a group of 8."""
+        return self.frames % STRIDE == 1
+
+    @property
+    def latent_frames(self) -> int:
+        return -(-self.frames // STRIDE)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(f, h, w) of the latent."""
+        return self.latent_frames, self.height_px // STRIDE, self.width_px // STRIDE
+
+    def latent_index(self, frame: int) -> int:
+        """The latent frame that covers frame number `frame` (from 0; negative from the end).
+
+        Raises:
+            ValueError: no such frame.
+        """
+        if not -self.frames <= frame < self.frames:
+            raise ValueError(
+                f"frame {frame} does not exist in a video of {self.frames} frames: "
+                f"use 0 .. {self.frames - 1}, or negative numbers from the end."
+            )
+        frame %= self.frames
+        return -(-frame // STRIDE) if self.starts_with_image else frame // STRIDE
+
+
+def _around(value: int, offset: int) -> tuple[int, int]:
+    low = max((value - offset) // STRIDE * STRIDE + offset, offset or STRIDE)
+    return low, low + STRIDE
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) in pixels from "1280x720" (width first) or a name in SIZES.
+
+    Raises:
+        ValueError: text of another form.
+    """
+    if text in SIZES:
+        return SIZES[text]
+    width, x, height = text.lower().partition("x")
+    if not x or not width.isdigit() or not height.isdigit():
+        names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
+        raise ValueError(f"size {text!r} must be WIDTHxHEIGHT such as 1280x720, or one of {names}.")
+    return int(width), int(height)
+
+
+def parse_frames(text: str) -> int:
+    """Frames from a number or a published length ("3s", "5s").
+
+    Raises:
+        ValueError: text of another form.
+    """
+    if text in FRAMES:
+        return FRAMES[text]
+    if not text.isdigit():
+        names = ", ".join(f"{name} ({count})" for name, count in FRAMES.items())
+        raise ValueError(f"frames {text!r} must be a number of the form 8k+1, or one of {names}.")
+    return int(text)

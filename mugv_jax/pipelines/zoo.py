@@ -1,0 +1,165 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The models of a pipeline: loaded one at a time onto the mesh, freed when done."""
+
+import contextlib
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Bool, Int
+from mugv_jax.config import MugvConfig
+from mugv_jax.kernels import select
+from mugv_jax.nn.text import tokenizer as tokenizers
+from mugv_jax.pipelines.pretrained import find_weights
+from mugv_jax.sharding.mesh import make_mesh
+from mugv_jax.sharding.place import variable_shardings
+from mugv_jax.weights.load import load, read_config
+from mugv_jax.weights.models import MODELS, abstract_variables
+from mugv_jax.weights.random import random_variables
+
+log = logging.getLogger(__name__)
+
+GROUPS = {"mugv_dit": "dit", "mugv_vae": "vae", "t5_encoder": "text"}  # fields of MugvConfig
+
+# (kind, shardings, dtype) -> variables on the mesh
+Fetch = Callable[[str, Any, DTypeLike], Any]
+
+
+@dataclasses.dataclass
+class Zoo:
+    """Three models by kind, and the tokenizer.
+
+    fetch: where their variables come from.  dtype: of weights and arithmetic.
+    keep_loaded: hold on to variables after their first use instead of freeing them.
+    """
+
+    config: MugvConfig
+    mesh: Mesh
+    dtype: DTypeLike
+    fetch: Fetch
+    load_tokenizer: Callable[[], tokenizers.Tokenizer]
+    keep_loaded: bool = False
+    _held: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: str | os.PathLike,
+        *,
+        text_encoder: str | os.PathLike | None = None,
+        tokenizer: str | os.PathLike | None = None,
+        expected: MugvConfig | None = None,
+        mesh: dict[str, int] | None = None,
+        dtype: DTypeLike | None = None,
+        keep_loaded: bool = False,
+    ) -> "Zoo":
+        """From published or converted files; see `pretrained.find_weights`.
+
+        expected: sizes that the weights must have.
+
+        Raises:
+            ValueError: weights that are missing, damaged or of another size.
+        """
+        found = find_weights(weights, text_encoder=text_encoder, tokenizer=tokenizer)
+        paths = {
+            "mugv_dit": found.dit,
+            "mugv_vae": found.vae,
+            "t5_encoder": found.text_encoder,
+        }
+        config = MugvConfig(
+            **{GROUPS[kind]: read_config(path, kind)[1] for kind, path in paths.items()}
+        )
+        if expected is not None:
+            _check_expected(config, expected, paths)
+        return cls(
+            config=config,
+            mesh=make_mesh(mesh),
+            dtype=dtype or default_dtype(),
+            fetch=lambda kind, shardings, dtype: load(
+                paths[kind], kind, shardings=shardings, dtype=dtype
+            )[1],
+            load_tokenizer=lambda: tokenizers.load(os.fspath(found.tokenizer)),
+            keep_loaded=keep_loaded,
+        )
+
+    @classmethod
+    def random(
+        cls,
+        config: MugvConfig,
+        *,
+        seed: int = 0,
+        mesh: dict[str, int] | None = None,
+        dtype: DTypeLike | None = None,
+        keep_loaded: bool = False,
+    ) -> "Zoo":
+        """Seeded random weights and a byte-level tokenizer: for trying things, not for pictures."""
+
+        def fetch(kind: str, shardings: Any, dtype: DTypeLike) -> Any:
+            abstract = abstract_variables(kind, getattr(config, GROUPS[kind]))
+            return random_variables(abstract, seed, shardings=shardings, dtype=dtype)
+
+        return cls(
+            config=config,
+            mesh=make_mesh(mesh),
+            dtype=dtype or default_dtype(),
+            fetch=fetch,
+            load_tokenizer=tokenizers.byte_level,
+            keep_loaded=keep_loaded,
+        )
+
+    @contextlib.contextmanager
+    def model(self, kind: str, **fields: Any) -> Iterator[tuple[nn.Module, Any]]:
+        """The module of `kind` (with `fields` set) and its variables on the mesh."""
+        config = getattr(self.config, GROUPS[kind])
+        module = MODELS[kind].build(config, self.dtype).clone(**fields)
+        if kind not in self._held:
+            shardings = variable_shardings(abstract_variables(kind, config), self.mesh)
+            self._held[kind] = self.fetch(kind, shardings, self.dtype)
+        try:
+            yield module, self._held[kind]
+        finally:
+            if not self.keep_loaded:
+                for leaf in jax.tree.leaves(self._held.pop(kind)):
+                    leaf.delete()
+
+    def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
+        """Ids and mask of every prompt, padded to the published 300 tokens.
+
+        Raises:
+            ValueError: a tokenizer whose ids the text encoder does not have.
+        """
+        tokenizer = self.load_tokenizer()
+        if tokenizer.vocab_size > self.config.text.vocab_size:
+            raise ValueError(
+                f"the tokenizer has {tokenizer.vocab_size} tokens, but the text encoder only "
+                f"{self.config.text.vocab_size}: they are not of one model."
+            )
+        return tokenizer.tokenize(prompts)
+
+
+def default_dtype() -> DTypeLike:
+    """bfloat16 where the matrix units have it; float32 on CPU, which is faster there."""
+    return jnp.float32 if select.platform() == "cpu" else jnp.bfloat16
+
+
+def _check_expected(config: MugvConfig, expected: MugvConfig, paths: dict[str, Any]) -> None:
+    for kind, group in GROUPS.items():
+        found, wanted = getattr(config, group), getattr(expected, group)
+        differences = [
+            f"{field.name}={getattr(found, field.name)} (expected {getattr(wanted, field.name)})"
+            for field in dataclasses.fields(found)
+            if getattr(found, field.name) != getattr(wanted, field.name)
+        ]
+        if differences:
+            raise ValueError(
+                f"{paths[kind]} has other sizes than the config: {', '.join(differences)}."
+            )

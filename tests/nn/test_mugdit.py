@@ -1,0 +1,117 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.model import MugDiT, token_groups, valid_first
+from mugv_jax.nn.mugdit.patch import patchify, unpatchify
+from mugv_jax.nn.mugdit.rope import rotate, rotation
+from mugv_jax.weights.models import abstract_variables
+from mugv_jax.weights.random import random_variables
+
+CONFIG = DiTConfig(depth=2, width=48, num_heads=2, text_dim=16)
+
+
+def inputs():
+    keys = jax.random.split(jax.random.key(0), 2)
+    x = jax.random.normal(keys[0], (2, 3, 3, 5, 24))
+    text = jax.random.normal(keys[1], (2, 6, 16))
+    options = {
+        "text_mask": jnp.arange(6)[None] < jnp.array([[6], [3]]),
+        "fps": jnp.full((2,), 30.0),
+        "frame_index": jnp.tile(jnp.arange(5)[None], (2, 1)),
+    }
+    return x, jnp.full((2, 3), 400.0), text, options
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return random_variables(abstract_variables("mugv_dit", CONFIG), seed=1)
+
+
+@functools.partial(jax.jit, static_argnames="token_multiple")
+def forward(variables, x, t, text, options, token_multiple=1):
+    module = MugDiT(CONFIG, token_multiple=token_multiple)
+    return module.apply(variables, x, t, text, **options)
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (3, 5), (1, 1)])
+def test_unpatchify_inverts_patchify_and_crops_its_padding(height, width):
+    x = jax.random.normal(jax.random.key(0), (2, 3, height, width, 24))
+    tokens = patchify(x, (1, 2, 2))
+    assert tokens.shape == (2, 3 * -(-height // 2) * -(-width // 2), 96)
+    np.testing.assert_array_equal(unpatchify(tokens, (3, height, width), (1, 2, 2)), x)
+
+
+def test_rotation_makes_scores_depend_on_relative_position_only():
+    q, k = jax.random.normal(jax.random.key(0), (2, 1, 1, 1, 72))
+
+    def score(first, second):
+        """q at frame `first`, k at frame `second`, same row and column."""
+        cos, sin = rotation(jnp.array([[0, first, second, 9]]), 1, 1, 72)
+        q_turned = rotate(q, cos[:, 1:2], sin[:, 1:2])
+        return jnp.vdot(q_turned, rotate(k, cos[:, 2:3], sin[:, 2:3]))
+
+    np.testing.assert_allclose(score(3, 7), score(103, 107), rtol=1e-4)
+    assert abs(score(3, 7) - score(3, 8)) > 1e-3
+
+
+def test_time_positions_past_the_table_are_clamped_as_published():
+    far = rotation(jnp.array([[0, 479, 5]]), 2, 2, 12)
+    farther = rotation(jnp.array([[0, 5000, 5]]), 2, 2, 12)
+    np.testing.assert_array_equal(far[0], farther[0])
+    with pytest.raises(ValueError, match="384"):
+        rotation(jnp.array([[0, 1, 2]]), 385, 2, 12)
+
+
+def test_groups_name_start_frames_end_and_padding():
+    assert token_groups(2, 3, 10).tolist() == [0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_any_text_mask_becomes_a_length():
+    text = jnp.arange(8.0).reshape(2, 4, 1)
+    mask = jnp.array([[False, True, False, True], [True, True, True, True]])
+    packed, lengths = valid_first(text, mask)
+    assert lengths.tolist() == [2, 4]
+    assert packed[0, :2, 0].tolist() == [1, 3]
+
+
+def test_padding_tokens_change_nothing(variables):
+    x, t, text, options = inputs()
+    out = forward(variables, x, t, text, options)
+    padded = forward(variables, x, t, text, options, token_multiple=32)
+    np.testing.assert_allclose(out, padded, rtol=1e-4, atol=1e-5)
+
+
+def test_masked_text_changes_nothing(variables):
+    x, t, text, options = inputs()
+    out = forward(variables, x, t, text, options)
+    changed = forward(variables, x, t, text.at[1, 3:].set(99.0), options)
+    np.testing.assert_allclose(out, changed, rtol=1e-4, atol=1e-5)
+
+
+def test_rematerialised_gradient_equals_the_plain_one(variables):
+    x, t, text, options = inputs()
+
+    def gradient(remat):
+        module = MugDiT(CONFIG, remat=remat)
+        loss = lambda v: jnp.mean(jnp.square(module.apply(v, x, t, text, **options)))  # noqa: E731
+        return jax.jit(jax.grad(loss))(variables)
+
+    expected = gradient(remat=False)
+    for plain, remat in zip(jax.tree.leaves(expected), jax.tree.leaves(gradient(remat=True))):
+        assert np.any(np.asarray(plain) != 0)
+        np.testing.assert_allclose(plain, remat, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"num_heads": 5}, {"num_heads": 16}, {"depth": 0}, {"patch": (2, 2, 2)}]
+)
+def test_sizes_that_cannot_be_are_refused(fields):
+    with pytest.raises(ValueError, match="must be"):
+        DiTConfig(**({"depth": 1, "width": 48, "num_heads": 2} | fields))
