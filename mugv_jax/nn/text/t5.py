@@ -17,6 +17,7 @@ Measured on the golden case, bfloat16 attention alone costs as much accuracy as 
 import dataclasses
 import functools
 
+import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -93,14 +94,15 @@ class Attention(nn.Module):
         to_heads = functools.partial(
             linear, (self.num_heads, self.head_dim), axes=("embed", "heads", "head_dim")
         )
-        q, k, v = (
-            nn.with_logical_constraint(to_heads(name=name)(x), ("batch", None, "heads", None))
-            for name in ("q", "k", "v")
-        )
-        prob_bast = jax.nn.softmax(jnp.einsum("bsae,btae->bast", q, k) + bias, axis=-1)
-        y_bsae = jnp.einsum("bast,btae->bsae", prob_bast, v)
         out = linear(x.shape[-1], axes=("heads", "head_dim", "embed"), contract=2, name="out")
-        return out(y_bsae)
+        # Otherwise TPUs round float32 operands to bfloat16 and GPUs to TF32.
+        with jax.default_matmul_precision("float32"):
+            q, k, v = (
+                nn.with_logical_constraint(to_heads(name=name)(x), ("batch", None, "heads", None))
+                for name in ("q", "k", "v")
+            )
+            prob_bask = jax.nn.softmax(jnp.einsum("bsae,bkae->bask", q, k) + bias, axis=-1)
+            return out(jnp.einsum("bask,bkae->bsae", prob_bask, v))
 
 
 class GatedMlp(nn.Module):
@@ -179,6 +181,6 @@ class T5Encoder(nn.Module):
             (config.num_buckets, config.num_heads),
         ).astype(jnp.float32)
         bucket_ss = distance_buckets(mask.shape[1], config.num_buckets, config.max_distance)
-        bias_1ass = jnp.moveaxis(relative_bias[bucket_ss], -1, 0)[None]
+        bias_1ask = einops.rearrange(relative_bias[bucket_ss], "s k a -> 1 a s k")
         # Finite, not -inf: a row that is all padding must not become NaN.
-        return jnp.where(mask[:, None, None, :], bias_1ass, jnp.finfo(jnp.float32).min)
+        return jnp.where(mask[:, None, None, :], bias_1ask, jnp.finfo(jnp.float32).min)
