@@ -8,7 +8,6 @@ Files are read and written through PyAV and Pillow. Frames are RGB, (f, h, w, 3)
 import collections
 import fractions
 import itertools
-import math
 import os
 import pathlib
 import secrets
@@ -135,7 +134,11 @@ def fit(
 
 def to_pixels(frames: UInt8[np.ndarray, "*f h w 3"]) -> Float[np.ndarray, "*f h w 3"]:
     """[0, 255] -> [-1, 1], float32."""
-    return (frames.astype(np.float32) / 255 - 0.5) / 0.5
+    pixels = frames.astype(np.float32)
+    pixels /= 255  # in place: a video is large
+    pixels -= 0.5
+    pixels /= 0.5
+    return pixels
 
 
 def to_frames(pixels: Float[Array | np.ndarray, "*f h w 3"]) -> UInt8[np.ndarray, "*f h w 3"]:
@@ -147,7 +150,12 @@ def to_frames(pixels: Float[Array | np.ndarray, "*f h w 3"]) -> UInt8[np.ndarray
     pixels = np.asarray(pixels, np.float32)
     if np.isnan(np.min(pixels, initial=0)):
         raise ValueError("the pixels hold NaN: the model overflowed; compute in float32.")
-    return ((np.clip(pixels, -1, 1) + 1) / 2 * 255 + 0.5).astype(np.uint8)
+    levels = np.clip(pixels, -1, 1)
+    levels += 1  # in place: a video is large
+    levels /= 2
+    levels *= 255
+    levels += 0.5
+    return levels.astype(np.uint8)
 
 
 def read_video(
@@ -247,8 +255,8 @@ def write_video(
         ValueError: no frames, frames that are not uint8 RGB of one size, an `fps` or `crf` out of
             range, or an output that `prepare_output` refuses.
     """
-    if not (math.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps={fps} must be positive.")
+    if not 1 <= fps <= 1000:
+        raise ValueError(f"fps={fps} must lie in 1 to 1000.")
     if not 0 <= crf <= 51:
         raise ValueError(f"crf={crf} must lie in 0 (best) to 51.")
     path = prepare_output(path)
@@ -273,8 +281,8 @@ def _single(chunks: Iterator[Frames]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         size = size or chunk.shape[1:3]
         if chunk.shape[1:3] != size:
             raise ValueError(f"frames of {chunk.shape[1:3]} follow frames of {size}.")
-        odd_h, odd_w = size[0] % 2, size[1] % 2
-        yield from np.pad(chunk, ((0, 0), (0, odd_h), (0, odd_w), (0, 0)), mode="edge")
+        missing = ((0, size[0] % 2), (0, size[1] % 2), (0, 0))
+        yield from (np.pad(frame, missing, mode="edge") for frame in chunk)
 
 
 def _encode(
@@ -295,7 +303,7 @@ def _encode(
         context.colorspace = context.color_primaries = context.color_trc = Colorspace.ITU709
         context.color_range = ColorRange.MPEG
         for frame in itertools.chain([first], frames):
-            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            image = av.VideoFrame.from_ndarray(frame, format="rgb24")
             image = image.reformat(
                 format="yuv420p",
                 dst_colorspace=Colorspace.ITU709,
