@@ -1,0 +1,234 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""2D and 3D convolutions, channels last, in the form that is fast on the platform; GroupNorm.
+
+Kernels have one layout whatever form runs: (kh kw c_in c_out), (kt kh kw c_in c_out) in 3D. GPU and
+TPU take the convolution as it stands. On CPU a 3D convolution is two-dimensional ones over its time
+taps, wide 3x3 kernels go through `winograd`, and frames that are only padding are never multiplied.
+
+Convolutions round their operands to the compute dtype and accumulate in float32; results, norms and
+all that lies between convolutions stay float32. Half precision throughout would cost half as much
+memory traffic, and twice the error.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+
+import einops
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float
+from mugv_jax.nn import winograd
+from mugv_jax.nn.layers import against, named
+
+# Below these the transforms of F(2, 3) cost more than the products that it saves.
+WINOGRAD_CHANNELS = 256
+WINOGRAD_POSITIONS = 256
+
+Padding = tuple[int, int]
+Operator = Callable[[Array, Array], Array]
+
+
+def on_platform(x: Array, kernel: Array, cpu: Operator, natural: Operator) -> Array:
+    """`cpu` on CPU, in float32, which is what its arithmetic is fast in; `natural` elsewhere."""
+
+    def in_float32(x: Array, kernel: Array) -> Array:
+        return cpu(x.astype(jnp.float32), kernel.astype(jnp.float32))
+
+    return jax.lax.platform_dependent(x, kernel, cpu=in_float32, default=natural)
+
+
+def _direct(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        (padding, padding),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        preferred_element_type=jnp.float32,
+    )
+
+
+def _pays_winograd(x: Array, kernel: Array) -> bool:
+    wide = min(kernel.shape[-2:]) >= WINOGRAD_CHANNELS
+    return wide and math.prod(x.shape[:-1]) >= WINOGRAD_POSITIONS
+
+
+def conv2d(
+    x: Float[Array, "b h w c_in"],
+    kernel: Float[Array, "kh kw c_in c_out"],
+    stride: int = 1,
+    padding: Padding = (1, 1),
+) -> Float[Array, "b h2 w2 c_out"]:
+    """Convolution, `padding` zeros (before, after) on both picture axes; float32."""
+    natural = functools.partial(_direct, stride=stride, padding=padding)
+    same = kernel.shape[:2] == (3, 3) and stride == 1 and padding == (1, 1)
+    fast = same and _pays_winograd(x, kernel)
+    return on_platform(x, kernel, winograd.conv3x3 if fast else natural, natural)
+
+
+def conv2d_repeated(
+    x: Float[Array, "b h w c_in"], kernel: Float[Array, "3 3 c_in c_out"]
+) -> Float[Array, "b h2 w2 c_out"]:
+    """3x3 convolution of the picture twice as high and wide (nearest neighbour); float32."""
+
+    def natural(x: Array, kernel: Array) -> Array:
+        repeated = einops.repeat(x, "b h w c -> b (h p) (w q) c", p=2, q=2)
+        return _direct(repeated, kernel, stride=1, padding=(1, 1))
+
+    return on_platform(x, kernel, winograd.conv3x3_repeated, natural)
+
+
+def time_padding(taps: int, stride: int) -> Padding:
+    """Frames of zeros (before, after); the odd one goes after (published `CausalConv3d`)."""
+    total = taps - 1 + (1 - stride)
+    return total // 2, total - total // 2
+
+
+def _over_taps(
+    x: Float[Array, "b f ..."],
+    kernel: Float[Array, "kt ..."],
+    product: Operator,
+    stride: int,
+) -> Array:
+    """y[f] = sum_k product(x[stride f + k - before], kernel[k]) without the frames of padding."""
+    frames, taps = x.shape[1], kernel.shape[0]
+    before, after = time_padding(taps, stride)
+    count = (frames + before + after - taps) // stride + 1
+    y = None
+    for k in range(taps):
+        first = max(0, math.ceil((before - k) / stride))
+        last = min(count - 1, (frames - 1 + before - k) // stride)
+        if last < first:
+            continue
+        start, stop = (stride * f + k - before for f in (first, last))
+        tap = product(jax.lax.slice_in_dim(x, start, stop + 1, stride, axis=1), kernel[k])
+        tap = jnp.pad(tap, [(0, 0), (first, count - 1 - last), *[(0, 0)] * (tap.ndim - 2)])
+        y = tap if y is None else y + tap
+    return y
+
+
+def _every_frame(x: Array, kernel: Array) -> Array:
+    """The two-dimensional convolution of every frame."""
+    y = einops.rearrange(x, "b f h w c -> (b f) h w c")
+    y = _direct(y, kernel, stride=1, padding=(kernel.shape[0] // 2,) * 2)
+    return einops.rearrange(y, "(b f) h w c -> b f h w c", b=x.shape[0])
+
+
+def conv3d(
+    x: Float[Array, "b f h w c_in"],
+    kernel: Float[Array, "k k k c_in c_out"],
+    stride: int = 1,
+) -> Float[Array, "b f2 h w c_out"]:
+    """Zero padded convolution that keeps the picture and moves by `stride` in time; float32."""
+
+    def natural(x: Array, kernel: Array) -> Array:
+        taps = kernel.shape[0]
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            (stride, 1, 1),
+            (time_padding(taps, stride), (taps // 2,) * 2, (taps // 2,) * 2),
+            dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+            preferred_element_type=jnp.float32,
+        )
+
+    over_taps = functools.partial(_over_taps, product=_every_frame, stride=stride)
+    if kernel.shape[0] == 3 and _pays_winograd(x, kernel):
+        product = functools.partial(_over_taps, product=winograd.matmul, stride=stride)
+        over_taps = functools.partial(winograd.conv3x3, product=product)
+    return on_platform(x, kernel, over_taps, natural)
+
+
+class _Conv(nn.Module):
+    """What the convolutions share: kernel, bias, and the dtype of the operands."""
+
+    features: int
+    dtype: DTypeLike
+    use_bias: bool = True
+
+    def _convolve(self, x: Array, window: tuple[int, ...], operator: Operator) -> Array:
+        shape = (*window, x.shape[-1], self.features)
+        axes = (*[None] * len(window), "conv_in", "conv_out")
+        init = nn.initializers.normal(1 / math.sqrt(math.prod(shape[:-1])))
+        kernel = self.param("kernel", named(init, *axes), shape).astype(self.dtype)
+        x = x.astype(self.dtype)
+        if set(window) == {1}:
+            matrix = kernel.reshape(shape[-2:])
+            contract = (((x.ndim - 1,), (0,)), ((), ()))
+            y = jax.lax.dot_general(x, matrix, contract, preferred_element_type=jnp.float32)
+        else:
+            y = operator(x, kernel)
+        if self.use_bias:
+            init = named(nn.initializers.zeros, "conv_out")
+            bias = self.param("bias", init, (self.features,))
+            y = y + against(bias.astype(jnp.float32), y)
+        return y
+
+
+class Conv2d(_Conv):
+    """Convolution over the picture with `padding` zeros (before, after) on both axes."""
+
+    window: int = 3
+    stride: int = 1
+    padding: Padding = (1, 1)
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
+        operator = functools.partial(conv2d, stride=self.stride, padding=self.padding)
+        return self._convolve(x, (self.window,) * 2, operator)
+
+
+class RepeatedConv2d(_Conv):
+    """Doubles the picture by repeating pixels, then a 3x3 convolution."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
+        return self._convolve(x, (3, 3), conv2d_repeated)
+
+
+class TemporalConv(_Conv):
+    """Convolution over frames and picture, zero padded on both sides of time: not causal.
+
+    Published `CausalConv3d`. `stride` is in time only.
+    """
+
+    window: int = 3
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f2 h w d"]:
+        operator = functools.partial(conv3d, stride=self.stride)
+        return self._convolve(x, (self.window,) * 3, operator)
+
+
+class GroupNorm(nn.Module):
+    """(x - mean) / sqrt(var + epsilon) * scale + bias per sample and group of channels; float32.
+
+    Mean and variance run over everything but the batch.
+    """
+
+    epsilon: float
+    groups: int = 32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *positions c"]) -> Float[Array, "b *positions c"]:
+        scale, bias = (
+            self.param(name, named(init, "conv_out"), x.shape[-1:]).astype(jnp.float32)
+            for name, init in (("scale", nn.initializers.ones), ("bias", nn.initializers.zeros))
+        )
+        positions = tuple(range(1, x.ndim - 1))
+        y = x.astype(jnp.float32)
+        y = y - self._per_group(jnp.mean(y, positions, keepdims=True))
+        variance = self._per_group(jnp.mean(jnp.square(y), positions, keepdims=True))
+        gain = jax.lax.rsqrt(variance + self.epsilon) * against(scale, variance)
+        return y * gain + against(bias, y)
+
+    def _per_group(self, mean: Float[Array, "b *ones c"]) -> Float[Array, "b *ones c"]:
+        """The mean of every group, repeated for its channels."""
+        group = einops.reduce(mean, "b ... (g c) -> b ... g", "mean", g=self.groups)
+        return jnp.repeat(group, mean.shape[-1] // self.groups, axis=-1)

@@ -1,0 +1,98 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Sizes of the video VAE; the defaults are those of the published `vae.pt`."""
+
+import dataclasses
+
+GROUPS = 32  # of every GroupNorm
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VAEConfig:
+    """Video VAE: a picture VAE per frame around a temporal VAE on its bottleneck features.
+
+    spatial_channels: width at each picture scale; every step after the first halves the picture.
+    spatial_layers: ResBlocks per scale of the encoder (the decoder has one more).
+    spatial_latent_channels: width of the picture VAE's own latent, which the video VAE skips; only
+        tensors that a checkpoint carries along unread have it.
+    temporal_filters, temporal_multipliers, temporal_layers: width of temporal stage i is filters *
+        multipliers[i]; every step after the first halves time; ResBlocks per stage.
+    scaling_factor: spatial features are multiplied by it before the temporal half.
+    window_frames: frames that the temporal half sees at once.
+
+    Raises:
+        ValueError: sizes that the architecture cannot hold.
+    """
+
+    spatial_channels: tuple[int, ...] = (128, 256, 512, 512)
+    spatial_layers: int = 2
+    spatial_latent_channels: int = 4
+    temporal_filters: int = 128
+    temporal_multipliers: tuple[int, ...] = (1, 2, 2, 4)
+    temporal_layers: int = 4
+    latent_channels: int = 24
+    scaling_factor: float = 0.18215
+    window_frames: int = 48
+
+    def __post_init__(self):
+        for field in ("spatial_channels", "temporal_multipliers"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+            if len(getattr(self, field)) < 2:
+                raise ValueError(
+                    f"{field}={getattr(self, field)} must have at least 2 entries: the VAE halves "
+                    "its input once for every entry after the first."
+                )
+        counts = ("spatial_layers", "spatial_latent_channels", "temporal_layers", "latent_channels")
+        for field in counts:
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        for channels in (*self.spatial_channels, *self.temporal_channels):
+            if channels < GROUPS or channels % GROUPS:
+                raise ValueError(
+                    f"a width of {channels} channels (spatial_channels={self.spatial_channels}, "
+                    f"temporal_filters={self.temporal_filters} * temporal_multipliers="
+                    f"{self.temporal_multipliers}) must be a multiple of {GROUPS}: every GroupNorm "
+                    f"has {GROUPS} groups."
+                )
+        if self.scaling_factor <= 0:
+            raise ValueError(
+                f"scaling_factor={self.scaling_factor} must be positive: decoding divides by it."
+            )
+        if self.window_frames < 1 or self.window_frames % self.time_factor:
+            raise ValueError(
+                f"window_frames={self.window_frames} must be a positive multiple of "
+                f"{self.time_factor}, the frames of one latent."
+            )
+
+    @property
+    def temporal_channels(self) -> tuple[int, ...]:
+        return tuple(self.temporal_filters * m for m in self.temporal_multipliers)
+
+    @property
+    def feature_channels(self) -> int:
+        """Width of the features between the two halves."""
+        return self.spatial_channels[-1]
+
+    @property
+    def spatial_factor(self) -> int:
+        """Pixels per latent along height and along width."""
+        return 2 ** (len(self.spatial_channels) - 1)
+
+    @property
+    def time_factor(self) -> int:
+        """Frames per latent."""
+        return 2 ** (len(self.temporal_multipliers) - 1)
+
+    @property
+    def window_latents(self) -> int:
+        return self.window_frames // self.time_factor
+
+    def check_picture(self, height: int, width: int) -> None:
+        """Raises ValueError where a picture of these sides, in pixels, is off the grid."""
+        factor = self.spatial_factor
+        if height % factor or width % factor or not height or not width:
+            near = (max(factor, round(side / factor) * factor) for side in (width, height))
+            raise ValueError(
+                f"a picture of {width}x{height} pixels cannot be encoded: both sides must be "
+                f"multiples of {factor}; the nearest size is {'x'.join(map(str, near))}."
+            )

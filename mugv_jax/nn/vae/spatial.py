@@ -1,0 +1,117 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The spatial half: a picture VAE per frame, cut open at its bottleneck.
+
+SDXL's KL autoencoder without its last encoder layers and its first decoder layer: the encoder ends,
+and the decoder begins, at the middle block. Frames are folded into the batch.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float
+from mugv_jax.nn.conv import Conv2d, GroupNorm, RepeatedConv2d
+from mugv_jax.nn.layers import Linear
+from mugv_jax.nn.vae.blocks import ResBlock
+from mugv_jax.nn.vae.config import VAEConfig
+
+EPSILON = 1e-6
+
+# Attention scores held at once, over all frames: 64 MiB in float32.
+SCORES_AT_ONCE = 2**24
+
+
+def attend(
+    q: Float[Array, "b n e"], k: Float[Array, "b m e"], v: Float[Array, "b m e"]
+) -> Float[Array, "b n e"]:
+    """Softmax attention with one head, a few queries at a time; softmax in float32.
+
+    The N x N scores of one large frame alone would fill gigabytes.
+    """
+
+    def one_query(q_be: Array) -> Array:
+        score_bm = jnp.einsum("be,bme->bm", q_be, k, preferred_element_type=jnp.float32)
+        prob_bm = jax.nn.softmax(score_bm * q.shape[-1] ** -0.5, axis=-1)
+        return jnp.einsum("bm,bme->be", prob_bm.astype(v.dtype), v)
+
+    frames, tokens = k.shape[:2]
+    queries = max(1, SCORES_AT_ONCE // (frames * tokens))
+    q_nbe = jnp.moveaxis(q, 1, 0)
+    return jnp.moveaxis(jax.lax.map(one_query, q_nbe, batch_size=queries), 0, 1)
+
+
+class PictureAttention(nn.Module):
+    """x + attention over the picture of the normalised x, one head over all channels."""
+
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        batch, height, width, channels = x.shape
+        y = GroupNorm(EPSILON, name="norm")(x)
+        y = y.reshape(batch, height * width, channels)
+        linear = functools.partial(Linear, channels, axes=("conv_in", "conv_out"), dtype=self.dtype)
+        y = attend(linear(name="q")(y), linear(name="k")(y), linear(name="v")(y))
+        return x + linear(name="out")(y).astype(jnp.float32).reshape(x.shape)
+
+
+class MiddleBlock(nn.Module):
+    """ResBlock, attention, ResBlock at the smallest scale."""
+
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        conv = functools.partial(Conv2d, dtype=self.dtype)
+        block = functools.partial(ResBlock, x.shape[-1], conv=conv, epsilon=EPSILON)
+        x = block(name="res_0")(x)
+        x = PictureAttention(self.dtype, name="attention")(x)
+        return block(name="res_1")(x)
+
+
+class SpatialEncoder(nn.Module):
+    """Pixels in [-1, 1] to features of the middle block (published `Encoder`, not its end)."""
+
+    config: VAEConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, pixels: Float[Array, "b h w 3"]) -> Float[Array, "b h2 w2 c"]:
+        widths = self.config.spatial_channels
+        conv = functools.partial(Conv2d, dtype=self.dtype)
+        block = functools.partial(ResBlock, conv=conv, epsilon=EPSILON)
+        x = conv(widths[0], name="conv_in")(pixels)
+        for scale, width in enumerate(widths):
+            for i in range(self.config.spatial_layers):
+                x = block(width, name=f"scale_{scale}_res_{i}")(x)
+            if scale < len(widths) - 1:
+                x = conv(width, stride=2, padding=(0, 1), name=f"scale_{scale}_down")(x)
+        return MiddleBlock(self.dtype, name="middle")(x)
+
+
+class SpatialDecoder(nn.Module):
+    """Features of the middle block to pixels (published `Decoder`, not its `conv_in`).
+
+    Scales are numbered as in the decoder: 0 is the smallest picture.
+    """
+
+    config: VAEConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 3"]:
+        widths = self.config.spatial_channels[::-1]
+        conv = functools.partial(Conv2d, dtype=self.dtype)
+        block = functools.partial(ResBlock, conv=conv, epsilon=EPSILON)
+        x = MiddleBlock(self.dtype, name="middle")(features)
+        for scale, width in enumerate(widths):
+            for i in range(self.config.spatial_layers + 1):
+                x = block(width, name=f"scale_{scale}_res_{i}")(x)
+            if scale < len(widths) - 1:
+                x = RepeatedConv2d(width, dtype=self.dtype, name=f"scale_{scale}_up")(x)
+        x = GroupNorm(EPSILON, name="norm_out")(x)
+        return conv(3, name="conv_out")(nn.silu(x))

@@ -1,0 +1,110 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""3x3 convolutions as a few large matrix products, for processors whose time goes there.
+
+Two minimal-filtering algorithms in one dimension; in two dimensions they are nested.
+
+    F(2, 3) (Winograd; arXiv:1509.09308)      two outputs y0 y1 of four inputs d0..d3: 4 products
+        y0 = m0 + m1 + m2     m0 = (d0 - d2) w0     m1 = (d1 + d2) (w0 + w1 + w2) / 2
+        y1 = m1 - m2 - m3     m3 = (d1 - d3) w2     m2 = (d2 - d1) (w0 - w1 + w2) / 2
+
+    of an input repeated twice, x -> x x      two outputs of x[i-1], x[i], x[i+1]: 3 products
+        y0 = m1 + m0          m0 = (x[i-1] - x[i]) w0     m1 = x[i] (w0 + w1 + w2)
+        y1 = m1 + m2          m2 = (x[i+1] - x[i]) w2
+
+Against 3 products an output that is 2.25 and 4 times fewer in the plane. Both transforms only add
+and halve, so float32 rounding stays at that of the direct sum (F(4, 3) would lose a digit).
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import einops
+import jax
+import jax.numpy as jnp
+
+from mugv_jax.axes import Array, Float
+
+Product = Callable[[Array, Array], Array]
+Nine = Float[Array, "*taps kh kw c_in c_out"]
+
+
+def _f23_input(x: Array, axis: int) -> tuple[Array, ...]:
+    """d0 - d2, d1 + d2, d2 - d1, d1 - d3 of x, zero padded by one on both sides of an even axis."""
+    even, odd = (jax.lax.slice_in_dim(x, i, None, stride=2, axis=axis) for i in (0, 1))
+    count = even.shape[axis]
+    d0, d1 = (jax.lax.slice_in_dim(d, 0, count - 1, axis=axis) for d in (even, odd))
+    d2, d3 = (jax.lax.slice_in_dim(d, 1, count, axis=axis) for d in (even, odd))
+    return d0 - d2, d1 + d2, d2 - d1, d1 - d3
+
+
+def _f23_kernel(w0: Array, w1: Array, w2: Array) -> tuple[Array, ...]:
+    outer = w0 + w2
+    return w0, (outer + w1) * 0.5, (outer - w1) * 0.5, w2
+
+
+def _f23_output(m0: Array, m1: Array, m2: Array, m3: Array) -> tuple[Array, ...]:
+    return m0 + m1 + m2, m1 - m2 - m3
+
+
+def _repeat_input(x: Array, axis: int) -> tuple[Array, ...]:
+    """x[i-1] - x[i], x[i], x[i+1] - x[i] of x, zero padded by one on both sides."""
+    before, here, after = (
+        jax.lax.slice_in_dim(x, i, i + x.shape[axis] - 2, axis=axis) for i in range(3)
+    )
+    return before - here, here, after - here
+
+
+def _repeat_kernel(w0: Array, w1: Array, w2: Array) -> tuple[Array, ...]:
+    return w0, w0 + w1 + w2, w2
+
+
+def _repeat_output(m0: Array, m1: Array, m2: Array) -> tuple[Array, ...]:
+    return m1 + m0, m1 + m2
+
+
+def _nested(
+    x: Array,
+    kernel: Nine,
+    product: Product,
+    steps: Sequence[Callable[..., tuple[Array, ...]]],
+) -> Array:
+    """Rows, then columns, of the two-dimensional algorithm; outputs 2 x 2 per tile, interleaved."""
+    of_input, of_kernel, of_output = steps
+    x = jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(1, 1), (1, 1), (0, 0)])
+    row_kernels = of_kernel(*(kernel[..., i, :, :, :] for i in range(3)))
+    row_inputs = of_input(x, axis=x.ndim - 3)
+    columns = []
+    for row_input, row_kernel in zip(row_inputs, row_kernels, strict=True):
+        inputs = of_input(row_input, axis=x.ndim - 2)
+        kernels = of_kernel(*(row_kernel[..., i, :, :] for i in range(3)))
+        columns.append(of_output(*map(product, inputs, kernels)))
+    tiles = [of_output(*rows) for rows in zip(*columns, strict=True)]
+    y = jnp.stack(list(itertools.chain.from_iterable(tiles)))
+    return einops.rearrange(y, "(q p) ... h w c -> ... (h p) (w q) c", p=2, q=2)
+
+
+def matmul(x: Float[Array, "... c"], kernel: Float[Array, "c d"]) -> Float[Array, "... d"]:
+    """The plain product of a pointwise convolution."""
+    return jax.lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
+
+
+def conv3x3(
+    x: Float[Array, "*b h w c_in"], kernel: Nine, product: Product = matmul
+) -> Float[Array, "*b h w c_out"]:
+    """Zero padded 3x3 convolution by F(2, 3).
+
+    `product` multiplies transformed inputs (*b h/2 w/2 c_in) by a transformed kernel (*taps c_in
+    c_out): a plain matrix product, or one with more taps over the leading axes.
+    """
+    height, width = x.shape[-3:-1]
+    even = [(0, 0)] * (x.ndim - 3) + [(0, height % 2), (0, width % 2), (0, 0)]
+    y = _nested(jnp.pad(x, even), kernel, product, (_f23_input, _f23_kernel, _f23_output))
+    return y[..., :height, :width, :]
+
+
+def conv3x3_repeated(
+    x: Float[Array, "*b h w c_in"], kernel: Nine, product: Product = matmul
+) -> Float[Array, "*b h2 w2 c_out"]:
+    """Zero padded 3x3 convolution of x with every pixel repeated twice along h and along w."""
+    return _nested(x, kernel, product, (_repeat_input, _repeat_kernel, _repeat_output))

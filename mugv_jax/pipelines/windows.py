@@ -1,0 +1,281 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whole videos through the video VAE, in bounded memory.
+
+The temporal half sees windows of frames, as published; the spatial half a few frames at a time;
+and, where a frame is still too large, both see overlapping tiles that are blended together.
+"""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mugv_jax.axes import Array, Float, Latent, Pixels
+from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
+
+Variables = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """Tiles of `rows` x `columns` latents that share `overlap` latents with their neighbours.
+
+    Across an overlap the weight of a tile rises linearly. A tile as large as the frame is the
+    frame, exactly.
+
+    Raises:
+        ValueError: tiles that would not advance.
+    """
+
+    rows: int
+    columns: int
+    overlap: int = 4
+
+    def __post_init__(self):
+        if not 0 <= self.overlap <= min(self.rows, self.columns) // 2:
+            raise ValueError(
+                f"overlap={self.overlap} must be between 0 and half of a tile of {self.rows} rows "
+                f"and {self.columns} columns, so that no place lies in more than two overlaps."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """One tile: where it lies, in latents, and its share of every latent or pixel in it."""
+
+    rows: slice
+    columns: slice
+    weight: np.ndarray
+
+
+def _spans(size: int, span: int, overlap: int) -> list[slice]:
+    """Spans of one length that cover `size`; the last is moved back to end with it."""
+    if size <= span:
+        return [slice(0, size)]
+    starts = range(0, size - overlap, span - overlap)
+    return [slice(start, start + span) for start in (min(s, size - span) for s in starts)]
+
+
+def _ramps(spans: list[slice], overlap: int, zoom: int) -> list[np.ndarray]:
+    """Weight of every span along one axis, `zoom` entries a latent; they sum to one everywhere."""
+    total = np.zeros(spans[-1].stop * zoom)
+    ramps = []
+    for span in spans:
+        inside = np.arange((span.stop - span.start) * zoom) + 0.5
+        ramp = np.ones_like(inside)
+        if overlap and span.start > 0:
+            ramp = np.minimum(ramp, inside / (overlap * zoom))
+        if overlap and span.stop < spans[-1].stop:
+            ramp = np.minimum(ramp, inside[::-1] / (overlap * zoom))
+        ramps.append(ramp)
+        total[span.start * zoom : span.stop * zoom] += ramp
+    return [r / total[s.start * zoom : s.stop * zoom] for s, r in zip(spans, ramps, strict=True)]
+
+
+def _tiles(height: int, width: int, tiling: Tiling | None, zoom: int) -> list[Tile]:
+    """The tiles of a frame of height x width latents; weights at `zoom` entries a latent."""
+    tiling = tiling or Tiling(rows=height, columns=width, overlap=0)
+    rows = _spans(height, tiling.rows, tiling.overlap)
+    columns = _spans(width, tiling.columns, tiling.overlap)
+    row_ramps = _ramps(rows, tiling.overlap, zoom)
+    column_ramps = _ramps(columns, tiling.overlap, zoom)
+    return [
+        Tile(row, column, (down[:, None] * across).astype(np.float32)[..., None])
+        for (row, down), (column, across) in itertools.product(
+            zip(rows, row_ramps, strict=True), zip(columns, column_ramps, strict=True)
+        )
+    ]
+
+
+def _zoomed(span: slice, zoom: int) -> slice:
+    return slice(span.start * zoom, span.stop * zoom)
+
+
+@functools.partial(jax.jit, donate_argnames="canvas")
+def _paint(
+    canvas: Float[Array, "b f h w c"],
+    tile: Float[Array, "b f h2 w2 c"],
+    weight: Float[Array, "h2 w2 1"],
+    row: int | Array,
+    column: int | Array,
+) -> Float[Array, "b f h w c"]:
+    """`canvas` plus the weighted tile at (row, column)."""
+    start = (0, 0, row, column, 0)
+    below = jax.lax.dynamic_slice(canvas, start, tile.shape)
+    return jax.lax.dynamic_update_slice(canvas, below + tile * weight[None, None], start)
+
+
+@functools.partial(jax.jit, static_argnames=("vae", "method"))
+def _apply(vae: VideoVAE, method: str, variables: Variables, x: Array) -> Any:
+    return vae.apply(variables, x, method=method)
+
+
+def _step(frames_per_step: int, frames: int) -> int:
+    if frames_per_step < 1:
+        raise ValueError(f"frames_per_step={frames_per_step} must be at least 1.")
+    return min(frames_per_step, frames)
+
+
+def _in_steps(x: Float[Array, "b f ..."], step: int) -> Iterator[tuple[Array, int]]:
+    """`step` frames at a time, and how many of them count: one compiled program serves them all."""
+    frames = x.shape[1]
+    x = jnp.pad(x, [(0, 0), (0, -frames % step), *[(0, 0)] * (x.ndim - 2)])
+    for start in range(0, frames, step):
+        yield jax.lax.dynamic_slice_in_dim(x, start, step, axis=1), min(step, frames - start)
+
+
+def _encode_tile(
+    vae: VideoVAE, variables: Variables, pixels: Pixels, step: int
+) -> tuple[Latent, Latent]:
+    """Moments of a video of one tile, window by window."""
+    frames, window = pixels.shape[1], vae.config.window_frames
+    lead = vae.config.time_factor - 1 if frames % vae.config.time_factor == 1 else 0
+    moments = []
+    for start in range(-lead, frames, window):
+        chunk = pixels[:, max(start, 0) : start + window]
+        features = [
+            _apply(vae, "encode_features", variables, part)[:, :count]
+            for part, count in _in_steps(chunk, step)
+        ]
+        if start < 0:
+            features = [features[0][:, :1]] * lead + features
+        features = jnp.concatenate(features, axis=1)
+        moments.append(_apply(vae, "encode_moments", variables, features))
+    mean, log_variance = (jnp.concatenate(part, axis=1) for part in zip(*moments, strict=True))
+    return mean, log_variance
+
+
+def encode(
+    vae: VideoVAE,
+    variables: Variables,
+    pixels: Pixels,
+    key: Array | None = None,
+    *,
+    tiling: Tiling | None = None,
+    frames_per_step: int = 4,
+) -> Latent:
+    """Normalised latent of a video of pixels in [-1, 1]: the posterior's mean, or a sample of it.
+
+    A video of 8 k + 1 frames repeats the features of its first frame 7 times in front; otherwise
+    the last window is zero padded in front. A single picture is a video of one frame.
+
+    Args:
+        key: samples the posterior; without it the mean is returned.
+        tiling: encodes tile by tile.
+        frames_per_step: frames that the spatial half sees at once.
+
+    Raises:
+        ValueError: a picture off the grid.
+    """
+    vae.config.check_picture(*pixels.shape[2:4])
+    zoom = vae.config.spatial_factor
+    height, width = (size // zoom for size in pixels.shape[2:4])
+    step = _step(frames_per_step, pixels.shape[1])
+    canvases = None
+    for tile in _tiles(height, width, tiling, zoom=1):
+        part = pixels[:, :, _zoomed(tile.rows, zoom), _zoomed(tile.columns, zoom)]
+        moments = _encode_tile(vae, variables, part, step)
+        if canvases is None:
+            shape = (*moments[0].shape[:2], height, width, moments[0].shape[-1])
+            canvases = [jnp.zeros(shape) for _ in moments]
+        canvases = [
+            _paint(canvas, moment, tile.weight, tile.rows.start, tile.columns.start)
+            for canvas, moment in zip(canvases, moments, strict=True)
+        ]
+    mean, log_variance = canvases
+    if key is not None:
+        noise = jax.random.normal(key, mean.shape, mean.dtype)
+        mean = mean + jnp.exp(0.5 * log_variance) * noise
+    return _apply(vae, "normalize", variables, mean)
+
+
+def decode(
+    vae: VideoVAE,
+    variables: Variables,
+    latent: Latent,
+    num_frames: int | None = None,
+    *,
+    tiling: Tiling | None = None,
+    frames_per_step: int = 4,
+) -> Float[np.ndarray, "b f h w 3"]:
+    """`decode_in_steps`, gathered in host memory."""
+    steps = decode_in_steps(
+        vae, variables, latent, num_frames, tiling=tiling, frames_per_step=frames_per_step
+    )
+    return np.concatenate([np.asarray(pixels) for pixels in steps], axis=1)
+
+
+def decode_in_steps(
+    vae: VideoVAE,
+    variables: Variables,
+    latent: Latent,
+    num_frames: int | None = None,
+    *,
+    tiling: Tiling | None = None,
+    frames_per_step: int = 4,
+) -> Iterator[Pixels]:
+    """Pixels, nominally in [-1, 1], of a normalised latent, `frames_per_step` frames at a time.
+
+    A window whose frame count is not a multiple of 8 loses its padding frames at its front, as in
+    the published `decode(z, num_frames)`; by default there is none.
+
+    Raises:
+        ValueError: another number of latents than `num_frames` needs.
+    """
+    time_factor = vae.config.time_factor
+    frames = latent.shape[1] * time_factor if num_frames is None else num_frames
+    if -(-frames // time_factor) != latent.shape[1]:
+        raise ValueError(
+            f"num_frames={frames} needs {max(0, -(-frames // time_factor))} latents of "
+            f"{time_factor} frames, but there are {latent.shape[1]}; the nearest number of frames "
+            f"is {latent.shape[1] * time_factor}."
+        )
+    step = _step(frames_per_step, frames)
+    return _decode_windows(vae, variables, latent, frames, tiling, step)
+
+
+def _decode_windows(
+    vae: VideoVAE,
+    variables: Variables,
+    latent: Latent,
+    frames: int,
+    tiling: Tiling | None,
+    step: int,
+) -> Iterator[Pixels]:
+    config = vae.config
+    tiles = _tiles(*latent.shape[2:4], tiling, zoom=config.spatial_factor)
+    latent = _apply(vae, "denormalize", variables, latent)
+    for start in range(0, latent.shape[1], config.window_latents):
+        window = latent[:, start : start + config.window_latents]
+        left = frames - start * config.time_factor
+        drop = -min(left, config.window_frames) % config.time_factor
+        features = (
+            _apply(vae, "decode_features", variables, window[:, :, tile.rows, tile.columns])
+            for tile in tiles
+        )
+        for parts in zip(*(_in_steps(part[:, drop:], step) for part in features), strict=True):
+            yield _decode_pixels(vae, variables, parts, tiles, latent.shape[2:4])
+
+
+def _decode_pixels(
+    vae: VideoVAE,
+    variables: Variables,
+    parts: tuple[tuple[Features, int], ...],
+    tiles: list[Tile],
+    size: tuple[int, ...],
+) -> Pixels:
+    """The same few frames of every tile, painted together."""
+    zoom = vae.config.spatial_factor
+    features, count = parts[0]
+    canvas = jnp.zeros((*features.shape[:2], size[0] * zoom, size[1] * zoom, 3))
+    for (features, _), tile in zip(parts, tiles, strict=True):
+        pixels = _apply(vae, "decode_pixels", variables, features)
+        row, column = tile.rows.start * zoom, tile.columns.start * zoom
+        canvas = _paint(canvas, pixels, tile.weight, row, column)
+    return canvas[:, :count]

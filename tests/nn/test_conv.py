@@ -1,0 +1,126 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import functools
+
+import einops
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mugv_jax.nn import conv, winograd
+
+# Float32 rounding of a sum of a few thousand products, several times over.
+ROUNDING = 2e-6
+# Gradients sum over positions besides.
+GRADIENT_ROUNDING = 1e-5
+
+
+def normal(seed: int, *shape: int) -> jax.Array:
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def relative_error(actual, expected) -> float:
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+
+
+def torch_conv(x, kernel, stride: int, padding: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Float64 convolution of (b ... c) by (... c_in c_out), stride on the first axis of 3D only."""
+    dims = kernel.ndim - 2
+    x, kernel = (torch.tensor(np.asarray(a, np.float64)) for a in (x, kernel))
+    pads = [pad for axis in reversed(padding) for pad in axis]
+    x = F.pad(einops.rearrange(x, "b ... c -> b c ..."), pads)
+    kernel = einops.rearrange(kernel, "... i o -> o i ...")
+    if dims == 2:
+        y = F.conv2d(x, kernel, stride=stride)
+    else:
+        y = F.conv3d(x, kernel, stride=(stride, 1, 1))
+    return einops.rearrange(y, "b c ... -> b ... c").numpy()
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, (1, 1)), (2, (0, 1))])
+@pytest.mark.parametrize("channels", [(3, 8), (256, 256)])
+def test_conv2d_is_the_plain_convolution_narrow_and_wide(channels, stride, padding):
+    x, kernel = normal(0, 2, 17, 22, channels[0]), normal(1, 3, 3, *channels)
+    y = jax.jit(functools.partial(conv.conv2d, stride=stride, padding=padding))(x, kernel)
+    assert relative_error(y, torch_conv(x, kernel, stride, (padding, padding))) < ROUNDING
+
+
+@pytest.mark.parametrize("channels", [8, 256])
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_conv3d_is_the_plain_convolution_for_any_number_of_frames(frames, channels):
+    x, kernel = normal(0, 1, frames, 15, 18, channels), normal(1, 3, 3, 3, channels, channels)
+    y = jax.jit(conv.conv3d)(x, kernel)
+    assert relative_error(y, torch_conv(x, kernel, 1, ((1, 1),) * 3)) < ROUNDING
+
+
+@pytest.mark.parametrize("frames", [2, 8])
+def test_conv3d_with_a_stride_in_time_pads_the_odd_frame_behind(frames):
+    x, kernel = normal(0, 2, frames, 4, 6, 8), normal(1, 3, 3, 3, 8, 16)
+    y = jax.jit(functools.partial(conv.conv3d, stride=2))(x, kernel)
+    assert relative_error(y, torch_conv(x, kernel, 2, ((0, 1), (1, 1), (1, 1)))) < ROUNDING
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 3)])
+def test_repeated_convolution_is_that_of_the_repeated_picture(size):
+    x, kernel = normal(0, 2, *size, 8), normal(1, 3, 3, 8, 16)
+    repeated = einops.repeat(x, "b h w c -> b (h p) (w q) c", p=2, q=2)
+    expected = torch_conv(repeated, kernel, 1, ((1, 1), (1, 1)))
+    assert relative_error(jax.jit(conv.conv2d_repeated)(x, kernel), expected) < ROUNDING
+
+
+@pytest.mark.parametrize(
+    "operator", [winograd.conv3x3, winograd.conv3x3_repeated], ids=["f23", "repeated"]
+)
+def test_gradients_are_those_of_the_plain_convolution(operator):
+    x, kernel = normal(0, 2, 5, 6, 4), normal(1, 3, 3, 4, 3)
+
+    def plain(x, kernel):
+        if operator is winograd.conv3x3_repeated:
+            x = einops.repeat(x, "b h w c -> b (h p) (w q) c", p=2, q=2)
+        return jax.lax.conv_general_dilated(
+            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+
+    weight = normal(2, *jax.eval_shape(plain, x, kernel).shape)
+    gradients = (
+        jax.grad(lambda *args, f=f: jnp.vdot(f(*args), weight), argnums=(0, 1))(x, kernel)
+        for f in (operator, plain)
+    )
+    for actual, expected in zip(*gradients, strict=True):
+        assert relative_error(actual, expected) < GRADIENT_ROUNDING
+
+
+def test_what_other_platforms_run_agrees_with_what_the_cpu_runs():
+    """Both branches by lowering: the text for GPU holds one 3D convolution, that for CPU none."""
+    x, kernel = normal(0, 1, 4, 8, 8, 32), normal(1, 3, 3, 3, 32, 32)
+    lowered = {
+        platform: jax.jit(conv.conv3d).trace(x, kernel).lower(lowering_platforms=(platform,))
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    counts = {name: text.as_text().count("stablehlo.convolution") for name, text in lowered.items()}
+    assert counts == {"cpu": 3, "cuda": 1, "tpu": 1}
+    bfloat16 = conv.TemporalConv(32, dtype=jnp.bfloat16)
+    variables = jax.eval_shape(bfloat16.init, jax.random.key(0), x)
+    natural = jax.jit(bfloat16.apply).trace(variables, x).lower(lowering_platforms=("cuda",))
+    assert "bf16>) -> tensor<1x4x8x8x32xf32>" in natural.as_text()
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7, 64), (2, 3, 4, 5, 96)])
+def test_group_norm_is_pytorchs_also_far_from_zero(shape):
+    x = normal(0, *shape) + 50
+    scale, bias = normal(1, shape[-1]), normal(2, shape[-1])
+    variables = {"params": {"scale": scale, "bias": bias}}
+    y = jax.jit(conv.GroupNorm(1e-5).apply)(variables, x)
+    expected = F.group_norm(
+        einops.rearrange(torch.tensor(np.asarray(x, np.float64)), "b ... c -> b c ..."),
+        32,
+        torch.tensor(np.asarray(scale, np.float64)),
+        torch.tensor(np.asarray(bias, np.float64)),
+        1e-5,
+    )
+    expected = einops.rearrange(expected.numpy(), "b c ... -> b ... c")
+    assert relative_error(y, expected) < GRADIENT_ROUNDING
