@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = _parser(arguments[0] if arguments else None)
     args = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # `force`: a library that logs at import has set the root logger up its own way by now.
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     warnings.simplefilter("default", UserWarning)

@@ -7,6 +7,7 @@ published layout, b c f h w). Its weights follow from the tensors' names, so non
 """
 
 import dataclasses
+import functools
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -90,7 +91,7 @@ def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return (normal / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
     if name.endswith(("weight", "gamma")):
         return (1 + 0.1 * normal).astype(np.float32)
-    return (0.1 * normal).astype(np.float32)
+    return np.asarray(0.1 * normal, np.float32)
 
 
 class RecipeSource(Source):
@@ -226,15 +227,17 @@ def _vae(case: Case) -> Outputs:
     features = jax.jit(lambda v, x: module.apply(v, x, method="encode_features"))(variables, pixels)
     moments = jax.jit(lambda v, x: module.apply(v, x, method="encode_moments"))(variables, features)
     latent = jnp.asarray(_ours(a["latent"]))
-    frames = latent.shape[1] * windows.GROUP
+    frames = latent.shape[1] * module.config.time_factor
+
+    decode = functools.partial(windows.decode, module, variables, latent)
     return {
         "spatial_features": (_published(features), a["spatial_features"]),
         "posterior_mean": (_published(moments[0]), a["posterior_mean"]),
         "posterior_logvar": (_published(moments[1]), a["posterior_logvar"]),
         "latent": (_published(windows.encode(module, variables, pixels)), a["latent"]),
-        "decoded": (_published(windows.decode(module, variables, latent, frames)), a["decoded"]),
+        "decoded": (_published(decode(frames)), a["decoded"]),
         "decoded_num_frames_minus_3": (
-            _published(windows.decode(module, variables, latent, frames - 3)),
+            _published(decode(frames - 3)),
             a["decoded_num_frames_minus_3"],
         ),
     }

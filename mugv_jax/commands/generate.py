@@ -15,7 +15,8 @@ from mugv_jax import video
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.pipelines.mugv import MugvPipeline
 from mugv_jax.pipelines.request import NEGATIVE_PROMPT, Request
-from mugv_jax.pipelines.size import SIZES, VideoSize, parse_frames, parse_size
+from mugv_jax.pipelines.size import SIZES, STRIDE, VideoSize, parse_frames, parse_size
+from mugv_jax.pipelines.windows import Tiling
 from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.sharding.mesh import parse_mesh
 
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     models.add_argument("--dtype", choices=("bfloat16", "float32"), help="[by device]")
     models.add_argument("--mesh", default="", help="devices per axis, such as data=2,tensor=4")
+    models.add_argument(
+        "--vae-tile", type=int, metavar="PIXELS", help="run the VAE on square tiles, to save memory"
+    )
     models.add_argument("--compile-cache", default=COMPILE_CACHE, help="folder [%(default)s]")
 
     size = parser.add_argument_group("size")
@@ -97,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     outputs = [video.prepare_output(path) for path in output_paths(args.output, len(args.prompt))]
     cache = Path(args.compile_cache).expanduser()
     jax.config.update("jax_compilation_cache_dir", os.fspath(cache))
-    pipeline = MugvPipeline(_zoo(args))
+    pipeline = MugvPipeline(_zoo(args), tiling=_tiling(args.vae_tile))
     if args.random_weights:
         log.warning("random weights: the video is noise, it shows that everything runs.")
     for path, made in zip(outputs, pipeline.run(request)):
@@ -164,6 +168,14 @@ def _zoo(args: argparse.Namespace) -> Zoo:
         expected=config,
         **options,
     )
+
+
+def _tiling(tile_px: int | None) -> Tiling | None:
+    if tile_px is None:
+        return None
+    if tile_px < 8 * STRIDE:
+        raise ValueError(f"vae tile={tile_px} must be at least {8 * STRIDE} pixels.")
+    return Tiling(rows=tile_px // STRIDE, columns=tile_px // STRIDE)
 
 
 def _score(text: str) -> float | None:

@@ -9,6 +9,7 @@ after loading; arithmetic runs in `dtype`. Norm statistics are always float32.
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -21,6 +22,19 @@ from mugv_jax.axes import Array, Float
 def named(init: nn.initializers.Initializer, *axes: str | None) -> nn.initializers.Initializer:
     """`init` whose parameter carries the logical names `axes`."""
     return nn.with_logical_partitioning(init, axes)
+
+
+def unboxed(variables: Any) -> Any:
+    """`variables` without their logical names; unlike `nn.unbox`, also inside a mesh's context."""
+
+    def is_boxed(leaf: Any) -> bool:
+        return isinstance(leaf, nn.LogicallyPartitioned)
+
+    return jax.tree.map(
+        lambda leaf: leaf.unbox(apply_constraint=False) if is_boxed(leaf) else leaf,
+        variables,
+        is_leaf=is_boxed,
+    )
 
 
 def against(vector: Array, x: Array) -> Array:

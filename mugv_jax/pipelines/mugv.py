@@ -39,10 +39,14 @@ from mugv_jax.sharding.sequence import MeshAttention
 
 
 class MugvPipeline:
-    """Text- and image-to-video. Make one with `from_pretrained` or `random`."""
+    """Text- and image-to-video. Make one with `from_pretrained` or `random`.
 
-    def __init__(self, zoo: Zoo):
+    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory.
+    """
+
+    def __init__(self, zoo: Zoo, *, tiling: windows.Tiling | None = None):
         self.zoo = zoo
+        self.tiling = tiling
 
     @classmethod
     def from_pretrained(
@@ -54,6 +58,7 @@ class MugvPipeline:
         mesh: dict[str, int] | None = None,
         dtype: DTypeLike | None = None,
         keep_loaded: bool = False,
+        tiling: windows.Tiling | None = None,
     ) -> "MugvPipeline":
         """From published or converted weights in a local folder or Hugging Face repository.
 
@@ -64,16 +69,15 @@ class MugvPipeline:
         Raises:
             ValueError: weights that are missing or damaged, or a mesh that does not fit.
         """
-        return cls(
-            Zoo.from_pretrained(
-                weights,
-                text_encoder=text_encoder,
-                tokenizer=tokenizer,
-                mesh=mesh,
-                dtype=dtype,
-                keep_loaded=keep_loaded,
-            )
+        zoo = Zoo.from_pretrained(
+            weights,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            mesh=mesh,
+            dtype=dtype,
+            keep_loaded=keep_loaded,
         )
+        return cls(zoo, tiling=tiling)
 
     @classmethod
     def random(cls, config: MugvConfig, *, seed: int = 0, **options: Any) -> "MugvPipeline":
@@ -144,7 +148,8 @@ class MugvPipeline:
 
             def encode(frames: np.ndarray) -> np.ndarray:
                 batch = jnp.asarray(video.to_pixels(frames)[None])
-                return np.asarray(windows.encode(vae, variables, batch)[0], np.float32)
+                latent = windows.encode(vae, variables, batch, tiling=self.tiling)
+                return np.asarray(latent[0], np.float32)
 
             given = {i: encode(frame[None])[0] for i, frame in pixels.images.items()}
             if pixels.start is not None:
@@ -237,9 +242,10 @@ class MugvPipeline:
         with self.zoo.model("mugv_vae") as (vae, variables):
 
             def decode(latent: np.ndarray) -> np.ndarray:
-                frames = len(latent) * windows.GROUP
-                z = jnp.asarray(latent[None])
-                return video.to_frames(np.asarray(windows.decode(vae, variables, z, frames)[0]))
+                chunks = windows.decode_in_steps(
+                    vae, variables, jnp.asarray(latent[None]), tiling=self.tiling
+                )
+                return np.concatenate([video.to_frames(np.asarray(chunk[0])) for chunk in chunks])
 
             for latent in latents:
                 parts = []

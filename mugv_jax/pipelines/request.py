@@ -4,7 +4,6 @@
 
 import dataclasses
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -154,11 +153,9 @@ def read_given(request: Request) -> GivenPixels:
 
     def clip(source: VideoLike, frames: int, *, last: bool) -> np.ndarray:
         if isinstance(source, str | os.PathLike):
-            source = video.read_video(source).frames
+            source = video.read_video(source, max_frames=frames, from_end=last).frames
         if len(source) < frames:
             raise ValueError(f"the video has {len(source)} frames, but {frames} are needed.")
-        if len(source) > frames and not last:
-            warnings.warn(f"using the first {frames} of {len(source)} frames.", stacklevel=2)
         kept = source[-frames:] if last else source[:frames]
         return video.fit(np.asarray(kept), size.height_px, size.width_px)
 

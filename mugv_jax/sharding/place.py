@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from mugv_jax.nn.layers import unboxed
 from mugv_jax.sharding.rules import RULES
 
 
@@ -21,7 +22,7 @@ def variable_shardings(abstract: Any, mesh: Mesh) -> Any:
     specs = nn.logical_to_mesh(nn.get_partition_spec(abstract), RULES)
     return jax.tree.map(
         lambda leaf, spec: NamedSharding(mesh, _divisible(spec, leaf.shape, mesh)),
-        nn.unbox(abstract),
+        unboxed(abstract),
         specs,
     )
 

@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax.typing import DTypeLike
 
+from mugv_jax.nn.layers import unboxed
+
 
 def random_variables(
     abstract: Any, seed: int, *, shardings: Any = None, dtype: DTypeLike = np.float32
@@ -21,7 +23,7 @@ def random_variables(
 
     shardings: tree like the unboxed variables; None places all on the default device.
     """
-    plain = nn.unbox(abstract)
+    plain = unboxed(abstract)
     layers = jax.tree.map(
         lambda spec: "layers" in spec, nn.get_partition_spec(abstract), is_leaf=_is_spec
     )
