@@ -31,7 +31,7 @@ def identify(source: Source, kind: str | None = None) -> tuple[Model, Any]:
     for model in MODELS.values() if kind is None else [MODELS[kind]]:
         try:
             candidates.append((model, _config(source, model)))
-        except ValueError as error:
+        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
             reasons.append(str(error))
     if not candidates:
         raise ValueError(f"{source.path}: {' '.join(reasons)}")

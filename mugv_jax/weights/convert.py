@@ -18,7 +18,7 @@ from mugv_jax.weights import store
 from mugv_jax.weights.check import check, floating_dtype, identify
 from mugv_jax.weights.formats import FORMATS, format_of, open_source, open_writer
 from mugv_jax.weights.models import MODELS, Model
-from mugv_jax.weights.parameters import LazyTensor
+from mugv_jax.weights.parameters import LazyTensor, cast_weights, constant_names
 from mugv_jax.weights.sources import Recast, Source
 from mugv_jax.weights.staging import refuse_existing, staged
 
@@ -44,7 +44,7 @@ def convert(
     format: one of FORMATS; the suffix of `dst` tells it otherwise (a folder is Orbax).
     tensor_parallel: ranks of a Megatron checkpoint to write.
     ema: take the averaged weights of a training checkpoint.
-    dtype: cast floating tensors, each as it is read.
+    dtype: cast floating tensors but the model's constants, each as it is read.
 
     Raises:
         ValueError: `src` is no checkpoint of a known model, or `dst` cannot be written. Nothing
@@ -58,13 +58,16 @@ def convert(
         if cast is None and chosen == source.format:
             raise ValueError(f"{src} is {chosen} already; ask for another format or dtype.")
         model, config = identify(source, kind)
-        parameters = check(source, model, config)
+        parameters = cast_weights(check(source, model, config), cast)
+        if cast is not None:
+            kept = constant_names(model.table(config))
+            source = Recast(source, source.specs.keys() - kept, cast)
         with staged(dst, overwrite=overwrite) as partial:
             if chosen == "orbax":
-                parameters = {path: lazy.cast(cast) for path, lazy in parameters.items()}
-                _import(Recast(source, cast), parameters, partial, model, config)
+                _import(source, parameters, partial, model, config)
             else:
-                _export(Recast(source, cast), partial, model, chosen, tensor_parallel)
+                _export(source, partial, model, chosen, tensor_parallel)
+    logger.info("wrote %s: %s, %s", dst, model.kind, chosen)
 
 
 def _check_options(dst: Path, chosen: str, tensor_parallel: int, *, overwrite: bool) -> None:
@@ -134,7 +137,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tensor-parallel", type=int, default=1, metavar="N", help="ranks to write for Megatron"
     )
     parser.add_argument("--ema", action="store_true", help="the averaged weights of SRC")
-    parser.add_argument("--dtype", help="cast floating tensors, such as bfloat16 (as they are)")
+    parser.add_argument("--dtype", help="cast weights to this, such as bfloat16 (as they are)")
     parser.add_argument("--overwrite", action="store_true", help="replace DST once complete")
 
 

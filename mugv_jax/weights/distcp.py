@@ -12,7 +12,6 @@ import io
 import math
 import pickle
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,16 @@ EMA_PREFIX = "optimizer.state.exp_moving_avg."
 _NOT_WEIGHTS = ("optimizer.", "rng_state", "rerun_state_machine_state", "opt_param_scheduler")
 # What a `.metadata` pickle may name; unpickling anything else could run code.
 _TRUSTED = {
-    "torch.distributed.checkpoint.metadata": None,
+    "torch.distributed.checkpoint.metadata": {
+        "BytesStorageMetadata",
+        "ChunkStorageMetadata",
+        "Metadata",
+        "MetadataIndex",
+        "StorageMeta",
+        "TensorProperties",
+        "TensorStorageMetadata",
+        "_MEM_FORMAT_ENCODING",
+    },
     "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
     "torch.serialization": {"_get_layout"},
     "torch": {"Size", "device"},
@@ -36,14 +44,14 @@ _TRUSTED = {
     "builtins": {"set", "frozenset", "dict", "list", "tuple", "int", "str"},
     "pathlib": {"Path", "PosixPath", "PurePosixPath"},
 }
+_DAMAGE = (pickle.UnpicklingError, EOFError, AttributeError, ImportError, KeyError, TypeError)
 
 
 class _MetadataUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        allowed = _TRUSTED.get(module, set())
         torch = import_torch()
         is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
-        if is_dtype or ("." not in name and (allowed is None or name in allowed)):
+        if is_dtype or name in _TRUSTED.get(module, ()):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name}")
 
@@ -73,93 +81,108 @@ class TorchDistSource(Source):
     def __init__(self, path: Path, *, ema: bool = False):
         self.path = path
         self._prefix = EMA_PREFIX if ema else ""
-        tensors, self._chunks = _read_metadata(path)
-        self._specs = tensors
-        weights = {
-            name.removeprefix(self._prefix): spec
-            for name, spec in tensors.items()
-            if (name.startswith(EMA_PREFIX) if ema else not name.startswith(_NOT_WEIGHTS))
-        }
+        self._stored, self._chunks = _read_metadata(path)
+        weights = [name for name in self._stored if not name.startswith(_NOT_WEIGHTS)]
+        if ema:
+            weights = [name for name in weights if EMA_PREFIX + name in self._stored]
         if not weights:
             raise ValueError(f"{path}: holds no {'EMA ' if ema else ''}weights.")
         self.specs, self._homes = {}, {}
-        for name, spec in weights.items():
-            whole = tensors[name] if ema and name in tensors else spec
-            shape = whole.shape  # an EMA tensor is flattened; the weight itself tells its shape
-            if name.startswith(LAYERS) and not name.removeprefix(LAYERS).split(".")[0].isdigit():
-                for layer in range(shape[0]):
-                    layer_name = f"{LAYERS}{layer}.{name.removeprefix(LAYERS)}"
-                    self.specs[layer_name] = TensorSpec(shape[1:], spec.dtype)
-                    self._homes[layer_name] = name, layer
-            else:
-                self.specs[name] = TensorSpec(shape, spec.dtype)
-                self._homes[name] = name, None
+        for name in weights:
+            self._add(name)
+
+    def _add(self, name: str) -> None:
+        """List a weight, layer by layer where it is a stack of them."""
+        # An EMA tensor is flattened: its weight tells the shape.
+        shape, stored = self._stored[name].shape, self._stored[self._prefix + name]
+        stacked = name.startswith(LAYERS) and not name.removeprefix(LAYERS)[0].isdigit()
+        if math.prod(stored.shape) != math.prod(shape) or (
+            stacked and stored.shape[:1] != shape[:1]
+        ):
+            raise ValueError(
+                f"{self.path}: {self._prefix}{name} is {stored.shape}, which does not fit its "
+                f"weight, {shape}."
+            )
+        if not stacked:
+            self.specs[name] = TensorSpec(shape, stored.dtype)
+            self._homes[name] = name, None
+            return
+        for layer in range(shape[0]):
+            layer_name = f"{LAYERS}{layer}.{name.removeprefix(LAYERS)}"
+            self.specs[layer_name] = TensorSpec(shape[1:], stored.dtype)
+            self._homes[layer_name] = name, layer
 
     def read(self, name: str) -> np.ndarray:
         stored, layer = self._homes[name]
         key = self._prefix + stored
-        rows = None if layer is None else (layer, layer + 1)
-        array = self._read_rows(key, rows)
-        return _unflatten(array if layer is None else array[0], self.specs[name].shape)
+        if layer is None:
+            return _unflatten(self._read_rows(key, None), self.specs[name].shape)
+        return _unflatten(self._read_rows(key, (layer, layer + 1))[0], self.specs[name].shape)
 
     def _read_rows(self, key: str, rows: tuple[int, int] | None) -> np.ndarray:
         """Rows of the leading axis of a stored tensor (all without `rows`)."""
-        spec = self._specs[key]
-        start, stop = rows or (0, spec.shape[0] if spec.shape else 0)
-        out = np.empty((stop - start, *spec.shape[1:]) if spec.shape else (), spec.dtype)
-        covered = 0
+        spec = self._stored[key]
+        if not spec.shape:
+            return _read_chunk(self._chunks[key][0], spec.dtype, None)
+        start, stop = rows or (0, spec.shape[0])
+        out = np.empty((stop - start, *spec.shape[1:]), spec.dtype)
         for chunk in self._chunks[key]:
-            if not spec.shape:
-                return _read_chunk(chunk, spec.dtype, None)
-            low = max(start, chunk.offsets[0])
-            high = min(stop, chunk.offsets[0] + chunk.shape[0])
-            if low >= high:
-                continue
-            part = _read_chunk(chunk, spec.dtype, (low - chunk.offsets[0], high - chunk.offsets[0]))
-            place = tuple(slice(o, o + n) for o, n in zip(chunk.offsets[1:], chunk.shape[1:]))
-            out[(slice(low - start, high - start), *place)] = part
-            covered += part.size
-        if covered != out.size:
-            raise ValueError(f"{self.path}: the chunks of {key} do not cover it; damaged metadata.")
+            top = chunk.offsets[0]
+            low, high = max(start, top), min(stop, top + chunk.shape[0])
+            if low < high:
+                place = tuple(slice(o, o + n) for o, n in zip(chunk.offsets[1:], chunk.shape[1:]))
+                part = _read_chunk(chunk, spec.dtype, (low - top, high - top))
+                out[(slice(low - start, high - start), *place)] = part
         return out
 
 
 def _read_metadata(path: Path) -> tuple[dict[str, TensorSpec], dict[str, list[_Chunk]]]:
-    """Specs and chunks of every tensor; entries that are not tensors are left out."""
+    """Specs and chunks of every tensor; entries that are not tensors are left out.
+
+    Raises:
+        ValueError: damaged, hostile or incomplete.
+    """
     import_torch()
     try:
         with open(path / METADATA, "rb") as file:
             metadata = _MetadataUnpickler(file).load()
-        entries: Mapping[str, Any] = metadata.state_dict_metadata
-        storage = {
-            (index.fqn, tuple(index.offset or ())): info
-            for index, info in metadata.storage_data.items()
+        entries = metadata.state_dict_metadata.items()
+        tensors = {name: entry for name, entry in entries if hasattr(entry, "chunks")}
+        specs = {name: _spec(entry) for name, entry in tensors.items()}
+        homes = {
+            (key.fqn, tuple(key.offset)): home
+            for key, home in metadata.storage_data.items()
+            if key.offset is not None
         }
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, TypeError) as error:
+        chunks = {
+            name: [_chunk(path, block, homes[name, tuple(block.offsets)]) for block in entry.chunks]
+            for name, entry in tensors.items()
+        }
+    except _DAMAGE as error:
         raise ValueError(
-            f"{path / METADATA}: not the metadata of a torch_dist checkpoint ({error}); anything "
-            "but tensor descriptions is refused, because unpickling it could run code."
+            f"{path / METADATA}: not the whole metadata of a torch_dist checkpoint ({error}); "
+            "anything but tensors is refused, because unpickling it could run code."
         ) from error
-    specs, chunks = {}, {}
-    for name, entry in entries.items():
-        if not hasattr(entry, "chunks"):
-            continue
-        specs[name] = TensorSpec(
-            tuple(entry.size), jnp.dtype(str(entry.properties.dtype).removeprefix("torch."))
-        )
-        chunks[name] = []
-        for block in entry.chunks:
-            info = storage[name, tuple(block.offsets)]
-            if getattr(info, "transform_descriptors", None):
-                raise ValueError(f"{path}: {name} is stored compressed; save without transforms.")
-            file = path / info.relative_path
-            chunk = _Chunk(tuple(block.offsets), tuple(block.sizes), file, info.offset, info.length)
-            chunks[name].append(chunk)
+    for name, blocks in chunks.items():
+        if sum(math.prod(block.shape) for block in blocks) != math.prod(specs[name].shape):
+            raise ValueError(f"{path / METADATA}: damaged: the chunks of {name} do not cover it.")
     files = {chunk.file for blocks in chunks.values() for chunk in blocks}
     absent = sorted(file.name for file in files if not file.is_file())
     if absent:
         raise ValueError(f"{path}: lacks {', '.join(absent)}; fetch them.")
     return specs, chunks
+
+
+def _spec(entry: Any) -> TensorSpec:
+    dtype = str(entry.properties.dtype).removeprefix("torch.")
+    return TensorSpec(tuple(entry.size), jnp.dtype(dtype))
+
+
+def _chunk(folder: Path, block: Any, home: Any) -> _Chunk:
+    if getattr(home, "transform_descriptors", None):
+        raise ValueError(f"{folder}: is stored compressed; save it without transforms.")
+    offsets, shape = tuple(block.offsets), tuple(block.sizes)
+    return _Chunk(offsets, shape, folder / home.relative_path, home.offset, home.length)
 
 
 def _read_chunk(chunk: _Chunk, dtype: np.dtype, rows: tuple[int, int] | None) -> np.ndarray:
@@ -222,10 +245,9 @@ def _unflatten(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     holds one part row by row.
     """
     grid = array.shape[:-1]
-    if array.shape == shape or math.prod(grid) == 1 or len(grid) != len(shape):
+    if array.shape == shape or math.prod(grid) == 1:
         return array.reshape(shape)
-    part = [size // count for size, count in zip(shape, grid)]
-    order = [
-        axis for pair in zip(range(len(shape)), range(len(shape), 2 * len(shape))) for axis in pair
-    ]
+    axes = range(len(shape))
+    part = [size // count for size, count in zip(shape, grid, strict=True)]
+    order = [axis for pair in zip(axes, (len(shape) + axis for axis in axes)) for axis in pair]
     return array.reshape(*grid, *part).transpose(order).reshape(shape)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
-from mugv_jax.weights.parameters import Index, LazyTensor
+from mugv_jax.weights.parameters import Index, LazyTensor, cast_weights
 
 COLLECTIONS = ("params", "constants")
 
@@ -44,7 +44,7 @@ def load(
 
     shardings: a tree of `jax.sharding.Sharding` like the variables (see `abstract_variables` and
         `read_config`); None places all on the default device.
-    dtype: cast floating tensors on the way.
+    dtype: cast floating params on the way; constants keep theirs.
     collections: which of the variables to load; the rest is not read.
 
     The host holds no more than one parameter's shards at a time beside what lives on devices.
@@ -55,10 +55,10 @@ def load(
     placed = traverse_util.flatten_dict(shardings or {}, sep="/")
     with open_source(path) as source:
         model, config = identify(source, kind)
+        parameters = check(source, model, config)
+        parameters = cast_weights(parameters, None if dtype is None else jnp.dtype(dtype))
         chosen = {
-            name: lazy
-            for name, lazy in check(source, model, config).items()
-            if name.split("/")[0] in collections
+            name: lazy for name, lazy in parameters.items() if name.split("/")[0] in collections
         }
         total = sum(lazy.nbytes for lazy in chosen.values())
         variables = {}
@@ -67,8 +67,7 @@ def load(
         ) as bar:
             for name, lazy in chosen.items():
                 sharding = placed[name] if placed else SingleDeviceSharding(jax.devices()[0])
-                cast = None if dtype is None else jnp.dtype(dtype)
-                variables[name] = place(lazy.cast(cast), sharding)
+                variables[name] = place(lazy, sharding)
                 bar.update(lazy.nbytes)
     return config, traverse_util.unflatten_dict(variables, sep="/")
 
@@ -92,7 +91,9 @@ def place(lazy: LazyTensor, sharding: Sharding) -> jax.Array:
     return jax.block_until_ready(array)  # frees the host's copy before the next tensor is read
 
 
-def _copy_overlap(source: np.ndarray, source_at: Index, target: np.ndarray, target_at: Index):
+def _copy_overlap(
+    source: np.ndarray, source_at: Index, target: np.ndarray, target_at: Index
+) -> None:
     """Copy what `source` and `target`, at these places of one tensor, have in common."""
     low = [max(s.start, t.start) for s, t in zip(source_at, target_at)]
     high = [min(s.stop, t.stop) for s, t in zip(source_at, target_at)]

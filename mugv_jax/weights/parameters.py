@@ -20,10 +20,12 @@ import numpy as np
 from mugv_jax.weights.sources import Source, TensorSpec
 from mugv_jax.weights.table import Rule, Table
 
-PIECE_BYTES = 256 * 2**20
+PIECE_BYTES = 128 * 2**20
 UNUSED = "unused"
+CONSTANTS = "constants/"
 
 Index = tuple[slice, ...]
+HostOrTraced = np.ndarray | jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,7 @@ class LazyTensor:
     def nbytes(self) -> int:
         return TensorSpec(self.shape, self.dtype).nbytes
 
-    def cast(self, dtype: np.dtype | None) -> "LazyTensor":
+    def cast(self, dtype: np.dtype) -> "LazyTensor":
         """The same tensor, cast to `dtype` as it is read if it is a floating one."""
         target = TensorSpec(self.shape, self.dtype).cast(dtype).dtype
         if target == self.dtype:
@@ -71,17 +73,17 @@ def rows_per_piece(shape: tuple[int, ...], dtype: np.dtype) -> int:
     return max(1, PIECE_BYTES // max(1, math.prod(shape[1:]) * dtype.itemsize))
 
 
-def to_ours(rule: Rule, table: Table, array: np.ndarray) -> np.ndarray:
+def to_ours(rule: Rule, table: Table, array: HostOrTraced) -> HostOrTraced:
     """One published tensor in the layout of the parameter (of one layer of it)."""
     return _rearrange(array, rule.axes, table)
 
 
-def to_published(rule: Rule, table: Table, array: np.ndarray) -> np.ndarray:
+def to_published(rule: Rule, table: Table, array: HostOrTraced) -> HostOrTraced:
     """The inverse of `to_ours`."""
     return _rearrange(array, " -> ".join(reversed(rule.axes.split("->"))), table)
 
 
-def _rearrange(array: np.ndarray | jax.Array, axes: str, table: Table) -> np.ndarray | jax.Array:
+def _rearrange(array: HostOrTraced, axes: str, table: Table) -> HostOrTraced:
     if "->" not in axes or not axes.strip(" ->"):
         return array
     named = set(re.findall(r"\w+", axes))
@@ -153,3 +155,19 @@ def _common_dtype(dtypes: Mapping[str, np.dtype]) -> np.dtype:
         return np.dtype("float64" if "float64" in kinds else "float32")
     listed = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
     raise ValueError(f"no dtype holds all layers of one parameter exactly: {listed}.")
+
+
+def cast_weights(
+    parameters: Mapping[str, LazyTensor], dtype: np.dtype | None
+) -> dict[str, LazyTensor]:
+    """Floating tensors cast to `dtype`; `constants/`, which are statistics, keep theirs."""
+    return {
+        path: lazy if dtype is None or path.startswith(CONSTANTS) else lazy.cast(dtype)
+        for path, lazy in parameters.items()
+    }
+
+
+def constant_names(table: Table) -> set[str]:
+    """The published tensors behind `constants/`."""
+    rules = (rule for rule in table.rules if rule.path.startswith(CONSTANTS))
+    return {name for rule in rules for name in table.names(rule)}

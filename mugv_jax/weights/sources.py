@@ -5,9 +5,9 @@
 import abc
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,10 +24,9 @@ class TensorSpec:
     def nbytes(self) -> int:
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def cast(self, dtype: np.dtype | None) -> "TensorSpec":
+    def cast(self, dtype: np.dtype) -> "TensorSpec":
         """The spec after a cast to `dtype`, which concerns floating tensors only."""
-        floating = jnp.issubdtype(self.dtype, jnp.floating)
-        return TensorSpec(self.shape, dtype) if dtype is not None and floating else self
+        return TensorSpec(self.shape, dtype) if jnp.issubdtype(self.dtype, jnp.floating) else self
 
 
 class Source(abc.ABC):
@@ -51,7 +50,7 @@ class Source(abc.ABC):
         """Release what the source holds open."""
         return
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Source":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,11 +58,13 @@ class Source(abc.ABC):
 
 
 class Recast(Source):
-    """`source` with its floating tensors cast to `dtype` (if any), each as it is read."""
+    """`source` with the floating ones of the tensors `names` cast to `dtype` as they are read."""
 
-    def __init__(self, source: Source, dtype: np.dtype | None):
+    def __init__(self, source: Source, names: Collection[str], dtype: np.dtype):
         self.path, self.format, self.config = source.path, source.format, source.config
-        self.specs = {name: spec.cast(dtype) for name, spec in source.specs.items()}
+        self.specs = {
+            name: spec.cast(dtype) if name in names else spec for name, spec in source.specs.items()
+        }
         self._source = source
 
     def read(self, name: str) -> np.ndarray:
@@ -87,7 +88,7 @@ class Writer(abc.ABC):
     def abandon(self) -> None:
         """Release the file unfinished."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Writer":
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:

@@ -7,6 +7,7 @@ them as well. The tree is {"params": ..., "constants": ..., "unused": {published
 the checkpoint's own metadata says which model it is.
 """
 
+import asyncio
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from flax import traverse_util
 
 from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import (
+    PIECE_BYTES,
     UNUSED,
     Index,
     LazyTensor,
@@ -36,11 +38,11 @@ from mugv_jax.weights.table import Rule, Table
 METADATA_KEY = "mugv_jax"
 # A chunk is what a reader fetches and decompresses at once, a data file what the writer buffers.
 CHUNK_BYTES = 32 * 2**20
-DATA_FILE_BYTES = 256 * 2**20
+DATA_FILE_BYTES = 128 * 2**20
 
 
 class _LazyHandler(ocp.type_handlers.NumpyHandler):
-    """Writes each `LazyTensor` piece by piece, one after the other, as an ordinary array."""
+    """Writes each `LazyTensor` as an ordinary array, with a few pieces in memory at a time."""
 
     def __init__(self, progress: Callable[[int], None]):
         super().__init__()
@@ -52,24 +54,40 @@ class _LazyHandler(ocp.type_handlers.NumpyHandler):
         infos: Sequence[ocp.type_handlers.ParamInfo],
         args: Sequence[ocp.SaveArgs] | None = None,
     ) -> Sequence[ocp.future.Future]:
-        for value, info, arg in zip(values, infos, args or [None] * len(values)):
-            await info.await_path_creation()
-            spec = ocp.type_handlers.get_json_tspec_write(
-                info,
-                use_ocdbt=True,
-                global_shape=value.shape,
-                local_shape=value.shape,
-                dtype=value.dtype,
-                process_index=jax.process_index(),
-                arg=arg,
-            )
-            array = await tensorstore.open(
-                tensorstore.Spec(spec), create=True, open=True, context=info.ts_context
-            )
+        arrays = await asyncio.gather(
+            *(_create(*each) for each in zip(values, infos, args or [None] * len(values)))
+        )
+        writes, waiting = [], 0
+        for value, array in zip(values, arrays):
             for index, piece in value.pieces():
-                await array[index].write(piece)
+                writes.append(array[index].write(piece))
+                waiting += piece.nbytes
                 self._progress(piece.nbytes)
+                # Every wait costs a commit of the whole index, so small tensors share one.
+                if waiting >= PIECE_BYTES:
+                    await asyncio.gather(*writes)
+                    writes, waiting = [], 0
+        await asyncio.gather(*writes)
         return [ocp.future.NoopFuture()]
+
+
+async def _create(
+    value: LazyTensor, info: ocp.type_handlers.ParamInfo, arg: ocp.SaveArgs | None
+) -> tensorstore.TensorStore:
+    """The array of `value` on disk, still empty."""
+    await info.await_path_creation()
+    spec = ocp.type_handlers.get_json_tspec_write(
+        info,
+        use_ocdbt=True,
+        global_shape=value.shape,
+        local_shape=value.shape,
+        dtype=value.dtype,
+        process_index=jax.process_index(),
+        arg=arg,
+    )
+    return await tensorstore.open(
+        tensorstore.Spec(spec), create=True, open=True, context=info.ts_context
+    )
 
 
 def save(

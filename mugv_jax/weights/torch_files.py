@@ -8,8 +8,10 @@ written without 20 GB of memory and with the checksums that other zip readers ve
 """
 
 import collections
+import contextlib
 import io
 import pickle
+import re
 import struct
 import types
 import zipfile
@@ -23,7 +25,7 @@ import numpy as np
 from mugv_jax.weights.sources import Source, TensorSpec, Writer, raw_bytes
 
 # Pages of a mapped file count as resident memory until they are unmapped.
-REOPEN_AFTER_BYTES = 512 * 2**20
+REOPEN_AFTER_BYTES = 256 * 2**20
 WRAPPERS = ("state_dict", "model", "module")
 EMA_WRAPPERS = ("ema", "ema_state_dict", "model_ema")
 ALIGNMENT = 64
@@ -114,11 +116,14 @@ def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **option
             )
         )
     try:
+        if file is not None:
+            file.seek(0)
         return torch.load(file or path, weights_only=True, **options)
     except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
         raise ValueError(
-            f"{path}: holds more than plain tensors ({_first_line(error)}), and unpickling that "
-            "could run code; save its state_dict alone."
+            f"{path}: holds more than plain tensors ({named[1] if named else 'damaged pickle'}), "
+            "and unpickling that could run code; save its state_dict alone."
         ) from error
     except (RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not a readable torch file ({_first_line(error)}).") from error
@@ -225,6 +230,8 @@ class TorchWriter(Writer):
         self._file.close()
 
     def abandon(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk is why we may be here
+            self._zip.close()
         self._file.close()
 
     def _record(self, name: str, content: bytes | memoryview) -> None:
