@@ -13,11 +13,14 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import torch
+import torch.utils.benchmark
 import transformers
 
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.text.t5 import T5Encoder
-from mugv_jax.weights.tables import mugv_dit, t5
+from mugv_jax.nn.vae.autoencoder import VideoVAE
+from mugv_jax.pipelines import windows
+from mugv_jax.weights.tables import mugv_dit, mugv_vae, t5
 from tools import torch_reference
 from tools.benchmarks.exchange import fill, to_jax, variables
 from tools.benchmarks.measure import Comparison
@@ -119,6 +122,9 @@ def text_encoder(
     )
     reference = _build(setting, functools.partial(transformers.T5EncoderModel, published))
     reference.tie_weights()
+    for name, weight in reference.state_dict().items():
+        if name.endswith("SelfAttention.q.weight"):
+            weight.mul_(published.d_kv**-0.5)  # T5 trains with the factor of its scores in here
     config = t5.config_from_published(published.to_dict())
     weights = variables(reference.state_dict(), t5.table(config))
     device = setting.device
@@ -143,19 +149,114 @@ def text_encoder(
     )
 
 
+PUBLISHED_VAE = {
+    "spatial": {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "latent": 4},
+    "temporal": {
+        "filters": 128,
+        "num_res_blocks": 4,
+        "channel_multipliers": [1, 2, 2, 4],
+        "io": 512,
+        "latent_embed_dim": 24,
+        "time_downsample": 8,
+    },
+    "micro_frame_size": 48,
+    "micro_batch_size": 4,
+    "scaling_factor": 0.18215,
+}
+
+
+def _vae(setting: Setting) -> tuple[torch.nn.Module, VideoVAE, dict]:
+    """The published sizes on both sides: reference, our module, our variables."""
+    reference = _build(setting, functools.partial(torch_reference.VideoVAE, **PUBLISHED_VAE))
+    reference.scale.uniform_(0.5, 3)  # latents are divided by it
+    config = mugv_vae.config_from_published(PUBLISHED_VAE)
+    weights = variables(reference.state_dict(), mugv_vae.table(config))
+    return reference, VideoVAE(config, setting.jax_dtype), weights
+
+
+def _in_faster_format(vae: torch.nn.Module, run: Callable[[], torch.Tensor]) -> None:
+    """Leaves the convolutions in the memory format that `run` is faster in on this device."""
+    formats = (
+        (torch.contiguous_format, torch.contiguous_format),
+        (torch.channels_last, torch.channels_last_3d),
+    )
+    seconds = []
+    for spatial, temporal in formats:
+        vae.spatial_vae.to(memory_format=spatial)
+        vae.temporal_vae.to(memory_format=temporal)
+        run()
+        timer = torch.utils.benchmark.Timer(
+            "run()", globals={"run": run}, num_threads=torch.get_num_threads()
+        )
+        seconds.append(timer.timeit(1).mean)
+    spatial, temporal = formats[seconds.index(min(seconds))]
+    vae.spatial_vae.to(memory_format=spatial)
+    vae.temporal_vae.to(memory_format=temporal)
+
+
+def vae_encode(setting: Setting, *, frames: int, height: int, width: int) -> Comparison:
+    """A video to its normalised latent, in windows."""
+    reference, module, weights = _vae(setting)
+
+    def inputs() -> tuple[tuple, tuple]:
+        x = setting.random(1, 3, frames, height, width).clamp(-1, 1)
+        return (weights, to_jax(x, "b c f h w -> b f h w c")), (x,)
+
+    encode = setting.prepare(reference.encode)
+    _in_faster_format(reference, lambda: encode(*inputs()[1]))
+    return Comparison(
+        inputs=inputs,
+        ours=lambda w, x: windows.encode(module, w, x),
+        theirs=encode,
+        layout="b f h w c -> b c f h w",
+        tolerance=TOLERANCES[setting.dtype],
+        sizes={"frames": frames, "height": height, "width": width},
+    )
+
+
+def vae_decode(setting: Setting, *, frames: int, height: int, width: int) -> Comparison:
+    """A latent to its video, in windows."""
+    reference, module, weights = _vae(setting)
+
+    def inputs() -> tuple[tuple, tuple]:
+        z = setting.random(1, 24, frames // 8, height // 8, width // 8)
+        return (weights, to_jax(z, "b c f h w -> b f h w c")), (z,)
+
+    prepared = setting.prepare(reference.decode)
+
+    def decode(z: torch.Tensor) -> torch.Tensor:
+        return prepared(z, frames)
+
+    _in_faster_format(reference, lambda: decode(*inputs()[1]))
+    return Comparison(
+        inputs=inputs,
+        ours=lambda w, z: windows.decode(module, w, z, frames),
+        theirs=decode,
+        layout="b f h w c -> b c f h w",
+        tolerance=TOLERANCES[setting.dtype],
+        sizes={"frames": frames, "height": height, "width": width},
+    )
+
+
 Case = Callable[[Setting], Comparison]
 FULL_LATENT = (14, 90, 160)  # five seconds of 720p
+FULL_VIDEO = {"frames": 112, "height": 720, "width": 1280}
+SMALL_VIDEO = {"frames": 16, "height": 64, "width": 96}
 
 CASES: dict[str, Case] = {
     "dit-1b": functools.partial(dit, width=1152, heads=16, depth=4, latent=(6, 22, 62)),
     "dit-10b-slice": functools.partial(dit, width=3456, heads=48, depth=4, latent=FULL_LATENT),
     "dit-10b": functools.partial(dit, width=3456, heads=48, depth=56, latent=FULL_LATENT),
+    "vae-encode-small": functools.partial(vae_encode, **SMALL_VIDEO),
+    "vae-encode-720p": functools.partial(vae_encode, **FULL_VIDEO),
+    "vae-decode-small": functools.partial(vae_decode, **SMALL_VIDEO),
+    "vae-decode-720p": functools.partial(vae_decode, **FULL_VIDEO),
     "t5-base": functools.partial(text_encoder, width=768, heads=12, mlp=2048, depth=12),
     "t5-xxl": functools.partial(text_encoder, width=4096, heads=64, mlp=10240, depth=24),
     "dit-tiny": functools.partial(dit, width=144, heads=2, depth=2, latent=(3, 4, 6)),
     "t5-tiny": functools.partial(text_encoder, width=64, heads=2, mlp=96, depth=2),
 }
 DEFAULT_CASES = {
-    "cpu": ("dit-1b", "t5-base"),
-    "cuda": ("dit-10b-slice", "dit-10b", "t5-xxl"),
+    "cpu": ("dit-1b", "vae-encode-small", "vae-decode-small", "t5-base"),
+    "cuda": ("dit-10b-slice", "vae-encode-720p", "vae-decode-720p", "t5-xxl", "dit-10b"),
 }

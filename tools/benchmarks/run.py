@@ -63,10 +63,10 @@ def _set_up(options: Options) -> torch.device:
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = "0.9"
     jax.config.update("jax_platforms", options.device)
-    # Float32 means float32: no TensorFloat-32 on either side.
-    jax.config.update("jax_default_matmul_precision", "highest")
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+    if options.dtype == "float32":  # and no TensorFloat-32, on either side
+        jax.config.update("jax_default_matmul_precision", "highest")
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     torch.set_grad_enabled(False)
     torch.set_num_threads(threads())
