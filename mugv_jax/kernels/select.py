@@ -8,8 +8,11 @@ from jax.typing import DTypeLike
 
 
 def platform() -> str:
-    """ "cpu", "gpu" or "tpu": that of the default device, or of the default backend."""
-    device = jax.config.jax_default_device
+    """"cpu", "gpu" or "tpu": that of the current mesh, else of the default device.
+
+    A mesh may be of devices that are not there, when a program is compiled ahead of time.
+    """
+    device = jax.sharding.get_abstract_mesh().abstract_device or jax.config.jax_default_device
     if device is None:
         return jax.default_backend()
     return device if isinstance(device, str) else device.platform

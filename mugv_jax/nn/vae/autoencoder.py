@@ -84,7 +84,9 @@ class VideoVAE(nn.Module):
 
     def decode_pixels(self, features: Features) -> Pixels:
         """Pixels, nominally in [-1, 1] and not clipped, of every frame alone; float32."""
-        x = einops.rearrange(features, "b f h w c -> (b f) h w c")
+        # From rows to frames there is no direct exchange: whole frames first, which are small here.
+        x = nn.with_logical_constraint(features, ("batch", None, None, None, None))
+        x = einops.rearrange(x, "b f h w c -> (b f) h w c")
         x = nn.with_logical_constraint(x, ("frames", None, None, None))
         x = self.spatial_decoder(x / self.config.scaling_factor)
         return einops.rearrange(x, "(b f) h w c -> b f h w c", f=features.shape[1])
