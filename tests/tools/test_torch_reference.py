@@ -4,46 +4,27 @@
 
 import json
 import pathlib
-import zlib
 
 import numpy as np
 import pytest
 import torch
 import transformers
 
+from mugv_jax.golden import recipe
 from tools import torch_reference
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "mugv"
 # The published code itself is 1e-6 to 3e-6 from a float64 evaluation.
 TOLERANCE = 1e-5
-LATENT_SHIFT = (
-    -0.0194091796875, 0.09619140625, -0.796875, 0.1591796875, -0.2578125, 0.359375, -0.3203125,
-    -0.287109375, -0.0069580078125, 0.3046875, 0.310546875, -0.451171875, -0.1728515625,
-    0.369140625, 0.2177734375, -3.075599670410156e-05, 0.1630859375, -0.267578125, -0.1962890625,
-    -0.1298828125, -0.28515625, -0.515625, 0.5859375, -0.34375,
-)  # fmt: skip
-LATENT_SCALE = (
-    0.8817, 0.6523, 0.9152, 1.2117, 3.3516, 0.7528, 0.8177, 0.8637, 0.9075, 2.8875, 0.8980, 1.1202,
-    1.0003, 2.5163, 0.6652, 1.2573, 0.7279, 1.0777, 1.5159, 0.8680, 1.1859, 1.0484, 2.4750, 1.5881,
-)  # fmt: skip
-
-
-def seeded(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The recipe that the golden cases take a tensor's values from."""
-    r = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape).astype("float32")
-    if len(shape) >= 2:
-        r = r / np.sqrt(np.prod(shape[1:]))
-    elif name.endswith("weight"):
-        r = 1 + 0.1 * r
-    else:
-        r = 0.1 * r
-    return torch.from_numpy(np.asarray(r, dtype=np.float32))
 
 
 def case(name: str) -> tuple[dict, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Constructor arguments, weights and arrays of a golden case."""
     description = json.loads((GOLDEN / f"{name}.json").read_text())
-    weights = {key: seeded(key, tuple(s)) for key, s in description["tensors"].items()}
+    weights = {
+        key: torch.from_numpy(np.asarray(recipe(key, tuple(shape))))
+        for key, shape in description["tensors"].items()
+    }
     with np.load(GOLDEN / f"{name}.npz") as arrays:
         return description["config"], weights, {k: torch.from_numpy(arrays[k]) for k in arrays}
 
@@ -75,8 +56,6 @@ def test_mugdit_matches_the_published_code(name):
 
 def test_video_vae_matches_the_published_code():
     config, weights, arrays = case("vae_tiny")
-    weights["shift"] = torch.tensor(LATENT_SHIFT).reshape(1, -1, 1, 1, 1)
-    weights["scale"] = torch.tensor(LATENT_SCALE).reshape(1, -1, 1, 1, 1)
     vae = torch_reference.VideoVAE(**config)
     vae.load_state_dict(weights)
     with torch.no_grad():

@@ -50,7 +50,7 @@ def _moved(tensor: torch.Tensor, rule: Rule, table: Table) -> torch.Tensor:
 def to_jax(tensor: torch.Tensor, layout: str = "") -> jax.Array:
     """A copy on JAX's device; `layout` is an einops pattern."""
     tensor = einops.rearrange(tensor, layout) if layout else tensor
-    tensor = tensor.detach().cpu().contiguous()
+    tensor = tensor.detach().contiguous().cpu()
     if tensor.dtype == torch.bfloat16:
         array = tensor.view(torch.uint16).numpy().view(jnp.bfloat16)
     else:
