@@ -4,8 +4,9 @@
 
     mugv-jax generate --weights FOLDER --config configs/mugv_10b.py "a prompt"
 
-checks that the weights in FOLDER have these sizes. 10.83 B (DiT) + 0.41 B (VAE) + 4.76 B (T5)
-parameters. One video of 5 s at 720p is 50,402 tokens and 146 PFLOP in 25 guided steps.
+checks that the weights in FOLDER have these sizes. Parameters: 10,830,321,984 (DiT), 411,696,059
+(VAE), 4,762,310,656 (T5). One video of 5 s at 720p is 50,402 tokens and 146 PFLOP in 25 guided
+steps.
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUG-V 18B: the published size of 19.2 B parameters (DiT)."""
+"""MUG-V 18B: the published size of 19,244,540,352 parameters (DiT)."""
 
 from ml_collections import ConfigDict
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUG-V 1B: the published size of 1.2 B parameters (DiT)."""
+"""MUG-V 1B: the published size of 1,208,059,968 parameters (DiT)."""
 
 from ml_collections import ConfigDict
 

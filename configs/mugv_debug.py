@@ -4,7 +4,8 @@
 
     mugv-jax generate --random-weights --config configs/mugv_debug.py "a prompt"
 
-There are no trained weights of this size; the picture is noise. Seconds on two CPU cores.
+There are no trained weights of this size; the picture is noise. 3,667,296 parameters (DiT),
+7,885,307 (VAE), 98,944 (T5): seconds on two CPU cores at small sizes.
 """
 
 from ml_collections import ConfigDict

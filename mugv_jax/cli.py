@@ -8,6 +8,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
 COMMANDS = {
@@ -20,11 +21,29 @@ USER_ERROR = 2
 INTERRUPTED = 130
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, not below the usage of thirty options."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.endswith("expected one argument"):
+            message += " (one that begins with '-' is written --option=VALUE)"
+        self.exit(USER_ERROR, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; what was finished is kept, nothing is half-written.\n")
+        return INTERRUPTED
+
+
+def _run(arguments: list[str]) -> int:
     parser = _parser(arguments[0] if arguments else None)
-    args = parser.parse_args(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     # `force`: a library that logs at import has set the root logger up its own way by now.
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
@@ -39,23 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.filename is None:
             raise  # not a file of the user's: a fault of ours, to be seen whole
         return _fail(parser.prog, args.command, error)
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; nothing was written.\n")
-        return INTERRUPTED
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
     """Only the named command's module is imported: help and mistakes stay fast."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mugv-jax", description="MUG-V video generation in JAX.", allow_abbrev=False
     )
+    parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module_name, text) in COMMANDS.items():
         sub = commands.add_parser(name, help=text, allow_abbrev=False)
         if name == command:
             module = importlib.import_module(module_name)
             module.add_arguments(sub)
-            sub.set_defaults(run=module.run)
+            sub.set_defaults(run=module.run, parser=sub)
     return parser
 
 

@@ -68,7 +68,7 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
         with image:
             _check_image_size(path, *image.size)
             try:
-                return _to_rgb(ImageOps.exif_transpose(image))
+                return to_rgb(image)
             except DAMAGED as error:
                 raise ValueError(f"image {str(path)!r} is damaged: {error}.") from error
 
@@ -86,7 +86,13 @@ def _check_image_size(path: pathlib.Path, width: int, height: int) -> None:
         )
 
 
-def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a Pillow image, as `read_image` gives those of a file.
+
+    Raises:
+        ValueError: pixels of unknown range.
+    """
+    image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers of unknown range")
     if image.mode.startswith("I"):  # 16 bits, also where Pillow widens them to 32

@@ -5,6 +5,8 @@
 import argparse
 import logging
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -14,7 +16,7 @@ from mugv_jax import config as configs
 from mugv_jax import video
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.pipelines.mugv import MugvPipeline
-from mugv_jax.pipelines.request import NEGATIVE_PROMPT, Request
+from mugv_jax.pipelines.request import NEGATIVE_PROMPT, Request, read_given
 from mugv_jax.pipelines.size import SIZES, STRIDE, VideoSize, parse_frames, parse_size
 from mugv_jax.pipelines.windows import Tiling
 from mugv_jax.pipelines.zoo import Zoo
@@ -23,90 +25,214 @@ from mugv_jax.sharding.mesh import parse_mesh
 log = logging.getLogger(__name__)
 
 COMPILE_CACHE = "~/.cache/mugv_jax/compiled"
+SMALLEST_TILE_PX = 8 * STRIDE
+DESCRIPTION = "Make videos from prompts and pictures. Defaults are those of the released pipeline."
+EXAMPLES = """examples:
+  mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
+  mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
+  mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command; defaults are those of the released pipeline."""
-    parser.add_argument("prompt", nargs="+", help="what to show; several make several videos")
+    """The options of the command."""
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "--output",
+        "prompt",
+        nargs="+",
+        help="what to show, in words; several, side by side, make several videos",
+    )
+    parser.add_argument(
         "-o",
+        "--output",
+        type=_path,
         default="outputs/video.mp4",
-        help="video file; several prompts number it (video_0.mp4, ...) [%(default)s]",
+        metavar="FILE",
+        help=f"video file ({', '.join(video.CONTAINERS)}); several prompts number it: video_0.mp4, "
+        "video_1.mp4, ... [%(default)s]",
     )
-    models = parser.add_argument_group("models")
-    models.add_argument(
-        "--weights", help="folder or Hugging Face repository with dit.pt and vae.pt (or converted)"
-    )
-    models.add_argument("--text-encoder", help="T5 folder or repository [beside the weights]")
-    models.add_argument("--tokenizer", help="tokenizer folder or repository [beside T5]")
-    models.add_argument("--config", help="sizes file: checks --weights, needed by --random-weights")
-    models.add_argument(
-        "--random-weights", action="store_true", help="seeded random weights: the picture is noise"
-    )
-    models.add_argument("--dtype", choices=("bfloat16", "float32"), help="[by device]")
-    models.add_argument("--mesh", default="", help="devices per axis, such as data=2,tensor=4")
-    models.add_argument(
-        "--vae-tile", type=int, metavar="PIXELS", help="run the VAE on square tiles, to save memory"
-    )
-    models.add_argument("--compile-cache", default=COMPILE_CACHE, help="folder [%(default)s]")
+    _add_models(parser)
+    _add_size(parser)
+    _add_given(parser)
+    _add_sampling(parser)
 
-    size = parser.add_argument_group("size")
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("models")
+    group.add_argument(
+        "--weights",
+        type=_path,
+        metavar="FOLDER",
+        help="folder or Hugging Face repository with dit.pt and vae.pt, or the same converted",
+    )
+    group.add_argument(
+        "--text-encoder",
+        type=_path,
+        metavar="FOLDER",
+        help="T5 folder or repository [beside the weights, else the published one]",
+    )
+    group.add_argument(
+        "--tokenizer", type=_path, metavar="FOLDER", help="of T5, if it lies elsewhere"
+    )
+    group.add_argument(
+        "--random-weights",
+        action="store_true",
+        help="seeded random weights of the sizes in --config: the picture is noise",
+    )
+    group.add_argument(
+        "--config", type=_path, metavar="FILE", help="sizes, which --weights must then have"
+    )
+    group.add_argument(
+        "--dtype",
+        choices=("bfloat16", "float32"),
+        help="of weights and arithmetic [bfloat16; float32 on CPU]",
+    )
+    group.add_argument(
+        "--mesh",
+        default="",
+        help="devices per axis: data (videos), fsdp and tensor (weights), sequence (tokens), such "
+        "as data=2,tensor=4 [one device]",
+    )
+    group.add_argument(
+        "--vae-tile",
+        type=int,
+        metavar="PIXELS",
+        help="run the VAE on overlapping square tiles, such as 512, to save memory [whole frames]",
+    )
+    group.add_argument(
+        "--compile-cache",
+        type=_path,
+        metavar="FOLDER",
+        help=f"keeps compiled programs between runs [{COMPILE_CACHE}]",
+    )
+
+
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("size")
     names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
-    size.add_argument(
-        "--size", default="portrait", help=f"WIDTHxHEIGHT in pixels, width first, or {names}"
+    group.add_argument(
+        "--size",
+        default="portrait",
+        help=f"WIDTHxHEIGHT in pixels, multiples of 8, or {names} [%(default)s]",
     )
-    size.add_argument("--frames", default="5s", help="8k+1, or 3s (73), 5s (105) [%(default)s]")
-    size.add_argument("--fps", type=float, default=20.0, help="of the file [%(default)s]")
-
-    given = parser.add_argument_group("given frames")
-    given.add_argument("--image", help="first frame")
-    given.add_argument("--last-image", help="last frame")
-    given.add_argument(
-        "--keyframe", action="append", default=[], metavar="FRAME=IMAGE", help="any frame, from 0"
+    group.add_argument(
+        "--frames",
+        default="5s",
+        help="number of frames, 8k+1 (or 8k without a first frame), or 3s (73), 5s (105) "
+        "[%(default)s]",
     )
-    given.add_argument("--continue-video", metavar="VIDEO", help="go on where this video ends")
-    given.add_argument("--continue-frames", type=int, default=17, help="8k+1 [%(default)s]")
-    given.add_argument("--init-video", metavar="VIDEO", help="start from this video, noised")
-    given.add_argument(
-        "--strength", type=float, default=0.6, help="how much noise, 0-1 [%(default)s]"
+    group.add_argument(
+        "--fps", type=float, default=20.0, help="frames per second of the file [%(default)s]"
     )
 
-    sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--steps", type=int, default=25, help="[%(default)s]")
-    sampling.add_argument("--guidance", type=float, default=4.0, help="1 is off [%(default)s]")
-    sampling.add_argument("--guidance-rescale", type=float, default=0.0, help="0-1 [%(default)s]")
-    sampling.add_argument(
-        "--guidance-interval", default="0,1", help="LOW,HIGH times with guidance [%(default)s]"
+
+def _add_given(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("given frames (cut and scaled to the size)")
+    group.add_argument("--image", type=_path, help="the first frame")
+    group.add_argument("--last-image", type=_path, metavar="IMAGE", help="the last frame")
+    group.add_argument(
+        "--keyframe",
+        action="append",
+        default=[],
+        metavar="FRAME=IMAGE",
+        help="any frame, counted from 0, such as 48=middle.png; may be given several times",
     )
-    sampling.add_argument(
+    group.add_argument(
+        "--continue-video", type=_path, metavar="VIDEO", help="go on where this video ends"
+    )
+    group.add_argument(
+        "--continue-frames",
+        type=int,
+        metavar="N",
+        help=f"how many of its last frames to begin with, 8k+1 [{Request.continue_frames}]",
+    )
+    group.add_argument(
+        "--init-video", type=_path, metavar="VIDEO", help="start from this video, noised"
+    )
+    group.add_argument(
+        "--strength",
+        type=float,
+        metavar="X",
+        help=f"how much it is noised, above 0 and up to 1 [{Request.strength}]",
+    )
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampling")
+    group.add_argument("--steps", type=int, default=25, help="of denoising [%(default)s]")
+    group.add_argument("--seed", type=int, default=42, help="of the first prompt [%(default)s]")
+    group.add_argument(
+        "--guidance",
+        type=float,
+        default=4.0,
+        metavar="SCALE",
+        help="how strongly the prompt pulls; 1 is off and twice as fast [%(default)s]",
+    )
+    group.add_argument(
+        "--guidance-rescale",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="0 to 1: tames the contrast that strong guidance makes [%(default)s]",
+    )
+    group.add_argument(
+        "--guidance-interval",
+        default="0,1",
+        metavar="LOW,HIGH",
+        help="times with guidance; 1 is pure noise, 0 the video [%(default)s]",
+    )
+    group.add_argument(
         "--guidance-together",
         action="store_true",
         help="both forwards as one batch: faster on small videos, more memory",
     )
-    sampling.add_argument("--negative-prompt", default=NEGATIVE_PROMPT)
-    sampling.add_argument("--conditioning-fps", type=float, default=30.0, help="[%(default)s]")
-    sampling.add_argument(
+    group.add_argument(
+        "--negative-prompt",
+        default=NEGATIVE_PROMPT,
+        metavar="TEXT",
+        help="what to steer away from; an empty one guides away from no text at all [%(default)s]",
+    )
+    group.add_argument(
+        "--conditioning-fps",
+        type=float,
+        default=30.0,
+        metavar="FPS",
+        help="what the model is told [%(default)s]",
+    )
+    group.add_argument(
         "--aesthetic-score",
         type=_score,
         default=6.0,
-        help="appended; 'none' to leave [%(default)s]",
+        metavar="SCORE",
+        help="0 to 10, appended to the prompt as in training; none to append nothing [%(default)s]",
     )
-    sampling.add_argument("--seed", type=int, default=42, help="of the first prompt [%(default)s]")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Checks everything that can be checked, then loads, samples and writes."""
+    """Checks everything that can be checked, then loads, samples and writes.
+
+    Raises:
+        ValueError: a mistake of the user, or a video that does not fit in memory.
+    """
     request = _request(args)
+    given = read_given(request)
     outputs = [video.prepare_output(path) for path in output_paths(args.output, len(args.prompt))]
-    cache = Path(args.compile_cache).expanduser()
-    jax.config.update("jax_compilation_cache_dir", os.fspath(cache))
+    _keep_compiled(args.compile_cache)
     pipeline = MugvPipeline(_zoo(args), tiling=_tiling(args.vae_tile))
     if args.random_weights:
-        log.warning("random weights: the video is noise, it shows that everything runs.")
-    for path, made in zip(outputs, pipeline.run(request)):
-        made.save(path)
-        log.info("wrote %s: %d frames at %g per second", path, len(made.frames), made.fps)
+        log.warning("The weights are random: the picture will be noise.")
+    try:
+        for path, made in zip(outputs, pipeline.run(request, given), strict=True):
+            made.save(path)
+            log.info("wrote %s: %d frames at %g per second", path, len(made.frames), made.fps)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise ValueError(
+            "the device ran out of memory: ask for a smaller --size or fewer --frames, split the "
+            "work over devices with --mesh, or, if it was the VAE, give --vae-tile 512."
+        ) from error
 
 
 def output_paths(output: str, count: int) -> list[Path]:
@@ -118,17 +244,20 @@ def output_paths(output: str, count: int) -> list[Path]:
 
 
 def _request(args: argparse.Namespace) -> Request:
+    for option, owner in (("continue_frames", "continue_video"), ("strength", "init_video")):
+        if getattr(args, option) is not None and getattr(args, owner) is None:
+            raise ValueError(f"{_flag(option)} says how to use {_flag(owner)}: give both or none.")
     width, height = parse_size(args.size)
+    optional = {name: getattr(args, name) for name in ("continue_frames", "strength")}
     return Request(
         prompts=tuple(args.prompt),
         size=VideoSize(width_px=width, height_px=height, frames=parse_frames(args.frames)),
         image=args.image,
         last_image=args.last_image,
-        keyframes=dict(map(_keyframe, args.keyframe)),
+        keyframes=_keyframes(args.keyframe),
         continue_video=args.continue_video,
-        continue_frames=args.continue_frames,
         init_video=args.init_video,
-        strength=args.strength,
+        **{name: value for name, value in optional.items() if value is not None},
         steps=args.steps,
         guidance=Guidance(
             scale=args.guidance,
@@ -151,10 +280,11 @@ def _zoo(args: argparse.Namespace) -> Zoo:
         "dtype": None if args.dtype is None else jnp.dtype(args.dtype),
     }
     if args.random_weights:
+        for name in ("weights", "text_encoder", "tokenizer"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"{_flag(name)} and --random-weights exclude each other.")
         if config is None:
             raise ValueError("--random-weights needs --config, such as configs/mugv_debug.py.")
-        if args.weights is not None:
-            raise ValueError("--weights and --random-weights exclude each other: give one.")
         return Zoo.random(config, **options)
     if args.weights is None:
         raise ValueError(
@@ -170,23 +300,60 @@ def _zoo(args: argparse.Namespace) -> Zoo:
     )
 
 
+def _keep_compiled(folder: str | None) -> None:
+    """Turns jax's persistent cache on; only a folder that was asked for must be writable."""
+    path = Path(folder or COMPILE_CACHE).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        reason = f"compile cache {os.fspath(path)!r} cannot be written: {error.strerror}."
+        if folder is not None:
+            raise ValueError(f"{reason} Give another folder.") from error
+        log.warning("%s Programs will be compiled anew in every run.", reason)
+        return
+    jax.config.update("jax_compilation_cache_dir", os.fspath(path))
+
+
 def _tiling(tile_px: int | None) -> Tiling | None:
     if tile_px is None:
         return None
-    if tile_px < 8 * STRIDE:
-        raise ValueError(f"vae tile={tile_px} must be at least {8 * STRIDE} pixels.")
+    if tile_px < SMALLEST_TILE_PX or tile_px % STRIDE:
+        raise ValueError(
+            f"vae tile={tile_px} must be a multiple of {STRIDE} pixels from {SMALLEST_TILE_PX} up."
+        )
     return Tiling(rows=tile_px // STRIDE, columns=tile_px // STRIDE)
 
 
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _path(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: name a file or folder")
+    return text
+
+
 def _score(text: str) -> float | None:
-    return None if text.lower() == "none" else float(text)
+    try:
+        return None if text.lower() == "none" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a number from 0 to 10, or none"
+        ) from None
 
 
-def _keyframe(text: str) -> tuple[int, str]:
-    frame, equals, path = text.partition("=")
-    if not equals or not frame.lstrip("-").isdigit():
-        raise ValueError(f"keyframe {text!r} must be FRAME=IMAGE, such as 48=middle.png.")
-    return int(frame), path
+def _keyframes(texts: Sequence[str]) -> dict[int, str]:
+    keyframes: dict[int, str] = {}
+    for text in texts:
+        frame, equals, path = text.partition("=")
+        if not frame.removeprefix("-").isdecimal() or not equals or not path:
+            raise ValueError(f"keyframe {text!r} must be FRAME=IMAGE, such as 48=middle.png.")
+        if int(frame) in keyframes:
+            raise ValueError(f"keyframe {int(frame)} is given twice.")
+        keyframes[int(frame)] = path
+    return keyframes
 
 
 def _interval(text: str) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 """Classifier-free guidance (arXiv:2207.12598) and its rescaled form (arXiv:2305.08891)."""
 
 import dataclasses
+import math
 
 import jax.numpy as jnp
 
@@ -30,8 +31,10 @@ class Guidance:
     together: bool = False
 
     def __post_init__(self):
-        if self.scale < 0:
-            raise ValueError(f"guidance scale={self.scale} must not be negative; 1 turns it off.")
+        if not 0 <= self.scale < math.inf:
+            raise ValueError(
+                f"guidance scale={self.scale} must be a number from 0 up; 1 turns guidance off."
+            )
         if not 0 <= self.rescale <= 1:
             raise ValueError(f"guidance rescale={self.rescale} must lie in [0, 1]; 0 turns it off.")
         low, high = self.interval

@@ -11,17 +11,19 @@ Models are loaded when their turn comes and freed when it is over, so the peak i
 """
 
 import dataclasses
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
+from tqdm import tqdm
 
 from mugv_jax import video
-from mugv_jax.axes import Array, Float
+from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.config import MugvConfig
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import interpolate
@@ -29,6 +31,8 @@ from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.kernels.attention import attend
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.text.t5 import T5Encoder
+from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.pipelines import windows
 from mugv_jax.pipelines.request import GivenPixels, Request, read_given
 from mugv_jax.pipelines.size import FRAMES, SIZES, VideoSize
@@ -116,26 +120,34 @@ class MugvPipeline:
             guidance=guidance,
             **options,
         )
-        videos = self.run(request, progress=progress)
+        videos = list(self.run(request, read_given(request), progress=progress))
         return videos[0] if isinstance(prompt, str) else videos
 
-    def run(self, request: Request, *, progress: bool = True) -> list[video.Video]:
-        """All videos of a checked request."""
-        pixels = read_given(request)
-        with meshes.use(self.zoo.mesh):
+    def run(
+        self, request: Request, given: GivenPixels, *, progress: bool = True
+    ) -> Iterator[video.Video]:
+        """The videos of a request and its pictures (`read_given`), each as it is decoded."""
+        mesh = self.zoo.mesh
+        with meshes.use(mesh):
             text = self._encode_text(request)
-            given, init = self._encode_given(pixels)
-            latents = self._denoise(request, text, given, init, progress=progress)
-            return self._decode(request, pixels, latents)
+            clean, init = self._encode_given(given)
+            latents = self._denoise(request, text, clean, init, progress=progress)
+        with self.zoo.model("mugv_vae") as vae:
+            for number, latent in enumerate(latents, start=1):
+                label = f"decoding video {number} of {len(latents)}" if progress else None
+                with meshes.use(mesh):  # not across the yield: the caller has a mesh of its own
+                    frames = self._frames(latent, given, request.size, label, *vae)
+                yield video.Video(frames, request.fps)
 
     def _encode_text(self, request: Request) -> dict[str, np.ndarray]:
         """States and mask of every prompt, then of the negative prompt."""
         ids, mask = self.zoo.tokenize([*request.texts(), request.negative_prompt])
         with self.zoo.model("t5_encoder") as (module, variables):
-            encode = jax.jit(module.apply)
             # One prompt at a time: the float32 scores of a long batch would set the peak.
             states = [
-                np.asarray(encode(variables, jnp.asarray(i[None]), jnp.asarray(m[None])))
+                np.asarray(
+                    _text_states(module, variables, jnp.asarray(i[None]), jnp.asarray(m[None]))
+                )
                 for i, m in zip(ids, mask)
             ]
         return {"text": np.concatenate(states), "text_mask": np.asarray(mask)}
@@ -183,7 +195,8 @@ class MugvPipeline:
                 x, noisy = self._start(request, rows, given, init, float(times[0]))
                 positive = self._condition(request, text, rows)
                 negative = self._condition(request, text, [len(request.prompts)] * group)
-                label = f"denoise {rows[0] + 1}-{rows[-1] + 1} of {len(request.prompts)}"
+                numbers = "-".join(str(row + 1) for row in sorted({rows[0], rows[-1]}))
+                label = f"denoising video {numbers} of {len(request.prompts)}"
                 x = sample(
                     DiTVelocity(dit),
                     variables,
@@ -231,35 +244,48 @@ class MugvPipeline:
         }
         return jax.device_put(condition, batch_sharding(self.zoo.mesh, count))
 
+    def _frames(
+        self, latent: np.ndarray, given: GivenPixels, size: VideoSize, label: str | None, *vae: Any
+    ) -> Frames:
+        """All frames of a latent; those that were given as such are returned as given."""
+        first = None if given.start is None else given.start[:1]
+        parts = []
+        with tqdm(total=size.frames, desc=label, unit="frame", disable=label is None) as bar:
+            for part in self._decode(latent, first, size, *vae):
+                parts.append(part)
+                bar.update(len(part))
+        frames = np.concatenate(parts)
+        if given.start is not None:
+            frames[: len(given.start)] = given.start
+        return frames
+
     def _decode(
         self,
-        request: Request,
-        pixels: GivenPixels,
-        latents: list[np.ndarray],
-    ) -> list[video.Video]:
-        """Frames of every latent; frames that were given as such are returned as given."""
-        size, videos = request.size, []
-        with self.zoo.model("mugv_vae") as (vae, variables):
+        latent: np.ndarray,
+        first: np.ndarray | None,
+        size: VideoSize,
+        vae: VideoVAE,
+        variables: Any,
+    ) -> Iterator[Frames]:
+        """A few frames at a time. `first` is the first one, where it is known."""
 
-            def decode(latent: np.ndarray) -> np.ndarray:
-                chunks = windows.decode_in_steps(
-                    vae, variables, jnp.asarray(latent[None]), tiling=self.tiling
-                )
-                return np.concatenate([video.to_frames(np.asarray(chunk[0])) for chunk in chunks])
+        def decode(part: np.ndarray) -> Iterator[Frames]:
+            for chunk in windows.decode_in_steps(
+                vae, variables, jnp.asarray(part[None]), tiling=self.tiling
+            ):
+                yield video.to_frames(np.asarray(chunk[0]))
 
-            for latent in latents:
-                parts = []
-                if size.starts_with_image:
-                    # Latent 0 stands for one frame, repeated: decoded alone, its last is that one.
-                    parts.append(decode(latent[:1])[-1:])
-                    latent = latent[1:]
-                if len(latent):
-                    parts.append(decode(latent))
-                frames = np.concatenate(parts)
-                if pixels.start is not None:
-                    frames[: len(pixels.start)] = pixels.start
-                videos.append(video.Video(frames, request.fps))
-        return videos
+        if size.starts_with_image:
+            # Latent 0 stands for one frame, repeated: decoded alone, its last is that one.
+            yield list(decode(latent[:1]))[-1][-1:] if first is None else first
+            latent = latent[1:]
+        if len(latent):
+            yield from decode(latent)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _text_states(module: T5Encoder, variables: Any, ids: Array, mask: Array) -> Array:
+    return module.apply(variables, ids, mask)
 
 
 @dataclasses.dataclass(frozen=True)

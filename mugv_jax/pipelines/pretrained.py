@@ -14,6 +14,7 @@ NAMES = {
     "mugv_vae": ("vae", "vae.pt", "vae.safetensors"),
     "t5_encoder": ("text_encoder", "t5", "t5-v1_1-xxl"),
 }
+_SHARDS = ("pytorch_model-*.bin",)
 _T5_FILES = ("*.json", "spiece.model", "*.safetensors", "pytorch_model*.bin")
 
 
@@ -42,7 +43,8 @@ def find_weights(
     Raises:
         ValueError: a model that is not there, naming what was looked for.
     """
-    folder = _folder(weights, tuple(name for names in NAMES.values() for name in names))
+    folder = _folder(weights, (*(name for names in NAMES.values() for name in names), *_SHARDS))
+    dit, vae = _required(folder, "mugv_dit"), _required(folder, "mugv_vae")
     if text_encoder is not None:
         text = _folder(text_encoder, _T5_FILES)
     else:
@@ -51,12 +53,7 @@ def find_weights(
         tokens = _folder(tokenizer, ("*.json", "spiece.model"))
     else:
         tokens = _first(folder, ("tokenizer",)) or text
-    return WeightPaths(
-        dit=_required(folder, "mugv_dit"),
-        vae=_required(folder, "mugv_vae"),
-        text_encoder=text,
-        tokenizer=tokens,
-    )
+    return WeightPaths(dit=dit, vae=vae, text_encoder=text, tokenizer=tokens)
 
 
 def _required(folder: Path, kind: str) -> Path:
@@ -84,13 +81,13 @@ def _folder(path_or_repo: str | os.PathLike, files: tuple[str, ...]) -> Path:
     if text.count("/") != 1 or text.startswith((".", "/", "~")):
         raise ValueError(f"{text} does not exist, and is not a repository id (owner/name) either.")
     import huggingface_hub
-    from huggingface_hub.errors import HFValidationError
 
     patterns = [*files, *(f"{name}/*" for name in files)]
     try:
         return Path(huggingface_hub.snapshot_download(text, allow_patterns=patterns))
-    except (OSError, HFValidationError) as error:
+    except Exception as error:  # its HTTP library, and so its errors, change with the version
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
             f"{text} is no local folder, and the repository could not be downloaded "
-            f"({str(error).splitlines()[0]}). Give a local folder, or connect and try again."
+            f"({reason}). Give a local folder, or connect and try again."
         ) from error

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mugv_jax import video
 from mugv_jax.flow.guidance import Guidance
@@ -30,12 +31,15 @@ VideoLike = Any
 class Request:
     """One run: the prompts share everything else. Defaults are those of the released pipeline.
 
-    image, last_image: the first and last frame.  keyframes: frame number -> image.
+    image, last_image: the first and last frame.
+    keyframes: frame number (from 0; negative from the end) -> image. An image stands for the 8
+        frames of its latent; the first of 8k+1 frames is a latent alone and kept to the pixel.
     continue_video: its last `continue_frames` (8k+1) frames are the beginning of the result.
     init_video, strength: start from this video noised to `strength` in (0, 1] of the path.
-    fps: of the file.  conditioning_fps: what the model is told.
-    aesthetic_score: appended to each prompt as in training; None appends nothing.
-    seed: of the first prompt; prompt number i has seed + i.
+    negative_prompt: what guidance leads away from; empty means away from no text at all.
+    fps: of the file, 1 to 1000.  conditioning_fps: what the model is told.
+    aesthetic_score: 0 to 10, appended to each prompt as in training; None appends nothing.
+    seed: of the first prompt; prompt number i (from 0) has seed + i.
 
     Raises:
         ValueError: any value out of range, or combinations that contradict each other.
@@ -64,17 +68,18 @@ class Request:
         for number, prompt in enumerate(self.prompts, start=1):
             if not prompt.strip():
                 raise ValueError(f"prompt {number} is empty: describe the video in words.")
-        if not self.negative_prompt.strip():
-            raise ValueError("the negative prompt is empty: use guidance 1 to go without one.")
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} must be at least 1.")
         for name in ("fps", "conditioning_fps"):
-            if not 0 < getattr(self, name) <= 1000:
-                raise ValueError(f"{name}={getattr(self, name)} must lie in (0, 1000].")
+            if not 1 <= getattr(self, name) <= 1000:
+                raise ValueError(f"{name}={getattr(self, name)} must lie in 1 to 1000.")
         if not 0 < self.strength <= 1:
             raise ValueError(f"strength={self.strength} must lie in (0, 1]: 1 is pure noise.")
-        if not 0 <= self.seed <= MAX_SEED - len(self.prompts):
-            raise ValueError(f"seed={self.seed} must lie in 0 .. 2^32 - 1 - number of prompts.")
+        if self.aesthetic_score is not None and not 0 <= self.aesthetic_score <= 10:
+            raise ValueError(f"aesthetic_score={self.aesthetic_score} must lie in 0 to 10.")
+        largest = MAX_SEED + 1 - len(self.prompts)  # the last prompt's is the largest
+        if not 0 <= self.seed <= largest:
+            raise ValueError(f"seed={self.seed} must lie in 0 to {largest}.")
         self._check_given()
 
     def _check_given(self) -> None:
@@ -105,6 +110,11 @@ class Request:
                     "give one of them, or move it by 8 frames."
                 )
             taken[latent] = name
+        if len(taken) == self.size.latent_frames:
+            raise ValueError(
+                f"{', '.join(dict.fromkeys(taken.values()))}: all of {self.size.frames} frames "
+                "are given and none is left to generate; ask for more frames."
+            )
 
     def _given_frames(self) -> list[tuple[str, int]]:
         """(what, frame number) of all that is given, one entry per latent frame."""
@@ -142,32 +152,60 @@ def read_given(request: Request) -> GivenPixels:
     """Reads and fits every picture of `request`, so that bad files show before models load.
 
     Raises:
-        ValueError: unreadable files, or a video with too few frames.
+        ValueError: unreadable files, pictures of another form, or a video with too few frames.
     """
     size = request.size
 
-    def image(source: ImageLike) -> np.ndarray:
-        if isinstance(source, str | os.PathLike):
-            source = video.read_image(source)
-        return video.fit(np.asarray(source), size.height_px, size.width_px)
+    def image(source: ImageLike, name: str) -> np.ndarray:
+        return video.fit(_image(source, name), size.height_px, size.width_px)
 
-    def clip(source: VideoLike, frames: int, *, last: bool) -> np.ndarray:
-        if isinstance(source, str | os.PathLike):
-            source = video.read_video(source, max_frames=frames, from_end=last).frames
-        if len(source) < frames:
-            raise ValueError(f"the video has {len(source)} frames, but {frames} are needed.")
-        kept = source[-frames:] if last else source[:frames]
-        return video.fit(np.asarray(kept), size.height_px, size.width_px)
+    def clip(source: VideoLike, name: str, frames: int, *, last: bool) -> np.ndarray:
+        kept = _clip(source, name, frames, last=last)
+        return video.fit(kept, size.height_px, size.width_px)
 
-    images = {size.latent_index(f): image(source) for f, source in request.keyframes.items()}
-    start = None
-    if request.continue_video is not None:
-        start = clip(request.continue_video, request.continue_frames, last=True)
-    elif request.image is not None:
-        start = image(request.image)[None]
+    images = {
+        size.latent_index(frame): image(source, f"keyframe {frame}")
+        for frame, source in request.keyframes.items()
+    }
+    if request.image is not None:
+        images[0] = image(request.image, "image")
     if request.last_image is not None:
-        images[size.latent_index(-1)] = image(request.last_image)
-    init = None
+        images[size.latent_index(-1)] = image(request.last_image, "last_image")
+    start = init = None
+    if request.continue_video is not None:
+        frames = request.continue_frames
+        start = clip(request.continue_video, "continue_video", frames, last=True)
+    elif size.starts_with_image and 0 in images:
+        start = images.pop(0)[None]
     if request.init_video is not None:
-        init = clip(request.init_video, size.frames, last=False)
+        init = clip(request.init_video, "init_video", size.frames, last=False)
     return GivenPixels(images=images, start=start, init=init)
+
+
+def _image(source: ImageLike, name: str) -> np.ndarray:
+    if isinstance(source, str | os.PathLike):
+        return video.read_image(source)
+    if isinstance(source, Image.Image):
+        return video.to_rgb(source)
+    return _frames(source, name, "h w 3")
+
+
+def _clip(source: VideoLike, name: str, frames: int, *, last: bool) -> np.ndarray:
+    """The last or first `frames` frames of a video."""
+    if isinstance(source, str | os.PathLike):
+        name = f"{name} {os.fspath(source)!r}"
+        source = video.read_video(source, max_frames=frames, from_end=last).frames
+    source = _frames(source, name, "f h w 3")
+    if len(source) < frames:
+        raise ValueError(f"{name} has {len(source)} frames, but {frames} are needed.")
+    return source[-frames:] if last else source[:frames]
+
+
+def _frames(source: Any, name: str, axes: str) -> np.ndarray:
+    array = np.asarray(source)
+    if array.dtype != np.uint8 or array.ndim != len(axes.split()) or array.shape[-1] != 3:
+        raise ValueError(
+            f"{name} must be a file's path or uint8 ({axes.replace(' ', ', ')}), "
+            f"not {array.dtype} {array.shape}."
+        )
+    return array

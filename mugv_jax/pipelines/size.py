@@ -8,6 +8,8 @@ from mugv_jax.nn.mugdit.rope import MAX_FRAMES, MAX_ROWS
 
 STRIDE = 8  # of the VAE, in rows, columns and frames
 FRAMES = {"3s": 73, "5s": 105}
+MAX_SIDE_PX = MAX_ROWS * 2 * STRIDE  # one row of tokens is two of latents
+LONGEST = (MAX_FRAMES - 3) * STRIDE + 1  # two positions are the start and end tokens'
 
 # Width x height. The released code keys the same five by height:width ("16:9" is its portrait), and
 # two of them (832 x 1108, 1110 x 832) do not lie on the VAE's grid: here they are cut to it.
@@ -34,27 +36,25 @@ class VideoSize:
 
     def __post_init__(self):
         for name, value in (("width", self.width_px), ("height", self.height_px)):
-            if value < STRIDE or value % STRIDE:
-                low, high = _around(value, 0)
-                raise ValueError(
-                    f"{name}={value} must be a positive multiple of {STRIDE} (the VAE's grid): "
-                    f"the nearest are {low} and {high}."
-                )
-            if value > MAX_ROWS * 2 * STRIDE:
+            if value > MAX_SIDE_PX:
                 raise ValueError(
                     f"{name}={value} is past the model's position table: use at most "
-                    f"{MAX_ROWS * 2 * STRIDE} pixels."
+                    f"{MAX_SIDE_PX} pixels."
                 )
-        if self.frames < 1 or self.frames % STRIDE not in (0, 1):
-            low, high = _around(self.frames, 1)
-            raise ValueError(
-                f"frames={self.frames} must be 8k+1 (an image, then groups of 8) or 8k: the "
-                f"nearest of the first kind are {low} and {high}."
-            )
-        if self.latent_frames > MAX_FRAMES - 2:
+            if value < STRIDE or value % STRIDE:
+                raise ValueError(
+                    f"{name}={value} must be a positive multiple of {STRIDE} (the VAE's grid): "
+                    f"{_nearest(value, 0)}."
+                )
+        if self.frames > LONGEST:
             raise ValueError(
                 f"frames={self.frames} is past the model's position table: use at most "
-                f"{(MAX_FRAMES - 3) * STRIDE + 1} frames."
+                f"{LONGEST} frames."
+            )
+        if self.frames < 1 or self.frames % STRIDE not in (0, 1):
+            raise ValueError(
+                f"frames={self.frames} must be 8k+1 (a first frame, then groups of 8) or 8k "
+                f"(groups alone): of the first kind {_nearest(self.frames, 1)}."
             )
 
     @property
@@ -86,9 +86,13 @@ class VideoSize:
         return -(-frame // STRIDE) if self.starts_with_image else frame // STRIDE
 
 
-def _around(value: int, offset: int) -> tuple[int, int]:
-    low = max((value - offset) // STRIDE * STRIDE + offset, offset or STRIDE)
-    return low, low + STRIDE
+def _nearest(value: int, offset: int) -> str:
+    """The members of STRIDE k + offset on both sides of `value`, the smallest alone below it."""
+    smallest = offset or STRIDE
+    low = (value - offset) // STRIDE * STRIDE + offset
+    if low < smallest:
+        return f"the nearest is {smallest}"
+    return f"the nearest are {low} and {low + STRIDE}"
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -100,7 +104,7 @@ def parse_size(text: str) -> tuple[int, int]:
     if text in SIZES:
         return SIZES[text]
     width, x, height = text.lower().partition("x")
-    if not x or not width.isdigit() or not height.isdigit():
+    if not x or not width.isdecimal() or not height.isdecimal():
         names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
         raise ValueError(f"size {text!r} must be WIDTHxHEIGHT such as 1280x720, or one of {names}.")
     return int(width), int(height)
@@ -114,7 +118,10 @@ def parse_frames(text: str) -> int:
     """
     if text in FRAMES:
         return FRAMES[text]
-    if not text.isdigit():
+    try:
+        return int(text)
+    except ValueError:
         names = ", ".join(f"{name} ({count})" for name, count in FRAMES.items())
-        raise ValueError(f"frames {text!r} must be a number of the form 8k+1, or one of {names}.")
-    return int(text)
+        raise ValueError(
+            f"frames {text!r} must be a whole number of the form 8k+1, or one of {names}."
+        ) from None

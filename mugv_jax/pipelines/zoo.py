@@ -69,6 +69,7 @@ class Zoo:
         Raises:
             ValueError: weights that are missing, damaged or of another size.
         """
+        placed_on = make_mesh(mesh)  # before a download
         found = find_weights(weights, text_encoder=text_encoder, tokenizer=tokenizer)
         paths = {
             "mugv_dit": found.dit,
@@ -82,7 +83,7 @@ class Zoo:
             _check_expected(config, expected, paths)
         return cls(
             config=config,
-            mesh=make_mesh(mesh),
+            mesh=placed_on,
             dtype=dtype or default_dtype(),
             fetch=lambda kind, shardings, dtype: load(
                 paths[kind], kind, shardings=shardings, dtype=dtype
@@ -121,13 +122,14 @@ class Zoo:
         """The module of `kind` (with `fields` set) and its variables on the mesh."""
         config = getattr(self.config, GROUPS[kind])
         module = MODELS[kind].build(config, self.dtype).clone(**fields)
-        if kind not in self._held:
+        shared = kind in self._held  # kept, or in use further out
+        if not shared:
             shardings = variable_shardings(abstract_variables(kind, config), self.mesh)
             self._held[kind] = self.fetch(kind, shardings, self.dtype)
         try:
             yield module, self._held[kind]
         finally:
-            if not self.keep_loaded:
+            if not shared and not self.keep_loaded:
                 for leaf in jax.tree.leaves(self._held.pop(kind)):
                     leaf.delete()
 

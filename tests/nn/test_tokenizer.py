@@ -79,10 +79,10 @@ def test_a_long_prompt_keeps_its_end_token_and_shows_what_was_cut(kind, folder, 
     np.testing.assert_array_equal(kept, ids)
 
 
-@pytest.mark.parametrize("prompt", ["", " \n\t"])
-def test_an_empty_prompt_is_refused(prompt):
-    with pytest.raises(ValueError, match="is empty"):
-        tokenizer.byte_level().tokenize(["a cat", prompt])
+def test_an_empty_prompt_is_the_end_token_alone(folder):
+    for made, prompt in [(tokenizer.byte_level(), ""), (tokenizer.load(str(folder)), " \n\t")]:
+        ids, mask = made.tokenize([prompt])
+        assert ids[mask].tolist() == [1]
 
 
 def test_a_folder_without_a_readable_tokenizer_is_refused(folder, tmp_path):

@@ -41,10 +41,8 @@ class Tokenizer:
         """Ids (int32) and their mask, true on text, both padded to `max_tokens`.
 
         A longer prompt loses its end, the end token excepted, and a warning is logged with the
-        text that was cut off.
-
-        Raises:
-            ValueError: a prompt without text.
+        text that was cut off. An empty one is the end token alone: what guidance without a
+        negative prompt leads away from.
         """
         ids = np.full((len(prompts), max_tokens), self.pad_id, np.int32)
         mask = np.zeros((len(prompts), max_tokens), bool)
@@ -55,8 +53,6 @@ class Tokenizer:
         return ids, mask
 
     def _encode(self, prompt: str, max_tokens: int) -> list[int]:
-        if not prompt.strip():
-            raise ValueError(f"prompt {prompt!r} is empty: describe the video in a few words.")
         encoding = self.backend.encode(prompt)
         if len(encoding.ids) <= max_tokens:
             return encoding.ids
