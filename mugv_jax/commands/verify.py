@@ -3,6 +3,7 @@
 """`mugv-jax verify DIR`: every golden case in a folder, one row per output."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -36,16 +37,18 @@ def run(args: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give one with golden cases.")
     tolerance = TOLERANCE[args.dtype] if args.tolerance is None else args.tolerance
-    if not tolerance > 0:
-        raise ValueError(f"tolerance={tolerance} must be positive.")
-    failed = 0
+    if not 0 < tolerance < math.inf:
+        raise ValueError(f"tolerance={tolerance} must be a positive number, such as 1e-5.")
+    failed = count = 0
     sys.stdout.write(f"{'case':28}{'output':30}{'max abs':>12}{'relative L2':>14}\n")
     for row in golden.run(folder, jnp.dtype(args.dtype), tolerance):
+        count += 1
         failed += not row.passed
         verdict = "pass" if row.passed else "FAIL"
         numbers = f"{row.max_abs:12.3e}{row.relative_l2:14.3e}"
         sys.stdout.write(f"{row.case:28}{row.output:30}{numbers}  {verdict}  {row.note}".rstrip())
         sys.stdout.write("\n")
         sys.stdout.flush()
-    sys.stdout.write(f"{failed} failed (relative L2 above {tolerance:g})\n" if failed else "")
+    summary = f"{failed} of {count} rows failed" if failed else f"all {count} rows passed"
+    sys.stdout.write(f"{summary} (at most {tolerance:g} of relative L2 error).\n")
     return 1 if failed else 0
