@@ -25,9 +25,9 @@ from tqdm import tqdm
 from mugv_jax import video
 from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.config import MugvConfig
+from mugv_jax.flow import sampler
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import interpolate
-from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.kernels.attention import attend
 from mugv_jax.nn.mugdit.model import MugDiT
@@ -127,17 +127,22 @@ class MugvPipeline:
         self, request: Request, given: GivenPixels, *, progress: bool = True
     ) -> Iterator[video.Video]:
         """The videos of a request and its pictures (`read_given`), each as it is decoded."""
-        mesh = self.zoo.mesh
-        with meshes.use(mesh):
-            text = self._encode_text(request)
-            clean, init = self._encode_given(given)
-            latents = self._denoise(request, text, clean, init, progress=progress)
+        latents = self.sample(request, given, progress=progress)
         with self.zoo.model("mugv_vae") as vae:
             for number, latent in enumerate(latents, start=1):
                 label = f"decoding video {number} of {len(latents)}" if progress else None
-                with meshes.use(mesh):  # not across the yield: the caller has a mesh of its own
+                with meshes.use(self.zoo.mesh):  # not across the yield: that is the caller's
                     frames = self._frames(latent, given, request.size, label, *vae)
                 yield video.Video(frames, request.fps)
+
+    def sample(
+        self, request: Request, given: GivenPixels, *, progress: bool = True
+    ) -> list[np.ndarray]:
+        """A latent (f, h, w, c), normalised, for each prompt."""
+        with meshes.use(self.zoo.mesh):
+            text = self._encode_text(request)
+            clean, init = self._encode_given(given)
+            return self._denoise(request, text, clean, init, progress=progress)
 
     def _encode_text(self, request: Request) -> dict[str, np.ndarray]:
         """States and mask of every prompt, then of the negative prompt."""
@@ -177,7 +182,7 @@ class MugvPipeline:
         *,
         progress: bool,
     ) -> list[np.ndarray]:
-        """A latent (f, h, w, c), normalised, for each prompt."""
+        """A latent for each prompt, from its noise down the path to time 0."""
         size, mesh = request.size, self.zoo.mesh
         ratio = shift_ratio(size.height_px, size.width_px, size.latent_frames)
         start = 1.0 if init is None else request.strength
@@ -197,7 +202,7 @@ class MugvPipeline:
                 negative = self._condition(request, text, [len(request.prompts)] * group)
                 numbers = "-".join(str(row + 1) for row in sorted({rows[0], rows[-1]}))
                 label = f"denoising video {numbers} of {len(request.prompts)}"
-                x = sample(
+                x = sampler.sample(
                     DiTVelocity(dit),
                     variables,
                     x,
