@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import flax.linen as nn
 import jax
-from jax.sharding import AxisType, Mesh
+from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from mugv_jax.sharding.rules import RULES
 
@@ -20,6 +20,32 @@ def make_mesh(sizes: Mapping[str, int] | None = None) -> Mesh:
     Raises:
         ValueError: an unknown axis, a size below 1, or more devices asked for than there are.
     """
+    shape = _shape(sizes)
+    devices = jax.devices()
+    count = 1
+    for size in shape:
+        count *= size
+    if count > len(devices):
+        raise ValueError(
+            f"mesh {_text(sizes or {})} needs {count} devices, but there are {len(devices)} "
+            f"({devices[0].platform}). Choose axes whose product is at most {len(devices)}."
+        )
+    return jax.make_mesh(
+        shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices[:count]
+    )
+
+
+def abstract_mesh(sizes: Mapping[str, int] | None = None) -> AbstractMesh:
+    """A mesh of devices that need not exist: it tells the shape of every shard.
+
+    Raises:
+        ValueError: an unknown axis, or a size below 1.
+    """
+    return AbstractMesh(_shape(sizes), AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _shape(sizes: Mapping[str, int] | None) -> tuple[int, ...]:
+    """Sizes of all axes, in the order of AXES."""
     sizes = dict(sizes or {})
     unknown = sorted(set(sizes) - set(AXES))
     if unknown:
@@ -27,18 +53,7 @@ def make_mesh(sizes: Mapping[str, int] | None = None) -> Mesh:
     shape = tuple(sizes.get(axis, 1) for axis in AXES)
     if min(shape) < 1:
         raise ValueError(f"mesh {sizes}: every axis must be at least 1.")
-    devices = jax.devices()
-    count = 1
-    for size in shape:
-        count *= size
-    if count > len(devices):
-        raise ValueError(
-            f"mesh {_text(sizes)} needs {count} devices, but there are {len(devices)} "
-            f"({devices[0].platform}). Choose axes whose product is at most {len(devices)}."
-        )
-    return jax.make_mesh(
-        shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices[:count]
-    )
+    return shape
 
 
 def parse_mesh(text: str) -> dict[str, int]:

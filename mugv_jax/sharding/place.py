@@ -7,13 +7,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.sharding.rules import RULES
 
 
-def variable_shardings(abstract: Any, mesh: Mesh) -> Any:
+def variable_shardings(abstract: Any, mesh: Mesh | AbstractMesh) -> Any:
     """A `NamedSharding` for every leaf of `abstract` (boxed, from `jax.eval_shape(init)`).
 
     A mesh axis that does not divide the dimension it would split is left out: one head cannot be
@@ -27,7 +27,9 @@ def variable_shardings(abstract: Any, mesh: Mesh) -> Any:
     )
 
 
-def _divisible(spec: PartitionSpec, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+def _divisible(
+    spec: PartitionSpec, shape: tuple[int, ...], mesh: Mesh | AbstractMesh
+) -> PartitionSpec:
     kept = []
     for size, axes in zip(shape, tuple(spec) + (None,) * (len(shape) - len(spec))):
         axes = (axes,) if isinstance(axes, str) else tuple(axes or ())
