@@ -19,7 +19,7 @@ from mugv_jax.nn.vae.temporal import TemporalDecoder, TemporalEncoder
 
 LOG_VARIANCE_RANGE = (-30.0, 20.0)
 
-Features = Float[Array, "b f h w c"]
+Features = Float[Array, "b _f _h _w _c"]
 
 
 class VideoVAE(nn.Module):
