@@ -52,6 +52,8 @@ def convert(
     """
     src, dst = Path(src).expanduser(), Path(dst).expanduser()
     chosen = format or format_of(dst)
+    if dst.resolve() in src.resolve().parents:
+        raise ValueError(f"{src} lies inside {dst}, which would be replaced.")
     _check_options(dst, chosen, tensor_parallel, overwrite=overwrite)
     cast = floating_dtype(dtype)
     with open_source(src, ema=ema) as source:

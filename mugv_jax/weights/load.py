@@ -66,7 +66,7 @@ def load(
             total=total, unit="B", unit_scale=True, desc=f"loading {model.kind}", disable=None
         ) as bar:
             for name, lazy in chosen.items():
-                sharding = placed[name] if placed else SingleDeviceSharding(jax.devices()[0])
+                sharding = placed[name] if placed else SingleDeviceSharding(jax.local_devices()[0])
                 variables[name] = place(lazy, sharding)
                 bar.update(lazy.nbytes)
     return config, traverse_util.unflatten_dict(variables, sep="/")

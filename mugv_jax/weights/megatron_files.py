@@ -14,7 +14,7 @@ import numpy as np
 
 from mugv_jax.weights.megatron import from_megatron, from_published, heads_first
 from mugv_jax.weights.sources import Source, TensorSpec, Writer
-from mugv_jax.weights.torch_files import TorchSource, TorchWriter
+from mugv_jax.weights.torch_files import REOPEN_AFTER_BYTES, TorchSource, TorchWriter
 
 TRACKER = "latest_checkpointed_iteration.txt"
 RANK_FILE = "model_optim_rng.pt"
@@ -42,7 +42,8 @@ class LegacySource(Source):
         absent = [folder.name for folder in folders if not (folder / RANK_FILE).is_file()]
         if absent:
             raise ValueError(f"{path}: no {RANK_FILE} in {', '.join(absent)}; fetch it.")
-        self._ranks = [TorchSource(folder / RANK_FILE) for folder in folders]
+        self._share = REOPEN_AFTER_BYTES // len(folders)
+        self._ranks = [TorchSource(f / RANK_FILE, mapped_bytes=self._share) for f in folders]
         names = [set(rank.specs) for rank in self._ranks]
         uneven = sorted(set.union(*names) - set.intersection(*names))
         if uneven:
@@ -66,15 +67,18 @@ class LegacySource(Source):
             ValueError: ranks disagree on a tensor that each holds whole.
         """
         axis = from_megatron(name).split
-        parts = [rank.read(name) for rank in self._ranks]
         if axis is not None:
-            return np.concatenate(parts, axis)
-        if any(part.tobytes() != parts[0].tobytes() for part in parts[1:]):
-            raise ValueError(
-                f"{self.path}: the ranks hold different values of {name}, which each must hold "
-                "whole; the checkpoint is damaged or mixes iterations."
-            )
-        return parts[0]
+            return np.concatenate([rank.read(name) for rank in self._ranks], axis)
+        first = self._ranks[0].read(name)
+        for rank in self._ranks[1:]:
+            if not _same_bits(rank.read(name), first):
+                raise ValueError(
+                    f"{self.path}: the ranks hold different values of {name}, which each must "
+                    "hold whole; the checkpoint is damaged or mixes iterations."
+                )
+            if first.nbytes > self._share:
+                rank.release()  # or every rank would keep the pages of a large tensor
+        return first
 
     def close(self) -> None:
         for rank in self._ranks:
@@ -143,3 +147,8 @@ class LegacyWriter(Writer):
 
 def _widened(dtype: np.dtype) -> np.dtype:
     return np.dtype("float32") if str(dtype) in ("float16", "bfloat16") else dtype
+
+
+def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    bits = np.dtype(f"u{a.dtype.itemsize}")
+    return np.array_equal(a.view(bits), b.view(bits))

@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -53,10 +54,7 @@ class SafetensorsSource(Source):
         size = path.stat().st_size - self._start
         self._offsets, self.specs = {}, {}
         for name, entry in header.items():
-            begin, end = entry["data_offsets"]
-            if entry["dtype"] not in DTYPES:
-                raise ValueError(f"{path}: {name} has the unknown dtype {entry['dtype']}.")
-            spec = TensorSpec(tuple(entry["shape"]), jnp.dtype(DTYPES[entry["dtype"]]))
+            begin, end, spec = _parse(path, name, entry)
             if end - begin != spec.nbytes or not 0 <= begin <= end <= size:
                 raise ValueError(
                     f"{path}: {name} lies at bytes {begin} to {end} of {size}, and its shape needs "
@@ -79,16 +77,21 @@ def _read_header(path: Path) -> tuple[dict, int]:
         header = file.read(length) if length <= MAX_HEADER_BYTES else b""
     try:
         entries = json.loads(header)
-        well_formed = all({"dtype", "shape", "data_offsets"} <= set(e) for e in _tensors(entries))
-    except (ValueError, TypeError, AttributeError):
-        well_formed = False
-    if not well_formed:
+    except ValueError:
+        entries = None
+    if not isinstance(entries, dict):
         raise ValueError(f"{path}: not a safetensors file, or it ends too early; fetch it again.")
     return entries, 8 + length
 
 
-def _tensors(header: dict) -> list[dict]:
-    return [entry for name, entry in header.items() if name != "__metadata__"]
+def _parse(path: Path, name: str, entry: Any) -> tuple[int, int, TensorSpec]:
+    """(begin, end, spec) of one entry of the header."""
+    try:
+        begin, end = map(int, entry["data_offsets"])
+        shape = tuple(map(int, entry["shape"]))
+        return begin, end, TensorSpec(shape, jnp.dtype(DTYPES[entry["dtype"]]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: the header entry of {name} is damaged: {entry}.") from error
 
 
 class SafetensorsWriter(Writer):

@@ -25,6 +25,8 @@ class ShardedSource(Source):
         try:
             weight_map = json.loads(index.read_text())["weight_map"]
             shards = {name: _shard_path(index.parent, file) for name, file in weight_map.items()}
+            if not shards:
+                raise ValueError("an empty weight_map")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{index}: not an index of weights: it must be JSON with a 'weight_map' from "
@@ -42,10 +44,14 @@ class ShardedSource(Source):
         if lost:
             raise ValueError(f"{index}: names tensors that its shards lack: {', '.join(lost)}.")
         self.specs = {name: shard.specs[name] for name, shard in self._homes.items()}
-        self.format = f"sharded {next(iter(self._shards.values())).format}"
+        self._last = next(iter(self._shards.values()))
+        self.format = f"sharded {self._last.format}"
 
     def read(self, name: str) -> np.ndarray:
-        return self._homes[name].read(name)
+        if self._last is not self._homes[name]:
+            self._last.release()  # or every shard would keep pages that were read
+        self._last = self._homes[name]
+        return self._last.read(name)
 
     def close(self) -> None:
         for shard in self._shards.values():

@@ -46,6 +46,10 @@ class Source(abc.ABC):
     def read(self, name: str) -> np.ndarray:
         """One tensor. Use it before the next `read`: it may be a view of the file."""
 
+    def release(self) -> None:
+        """Give back memory that reads hold on to; the source stays usable."""
+        return
+
     def close(self) -> None:
         """Release what the source holds open."""
         return

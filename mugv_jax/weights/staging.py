@@ -10,6 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+# A file of these names makes a folder a checkpoint: of Orbax, of Megatron.
+MARKERS = ("_METADATA", "latest_checkpointed_iteration.txt")
+
 
 @contextlib.contextmanager
 def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
@@ -43,9 +46,18 @@ def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def refuse_existing(target: Path, *, overwrite: bool) -> None:
-    """Raise a ValueError if `target` exists and may not be replaced."""
-    if target.exists() and not overwrite:
+    """Raise a ValueError if there is something at `target` that may not be replaced.
+
+    An empty folder may be, and with `overwrite` a file or a folder that is a checkpoint; any other
+    folder may hold what nobody meant to lose.
+    """
+    inside = set(os.listdir(target)) if target.is_dir() else set()
+    if not target.exists() or (target.is_dir() and not inside):
+        return
+    if not overwrite:
         raise ValueError(f"{target} exists; pass --overwrite to replace it.")
+    if target.is_dir() and not inside & set(MARKERS):
+        raise ValueError(f"{target} is a folder but no checkpoint, and is not replaced.")
 
 
 def _replace(new: Path, target: Path, *, aside: Path) -> None:

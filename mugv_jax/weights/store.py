@@ -9,6 +9,7 @@ the checkpoint's own metadata says which model it is.
 
 import asyncio
 import dataclasses
+import hashlib
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -119,6 +120,7 @@ def save(
     metadata = {
         "kind": kind,
         "config": dataclasses.asdict(config),
+        "layout": layout(MODELS[kind].table(config)),
         "dtypes": dict(dtypes),
         "source_format": source_format,
         "version": _version(),
@@ -163,8 +165,13 @@ class OrbaxSource(Source):
             )
         self.kind = stated["kind"]
         self.model_config = MODELS[self.kind].config_class(**_tuples(stated["config"]))
-        context = ocp.type_handlers.get_ts_context(use_ocdbt=True)
         table = MODELS[self.kind].table(self.model_config)
+        if stated["layout"] != layout(table):
+            raise ValueError(
+                f"{path}: converted by version {stated['version']}, which laid {self.kind} out "
+                "differently; convert the published file anew."
+            )
+        context = ocp.type_handlers.get_ts_context(use_ocdbt=True)
         stacked = {rule.path for rule in table.rules if rule.stacked}
         self.parameters = {
             name: dataclasses.replace(_stored(path, leaf, zarr3, context), stacked=name in stacked)
@@ -215,6 +222,13 @@ def _stored(path: Path, leaf: Any, zarr3: bool, context: tensorstore.Context) ->
 
     shape, dtype = tuple(leaf.shape), jnp.dtype(leaf.dtype)
     return LazyTensor(shape, dtype, read, rows_per_piece(shape, dtype))
+
+
+def layout(table: Table) -> str:
+    """A fingerprint of where a table puts what: equal for equal meaning of the parameters."""
+    rules = sorted((rule.name, rule.path, rule.axes) for rule in table.rules)
+    described = repr((rules, table.layers, sorted(table.sizes.items())))
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 def _nested(parameters: Mapping[str, LazyTensor]) -> dict:

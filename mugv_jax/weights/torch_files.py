@@ -61,15 +61,18 @@ def import_torch() -> types.ModuleType:
 class TorchSource(Source):
     """One file of `torch.save`: a flat dictionary of tensors, or one wrapped under a usual key.
 
+    mapped_bytes: how much to read before the file is mapped anew.
+
     Raises:
         ValueError: truncated, not a torch file, or more than plain tensors.
     """
 
     format = "torch"
 
-    def __init__(self, path: Path, *, ema: bool = False):
+    def __init__(self, path: Path, *, ema: bool = False, mapped_bytes: int = REOPEN_AFTER_BYTES):
         self.path = path
         self._ema = ema
+        self._limit = mapped_bytes
         self._read_bytes = 0
         self._tensors = self._open()
         self.specs = {
@@ -78,16 +81,18 @@ class TorchSource(Source):
         }
 
     def read(self, name: str) -> np.ndarray:
-        spec = self.specs[name]
-        if self._read_bytes > REOPEN_AFTER_BYTES:
-            self._tensors = {}
-            self._tensors = self._open()
-            self._read_bytes = 0
-        self._read_bytes += spec.nbytes
-        return to_numpy(self._tensors[name], spec.dtype)
+        if self._read_bytes > self._limit:
+            self.release()
+        self._tensors = self._tensors or self._open()
+        self._read_bytes += self.specs[name].nbytes
+        return to_numpy(self._tensors[name], self.specs[name].dtype)
+
+    def release(self) -> None:
+        self._tensors = {}
+        self._read_bytes = 0
 
     def close(self) -> None:
-        self._tensors = {}
+        self.release()
 
     def _open(self) -> dict[str, Any]:
         return unwrap(

@@ -158,6 +158,21 @@ def test_an_existing_checkpoint_is_only_replaced_by_a_complete_one(tmp_path, mon
     checkpoints.assert_identical(checkpoints.read(tmp_path / "kept.pt"), second)
 
 
+def test_what_is_no_checkpoint_is_never_replaced(tmp_path):
+    tensors = checkpoints.golden_tensors("t5_tiny")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").write_bytes(b"x")
+    source = checkpoints.save(tmp_path / "in.pt", tensors)
+    with pytest.raises(ValueError, match="is a folder but no checkpoint"):
+        convert(source, tmp_path / "photos", overwrite=True)
+    with pytest.raises(ValueError, match="lies inside"):
+        convert(source, tmp_path, overwrite=True, format="orbax")
+    assert (tmp_path / "photos" / "holiday.jpg").exists()
+    (tmp_path / "empty").mkdir()
+    convert(source, tmp_path / "empty")
+    assert open_source(tmp_path / "empty").kind == "t5_encoder"
+
+
 STALLED = """
 import sys, time
 from mugv_jax.weights import store
@@ -241,9 +256,13 @@ def test_metadata_describes_the_checkpoint(tmp_path):
     assert {str(np.dtype(leaf.dtype)) for leaf in leaves.values()} == {"bfloat16"}
 
 
-def test_damaged_orbax_folders_are_refused(tmp_path):
+def test_damaged_and_outdated_orbax_folders_are_refused(tmp_path, monkeypatch):
     tensors = checkpoints.golden_tensors("t5_tiny")
     convert(checkpoints.save(tmp_path / "in.pt", tensors), tmp_path / "orbax")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "layout", lambda _table: "another")
+        with pytest.raises(ValueError, match="laid t5_encoder out differently"):
+            open_source(tmp_path / "orbax")
     (tmp_path / "orbax" / "_METADATA").write_text("{")
     with pytest.raises(ValueError, match="damaged Orbax checkpoint"):
         open_source(tmp_path / "orbax")

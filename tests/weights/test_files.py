@@ -50,10 +50,12 @@ def copy(source_path, target_path, format_name) -> None:
                 writer.add(name, source.read(name))
 
 
-def test_torch_files_are_read_and_written_as_torch_does(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch_files, "REOPEN_AFTER_BYTES", 0)
+def test_torch_files_are_read_and_written_as_torch_does(tmp_path):
     path = checkpoints.save(tmp_path / "in.pt", TENSORS)
     checkpoints.assert_identical(read_all(path), TENSORS)
+    with torch_files.TorchSource(path, mapped_bytes=0) as source:
+        remapped = {name: from_numpy(source.read(name)) for name in [*TENSORS] * 2}
+    checkpoints.assert_identical(remapped, TENSORS)
     copy(path, tmp_path / "out.pt", "torch")
     for mmap in (False, True):
         found = torch.load(tmp_path / "out.pt", weights_only=True, mmap=mmap)
@@ -141,6 +143,8 @@ def test_damaged_files_are_refused_in_one_line(tmp_path):
         ("zip.pt", (tmp_path / "zip.pt").read_bytes(), "not a readable torch file"),
         ("short.safetensors", safe[:-3], "ends too early"),
         ("stub.safetensors", safe[:20], "not a safetensors file"),
+        ("odd.safetensors", safe.replace(b'"BOOL"', b'"BOOM"'), "entry of flags is damaged"),
+        ("list.safetensors", b"\x02" + bytes(7) + b"[]", "not a safetensors file"),
         ("empty.safetensors", b"", "not a safetensors file"),
         ("text.safetensors", b"hello, this is not a checkpoint", "not a safetensors file"),
         ("notes.txt", b"hello", "must be a folder, or a file that ends in"),
