@@ -1,21 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Convert weights between published files and Orbax checkpoints: `mugv-jax convert` by itself."""
+"""`mugv-jax convert` from a checkout that is not installed."""
 
-import argparse
 import sys
 
-from mugv_jax.weights.convert import add_arguments, run
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    try:
-        run(parser.parse_args())
-    except ValueError as error:
-        sys.exit(f"{parser.prog}: {error}")
-
+from mugv_jax.cli import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(["convert", *sys.argv[1:]]))
