@@ -71,11 +71,12 @@ def load(path: str | os.PathLike) -> MugvConfig:
         spec.loader.exec_module(module)
         values = module.get_config()
     except Exception as error:  # the file is the user's, and may do anything
-        raise ValueError(
-            f"config {path} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}."
-        ) from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"config {path} cannot be read: {reason}.") from error
     finally:
         sys.path.remove(root)
+    if not isinstance(values, ConfigDict):
+        raise ValueError(f"config {path} must return a ConfigDict, not {type(values).__name__}.")
     return from_config_dict(values)
 
 
@@ -86,8 +87,6 @@ def from_config_dict(values: ConfigDict) -> MugvConfig:
         ValueError: unknown or missing names, or values the dataclasses refuse.
     """
     classes = {"dit": DiTConfig, "vae": VAEConfig, "text": T5Config}
-    if not isinstance(values, ConfigDict):
-        raise ValueError(f"get_config() must return a ConfigDict, not {type(values).__name__}.")
     for name in sorted(set(classes) ^ set(values)):
         what = "no" if name in classes else "an unknown"
         raise ValueError(f"config has {what} group {name!r}; it needs {', '.join(classes)}.")

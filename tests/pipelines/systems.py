@@ -1,0 +1,84 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A small system, whole: its sizes, and its files as the published ones come."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import sentencepiece
+import torch
+
+from mugv_jax import golden
+from mugv_jax.config import MugvConfig
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.text.t5 import T5Config
+from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.weights.check import variable_shapes
+from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.parameters import published_shapes
+
+# Four heads: they divide over two tensor and two sequence shards.
+SMALL = MugvConfig(
+    dit=DiTConfig(depth=2, width=96, num_heads=4, text_dim=32),
+    vae=VAEConfig(
+        spatial_channels=(32, 32, 32, 32),
+        spatial_layers=1,
+        temporal_filters=32,
+        temporal_multipliers=(1, 1, 1, 1),
+        temporal_layers=1,
+    ),
+    text=T5Config(vocab_size=260, width=32, head_dim=8, mlp_dim=64, depth=1, num_heads=4),
+)
+CORPUS = ("a red paper boat drifts down a rainy street", "a cat sits on the mat", "ugly, blurry")
+
+
+def write_config(path: Path, **dit: int) -> Path:
+    """A config file of SMALL, fields of the DiT changed."""
+    groups = {name: dataclasses.asdict(getattr(SMALL, name)) for name in ("dit", "vae", "text")}
+    groups["dit"] |= dit
+    path.write_text(
+        f"from ml_collections import ConfigDict\n\n\ndef get_config():\n"
+        f"    return ConfigDict({groups!r})\n"
+    )
+    return path
+
+
+def published_tensors(kind: str, config) -> dict[str, torch.Tensor]:
+    """Every tensor of the published file, by the golden recipe."""
+    model = MODELS[kind]
+    shapes = published_shapes(model.table(config), variable_shapes(model, config))
+    return {name: torch.from_numpy(golden.recipe(name, shape)) for name, shape in shapes.items()}
+
+
+def write_published(folder: Path) -> Path:
+    """SMALL as published: dit.pt, vae.pt and T5 as a Hugging Face folder with its vocabulary."""
+    torch.save(published_tensors("mugv_dit", SMALL.dit), folder / "dit.pt")
+    torch.save(published_tensors("mugv_vae", SMALL.vae), folder / "vae.pt")
+    text, sizes = folder / "text_encoder", SMALL.text
+    text.mkdir()
+    torch.save(published_tensors("t5_encoder", sizes), text / "pytorch_model.bin")
+    published = {
+        "model_type": "t5",
+        "vocab_size": sizes.vocab_size,
+        "d_model": sizes.width,
+        "d_kv": sizes.head_dim,
+        "d_ff": sizes.mlp_dim,
+        "num_layers": sizes.depth,
+        "num_heads": sizes.num_heads,
+        "feed_forward_proj": "gated-gelu",
+    }
+    (text / "config.json").write_text(json.dumps(published))
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS * 4),
+        model_prefix=str(text / "spiece"),
+        vocab_size=60,
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    (text / "spiece.vocab").unlink()
+    return folder
