@@ -30,7 +30,8 @@ LOGICAL_AXES = (
 )
 
 Latent = Float[Array, "b f h w c"]
-Pixels = Float[Array, "b f h w c"]
+# Sizes in pixels, so not the f, h and w of a latent in the same signature.
+Pixels = Float[Array, "b _f _h _w 3"]
 Frames = np.ndarray  # uint8, (frames, height, width, 3)
 TextStates = Float[Array, "b s d"]
 TextMask = Bool[Array, "b s"]
