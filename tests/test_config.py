@@ -4,12 +4,12 @@ import importlib
 import math
 from pathlib import Path
 
-import flax.linen as nn
 import jax
 import pytest
 from ml_collections import ConfigDict
 
 from mugv_jax import config
+from mugv_jax.nn.layers import unboxed
 from mugv_jax.weights.models import abstract_variables
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -30,7 +30,7 @@ def test_every_config_file_is_counted_below():
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_every_config_has_the_parameters_that_its_docstring_tells(name):
     loaded = config.load(CONFIGS / f"{name}.py")
-    variables = nn.unbox(abstract_variables("mugv_dit", loaded.dit))
+    variables = unboxed(abstract_variables("mugv_dit", loaded.dit))
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
     assert count == PARAMETERS[name]
     assert f"{count:,}" in importlib.import_module(f"configs.{name}").__doc__
@@ -42,7 +42,7 @@ def test_the_vae_and_t5_are_of_the_published_size():
         ("mugv_vae", loaded.vae, 411_696_059),
         ("t5_encoder", loaded.text, 4_762_310_656),
     ):
-        variables = nn.unbox(abstract_variables(kind, sizes))
+        variables = unboxed(abstract_variables(kind, sizes))
         assert parameters == sum(math.prod(x.shape) for x in jax.tree.leaves(variables["params"]))
 
 

@@ -4,11 +4,11 @@
 
 from typing import Any
 
-import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from mugv_jax.nn.layers import unboxed
 from mugv_jax.weights.models import MODELS, Model, abstract_variables
 from mugv_jax.weights.parameters import LazyTensor, parameters_of, published_shapes
 from mugv_jax.weights.sources import Source
@@ -87,7 +87,7 @@ def check(source: Source, model: Model, config: Any) -> dict[str, LazyTensor]:
 
 def variable_shapes(model: Model, config: Any) -> dict[str, tuple[int, ...]]:
     """Path -> shape of every variable of the model, without any memory."""
-    variables = nn.unbox(abstract_variables(model.kind, config))
+    variables = unboxed(abstract_variables(model.kind, config))
     return {
         path: leaf.shape for path, leaf in traverse_util.flatten_dict(variables, sep="/").items()
     }

@@ -1,0 +1,128 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from mugv_jax.pipelines.mugv import MugvPipeline
+from mugv_jax.pipelines.zoo import Zoo
+from mugv_jax.weights.convert import convert
+from tests.pipelines.systems import CORPUS, SMALL, published_tensors, write_published
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    return write_published(tmp_path_factory.mktemp("published"))
+
+
+@pytest.fixture
+def copied(published, tmp_path):
+    """A folder to damage."""
+    return shutil.copytree(published, tmp_path / "weights")
+
+
+def test_published_and_converted_files_make_the_same_video(published, tmp_path):
+    convert(published / "dit.pt", tmp_path / "dit")
+    convert(published / "vae.pt", tmp_path / "vae")
+    convert(published / "text_encoder", tmp_path / "text_encoder")
+    (tmp_path / "tokenizer").mkdir()
+    shutil.copy(published / "text_encoder" / "spiece.model", tmp_path / "tokenizer")
+    made = [
+        MugvPipeline.from_pretrained(folder).generate(
+            CORPUS[0], image=IMAGE, size=(32, 32), frames=17, steps=2, progress=False
+        )
+        for folder in (published, tmp_path)
+    ]
+    assert MugvPipeline.from_pretrained(tmp_path).zoo.config == SMALL
+    np.testing.assert_array_equal(made[0].frames, made[1].frames)
+    assert len(np.unique(made[0].frames[1:])) > 100  # a picture, not a constant
+
+
+def test_weights_land_where_the_mesh_wants_them(published):
+    zoo = Zoo.from_pretrained(published, mesh={"tensor": 2, "sequence": 2})
+    with zoo.model("mugv_dit") as (_, variables):
+        kernel = variables["params"]["blocks"]["mlp"]["up"]["kernel"]
+        assert kernel.shape == (2, 96, 384)
+        assert {shard.data.shape for shard in kernel.addressable_shards} == {(2, 48, 192)}
+
+
+@pytest.mark.parametrize(
+    ("group", "field", "message"),
+    [
+        ("dit", "depth", r"dit.pt has other sizes than the config: depth=2 \(expected 3\)"),
+        ("text", "mlp_dim", r"text_encoder has other .* mlp_dim=64 \(expected 65\)"),
+    ],
+)
+def test_weights_of_another_size_than_asked_for_are_refused(published, group, field, message):
+    sizes = getattr(SMALL, group)
+    other = dataclasses.replace(sizes, **{field: getattr(sizes, field) + 1})
+    with pytest.raises(ValueError, match=message):
+        Zoo.from_pretrained(published, expected=dataclasses.replace(SMALL, **{group: other}))
+    assert Zoo.from_pretrained(published, expected=SMALL).config == SMALL
+
+
+def test_models_of_different_systems_are_refused(copied):
+    other = dataclasses.replace(SMALL.dit, text_dim=48)
+    torch.save(published_tensors("mugv_dit", other), copied / "dit.pt")
+    with pytest.raises(ValueError, match="text states of width 48, but the text encoder makes 32"):
+        Zoo.from_pretrained(copied)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "message"),
+    [
+        ("dit.pt", lambda content: content[:5000], r"dit.pt: the file ends too early"),
+        ("vae.pt", lambda content: content[:-2000], r"vae.pt: "),
+        ("dit.pt", lambda _: b"", r"dit.pt: not a zip file"),
+        ("dit.pt", lambda _: b"<html>not found</html>", r"dit.pt: not a zip file"),
+        ("text_encoder/config.json", lambda content: content[:-9], r"config.json: not JSON"),
+    ],
+)
+def test_damaged_files_are_named_in_one_line(copied, file, damage, message):
+    path = copied / file
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=message) as caught:
+        Zoo.from_pretrained(copied)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_in_each_others_place_are_refused(copied):
+    (copied / "vae.pt").replace(copied / "other.pt")
+    (copied / "dit.pt").replace(copied / "vae.pt")
+    (copied / "other.pt").replace(copied / "dit.pt")
+    with pytest.raises(ValueError, match=r"dit.pt: "):
+        Zoo.from_pretrained(copied)
+
+
+def test_a_tokenizer_of_another_model_is_refused(published):
+    small = dataclasses.replace(SMALL.text, vocab_size=100)
+    zoo = Zoo.random(dataclasses.replace(SMALL, text=small))
+    with pytest.raises(ValueError, match="the tokenizer has 259 tokens, but the text encoder only"):
+        zoo.tokenize(["a boat"])
+    ids, mask = Zoo.from_pretrained(published).tokenize(CORPUS)
+    assert ids.shape == mask.shape == (len(CORPUS), 300)
+
+
+def test_random_weights_depend_on_the_seed_alone():
+    trees = []
+    for options in ({"seed": 1}, {"seed": 1, "mesh": {"tensor": 2, "sequence": 2}}, {"seed": 2}):
+        with Zoo.random(SMALL, **options).model("mugv_vae") as (_, variables):
+            trees.append(jax.tree.map(np.asarray, variables))
+    jax.tree.map(np.testing.assert_array_equal, trees[0], trees[1])
+    kernels = [tree["params"]["quant_conv"]["kernel"] for tree in trees]
+    assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_a_model_in_use_is_not_freed_by_another_user():
+    zoo = Zoo.random(SMALL)
+    with zoo.model("t5_encoder") as (_, outer):
+        with zoo.model("t5_encoder") as (_, inner):
+            assert inner is outer
+        assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(outer))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(outer))
