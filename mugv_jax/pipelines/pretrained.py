@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a user's weights are: a local folder, single files, or a Hugging Face repository."""
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -56,6 +57,21 @@ def find_weights(
     return WeightPaths(dit=dit, vae=vae, text_encoder=text, tokenizer=tokens)
 
 
+def find_local(weights: str | os.PathLike) -> dict[str, Path]:
+    """Kind -> path of the models that `find_weights` would find without downloading anything.
+
+    Raises:
+        ValueError: no such folder, and no repository of that name on this machine.
+    """
+    folder = _folder(weights, (), download=False)
+    found = {kind: _first(folder, names) for kind, names in NAMES.items()}
+    found = {kind: path for kind, path in found.items() if path is not None}
+    if found and "t5_encoder" not in found:
+        with contextlib.suppress(ValueError):
+            found["t5_encoder"] = _folder(TEXT_ENCODER, (), download=False)
+    return found
+
+
 def _required(folder: Path, kind: str) -> Path:
     found = _first(folder, NAMES[kind])
     if found is None:
@@ -70,7 +86,9 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).exists()), None)
 
 
-def _folder(path_or_repo: str | os.PathLike, files: tuple[str, ...]) -> Path:
+def _folder(
+    path_or_repo: str | os.PathLike, files: tuple[str, ...], *, download: bool = True
+) -> Path:
     """A local folder as it is; a repository as its cached snapshot, downloaded when missing."""
     path = Path(path_or_repo).expanduser()
     if path.is_dir():
@@ -84,10 +102,18 @@ def _folder(path_or_repo: str | os.PathLike, files: tuple[str, ...]) -> Path:
 
     patterns = [*files, *(f"{name}/*" for name in files)]
     try:
-        return Path(huggingface_hub.snapshot_download(text, allow_patterns=patterns))
+        snapshot = huggingface_hub.snapshot_download(
+            text, allow_patterns=patterns, local_files_only=not download
+        )
     except Exception as error:  # its HTTP library, and so its errors, change with the version
+        if not download:
+            raise ValueError(
+                f"{text} is no local folder, and no repository of that name has been downloaded: "
+                "download it first."
+            ) from error
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
             f"{text} is no local folder, and the repository could not be downloaded "
             f"({reason}). Give a local folder, or connect and try again."
         ) from error
+    return Path(snapshot)

@@ -1,0 +1,64 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Peak activations of the two transformers, per device: MUGDiT and T5."""
+
+import math
+
+from mugv_jax.flops import dit_tokens
+from mugv_jax.kernels.attention import CPU_SCORE_BYTES, SCORE_BYTES
+from mugv_jax.memory.plan import FLOAT32, Plan, layer_weights
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.text.t5 import T5Config
+from mugv_jax.nn.text.tokenizer import MAX_TOKENS
+
+
+def dit_step(config: DiTConfig, plan: Plan) -> float:
+    """Bytes of one guided step of one video: its two forwards run one after the other.
+
+        residual (n d) + max(heads (n a e) + scores, hidden (n m)) + vectors (n d) + RoPE + latents
+
+    n is split over "sequence", a and m over "tensor"; Ulysses keeps (n a e) as small, by other
+    axes.
+    """
+    live, itemsize = plan.live, plan.activation_itemsize
+    every = dit_tokens(config, plan.size.latent_shape)
+    n = -(-every // plan.parts("sequence"))
+    heads = n * plan.local(config.num_heads, "tensor") * config.head_dim * itemsize
+    attention = live.heads * heads + live.scores * _score_bytes(config, plan, every)
+    if config.num_heads % plan.parts("tensor", "sequence"):
+        attention += 2 * (plan.parts("sequence") - 1) * heads  # keys and values of all tokens
+    hidden = n * plan.local(config.mlp_dim, "tensor") * itemsize
+    angles = n * config.head_dim * FLOAT32  # cos and sin of half of them
+    latent = math.prod(plan.size.latent_shape) * config.in_channels * FLOAT32
+    return (
+        live.residual * n * config.width * itemsize
+        + max(attention, live.hidden * hidden)
+        + live.vectors * n * config.width * FLOAT32
+        + angles
+        + 4 * latent  # before and after the step, and two velocities
+        + layer_weights("mugv_dit", config, plan)
+    )
+
+
+def _score_bytes(config: DiTConfig, plan: Plan, tokens: int) -> int:
+    """Float32 scores that attention holds at once; cuDNN's, for 16-bit types, holds none."""
+    if plan.platform == "gpu" and plan.itemsize < FLOAT32:
+        return 0
+    budget = CPU_SCORE_BYTES if plan.platform == "cpu" else SCORE_BYTES
+    return min(budget, FLOAT32 * config.num_heads * tokens * tokens)
+
+
+def text_encoder(config: T5Config, plan: Plan) -> float:
+    """Bytes of one prompt. Attention is float32 in every block, with copies of its weights."""
+    s, heads = MAX_TOKENS, plan.local(config.num_heads, "tensor")
+    states = 3 * s * config.width * FLOAT32  # the scan's carry, the running sum, normalised
+    qkv_out = 4 * s * heads * config.head_dim * FLOAT32
+    scores = 3 * heads * s * s * FLOAT32  # bias, scores, probabilities
+    kernels = 4 * config.width * heads * config.head_dim * FLOAT32
+    hidden = 3 * s * plan.local(config.mlp_dim, "tensor") * FLOAT32  # gate, up, product
+    return (
+        states
+        + scores / 3
+        + max(qkv_out + scores * 2 / 3 + kernels, hidden)
+        + layer_weights("t5_encoder", config, plan)
+    )

@@ -1,0 +1,123 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Peak activations of the video VAE, per device, as `pipelines/windows.py` runs it."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import jax
+
+from mugv_jax.memory.plan import FLOAT32, Plan
+from mugv_jax.nn.conv import WINOGRAD_CHANNELS
+from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.pipelines.windows import Tiling
+from mugv_jax.weights.models import abstract_variables
+
+FRAMES_PER_STEP = 4  # of the spatial half: the default of `windows`
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sizes:
+    """Bytes of the arrays of one video.
+
+    frame: pixels of one.  features: of one window, all tiles.  tile_features: of one tile.
+    picture: the spatial half's widest array in one step.  window: the temporal half's widest.
+    """
+
+    frame: int
+    features: int
+    tile_features: int
+    picture: int
+    window: int
+
+
+def encode(config: VAEConfig, plan: Plan) -> float:
+    """Bytes of encoding a whole video of the plan's size; one picture needs less."""
+    sizes = _sizes(config, plan, decoder=False)
+    window = min(config.window_frames, plan.size.frames)
+    pixels = (plan.size.frames + window) * sizes.frame
+    spatial = plan.live.picture * sizes.picture + _kernels(config, plan, "spatial_encoder")
+    temporal = max(plan.live.features * sizes.tile_features, plan.live.window * sizes.window)
+    temporal += _kernels(config, plan, "temporal_encoder")
+    # Beside each: the features so far. They come step by step, and are twice there when joined.
+    return pixels + sizes.tile_features + max(spatial, temporal, sizes.tile_features)
+
+
+def decode(config: VAEConfig, plan: Plan) -> float:
+    """Bytes of decoding a video of the plan's size."""
+    sizes = _sizes(config, plan, decoder=True)
+    canvas = 3 * FRAMES_PER_STEP * sizes.frame  # the frames, a tile of them, their sum
+    spatial = plan.live.picture * sizes.picture + _kernels(config, plan, "spatial_decoder")
+    temporal = plan.live.window * sizes.window + _kernels(config, plan, "temporal_decoder")
+    return sizes.features + max(temporal, spatial + canvas)
+
+
+def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
+    factor, size = config.spatial_factor, plan.size
+    sides = size.height_px // factor, size.width_px // factor
+    tile = (plan.tile_px or max(size.height_px, size.width_px)) // factor
+    rows, columns = (min(side, tile) for side in sides)
+    covered = [_covered(side, tile) for side in sides]
+    frames = min(config.window_frames, -(-size.frames // config.time_factor) * config.time_factor)
+    local_rows = -(-rows // plan.parts("sequence", "tensor"))
+    step = -(-FRAMES_PER_STEP // plan.parts(*plan.mesh.axis_names))
+    feature = config.feature_channels * FLOAT32
+    widest = _widest_frame(config, decoder=decoder)
+    window = (_decoder_window if decoder else _encoder_window)(config)
+    return _Sizes(
+        frame=size.height_px * size.width_px * 3 * FLOAT32,
+        features=frames * math.prod(covered) * feature,
+        tile_features=frames * rows * columns * feature,
+        picture=step * rows * columns * widest * FLOAT32,
+        window=frames * local_rows * columns * window // config.time_factor * FLOAT32,
+    )
+
+
+def _covered(side: int, tile: int) -> int:
+    """Latents along one axis, those in overlaps counted for every tile."""
+    if side <= tile:
+        return side
+    overlap = Tiling(rows=tile, columns=tile).overlap
+    return -(-(side - overlap) // (tile - overlap)) * tile
+
+
+def _widest_frame(config: VAEConfig, *, decoder: bool) -> int:
+    """Entries per latent of the spatial half's widest array: what enters or leaves a scale."""
+    widths = config.spatial_channels
+    beside = 1 if decoder else -1  # the decoder comes from the next smaller picture
+    return max(
+        4 ** (len(widths) - 1 - scale) * max(width, _at(widths, scale + beside))
+        for scale, width in enumerate(widths)
+    )
+
+
+def _at(widths: Sequence[int], index: int) -> int:
+    """The width at the nearest index that there is."""
+    return widths[min(max(index, 0), len(widths) - 1)]
+
+
+def _encoder_window(config: VAEConfig) -> int:
+    """Entries per position of a latent's 8 frames, of the temporal encoder's widest array."""
+    widths = config.temporal_channels
+    return max(
+        config.time_factor // 2**stage * max(width, _at(widths, stage - 1))
+        for stage, width in enumerate(widths)
+    )
+
+
+def _decoder_window(config: VAEConfig) -> int:
+    """The same of the decoder: frames are repeated at its start, then grow with stages above 1."""
+    widths = config.temporal_channels
+    return max(
+        config.time_factor // 2 ** max(stage - 1, 0) * max(width, _at(widths, stage + 1))
+        for stage, width in enumerate(widths)
+    )
+
+
+def _kernels(config: VAEConfig, plan: Plan, module: str) -> float:
+    """Bytes of the kernels of one half that Winograd's algorithm transforms."""
+    kernels = jax.tree.leaves(unboxed(abstract_variables("mugv_vae", config)["params"][module]))
+    wide = (k for k in kernels if k.ndim > 2 and min(k.shape[-2:]) >= WINOGRAD_CHANNELS)
+    return plan.live.kernels * FLOAT32 * sum(math.prod(kernel.shape) for kernel in wide)

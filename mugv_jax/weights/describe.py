@@ -1,0 +1,88 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a checkpoint holds, from its headers alone: no tensor is read."""
+
+import collections
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mugv_jax.weights.check import check, identify
+from mugv_jax.weights.formats import open_source
+from mugv_jax.weights.parameters import UNUSED
+from mugv_jax.weights.shards import INDEX_SUFFIX
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """The tensors of one dtype in a checkpoint."""
+
+    tensors: int
+    nbytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Description:
+    """A whole checkpoint of a known model.
+
+    parameters: numbers that the model is made of, statistics such as the latent's not counted.
+    unused: numbers that the file holds beside them and no model here reads.
+    stored: by name of the dtype.  file_bytes: on disk.
+    """
+
+    kind: str
+    format: str
+    path: Path
+    config: Any
+    parameters: int
+    unused: int
+    stored: Mapping[str, Stored]
+    file_bytes: int
+
+
+def describe(path: str | Path, kind: str | None = None) -> Description:
+    """Describes the checkpoint at `path`, published or converted.
+
+    Raises:
+        ValueError: no checkpoint, another model than `kind`, or one that is not whole.
+    """
+    with open_source(path) as source:
+        model, config = identify(source, kind)
+        tensors = check(source, model, config)
+        sizes: collections.Counter = collections.Counter()
+        for name, lazy in tensors.items():
+            sizes[name.split("/")[0]] += math.prod(lazy.shape)
+        for name, spec in source.specs.items():
+            if model.is_foreign(name):
+                sizes[UNUSED] += math.prod(spec.shape)
+        return Description(
+            kind=model.kind,
+            format=source.format,
+            path=Path(path),
+            config=config,
+            parameters=sizes["params"],
+            unused=sizes[UNUSED],
+            stored=_stored(source.specs.values()),
+            file_bytes=_file_bytes(Path(path).expanduser()),
+        )
+
+
+def _stored(specs: Any) -> dict[str, Stored]:
+    found: dict[str, Stored] = {}
+    for spec in specs:
+        before = found.get(str(spec.dtype), Stored(0, 0))
+        found[str(spec.dtype)] = Stored(before.tensors + 1, before.nbytes + spec.nbytes)
+    return found
+
+
+def _file_bytes(path: Path) -> int:
+    """Bytes of a file, of all files of a folder, or of the shards that an index names."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    if not path.name.endswith(INDEX_SUFFIX):
+        return path.stat().st_size
+    shards = set(json.loads(path.read_text())["weight_map"].values())
+    return sum((path.parent / shard).stat().st_size for shard in shards)
