@@ -11,7 +11,7 @@ import functools
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
+from mugv_jax.axes import Array
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import frame_times, interpolate
 from mugv_jax.flow.sampler import MODEL_TIME, sample
@@ -47,7 +48,7 @@ LATENT_SCALE = (
 )  # fmt: skip
 
 # Ours and the reference, both in the published layout.
-Outputs = dict[str, tuple[np.ndarray, np.ndarray]]
+Outputs = dict[str, tuple[ArrayLike, ArrayLike]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,7 @@ class RecipeSource(Source):
 
     format = "golden"
 
-    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]]):
+    def __init__(self, path: Path, shapes: Mapping[str, Sequence[int]]):
         self.path = path
         self.specs = {
             name: TensorSpec(tuple(shape), np.dtype(np.float32)) for name, shape in shapes.items()
@@ -120,7 +121,7 @@ def read_case(path: Path, dtype: DTypeLike = jnp.float32) -> Case:
         spec = json.loads(path.read_text())
         arrays: dict[str, np.ndarray] = {}
         if spec["kind"] != "manifest":
-            with np.load(path.with_suffix(".npz")) as data:
+            with path.with_suffix(".npz").open("rb") as file, np.load(file) as data:
                 arrays = dict(data)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no golden case: {type(error).__name__}: {error}.") from error
@@ -151,15 +152,15 @@ def _published(x: Any) -> np.ndarray:
     return einops.rearrange(np.asarray(x, np.float32), "b f h w c -> b c f h w")
 
 
-def _condition(a: Mapping[str, np.ndarray], frames: int, rows: slice) -> dict[str, np.ndarray]:
+def _condition(a: Mapping[str, np.ndarray], frames: int, rows: slice) -> dict[str, Array]:
     """What a DiT reads beside latent and time, of the samples `rows`."""
     text = a["y"][rows, 0]
     index = a.get("frame_indice", np.arange(frames + 2)[None])
     return {
-        "text": text,
-        "text_mask": a["text_mask"][rows] != 0,
-        "fps": np.broadcast_to(a["fps"].reshape(-1), (len(text),)).astype(np.float32),
-        "frame_index": np.broadcast_to(index, (len(text), frames + 2)).astype(np.int32),
+        "text": jnp.asarray(text),
+        "text_mask": jnp.asarray(a["text_mask"][rows] != 0),
+        "fps": jnp.broadcast_to(a["fps"].reshape(-1), (len(text),)).astype(jnp.float32),
+        "frame_index": jnp.broadcast_to(index, (len(text), frames + 2)).astype(jnp.int32),
     }
 
 
@@ -207,8 +208,10 @@ def _loss(case: Case) -> Outputs:
     module, variables = build(case.sibling(case.spec["dit"]))
     x_0, noise = jnp.asarray(_ours(a["latent"])), jnp.asarray(_ours(a["noise"]))
     noisy = jnp.asarray(a["x_mask"], bool)
-    t = shift_time(a["u"], shift_ratio(int(a["height"]), int(a["width"]), x_0.shape[1]))
-    per_frame = frame_times(jnp.asarray(t, jnp.float32), noisy)
+    t = shift_time(
+        jnp.asarray(a["u"]), shift_ratio(int(a["height"]), int(a["width"]), x_0.shape[1])
+    )
+    per_frame = frame_times(t, noisy)
     x_t, target = interpolate(x_0, noise, per_frame)
     condition = _condition(a, x_0.shape[1], slice(None))
     v = DiTVelocity(module)(variables, x_t, per_frame * MODEL_TIME, condition)
@@ -303,9 +306,7 @@ def run(folder: Path, dtype: DTypeLike, tolerance: float) -> Iterator[Row]:
             yield compare(path.stem, name, ours, reference, tolerance)
 
 
-def compare(
-    case: str, output: str, ours: np.ndarray, reference: np.ndarray, tolerance: float
-) -> Row:
+def compare(case: str, output: str, ours: ArrayLike, reference: ArrayLike, tolerance: float) -> Row:
     """max |ours - reference| and ||ours - reference|| / ||reference||; NaN never passes."""
     ours, reference = np.asarray(ours, np.float64), np.asarray(reference, np.float64)
     if ours.shape != reference.shape:

@@ -203,7 +203,7 @@ def decode(
     *,
     tiling: Tiling | None = None,
     frames_per_step: int = 4,
-) -> Float[np.ndarray, "b f h w 3"]:
+) -> Float[np.ndarray, "b _f _h _w 3"]:
     """`decode_in_steps`, gathered in host memory."""
     steps = decode_in_steps(
         vae, variables, latent, num_frames, tiling=tiling, frames_per_step=frames_per_step

@@ -1,0 +1,108 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
+import types
+import warnings
+
+import pytest
+
+from mugv_jax import cli
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """A command `try` that runs the function given to it."""
+
+    def install(run):
+        module = types.ModuleType("mugv_jax.commands.try_")
+        module.add_arguments = lambda parser: parser.add_argument("--number", type=int)
+        module.run = lambda args: run(args)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setitem(cli.COMMANDS, "try", (module.__name__, "for a test"))
+
+    return install
+
+
+def raising(error):
+    def run(_):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ValueError("size=3 must be 8."), 2, "mugv-jax try: size=3 must be 8.\n"),
+        (FileNotFoundError(2, "No such file", "x"), 2, "mugv-jax try: [Errno 2] No such file: 'x'"),
+        (KeyboardInterrupt(), 130, "\ninterrupted; what was finished is kept"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_status(error, status, line, command, capsys):
+    command(raising(error))
+    assert cli.main(["try"]) == status
+    printed = capsys.readouterr().err
+    assert printed.startswith(line)
+    assert printed.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("ours"), OSError("no file of the user's")])
+def test_a_fault_of_ours_is_seen_whole(error, command):
+    command(raising(error))
+    with pytest.raises(type(error), match=str(error)):
+        cli.main(["try"])
+
+
+def test_the_status_of_a_command_is_that_of_the_program(command, capsys):
+    command(lambda args: args.number)
+    assert cli.main(["try"]) == 0
+    assert cli.main(["try", "--number", "1"]) == 1
+    command(lambda _: warnings.warn("look here", stacklevel=1))
+    assert cli.main(["try"]) == 0
+    assert capsys.readouterr().err == "warning: look here\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "mugv-jax: the following arguments are required: command"),
+        (["paint"], "mugv-jax: argument command: invalid choice: 'paint' (choose from"),
+        (["try", "--numbr", "1"], "mugv-jax try: unrecognized arguments: --numbr 1"),
+        (["--quick", "try"], "mugv-jax: unrecognized arguments: --quick"),
+        (["try", "--number", "x"], "mugv-jax try: argument --number: invalid int value: 'x'"),
+        (["try", "--number"], "mugv-jax try: argument --number: expected one argument (one that"),
+    ],
+)
+def test_mistaken_options_are_one_line_that_points_to_the_help(arguments, message, command, capsys):
+    command(lambda _: 0)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(message)
+    assert printed.endswith("--help.\n")
+    assert printed.count("\n") == 1
+
+
+def test_help_names_every_command_and_imports_none_of_the_heavy_libraries():
+    heavy = ("jax", "flax", "transformers", "torch", "av", "PIL", "numpy", "orbax")
+    code = (
+        "import sys, mugv_jax.cli\n"
+        "try:\n    mugv_jax.cli.main(['--help'])\n"
+        f"finally:\n    sys.stderr.write(' '.join(n for n in {heavy} if n in sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr == ""
+    for name in cli.COMMANDS:
+        assert f"\n    {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_has_help(name, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([name, "--help"])
+    assert caught.value.code == 0
+    assert f"usage: mugv-jax {name}" in capsys.readouterr().out
