@@ -22,11 +22,12 @@ def dit_tokens(config: DiTConfig, latent_shape: tuple[int, int, int]) -> int:
 def dit_forward(config: DiTConfig, latent_shape: tuple[int, int, int], text_tokens: int) -> int:
     """Of one forward of one sample; norms, softmax and other small change are left out."""
     n, s, d = dit_tokens(config, latent_shape), text_tokens, config.width
-    groups = latent_shape[0] + 2
+    groups = latent_shape[0] + 2  # the frames, and the two ends: one time each
     patch = math.prod(config.patch)
-    block_video = 3 * d * d + d * d + 2 * d * d + 2 * d * config.mlp_dim
-    video = config.depth * block_video + patch * (config.in_channels + config.out_channels) * d
-    text = config.depth * 2 * d * d + (config.text_dim + d) * d
-    time = (SINUSOID_DIM + d) * d + 6 * d * d
+    blocks = n * config.depth * (6 * d * d + 2 * d * config.mlp_dim)
+    ends = (n - 2) * patch * config.in_channels * d + n * patch * config.out_channels * d
+    text = s * (config.depth * 2 * d * d + (config.text_dim + d) * d)
+    scalar = (SINUSOID_DIM + d) * d  # of each time, and of the frame rate
+    time = (groups + 1) * scalar + groups * 6 * d * d
     attention = config.depth * (4 * n * n * d + 4 * n * s * d)
-    return 2 * (n * video + s * text + groups * time) + attention
+    return 2 * (blocks + ends + text + time) + attention

@@ -23,8 +23,8 @@ class Live:
         scores: blocks of attention scores, each of the budget in `kernels/attention.py`.
         layer: the weights of one layer, cut out of the stack of all and, where their width is
             split over devices, gathered.
-        relaid: attention's weights of all layers, copied to another layout before the scan where
-            their width is split over devices.
+        relaid: the DiT's attention weights, of all layers, copied to another layout before the
+            scan where their width is split over devices.
     VAE, all float32:
         picture: the spatial half's widest array (frames, height, width, channels).
         features: the temporal encoder's input, while the first convolution reads it.
@@ -85,7 +85,7 @@ LIVE = {
         hidden=2,
         vectors=0,
         scores=1.5,  # float32 scores and 16-bit weights
-        layer=1,
+        layer=0,
         relaid=1,
         picture=5,
         features=1.8,

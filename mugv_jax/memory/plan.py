@@ -82,18 +82,19 @@ def weight_shards(kind: str, config: Any, plan: Plan) -> dict[str, int]:
     }
 
 
+def stacked_weights(kind: str, config: Any, plan: Plan, module: str = "") -> int:
+    """Bytes on one device of the weights of all layers, where the path holds `module`."""
+    return sum(
+        size
+        for path, size in weight_shards(kind, config, plan).items()
+        if path.startswith("params/blocks/") and module in path
+    )
+
+
 def layer_weights(kind: str, config: Any, plan: Plan) -> float:
     """Bytes that the scan over layers takes of the stacked weights beside the stacks themselves.
 
     Weights split over the axes of "embed" are gathered, one layer at a time, before they are used.
     """
-    stacks = {
-        path: size
-        for path, size in weight_shards(kind, config, plan).items()
-        if path.startswith("params/blocks/")
-    }
-    gathered = plan.parts("fsdp", "sequence")
-    taken = plan.live.layer * gathered * sum(stacks.values()) / config.depth
-    if gathered > 1:
-        taken += plan.live.relaid * sum(s for path, s in stacks.items() if "attention/" in path)
-    return taken
+    layer = stacked_weights(kind, config, plan) / config.depth
+    return plan.live.layer * plan.parts("fsdp", "sequence") * layer

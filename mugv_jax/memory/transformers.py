@@ -6,7 +6,7 @@ import math
 
 from mugv_jax.flops import dit_tokens
 from mugv_jax.kernels.attention import CPU_SCORE_BYTES, SCORE_BYTES
-from mugv_jax.memory.plan import FLOAT32, Plan, layer_weights
+from mugv_jax.memory.plan import FLOAT32, Plan, layer_weights, stacked_weights
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
@@ -30,6 +30,9 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
     hidden = n * plan.local(config.mlp_dim, "tensor") * itemsize
     angles = n * config.head_dim * FLOAT32  # cos and sin of half of them
     latent = math.prod(plan.size.latent_shape) * config.in_channels * FLOAT32
+    relaid = 0.0
+    if plan.parts("fsdp", "sequence") > 1:
+        relaid = live.relaid * stacked_weights("mugv_dit", config, plan, "attention/")
     return (
         live.residual * n * config.width * itemsize
         + max(attention, live.hidden * hidden)
@@ -37,6 +40,7 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
         + angles
         + 4 * latent  # before and after the step, and two velocities
         + layer_weights("mugv_dit", config, plan)
+        + relaid
     )
 
 
@@ -52,13 +56,10 @@ def text_encoder(config: T5Config, plan: Plan) -> float:
     """Bytes of one prompt. Attention is float32 in every block, with copies of its weights."""
     s, heads = MAX_TOKENS, plan.local(config.num_heads, "tensor")
     states = 3 * s * config.width * FLOAT32  # the scan's carry, the running sum, normalised
+    scores = heads * s * s * FLOAT32
     qkv_out = 4 * s * heads * config.head_dim * FLOAT32
-    scores = 3 * heads * s * s * FLOAT32  # bias, scores, probabilities
     kernels = 4 * config.width * heads * config.head_dim * FLOAT32
     hidden = 3 * s * plan.local(config.mlp_dim, "tensor") * FLOAT32  # gate, up, product
-    return (
-        states
-        + scores / 3
-        + max(qkv_out + scores * 2 / 3 + kernels, hidden)
-        + layer_weights("t5_encoder", config, plan)
-    )
+    bias, attention = scores, qkv_out + 2 * scores + kernels
+    taken = layer_weights("t5_encoder", config, plan)
+    return states + bias + max(attention, hidden) + taken

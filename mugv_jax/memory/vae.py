@@ -12,10 +12,12 @@ from mugv_jax.memory.plan import FLOAT32, Plan
 from mugv_jax.nn.conv import WINOGRAD_CHANNELS
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.spatial import SCORES_AT_ONCE
 from mugv_jax.pipelines.windows import Tiling
 from mugv_jax.weights.models import abstract_variables
 
 FRAMES_PER_STEP = 4  # of the spatial half: the default of `windows`
+SCORE_COPIES = 3  # scores, their exponentials, probabilities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,13 +25,15 @@ class _Sizes:
     """Bytes of the arrays of one video.
 
     frame: pixels of one.  features: of one window, all tiles.  tile_features: of one tile.
-    picture: the spatial half's widest array in one step.  window: the temporal half's widest.
+    picture: the spatial half's widest array in one step.  scores: of its attention, at once.
+    window: the temporal half's widest array.
     """
 
     frame: int
     features: int
     tile_features: int
     picture: int
+    scores: int
     window: int
 
 
@@ -38,7 +42,7 @@ def encode(config: VAEConfig, plan: Plan) -> float:
     sizes = _sizes(config, plan, decoder=False)
     window = min(config.window_frames, plan.size.frames)
     pixels = (plan.size.frames + window) * sizes.frame
-    spatial = plan.live.picture * sizes.picture + _kernels(config, plan, "spatial_encoder")
+    spatial = _spatial(config, plan, sizes, "spatial_encoder")
     temporal = max(plan.live.features * sizes.tile_features, plan.live.window * sizes.window)
     temporal += _kernels(config, plan, "temporal_encoder")
     # Beside each: the features so far. They come step by step, and are twice there when joined.
@@ -49,9 +53,15 @@ def decode(config: VAEConfig, plan: Plan) -> float:
     """Bytes of decoding a video of the plan's size."""
     sizes = _sizes(config, plan, decoder=True)
     canvas = 3 * FRAMES_PER_STEP * sizes.frame  # the frames, a tile of them, their sum
-    spatial = plan.live.picture * sizes.picture + _kernels(config, plan, "spatial_decoder")
+    spatial = _spatial(config, plan, sizes, "spatial_decoder")
     temporal = plan.live.window * sizes.window + _kernels(config, plan, "temporal_decoder")
     return sizes.features + max(temporal, spatial + canvas)
+
+
+def _spatial(config: VAEConfig, plan: Plan, sizes: _Sizes, module: str) -> float:
+    """Bytes of one step of the spatial half: its widest array or the attention of its middle."""
+    convolutions = plan.live.picture * sizes.picture + _kernels(config, plan, module)
+    return max(convolutions, SCORE_COPIES * sizes.scores)
 
 
 def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
@@ -71,6 +81,7 @@ def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
         features=frames * math.prod(covered) * feature,
         tile_features=frames * rows * columns * feature,
         picture=step * rows * columns * widest * FLOAT32,
+        scores=min(SCORES_AT_ONCE, step * (rows * columns) ** 2) * FLOAT32,
         window=frames * local_rows * columns * window // config.time_factor * FLOAT32,
     )
 

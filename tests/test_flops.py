@@ -1,0 +1,50 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import jaxprs_in_params
+
+from mugv_jax import flops
+from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.weights.models import abstract_variables
+
+
+def plain_attention(q, k, v, *_):
+    prob_bans = jax.nn.softmax(jnp.einsum("bnae,bsae->bans", q, k), axis=-1)
+    return jnp.einsum("bans,bsae->bnae", prob_bans, v)
+
+
+def products(jaxpr):
+    """2 x multiplications of every product of matrices, those of a scan once per iteration."""
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            depth = math.prod(shape[axis] for axis in contracted)
+            total += 2 * depth * math.prod(equation.outvars[0].aval.shape)
+        times = equation.params.get("length", 1)
+        total += times * sum(map(products, jaxprs_in_params(equation.params)))
+    return total
+
+
+def test_a_forward_is_all_products_of_the_traced_model():
+    config = DiTConfig(depth=3, width=96, num_heads=4, text_dim=40, mlp_ratio=3.0)
+    frames, text_tokens = 5, 11
+    arguments = {
+        "x": jnp.zeros((1, frames, 7, 8, 24)),
+        "t": jnp.zeros((1, frames)),
+        "text": jnp.zeros((1, text_tokens, 40)),
+        "text_mask": jnp.ones((1, text_tokens), bool),
+        "fps": jnp.zeros((1,)),
+        "frame_index": jnp.zeros((1, frames + 2), jnp.int32),
+    }
+    model = MugDiT(config, attend=plain_attention)
+    variables = unboxed(abstract_variables("mugv_dit", config))
+    traced = jax.make_jaxpr(model.apply)(variables, **arguments)
+    assert flops.dit_tokens(config, (frames, 7, 8)) == frames * 4 * 4 + 2
+    assert flops.dit_forward(config, (frames, 7, 8), text_tokens) == products(traced.jaxpr)
