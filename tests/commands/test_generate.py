@@ -1,0 +1,262 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from mugv_jax import cli, video
+from mugv_jax.commands.generate import output_paths
+from mugv_jax.pipelines import windows
+from tests.pipelines.systems import write_config, write_published
+
+CODED_LEVELS = 4  # of 256: what x264 and 4:2:0 colour take from a smooth picture, on average
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Pictures, videos and sizes; every test runs in it."""
+    folder = tmp_path_factory.mktemp("generate")
+    noise = np.random.default_rng(0).integers(0, 256, (17, 32, 48, 3), np.uint8)
+    video.write_video(folder / "clip.mp4", noise, 20)
+    smooth = np.linspace((0, 40, 80), (160, 200, 240), 32 * 48).reshape(32, 48, 3)
+    Image.fromarray(smooth.astype(np.uint8)).save(folder / "image.png")
+    whole = (folder / "image.png").read_bytes()
+    (folder / "corrupt.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("RGB", (1, 1)).save(folder / "dot.png")
+    Image.new("1", (16_000, 10_000)).save(folder / "huge.png")
+    (folder / "text.mp4").write_text("no video")
+    write_config(folder / "small.py")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _inside(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    cache = jax.config.jax_compilation_cache_dir
+    yield
+    jax.config.update("jax_compilation_cache_dir", cache)
+
+
+SMALL = (
+    "--random-weights --config small.py --size 48x32 --frames 17 --steps 2 --compile-cache cache"
+)
+
+
+def generate(capsys, options: str, *prompts: str) -> tuple[int, str]:
+    """Exit status and stderr of a run with the small system."""
+    try:
+        status = cli.main(["generate", *(prompts or ("a boat",)), *shlex.split(options)])
+    except SystemExit as stopped:
+        status = stopped.code
+    return status, capsys.readouterr().err
+
+
+def refusals(text: str) -> list[tuple[str, str]]:
+    """Lines of "options -> message"."""
+    return [tuple(line.strip().split(" -> ")) for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    refusals(
+        """
+        --size 50x32 -> width=50 must be a positive multiple of 8
+        --size=-8x32 -> must be WIDTHxHEIGHT
+        --size -8x32 -> is written --option=VALUE
+        --frames 18 -> the nearest are 17 and 25
+        --frames -1 -> frames=-1 must be 8k+1
+        --frames soon -> frames 'soon' must be a whole number
+        --steps 0 -> steps=0 must be at least 1
+        --steps 2.5 -> argument --steps: invalid int value: '2.5'
+        --guidance nan -> guidance scale=nan
+        --guidance inf -> guidance scale=inf
+        --guidance -1 -> guidance scale=-1.0
+        --guidance-rescale nan -> guidance rescale=nan
+        --guidance-interval 0.9,nan -> guidance interval=0.9,nan
+        --guidance-interval 1 -> guidance interval '1' must be LOW,HIGH
+        --fps 0.5 -> fps=0.5 must lie in 1 to 1000
+        --conditioning-fps inf -> conditioning_fps=inf
+        --aesthetic-score nan -> aesthetic_score=nan
+        --aesthetic-score high -> 'high' must be a number from 0 to 10, or none
+        --seed -1 -> seed=-1
+        --seed 4294967296 -> seed=4294967296 must lie in 0 to 4294967295
+        --strength 0.5 -> --strength says how to use --init-video
+        --continue-frames 9 -> --continue-frames says how to use --continue-video
+        --init-video clip.mp4 --strength nan -> strength=nan
+        --init-video text.mp4 -> video 'text.mp4' is damaged or no video
+        --init-video clip.mp4 --frames 25 -> init_video 'clip.mp4' has 17 frames, but 25 are needed
+        --continue-video clip.mp4 -> leaves nothing to generate of 17 frames
+        --image image.png --last-image image.png --frames 9 -> none is left to generate
+        --image missing.png -> image 'missing.png' does not exist
+        --image corrupt.png -> image 'corrupt.png' is damaged
+        --image dot.png -> is 1x1 pixels: at least 16
+        --image huge.png -> 16000x10000 pixels: at most 150 million
+        --image '' -> argument --image: is empty
+        --keyframe 9 -> keyframe '9' must be FRAME=IMAGE
+        --keyframe 9= -> keyframe '9=' must be FRAME=IMAGE
+        --keyframe 9=image.png --keyframe 9=image.png -> keyframe 9 is given twice
+        --keyframe 17=image.png -> frame 17 does not exist
+        --image image.png --keyframe=-17=image.png -> fall on the same latent frame
+        --mesh data=3,tensor=4 -> needs 12 devices, but there are 8
+        --mesh data -> write axes as data=2
+        --vae-tile 100 -> vae tile=100 must be a multiple of 8 pixels from 64 up
+        --vae-tile -64 -> vae tile=-64
+        --dtype float16 -> invalid choice: 'float16'
+        --config missing.py -> config missing.py is not a file
+        --weights . -> --weights and --random-weights exclude each other
+        --tokenizer . -> --tokenizer and --random-weights exclude each other
+        --output video.avi -> must end in .mp4, .mov, .mkv
+        --output image.png/video.mp4 -> cannot be written
+        --compile-cache image.png -> compile cache 'image.png' cannot be written
+        --negative_prompt x -> unrecognized arguments: --negative_prompt
+        """
+    ),
+)
+def test_a_mistake_is_one_line_before_anything_is_loaded(options, message, capsys, monkeypatch):
+    monkeypatch.setattr("mugv_jax.pipelines.mugv.MugvPipeline.run", None)
+    status, printed = generate(capsys, f"{SMALL} -o new/refused.mp4 {options}")
+    assert status == 2
+    assert message in printed
+    assert printed.count("\n") == 1
+    assert printed.startswith("mugv-jax generate: ")
+
+
+@pytest.mark.parametrize("prompts", [("",), (" \n\t",), ("a boat", "")])
+def test_an_empty_prompt_is_refused(prompts, capsys):
+    status, printed = generate(capsys, SMALL, *prompts)
+    assert status == 2
+    assert (
+        printed
+        == f"mugv-jax generate: prompt {len(prompts)} is empty: describe the video in words.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "no weights: give --weights FOLDER"),
+        ("--random-weights", "--random-weights needs --config"),
+        ("--weights .", "holds no mugv_dit weights"),
+        ("--weights image.png", "is a file: give the folder"),
+        (
+            "--weights published --config other.py",
+            "dit.pt has other sizes than the config: depth=2",
+        ),
+        ("--weights truncated", "truncated/dit.pt: the file ends too early"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_one_line(options, message, folder, capsys):
+    if not (folder / "published").exists():
+        (folder / "published").mkdir()
+        write_published(folder / "published")
+        write_config(folder / "other.py", depth=3)
+        (folder / "truncated").mkdir()
+        for path in (folder / "published").iterdir():
+            (folder / "truncated" / path.name).symlink_to(path)
+        (folder / "truncated" / "dit.pt").unlink()
+        content = (folder / "published" / "dit.pt").read_bytes()
+        (folder / "truncated" / "dit.pt").write_bytes(content[: len(content) // 2])
+    status, printed = generate(capsys, f"{options} --compile-cache cache")
+    assert status == 2
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_an_image_and_a_prompt_become_a_video_that_plays(folder, capsys):
+    output = folder / "new" / "folder" / "boat.mp4"
+    status, printed = generate(capsys, f"{SMALL} --image image.png --fps 12 -o {output}")
+    assert status == 0
+    frames, fps = video.read_video(output)
+    assert (frames.shape, fps) == ((17, 32, 48, 3), 12)
+    image = video.read_image("image.png").astype(int)
+    assert np.mean(np.abs(frames[0] - image)) < CODED_LEVELS
+    assert np.mean(np.abs(frames[1] - image)) > CODED_LEVELS
+    assert "The weights are random: the picture will be noise." in printed
+    assert f"wrote {output}: 17 frames at 12 per second" in printed
+    assert [path.name for path in output.parent.iterdir()] == ["boat.mp4"]
+    assert any((folder / "cache").iterdir())
+
+
+def test_what_was_cut_from_a_long_prompt_is_shown(capsys):
+    prompt = "boats " * 100 + "and a lighthouse"
+    status, printed = generate(capsys, f"{SMALL} -o long.mp4", prompt)
+    assert status == 0
+    assert "The prompt has 639 tokens, the model reads 300." in printed
+    assert "and a lighthouse aesthetic score: 6.0." in printed
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (KeyboardInterrupt(), (130, "interrupted; what was finished is kept")),
+        (
+            jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."),
+            (2, "mugv-jax generate: the device ran out of memory: ask for a smaller --size"),
+        ),
+    ],
+    ids=["interrupt", "out of memory"],
+)
+def test_videos_finished_before_a_failure_are_kept(error, expected, folder, capsys, monkeypatch):
+    decode, calls = windows.decode_in_steps, []
+
+    def failing(*arguments, **options):
+        calls.append(None)
+        if len(calls) > 2:  # the first latent, then the others, of the first video
+            raise error
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(windows, "decode_in_steps", failing)
+    (folder / "several_0.mp4").unlink(missing_ok=True)
+    (folder / "several_1.mp4").write_bytes(b"the older video")
+    status, printed = generate(capsys, f"{SMALL} -o several.mp4", "a boat", "a cat")
+    assert status == expected[0]
+    assert expected[1] in printed
+    assert len(video.read_video("several_0.mp4").frames) == 17
+    assert (folder / "several_1.mp4").read_bytes() == b"the older video"
+    assert not list(folder.glob(".several*"))
+
+
+def test_an_interrupt_while_sampling_leaves_what_was_there(folder):
+    (folder / "there.mp4").write_bytes(b"the older video")
+    command = [sys.executable, "-m", "mugv_jax.cli", "generate", "a boat", *shlex.split(SMALL)]
+    command += ["--steps", "1000000", "-o", "there.mp4"]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "XLA_FLAGS": "",
+    }
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
+        printed = b""
+        deadline = time.monotonic() + 120
+        while b" 1/1000000" not in printed and time.monotonic() < deadline:
+            printed += process.stderr.read1(4096)
+            assert process.poll() is None, printed.decode()
+        process.send_signal(signal.SIGINT)
+        printed += process.stderr.read()
+        assert process.wait(timeout=60) == 130
+    assert printed.decode().endswith(
+        "\ninterrupted; what was finished is kept, nothing is half-written.\n"
+    )
+    assert b"Traceback" not in printed
+    assert (folder / "there.mp4").read_bytes() == b"the older video"
+    assert not list(folder.glob(".there*"))
+
+
+def test_a_cache_that_nobody_asked_for_need_not_be_writable(folder, capsys, monkeypatch):
+    monkeypatch.setattr("mugv_jax.commands.generate.COMPILE_CACHE", str(folder / "image.png"))
+    options = SMALL.replace("--compile-cache cache", "")
+    status, printed = generate(capsys, f"{options} --guidance 1 -o plain.mp4")
+    assert status == 0
+    assert "cannot be written: File exists. Programs will be compiled anew" in printed
+
+
+def test_several_videos_are_numbered():
+    assert [str(path) for path in output_paths("a/b.mp4", 1)] == ["a/b.mp4"]
+    assert [str(path) for path in output_paths("a/b.mp4", 2)] == ["a/b_0.mp4", "a/b_1.mp4"]
