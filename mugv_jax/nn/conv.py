@@ -22,24 +22,23 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
+from mugv_jax.kernels import select
 from mugv_jax.nn import winograd
 from mugv_jax.nn.layers import against, named
 
 # Below these the transforms of F(2, 3) cost more than the products that it saves.
-WINOGRAD_CHANNELS = 256
-WINOGRAD_POSITIONS = 256
+WINOGRAD_CHANNELS = 128
+WINOGRAD_POSITIONS = 1024
 
 Padding = tuple[int, int]
 Operator = Callable[[Array, Array], Array]
 
 
-def on_platform(x: Array, kernel: Array, cpu: Operator, natural: Operator) -> Array:
-    """`cpu` on CPU, in float32, which is what its arithmetic is fast in; `natural` elsewhere."""
-
-    def in_float32(x: Array, kernel: Array) -> Array:
-        return cpu(x.astype(jnp.float32), kernel.astype(jnp.float32))
-
-    return jax.lax.platform_dependent(x, kernel, cpu=in_float32, default=natural)
+def _run(x: Array, kernel: Array, on_cpu: Operator, elsewhere: Operator) -> Array:
+    """The operator of the platform; on CPU in float32, which is what it is fast in."""
+    if select.platform() == "cpu":
+        return on_cpu(x.astype(jnp.float32), kernel.astype(jnp.float32))
+    return elsewhere(x, kernel)
 
 
 def _direct(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
@@ -68,7 +67,7 @@ def conv2d(
     natural = functools.partial(_direct, stride=stride, padding=padding)
     same = kernel.shape[:2] == (3, 3) and stride == 1 and padding == (1, 1)
     fast = same and _pays_winograd(x, kernel)
-    return on_platform(x, kernel, winograd.conv3x3 if fast else natural, natural)
+    return _run(x, kernel, winograd.conv3x3 if fast else natural, natural)
 
 
 def conv2d_repeated(
@@ -80,7 +79,7 @@ def conv2d_repeated(
         repeated = einops.repeat(x, "b h w c -> b (h p) (w q) c", p=2, q=2)
         return _direct(repeated, kernel, stride=1, padding=(1, 1))
 
-    return on_platform(x, kernel, winograd.conv3x3_repeated, natural)
+    return _run(x, kernel, winograd.conv3x3_repeated, natural)
 
 
 def time_padding(taps: int, stride: int) -> Padding:
@@ -141,7 +140,7 @@ def conv3d(
     if kernel.shape[0] == 3 and _pays_winograd(x, kernel):
         product = functools.partial(_over_taps, product=winograd.matmul, stride=stride)
         over_taps = functools.partial(winograd.conv3x3, product=product)
-    return on_platform(x, kernel, over_taps, natural)
+    return _run(x, kernel, over_taps, natural)
 
 
 class _Conv(nn.Module):

@@ -91,7 +91,7 @@ def matmul(x: Float[Array, "... c"], kernel: Float[Array, "c d"]) -> Float[Array
 
 def conv3x3(
     x: Float[Array, "*b h w c_in"], kernel: Nine, product: Product = matmul
-) -> Float[Array, "*b h w c_out"]:
+) -> Float[Array, "*frames h w c_out"]:
     """Zero padded 3x3 convolution by F(2, 3).
 
     `product` multiplies transformed inputs (*b h/2 w/2 c_in) by a transformed kernel (*taps c_in
@@ -105,6 +105,6 @@ def conv3x3(
 
 def conv3x3_repeated(
     x: Float[Array, "*b h w c_in"], kernel: Nine, product: Product = matmul
-) -> Float[Array, "*b h2 w2 c_out"]:
+) -> Float[Array, "*frames h2 w2 c_out"]:
     """Zero padded 3x3 convolution of x with every pixel repeated twice along h and along w."""
     return _nested(x, kernel, product, (_repeat_input, _repeat_kernel, _repeat_output))

@@ -1,0 +1,171 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import functools
+from pathlib import Path
+
+import einops
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from diffusers.models.resnet import ResnetBlock2D
+
+from mugv_jax import golden
+from mugv_jax.nn.vae import spatial
+from mugv_jax.nn.vae.autoencoder import VideoVAE
+from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.sharding.mesh import make_mesh, use
+from mugv_jax.weights.models import abstract_variables
+from mugv_jax.weights.random import random_variables
+
+CASE = Path(__file__).parents[1] / "golden" / "mugv" / "vae_tiny.json"
+
+# The published code itself is 1e-6 to 3e-6 away from a float64 evaluation.
+PARITY = 1e-5
+# Rounding the weights to bfloat16 alone already moves the outputs by up to 1.5e-2.
+HALF_PRECISION = 2e-2
+
+TINY = VAEConfig(
+    spatial_channels=(32, 32),
+    spatial_layers=1,
+    temporal_filters=32,
+    temporal_multipliers=(1, 1),
+    temporal_layers=1,
+    latent_channels=3,
+    window_frames=4,
+)
+
+
+def relative_error(actual, expected) -> float:
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+
+
+def ours(published: np.ndarray) -> jax.Array:
+    return jnp.asarray(einops.rearrange(published, "b c f h w -> b f h w c"))
+
+
+@functools.partial(jax.jit, static_argnames=("vae", "method"))
+def run(vae, variables, x, method):
+    return vae.apply(variables, x, method=method)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(jnp.float32, PARITY), (jnp.bfloat16, HALF_PRECISION)],
+    ids=["float32", "bfloat16"],
+)
+def test_golden_outputs_of_both_halves(dtype, tolerance):
+    case = golden.read_case(CASE, dtype)
+    vae, variables = golden.build(case)
+    arrays = {name: ours(array) for name, array in case.arrays.items()}
+    features = run(vae, variables, arrays["x"], "encode_features")
+    mean, log_variance = run(vae, variables, features, "encode_moments")
+    latent = run(vae, variables, arrays["latent"], "denormalize")
+    decoded = run(vae, variables, run(vae, variables, latent, "decode_features"), "decode_pixels")
+    found = {
+        "spatial_features": features,
+        "posterior_mean": mean,
+        "posterior_logvar": log_variance,
+        "decoded": decoded,
+    }
+    errors = {name: relative_error(value, arrays[name]) for name, value in found.items()}
+    assert max(errors.values()) < tolerance, errors
+    assert {value.dtype for value in found.values()} == {jnp.dtype(jnp.float32)}
+
+
+def test_wide_blocks_agree_with_diffusers():
+    """Channels enough for the CPU's fast convolutions, which the golden case is too narrow for."""
+    torch.manual_seed(0)
+    reference = ResnetBlock2D(
+        in_channels=128, out_channels=256, temb_channels=None, eps=spatial.EPSILON
+    ).double()
+    x = torch.randn(1, 128, 33, 40, dtype=torch.float64)
+    with torch.no_grad():
+        expected = einops.rearrange(reference(x, None).numpy(), "b c h w -> b h w c")
+    leaves = {name: jnp.asarray(t.float().numpy()) for name, t in reference.state_dict().items()}
+    params = {}
+    for name, ours in (("norm1", "norm_1"), ("norm2", "norm_2")):
+        params[ours] = {"scale": leaves[f"{name}.weight"], "bias": leaves[f"{name}.bias"]}
+    for name, ours in (("conv1", "conv_1"), ("conv2", "conv_2"), ("conv_shortcut", "shortcut")):
+        kernel = einops.rearrange(leaves[f"{name}.weight"], "o i h w -> h w i o")
+        params[ours] = {"kernel": kernel, "bias": leaves[f"{name}.bias"]}
+    conv = functools.partial(spatial.Conv2d, dtype=jnp.float32)
+    block = spatial.ResBlock(256, conv=conv, epsilon=spatial.EPSILON)
+    y = jax.jit(block.apply)(
+        {"params": params}, jnp.asarray(einops.rearrange(x.float().numpy(), "b c h w -> b h w c"))
+    )
+    assert relative_error(y, expected) < PARITY
+
+
+def test_attention_in_steps_is_attention_at_once(monkeypatch):
+    q, k, v = jax.random.normal(jax.random.key(0), (3, 2, 23, 8))
+    at_once = spatial.attend(q, k, v)
+    probabilities = jax.nn.softmax(jnp.einsum("bne,bme->bnm", q, k) * 8**-0.5)
+    np.testing.assert_allclose(at_once, probabilities @ v, rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(spatial, "SCORES_AT_ONCE", 5 * 2 * 23)
+    assert "while" in jax.jit(lambda *qkv: spatial.attend(*qkv)).lower(q, k, v).as_text()
+    np.testing.assert_allclose(spatial.attend(q, k, v), at_once, rtol=1e-5, atol=1e-6)
+
+
+def test_groups_of_frames_are_encoded_alone_and_a_rest_is_zero_padded_in_front():
+    vae = VideoVAE(TINY, jnp.float32)
+    pixels = jax.random.normal(jax.random.key(0), (1, 2, 4, 4, 3))
+    variables = random_variables(abstract_variables("mugv_vae", TINY), seed=0)
+    features = jax.random.normal(jax.random.key(2), (2, 5, 3, 2, 32))
+    mean, _ = run(vae, variables, features, "encode_moments")
+    padded = jnp.pad(features, ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0)))
+    for group in range(3):
+        alone, _ = run(vae, variables, padded[:, 2 * group : 2 * group + 2], "encode_moments")
+        np.testing.assert_allclose(mean[:, group], alone[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_mesh_changes_nothing_even_where_it_does_not_divide():
+    vae = VideoVAE(TINY, jnp.float32)
+    pixels = jax.random.normal(jax.random.key(0), (1, 6, 10, 4, 3))
+    variables = random_variables(abstract_variables("mugv_vae", TINY), seed=0)
+    reconstruct = jax.jit(lambda variables, x: vae.apply(variables, x))
+    expected = reconstruct(variables, pixels)
+    with use(make_mesh({"data": 2, "sequence": 2, "tensor": 2})):
+        text = jax.jit(lambda variables, x: vae.apply(variables, x)).lower(variables, pixels)
+        assert "sharding_constraint" in text.as_text()
+        found = text.compile()(variables, pixels)
+    assert relative_error(found, expected) < PARITY
+
+
+def test_gradients_reach_every_parameter_that_training_reads():
+    vae = VideoVAE(TINY, jnp.bfloat16)
+    pixels = jax.random.normal(jax.random.key(0), (1, 2, 4, 4, 3))
+    variables = random_variables(abstract_variables("mugv_vae", TINY), seed=0)
+
+    def loss(params):
+        return jnp.mean(jnp.square(vae.apply(variables | {"params": params}, pixels)))
+
+    gradients = jax.jit(jax.grad(loss))(variables["params"])
+    flat, _ = jax.tree.flatten_with_path(gradients)
+    silent = [jax.tree_util.keystr(path) for path, leaf in flat if not jnp.any(leaf)]
+    assert all(np.isfinite(leaf).all() for _, leaf in flat)
+    # A softmax over keys cannot tell a bias that is the same for all of them.
+    assert all("attention" in path and "'k'" in path and "bias" in path for path in silent)
+
+
+def test_a_picture_off_the_grid_is_refused_with_the_nearest_size():
+    vae = VideoVAE(TINY, jnp.float32)
+    with pytest.raises(ValueError, match=r"5x4 pixels.*multiples of 2.*nearest size is 4x4"):
+        vae.init(jax.random.key(0), jnp.zeros((1, 2, 4, 5, 3)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"temporal_filters": 48}, "multiple of 32"),
+        ({"spatial_channels": (128,)}, "at least 2 entries"),
+        ({"temporal_layers": 0}, "temporal_layers=0"),
+        ({"window_frames": 12}, "multiple of 8"),
+        ({"scaling_factor": 0.0}, "must be positive"),
+    ],
+)
+def test_impossible_sizes_are_refused(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        VAEConfig(**sizes)
