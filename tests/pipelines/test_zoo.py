@@ -35,7 +35,7 @@ def test_published_and_converted_files_make_the_same_video(published, tmp_path):
     shutil.copy(published / "text_encoder" / "spiece.model", tmp_path / "tokenizer")
     made = [
         MugvPipeline.from_pretrained(folder).generate(
-            CORPUS[0], image=IMAGE, size=(32, 32), frames=17, steps=2, progress=False
+            CORPUS[0], image=IMAGE, size=(48, 32), frames=17, steps=2, progress=False
         )
         for folder in (published, tmp_path)
     ]
