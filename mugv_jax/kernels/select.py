@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 
 
 def platform() -> str:
-    """"cpu", "gpu" or "tpu": that of the current mesh, else of the default device.
+    """Platform of the current mesh, else of the default device: "cpu", "gpu" or "tpu".
 
     A mesh may be of devices that are not there, when a program is compiled ahead of time.
     """
