@@ -69,6 +69,7 @@ def row(name: str, result: dict[str, Any]) -> list[str]:
         f"{result['ours']['median_s'] * 1e3:.{digits}f}",
         f"{result['pytorch']['median_s'] * 1e3:.{digits}f}",
         f"{result['ratio']:.2f}",
+        "-" if result["cpu_ratio"] is None else f"{result['cpu_ratio']:.2f}",
         pair(".1%", "spread"),
         pair(".3g", "tflops"),
         pair(".1f", "peak_bytes", 2**30),

@@ -7,7 +7,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,6 +19,13 @@ from tools.benchmarks.exchange import from_jax, from_torch
 
 # Between the two sides, so that one's threads sleep before the other's clock starts.
 SETTLE_SECONDS = 0.05
+
+
+class Sample(NamedTuple):
+    """Seconds that passed, and seconds that all CPU threads together worked or spun."""
+
+    wall: float
+    cpu: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,7 +60,7 @@ def measure(comparison: Comparison, repeats: int, device: torch.device) -> dict[
     first = {name: _clock(*sides[name], args[name]) for name in sides}
     ours, theirs = from_jax(first["ours"][1], comparison.layout), from_torch(first["pytorch"][1])
     difference = _check(ours, theirs, comparison.tolerance)
-    first_seconds = {name: seconds for name, (seconds, _) in first.items()}
+    first_seconds = {name: sample.wall for name, (sample, _) in first.items()}
     flops = _count_flops(comparison.theirs, args["pytorch"])
     del first, args, ours, theirs
 
@@ -61,27 +68,35 @@ def measure(comparison: Comparison, repeats: int, device: torch.device) -> dict[
         torch.cuda.reset_peak_memory_stats(device)
     samples = _samples(comparison, sides, repeats)
     peaks = _peak_bytes(device)
-    medians = {name: statistics.median(values) for name, values in samples.items()}
+    wall = {name: [sample.wall for sample in samples[name]] for name in sides}
+    cpu = {name: [sample.cpu for sample in samples[name]] for name in sides}
     result = {
         "sizes": comparison.sizes,
         "relative_l2": difference,
         "flops": flops,
-        "ratio": medians["ours"] / medians["pytorch"],
+        "ratio": _ratio(wall),
+        "cpu_ratio": _ratio(cpu) if device.type == "cpu" else None,
     }
     for name in sides:
+        median = statistics.median(wall[name])
         result[name] = {
             "first_call_s": first_seconds[name],
-            "median_s": medians[name],
-            "spread": _spread(samples[name]),
-            "tflops": flops / medians[name] / 1e12,
+            "median_s": median,
+            "spread": _spread(wall[name]),
+            "tflops": flops / median / 1e12,
             "peak_bytes": peaks[name],
-            "samples_s": samples[name],
+            "samples_s": wall[name],
+            "cpu_samples_s": cpu[name],
         }
     return result
 
 
-def _samples(comparison: Comparison, sides: dict, repeats: int) -> dict[str, list[float]]:
-    """Seconds of every call: ours, theirs, ours, theirs, ..., each pair on fresh inputs."""
+def _ratio(samples: dict[str, list[float]]) -> float:
+    return statistics.median(samples["ours"]) / statistics.median(samples["pytorch"])
+
+
+def _samples(comparison: Comparison, sides: dict, repeats: int) -> dict[str, list[Sample]]:
+    """One sample a call: ours, theirs, ours, theirs, ..., each pair on fresh inputs."""
     samples = {name: [] for name in sides}
     for _ in tqdm.trange(repeats, unit="pair", leave=False):
         args = dict(zip(sides, comparison.inputs(), strict=True))
@@ -92,11 +107,11 @@ def _samples(comparison: Comparison, sides: dict, repeats: int) -> dict[str, lis
     return samples
 
 
-def _clock(function: Callable, wait: Callable, args: tuple) -> tuple[float, Any]:
-    start = time.perf_counter()
+def _clock(function: Callable, wait: Callable, args: tuple) -> tuple[Sample, Any]:
+    wall, cpu = time.perf_counter(), time.process_time()
     out = function(*args)
     wait(out)
-    return time.perf_counter() - start, out
+    return Sample(time.perf_counter() - wall, time.process_time() - cpu), out
 
 
 def _synchronize(device: torch.device) -> None:
