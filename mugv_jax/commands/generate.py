@@ -119,7 +119,7 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--frames",
         default="5s",
-        help="number of frames, 8k+1 (or 8k without a first frame), or 3s (73), 5s (105) "
+        help="8k+1 (9, 17, 25, ...), or 8k without a first frame, or 3s (73), 5s (105) "
         "[%(default)s]",
     )
     group.add_argument(
@@ -218,10 +218,12 @@ def run(args: argparse.Namespace) -> None:
     request = _request(args)
     given = read_given(request)
     outputs = [video.prepare_output(path) for path in output_paths(args.output, len(args.prompt))]
-    _keep_compiled(args.compile_cache)
+    cache = _keep_compiled(args.compile_cache)
     pipeline = MugvPipeline(_zoo(args), tiling=_tiling(args.vae_tile))
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
+    if cache is not None:
+        log.info("The first step compiles, unless %s holds the program already.", cache)
     try:
         for path, made in zip(outputs, pipeline.run(request, given), strict=True):
             made.save(path)
@@ -300,8 +302,8 @@ def _zoo(args: argparse.Namespace) -> Zoo:
     )
 
 
-def _keep_compiled(folder: str | None) -> None:
-    """Turns jax's persistent cache on; only a folder that was asked for must be writable."""
+def _keep_compiled(folder: str | None) -> Path | None:
+    """Turns jax's persistent cache on: its folder; only one that was asked for must be writable."""
     path = Path(folder or COMPILE_CACHE).expanduser()
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -311,8 +313,9 @@ def _keep_compiled(folder: str | None) -> None:
         if folder is not None:
             raise ValueError(f"{reason} Give another folder.") from error
         log.warning("%s Programs will be compiled anew in every run.", reason)
-        return
+        return None
     jax.config.update("jax_compilation_cache_dir", os.fspath(path))
+    return path
 
 
 def _tiling(tile_px: int | None) -> Tiling | None:

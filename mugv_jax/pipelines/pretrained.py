@@ -49,7 +49,7 @@ def find_weights(
     if text_encoder is not None:
         text = _folder(text_encoder, _T5_FILES)
     else:
-        text = _first(folder, NAMES["t5_encoder"]) or _folder(TEXT_ENCODER, _T5_FILES)
+        text = _first(folder, NAMES["t5_encoder"]) or _published_text_encoder(folder)
     if tokenizer is not None:
         tokens = _folder(tokenizer, ("*.json", "spiece.model"))
     else:
@@ -80,6 +80,16 @@ def _required(folder: Path, kind: str) -> Path:
             "Download the published files, or convert them with `mugv-jax convert`."
         )
     return found
+
+
+def _published_text_encoder(folder: Path) -> Path:
+    try:
+        return _folder(TEXT_ENCODER, _T5_FILES)
+    except ValueError as error:
+        looked = ", ".join(NAMES["t5_encoder"])
+        raise ValueError(
+            f"{folder} holds no text encoder (looked for {looked}), and {error}"
+        ) from error
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:

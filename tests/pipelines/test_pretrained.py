@@ -81,6 +81,13 @@ def test_repositories_give_what_is_needed_and_no_more(hub):
     assert (found.tokenizer / "spiece.model").exists()
 
 
+def test_a_text_encoder_that_cannot_be_had_is_told_from_weights_that_cannot(folder, hub):
+    (folder / "text_encoder").rmdir()
+    with pytest.raises(ValueError, match=f"holds no text encoder .*, and {TEXT_ENCODER} is no"):
+        find_weights(folder)
+    assert hub[1] == [TEXT_ENCODER]
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
