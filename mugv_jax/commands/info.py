@@ -192,7 +192,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     for model in report["models"]:
         yield from _model_lines(model)
     for kind in sorted(set(NAMES) - {model["kind"] for model in report["models"]}):
-        yield f"{TITLES[kind]}: not found (looked for {', '.join(NAMES[kind])})\n"
+        names = ", ".join(NAMES[kind])
+        yield f"{TITLES[kind]}: not found, so not counted (in a folder it is one of {names})\n"
     video, mesh = report["video"], report["mesh"]
     where = ",".join(f"{axis}={count}" for axis, count in mesh.items()) or "no mesh"
     count = report["devices"]

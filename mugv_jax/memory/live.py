@@ -10,41 +10,51 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Live:
-    """Copies alive at once where a model needs most memory.
+class Convolutions:
+    """Copies alive at once in the VAE, all float32.
 
-    Transformer (n tokens, d width, a heads of e, m MLP):
-        residual: token states (n d): the scan's carry, the running sum, the normalised input.
-        heads: (n a e) arrays: queries, keys and values before and after norms and changes of
-            layout, and attention's output.
-        hidden: the MLP's hidden layer (n m), before and after GELU.
-        vectors: modulation vectors of every token (n d), float32, where looking them up is not
-            fused into the arithmetic.
-        scores: blocks of attention scores, each of the budget in `kernels/attention.py`.
-        layer: the weights of one layer, cut out of the stack of all and, where their width is
-            split over devices, gathered.
-        relaid: the DiT's attention weights, of all layers, copied to another layout before the
-            scan where their width is split over devices.
-    VAE, all float32:
-        picture: the spatial half's widest array (frames, height, width, channels).
-        features: the temporal encoder's input, while the first convolution reads it.
-        window: the temporal half's widest array inside.
-        kernels: convolution kernels that Winograd's algorithm transforms.
+    picture: the spatial half's widest array (frames, height, width, channels).
+    features: the temporal encoder's input, while the first convolution reads it.
+    window: the temporal half's widest array inside.
+    kernels: the kernels, transformed.
+    """
+
+    picture: float
+    features: float
+    window: float
+    kernels: float = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Live:
+    """Copies alive at once where a transformer needs most (n tokens, d width, a heads of e, m MLP).
+
+    residual: token states (n d): the scan's carry, the running sum, the normalised input.
+    heads: (n a e) arrays: queries, keys and values before and after norms and changes of layout,
+        and attention's output.
+    hidden: the MLP's hidden layer (n m), before and after GELU.
+    vectors: modulation vectors of every token (n d), float32, where looking them up is not fused
+        into the arithmetic.
+    scores: blocks of attention scores, each of the budget in `kernels/attention.py`.
+    layer: the weights of one layer, cut out of the stack of all and, where their width is split
+        over devices, gathered.
+    relaid: the DiT's attention weights, of all layers, copied to another layout before the scan
+        where their width is split over devices.
     widened: float32 copies of 16-bit weights, where there is no 16-bit arithmetic.
+    direct, winograd: of convolutions as they stand, and of those of Winograd's widths where the
+        platform transforms them.
     """
 
     residual: float
     heads: float
     hidden: float
-    vectors: float
+    vectors: float = 0
     scores: float
     layer: float
-    relaid: float
-    picture: float
-    features: float
-    window: float
-    kernels: float
-    widened: float
+    relaid: float = 0
+    widened: float = 0
+    direct: Convolutions
+    winograd: Convolutions | None = None
 
 
 LIVE = {
@@ -56,41 +66,27 @@ LIVE = {
         vectors=6,
         scores=2,
         layer=0.75,  # the MLP's part of it
-        relaid=0,
-        picture=3.25,
-        features=3,
-        window=9.5,
-        kernels=1,
         widened=1,
+        direct=Convolutions(picture=3.25, features=3, window=9.5),
+        winograd=Convolutions(picture=6, features=12, window=22, kernels=1),
     ),
     # The VAE's are those of the TPU, which runs the same convolutions.
     "gpu": Live(
         residual=3,
         heads=6,
         hidden=2,
-        vectors=0,
         scores=1.5,
         layer=1,
-        relaid=0,
-        picture=5,
-        features=1.8,
-        window=4.5,
-        kernels=0,
-        widened=0,
+        direct=Convolutions(picture=5, features=1.8, window=4.5),
     ),
-    # Programs compiled for v5p at full size, on one device and on four.
+    # Programs compiled for v5p at full size: the DiT on one device and on four, the VAE on one.
     "tpu": Live(
         residual=3,
         heads=6,
         hidden=2,
-        vectors=0,
         scores=1.5,  # float32 scores and 16-bit weights
         layer=0,
         relaid=1,
-        picture=5,
-        features=1.8,
-        window=4.5,
-        kernels=0,
-        widened=0,
+        direct=Convolutions(picture=5, features=1.8, window=4.5),
     ),
 }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import jax
 
+from mugv_jax.memory.live import Convolutions
 from mugv_jax.memory.plan import FLOAT32, Plan
 from mugv_jax.nn.conv import WINOGRAD_CHANNELS
 from mugv_jax.nn.layers import unboxed
@@ -43,7 +44,8 @@ def encode(config: VAEConfig, plan: Plan) -> float:
     window = min(config.window_frames, plan.size.frames)
     pixels = (plan.size.frames + window) * sizes.frame
     spatial = _spatial(config, plan, sizes, "spatial_encoder")
-    temporal = max(plan.live.features * sizes.tile_features, plan.live.window * sizes.window)
+    live = _live(config, plan)
+    temporal = max(live.features * sizes.tile_features, live.window * sizes.window)
     temporal += _kernels(config, plan, "temporal_encoder")
     # Beside each: the features so far. They come step by step, and are twice there when joined.
     return pixels + sizes.tile_features + max(spatial, temporal, sizes.tile_features)
@@ -54,13 +56,14 @@ def decode(config: VAEConfig, plan: Plan) -> float:
     sizes = _sizes(config, plan, decoder=True)
     canvas = 3 * FRAMES_PER_STEP * sizes.frame  # the frames, a tile of them, their sum
     spatial = _spatial(config, plan, sizes, "spatial_decoder")
-    temporal = plan.live.window * sizes.window + _kernels(config, plan, "temporal_decoder")
+    temporal = _live(config, plan).window * sizes.window
+    temporal += _kernels(config, plan, "temporal_decoder")
     return sizes.features + max(temporal, spatial + canvas)
 
 
 def _spatial(config: VAEConfig, plan: Plan, sizes: _Sizes, module: str) -> float:
     """Bytes of one step of the spatial half: its widest array or the attention of its middle."""
-    convolutions = plan.live.picture * sizes.picture + _kernels(config, plan, module)
+    convolutions = _live(config, plan).picture * sizes.picture + _kernels(config, plan, module)
     return max(convolutions, SCORE_COPIES * sizes.scores)
 
 
@@ -127,8 +130,15 @@ def _decoder_window(config: VAEConfig) -> int:
     )
 
 
+def _live(config: VAEConfig, plan: Plan) -> Convolutions:
+    """Winograd's figures where all widths are of its size; then its transforms need most."""
+    narrowest = min(*config.spatial_channels, *config.temporal_channels)
+    winograd = plan.live.winograd if narrowest >= WINOGRAD_CHANNELS else None
+    return winograd or plan.live.direct
+
+
 def _kernels(config: VAEConfig, plan: Plan, module: str) -> float:
     """Bytes of the kernels of one half that Winograd's algorithm transforms."""
     kernels = jax.tree.leaves(unboxed(abstract_variables("mugv_vae", config)["params"][module]))
     wide = (k for k in kernels if k.ndim > 2 and min(k.shape[-2:]) >= WINOGRAD_CHANNELS)
-    return plan.live.kernels * FLOAT32 * sum(math.prod(kernel.shape) for kernel in wide)
+    return _live(config, plan).kernels * FLOAT32 * sum(math.prod(kernel.shape) for kernel in wide)
