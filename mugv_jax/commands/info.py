@@ -50,15 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", default="portrait", help=f"WIDTHxHEIGHT in pixels, width first, or {names}"
     )
     parser.add_argument("--frames", default="5s", help="8k+1, or 3s (73), 5s (105) [%(default)s]")
-    parser.add_argument("--steps", type=int, default=Request.steps, help="[%(default)s]")
+    parser.add_argument(
+        "--steps", type=int, default=Request.steps, help="of denoising [%(default)s]"
+    )
     devices = parser.add_mutually_exclusive_group()
     devices.add_argument("--mesh", default="", help="devices per axis, such as data=2,tensor=4")
     devices.add_argument(
         "--devices", type=int, help="how many; the mesh is the one that needs least memory"
     )
-    parser.add_argument("--platform", choices=sorted(LIVE), default="gpu", help="[%(default)s]")
-    parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="[by platform]")
-    parser.add_argument("--vae-tile", type=int, metavar="PIXELS", help="as of `generate`")
+    parser.add_argument(
+        "--platform", choices=sorted(LIVE), default="gpu", help="of the devices [%(default)s]"
+    )
+    parser.add_argument(
+        "--dtype", choices=("bfloat16", "float32"), help="[float32 on cpu, else bfloat16]"
+    )
+    parser.add_argument("--vae-tile", type=int, metavar="PIXELS", help="as for `generate`")
     parser.add_argument("--json", action="store_true", help="for machines")
 
 

@@ -16,13 +16,11 @@ class Convolutions:
     picture: the spatial half's widest array (frames, height, width, channels).
     features: the temporal encoder's input, while the first convolution reads it.
     window: the temporal half's widest array inside.
-    kernels: the kernels, transformed.
     """
 
     picture: float
     features: float
     window: float
-    kernels: float = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,8 +39,8 @@ class Live:
     relaid: the DiT's attention weights, of all layers, copied to another layout before the scan
         where their width is split over devices.
     widened: float32 copies of 16-bit weights, where there is no 16-bit arithmetic.
-    direct, winograd: of convolutions as they stand, and of those of Winograd's widths where the
-        platform transforms them.
+    direct, transformed: of convolutions as they stand, and of those that `nn/conv.py` transforms
+        (arrays of some width and up to some size, on CPU).
     """
 
     residual: float
@@ -54,7 +52,7 @@ class Live:
     relaid: float = 0
     widened: float = 0
     direct: Convolutions
-    winograd: Convolutions | None = None
+    transformed: Convolutions | None = None
 
 
 LIVE = {
@@ -68,7 +66,7 @@ LIVE = {
         layer=0.75,  # the MLP's part of it
         widened=1,
         direct=Convolutions(picture=3.25, features=3, window=9.5),
-        winograd=Convolutions(picture=6, features=12, window=22, kernels=1),
+        transformed=Convolutions(picture=6, features=10, window=17),
     ),
     # The VAE's are those of the TPU, which runs the same convolutions.
     "gpu": Live(

@@ -3,19 +3,13 @@
 """Peak activations of the video VAE, per device, as `pipelines/windows.py` runs it."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
-import jax
-
-from mugv_jax.memory.live import Convolutions
 from mugv_jax.memory.plan import FLOAT32, Plan
-from mugv_jax.nn.conv import WINOGRAD_CHANNELS
-from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.conv import FAST_CHANNELS, FAST_VALUES
 from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.nn.vae.spatial import SCORES_AT_ONCE
 from mugv_jax.pipelines.windows import Tiling
-from mugv_jax.weights.models import abstract_variables
 
 FRAMES_PER_STEP = 4  # of the spatial half: the default of `windows`
 SCORE_COPIES = 3  # scores, their exponentials, probabilities
@@ -43,10 +37,11 @@ def encode(config: VAEConfig, plan: Plan) -> float:
     sizes = _sizes(config, plan, decoder=False)
     window = min(config.window_frames, plan.size.frames)
     pixels = (plan.size.frames + window) * sizes.frame
-    spatial = _spatial(config, plan, sizes, "spatial_encoder")
-    live = _live(config, plan)
-    temporal = max(live.features * sizes.tile_features, live.window * sizes.window)
-    temporal += _kernels(config, plan, "temporal_encoder")
+    spatial = _spatial(config, plan, sizes)
+    temporal = max(
+        _alive(config, plan, "features", sizes.tile_features),
+        _alive(config, plan, "window", sizes.window),
+    )
     # Beside each: the features so far. They come step by step, and are twice there when joined.
     return pixels + sizes.tile_features + max(spatial, temporal, sizes.tile_features)
 
@@ -55,16 +50,13 @@ def decode(config: VAEConfig, plan: Plan) -> float:
     """Bytes of decoding a video of the plan's size."""
     sizes = _sizes(config, plan, decoder=True)
     canvas = 3 * FRAMES_PER_STEP * sizes.frame  # the frames, a tile of them, their sum
-    spatial = _spatial(config, plan, sizes, "spatial_decoder")
-    temporal = _live(config, plan).window * sizes.window
-    temporal += _kernels(config, plan, "temporal_decoder")
-    return sizes.features + max(temporal, spatial + canvas)
+    temporal = _alive(config, plan, "window", sizes.window)
+    return sizes.features + max(temporal, _spatial(config, plan, sizes) + canvas)
 
 
-def _spatial(config: VAEConfig, plan: Plan, sizes: _Sizes, module: str) -> float:
+def _spatial(config: VAEConfig, plan: Plan, sizes: _Sizes) -> float:
     """Bytes of one step of the spatial half: its widest array or the attention of its middle."""
-    convolutions = _live(config, plan).picture * sizes.picture + _kernels(config, plan, module)
-    return max(convolutions, SCORE_COPIES * sizes.scores)
+    return max(_alive(config, plan, "picture", sizes.picture), SCORE_COPIES * sizes.scores)
 
 
 def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
@@ -74,15 +66,16 @@ def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
     rows, columns = (min(side, tile) for side in sides)
     covered = [_covered(side, tile) for side in sides]
     frames = min(config.window_frames, -(-size.frames // config.time_factor) * config.time_factor)
-    local_rows = -(-rows // plan.parts("sequence", "tensor"))
+    parts = plan.parts("sequence", "tensor")
+    local_rows = -(-rows // parts)
     step = -(-FRAMES_PER_STEP // plan.parts(*plan.mesh.axis_names))
     feature = config.feature_channels * FLOAT32
     widest = _widest_frame(config, decoder=decoder)
     window = (_decoder_window if decoder else _encoder_window)(config)
     return _Sizes(
         frame=size.height_px * size.width_px * 3 * FLOAT32,
-        features=frames * math.prod(covered) * feature,
-        tile_features=frames * rows * columns * feature,
+        features=frames * -(-covered[0] // parts) * covered[1] * feature,
+        tile_features=frames * local_rows * columns * feature,
         picture=step * rows * columns * widest * FLOAT32,
         scores=min(SCORES_AT_ONCE, step * (rows * columns) ** 2) * FLOAT32,
         window=frames * local_rows * columns * window // config.time_factor * FLOAT32,
@@ -130,15 +123,11 @@ def _decoder_window(config: VAEConfig) -> int:
     )
 
 
-def _live(config: VAEConfig, plan: Plan) -> Convolutions:
-    """Winograd's figures where all widths are of its size; then its transforms need most."""
+def _alive(config: VAEConfig, plan: Plan, array: str, nbytes: int) -> float:
+    """Bytes alive around one `array` (a field of `Convolutions`) of `nbytes`."""
+    direct = getattr(plan.live.direct, array) * nbytes
     narrowest = min(*config.spatial_channels, *config.temporal_channels)
-    winograd = plan.live.winograd if narrowest >= WINOGRAD_CHANNELS else None
-    return winograd or plan.live.direct
-
-
-def _kernels(config: VAEConfig, plan: Plan, module: str) -> float:
-    """Bytes of the kernels of one half that Winograd's algorithm transforms."""
-    kernels = jax.tree.leaves(unboxed(abstract_variables("mugv_vae", config)["params"][module]))
-    wide = (k for k in kernels if k.ndim > 2 and min(k.shape[-2:]) >= WINOGRAD_CHANNELS)
-    return _live(config, plan).kernels * FLOAT32 * sum(math.prod(kernel.shape) for kernel in wide)
+    if plan.live.transformed is None or narrowest < FAST_CHANNELS:
+        return direct
+    largest = min(nbytes, FAST_VALUES * FLOAT32)
+    return max(direct, getattr(plan.live.transformed, array) * largest)

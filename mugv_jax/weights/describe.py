@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.parameters import UNUSED
 from mugv_jax.weights.shards import INDEX_SUFFIX
+from mugv_jax.weights.sources import TensorSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,7 @@ def describe(path: str | Path, kind: str | None = None) -> Description:
         )
 
 
-def _stored(specs: Any) -> dict[str, Stored]:
+def _stored(specs: Iterable[TensorSpec]) -> dict[str, Stored]:
     found: dict[str, Stored] = {}
     for spec in specs:
         before = found.get(str(spec.dtype), Stored(0, 0))
