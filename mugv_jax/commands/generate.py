@@ -304,12 +304,12 @@ def _zoo(args: argparse.Namespace) -> Zoo:
 
 def _keep_compiled(folder: str | None) -> Path | None:
     """Turns jax's persistent cache on: its folder; only one that was asked for must be writable."""
-    path = Path(folder or COMPILE_CACHE).expanduser()
+    path = Path(folder or COMPILE_CACHE).expanduser().absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
-        reason = f"compile cache {os.fspath(path)!r} cannot be written: {error.strerror}."
+        reason = f"compile cache {folder or COMPILE_CACHE!r} cannot be written: {error.strerror}."
         if folder is not None:
             raise ValueError(f"{reason} Give another folder.") from error
         log.warning("%s Programs will be compiled anew in every run.", reason)

@@ -10,6 +10,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 from mugv_jax import cli, video
@@ -43,6 +44,7 @@ def _inside(folder, monkeypatch):
     cache = jax.config.jax_compilation_cache_dir
     yield
     jax.config.update("jax_compilation_cache_dir", cache)
+    compilation_cache.reset_cache()  # else it stays where it was first used
 
 
 SMALL = (
@@ -182,7 +184,7 @@ def test_an_image_and_a_prompt_become_a_video_that_plays(folder, capsys):
     assert "The weights are random: the picture will be noise." in printed
     assert f"wrote {output}: 17 frames at 12 per second" in printed
     assert [path.name for path in output.parent.iterdir()] == ["boat.mp4"]
-    assert jax.config.jax_compilation_cache_dir == "cache"
+    assert jax.config.jax_compilation_cache_dir == str(folder / "cache")
 
 
 def test_what_was_cut_from_a_long_prompt_is_shown(capsys):
