@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many copies of each array XLA keeps alive, by platform: all fitted constants are here.
 
-They are fitted to the compiled programs' own figures (`memory_analysis()`), and a test holds those
-of the CPU to them. Sizes of the arrays are not fitted: they follow from the models' code.
+Those of CPU and TPU are fitted to the compiled programs' own figures (`memory_analysis()`), and a
+test holds those of the CPU to them. Sizes of the arrays are not fitted: they follow from the code.
 """
 
 import dataclasses
@@ -68,7 +68,8 @@ LIVE = {
         direct=Convolutions(picture=3.25, features=3, window=9.5),
         transformed=Convolutions(picture=6, features=10, window=17),
     ),
-    # The VAE's are those of the TPU, which runs the same convolutions.
+    # Not fitted: counted in the code, with cuDNN's attention and every layer's weights cut out; the
+    # VAE's are those of the TPU, which runs the same convolutions.
     "gpu": Live(
         residual=3,
         heads=6,
