@@ -22,13 +22,14 @@ COLLECTIONS = ("params", "constants")
 
 
 def read_config(path: str | Path, kind: str | None = None) -> tuple[str, Any]:
-    """(kind, config) of a checkpoint, without reading its tensors.
+    """(kind, config) of a checkpoint that `load` will accept, without reading its tensors.
 
     Raises:
-        ValueError: no checkpoint, or another model than `kind`.
+        ValueError: no checkpoint, another model than `kind`, or one that is not whole.
     """
     with open_source(path) as source:
         model, config = identify(source, kind)
+        check(source, model, config)
     return model.kind, config
 
 

@@ -92,6 +92,14 @@ def test_damaged_files_are_named_in_one_line(copied, file, damage, message):
     assert "\n" not in str(caught.value)
 
 
+def test_missing_and_unknown_tensors_are_named_before_any_model_loads(copied):
+    tensors = published_tensors("mugv_dit", SMALL.dit)
+    del tensors["start_token"]
+    torch.save(tensors | {"extra": torch.zeros(3)}, copied / "dit.pt")
+    with pytest.raises(ValueError, match="1 missing: start_token; 1 unexpected: extra"):
+        Zoo.from_pretrained(copied)
+
+
 def test_files_in_each_others_place_are_refused(copied):
     (copied / "vae.pt").replace(copied / "other.pt")
     (copied / "dit.pt").replace(copied / "vae.pt")
