@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,17 @@ def folder(tmp_path_factory):
     (folder / "text.mp4").write_text("no video")
     write_config(folder / "small.py")
     return folder
+
+
+@pytest.fixture(scope="module")
+def weights(folder):
+    """Published files, the same with half a dit.pt, and sizes that they do not have."""
+    (folder / "published").mkdir()
+    write_published(folder / "published")
+    truncated = shutil.copytree(folder / "published", folder / "truncated")
+    content = (truncated / "dit.pt").read_bytes()
+    (truncated / "dit.pt").write_bytes(content[: len(content) // 2])
+    write_config(folder / "other.py", depth=3)
 
 
 @pytest.fixture(autouse=True)
@@ -155,17 +167,8 @@ def test_an_empty_prompt_is_refused(prompts, capsys):
         ("--weights truncated", "truncated/dit.pt: the file ends too early"),
     ],
 )
-def test_weights_that_cannot_be_used_are_one_line(options, message, folder, capsys):
-    if not (folder / "published").exists():
-        (folder / "published").mkdir()
-        write_published(folder / "published")
-        write_config(folder / "other.py", depth=3)
-        (folder / "truncated").mkdir()
-        for path in (folder / "published").iterdir():
-            (folder / "truncated" / path.name).symlink_to(path)
-        (folder / "truncated" / "dit.pt").unlink()
-        content = (folder / "published" / "dit.pt").read_bytes()
-        (folder / "truncated" / "dit.pt").write_bytes(content[: len(content) // 2])
+@pytest.mark.usefixtures("weights")
+def test_weights_that_cannot_be_used_are_one_line(options, message, capsys):
     status, printed = generate(capsys, f"{options} --compile-cache cache")
     assert status == 2
     assert message in printed

@@ -5,9 +5,9 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import sentencepiece
-import torch
 
 from mugv_jax import golden
 from mugv_jax.config import MugvConfig
@@ -17,6 +17,9 @@ from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.weights.check import variable_shapes
 from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import published_shapes
+
+if TYPE_CHECKING:
+    import torch
 
 # Four heads: they divide over two tensor and two sequence shards.
 SMALL = MugvConfig(
@@ -44,8 +47,10 @@ def write_config(path: Path, **dit: int) -> Path:
     return path
 
 
-def published_tensors(kind: str, config) -> dict[str, torch.Tensor]:
+def published_tensors(kind: str, config: Any) -> "dict[str, torch.Tensor]":
     """Every tensor of the published file, by the golden recipe."""
+    import torch
+
     model = MODELS[kind]
     shapes = published_shapes(model.table(config), variable_shapes(model, config))
     return {name: torch.from_numpy(golden.recipe(name, shape)) for name, shape in shapes.items()}
@@ -53,6 +58,8 @@ def published_tensors(kind: str, config) -> dict[str, torch.Tensor]:
 
 def write_published(folder: Path) -> Path:
     """SMALL as published: dit.pt, vae.pt and T5 as a Hugging Face folder with its vocabulary."""
+    import torch
+
     torch.save(published_tensors("mugv_dit", SMALL.dit), folder / "dit.pt")
     torch.save(published_tensors("mugv_vae", SMALL.vae), folder / "vae.pt")
     text, sizes = folder / "text_encoder", SMALL.text
