@@ -12,6 +12,7 @@ Models are loaded when their turn comes and freed when it is over, so the peak i
 
 import dataclasses
 import functools
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -40,6 +41,8 @@ from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import batch_sharding
 from mugv_jax.sharding.sequence import MeshAttention
+
+log = logging.getLogger(__name__)
 
 
 class MugvPipeline:
@@ -188,6 +191,13 @@ class MugvPipeline:
         start = 1.0 if init is None else request.strength
         times = sample_times(request.steps, ratio, start)
         group = mesh.shape["data"] * mesh.shape["fsdp"]
+        if len(request.prompts) < group:
+            log.warning(
+                "The mesh computes %d videos at a time, but there are %d prompts: spread the "
+                "devices over tensor or sequence instead.",
+                group,
+                len(request.prompts),
+            )
         latents: list[np.ndarray] = []
         with self.zoo.model(
             "mugv_dit",

@@ -4,7 +4,6 @@
 
 import contextlib
 import dataclasses
-import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -25,8 +24,6 @@ from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.models import MODELS, abstract_variables
 from mugv_jax.weights.random import random_variables
-
-log = logging.getLogger(__name__)
 
 GROUPS = {"mugv_dit": "dit", "mugv_vae": "vae", "t5_encoder": "text"}  # fields of MugvConfig
 
