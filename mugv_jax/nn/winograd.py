@@ -12,8 +12,9 @@ Two minimal-filtering algorithms in one dimension; in two dimensions they are ne
         y0 = m1 + m0          m0 = (x[i-1] - x[i]) w0     m1 = x[i] (w0 + w1 + w2)
         y1 = m1 + m2          m2 = (x[i+1] - x[i]) w2
 
-Against 3 products an output that is 2.25 and 4 times fewer in the plane. Both transforms only add
-and halve, so float32 rounding stays at that of the direct sum (F(4, 3) would lose a digit).
+The direct sum takes 3 products an output: in the plane that is 2.25 and 4 times as many. Both
+transforms only add and halve, so float32 rounding stays at that of the direct sum (F(4, 3) would
+lose a digit).
 """
 
 import itertools
@@ -104,7 +105,7 @@ def conv3x3(
 
 
 def conv3x3_repeated(
-    x: Float[Array, "*b h w c_in"], kernel: Nine, product: Product = matmul
-) -> Float[Array, "*frames h2 w2 c_out"]:
+    x: Float[Array, "*b h w c_in"], kernel: Float[Array, "3 3 c_in c_out"]
+) -> Float[Array, "*b h2 w2 c_out"]:
     """Zero padded 3x3 convolution of x with every pixel repeated twice along h and along w."""
-    return _nested(x, kernel, product, (_repeat_input, _repeat_kernel, _repeat_output))
+    return _nested(x, kernel, matmul, (_repeat_input, _repeat_kernel, _repeat_output))

@@ -41,7 +41,7 @@ class Tiling:
         if not 0 <= self.overlap <= min(self.rows, self.columns) // 2:
             raise ValueError(
                 f"overlap={self.overlap} must be between 0 and half of a tile of {self.rows} rows "
-                f"and {self.columns} columns, so that no place lies in more than two overlaps."
+                f"and {self.columns} columns, so that every tile is at least half new."
             )
 
 
@@ -171,7 +171,7 @@ def encode(
         frames_per_step: frames that the spatial half sees at once.
 
     Raises:
-        ValueError: a picture off the grid.
+        ValueError: a picture off the grid, or `frames_per_step` below 1.
     """
     vae.config.check_picture(*pixels.shape[2:4])
     zoom = vae.config.spatial_factor
@@ -204,7 +204,11 @@ def decode(
     tiling: Tiling | None = None,
     frames_per_step: int = 4,
 ) -> Float[np.ndarray, "b _f _h _w 3"]:
-    """`decode_in_steps`, gathered in host memory."""
+    """`decode_in_steps`, gathered in host memory.
+
+    Raises:
+        ValueError: as there.
+    """
     steps = decode_in_steps(
         vae, variables, latent, num_frames, tiling=tiling, frames_per_step=frames_per_step
     )
@@ -226,7 +230,7 @@ def decode_in_steps(
     the published `decode(z, num_frames)`; by default there is none.
 
     Raises:
-        ValueError: another number of latents than `num_frames` needs.
+        ValueError: another number of latents than `num_frames` needs, or `frames_per_step` below 1.
     """
     time_factor = vae.config.time_factor
     frames = latent.shape[1] * time_factor if num_frames is None else num_frames

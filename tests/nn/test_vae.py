@@ -111,7 +111,6 @@ def test_attention_in_steps_is_attention_at_once(monkeypatch):
 
 def test_groups_of_frames_are_encoded_alone_and_a_rest_is_zero_padded_in_front():
     vae = VideoVAE(TINY, jnp.float32)
-    pixels = jax.random.normal(jax.random.key(0), (1, 2, 4, 4, 3))
     variables = random_variables(abstract_variables("mugv_vae", TINY), seed=0)
     features = jax.random.normal(jax.random.key(2), (2, 5, 3, 2, 32))
     mean, _ = run(vae, variables, features, "encode_moments")

@@ -8,6 +8,7 @@ and the decoder begins, at the middle block. Frames are folded into the batch.
 
 import functools
 
+import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -40,8 +41,9 @@ def attend(
 
     frames, tokens = k.shape[:2]
     queries = max(1, SCORES_AT_ONCE // (frames * tokens))
-    q_nbe = jnp.moveaxis(q, 1, 0)
-    return jnp.moveaxis(jax.lax.map(one_query, q_nbe, batch_size=queries), 0, 1)
+    q_nbe = einops.rearrange(q, "b n e -> n b e")
+    y_nbe = jax.lax.map(one_query, q_nbe, batch_size=queries)
+    return einops.rearrange(y_nbe, "n b e -> b n e")
 
 
 class PictureAttention(nn.Module):
@@ -51,12 +53,13 @@ class PictureAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        batch, height, width, channels = x.shape
-        y = GroupNorm(EPSILON, name="norm")(x)
-        y = y.reshape(batch, height * width, channels)
-        linear = functools.partial(Linear, channels, axes=("conv_in", "conv_out"), dtype=self.dtype)
+        y = einops.rearrange(GroupNorm(EPSILON, name="norm")(x), "b h w c -> b (h w) c")
+        linear = functools.partial(
+            Linear, x.shape[-1], axes=("conv_in", "conv_out"), dtype=self.dtype
+        )
         y = attend(linear(name="q")(y), linear(name="k")(y), linear(name="v")(y))
-        return x + linear(name="out")(y).astype(jnp.float32).reshape(x.shape)
+        y = linear(name="out")(y).astype(jnp.float32)
+        return x + einops.rearrange(y, "b (h w) c -> b h w c", h=x.shape[1])
 
 
 class MiddleBlock(nn.Module):

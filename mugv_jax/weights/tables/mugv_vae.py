@@ -175,8 +175,9 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> VAEConfig:
         "temporal_vae.post_quant_conv.conv.weight",
         f"{_DECODER}.conv_in.weight",
     )
-    telling = (*(widths or [f"{down}.0.resnets.0.conv1.weight"]), *time_widths)
-    telling += (f"{_TIME_ENCODER}.conv_in.conv.weight", latent, picture_latent)
+    telling = [*(widths or [f"{down}.0.resnets.0.conv1.weight"])]
+    telling += time_widths or [f"{stages}.0.0.conv1.conv.weight"]
+    telling += [f"{_TIME_ENCODER}.conv_in.conv.weight", latent, picture_latent]
     missing = [name for name in telling if name not in shapes]
     if missing:
         raise ValueError(f"not a video VAE checkpoint: it has no {', '.join(missing)}.")
