@@ -17,7 +17,6 @@ transforms only add and halve, so float32 rounding stays at that of the direct s
 lose a digit).
 """
 
-import itertools
 from collections.abc import Callable, Sequence
 
 import einops
@@ -81,8 +80,8 @@ def _nested(
         kernels = of_kernel(*(row_kernel[..., i, :, :] for i in range(3)))
         columns.append(of_output(*map(product, inputs, kernels)))
     tiles = [of_output(*rows) for rows in zip(*columns, strict=True)]
-    y = jnp.stack(list(itertools.chain.from_iterable(tiles)))
-    return einops.rearrange(y, "(q p) ... h w c -> ... (h p) (w q) c", p=2, q=2)
+    y = jnp.stack([jnp.stack(pair, axis=-2) for pair in zip(*tiles, strict=True)], axis=-4)
+    return einops.rearrange(y, "... h p w q c -> ... (h p) (w q) c")
 
 
 def matmul(x: Float[Array, "... c"], kernel: Float[Array, "c d"]) -> Float[Array, "... d"]:
