@@ -12,6 +12,7 @@ from flax import traverse_util
 from jax.sharding import AbstractMesh
 from jax.typing import DTypeLike
 
+from mugv_jax.kernels.attention import CPU_SCORE_BYTES, SCORE_BYTES
 from mugv_jax.memory.live import LIVE, Live
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.pipelines.size import STRIDE, VideoSize
@@ -57,6 +58,11 @@ class Plan:
     def activation_itemsize(self) -> int:
         """Bytes of an entry of an activation."""
         return FLOAT32 if self.live.widened else self.itemsize
+
+    @property
+    def score_budget(self) -> int:
+        """Bytes of float32 scores that attention in plain XLA holds at once."""
+        return CPU_SCORE_BYTES if self.platform == "cpu" else SCORE_BYTES
 
     def parts(self, *axes: str) -> int:
         """Into how many parts the mesh splits what lies over `axes`."""

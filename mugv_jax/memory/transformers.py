@@ -5,7 +5,6 @@
 import math
 
 from mugv_jax.flops import dit_tokens
-from mugv_jax.kernels.attention import CPU_SCORE_BYTES, SCORE_BYTES
 from mugv_jax.memory.plan import FLOAT32, Plan, layer_weights, stacked_weights
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.text.t5 import T5Config
@@ -48,8 +47,7 @@ def _score_bytes(config: DiTConfig, plan: Plan, tokens: int) -> int:
     """Float32 scores that attention holds at once; cuDNN's, for 16-bit types, holds none."""
     if plan.platform == "gpu" and plan.itemsize < FLOAT32:
         return 0
-    budget = CPU_SCORE_BYTES if plan.platform == "cpu" else SCORE_BYTES
-    return min(budget, FLOAT32 * config.num_heads * tokens * tokens)
+    return min(plan.score_budget, FLOAT32 * config.num_heads * tokens * tokens)
 
 
 def text_encoder(config: T5Config, plan: Plan) -> float:

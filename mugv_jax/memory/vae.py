@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from mugv_jax.memory.plan import FLOAT32, Plan
 from mugv_jax.nn.conv import FAST_CHANNELS, FAST_VALUES
 from mugv_jax.nn.vae.config import VAEConfig
-from mugv_jax.nn.vae.spatial import SCORES_AT_ONCE
 from mugv_jax.pipelines.windows import Tiling
 
 FRAMES_PER_STEP = 4  # of the spatial half: the default of `windows`
@@ -77,7 +76,7 @@ def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
         features=frames * -(-covered[0] // parts) * covered[1] * feature,
         tile_features=frames * local_rows * columns * feature,
         picture=step * rows * columns * widest * FLOAT32,
-        scores=min(SCORES_AT_ONCE, step * (rows * columns) ** 2) * FLOAT32,
+        scores=min(plan.score_budget, step * (rows * columns) ** 2 * FLOAT32),
         window=frames * local_rows * columns * window // config.time_factor * FLOAT32,
     )
 

@@ -8,6 +8,7 @@ import sentencepiece
 import transformers
 
 from mugv_jax.nn.text import tokenizer
+from tests.vocabulary import train_vocabulary
 
 PROMPTS = (
     "A cat sits on the mat. aesthetic score: 6.0.",
@@ -20,18 +21,7 @@ PROMPTS = (
 def folder(tmp_path_factory):
     """A folder with nothing but a `spiece.model`, trained with T5's settings."""
     folder = tmp_path_factory.mktemp("t5")
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(PROMPTS * 4),
-        model_prefix=str(folder / "spiece"),
-        vocab_size=60,
-        hard_vocab_limit=False,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        minloglevel=2,
-    )
-    (folder / "spiece.vocab").unlink()
+    train_vocabulary(folder, PROMPTS)
     return folder
 
 

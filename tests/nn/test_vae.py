@@ -99,16 +99,6 @@ def test_wide_blocks_agree_with_diffusers():
     assert relative_error(y, expected) < PARITY
 
 
-def test_attention_in_steps_is_attention_at_once(monkeypatch):
-    q, k, v = jax.random.normal(jax.random.key(0), (3, 2, 23, 8))
-    at_once = spatial.attend(q, k, v)
-    probabilities = jax.nn.softmax(jnp.einsum("bne,bme->bnm", q, k) * 8**-0.5)
-    np.testing.assert_allclose(at_once, probabilities @ v, rtol=1e-5, atol=1e-6)
-    monkeypatch.setattr(spatial, "SCORES_AT_ONCE", 5 * 2 * 23)
-    assert "while" in jax.jit(lambda *qkv: spatial.attend(*qkv)).lower(q, k, v).as_text()
-    np.testing.assert_allclose(spatial.attend(q, k, v), at_once, rtol=1e-5, atol=1e-6)
-
-
 def test_groups_of_frames_are_encoded_alone_and_a_rest_is_zero_padded_in_front():
     vae = VideoVAE(TINY, jnp.float32)
     variables = random_variables(abstract_variables("mugv_vae", TINY), seed=0)

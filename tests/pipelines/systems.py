@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import sentencepiece
-
 from mugv_jax import golden
 from mugv_jax.config import MugvConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
@@ -17,6 +15,7 @@ from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.weights.check import variable_shapes
 from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import published_shapes
+from tests.vocabulary import train_vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -76,16 +75,5 @@ def write_published(folder: Path) -> Path:
         "feed_forward_proj": "gated-gelu",
     }
     (text / "config.json").write_text(json.dumps(published))
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(CORPUS * 4),
-        model_prefix=str(text / "spiece"),
-        vocab_size=60,
-        hard_vocab_limit=False,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        minloglevel=2,
-    )
-    (text / "spiece.vocab").unlink()
+    train_vocabulary(text, CORPUS)
     return folder

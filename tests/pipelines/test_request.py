@@ -46,8 +46,10 @@ def test_values_out_of_range_are_refused(fields, message):
 
 
 def test_the_ends_of_every_range_are_accepted():
-    request(steps=1, fps=1, conditioning_fps=1000, strength=1, aesthetic_score=0, seed=0)
-    request(seed=MAX_SEED, aesthetic_score=10, negative_prompt=" ")
+    low = request(steps=1, fps=1, conditioning_fps=1000, strength=1, aesthetic_score=0, seed=0)
+    high = request(seed=MAX_SEED, aesthetic_score=10, negative_prompt=" ")
+    assert low.texts() == ["a boat aesthetic score: 0.0."]
+    assert (low.seed, high.seed) == (0, MAX_SEED)
 
 
 @pytest.mark.parametrize(

@@ -10,40 +10,17 @@ import functools
 
 import einops
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
+from mugv_jax.kernels.attention import attend
 from mugv_jax.nn.conv import Conv2d, GroupNorm, RepeatedConv2d
 from mugv_jax.nn.layers import Linear
 from mugv_jax.nn.vae.blocks import ResBlock
 from mugv_jax.nn.vae.config import VAEConfig
 
 EPSILON = 1e-6
-
-# Attention scores held at once, over all frames: 64 MiB in float32.
-SCORES_AT_ONCE = 2**24
-
-
-def attend(
-    q: Float[Array, "b n e"], k: Float[Array, "b m e"], v: Float[Array, "b m e"]
-) -> Float[Array, "b n e"]:
-    """Softmax attention with one head, a few queries at a time; softmax in float32.
-
-    The N x N scores of one large frame alone would fill gigabytes.
-    """
-
-    def one_query(q_be: Array) -> Array:
-        score_bm = jnp.einsum("be,bme->bm", q_be, k, preferred_element_type=jnp.float32)
-        prob_bm = jax.nn.softmax(score_bm * q.shape[-1] ** -0.5, axis=-1)
-        return jnp.einsum("bm,bme->be", prob_bm.astype(v.dtype), v)
-
-    frames, tokens = k.shape[:2]
-    queries = max(1, SCORES_AT_ONCE // (frames * tokens))
-    q_nbe = einops.rearrange(q, "b n e -> n b e")
-    y_nbe = jax.lax.map(one_query, q_nbe, batch_size=queries)
-    return einops.rearrange(y_nbe, "n b e -> b n e")
 
 
 class PictureAttention(nn.Module):
@@ -57,7 +34,9 @@ class PictureAttention(nn.Module):
         linear = functools.partial(
             Linear, x.shape[-1], axes=("conv_in", "conv_out"), dtype=self.dtype
         )
-        y = attend(linear(name="q")(y), linear(name="k")(y), linear(name="v")(y))
+        q, k, v = (linear(name=name)(y)[:, :, None] for name in ("q", "k", "v"))
+        # cuDNN's heads end at 256 channels.
+        y = attend(q, k, v, implementation="xla")[:, :, 0]
         y = linear(name="out")(y).astype(jnp.float32)
         return x + einops.rearrange(y, "b (h w) c -> b h w c", h=x.shape[1])
 
