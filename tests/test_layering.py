@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "mugv_jax"
 # Part -> what it may know beside itself; all others join these together.
 KNOWS = {
     "axes": set(),
-    "kernels": {"axes", "nn"},
+    "kernels": {"axes"},
     "nn": {"axes", "kernels"},
     "flow": {"axes"},
     "video": {"axes"},

@@ -6,10 +6,17 @@ Tokens come in groups that share their vectors: the start token, each latent fra
 `group` gives every token's group; the vectors stay per group and are looked up.
 """
 
+import jax
 import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Float, Int
-from mugv_jax.nn.layers import normalize
+
+
+def normalize(x: Float[Array, "... d"], epsilon: float) -> Float[Array, "... d"]:
+    """(x - mean) / sqrt(var + epsilon) over the last axis, computed and returned in float32."""
+    x = x.astype(jnp.float32)
+    x = x - jnp.mean(x, axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + epsilon)
 
 
 def norm_modulate(

@@ -69,7 +69,8 @@ LIVE = {
         transformed=Convolutions(picture=6, features=10, window=17),
     ),
     # Not fitted: counted in the code, with cuDNN's attention and every layer's weights cut out; the
-    # VAE's are those of the TPU, which runs the same convolutions.
+    # VAE's are those of the TPU, which runs the same convolutions. An H200 at 720p needed 5% more
+    # for the DiT, 1% more for decoding and 15% more for encoding (docs/benchmarks.md).
     "gpu": Live(
         residual=3,
         heads=6,

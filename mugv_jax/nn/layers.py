@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
+from mugv_jax.kernels.modulate import normalize
 
 
 def named(init: nn.initializers.Initializer, *axes: str | None) -> nn.initializers.Initializer:
@@ -73,13 +74,6 @@ class Linear(nn.Module):
             bias = self.param("bias", bias_init, features)
             y = y + against(bias.astype(self.dtype), y)
         return y
-
-
-def normalize(x: Float[Array, "... d"], epsilon: float) -> Float[Array, "... d"]:
-    """(x - mean) / sqrt(var + epsilon) over the last axis, computed and returned in float32."""
-    x = x.astype(jnp.float32)
-    x = x - jnp.mean(x, axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + epsilon)
 
 
 class LayerNorm(nn.Module):

@@ -44,11 +44,14 @@ from mugv_jax.sharding.sequence import MeshAttention
 
 log = logging.getLogger(__name__)
 
+FALLBACK_TILING = windows.Tiling(rows=64, columns=64)  # 512 pixels
+
 
 class MugvPipeline:
     """Text- and image-to-video. Make one with `from_pretrained` or `random`.
 
-    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory.
+    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
+        works on whole frames and falls back to tiles where decoding them does not fit.
     """
 
     def __init__(self, zoo: Zoo, *, tiling: windows.Tiling | None = None):
@@ -87,12 +90,19 @@ class MugvPipeline:
         return cls(zoo, tiling=tiling)
 
     @classmethod
-    def random(cls, config: MugvConfig, *, seed: int = 0, **options: Any) -> "MugvPipeline":
+    def random(
+        cls,
+        config: MugvConfig,
+        *,
+        seed: int = 0,
+        tiling: windows.Tiling | None = None,
+        **options: Any,
+    ) -> "MugvPipeline":
         """With seeded random weights: everything runs, the picture is noise.
 
         options: mesh, dtype and keep_loaded as in `from_pretrained`.
         """
-        return cls(Zoo.random(config, seed=seed, **options))
+        return cls(Zoo.random(config, seed=seed, **options), tiling=tiling)
 
     def generate(
         self,
@@ -135,7 +145,7 @@ class MugvPipeline:
             for number, latent in enumerate(latents, start=1):
                 label = f"decoding video {number} of {len(latents)}" if progress else None
                 with meshes.use(self.zoo.mesh):  # not across the yield: that is the caller's
-                    frames = self._frames(latent, given, request.size, label, *vae)
+                    frames = self._whole_or_tiled(latent, given, request.size, label, *vae)
                 yield video.Video(frames, request.fps)
 
     def sample(
@@ -258,6 +268,20 @@ class MugvPipeline:
             "frame_index": np.tile(np.arange(frames + 2, dtype=np.int32), (count, 1)),
         }
         return jax.device_put(condition, batch_sharding(self.zoo.mesh, count))
+
+    def _whole_or_tiled(self, *arguments: Any) -> Frames:
+        """`_frames`; where whole frames do not fit the device, in tiles from then on.
+
+        What was sampled for minutes must not be lost to the last and shortest stage.
+        """
+        try:
+            return self._frames(*arguments)
+        except jax.errors.JaxRuntimeError as error:
+            if self.tiling is not None or "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+        self.tiling = FALLBACK_TILING
+        log.warning("Whole frames do not fit the device's memory: the VAE goes on in tiles.")
+        return self._frames(*arguments)
 
     def _frames(
         self, latent: np.ndarray, given: GivenPixels, size: VideoSize, label: str | None, *vae: Any

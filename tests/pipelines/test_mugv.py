@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.pipelines import windows
+from mugv_jax.pipelines import mugv, windows
 from mugv_jax.pipelines.mugv import MugvPipeline
 from mugv_jax.pipelines.request import Request, read_given
 from mugv_jax.pipelines.size import VideoSize
@@ -181,3 +181,21 @@ def test_generate_returns_one_video_for_a_prompt_and_a_list_for_a_list(pipeline,
     assert "decoding video 1 of 1: 100%" in bars
     pipeline.generate("a boat", progress=False, **options)
     assert not capsys.readouterr().err
+
+
+def test_frames_too_large_to_decode_whole_are_decoded_in_tiles(monkeypatch, caplog):
+    """A device that has memory for tiles only; the sampled latents are not lost."""
+    decode_in_steps, asked = windows.decode_in_steps, []
+
+    def small_device(*arrays, tiling, **options):
+        asked.append(tiling)
+        if tiling is None:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte")
+        return decode_in_steps(*arrays, tiling=tiling, **options)
+
+    expected = MugvPipeline.random(SMALL, tiling=mugv.FALLBACK_TILING)
+    monkeypatch.setattr(windows, "decode_in_steps", small_device)
+    made = MugvPipeline.random(SMALL)
+    np.testing.assert_array_equal(frames(made, "a", "b"), frames(expected, "a", "b"))
+    assert asked.count(None) == 1
+    assert "tiles" in caplog.text

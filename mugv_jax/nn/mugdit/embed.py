@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
-from mugv_jax.nn.layers import Linear, Mlp, normalize
+from mugv_jax.kernels.modulate import normalize
+from mugv_jax.nn.layers import Linear, Mlp
 
 SINUSOID_DIM = 256
 
