@@ -6,7 +6,9 @@ import dataclasses
 import importlib.util
 import os
 import sys
+import types
 import typing
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,11 +54,36 @@ class MugvConfig:
             )
 
 
+MODEL_GROUPS = {"dit": DiTConfig, "vae": VAEConfig, "text": T5Config}
+# Groups that only training reads, see `train/config.py`.
+TRAINING_GROUPS = (
+    "mesh",
+    "data",
+    "tasks",
+    "loss",
+    "optimizer",
+    "ema",
+    "lora",
+    "run",
+    "checkpoint",
+    "log",
+)
+
+
 def load(path: str | os.PathLike) -> MugvConfig:
-    """The configuration that `get_config()` of the file `path` returns.
+    """The models that `get_config()` of the file `path` describes.
 
     Raises:
         ValueError: no such file, no `get_config`, or groups that do not fit the dataclasses.
+    """
+    return from_config_dict(read(path))
+
+
+def read(path: str | os.PathLike) -> ConfigDict:
+    """What `get_config()` of the file `path` returns.
+
+    Raises:
+        ValueError: no such file, or no `get_config` that returns a ConfigDict.
     """
     path = Path(path)
     if not path.is_file():
@@ -65,7 +92,7 @@ def load(path: str | os.PathLike) -> MugvConfig:
     if spec is None or spec.loader is None:
         raise ValueError(f"config {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
-    root = os.fspath(path.resolve().parent.parent)  # a child imports its parent from `configs`
+    root = os.fspath(_root(path))
     sys.path.insert(0, root)
     try:
         spec.loader.exec_module(module)
@@ -77,23 +104,45 @@ def load(path: str | os.PathLike) -> MugvConfig:
         sys.path.remove(root)
     if not isinstance(values, ConfigDict):
         raise ValueError(f"config {path} must return a ConfigDict, not {type(values).__name__}.")
-    return from_config_dict(values)
+    return values
+
+
+def _root(path: Path) -> Path:
+    """The folder above `configs`, from which a child imports its parent."""
+    folder = path.resolve().parent
+    return next(
+        (each.parent for each in (folder, *folder.parents) if each.name == "configs"), folder
+    )
 
 
 def from_config_dict(values: ConfigDict) -> MugvConfig:
-    """Checks every group and field, by name and type.
+    """Checks every group of a model, by name and type.
 
     Raises:
         ValueError: unknown or missing names, or values the dataclasses refuse.
     """
-    classes = {"dit": DiTConfig, "vae": VAEConfig, "text": T5Config}
-    for name in sorted(set(classes) ^ set(values)):
-        what = "no" if name in classes else "an unknown"
-        raise ValueError(f"config has {what} group {name!r}; it needs {', '.join(classes)}.")
-    return MugvConfig(**{name: _group(name, cls, values[name]) for name, cls in classes.items()})
+    check_groups(values, MODEL_GROUPS, optional=TRAINING_GROUPS)
+    return MugvConfig(
+        **{name: build_group(name, cls, values[name]) for name, cls in MODEL_GROUPS.items()}
+    )
 
 
-def _group(name: str, cls: type[Group], values: Any) -> Group:
+def check_groups(
+    values: ConfigDict, needed: Collection[str], optional: Collection[str] = ()
+) -> None:
+    """Raise a ValueError that names a group which is missing or which nothing reads."""
+    for name in sorted(set(needed) - set(values)):
+        raise ValueError(f"config has no group {name!r}; it needs {', '.join(needed)}.")
+    for name in sorted(set(values) - set(needed) - set(optional)):
+        raise ValueError(f"config has an unknown group {name!r}; it needs {', '.join(needed)}.")
+
+
+def build_group(name: str, cls: type[Group], values: Any) -> Group:
+    """The dataclass `cls` of one group.
+
+    Raises:
+        ValueError: unknown or missing fields, or values of another type or out of range.
+    """
     if not isinstance(values, ConfigDict):
         raise ValueError(f"config group {name!r} must be a ConfigDict, not {values!r}.")
     fields = {field.name: field for field in dataclasses.fields(cls)}
@@ -105,25 +154,48 @@ def _group(name: str, cls: type[Group], values: Any) -> Group:
     missing = sorted(
         field
         for field, spec in fields.items()
-        if spec.default is dataclasses.MISSING and field not in values
+        if spec.default is dataclasses.MISSING
+        and spec.default_factory is dataclasses.MISSING
+        and field not in values
     )
     if missing:
         raise ValueError(f"config group {name!r} lacks {', '.join(missing)}.")
-    types = typing.get_type_hints(cls)
-    for field, value in values.items():
-        if not _fits(value, types[field]):
-            wanted = getattr(types[field], "__name__", types[field])
+    hints = typing.get_type_hints(cls)
+    plain = {field: _plain(value) for field, value in values.items()}
+    for field, value in plain.items():
+        if not _fits(value, hints[field]):
+            wanted = getattr(hints[field], "__name__", None) or hints[field]
             raise ValueError(f"config {name}.{field}={value!r} must be of type {wanted}.")
     try:
-        return cls(**values)
+        return cls(**plain)
     except ValueError as error:
         raise ValueError(f"config group {name!r}: {error}") from error
 
 
+def _plain(value: Any) -> Any:
+    """Without ConfigDicts, and with tuples for lists, so that a dataclass of them is constant."""
+    if isinstance(value, ConfigDict | Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return tuple(map(_plain, value)) if isinstance(value, tuple | list) else value
+
+
 def _fits(value: Any, wanted: Any) -> bool:
-    """Whether `value` is an int, a float (an int will do) or a sequence of ints, as `wanted`."""
+    """Whether `value` is of the annotated type `wanted`; an int will do for a float."""
+    origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, part) for part in parts)
     if wanted is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if wanted is float:
         return isinstance(value, float) or _fits(value, int)
-    return isinstance(value, tuple | list) and all(_fits(item, int) for item in value)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping) and all(
+            _fits(key, parts[0]) and _fits(item, parts[1]) for key, item in value.items()
+        )
+    if origin is tuple and parts[-1] is Ellipsis:
+        return isinstance(value, tuple) and all(_fits(item, parts[0]) for item in value)
+    if origin is tuple:
+        return (
+            isinstance(value, tuple) and len(value) == len(parts) and all(map(_fits, value, parts))
+        )
+    return isinstance(value, wanted)
