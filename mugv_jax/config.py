@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`configs/*.py` (nested ConfigDict) -> frozen dataclasses; a misspelt key fails at once."""
 
+import ast
 import dataclasses
 import importlib.util
 import os
 import sys
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -199,3 +200,43 @@ def _fits(value: Any, wanted: Any) -> bool:
             isinstance(value, tuple) and len(value) == len(parts) and all(map(_fits, value, parts))
         )
     return isinstance(value, wanted)
+
+
+def override(values: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
+    """A copy of `values` with fields set by `--config.mesh.tensor=4` and the like.
+
+    Raises:
+        ValueError: a field that is not there, or a value that cannot be read.
+    """
+    values = values.copy_and_resolve_references()
+    for argument in arguments:
+        path, equals, text = argument.removeprefix("--config.").partition("=")
+        if not equals:
+            raise ValueError(f"{argument}: write {argument}=VALUE.")
+        *groups, name = path.split(".")
+        parent = values
+        for part in (*groups, name):
+            if not isinstance(parent, ConfigDict) or part not in parent:
+                known = ", ".join(parent) if isinstance(parent, ConfigDict) else "nothing below it"
+                raise ValueError(f"{argument}: there is no {part!r}; the config has {known} there.")
+            holder, parent = parent, parent[part]
+        if isinstance(parent, ConfigDict):
+            raise ValueError(
+                f"{argument}: {path} is a group; set one of {', '.join(parent)} in it."
+            )
+        with holder.ignore_type():  # `build_group` checks types, and says what it wants
+            holder[name] = text if isinstance(parent, str) else _parsed(argument, text)
+    return values
+
+
+def _parsed(argument: str, text: str) -> Any:
+    """A Python value; true, false and none in any case."""
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError) as error:
+        raise ValueError(
+            f"{argument}: {text!r} is no value: write a number, true, false, or ('a', 'b')."
+        ) from error
