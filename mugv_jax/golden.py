@@ -27,6 +27,7 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import frame_times, interpolate
 from mugv_jax.flow.sampler import MODEL_TIME, sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio, shift_time
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.pipelines import windows
 from mugv_jax.pipelines.mugv import DiTVelocity
 from mugv_jax.train.loss import velocity_loss
@@ -34,18 +35,6 @@ from mugv_jax.weights.check import check, variable_shapes
 from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import published_shapes
 from mugv_jax.weights.sources import Source, TensorSpec
-
-# Published per-channel mean and standard deviation of the MUG-V latent.
-LATENT_SHIFT = (
-    -0.0194091796875, 0.09619140625, -0.796875, 0.1591796875, -0.2578125, 0.359375, -0.3203125,
-    -0.287109375, -0.0069580078125, 0.3046875, 0.310546875, -0.451171875, -0.1728515625,
-    0.369140625, 0.2177734375, -3.075599670410156e-05, 0.1630859375, -0.267578125, -0.1962890625,
-    -0.1298828125, -0.28515625, -0.515625, 0.5859375, -0.34375,
-)  # fmt: skip
-LATENT_SCALE = (
-    0.8817, 0.6523, 0.9152, 1.2117, 3.3516, 0.7528, 0.8177, 0.8637, 0.9075, 2.8875, 0.8980, 1.1202,
-    1.0003, 2.5163, 0.6652, 1.2573, 0.7279, 1.0777, 1.5159, 0.8680, 1.1859, 1.0484, 2.4750, 1.5881,
-)  # fmt: skip
 
 # Ours and the reference, both in the published layout.
 Outputs = dict[str, tuple[ArrayLike, ArrayLike]]
