@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
 from mugv_jax.kernels.modulate import normalize
+from mugv_jax.nn import lora
 
 
 def named(init: nn.initializers.Initializer, *axes: str | None) -> nn.initializers.Initializer:
@@ -48,6 +49,8 @@ class Linear(nn.Module):
 
     `axes` names the kernel's axes, contracted ones first: (d -> qkv heads head_dim) is
     `Linear((3, a, e), axes=("embed", "qkv", "heads", "head_dim"))`.
+
+    Where the collection "lora" holds factors A, B for this layer, y += (x A) B (see `nn/lora.py`).
     """
 
     features: int | Sequence[int]
@@ -63,17 +66,24 @@ class Linear(nn.Module):
         inputs = x.shape[x.ndim - self.contract :]
         init = self.kernel_init or nn.initializers.normal(1 / math.sqrt(math.prod(inputs)))
         kernel = self.param("kernel", named(init, *self.axes), (*inputs, *features))
-        x_axes = tuple(range(x.ndim - self.contract, x.ndim))
-        y = jax.lax.dot_general(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            ((x_axes, tuple(range(self.contract))), ((), ())),
-        )
+        y = _product(x, kernel, self.contract, self.dtype)
+        if self.has_variable(lora.COLLECTION, "a"):
+            a, b = (self.get_variable(lora.COLLECTION, factor) for factor in ("a", "b"))
+            y = y + _product(_product(x, a, self.contract, self.dtype), b, 1, self.dtype)
         if self.use_bias:
             bias_init = named(nn.initializers.zeros, *self.axes[self.contract :])
             bias = self.param("bias", bias_init, features)
             y = y + against(bias.astype(self.dtype), y)
         return y
+
+
+def _product(
+    x: Float[Array, "..."], weight: Float[Array, "..."], contract: int, dtype: DTypeLike
+) -> Float[Array, "..."]:
+    """The last `contract` axes of x against the first ones of `weight`, in `dtype`."""
+    x_axes = tuple(range(x.ndim - contract, x.ndim))
+    axes = ((x_axes, tuple(range(contract))), ((), ()))
+    return jax.lax.dot_general(x.astype(dtype), weight.astype(dtype), axes)
 
 
 class LayerNorm(nn.Module):

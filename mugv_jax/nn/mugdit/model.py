@@ -115,7 +115,7 @@ class MugDiT(nn.Module):
         block = nn.remat(Block, prevent_cse=False) if self.remat else Block
         return nn.scan(
             block,
-            variable_axes={"params": 0, "intermediates": 0},
+            variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
             in_axes=nn.broadcast,
             length=self.config.depth,
