@@ -2,15 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floating point operations of MUGDiT, counted from its sizes (a product and its sum are two).
 
-    2 (weights touched) tokens + depth (4 n^2 d + 4 n s d)
+    forward = 2 (weights touched) tokens + depth (4 n^2 d + 4 n s d)
+    step    = 3 forward, for every sample
 
+The backward pass has two products for each one of the forward pass. What a step computes again to
+save memory is no work of the model: MFU leaves it out, and `recomputed` counts it.
 The compiler's own count sees a scanned block once and no kernel's inside, so it cannot tell.
 """
 
 import math
+from typing import NamedTuple
 
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.embed import SINUSOID_DIM
+
+
+class BlockFlops(NamedTuple):
+    """Of one block's forward pass over one sample.
+
+    products: of the video tokens and weights, and of the text and its weights.
+    attention: of scores and of values, to video and to text.
+    """
+
+    products: int
+    attention: int
 
 
 def dit_tokens(config: DiTConfig, latent_shape: tuple[int, int, int]) -> int:
@@ -19,15 +34,25 @@ def dit_tokens(config: DiTConfig, latent_shape: tuple[int, int, int]) -> int:
     return math.prod(counts) + 2
 
 
+def dit_block(config: DiTConfig, tokens: int, text_tokens: int) -> BlockFlops:
+    """Of one block; norms, softmax and other small change are left out."""
+    n, s, d = tokens, text_tokens, config.width
+    weights = n * (6 * d * d + 2 * d * config.mlp_dim) + s * 2 * d * d
+    return BlockFlops(products=2 * weights, attention=4 * n * n * d + 4 * n * s * d)
+
+
 def dit_forward(config: DiTConfig, latent_shape: tuple[int, int, int], text_tokens: int) -> int:
     """Of one forward of one sample; norms, softmax and other small change are left out."""
     n, s, d = dit_tokens(config, latent_shape), text_tokens, config.width
     groups = latent_shape[0] + 2  # the frames, and the two ends: one time each
     patch = math.prod(config.patch)
-    blocks = n * config.depth * (6 * d * d + 2 * d * config.mlp_dim)
     ends = (n - 2) * patch * config.in_channels * d + n * patch * config.out_channels * d
-    text = s * (config.depth * 2 * d * d + (config.text_dim + d) * d)
+    text = s * (config.text_dim + d) * d
     scalar = (SINUSOID_DIM + d) * d  # of each time, and of the frame rate
     time = (groups + 1) * scalar + groups * 6 * d * d
-    attention = config.depth * (4 * n * n * d + 4 * n * s * d)
-    return 2 * (blocks + ends + text + time) + attention
+    return config.depth * sum(dit_block(config, n, s)) + 2 * (ends + text + time)
+
+
+def train_step(config: DiTConfig, latent_shape: tuple[int, int, int], text_tokens: int) -> int:
+    """Of forward and backward pass of one sample: the model FLOPs of MFU."""
+    return 3 * dit_forward(config, latent_shape, text_tokens)

@@ -1,0 +1,109 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a chip can do at best, and how TPU chips are joined.
+
+TPU: peak, memory, its bandwidth and the interconnect's bandwidth (both directions of all links of a
+chip together) are those of the system architecture pages, docs.cloud.google.com/tpu/docs/v5e, v5p
+and v6e. The clock is peak / (2 x multipliers): the compiler counts in cycles. GPU: dense bfloat16 peak of NVIDIA's data sheets.
+"""
+
+import dataclasses
+
+import jax
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chip:
+    """One chip, which is one device.
+
+    kind: name that JAX gives the device.  peak_flops: bfloat16 FLOP/s.
+    hbm_bytes, hbm_bandwidth: memory, bytes and bytes/s.
+    link_bandwidth: bytes/s of one link in one direction; a chip has two links on each torus axis.
+    ring: a torus axis closes to a ring where its length is a multiple of this.
+    mxu: side of the matrix unit; shorter contractions and results leave a part of it idle.
+    flops_per_cycle: of all matrix units together.
+    """
+
+    kind: str
+    peak_flops: float
+    hbm_bytes: int
+    hbm_bandwidth: float
+    link_bandwidth: float
+    ring: int
+    mxu: int
+    flops_per_cycle: int
+
+    @property
+    def clock_hz(self) -> float:
+        return self.peak_flops / self.flops_per_cycle
+
+
+CHIPS = {
+    "v5e": Chip(
+        kind="TPU v5 lite",
+        peak_flops=197e12,
+        hbm_bytes=16 * 10**9,
+        hbm_bandwidth=819e9,
+        link_bandwidth=400e9 / 8,
+        ring=16,
+        mxu=128,
+        flops_per_cycle=2 * 4 * 128**2,
+    ),
+    "v5p": Chip(
+        kind="TPU v5",
+        peak_flops=459e12,
+        hbm_bytes=95 * 2**30,
+        hbm_bandwidth=2765e9,
+        link_bandwidth=1200e9 / 12,
+        ring=4,
+        mxu=128,
+        flops_per_cycle=2 * 8 * 128**2,
+    ),
+    "v6e": Chip(
+        kind="TPU v6 lite",
+        peak_flops=918e12,
+        hbm_bytes=32 * 10**9,
+        hbm_bandwidth=1640e9,
+        link_bandwidth=800e9 / 8,
+        ring=16,
+        mxu=256,
+        flops_per_cycle=2 * 4 * 256**2,
+    ),
+}
+
+
+def chip_of(topology: str) -> Chip:
+    """Chip of a slice such as "v5p:4x4x4".
+
+    Raises:
+        ValueError: a chip that is not in the table.
+    """
+    name = topology.partition(":")[0]
+    if name not in CHIPS:
+        raise ValueError(
+            f"topology {topology!r}: chip {name!r} is not in the table, which has "
+            f"{', '.join(CHIPS)}. Write a slice as v5p:4x4x4."
+        )
+    return CHIPS[name]
+
+
+# Device kind, or the words it begins with -> peak bfloat16 FLOP/s. Longer names come first.
+PEAKS = {
+    **{chip.kind: chip.peak_flops for chip in CHIPS.values()},
+    "NVIDIA GB200": 2500e12,
+    "NVIDIA B200": 2250e12,
+    "NVIDIA H200": 989e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H100 NVL": 835e12,
+    "NVIDIA H100": 989e12,
+    "NVIDIA A100": 312e12,
+    "NVIDIA L40S": 362e12,
+}
+
+
+def peak_flops(device: jax.Device) -> float | None:
+    """Peak bfloat16 FLOP/s of a device, or None where it is not known (a CPU's, say)."""
+    kind = device.device_kind
+    if kind in PEAKS:
+        return PEAKS[kind]
+    return next((peak for name, peak in PEAKS.items() if kind.startswith(f"{name} ")), None)

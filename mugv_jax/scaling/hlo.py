@@ -1,0 +1,223 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Text of a compiled program -> its instructions, and how often each runs.
+
+The text lists a scanned body once. An instruction runs once per execution of its computation, and
+that is the product of the trip counts of the `while` loops around it.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+_HEADER = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
+_NAME = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = ")
+_ARRAY = re.compile(r"\b(pred|bf16|[a-z]+?(\d+)\w*)\[([\d,]*)\]")
+_COMMENT = re.compile(r"/\*.*?\*/")
+_REFERENCE = re.compile(r"%([\w.\-]+)")
+# Attributes that name computations, which run as often as the instruction does.
+_CALLS = re.compile(
+    r"\b(?:calls|called_computations|branch_computations|true_computation|false_computation)="
+    r"(\{[^}]*\}|%?[\w.\-]+)"
+)
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+_SAME = ("copy", "bitcast", "convert", "copy-done", "copy-start", "reshape")
+
+
+@dataclasses.dataclass(frozen=True)
+class Instruction:
+    """`%name = type opcode(operands), attributes`; operands as names, a constant's as its value."""
+
+    name: str
+    opcode: str
+    type: str
+    operands: tuple[str, ...]
+    attributes: str
+    is_root: bool
+
+    @property
+    def arrays(self) -> tuple[int, ...]:
+        """Bytes of each array of the result."""
+        return tuple(map(_nbytes, _ARRAY.finditer(self.type)))
+
+    def attribute(self, name: str) -> str | None:
+        """Value of an attribute that is a word, quoted or not, or a computation's name."""
+        found = re.search(rf'\b{name}="?%?([\w.\-]+)', self.attributes)
+        return found and found[1]
+
+
+class Run(NamedTuple):
+    """An instruction, its computation, and how many times it runs in one call of the program.
+
+    inside: operations it is part of, such as "fusion" or "async-start".
+    """
+
+    instruction: Instruction
+    computation: str
+    times: int
+    inside: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """Computations by name, each as its instructions by name."""
+
+    computations: Mapping[str, Mapping[str, Instruction]]
+    entry: str
+
+    def runs(self) -> Iterator[Run]:
+        """Every instruction that runs, once for every place it is called from.
+
+        A loop of unknown length counts as one iteration; see `unknown_loops`.
+        """
+        yield from self._runs(self.entry, 1, frozenset())
+
+    def unknown_loops(self) -> tuple[str, ...]:
+        """Loops that run and whose number of iterations cannot be read."""
+        return tuple(
+            run.instruction.name
+            for run in self.runs()
+            if run.instruction.opcode == "while"
+            and self.trip_count(run.instruction, run.computation) is None
+        )
+
+    def _runs(self, computation: str, times: int, inside: frozenset[str]) -> Iterator[Run]:
+        for each in self.computations[computation].values():
+            yield Run(each, computation, times, inside)
+            if each.opcode == "while":
+                trips = self.trip_count(each, computation)
+                body = each.attribute("body")
+                yield from self._runs(body, times * (1 if trips is None else trips), inside)
+            elif each.opcode == "call":
+                yield from self._runs(each.attribute("to_apply"), times, inside)
+            else:
+                for group in _CALLS.findall(each.attributes):
+                    for name in re.findall(r"[\w.\-]+", group):
+                        yield from self._runs(name, times, inside | {each.opcode})
+
+    def trip_count(self, loop: Instruction, computation: str) -> int | None:
+        """Iterations of a `while`: as stated, else ceil((limit - first) / step) of its counter.
+
+        None for a loop that does not count from a constant to a constant.
+        """
+        stated = _TRIPS.search(loop.attributes)
+        if stated:
+            return int(stated[1])
+        index, limit = self._limit(self.computations[loop.attribute("condition")])
+        around = self.computations[computation]
+        initial = around[loop.operands[0]]
+        first = _constant(around, initial.operands[index]) if initial.opcode == "tuple" else None
+        step = _step(self.computations[loop.attribute("body")], index)
+        if limit is None or first is None or not step:
+            return None
+        return max(0, math.ceil((limit - first) / step))
+
+    def _limit(self, condition: Mapping[str, Instruction]) -> tuple[int, int | None]:
+        """(index of the counter among the loop's values, value at which the loop ends)."""
+        root = _root(condition)
+        compare, values = root, root.operands
+        if root.opcode == "fusion":  # operands of the comparison are parameters of the fusion
+            inner = self.computations[root.attribute("calls")]
+            compare = _root(inner)
+            values = tuple(
+                root.operands[int(inner[name].operands[0])]
+                if inner[name].opcode == "parameter"
+                else name
+                for name in compare.operands
+            )
+            condition = {**inner, **condition}
+        index, limit = 0, None
+        for name in values:
+            source = _source(condition, name)
+            if source.opcode == "get-tuple-element":
+                index = int(source.attribute("index"))
+            elif source.opcode == "constant":
+                limit = int(source.operands[0])
+        inclusive = compare.attribute("direction") in ("LE", "GE")
+        return index, limit if limit is None else limit + inclusive
+
+
+def parse(text: str) -> Program:
+    """The program of `compiled.as_text()`.
+
+    Raises:
+        ValueError: text without an entry computation.
+    """
+    computations: dict[str, dict[str, Instruction]] = {}
+    entry, current = None, {}
+    for line in text.splitlines():
+        header = _HEADER.match(line)
+        if header:
+            current = computations.setdefault(header[2], {})
+            entry = header[2] if header[1] else entry
+            continue
+        instruction = _instruction(line)
+        if instruction:
+            current[instruction.name] = instruction
+    if entry is None:
+        raise ValueError("the text has no ENTRY computation: it is no compiled HLO program.")
+    return Program(computations, entry)
+
+
+def _instruction(line: str) -> Instruction | None:
+    named = _NAME.match(line)
+    if not named:
+        return None
+    rest = _COMMENT.sub("", line[named.end() :])
+    end = _closing(rest, 0) if rest.startswith("(") else rest.index(" ")
+    kind, rest = rest[:end], rest[end:].lstrip()
+    opening = rest.index("(")
+    closing = _closing(rest, opening)
+    inside = rest[opening + 1 : closing - 1]
+    opcode = rest[:opening]
+    operands = tuple(_REFERENCE.findall(inside))
+    if not operands and inside:  # a constant's value, a parameter's number, names without a %
+        operands = tuple(part.split()[-1] for part in inside.split(",") if part.strip())
+    return Instruction(named[2], opcode, kind, operands, rest[closing:], bool(named[1]))
+
+
+def _closing(text: str, opening: int) -> int:
+    """Index after the bracket that closes the one at `opening`."""
+    depth = 0
+    for match in re.compile(r"[()]").finditer(text, opening):
+        depth += 1 if match[0] == "(" else -1
+        if depth == 0:
+            return match.end()
+    raise ValueError(f"no closing bracket in {text[:60]!r}.")
+
+
+def _nbytes(array: re.Match) -> int:
+    bits = 8 if array[1] == "pred" else int(array[2] or 16)
+    count = math.prod(int(size) for size in array[3].split(",") if size)
+    return -(-count * bits // 8)
+
+
+def _root(computation: Mapping[str, Instruction]) -> Instruction:
+    return next(each for each in computation.values() if each.is_root)
+
+
+def _source(computation: Mapping[str, Instruction], name: str) -> Instruction:
+    """The instruction that made the value, before copies and changes of form."""
+    each = computation[name]
+    while each.opcode in _SAME and each.operands[0] in computation:
+        each = computation[each.operands[0]]
+    return each
+
+
+def _constant(computation: Mapping[str, Instruction], name: str) -> int | None:
+    source = _source(computation, name)
+    return int(source.operands[0]) if source.opcode == "constant" else None
+
+
+def _step(body: Mapping[str, Instruction], index: int) -> int | None:
+    """What the body adds to the counter."""
+    root = _root(body)
+    if root.opcode != "tuple":
+        return None
+    added = _source(body, root.operands[index])
+    if added.opcode != "add":
+        return None
+    constants = [_constant(body, name) for name in added.operands]
+    return next((value for value in constants if value is not None), None)
