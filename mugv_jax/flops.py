@@ -53,6 +53,38 @@ def dit_forward(config: DiTConfig, latent_shape: tuple[int, int, int], text_toke
     return config.depth * sum(dit_block(config, n, s)) + 2 * (ends + text + time)
 
 
-def train_step(config: DiTConfig, latent_shape: tuple[int, int, int], text_tokens: int) -> int:
-    """Of forward and backward pass of one sample: the model FLOPs of MFU."""
-    return 3 * dit_forward(config, latent_shape, text_tokens)
+class StepFlops(NamedTuple):
+    """Of one sample's part in a training step."""
+
+    forward: int
+    backward: int
+    recomputed: int
+
+    @property
+    def model(self) -> int:
+        """What MFU counts."""
+        return self.forward + self.backward
+
+    @property
+    def hardware(self) -> int:
+        """What is computed."""
+        return self.model + self.recomputed
+
+
+def train_step(
+    config: DiTConfig,
+    latent_shape: tuple[int, int, int],
+    text_tokens: int,
+    *,
+    recomputes_products: bool = False,
+    recomputes_attention: bool = False,
+) -> StepFlops:
+    """Forward and backward pass of one sample.
+
+    recomputes_products, recomputes_attention: whether the backward pass computes these of every
+        block once more, which its rematerialisation says.
+    """
+    forward = dit_forward(config, latent_shape, text_tokens)
+    block = dit_block(config, dit_tokens(config, latent_shape), text_tokens)
+    again = recomputes_products * block.products + recomputes_attention * block.attention
+    return StepFlops(forward, 2 * forward, config.depth * again)

@@ -4,7 +4,8 @@
 
 TPU: peak, memory, its bandwidth and the interconnect's bandwidth (both directions of all links of a
 chip together) are those of the system architecture pages, docs.cloud.google.com/tpu/docs/v5e, v5p
-and v6e. The clock is peak / (2 x multipliers): the compiler counts in cycles. GPU: dense bfloat16 peak of NVIDIA's data sheets.
+and v6e. The clock is peak / (2 x multipliers): the compiler counts in cycles.
+GPU: dense bfloat16 peak of NVIDIA's data sheets.
 """
 
 import dataclasses
