@@ -103,7 +103,7 @@ def checked_sample(
     *,
     fps: float,
     name: str,
-    shape: Sequence[int],
+    shape: Int[np.ndarray, "3"],
     text_dim: int,
 ) -> Sample:
     """A sample of what was read, the padding of its text cut off.

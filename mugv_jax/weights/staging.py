@@ -7,15 +7,15 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-# A file of these names makes a folder a checkpoint: of Orbax, of Megatron.
-MARKERS = ("_METADATA", "latest_checkpointed_iteration.txt")
+# A file of these names makes a folder a checkpoint: of Orbax, of Megatron, of peft.
+MARKERS = ("_METADATA", "latest_checkpointed_iteration.txt", "adapter_config.json")
 
 
 @contextlib.contextmanager
-def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
+def staged(target: Path, *, overwrite: bool, markers: Collection[str] = MARKERS) -> Iterator[Path]:
     """A path to write to, which becomes `target` when the block ends without an error.
 
     The path lies in a hidden folder beside `target`. That folder goes when the block ends in any
@@ -24,7 +24,7 @@ def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         ValueError: `target` exists and `overwrite` is not set, or its folder cannot be written.
     """
-    refuse_existing(target, overwrite=overwrite)
+    refuse_existing(target, overwrite=overwrite, markers=markers)
     prefix = f".{target.name}.partial-"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,26 +38,27 @@ def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder / target.name
-        refuse_existing(target, overwrite=overwrite)
+        refuse_existing(target, overwrite=overwrite, markers=markers)
         _replace(folder / target.name, target, aside=folder / "replaced")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
 
-def refuse_existing(target: Path, *, overwrite: bool) -> None:
+def refuse_existing(target: Path, *, overwrite: bool, markers: Collection[str] = MARKERS) -> None:
     """Raise a ValueError if there is something at `target` that may not be replaced.
 
-    An empty folder may be, and with `overwrite` a file or a folder that is a checkpoint; any other
-    folder may hold what nobody meant to lose.
+    An empty folder may be, and with `overwrite` a file or a folder that is a checkpoint (or what
+    else holds one of `markers`); any other folder may hold what nobody meant to lose.
     """
     inside = set(os.listdir(target)) if target.is_dir() else set()
     if not target.exists() or (target.is_dir() and not inside):
         return
     if not overwrite:
         raise ValueError(f"{target} exists; pass --overwrite to replace it.")
-    if target.is_dir() and not inside & set(MARKERS):
-        raise ValueError(f"{target} is a folder but no checkpoint, and is not replaced.")
+    if target.is_dir() and not inside & set(markers):
+        what = "checkpoint" if markers == MARKERS else "data set"
+        raise ValueError(f"{target} is a folder but no {what}, and is not replaced.")
 
 
 def _replace(new: Path, target: Path, *, aside: Path) -> None:

@@ -1,0 +1,173 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+import torch
+
+from mugv_jax.data import pack as packing
+from mugv_jax.data.pack import MugvSamples, pack
+from mugv_jax.data.packed import INDEX
+from mugv_jax.data.samples import BadSample, SampleSource, open_samples
+from tests.data.folders import SHAPES, TEXT_DIM, write_folder
+
+# bfloat16 keeps 8 bits of the mantissa.
+BFLOAT16_RTOL = 2**-8
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    write_folder(folder, sources=("real", "generated"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def packed(folder, tmp_path_factory):
+    target = tmp_path_factory.mktemp("packed") / "set"
+    assert pack(folder, target, shards=2) == ()
+    return target
+
+
+def assert_same(left, right):
+    assert (left.name, left.fps) == (right.name, right.fps)
+    for field in ("latent", "text", "text_mask"):
+        a, b = getattr(left, field), getattr(right, field)
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def test_packed_samples_equal_their_source_one_by_one(folder, packed):
+    source, samples = open_samples(folder), open_samples(packed)
+    assert isinstance(samples, SampleSource)
+    assert (samples.names, samples.text_dim, samples.bad) == (source.names, TEXT_DIM, ())
+    assert samples.shapes.dtype == np.int32
+    np.testing.assert_array_equal(samples.shapes, SHAPES)
+    for number in (3, 0, 4, 1, 2):  # random access
+        assert_same(samples[number], source[number])
+    with pytest.raises(IndexError):
+        samples[len(samples)]
+
+
+def test_tfds_opens_the_folder_and_builds_the_registered_set(folder, packed, tmp_path):
+    records = tfds.builder_from_directory(packed).as_data_source("train")
+    source = open_samples(folder)
+    assert len(records) == len(SHAPES)
+    np.testing.assert_array_equal(records[1]["latent"], source[1].latent)
+    assert sum("array_record" in name for name in os.listdir(packed)) == 2
+    builder = tfds.builder("mugv_samples", samples=source, data_dir=tmp_path)
+    assert isinstance(builder, MugvSamples)
+    builder.download_and_prepare()
+    again = builder.as_data_source("train")[2]
+    np.testing.assert_array_equal(again["text"], source[2].text)
+
+
+def test_a_packed_source_travels_to_other_processes(packed):
+    samples = open_samples(packed)
+    assert_same(pickle.loads(pickle.dumps(samples))[2], samples[2])
+
+
+def test_reading_needs_neither_tensorflow_nor_pytorch(packed):
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "from mugv_jax.data.samples import open_samples\n"
+        f"print(open_samples({str(packed)!r})[1].latent.shape)\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "(3, 4, 6, 24)", done.stderr
+
+
+def test_bfloat16_latents_are_said_so(folder, tmp_path):
+    pack(folder, tmp_path / "half", latent_dtype="bfloat16", shards=1)
+    source, samples = open_samples(folder), open_samples(tmp_path / "half")
+    for number in range(len(source)):
+        np.testing.assert_allclose(
+            samples[number].latent, source[number].latent, rtol=BFLOAT16_RTOL
+        )
+        np.testing.assert_array_equal(samples[number].text, source[number].text)
+    info = tfds.builder_from_directory(tmp_path / "half").info
+    assert info.features["latent"].np_dtype.name == "bfloat16"
+
+
+def test_bad_samples_are_counted_and_named(tmp_path):
+    write_folder(tmp_path)
+    nan = torch.full((24, 3, 4, 6), torch.nan)
+    torch.save(nan, tmp_path / "latents" / "clip_1.pt")
+    (tmp_path / "latents" / "clip_3.pt").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"more than max bad=1 .* 2 are bad:\n  clip_3: "):
+        pack(tmp_path, tmp_path / "set", max_bad=1)
+    assert not any(name.startswith((".set", "set")) for name in os.listdir(tmp_path))
+    bad = pack(tmp_path, tmp_path / "set", max_bad=2)
+    assert len(bad) == 2
+    assert bad[0].startswith("clip_3: ")
+    assert "the latent of clip_1 holds NaN" in bad[1]
+    samples = open_samples(tmp_path / "set")
+    assert samples.names == ("clip_0", "clip_2", "clip_4")
+    np.testing.assert_array_equal(samples.shapes, [SHAPES[n] for n in (0, 2, 4)])
+    assert_same(samples[1], open_samples(tmp_path)[2])
+
+
+def test_only_a_data_set_is_replaced_and_only_by_a_complete_one(folder, tmp_path, monkeypatch):
+    target = tmp_path / "set"
+    target.mkdir()
+    (target / "holiday.jpg").write_bytes(b"x")
+    with pytest.raises(ValueError, match="exists; pass --overwrite"):
+        pack(folder, target)
+    with pytest.raises(ValueError, match="is a folder but no data set"):
+        pack(folder, target, overwrite=True)
+    (target / "holiday.jpg").unlink()
+    pack(folder, target, shards=1)
+    with monkeypatch.context() as patch:
+
+        def interrupted(*_args, **_kwargs):
+            raise KeyboardInterrupt
+
+        patch.setattr(packing.np, "savez", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pack(folder, target, shards=1, overwrite=True)
+    assert os.listdir(tmp_path) == ["set"]
+    assert len(open_samples(target)) == len(SHAPES)
+    pack(folder, target, shards=3, overwrite=True)
+    assert sum("array_record" in name for name in os.listdir(target)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shards": 0}, "shards=0 must be at least 1"),
+        ({"latent_dtype": "float16"}, "'float16' must be one of float32, bfloat16"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message, folder, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        pack(folder, tmp_path / "set", **options)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_source_is_not_replaced_by_its_own_packing(folder):
+    with pytest.raises(ValueError, match="but no data set"):
+        pack(folder / "train.csv", folder, overwrite=True)
+
+
+def test_a_damaged_packed_set_is_one_error(packed, tmp_path):
+    broken = shutil.copytree(packed, tmp_path / "broken")
+    record = next(path for path in broken.iterdir() if "00000-of" in path.name)
+    content = bytearray(record.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)
+    record.write_bytes(bytes(content))
+    samples = open_samples(broken)
+    with pytest.raises(BadSample, match=r"broken: record . \(clip_.\) cannot be read"):
+        [samples[number] for number in range(len(samples))]
+    (broken / INDEX).unlink()
+    with pytest.raises(ValueError, match="incomplete or damaged"):
+        open_samples(broken)
