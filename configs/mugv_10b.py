@@ -4,16 +4,23 @@
 
     mugv-jax generate --weights FOLDER --config configs/mugv_10b.py "a prompt"
 
-checks that the weights in FOLDER have these sizes. Parameters: 10,830,321,984 (DiT), 411,696,059
-(VAE), 4,762,310,656 (T5). One video of 5 s at 720p is 50,402 tokens and 146 PFLOP in 25 guided
-steps.
+checks that the weights in FOLDER have these sizes.
+
+    mugv-jax train --config configs/mugv_10b.py --output runs/first \\
+        --config.run.weights=dit.pt --config.data.paths="('samples',)" --config.mesh.fsdp=64
+
+trains them on. Parameters: 10,830,321,984 (DiT), 411,696,059 (VAE), 4,762,310,656 (T5). One video
+of 5 s at 720p is 50,402 tokens and 146 PFLOP in 25 guided steps.
 """
 
 from ml_collections import ConfigDict
 
+from configs import training
+
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
+    config = training.get_config()
+    config.update(
         {
             "dit": {
                 "depth": 56,
@@ -42,3 +49,4 @@ def get_config() -> ConfigDict:
             },
         }
     )
+    return config

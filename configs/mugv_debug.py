@@ -29,4 +29,6 @@ def get_config() -> ConfigDict:
     config.text.mlp_dim = 128
     config.text.depth = 2
     config.text.num_heads = 4
+    config.run.dtype = "float32"
+    config.optimizer.learning_rate = 1e-3
     return config

@@ -13,10 +13,12 @@ from typing import NoReturn
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
 COMMANDS = {
     "generate": ("mugv_jax.commands.generate", "make videos from prompts and pictures"),
+    "train": ("mugv_jax.commands.train", "train a model, or go on with it"),
     "convert": ("mugv_jax.weights.convert", "convert weights to Orbax and back"),
     "verify": ("mugv_jax.commands.verify", "run golden cases and report the errors"),
     "info": ("mugv_jax.commands.info", "sizes, parameters and memory of weights"),
 }
+OVERRIDE = "--config."  # `--config.mesh.tensor=4`, for commands with an `overrides` default
 USER_ERROR = 2
 INTERRUPTED = 130
 
@@ -41,7 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     parser = _parser(arguments[0] if arguments else None)
-    args, unknown = parser.parse_known_args(arguments)
+    overrides = [each for each in arguments if each.startswith(OVERRIDE)]
+    args, unknown = parser.parse_known_args([each for each in arguments if each not in overrides])
+    if hasattr(args, "overrides"):
+        args.overrides = overrides
+    else:
+        unknown += overrides
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     # `force`: a library that logs at import has set the root logger up its own way by now.

@@ -1,0 +1,201 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints of a run: state, place in the data and description together, written by Orbax.
+
+RUN/checkpoints/STEP holds `state` (the tree below), `data` (where the iterator stands) and `meta`
+(model, layout, config). It appears under its name when it is whole. `weights/` reads the
+parameters of such a checkpoint like any other weights.
+
+    state = {"params", "frozen", "ema", "opt", "step", "skipped", "key"}   as in `TrainState`
+
+Weights that are frozen under low-rank updates are left where they were loaded from.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+
+from mugv_jax.train.config import CheckpointConfig
+from mugv_jax.train.program import KIND, Program
+from mugv_jax.train.state import TrainState
+from mugv_jax.weights.store import training_metadata
+
+FOLDER = "checkpoints"
+
+
+class Checkpoints:
+    """The checkpoints in `folder`; use as a context, so that the last write is waited for.
+
+    Raises:
+        ValueError: a folder that cannot be written.
+    """
+
+    def __init__(self, folder: Path, config: CheckpointConfig):
+        self.folder = folder
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=config.keep,
+            keep_period=config.archive or None,
+            save_interval_steps=config.every,
+            step_prefix=None,
+            enable_async_checkpointing=True,
+        )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._manager = ocp.CheckpointManager(
+                epath.Path(folder.absolute()),
+                options=options,
+                item_names=("state", "data", "meta"),
+            )
+        except OSError as error:
+            raise ValueError(f"{folder}: cannot be written ({error.strerror}).") from error
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self._manager.close()
+
+    def latest(self) -> int | None:
+        """The newest complete checkpoint's step."""
+        return self._manager.latest_step()
+
+    def should_save(self, step: int) -> bool:
+        """Whether `step` is one of those that are saved regularly."""
+        return self._manager.should_save(step)
+
+    def stopping(self, step: int) -> bool:
+        """Whether a machine of the job has been told to stop; all processes agree at `step`."""
+        return self._manager.reached_preemption(step)
+
+    def save(
+        self, step: int, state: TrainState, data: dict[str, Any], program: Program, *, force: bool
+    ) -> None:
+        """Starts writing; the next steps run meanwhile.
+
+        Raises:
+            ValueError: the last write or this one did not succeed; what was complete still is.
+        """
+        meta = _meta(program)
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(_tree(state, program)),
+            data=ocp.args.JsonSave(data),
+            meta=ocp.args.JsonSave(meta),
+        )
+        try:
+            self._manager.save(step, args=items, force=force)
+        except (OSError, ValueError) as error:
+            raise self._failed(step, error) from error
+
+    def wait(self) -> None:
+        """Until what was started is written.
+
+        Raises:
+            ValueError: it could not be.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            raise self._failed(None, error) from error
+
+    def restore(self, step: int, program: Program) -> tuple[TrainState, dict[str, Any]]:
+        """(state on the program's mesh, place in the data) of a checkpoint.
+
+        Frozen weights that are not in it are left as shapes.
+
+        Raises:
+            ValueError: a checkpoint of another model, or one that is damaged.
+        """
+        folder = self.folder / str(step)
+        try:
+            meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+            self._check(folder, meta["meta"], program)
+            target = _tree(program.abstract_state(), program)
+            found = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(target), data=ocp.args.JsonRestore()
+                ),
+            )
+        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(f"{folder}: a damaged checkpoint ({reason}).") from error
+        return _state(found["state"], program), found["data"]
+
+    def _check(self, folder: Path, found: dict[str, Any], program: Program) -> None:
+        """Raise a ValueError where `found`, a checkpoint's "meta", is of another model or trainer.
+
+        What may change between two parts of a run, such as the learning rate, is not compared.
+        """
+        wanted = json.loads(json.dumps(_meta(program)))
+        for name in ("kind", "config", "layout"):
+            if found.get(name) != wanted[name]:
+                raise ValueError(
+                    f"{folder}: a checkpoint of another model: {name} is {found.get(name)}, the "
+                    f"config says {wanted[name]}. Choose another output folder, or this model."
+                )
+        for group, field in STRUCTURE:
+            was, now = found["train"][group], wanted["train"][group]
+            was, now = (was, now) if field is None else (was[field], now[field])
+            if was != now:
+                raise ValueError(
+                    f"{folder}: was trained with {field or group}={was}, the config says {now}, so "
+                    "its optimizer state does not fit. To train on like this, start a new run with "
+                    f"run.weights={folder}."
+                )
+
+    def _failed(self, step: int | None, error: Exception) -> ValueError:
+        what = "a checkpoint" if step is None else f"the checkpoint of step {step}"
+        latest = self._manager.latest_step()
+        kept = "none is complete yet" if latest is None else f"step {latest} is complete"
+        reason = " ".join(str(error).split())[:300]
+        return ValueError(
+            f"{self.folder}: {what} could not be written ({reason}); {kept}. Free space and start "
+            "again with the same command: it goes on from there."
+        )
+
+
+# What decides the structure of the state: (group, field), or a whole group.
+STRUCTURE = (
+    ("lora", None),
+    ("ema", "enabled"),
+    ("optimizer", "freeze"),
+    ("optimizer", "moment_dtype"),
+)
+
+
+def _meta(program: Program) -> dict[str, Any]:
+    """Model and whole config of a run, as JSON."""
+    config = program.config
+    return {
+        **training_metadata(KIND, config.dit, config.lora),
+        "weights": config.run.weights,
+        "train": dataclasses.asdict(config),
+    }
+
+
+def _tree(state: TrainState, program: Program) -> dict[str, Any]:
+    """What is written of a state: not what it does not have, nor weights that lie elsewhere."""
+    tree = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    if _frozen_elsewhere(program):
+        del tree["frozen"]
+    return {name: part for name, part in tree.items() if jax.tree.leaves(part)}
+
+
+def _state(tree: dict[str, Any], program: Program) -> TrainState:
+    """The inverse of `_tree`; frozen weights that lie elsewhere are still shapes."""
+    missing = {
+        field.name: getattr(program.abstract, field.name)
+        for field in dataclasses.fields(program.abstract)
+        if field.name not in tree
+    }
+    return TrainState(**tree, **missing)
+
+
+def _frozen_elsewhere(program: Program) -> bool:
+    """Low-rank updates are small, and the weights under them stay what they were."""
+    return program.config.lora is not None and bool(program.config.run.weights)

@@ -1,0 +1,156 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""One training run: the groups of a config file, as frozen dataclasses."""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from mugv_jax.config import MODEL_GROUPS, build_group, check_groups, models_of
+from mugv_jax.data.config import DataConfig
+from mugv_jax.nn.lora import LoraConfig
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.sharding.parallel import ParallelConfig
+from mugv_jax.train.loss import LossConfig
+from mugv_jax.train.optimizer import OptimizerConfig
+from mugv_jax.train.tasks import TaskConfig
+
+DTYPES = ("bfloat16", "float32")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """steps: updates in all.  seed: of weights, data order, tasks, times and noise.
+
+    weights: checkpoint to start from; "" starts from random weights.
+    null_text: file of the text features that replace a dropped caption (`mugv-jax data encode`
+        writes `empty_text.pt`); "" uses the weights' own table of them, where they have one.
+    dtype: of arithmetic; master weights are float32.
+    remat: what the backward pass recomputes, see `nn/mugdit/remat.py`.
+    accumulate: microbatches whose gradients make one update.
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    steps: int = 1000
+    seed: int = 0
+    weights: str = ""
+    null_text: str = ""
+    dtype: str = "bfloat16"
+    remat: str = "full"
+    accumulate: int = 1
+
+    def __post_init__(self):
+        for field in ("steps", "accumulate"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype={self.dtype!r} must be one of {', '.join(DTYPES)}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EmaConfig:
+    """Running average of the weights (published decay 0.9999); shorter over the first steps.
+
+    Raises:
+        ValueError: a decay outside [0, 1).
+    """
+
+    enabled: bool = True
+    decay: float = 0.9999
+
+    def __post_init__(self):
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"decay={self.decay} must lie in [0, 1).")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """A checkpoint every `every` steps, of which the newest `keep` stay, and with `archive` above
+    0 also those of every `archive`-th step (post-hoc averaging wants some).
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    every: int = 500
+    keep: int = 3
+    archive: int = 0
+
+    def __post_init__(self):
+        for field, least in (("every", 1), ("keep", 1), ("archive", 0)):
+            if getattr(self, field) < least:
+                raise ValueError(f"{field}={getattr(self, field)} must be at least {least}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogConfig:
+    """Steps between lines of metrics, validations and samples; 0 switches the latter two off.
+
+    sample_steps, guidance: of a logged sample.
+    vae: checkpoint that decodes samples; without one ("") the first latent channels are shown.
+    wandb: name of a Weights & Biases project beside TensorBoard, or "".
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    every: int = 10
+    validate_every: int = 500
+    sample_every: int = 0
+    sample_steps: int = 25
+    guidance: float = 4.0
+    vae: str = ""
+    wandb: str = ""
+
+    def __post_init__(self):
+        for field, least in (
+            ("every", 1), ("validate_every", 0), ("sample_every", 0), ("sample_steps", 1),
+        ):  # fmt: skip
+            if getattr(self, field) < least:
+                raise ValueError(f"{field}={getattr(self, field)} must be at least {least}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything a training run is. `lora` is None where whole weights are trained."""
+
+    dit: DiTConfig
+    mesh: ParallelConfig
+    data: DataConfig
+    tasks: TaskConfig
+    loss: LossConfig
+    optimizer: OptimizerConfig
+    ema: EmaConfig
+    lora: LoraConfig | None
+    run: RunConfig
+    checkpoint: CheckpointConfig
+    log: LogConfig
+
+
+GROUPS = {
+    "mesh": ParallelConfig,
+    "data": DataConfig,
+    "tasks": TaskConfig,
+    "loss": LossConfig,
+    "optimizer": OptimizerConfig,
+    "ema": EmaConfig,
+    "lora": LoraConfig,
+    "run": RunConfig,
+    "checkpoint": CheckpointConfig,
+    "log": LogConfig,
+}
+
+
+def from_config_dict(values: ConfigDict) -> TrainConfig:
+    """Checks every group and field, by name and type.
+
+    Raises:
+        ValueError: unknown or missing names, or values that the dataclasses refuse.
+    """
+    check_groups(values, {**MODEL_GROUPS, **GROUPS})
+    groups = {name: build_group(name, cls, values[name]) for name, cls in GROUPS.items()}
+    if not groups["lora"].rank:
+        groups["lora"] = None
+    return TrainConfig(dit=models_of(values).dit, **groups)

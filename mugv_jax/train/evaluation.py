@@ -1,0 +1,85 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""How good the model is while it trains: validation loss, and samples to look at."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from mugv_jax.axes import Array
+from mugv_jax.data.batches import Validation
+from mugv_jax.data.placement import PlacedBatches
+from mugv_jax.sharding.place import batch_sharding
+from mugv_jax.train.metrics import Scalars, Writer
+from mugv_jax.train.preview import as_frames, sample_latent
+from mugv_jax.train.program import Program
+from mugv_jax.train.state import TrainState
+from mugv_jax.train.step import NullText
+from mugv_jax.train.validate import TIMES_U, validation_tasks
+from mugv_jax.weights.load import load
+from mugv_jax.weights.models import MODELS
+
+SAMPLES = 4  # shown at a time
+
+
+class Evaluation:
+    """Of the running average where there is one, on what was held out."""
+
+    def __init__(self, program: Program, held_out: Validation, null: NullText):
+        self._program, self._held_out, self._null = program, held_out, null
+        self._vae: tuple[Any, Any] | None = None
+
+    def losses(self, state: TrainState) -> Scalars:
+        """`validation/loss`, and those of each task and time that it is the mean of."""
+        total: dict[str, np.ndarray] = {}
+        count: dict[str, float] = {}
+        for batch in self._batches():
+            losses, weight = jax.device_get(self._program.validate(*_weights(state), batch))
+            for task, loss in zip(validation_tasks(batch["latent"].shape[1]), losses):
+                total[task] = total.get(task, 0.0) + loss
+                count[task] = count.get(task, 0.0) + float(weight)
+        means = {task: total[task] / count[task] for task in total if count[task]}
+        scalars = {"validation/loss": float(np.mean(list(means.values())))}
+        for task, by_time in means.items():
+            scalars[f"validation/{task}"] = float(np.mean(by_time))
+            scalars |= {f"validation_time/{task}_{u}": float(x) for u, x in zip(TIMES_U, by_time)}
+        return scalars
+
+    def write_samples(self, state: TrainState, step: int, writer: Writer) -> None:
+        """Text-to-video samples of the first held-out captions."""
+        batch = next(self._batches())
+        rows, frames = batch["latent"].shape[:2]
+        given = jnp.zeros((rows, frames), bool)
+        latent = sample_latent(self._program, _weights(state), batch, self._null, given)
+        names = np.asarray(self._gathered(batch["sample"]))[:SAMPLES]
+        for name, each in zip(names, np.asarray(self._gathered(latent))[:SAMPLES]):
+            writer.frames(step, f"sample/{name}", as_frames(each, self._load_vae()))
+
+    def _batches(self) -> Iterator[dict[str, Array]]:
+        mesh = self._program.mesh
+        rows = self._program.shards
+        batches = PlacedBatches(iter(self._held_out), batch_sharding(mesh, rows))
+        try:
+            yield from batches
+        finally:
+            batches.close()
+
+    def _gathered(self, x: Array) -> Array:
+        """`x` whole on every process."""
+        everywhere = NamedSharding(self._program.mesh, PartitionSpec())
+        return jax.jit(lambda x: x, out_shardings=everywhere)(x)
+
+    def _load_vae(self) -> tuple[Any, Any] | None:
+        path = self._program.config.log.vae
+        if path and self._vae is None:
+            config, variables = load(path, "mugv_vae")
+            self._vae = MODELS["mugv_vae"].build(config, self._program.dtype), variables
+        return self._vae
+
+
+def _weights(state: TrainState) -> tuple[Any, Any]:
+    return (state.params if state.ema is None else state.ema), state.frozen

@@ -1,0 +1,68 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The text features that stand for a dropped caption."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from mugv_jax.data.pt_files import read_text
+from mugv_jax.train.config import TrainConfig
+from mugv_jax.train.step import NullText
+from mugv_jax.weights.formats import open_source
+
+log = logging.getLogger(__name__)
+
+NULL_TABLE = "y_embedder.y_embedding"  # (tokens, width): the released trainer's null caption
+EMPTY_TEXT = "empty_text.pt"  # what `mugv-jax data encode` writes beside the samples
+
+
+def load_null_text(config: TrainConfig) -> NullText:
+    """States and mask, as many tokens as captions have.
+
+    In this order: `run.null_text`; the table of the weights to start from; the empty prompt beside
+    the samples.
+
+    Raises:
+        ValueError: there is none of these although captions are dropped, or another width.
+    """
+    found = _find(config)
+    tokens, width = config.data.text_tokens, config.dit.text_dim
+    text, mask = np.zeros((tokens, width), np.float32), np.zeros(tokens, bool)
+    if found is None:
+        _check_never_dropped(config)
+        return NullText(text=text, text_mask=mask)
+    where, states, valid = found
+    if states.shape[1] != width:
+        raise ValueError(f"{where}: text of width {states.shape[1]}, the config's is {width}.")
+    length = min(tokens, len(states))
+    text[:length], mask[:length] = states[:length], valid[:length]
+    log.info("a dropped caption is %s.", where)
+    return NullText(text=text, text_mask=mask)
+
+
+def _find(config: TrainConfig) -> tuple[str, np.ndarray, np.ndarray] | None:
+    run = config.run
+    if run.null_text:
+        return run.null_text, *read_text(Path(run.null_text))
+    if run.weights:
+        with open_source(run.weights) as source:
+            if NULL_TABLE in source.specs:
+                table = np.asarray(source.read(NULL_TABLE), np.float32)
+                return f"{NULL_TABLE} of {run.weights}", table, np.ones(len(table), bool)
+    for path in map(Path, config.data.paths):
+        file = (path if path.is_dir() else path.parent) / EMPTY_TEXT
+        if file.is_file():
+            return str(file), *read_text(file)
+    return None
+
+
+def _check_never_dropped(config: TrainConfig) -> None:
+    dropped = [task for task in config.tasks.drawn if config.tasks.drop(task) > 0]
+    if dropped:
+        raise ValueError(
+            f"captions of {', '.join(dropped)} are dropped at times, but there is nothing to put "
+            f"in their place: set run.null_text to an {EMPTY_TEXT} of `mugv-jax data encode`, or "
+            "tasks.drop_caption of these tasks to 0."
+        )

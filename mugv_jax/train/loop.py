@@ -1,0 +1,189 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: the only place where a run has side effects.
+
+state = the newest checkpoint, or the weights to start from, or random ones
+for every batch: state = step(state, batch); now and then log, validate, sample, save
+"""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import tqdm
+
+from mugv_jax import flops
+from mugv_jax.data.batches import Batches, make_batches
+from mugv_jax.data.feed import Feed
+from mugv_jax.scaling.chips import peak_flops
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.parallel import local_shards, make_training_mesh
+from mugv_jax.train.checkpoint import FOLDER, Checkpoints
+from mugv_jax.train.config import TrainConfig
+from mugv_jax.train.evaluation import Evaluation
+from mugv_jax.train.inputs import load_null_text, open_sources
+from mugv_jax.train.metrics import Clock, Stretch, Writer
+from mugv_jax.train.program import KIND, Program
+from mugv_jax.train.state import TrainState
+from mugv_jax.train.step import NullText
+from mugv_jax.train.stop import Stop
+from mugv_jax.weights.load import load
+
+log = logging.getLogger(__name__)
+
+AHEAD = 2  # steps in flight: enough to keep devices busy, few enough to stop at once
+
+
+def train(config: TrainConfig, folder: Path) -> int:
+    """Trains up to `config.run.steps` in `folder`, on from its newest checkpoint if it has one.
+
+    Returns the step that was reached: less than asked for after SIGTERM or SIGINT, which save.
+
+    Raises:
+        ValueError: data, weights, mesh or checkpoints that do not fit the config.
+    """
+    clock = Clock()
+    with clock.losing("start"):
+        mesh = make_training_mesh(config.mesh)
+        program = Program(config, mesh)
+        source, held_out = open_sources(config.data, config.dit)
+        batches = make_batches(
+            source,
+            config.data,
+            shards=program.shards,
+            local=local_shards(mesh),
+            total_steps=config.run.steps,
+            seed=config.run.seed,
+            accumulation=config.run.accumulate,
+            patch=config.dit.patch,
+        )
+        null = load_null_text(config, program)
+    with (
+        Checkpoints(folder / FOLDER, config.checkpoint) as checkpoints,
+        Writer(folder, config) as writer,
+        Stop(checkpoints).listening() as stop,
+        meshes.use(mesh),
+    ):
+        with clock.losing("start"):
+            state = start(program, batches, checkpoints)
+        run = _Run(config, program, clock, checkpoints, writer, null)
+        with Feed(batches, mesh) as feed:
+            return run.steps(state, feed, Evaluation(program, held_out, null), stop)
+
+
+def start(program: Program, batches: Batches, checkpoints: Checkpoints) -> TrainState:
+    """The state to go on from; `batches` is set to where that was."""
+    config = program.config
+    newest = checkpoints.latest()
+    if newest is None:
+        if not config.run.weights:
+            return program.init()
+        return program.from_weights(_weights(program))
+    log.info("going on from step %d in %s.", newest, checkpoints.folder)
+    state, where = checkpoints.restore(newest, program)
+    batches.set_state(where)
+    if config.lora is not None:
+        state = state.replace(frozen=_weights(program))
+    return state
+
+
+def _weights(program: Program) -> Any:
+    """Float32 weights of `run.weights`, on the mesh.
+
+    Raises:
+        ValueError: they are of another size than the config's.
+    """
+    config = program.config
+    found, variables = load(
+        config.run.weights,
+        KIND,
+        shardings={"params": program.weight_shardings()},
+        dtype="float32",
+        collections=("params",),
+    )
+    if found != config.dit:
+        raise ValueError(
+            f"run.weights={config.run.weights!r} are of {found}, but the config's dit is "
+            f"{config.dit}: give the config of their size, or expand them first."
+        )
+    return variables["params"]
+
+
+@dataclasses.dataclass
+class _Run:
+    """What the loop needs besides the state that goes through it."""
+
+    config: TrainConfig
+    program: Program
+    clock: Clock
+    checkpoints: Checkpoints
+    writer: Writer
+    null: NullText
+    _compiled: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
+
+    def steps(self, state: TrainState, feed: Feed, evaluation: Evaluation, stop: Stop) -> int:
+        """From the state's step to the last one, or to the one before which a stop was asked."""
+        config, last = self.config, self.config.run.steps
+        step = int(state.step)
+        stretch, in_flight = Stretch(self.clock), []
+        with tqdm.tqdm(total=last, initial=step, unit="step", desc="training", disable=None) as bar:
+            while step < last and not stop.asked(step):
+                state, metrics = self._step(state, next(feed), stretch, feed.waited)
+                step += 1
+                bar.update()
+                in_flight.append(metrics["loss"])
+                if len(in_flight) > AHEAD:
+                    in_flight.pop(0).block_until_ready()
+                if step % config.log.every == 0 or step == last:
+                    scalars = self._log(step, stretch)
+                    bar.set_postfix(loss=scalars.get("train/loss"))
+                    stretch = Stretch(self.clock)
+                if due(config.log.validate_every, step):
+                    with self.clock.losing("validation"):
+                        self.writer.scalars(step, evaluation.losses(state))
+                if due(config.log.sample_every, step):
+                    with self.clock.losing("samples"):
+                        evaluation.write_samples(state, step, self.writer)
+                if self.checkpoints.should_save(step):
+                    self._save(step, state, feed)
+        if self.checkpoints.latest() != step:
+            self._save(step, state, feed)
+        self.checkpoints.wait()
+        if step < last:
+            log.info("stopped and saved at step %d of %d; the same command goes on.", step, last)
+        return step
+
+    def _step(
+        self, state: TrainState, batch: dict[str, jax.Array], stretch: Stretch, waited: float
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        rows, *shape = batch["latent"].shape[:4]
+        if (rows, *shape) in self._compiled:
+            state, metrics = self.program.step(state, batch, self.null)
+        else:
+            log.info("compiling the step for %d latents of %s.", rows, tuple(shape))
+            with self.clock.losing("compile"):
+                state, metrics = self.program.step(state, batch, self.null)
+            self._compiled.add((rows, *shape))
+        self.clock.lost["data"] = waited
+        work = flops.train_step(self.config.dit, tuple(shape), batch["text"].shape[1])
+        tokens = flops.dit_tokens(self.config.dit, tuple(shape))
+        stretch.add(metrics, rows, rows * tokens, rows * work.model)
+        return state, metrics
+
+    def _log(self, step: int, stretch: Stretch) -> dict[str, float]:
+        devices = self.program.mesh.devices
+        scalars = stretch.scalars(devices.size, peak_flops(devices.flat[0]))
+        scalars |= self.clock.scalars()
+        self.writer.scalars(step, scalars)
+        return scalars
+
+    def _save(self, step: int, state: TrainState, feed: Feed) -> None:
+        with self.clock.losing("checkpoint"):
+            self.checkpoints.save(step, state, feed.get_state(), self.program)
+
+
+def due(every: int, step: int) -> bool:
+    """Whether something that happens every so many steps (0: never) happens after `step`."""
+    return every > 0 and step % every == 0

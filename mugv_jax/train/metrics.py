@@ -1,0 +1,156 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a run says of itself: losses, speed, and where the time went."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from mugv_jax.train.tasks import TASKS
+
+Scalars = dict[str, float]
+
+
+class Clock:
+    """Wall time since the start, and how much of it went to other things than steps."""
+
+    def __init__(self):
+        self.start = time.monotonic()
+        self.lost: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def losing(self, what: str) -> Iterator[None]:
+        """Counts the time inside as not spent on training."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.lost[what] = self.lost.get(what, 0.0) + time.monotonic() - start
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.start
+
+    def scalars(self) -> Scalars:
+        """`goodput`: share of the time since the start that steps had; and the others' shares."""
+        elapsed = max(self.elapsed, 1e-9)
+        shares = {f"time/{what}": seconds / elapsed for what, seconds in self.lost.items()}
+        return shares | {"time/goodput": 1 - min(1.0, sum(self.lost.values()) / elapsed)}
+
+
+class Stretch:
+    """The steps between two lines of metrics.
+
+    Metrics stay on the devices until they are asked for: a step never waits for the last one's.
+    """
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self._metrics: list[Mapping[str, jax.Array]] = []
+        self._work = np.zeros(3)  # samples, tokens, floating point operations
+        self._start, self._lost = clock.elapsed, sum(clock.lost.values())
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+    def add(self, metrics: Mapping[str, jax.Array], samples: int, tokens: int, flops: int) -> None:
+        """One step; `tokens` and `flops` of all devices together."""
+        self._metrics.append(metrics)
+        self._work += (samples, tokens, flops)
+
+    def scalars(self, devices: int, peak_flops: float | None) -> Scalars:
+        """Means over the stretch; waits for its last step.
+
+        peak_flops: of one device in the arithmetic's dtype, where it is known.
+        """
+        found = [jax.device_get(metrics) for metrics in self._metrics]
+        lost = sum(self._clock.lost.values()) - self._lost
+        seconds = max(1e-9, self._clock.elapsed - self._start - lost)
+        samples, tokens, flops = self._work
+        finite = [each for each in found if np.isfinite(each["loss"])]
+        scalars = {
+            f"train/{name}": float(np.mean([each[name] for each in finite]))
+            for name in ("loss", "grad_norm", "update_norm")
+            if finite
+        }
+        last = found[-1]
+        scalars |= {f"train/{name}": float(last[name]) for name in LAST}
+        scalars |= task_means(finite)
+        scalars |= {
+            "speed/seconds_per_step": seconds / len(found),
+            "speed/samples_per_second": samples / seconds,
+            "speed/tokens_per_second": tokens / seconds,
+            "speed/tflops_per_device": flops / seconds / devices / 1e12,
+        }
+        if peak_flops is not None:
+            scalars["speed/mfu"] = flops / seconds / devices / peak_flops
+        return scalars
+
+
+LAST = ("param_norm", "learning_rate", "skipped")
+
+
+def task_means(found: Sequence[Mapping[str, np.ndarray]]) -> Scalars:
+    """Mean loss of every task that was drawn."""
+    if not found:
+        return {}
+    loss, count = (sum(each[name] for each in found) for name in ("task_loss", "task_count"))
+    return {f"task/{name}": float(x / n) for name, x, n in zip(TASKS, loss, count) if n}
+
+
+class Writer:
+    """Scalars and pictures to TensorBoard and `metrics.jsonl`, and to Weights & Biases if asked.
+
+    Only one process of a run makes one.
+    """
+
+    def __init__(self, folder: Path, wandb_project: str, config: Mapping[str, Any]):
+        from tensorboardX import SummaryWriter
+
+        self._board = SummaryWriter(logdir=str(folder / "tensorboard"))
+        self._lines = (folder / "metrics.jsonl").open("a")
+        self._wandb = None
+        if wandb_project:
+            try:
+                import wandb
+            except ImportError as error:
+                raise ValueError(
+                    f"log.wandb={wandb_project!r} needs the package: pip install 'mugv_jax[wandb]'."
+                ) from error
+            self._wandb = wandb.init(
+                project=wandb_project, name=folder.name, config=dict(config), resume="allow"
+            )
+
+    def scalars(self, step: int, values: Scalars) -> None:
+        """Writes, and keeps, one line."""
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+        self._board.flush()
+        self._lines.write(json.dumps({"step": step, **values}) + "\n")
+        self._lines.flush()
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=step)
+
+    def frames(self, step: int, name: str, frames: np.ndarray) -> None:
+        """A strip of frames (f h w 3), uint8, side by side."""
+        strip = np.concatenate(list(frames), axis=1)
+        self._board.add_image(name, strip, step, dataformats="HWC")
+        self._board.flush()
+        if self._wandb is not None:
+            import wandb
+
+            self._wandb.log({name: wandb.Image(strip)}, step=step)
+
+    def close(self) -> None:
+        """Ends all of them."""
+        self._board.close()
+        self._lines.close()
+        if self._wandb is not None:
+            self._wandb.finish()

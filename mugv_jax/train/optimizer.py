@@ -1,0 +1,194 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""AdamW with clipping, schedules and parameter groups, from Optax."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mugv_jax.axes import Array
+
+SCHEDULES = ("constant", "cosine", "annealed")
+MOMENT_DTYPES = ("float32", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Defaults are those of the released trainer.
+
+    schedule: after a linear warm-up over `warmup_steps`, "constant"; "cosine" down to
+        `final_fraction` of the rate at the last step; or "annealed": constant, and linear down to
+        `final_fraction` over the last `decay_steps`.
+    clip: largest global norm of the gradient.
+    moment_dtype: of both of Adam's moments; bfloat16 is rounded stochastically.
+    groups: (pattern, scale of the learning rate, weight decay), for the parameters in whose path
+        ("blocks/mlp/up/bias") the regular expression is found; the first that is found holds.
+    freeze: regular expressions of paths that are not trained.
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    learning_rate: float = 1e-5
+    schedule: str = "constant"
+    warmup_steps: int = 100
+    decay_steps: int = 0
+    final_fraction: float = 0.0
+    b1: float = 0.9
+    b2: float = 0.999
+    epsilon: float = 1e-10
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    moment_dtype: str = "float32"
+    groups: tuple[tuple[str, float, float], ...] = ()
+    freeze: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule={self.schedule!r} must be one of {', '.join(SCHEDULES)}.")
+        if self.moment_dtype not in MOMENT_DTYPES:
+            raise ValueError(
+                f"moment_dtype={self.moment_dtype!r} must be one of {', '.join(MOMENT_DTYPES)}."
+            )
+        for field in ("learning_rate", "clip", "epsilon"):
+            if not getattr(self, field) > 0:
+                raise ValueError(f"{field}={getattr(self, field)} must be above 0.")
+        for field in ("warmup_steps", "decay_steps", "final_fraction", "weight_decay"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field}={getattr(self, field)} must not be negative.")
+        for field in ("b1", "b2"):
+            if not 0 <= getattr(self, field) < 1:
+                raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1).")
+        for pattern in (*(group[0] for group in self.groups), *self.freeze):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(
+                    f"pattern {pattern!r} is no regular expression: {error}."
+                ) from error
+
+
+def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
+    """Learning rate at each of `steps` updates, counted from 0.
+
+    Raises:
+        ValueError: warm-up and decay that are longer than the run.
+    """
+    peak, last = config.learning_rate, config.learning_rate * config.final_fraction
+    decay = {"constant": 0, "cosine": steps - config.warmup_steps, "annealed": config.decay_steps}
+    length = decay[config.schedule]
+    hold = steps - config.warmup_steps - length
+    if hold < 0 or length < 0:
+        raise ValueError(
+            f"warmup_steps={config.warmup_steps} and decay_steps={config.decay_steps} are longer "
+            f"than the {steps} steps of the run."
+        )
+    # Update k of the warm-up, from 1, has k / warmup_steps of the peak: the first one moves, too.
+    first = peak / max(1, config.warmup_steps)
+    warmup = optax.linear_schedule(first, peak, max(1, config.warmup_steps - 1))
+    parts, bounds = [warmup, optax.constant_schedule(peak)], [config.warmup_steps]
+    if config.schedule == "cosine":
+        parts.append(optax.cosine_decay_schedule(peak, max(1, length), config.final_fraction))
+    elif config.schedule == "annealed":
+        parts.append(optax.linear_schedule(peak, last, max(1, length)))
+    if len(parts) == 3:
+        bounds.append(config.warmup_steps + hold)
+    return _promoting(optax.join_schedules(parts, bounds))
+
+
+def _promoting(function: Callable) -> Callable:
+    """`function` of Optax, which mixes step counts and floats, where promotion is strict."""
+
+    @functools.wraps(function)
+    def promoting(*args: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return function(*args)
+
+    return promoting
+
+
+def make_optimizer(
+    config: OptimizerConfig, steps: int
+) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """(transformation, schedule) of a run of `steps`; paths are those of the tree it is given."""
+    schedule = learning_rate(config, steps)
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(config.clip),
+        scale_by_adam(config),
+        _decay_and_scale(config),
+        optax.scale_by_learning_rate(schedule),
+    )
+    return optax.GradientTransformation(optimizer.init, _promoting(optimizer.update)), schedule
+
+
+def scale_by_adam(config: OptimizerConfig) -> optax.GradientTransformation:
+    """`optax.scale_by_adam`, whose moments rest in `moment_dtype` between the steps.
+
+    A second moment changes by a part in a thousand a step, less than bfloat16 resolves: rounded to
+    nearest it would never move, so it is rounded up or down at random, right on average.
+    """
+    adam = optax.scale_by_adam(config.b1, config.b2, config.epsilon)
+    if config.moment_dtype == "float32":
+        return adam
+
+    def stored(state: optax.ScaleByAdamState) -> optax.ScaleByAdamState:
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(0), state.count))
+        return state._replace(mu=_round_tree(keys[0], state.mu), nu=_round_tree(keys[1], state.nu))
+
+    def update(updates: Any, state: optax.ScaleByAdamState, params: Any = None) -> tuple[Any, Any]:
+        wide = jax.tree.map(lambda x: x.astype(jnp.float32), (state.mu, state.nu))
+        updates, state = adam.update(updates, state._replace(mu=wide[0], nu=wide[1]), params)
+        return updates, stored(state)
+
+    def init(params: Any) -> optax.ScaleByAdamState:
+        state = adam.init(params)
+        zeros = jax.tree.map(lambda x: jnp.zeros_like(x, jnp.bfloat16), (state.mu, state.nu))
+        return state._replace(mu=zeros[0], nu=zeros[1])
+
+    return optax.GradientTransformation(init, update)
+
+
+def _round_tree(key: Array, tree: Any) -> Any:
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    return structure.unflatten([stochastic_bfloat16(k, x) for k, x in zip(keys, leaves)])
+
+
+def stochastic_bfloat16(key: Array, x: Array) -> Array:
+    """`x` (float32) as one of its two neighbours in bfloat16, with x as the expected value."""
+    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32)
+    bits = bits + (jax.random.bits(key, x.shape, jnp.uint32) >> jnp.uint32(16))
+    rounded = jax.lax.bitcast_convert_type(bits & jnp.uint32(0xFFFF0000), jnp.float32)
+    return jnp.where(jnp.isfinite(x), rounded, x).astype(jnp.bfloat16)
+
+
+def _decay_and_scale(config: OptimizerConfig) -> optax.GradientTransformation:
+    """update -> scale_group (update + decay_group parameter)."""
+
+    def of_leaf(path: tuple, update: Array, parameter: Array) -> Array:
+        scale, decay = group_of(config, path_name(path))
+        return scale * (update + decay * parameter)
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        return jax.tree_util.tree_map_with_path(of_leaf, updates, params), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def group_of(config: OptimizerConfig, path: str) -> tuple[float, float]:
+    """(scale of the learning rate, weight decay) of a parameter."""
+    for pattern, scale, decay in config.groups:
+        if re.search(pattern, path):
+            return scale, decay
+    return 1.0, config.weight_decay
+
+
+def path_name(path: tuple) -> str:
+    """ "blocks/mlp/up/kernel" of a path of `jax.tree_util`."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
