@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which model a checkpoint holds, and whether it holds all of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,9 +11,9 @@ from flax import traverse_util
 
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.weights.models import MODELS, Model, abstract_variables
+from mugv_jax.weights.parameter_source import ParameterSource
 from mugv_jax.weights.parameters import LazyTensor, parameters_of, published_shapes
 from mugv_jax.weights.sources import Source
-from mugv_jax.weights.store import OrbaxSource
 
 
 def identify(source: Source, kind: str | None = None) -> tuple[Model, Any]:
@@ -23,7 +24,7 @@ def identify(source: Source, kind: str | None = None) -> tuple[Model, Any]:
     """
     if kind is not None and kind not in MODELS:
         raise ValueError(f"model {kind!r} must be one of {', '.join(MODELS)}.")
-    if isinstance(source, OrbaxSource):
+    if isinstance(source, ParameterSource):
         if kind not in (None, source.kind):
             raise ValueError(f"{source.path}: holds {source.kind}, not {kind}.")
         return MODELS[source.kind], source.model_config
@@ -58,31 +59,36 @@ def check(source: Source, model: Model, config: Any) -> dict[str, LazyTensor]:
     Raises:
         ValueError: every missing, unexpected and misshapen tensor, together.
     """
-    if isinstance(source, OrbaxSource):
+    if isinstance(source, ParameterSource):
         return source.parameters
     table = model.table(config)
     expected = published_shapes(table, variable_shapes(model, config))
     found = {name: s.shape for name, s in source.specs.items() if not model.is_foreign(name)}
-    known = expected | {name: shape for name, shape in table.optional.items() if name in found}
+    optional = {name: shape for name, shape in table.optional.items() if name in found}
+    problems = differences(found, expected | optional)
+    if problems:
+        raise ValueError(f"{source.path}: does not fit {model.kind} with {config}; {problems}.")
+    return parameters_of(source, table)
+
+
+def differences(
+    found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
+) -> str:
+    """All that is missing, unexpected and misshapen in `found` (name -> shape); "" for nothing."""
     misshapen = [
-        f"{name} is {found[name]}, must be {shape}"
-        for name, shape in known.items()
+        f"{name} is {found[name]}, must be {tuple(shape)}"
+        for name, shape in expected.items()
         if name in found and found[name] != tuple(shape)
     ]
-    problems = [
+    return "; ".join(
         f"{len(names)} {what}: {', '.join(names)}"
         for what, names in (
             ("missing", [name for name in expected if name not in found]),
-            ("unexpected", [name for name in found if name not in known]),
+            ("unexpected", [name for name in found if name not in expected]),
             ("misshapen", misshapen),
         )
         if names
-    ]
-    if problems:
-        raise ValueError(
-            f"{source.path}: does not fit {model.kind} with {config}; {'; '.join(problems)}."
-        )
-    return parameters_of(source, table)
+    )
 
 
 def variable_shapes(model: Model, config: Any) -> dict[str, tuple[int, ...]]:

@@ -4,11 +4,14 @@
 
 published names -> check against the table -> parameters, piece by piece -> Orbax
 Orbax           -> published tensors, one by one                         -> published files
+
+Whatever else makes weights out of weights ends in `write` too.
 """
 
 import argparse
+import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,15 @@ from tqdm import tqdm
 from mugv_jax.weights import store
 from mugv_jax.weights.check import check, floating_dtype, identify
 from mugv_jax.weights.formats import FORMATS, format_of, open_source, open_writer
+from mugv_jax.weights.lora import merged, open_adapter, write_adapter
 from mugv_jax.weights.models import MODELS, Model
+from mugv_jax.weights.orbax_files import TrainingSource
+from mugv_jax.weights.parameter_source import ParameterSource, narrower_dtypes
 from mugv_jax.weights.parameters import LazyTensor, cast_weights, constant_names
 from mugv_jax.weights.sources import Recast, Source
 from mugv_jax.weights.staging import refuse_existing, staged
 
+PEFT = "peft"
 DROPPED_CAPTION = "y_embedder.y_embedding"
 
 logger = logging.getLogger(__name__)
@@ -35,15 +42,18 @@ def convert(
     format: str | None = None,
     tensor_parallel: int = 1,
     ema: bool = False,
+    lora: str | Path | None = None,
     dtype: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write the checkpoint at `src` to `dst` in another format; nothing else changes.
 
     kind: which model it is, where the tensor names leave a doubt.
-    format: one of FORMATS; the suffix of `dst` tells it otherwise (a folder is Orbax).
+    format: one of FORMATS; the suffix of `dst` tells it otherwise (a folder is Orbax). "peft"
+        writes the low-rank updates alone that a training run with LoRA has learnt.
     tensor_parallel: ranks of a Megatron checkpoint to write.
     ema: take the averaged weights of a training checkpoint.
+    lora: folder of an adapter, saved by `peft`, to merge into the weights.
     dtype: cast floating tensors but the model's constants, each as it is read.
 
     Raises:
@@ -51,48 +61,103 @@ def convert(
             is written then.
     """
     src, dst = Path(src).expanduser(), Path(dst).expanduser()
-    chosen = format or format_of(dst)
-    if dst.resolve() in src.resolve().parents:
-        raise ValueError(f"{src} lies inside {dst}, which would be replaced.")
-    _check_options(dst, chosen, tensor_parallel, overwrite=overwrite)
-    cast = floating_dtype(dtype)
+    target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
+    target.check_path(src)
     with open_source(src, ema=ema) as source:
-        if cast is None and chosen == source.format:
-            raise ValueError(f"{src} is {chosen} already; ask for another format or dtype.")
-        model, config = identify(source, kind)
-        parameters = cast_weights(check(source, model, config), cast)
-        if cast is not None:
-            kept = constant_names(model.table(config))
-            source = Recast(source, source.specs.keys() - kept, cast)
-        with staged(dst, overwrite=overwrite) as partial:
-            if chosen == "orbax":
-                _import(source, parameters, partial, model, config)
-            else:
-                _export(source, partial, model, chosen, tensor_parallel)
-    logger.info("wrote %s: %s, %s", dst, model.kind, chosen)
+        if format == PEFT:
+            _export_adapter(source, target)
+            return
+        if dtype is None and lora is None and target.chosen == source.format:
+            raise ValueError(f"{src} is {target.chosen} already; ask for another format or dtype.")
+        write(source if lora is None else with_adapter(source, lora, kind), target, kind)
 
 
-def _check_options(dst: Path, chosen: str, tensor_parallel: int, *, overwrite: bool) -> None:
-    if chosen not in FORMATS:
-        raise ValueError(f"format {chosen!r} must be one of {', '.join(FORMATS)}.")
-    if tensor_parallel < 1 or (tensor_parallel > 1 and chosen != "megatron"):
-        raise ValueError(
-            f"tensor_parallel={tensor_parallel} must be at least 1, and 1 for every format but "
-            "megatron, which alone splits tensors."
-        )
-    refuse_existing(dst, overwrite=overwrite)
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A checkpoint to write, and how; see `convert`.
+
+    Raises:
+        ValueError: options that make no sense.
+    """
+
+    path: Path
+    format: str | None = None
+    tensor_parallel: int = 1
+    dtype: str | None = None
+    overwrite: bool = False
+
+    def __post_init__(self):
+        if self.chosen not in (*FORMATS, PEFT):
+            raise ValueError(
+                f"format {self.chosen!r} must be one of {', '.join(FORMATS)} or {PEFT}."
+            )
+        if self.tensor_parallel < 1 or (self.tensor_parallel > 1 and self.chosen != "megatron"):
+            raise ValueError(
+                f"tensor_parallel={self.tensor_parallel} must be at least 1, and 1 for every "
+                "format but megatron, which alone splits tensors."
+            )
+        floating_dtype(self.dtype)
+
+    @property
+    def chosen(self) -> str:
+        return self.format or format_of(self.path)
+
+    def check_path(self, *sources: Path) -> None:
+        """Raise a ValueError if something is there that may not be replaced, before any work."""
+        for source in sources:
+            if self.path.resolve() in source.resolve().parents:
+                raise ValueError(f"{source} lies inside {self.path}, which would be replaced.")
+        refuse_existing(self.path, overwrite=self.overwrite)
+
+
+def write(source: Source, target: Target, kind: str | None = None) -> None:
+    """Write a whole checkpoint of a known model, published or computed, to `target`.
+
+    Raises:
+        ValueError: see `convert`.
+    """
+    cast = floating_dtype(target.dtype)
+    model, config = identify(source, kind)
+    parameters = cast_weights(check(source, model, config), cast)
+    if cast is not None:
+        kept = constant_names(model.table(config))
+        source = Recast(source, source.specs.keys() - kept, cast)
+    with staged(target.path, overwrite=target.overwrite) as partial:
+        if target.chosen == "orbax":
+            _import(source, parameters, partial, model, config)
+        else:
+            _export(source, partial, model, target.chosen, target.tensor_parallel)
+    logger.info("wrote %s: %s, %s", target.path, model.kind, target.chosen)
+
+
+def with_adapter(source: Source, lora: str | Path, kind: str | None = None) -> Source:
+    """`source` with the low-rank updates that `peft` saved in the folder `lora` merged in.
+
+    Raises:
+        ValueError: no adapter, or one of another model.
+    """
+    model, config = identify(source, kind)
+    parameters = check(source, model, config)
+    adapter = open_adapter(lora, model, config)
+    dtypes = narrower_dtypes(source, parameters, model.table(config))
+    parameters = merged(parameters, adapter.factors, adapter.lora.scale)
+    return ParameterSource(source.path, source.format, model.kind, config, parameters, dtypes)
+
+
+def _export_adapter(source: Source, target: Target) -> None:
+    if not isinstance(source, TrainingSource) or source.adapter is None:
+        raise ValueError(f"{source.path}: no training checkpoint with LoRA, so has no adapter.")
+    if target.dtype is not None:
+        raise ValueError("an adapter is written in the dtype it was trained in: give no dtype.")
+    with staged(target.path, overwrite=target.overwrite) as partial:
+        write_adapter(partial, source.adapter, source.kind, source.model_config)
+    logger.info("wrote %s: LoRA adapter of %s", target.path, source.kind)
 
 
 def _import(
     source: Source, parameters: Mapping[str, LazyTensor], path: Path, model: Model, config: Any
 ) -> None:
-    table = model.table(config)
-    dtypes = {
-        name: str(source.specs[name].dtype)
-        for rule in table.rules
-        for name in table.names(rule)
-        if source.specs[name].dtype != parameters[rule.path].dtype
-    }
+    dtypes = narrower_dtypes(source, parameters, model.table(config))
     with _progress(sum(lazy.nbytes for lazy in parameters.values()), "Orbax") as bar:
         store.save(
             path,
@@ -134,13 +199,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("src", metavar="SRC", help="checkpoint file or folder, published or Orbax")
     parser.add_argument("dst", metavar="DST", help="x.pt, x.safetensors, or a folder (Orbax)")
     parser.add_argument("--model", choices=sorted(MODELS), help="what SRC holds (found out)")
-    parser.add_argument("--format", choices=FORMATS, help="what to write (from DST's name)")
+    add_target_arguments(parser, (*FORMATS, PEFT))
+    parser.add_argument("--ema", action="store_true", help="the averaged weights of SRC")
+    parser.add_argument("--lora", metavar="ADAPTER", help="folder of a peft adapter to merge in")
+
+
+def add_target_arguments(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
+    """The options of every command that writes a checkpoint, which `target_of` reads."""
+    parser.add_argument("--format", choices=formats, help="what to write (from DST's name)")
     parser.add_argument(
         "--tensor-parallel", type=int, default=1, metavar="N", help="ranks to write for Megatron"
     )
-    parser.add_argument("--ema", action="store_true", help="the averaged weights of SRC")
     parser.add_argument("--dtype", help="cast weights to this, such as bfloat16 (as they are)")
     parser.add_argument("--overwrite", action="store_true", help="replace DST once complete")
+
+
+def target_of(args: argparse.Namespace) -> Target:
+    """Where to write, from parsed options.
+
+    Raises:
+        ValueError: see `Target`.
+    """
+    return Target(
+        Path(args.dst).expanduser(),
+        args.format,
+        tensor_parallel=args.tensor_parallel,
+        dtype=args.dtype,
+        overwrite=args.overwrite,
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -152,6 +238,7 @@ def run(args: argparse.Namespace) -> None:
         format=args.format,
         tensor_parallel=args.tensor_parallel,
         ema=args.ema,
+        lora=args.lora,
         dtype=args.dtype,
         overwrite=args.overwrite,
     )

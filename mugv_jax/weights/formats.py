@@ -10,15 +10,20 @@ from mugv_jax.weights.distcp import METADATA as TORCH_DIST_METADATA
 from mugv_jax.weights.distcp import TorchDistSource
 from mugv_jax.weights.megatron import MegatronNames
 from mugv_jax.weights.megatron_files import TRACKER, LegacySource, LegacyWriter
+from mugv_jax.weights.orbax_files import (
+    CHECKPOINTS,
+    ORBAX_METADATA,
+    OrbaxSource,
+    TrainingSource,
+    is_training,
+)
 from mugv_jax.weights.safetensors_files import SafetensorsSource, SafetensorsWriter
 from mugv_jax.weights.shards import INDEX_SUFFIX, ShardedSource
 from mugv_jax.weights.sources import Source, TensorSpec, Writer
-from mugv_jax.weights.store import OrbaxSource
 from mugv_jax.weights.torch_files import TorchSource, TorchWriter
 
 FORMATS = ("orbax", "torch", "safetensors", "megatron")
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
-ORBAX_METADATA = "_METADATA"
 # What a Hugging Face folder holds, in the order in which its own loader looks.
 FOLDER_FILES = (
     "model.safetensors",
@@ -40,7 +45,7 @@ def open_source(path: str | Path, *, ema: bool = False) -> Source:
     if not path.exists():
         raise ValueError(f"{path}: there is no such file or folder.")
     source = _open_folder(path, ema=ema) if path.is_dir() else _open_file(path, ema=ema)
-    if ema and source.format not in ("torch", "torch_dist"):
+    if ema and source.format not in ("torch", "torch_dist", "training"):
         source.close()
         raise ValueError(f"{path}: {source.format} checkpoints hold no EMA weights to choose.")
     return source
@@ -62,6 +67,8 @@ def _open_file(path: Path, *, ema: bool = False) -> Source:
 def _open_folder(path: Path, *, ema: bool) -> Source:
     if (path / ORBAX_METADATA).is_file():
         return OrbaxSource(path)
+    if is_training(path):
+        return TrainingSource(path, ema=ema)
     if (path / TRACKER).is_file():
         path = path / _iteration(path)
     if (path / TORCH_DIST_METADATA).is_file():
@@ -74,9 +81,9 @@ def _open_folder(path: Path, *, ema: bool) -> Source:
             source.config = _config_json(path / "config.json")
             return source
     raise ValueError(
-        f"{path}: no checkpoint in this folder: neither Orbax ({ORBAX_METADATA}) nor Megatron "
-        f"({TRACKER}) nor {', '.join(FOLDER_FILES)}; name the file itself if it is called "
-        "otherwise."
+        f"{path}: no checkpoint in this folder: neither Orbax ({ORBAX_METADATA}) nor of a training "
+        f"run ({CHECKPOINTS}/STEP) nor Megatron ({TRACKER}) nor {', '.join(FOLDER_FILES)}; name "
+        "the file itself if it is called otherwise."
     )
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Orbax checkpoints of weights: written in one stream, read tensor by tensor.
+"""Orbax checkpoints of weights, written in one stream; `orbax_files.py` reads them.
 
 On disk they are what Orbax writes for arrays, so `orbax.checkpoint.StandardCheckpointer` restores
 them as well. The tree is {"params": ..., "constants": ..., "unused": {published name: tensor}};
@@ -16,25 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
 from etils import epath
 from flax import traverse_util
 
+from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.weights.models import MODELS
-from mugv_jax.weights.parameters import (
-    PIECE_BYTES,
-    UNUSED,
-    Index,
-    LazyTensor,
-    published_shape,
-    rows_per_piece,
-    to_published,
-)
-from mugv_jax.weights.sources import Source, TensorSpec
-from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.parameters import PIECE_BYTES, UNUSED, LazyTensor
+from mugv_jax.weights.table import Table
 
 METADATA_KEY = "mugv_jax"
 # A chunk is what a reader fetches and decompresses at once, a data file what the writer buffers.
@@ -118,12 +108,9 @@ def save(
         (jax.Array, ocp.type_handlers.get_type_handler(jax.Array)),
     )
     metadata = {
-        "kind": kind,
-        "config": dataclasses.asdict(config),
-        "layout": layout(MODELS[kind].table(config)),
+        **_metadata(kind, config),
         "dtypes": dict(dtypes),
         "source_format": source_format,
-        "version": _version(),
     }
     handler = ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
     with ocp.Checkpointer(handler) as checkpointer:
@@ -136,92 +123,67 @@ def save(
         )
 
 
-class OrbaxSource(Source):
-    """A checkpoint written by `save`.
+def training_metadata(kind: str, config: Any, lora: LoraConfig | None = None) -> dict[str, Any]:
+    """What a training checkpoint says of its weights, as its JSON item "meta" holds it.
 
-    kind, model_config: the model and its sizes.  parameters: path -> tensor, `unused/` included.
-    specs, read: the same under published names, with their published dtypes.
+    lora: set where the state's `params` are low-rank updates of its `frozen` weights.
+    """
+    return {
+        **_metadata(kind, config),
+        "lora": None if lora is None else dataclasses.asdict(lora),
+    }
+
+
+def _metadata(kind: str, config: Any) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "config": dataclasses.asdict(config),
+        "layout": layout(MODELS[kind].table(config)),
+        "version": _version(),
+    }
+
+
+def stated_model(path: Path, stated: Mapping[str, Any]) -> tuple[str, Any]:
+    """(kind, config) that a checkpoint's metadata tells.
 
     Raises:
-        ValueError: damaged, or not a checkpoint of weights.
+        ValueError: no known model, or one whose parameters meant something else when it was saved.
     """
-
-    format = "orbax"
-
-    def __init__(self, path: Path):
-        self.path = path
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            try:
-                step = checkpointer.metadata(epath.Path(path).absolute())
-                leaves = traverse_util.flatten_dict(step.item_metadata.tree, sep="/")
-                zarr3 = bool(step.item_metadata.use_zarr3)
-            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-                raise ValueError(f"{path}: a damaged Orbax checkpoint ({error}).") from error
-        stated = (step.custom_metadata or {}).get(METADATA_KEY)
-        if stated is None or stated["kind"] not in MODELS:
-            raise ValueError(
-                f"{path}: an Orbax checkpoint without the description of a known model; it must "
-                "come from `mugv-jax convert`."
-            )
-        self.kind = stated["kind"]
-        self.model_config = MODELS[self.kind].config_class(**_tuples(stated["config"]))
-        table = MODELS[self.kind].table(self.model_config)
-        if stated["layout"] != layout(table):
-            raise ValueError(
-                f"{path}: converted by version {stated['version']}, which laid {self.kind} out "
-                "differently; convert the published file anew."
-            )
-        context = ocp.type_handlers.get_ts_context(use_ocdbt=True)
-        stacked = {rule.path for rule in table.rules if rule.stacked}
-        self.parameters = {
-            name: dataclasses.replace(_stored(path, leaf, zarr3, context), stacked=name in stacked)
-            for name, leaf in leaves.items()
-        }
-        self._index(table, stated["dtypes"])
-
-    def _index(self, table: Table, dtypes: Mapping[str, str]) -> None:
-        """Where each published name lies: (rule, parameter, layer)."""
-        self._table, self._homes, self.specs = table, {}, {}
-        extras = [name for name in self.parameters if name.startswith(f"{UNUSED}/")]
-        rules = [Rule(path.removeprefix(f"{UNUSED}/"), path) for path in extras]
-        for rule in (*table.rules, *rules):
-            lazy = self.parameters.get(rule.path)
-            if lazy is None:
-                raise ValueError(f"{self.path}: a damaged Orbax checkpoint: lacks {rule.path}.")
-            shape = published_shape(rule, table, lazy.shape)
-            for layer, name in enumerate(table.names(rule)):
-                self._homes[name] = rule, lazy, layer
-                self.specs[name] = TensorSpec(shape, jnp.dtype(dtypes.get(name, lazy.dtype)))
-
-    def read(self, name: str) -> np.ndarray:
-        rule, lazy, layer = self._homes[name]
-        index = tuple(slice(0, size) for size in lazy.shape)
-        if rule.stacked:
-            array = lazy.read((slice(layer, layer + 1), *index[1:]))[0]
-        else:
-            array = lazy.read(index)
-        array = array.astype(self.specs[name].dtype, copy=False)
-        return to_published(rule, self._table, array)
+    try:
+        kind, version = stated["kind"], stated["version"]
+        config = MODELS[kind].config_class(**_tuples(stated["config"]))
+        same = stated["layout"] == layout(MODELS[kind].table(config))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: an Orbax checkpoint without the description of a known model ({error}); it "
+            "must come from `mugv-jax convert` or `mugv-jax train`."
+        ) from error
+    if not same:
+        raise ValueError(
+            f"{path}: written by version {version}, which laid {kind} out differently; convert "
+            "the published file anew, or a training run with the version that wrote it."
+        )
+    return kind, config
 
 
-def _stored(path: Path, leaf: Any, zarr3: bool, context: tensorstore.Context) -> LazyTensor:
-    """An array on disk; it is opened by the metadata already and read by range."""
-    info = ocp.type_handlers.ParamInfo(
-        name=leaf.name,
-        parent_dir=epath.Path(path).absolute(),
-        use_zarr3=zarr3,
-        ts_context=context,
-    )
-    spec = ocp.type_handlers.get_json_tspec_read(
-        info, use_ocdbt=ocp.type_handlers.is_ocdbt_checkpoint(info.parent_dir)
-    )
+def stated_lora(stated: Mapping[str, Any]) -> LoraConfig | None:
+    """The low-rank updates that a training checkpoint holds, if it does."""
+    lora = stated.get("lora")
+    return None if lora is None else LoraConfig(**_tuples(lora))
 
-    def read(index: Index) -> np.ndarray:
-        array = tensorstore.open(tensorstore.Spec(spec), context=context).result()
-        return np.asarray(array[index].read().result())
 
-    shape, dtype = tuple(leaf.shape), jnp.dtype(leaf.dtype)
-    return LazyTensor(shape, dtype, read, rows_per_piece(shape, dtype))
+def refuse_other_model(path: Path, stated: Mapping[str, Any], kind: str, config: Any) -> None:
+    """Raise a ValueError that says how a checkpoint differs from the model (kind, config)."""
+    found_kind, found = stated_model(path, stated)
+    if found_kind != kind:
+        raise ValueError(f"{path}: holds {found_kind}, not {kind}.")
+    differences = [
+        f"{field.name}={getattr(found, field.name)} (not {getattr(config, field.name)})"
+        for field in dataclasses.fields(config)
+        if getattr(found, field.name) != getattr(config, field.name)
+    ]
+    if differences:
+        raise ValueError(f"{path}: holds a {kind} of other sizes: {', '.join(differences)}.")
 
 
 def layout(table: Table) -> str:

@@ -1,0 +1,168 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Orbax folders: converted weights (`store.save`), and the weights inside a training checkpoint.
+
+    RUN/checkpoints/STEP/meta     JSON: `store.training_metadata`
+    RUN/checkpoints/STEP/state    {"params", "frozen", "ema", "opt", "step", ...}, float32
+
+`params` is what was trained and `frozen` the other weights; `ema` is the average of `params`. With
+LoRA, `params` holds the low-rank factors, and the weights are `frozen` with their product added.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+import tensorstore
+from etils import epath
+from flax import traverse_util
+
+from mugv_jax.weights.check import differences, variable_shapes
+from mugv_jax.weights.lora import Adapter, factors_of, merged
+from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.parameter_source import ParameterSource
+from mugv_jax.weights.parameters import UNUSED, Index, LazyTensor, rows_per_piece
+from mugv_jax.weights.store import METADATA_KEY, stated_lora, stated_model
+
+ORBAX_METADATA = "_METADATA"
+CHECKPOINTS = "checkpoints"
+STATE, META = "state", "meta"
+_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError)
+
+
+class OrbaxSource(ParameterSource):
+    """A checkpoint written by `store.save`.
+
+    Raises:
+        ValueError: damaged, or not a checkpoint of weights.
+    """
+
+    def __init__(self, path: Path):
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            try:
+                step = checkpointer.metadata(epath.Path(path).absolute())
+                parameters = _leaves(path, step.item_metadata)
+            except _DAMAGED as error:
+                raise ValueError(f"{path}: a damaged Orbax checkpoint ({error}).") from error
+        stated = (step.custom_metadata or {}).get(METADATA_KEY, {})
+        kind, config = stated_model(path, stated)
+        super().__init__(path, "orbax", kind, config, parameters, stated["dtypes"])
+
+
+class TrainingSource(ParameterSource):
+    """The weights of a training checkpoint.
+
+    path: a step's folder, or that of a run, whose newest step is taken.
+    ema: the running average of the weights instead of the weights themselves.
+    adapter: the low-rank updates that were trained, which the weights contain; None without LoRA.
+
+    Raises:
+        ValueError: damaged, of an unknown model, or without the average that is asked for.
+    """
+
+    def __init__(self, path: Path, *, ema: bool = False):
+        folder = path if _is_step(path) else steps(path)[-1]
+        stated = _read_meta(folder)
+        kind, config = stated_model(folder, stated)
+        parts = _read_parts(folder)
+        if ema and not parts["ema"]:
+            raise ValueError(f"{folder}: this run kept no running average (EMA) of its weights.")
+        trained, frozen = parts["ema" if ema else "params"], _params(parts["frozen"])
+        self.adapter, lora = None, stated_lora(stated)
+        if lora is None:
+            parameters = frozen | _params(trained)
+        else:
+            self.adapter = Adapter(lora, factors_of(trained))
+            parameters = merged(frozen, self.adapter.factors, lora.scale)
+        problems = differences(
+            {name: lazy.shape for name, lazy in parameters.items()},
+            variable_shapes(MODELS[kind], config),
+        )
+        if problems:
+            raise ValueError(f"{folder}: does not fit {kind} with {config}; {problems}.")
+        parameters |= {f"{UNUSED}/{name}": lazy for name, lazy in parts[UNUSED].items()}
+        super().__init__(folder, "training", kind, config, parameters)
+
+
+def _read_meta(folder: Path) -> Mapping[str, Any]:
+    try:
+        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
+            return checkpointer.restore(epath.Path(folder / META).absolute())
+    except _DAMAGED as error:
+        raise ValueError(f"{folder / META}: a damaged training checkpoint ({error}).") from error
+
+
+def _read_parts(folder: Path) -> dict[str, dict[str, LazyTensor]]:
+    """The weights in a training state, by part; a part that is not there is empty."""
+    path = folder / STATE
+    try:
+        metadata = ocp.PyTreeCheckpointHandler().metadata(epath.Path(path).absolute())
+        leaves = _leaves(path, metadata)
+    except _DAMAGED as error:
+        raise ValueError(f"{path}: a damaged training checkpoint ({error}).") from error
+    parts: dict[str, dict[str, LazyTensor]] = {
+        name: {} for name in ("params", "frozen", "ema", UNUSED)
+    }
+    for name, lazy in leaves.items():
+        part, _, rest = name.partition("/")
+        if part in parts:
+            parts[part][rest] = lazy
+    return parts
+
+
+def _params(flat: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
+    return {f"params/{name}": lazy for name, lazy in flat.items()}
+
+
+def is_training(path: Path) -> bool:
+    """Whether the folder `path` is a training checkpoint, or holds one that is complete."""
+    return _is_step(path) or bool(steps(path))
+
+
+def steps(path: Path) -> list[Path]:
+    """The complete checkpoints of a run (or of its folder of checkpoints), oldest first."""
+    folder = path / CHECKPOINTS if (path / CHECKPOINTS).is_dir() else path
+    named = {int(child.name): child for child in folder.iterdir() if child.name.isdecimal()}
+    return [
+        named[step]
+        for step in sorted(named)
+        if _is_step(named[step]) and ocp.utils.is_checkpoint_finalized(named[step])
+    ]
+
+
+def _is_step(path: Path) -> bool:
+    return (path / STATE / ORBAX_METADATA).is_file() and (path / META).is_dir()
+
+
+def _leaves(path: Path, metadata: Any) -> dict[str, LazyTensor]:
+    """Path -> array on disk, of everything in dictionaries (optimizer states are not)."""
+    context = ocp.type_handlers.get_ts_context(use_ocdbt=True)
+    zarr3 = bool(metadata.use_zarr3)
+    return {
+        name: _stored(path, leaf, zarr3, context)
+        for name, leaf in traverse_util.flatten_dict(metadata.tree, sep="/").items()
+        if hasattr(leaf, "shape")
+    }
+
+
+def _stored(path: Path, leaf: Any, zarr3: bool, context: tensorstore.Context) -> LazyTensor:
+    """An array on disk; it is opened by the metadata already and read by range."""
+    info = ocp.type_handlers.ParamInfo(
+        name=leaf.name,
+        parent_dir=epath.Path(path).absolute(),
+        use_zarr3=zarr3,
+        ts_context=context,
+    )
+    spec = ocp.type_handlers.get_json_tspec_read(
+        info, use_ocdbt=ocp.type_handlers.is_ocdbt_checkpoint(info.parent_dir)
+    )
+
+    def read(index: Index) -> np.ndarray:
+        array = tensorstore.open(tensorstore.Spec(spec), context=context).result()
+        return np.asarray(array[index].read().result())
+
+    shape, dtype = tuple(leaf.shape), jnp.dtype(leaf.dtype)
+    return LazyTensor(shape, dtype, read, rows_per_piece(shape, dtype))

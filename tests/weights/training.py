@@ -1,0 +1,44 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training checkpoints as a run leaves them, made of seeded weights."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+
+from mugv_jax.nn.lora import LoraConfig
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.weights.models import abstract_variables
+from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.store import training_metadata
+
+
+def weights(config: DiTConfig, seed: int) -> Any:
+    """Parameters of a DiT, float32."""
+    return random_variables(abstract_variables("mugv_dit", config), seed)["params"]
+
+
+def save_steps(
+    run: Path, config: DiTConfig, states: dict[int, dict], lora: LoraConfig | None = None
+) -> Path:
+    """A run with a checkpoint per step; `states` hold params, and frozen and ema where there are.
+
+    The optimizer's state is there as well, since a reader has to step over it.
+    """
+    with ocp.CheckpointManager(run / "checkpoints") as manager:
+        for step, state in states.items():
+            state = {"frozen": {}, "ema": None, "step": np.int32(step)} | state
+            state["opt"] = optax.adam(1e-3).init(jax.tree.map(np.asarray, state["params"]))
+            meta = training_metadata("mugv_dit", config, lora)
+            manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
+                ),
+            )
+        manager.wait_until_finished()
+    return run
