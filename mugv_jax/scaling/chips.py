@@ -88,9 +88,8 @@ def chip_of(topology: str) -> Chip:
     return CHIPS[name]
 
 
-# Device kind, or the words it begins with -> peak bfloat16 FLOP/s. Longer names come first.
-PEAKS = {
-    **{chip.kind: chip.peak_flops for chip in CHIPS.values()},
+# The kind of a GPU begins with -> peak bfloat16 FLOP/s. Longer names come first.
+GPU_PEAKS = {
     "NVIDIA GB200": 2500e12,
     "NVIDIA B200": 2250e12,
     "NVIDIA H200": 989e12,
@@ -104,7 +103,12 @@ PEAKS = {
 
 def peak_flops(device: jax.Device) -> float | None:
     """Peak bfloat16 FLOP/s of a device, or None where it is not known (a CPU's, say)."""
-    kind = device.device_kind
-    if kind in PEAKS:
-        return PEAKS[kind]
-    return next((peak for name, peak in PEAKS.items() if kind.startswith(f"{name} ")), None)
+    return peak_of(device.device_kind)
+
+
+def peak_of(kind: str) -> float | None:
+    """`peak_flops` of the devices that JAX calls `kind`."""
+    for chip in CHIPS.values():
+        if chip.kind == kind:
+            return chip.peak_flops
+    return next((peak for name, peak in GPU_PEAKS.items() if kind.startswith(name)), None)
