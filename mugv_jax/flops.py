@@ -16,6 +16,14 @@ from typing import NamedTuple
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.embed import SINUSOID_DIM
 
+# Rematerialisation policy -> parts of a block that the backward pass computes once more.
+RECOMPUTED = {
+    "none": (),
+    "dots": (),
+    "offload": ("products",),
+    "full": ("products", "attention"),
+}
+
 
 class BlockFlops(NamedTuple):
     """Of one block's forward pass over one sample.
@@ -76,15 +84,10 @@ def train_step(
     latent_shape: tuple[int, int, int],
     text_tokens: int,
     *,
-    recomputes_products: bool = False,
-    recomputes_attention: bool = False,
+    remat: str = "none",
 ) -> StepFlops:
-    """Forward and backward pass of one sample.
-
-    recomputes_products, recomputes_attention: whether the backward pass computes these of every
-        block once more, which its rematerialisation says.
-    """
+    """Forward and backward pass of one sample, under a policy of `nn/mugdit/remat.py`."""
     forward = dit_forward(config, latent_shape, text_tokens)
     block = dit_block(config, dit_tokens(config, latent_shape), text_tokens)
-    again = recomputes_products * block.products + recomputes_attention * block.attention
-    return StepFlops(forward, 2 * forward, config.depth * again)
+    recomputed = sum(getattr(block, part) for part in RECOMPUTED[remat])
+    return StepFlops(forward, 2 * forward, config.depth * recomputed)

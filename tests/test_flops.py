@@ -12,6 +12,7 @@ from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.mugdit.block import Block, Context
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.mugdit.remat import POLICIES
 from mugv_jax.weights.models import abstract_variables
 
 # The compiler also counts norms, softmax, rotations and gates: less beside wider products.
@@ -86,3 +87,21 @@ def test_a_block_is_what_the_compiler_counts(backward):
     compiled = jax.jit(function).lower(unboxed(variables), x, arrays["text"]).compile()
     expected = (3 if backward else 1) * sum(flops.dit_block(config, tokens, text_tokens))
     assert abs(compiled.cost_analysis()["flops"] / expected - 1) <= SMALL_CHANGE
+
+
+def test_a_step_is_three_forwards_and_what_its_policy_recomputes():
+    config = DiTConfig(depth=3, width=96, num_heads=4)
+    shape, text_tokens = (5, 8, 8), 11
+    forward = flops.dit_forward(config, shape, text_tokens)
+    block = flops.dit_block(config, flops.dit_tokens(config, shape), text_tokens)
+    recomputed = {
+        "none": 0,
+        "dots": 0,
+        "offload": 3 * block.products,
+        "full": 3 * (block.products + block.attention),
+    }
+    assert set(recomputed) == set(POLICIES)
+    for policy, again in recomputed.items():
+        step = flops.train_step(config, shape, text_tokens, remat=policy)
+        assert step.model == 3 * forward
+        assert step.hardware - step.model == again
