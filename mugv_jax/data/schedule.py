@@ -17,7 +17,6 @@ import functools
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -46,15 +45,6 @@ class Turn:
         part = slice(local.start * rows, local.stop * rows)
         fill = None if self.fill is None else self.fill[part]
         return Turn(self.bucket, self.samples[part], fill)
-
-
-class Turns(Protocol):
-    """What the steps train or validate on."""
-
-    shards: int
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, step: int) -> Turn: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,6 +109,9 @@ class Sweep:
         bucket, positions = self._steps[step]
         position, count = np.array(positions), len(bucket.members)
         return Turn(bucket, bucket.members[position % count], position >= count)
+
+
+Turns = Schedule | Sweep
 
 
 def make_schedule(

@@ -1,0 +1,240 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import grain
+import numpy as np
+import pytest
+
+from mugv_jax.data.batches import make_batches, make_validation
+from mugv_jax.data.config import DataConfig
+from mugv_jax.data.reader import crop
+from mugv_jax.data.select import JoinedSamples, split_holdout
+from tests.data.sources import MemorySource, source_of
+
+SHAPES = ((1, 4, 4),) * 7 + ((2, 4, 4),) * 12 + ((3, 4, 6),) * 5
+STEPS = 12
+
+
+def config_of(**fields):
+    return DataConfig(**{"tokens_per_shard": 20, "text_tokens": 3, "max_bad": 2, **fields})
+
+
+def batches_of(source=None, *, local=range(2), seed=0, total_steps=STEPS, shards=2, **fields):
+    source = source_of(*SHAPES) if source is None else source
+    run = {"shards": shards, "local": local, "total_steps": total_steps, "seed": seed}
+    return make_batches(source, config_of(**fields), **run)
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    return all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_a_batch_holds_what_its_samples_hold():
+    batches = batches_of(source_of(*SHAPES, (2, 5, 6)), shapes=tuple(set(SHAPES)))
+    for step, batch in enumerate(batches):
+        rows, (f, h, w) = len(batch["sample"]), batch["latent"].shape[1:4]
+        assert {name: (array.dtype.name, array.shape) for name, array in batch.items()} == {
+            "latent": ("float32", (rows, f, h, w, 4)),
+            "text": ("float32", (rows, 3, 2)),
+            "text_mask": ("bool", (rows, 3)),
+            "fps": ("float32", (rows,)),
+            "frame_index": ("int32", (rows, f + 2)),
+            "sample": ("int32", (rows,)),
+        }
+        assert batch["sample"].tolist() == batches.schedule[step].samples.tolist()
+        assert (batch["latent"][..., 0] == batch["sample"][:, None, None, None]).all()
+        for row, index in enumerate(batch["sample"].tolist()):
+            tokens = min(3, 1 + index % 5)
+            assert batch["text_mask"][row].tolist() == [True] * tokens + [False] * (3 - tokens)
+            assert (batch["text"][row] == (index + 1) * batch["text_mask"][row][:, None]).all()
+            assert batch["fps"][row] == 24 + index % 2
+            assert batch["frame_index"][row].tolist() == list(range(f + 2))
+    assert step == STEPS - 1
+    assert next(batches, None) is None
+
+
+def test_crops_begin_with_the_first_frame_and_keep_the_middle():
+    latent = source_of((6, 9, 8))[0].latent
+    places = crop(latent, (4, 4, 6))[..., 1:]
+    assert places[0, 0, 0].tolist() == [0, 2, 1]
+    assert places[-1, -1, -1].tolist() == [3, 5, 6]
+
+
+@pytest.mark.parametrize("reading", [{"threads": 3, "prefetch": 5}, {"threads": 0, "prefetch": 0}])
+def test_a_resumed_run_sees_the_same_batches(reading):
+    whole = list(batches_of())
+    for done in (0, 1, 7, STEPS):
+        first = batches_of(**reading)
+        for step in range(done):
+            assert same(next(first), whole[step])
+        state = json.loads(json.dumps(first.get_state()))
+        first.close()
+        resumed = batches_of(**reading)
+        next(resumed)  # as if it had begun already
+        resumed.set_state(state)
+        rest = list(resumed)
+        assert len(rest) == STEPS - done
+        assert all(map(same, rest, whole[done:]))
+        resumed.close()
+
+
+def test_batches_can_be_read_in_any_order():
+    batches = batches_of()
+    at_random = {step: batches.steps[step] for step in (7, 2, 11)}
+    whole = list(batches)
+    assert all(same(batch, whole[step]) for step, batch in at_random.items())
+
+
+def test_processes_together_read_the_global_batch():
+    whole = batches_of(shards=4, local=range(4))
+    parts = [batches_of(shards=4, local=local) for local in (range(1), range(1, 4))]
+    for batch, *pieces in zip(whole, *parts):
+        joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in batch}
+        assert same(joined, batch)
+
+
+def test_a_process_reads_its_own_rows_only():
+    source = source_of(*SHAPES)
+    batches = batches_of(source, shards=4, local=range(2, 3), threads=0, prefetch=0)
+    turn = batches.schedule[0].local(4, range(2, 3))
+    next(batches)
+    assert source.reads == turn.samples.tolist()
+
+
+@pytest.mark.parametrize("threads", [0, 4])
+def test_bad_samples_are_replaced_by_the_next_good_ones(threads, caplog):
+    broken = frozenset({8, 9})
+    good, bad = batches_of(), batches_of(source_of(*SHAPES, broken=broken), threads=threads)
+    replaced = 0
+    for expected, batch in zip(good, bad):
+        stands_in = {8: 10, 9: 10}
+        wanted = [stands_in.get(i, i) for i in expected["sample"].tolist()]
+        assert batch["sample"].tolist() == wanted
+        assert (batch["latent"][..., 0] == batch["sample"][:, None, None, None]).all()
+        replaced += len(broken & set(expected["sample"].tolist()))
+    assert replaced
+    messages = [record.getMessage() for record in caplog.records]
+    assert sorted(message.rsplit(": ", 2)[1] for message in messages) == ["sample-8", "sample-9"]
+
+
+def test_bad_samples_are_read_once():
+    source = source_of(*SHAPES, broken=frozenset({8}))
+    list(batches_of(source, threads=0, prefetch=0, total_steps=40))
+    assert source.reads.count(8) == 1
+
+
+@pytest.mark.parametrize("threads", [0, 4])
+def test_too_many_bad_samples_end_the_run_and_are_listed(threads):
+    batches = batches_of(source_of(*SHAPES, broken=frozenset({8, 9, 20})), threads=threads)
+    with pytest.raises(ValueError, match=r"3 samples cannot be read.*max_bad=2") as error:
+        list(batches)
+    assert all(f"sample-{index}: its file is damaged" in str(error.value) for index in (8, 9, 20))
+    batches.close()
+
+
+def test_a_bucket_without_a_good_sample_ends_the_run():
+    source = source_of(*SHAPES, broken=frozenset(range(7)))
+    with pytest.raises(ValueError, match=r"no sample of latent shape \(1, 4, 4\)"):
+        list(batches_of(source, max_bad=20))
+
+
+def test_resuming_with_other_data_is_said(caplog):
+    state = batches_of().get_state()
+    for changed in ({"seed": 1}, {"source": source_of(*SHAPES[1:])}, {"shards": 4}):
+        caplog.clear()
+        batches_of(**changed).set_state(state)
+        assert "are not those of the checkpoint" in caplog.text
+    caplog.clear()
+    batches_of(total_steps=3, local=range(1), threads=1).set_state(state)
+    assert not caplog.text
+
+
+def test_the_state_goes_through_a_checkpoint(tmp_path):
+    import orbax.checkpoint as ocp
+
+    batches = batches_of()
+    for _ in range(5):
+        next(batches)
+    with ocp.CheckpointManager(tmp_path) as manager:
+        data = grain.checkpoint.CheckpointSave(batches)
+        manager.save(5, args=ocp.args.Composite(data=data))
+        manager.wait_until_finished()
+        expected, resumed = next(batches), batches_of()
+        data = grain.checkpoint.CheckpointRestore(resumed)
+        manager.restore(5, args=ocp.args.Composite(data=data))
+    assert same(next(resumed), expected)
+    for each in (batches, resumed):
+        each.close()
+
+
+def test_worker_processes_read_the_same():
+    whole = list(batches_of(total_steps=5))
+    batches = batches_of(source_of(*SHAPES), total_steps=5, workers=2, threads=1)
+    batches.set_state({**batches.get_state(), "next_step": 2})
+    try:
+        assert all(same(next(batches), whole[step]) for step in range(2, 5))
+    finally:
+        batches.close()
+
+
+def test_validation_sees_every_held_out_sample_once_and_training_none():
+    source = source_of(*SHAPES)
+    batches = batches_of(source, holdout=0.4, total_steps=40)
+    trained = {index for batch in batches for index in batch["sample"].tolist()}
+    run = {"like": batches.schedule.buckets, "shards": 2, "local": range(2)}
+    validation = make_validation(source, config_of(holdout=0.4), **run)
+    first, again = list(validation), list(validation)
+    assert all(map(same, first, again))
+    assert len(validation) == len(first)
+    counted = [i for b in first for i, w in zip(b["sample"].tolist(), b["weight"]) if w]
+    _, held = split_holdout(source.names, config_of(holdout=0.4))
+    assert sorted(counted) == held.tolist()
+    assert 5 < len(held) < 15
+    assert trained == set(range(len(source))) - set(held.tolist())
+    parts = [
+        make_validation(source, config_of(holdout=0.4), **{**run, "local": part})
+        for part in (range(1), range(1, 2))
+    ]
+    joined = [i for pair in zip(*parts) for part in pair for i in part["sample"].tolist()]
+    assert joined == [i for batch in first for i in batch["sample"].tolist()]
+
+
+def test_an_unreadable_sample_does_not_count_in_validation():
+    source = source_of(*SHAPES)
+    _, held = split_holdout(source.names, config_of(holdout=0.4))
+    source.broken = frozenset(held[:1].tolist())
+    run = {"like": batches_of(source).schedule.buckets, "shards": 1, "local": range(1)}
+    validation = list(make_validation(source, config_of(holdout=0.4), **run))
+    assert sum(batch["weight"].sum() for batch in validation) == len(held) - 1
+
+
+def test_held_out_samples_stay_where_they_are_when_data_is_added():
+    names = [f"sample-{index}" for index in range(400)]
+    config = config_of(holdout=0.1)
+    _, few = split_holdout(names[:300], config)
+    _, many = split_holdout(names, config)
+    assert many[many < 300].tolist() == few.tolist()
+    assert len(split_holdout(names, config_of(holdout=0.1, max_holdout=7))[1]) == 7
+
+
+def test_nothing_held_out_is_an_error():
+    source = source_of(*SHAPES)
+    with pytest.raises(ValueError, match=r"holdout=0\.0 holds out none of 24"):
+        make_validation(source, config_of(), like=(), shards=1, local=range(1))
+
+
+def test_joined_sources_are_one():
+    parts = [source_of(*SHAPES[:7]), source_of(*SHAPES[7:19]), source_of(*SHAPES[19:])]
+    joined = JoinedSamples(parts)
+    assert len(joined) == len(SHAPES)
+    assert [tuple(shape) for shape in joined.shapes.tolist()] == list(SHAPES)
+    for index, (part, inner) in {0: (0, 0), 6: (0, 6), 7: (1, 0), 18: (1, 11), 23: (2, 4)}.items():
+        assert joined[index].name == f"sample-{inner}"
+        assert joined[index].latent.shape == parts[part][inner].latent.shape
+    for outside in (-1, 24):
+        with pytest.raises(IndexError):
+            joined[outside]
+    with pytest.raises(ValueError, match=r"\[2, 3\] wide"):
+        JoinedSamples([parts[0], MemorySource(parts[1].shapes, text_dim=3)])
