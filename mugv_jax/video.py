@@ -6,6 +6,7 @@ Files are read and written through PyAV and Pillow. Frames are RGB, (f, h, w, 3)
 """
 
 import collections
+import contextlib
 import fractions
 import itertools
 import os
@@ -175,10 +176,32 @@ def read_video(
     Raises:
         ValueError: the file is missing, damaged, or holds no frame of video.
     """
-    import av
-
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames={max_frames} must be at least 1.")
+    with decoding(path) as (stream, decoded):
+        if from_end:
+            decoded = collections.deque(decoded, maxlen=max_frames)
+        frames = [upright_rgb(frame) for frame in itertools.islice(decoded, max_frames)]
+        fps = stream.average_rate or stream.guessed_rate
+    if not frames or not fps:
+        raise ValueError(
+            f"video {str(path)!r} is damaged: {len(frames)} frames can be read, at rate {fps}."
+        )
+    return Video(np.stack(frames), float(fps))
+
+
+@contextlib.contextmanager
+def decoding(
+    path: str | os.PathLike,
+) -> Iterator[tuple["av.VideoStream", Iterator["av.VideoFrame"]]]:
+    """The first video stream of a file, and its frames in the order in which they are shown.
+
+    Raises:
+        ValueError: the file is missing, damaged, or holds no video; also where that is found out
+            while the frames are taken.
+    """
+    import av
+
     path = _existing_file(path, "video")
     # PyAV 19 always tolerates metadata that is not UTF-8 and has no such option.
     tolerant = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
@@ -188,22 +211,14 @@ def read_video(
                 raise ValueError(f"{str(path)!r} holds no video.")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            decoded = container.decode(stream)
-            if from_end:
-                decoded = collections.deque(decoded, maxlen=max_frames)
-            frames = [_upright_rgb(frame) for frame in itertools.islice(decoded, max_frames)]
-            fps = stream.average_rate or stream.guessed_rate
+            yield stream, container.decode(stream)
     except av.FFmpegError as error:
         reason = error.strerror
         raise ValueError(f"video {str(path)!r} is damaged or no video: {reason}.") from error
-    if not frames or not fps:
-        raise ValueError(
-            f"video {str(path)!r} is damaged: {len(frames)} frames can be read, at rate {fps}."
-        )
-    return Video(np.stack(frames), float(fps))
 
 
-def _upright_rgb(frame: "av.VideoFrame") -> UInt8[np.ndarray, "h w 3"]:
+def upright_rgb(frame: "av.VideoFrame") -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a decoded frame, turned as its file says."""
     quarter_turns = round(frame.rotation / 90)  # counter-clockwise, as numpy counts
     rgb = frame.reformat(format="rgb24", interpolation=EXACT_COLOUR).to_ndarray()
     return np.rot90(rgb, quarter_turns)

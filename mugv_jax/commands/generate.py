@@ -4,28 +4,26 @@
 
 import argparse
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-
-from mugv_jax import config as configs
 from mugv_jax import video
+from mugv_jax.commands.models import (
+    add_models,
+    flag,
+    keep_compiled,
+    out_of_memory,
+    path_text,
+    tiling_of,
+    zoo_of,
+)
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.pipelines.mugv import MugvPipeline
 from mugv_jax.pipelines.request import NEGATIVE_PROMPT, Request, read_given
-from mugv_jax.pipelines.size import SIZES, STRIDE, VideoSize, parse_frames, parse_size
-from mugv_jax.pipelines.windows import Tiling
-from mugv_jax.pipelines.zoo import Zoo
-from mugv_jax.sharding.mesh import parse_mesh
+from mugv_jax.pipelines.size import SIZES, VideoSize, parse_frames, parse_size
 
 log = logging.getLogger(__name__)
 
-COMPILE_CACHE = "~/.cache/mugv_jax/compiled"
-SMALLEST_TILE_PX = 8 * STRIDE
 DESCRIPTION = "Make videos from prompts and pictures. Defaults are those of the released pipeline."
 EXAMPLES = """examples:
   mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
@@ -46,66 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=_path,
+        type=path_text,
         default="outputs/video.mp4",
         metavar="FILE",
         help=f"video file ({', '.join(video.CONTAINERS)}); several prompts number it: video_0.mp4, "
         "video_1.mp4, ... [%(default)s]",
     )
-    _add_models(parser)
+    add_models(parser)
     _add_size(parser)
     _add_given(parser)
     _add_sampling(parser)
-
-
-def _add_models(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("models")
-    group.add_argument(
-        "--weights",
-        type=_path,
-        metavar="FOLDER",
-        help="folder or Hugging Face repository with dit.pt and vae.pt, or the same converted",
-    )
-    group.add_argument(
-        "--text-encoder",
-        type=_path,
-        metavar="FOLDER",
-        help="T5 folder or repository [beside the weights, else the published one]",
-    )
-    group.add_argument(
-        "--tokenizer", type=_path, metavar="FOLDER", help="of T5, if it lies elsewhere"
-    )
-    group.add_argument(
-        "--random-weights",
-        action="store_true",
-        help="seeded random weights of the sizes in --config: the picture is noise",
-    )
-    group.add_argument(
-        "--config", type=_path, metavar="FILE", help="sizes, which --weights must then have"
-    )
-    group.add_argument(
-        "--dtype",
-        choices=("bfloat16", "float32"),
-        help="of weights and arithmetic [bfloat16; float32 on CPU]",
-    )
-    group.add_argument(
-        "--mesh",
-        default="",
-        help="devices per axis: data (videos), fsdp and tensor (weights), sequence (tokens), such "
-        "as data=2,tensor=4 [one device]",
-    )
-    group.add_argument(
-        "--vae-tile",
-        type=int,
-        metavar="PIXELS",
-        help="run the VAE on overlapping square tiles, such as 512, to save memory [whole frames]",
-    )
-    group.add_argument(
-        "--compile-cache",
-        type=_path,
-        metavar="FOLDER",
-        help=f"keeps compiled programs between runs [{COMPILE_CACHE}]",
-    )
 
 
 def _add_size(parser: argparse.ArgumentParser) -> None:
@@ -129,8 +77,8 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
 
 def _add_given(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("given frames (cut and scaled to the size)")
-    group.add_argument("--image", type=_path, help="the first frame")
-    group.add_argument("--last-image", type=_path, metavar="IMAGE", help="the last frame")
+    group.add_argument("--image", type=path_text, help="the first frame")
+    group.add_argument("--last-image", type=path_text, metavar="IMAGE", help="the last frame")
     group.add_argument(
         "--keyframe",
         action="append",
@@ -139,7 +87,7 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
         help="any frame, counted from 0, such as 48=middle.png; may be given several times",
     )
     group.add_argument(
-        "--continue-video", type=_path, metavar="VIDEO", help="go on where this video ends"
+        "--continue-video", type=path_text, metavar="VIDEO", help="go on where this video ends"
     )
     group.add_argument(
         "--continue-frames",
@@ -148,7 +96,7 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
         help=f"how many of its last frames to begin with, 8k+1 [{Request.continue_frames}]",
     )
     group.add_argument(
-        "--init-video", type=_path, metavar="VIDEO", help="start from this video, noised"
+        "--init-video", type=path_text, metavar="VIDEO", help="start from this video, noised"
     )
     group.add_argument(
         "--strength",
@@ -218,23 +166,17 @@ def run(args: argparse.Namespace) -> None:
     request = _request(args)
     given = read_given(request)
     outputs = [video.prepare_output(path) for path in output_paths(args.output, len(args.prompt))]
-    cache = _keep_compiled(args.compile_cache)
-    pipeline = MugvPipeline(_zoo(args), tiling=_tiling(args.vae_tile))
+    keep_compiled(args.compile_cache)
+    pipeline = MugvPipeline(zoo_of(args), tiling=tiling_of(args.vae_tile))
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
-    if cache is not None:
-        log.info("The first step compiles, unless %s holds the program already.", cache)
-    try:
+    with out_of_memory(
+        "ask for a smaller --size or fewer --frames, split the work over devices with --mesh, or, "
+        "if it was the VAE, give --vae-tile 512"
+    ):
         for path, made in zip(outputs, pipeline.run(request, given), strict=True):
             made.save(path)
             log.info("wrote %s: %d frames at %g per second", path, len(made.frames), made.fps)
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise ValueError(
-            "the device ran out of memory: ask for a smaller --size or fewer --frames, split the "
-            "work over devices with --mesh, or, if it was the VAE, give --vae-tile 512."
-        ) from error
 
 
 def output_paths(output: str, count: int) -> list[Path]:
@@ -248,7 +190,7 @@ def output_paths(output: str, count: int) -> list[Path]:
 def _request(args: argparse.Namespace) -> Request:
     for option, owner in (("continue_frames", "continue_video"), ("strength", "init_video")):
         if getattr(args, option) is not None and getattr(args, owner) is None:
-            raise ValueError(f"{_flag(option)} says how to use {_flag(owner)}: give both or none.")
+            raise ValueError(f"{flag(option)} says how to use {flag(owner)}: give both or none.")
     width, height = parse_size(args.size)
     optional = {name: getattr(args, name) for name in ("continue_frames", "strength")}
     return Request(
@@ -273,69 +215,6 @@ def _request(args: argparse.Namespace) -> Request:
         aesthetic_score=args.aesthetic_score,
         seed=args.seed,
     )
-
-
-def _zoo(args: argparse.Namespace) -> Zoo:
-    config = None if args.config is None else configs.load(args.config)
-    options = {
-        "mesh": parse_mesh(args.mesh),
-        "dtype": None if args.dtype is None else jnp.dtype(args.dtype),
-    }
-    if args.random_weights:
-        for name in ("weights", "text_encoder", "tokenizer"):
-            if getattr(args, name) is not None:
-                raise ValueError(f"{_flag(name)} and --random-weights exclude each other.")
-        if config is None:
-            raise ValueError("--random-weights needs --config, such as configs/mugv_debug.py.")
-        return Zoo.random(config, **options)
-    if args.weights is None:
-        raise ValueError(
-            "no weights: give --weights FOLDER (published or converted files), or "
-            "--random-weights --config configs/mugv_debug.py to try things out."
-        )
-    return Zoo.from_pretrained(
-        args.weights,
-        text_encoder=args.text_encoder,
-        tokenizer=args.tokenizer,
-        expected=config,
-        **options,
-    )
-
-
-def _keep_compiled(folder: str | None) -> Path | None:
-    """Turns jax's persistent cache on: its folder; only one that was asked for must be writable."""
-    path = Path(folder or COMPILE_CACHE).expanduser().absolute()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
-    except OSError as error:
-        reason = f"compile cache {folder or COMPILE_CACHE!r} cannot be written: {error.strerror}."
-        if folder is not None:
-            raise ValueError(f"{reason} Give another folder.") from error
-        log.warning("%s Programs will be compiled anew in every run.", reason)
-        return None
-    jax.config.update("jax_compilation_cache_dir", os.fspath(path))
-    return path
-
-
-def _tiling(tile_px: int | None) -> Tiling | None:
-    if tile_px is None:
-        return None
-    if tile_px < SMALLEST_TILE_PX or tile_px % STRIDE:
-        raise ValueError(
-            f"vae tile={tile_px} must be a multiple of {STRIDE} pixels from {SMALLEST_TILE_PX} up."
-        )
-    return Tiling(rows=tile_px // STRIDE, columns=tile_px // STRIDE)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _path(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty: name a file or folder")
-    return text
 
 
 def _score(text: str) -> float | None:

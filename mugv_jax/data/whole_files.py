@@ -21,6 +21,7 @@ def write_whole(path: Path, content: bytes, *, shared: bool = False) -> None:
             file.flush()
             os.fsync(file.fileno())  # else a crash of the machine may leave the name empty
         partial.replace(path)
-    except BaseException:
+    except OSError as error:  # a full disk does not say for which file
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    finally:
         partial.unlink(missing_ok=True)
-        raise

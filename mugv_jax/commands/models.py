@@ -1,0 +1,166 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The options that say which models a command runs, and on what."""
+
+import argparse
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from mugv_jax import config as configs
+from mugv_jax.pipelines.size import STRIDE
+from mugv_jax.pipelines.windows import Tiling
+from mugv_jax.pipelines.zoo import Zoo
+from mugv_jax.sharding.mesh import parse_mesh
+
+log = logging.getLogger(__name__)
+
+COMPILE_CACHE = "~/.cache/mugv_jax/compiled"
+SMALLEST_TILE_PX = 8 * STRIDE
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """The options that `zoo_of`, `tiling_of` and `keep_compiled` read."""
+    group = parser.add_argument_group("models")
+    group.add_argument(
+        "--weights",
+        type=path_text,
+        metavar="FOLDER",
+        help="folder or Hugging Face repository with dit.pt and vae.pt, or the same converted",
+    )
+    group.add_argument(
+        "--text-encoder",
+        type=path_text,
+        metavar="FOLDER",
+        help="T5 folder or repository [beside the weights, else the published one]",
+    )
+    group.add_argument(
+        "--tokenizer", type=path_text, metavar="FOLDER", help="of T5, if it lies elsewhere"
+    )
+    group.add_argument(
+        "--random-weights",
+        action="store_true",
+        help="seeded random weights of the sizes in --config: the picture is noise",
+    )
+    group.add_argument(
+        "--config", type=path_text, metavar="FILE", help="sizes, which --weights must then have"
+    )
+    group.add_argument(
+        "--dtype",
+        choices=("bfloat16", "float32"),
+        help="of weights and arithmetic [bfloat16; float32 on CPU]",
+    )
+    group.add_argument(
+        "--mesh",
+        default="",
+        help="devices per axis: data (videos), fsdp and tensor (weights), sequence (tokens), such "
+        "as data=2,tensor=4 [one device]",
+    )
+    group.add_argument(
+        "--vae-tile",
+        type=int,
+        metavar="PIXELS",
+        help="run the VAE on overlapping square tiles, such as 512, to save memory [whole frames]",
+    )
+    group.add_argument(
+        "--compile-cache",
+        type=path_text,
+        metavar="FOLDER",
+        help=f"keeps compiled programs between runs [{COMPILE_CACHE}]",
+    )
+
+
+def zoo_of(args: argparse.Namespace) -> Zoo:
+    """The models that the options name.
+
+    Raises:
+        ValueError: options that exclude each other or lack one, or weights that cannot be used.
+    """
+    config = None if args.config is None else configs.load(args.config)
+    options = {
+        "mesh": parse_mesh(args.mesh),
+        "dtype": None if args.dtype is None else jnp.dtype(args.dtype),
+    }
+    if args.random_weights:
+        for name in ("weights", "text_encoder", "tokenizer"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"{flag(name)} and --random-weights exclude each other.")
+        if config is None:
+            raise ValueError("--random-weights needs --config, such as configs/mugv_debug.py.")
+        return Zoo.random(config, **options)
+    if args.weights is None:
+        raise ValueError(
+            "no weights: give --weights FOLDER (published or converted files), or "
+            "--random-weights --config configs/mugv_debug.py to try things out."
+        )
+    return Zoo.from_pretrained(
+        args.weights,
+        text_encoder=args.text_encoder,
+        tokenizer=args.tokenizer,
+        expected=config,
+        **options,
+    )
+
+
+def keep_compiled(folder: str | None) -> None:
+    """Turns jax's persistent cache on; only a folder that was asked for must be writable.
+
+    Raises:
+        ValueError: `folder` cannot be written.
+    """
+    path = Path(folder or COMPILE_CACHE).expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        reason = f"compile cache {folder or COMPILE_CACHE!r} cannot be written: {error.strerror}."
+        if folder is not None:
+            raise ValueError(f"{reason} Give another folder.") from error
+        log.warning("%s Programs will be compiled anew in every run.", reason)
+        return
+    jax.config.update("jax_compilation_cache_dir", os.fspath(path))
+    log.info("The first step compiles, unless %s holds the program already.", path)
+
+
+def tiling_of(tile_px: int | None) -> Tiling | None:
+    """Square tiles of so many pixels; None works on whole frames.
+
+    Raises:
+        ValueError: tiles off the grid, or too small.
+    """
+    if tile_px is None:
+        return None
+    if tile_px < SMALLEST_TILE_PX or tile_px % STRIDE:
+        raise ValueError(
+            f"vae tile={tile_px} must be a multiple of {STRIDE} pixels from {SMALLEST_TILE_PX} up."
+        )
+    return Tiling(rows=tile_px // STRIDE, columns=tile_px // STRIDE)
+
+
+def flag(name: str) -> str:
+    """The option that argparse keeps under `name`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def path_text(text: str) -> str:
+    """The type of an option that names a file or folder: anything but nothing."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: name a file or folder")
+    return text
+
+
+@contextlib.contextmanager
+def out_of_memory(remedy: str) -> Iterator[None]:
+    """Turns a device that runs out of memory into a ValueError that names the remedy."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise ValueError(f"the device ran out of memory: {remedy}.") from error

@@ -1,0 +1,183 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Video and picture files -> the frames that a training sample is encoded from.
+
+Frames are taken by their times, not by their number: output frame k shows what the video shows at
+k / fps, which is the last frame whose time is not after it. A video slower than asked for is read
+at its own rate instead, for a repeated frame teaches the model to stand still; the rate that was
+used is part of the sample, and the model is told it.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from mugv_jax import video
+from mugv_jax.axes import Frames
+from mugv_jax.data.samples import DEFAULT_FPS, BadSample
+from mugv_jax.pipelines.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
+
+GRID_PX = 2 * STRIDE  # one token covers two latents a side
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+LEAST_FRAMES = STRIDE + 1  # of a video: its first frame and one group
+# Files round times to the ticks of their clock. A frame that is late by no more than a tick, or by
+# this part of a frame where ticks are coarse, counts as being on time.
+LATE = Fraction(1, 10)
+
+Frame = TypeVar("Frame")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipRule:
+    """What is cut from a file.
+
+    fps: rate at which videos are read; slower ones are read at their own.
+    size: (width, height) in pixels that all frames are scaled and cropped to.
+    pixels: instead of `size`: frames keep their shape, on a grid of 16 pixels, with at most so many
+        pixels and no more than the file has.
+    max_frames: a clip is the longest 8k+1 frames from the start of the video, and at most these.
+
+    Raises:
+        ValueError: values out of range, or not exactly one of `size` and `pixels`.
+    """
+
+    fps: float = DEFAULT_FPS
+    size: tuple[int, int] | None = None
+    pixels: int | None = None
+    max_frames: int = FRAMES["5s"]
+
+    def __post_init__(self):
+        if not 0 < self.fps <= 1000:
+            raise ValueError(f"fps={self.fps} must lie above 0 and up to 1000.")
+        if (self.size is None) == (self.pixels is None):
+            raise ValueError("give one of size and pixels: they say how large frames become.")
+        if self.pixels is not None and self.pixels < GRID_PX**2:
+            raise ValueError(f"pixels={self.pixels} must be at least {GRID_PX**2}, one token.")
+        for side in self.size or ():
+            if not GRID_PX <= side <= MAX_SIDE_PX or side % GRID_PX:
+                raise ValueError(
+                    f"size={self.size} must have sides that are multiples of {GRID_PX} (one token) "
+                    f"up to {MAX_SIDE_PX} pixels."
+                )
+        if not 1 <= self.max_frames <= LONGEST:
+            raise ValueError(f"max_frames={self.max_frames} must lie in 1 to {LONGEST}.")
+
+
+def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Video:
+    """The frames of one sample, and their rate.
+
+    A picture is one frame; which files are pictures is told by the suffix.  fps: instead of the
+    rule's.
+
+    Raises:
+        BadSample: the file is missing or damaged, or a video shorter than 9 frames.
+    """
+    fps = rule.fps if fps is None else fps
+    try:
+        if path.suffix.lower() in PICTURES:
+            picture = video.read_image(path)
+            width, height = _size(picture, rule)
+            return video.Video(video.fit(picture, height, width)[None], float(fps))
+        return _read_video(path, rule, fps)
+    except (ValueError, OSError) as error:
+        raise BadSample(str(error)) from error
+
+
+def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
+    with video.decoding(path) as (stream, decoded):
+        source_rate = stream.average_rate or stream.guessed_rate
+        if not source_rate:
+            raise ValueError(f"video {str(path)!r} does not tell its frame rate.")
+        rate = min(Fraction(fps).limit_denominator(1001), source_rate)
+        shown = resample(
+            _timed(decoded, source_rate),
+            rate,
+            frame_duration=1 / source_rate,
+            late=min(stream.time_base or LATE, LATE / source_rate),
+        )
+        frames = list(_fitted(itertools.islice(shown, rule.max_frames), rule))
+    count = (len(frames) - 1) // STRIDE * STRIDE + 1
+    if len(frames) < min(LEAST_FRAMES, rule.max_frames):
+        raise ValueError(
+            f"video {str(path)!r} has {len(frames)} frames at {float(rate):g} per second; at least "
+            f"{LEAST_FRAMES} are needed."
+        )
+    return video.Video(np.stack(frames[:count]), float(rate))
+
+
+def resample(
+    timed: Iterable[tuple[Fraction, Frame]],
+    rate: Fraction,
+    *,
+    frame_duration: Fraction,
+    late: Fraction = Fraction(0),
+) -> Iterator[Frame]:
+    """What is shown at the times 0, 1 / rate, 2 / rate, ... after the first frame.
+
+    timed: frames by the time in seconds at which they appear; one is shown until the next.
+    frame_duration: how long the last one is shown, in seconds.
+    late: a frame counts as shown at a time that it misses by no more than this.
+    """
+    held = None
+    number = 0
+    for time, frame in timed:
+        if held is None:
+            start = time
+        else:
+            while start + number / rate + late < time:
+                yield held[1]
+                number += 1
+        held = (time, frame)
+    while held is not None and start + number / rate + late < held[0] + frame_duration:
+        yield held[1]
+        number += 1
+
+
+def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
+    """(width, height) on the grid, shaped like the file's, of at most `pixels` and its own size."""
+    pixels = min(pixels, width * height)
+    scale = math.sqrt(pixels / (width * height))
+
+    def nearest(side: int) -> set[int]:
+        low = int(side * scale) // GRID_PX * GRID_PX
+        return {min(max(low + step, GRID_PX), MAX_SIDE_PX) for step in (0, GRID_PX)}
+
+    def misfit(size: tuple[int, int]) -> tuple[bool, float, int]:
+        w, h = size
+        return w * h > pixels, abs(math.log(w * height / (h * width))), -w * h
+
+    return min(itertools.product(nearest(width), nearest(height)), key=misfit)
+
+
+def _timed(decoded: Iterable, rate: Fraction) -> Iterator[tuple[Fraction, object]]:
+    """Frames by their time; one without a time comes when its turn is, at the average rate."""
+    time = -1 / rate
+    for frame in decoded:
+        time = time + 1 / rate if frame.pts is None else frame.pts * frame.time_base
+        yield time, frame
+
+
+def _fitted(shown: Iterable, rule: ClipRule) -> Iterator[np.ndarray]:
+    """The pixels of every frame, each converted once."""
+    last = pixels = None
+    for frame in shown:
+        if frame is not last:
+            upright = video.upright_rgb(frame)
+            width, height = _size(upright, rule)
+            last, pixels = frame, video.fit(upright, height, width)
+        yield pixels
+
+
+def _size(frame: Frames, rule: ClipRule) -> tuple[int, int]:
+    if rule.size is not None:
+        return rule.size
+    height, width = frame.shape[:2]
+    if min(height, width) < GRID_PX:
+        raise ValueError(f"a frame of {width}x{height} pixels is below {GRID_PX} on a side.")
+    return fit_size(width, height, rule.pixels)

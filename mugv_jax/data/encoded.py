@@ -1,0 +1,209 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The folder that `mugv-jax data encode` fills: the published training format, written in pieces.
+
+latents/ID-KEY.pt             KEY changes with the video, so a file that is there is finished
+text_features/ID-KEY_text.pt  and here with the caption
+empty_text.pt                 the empty caption, for captions dropped in training
+parts/I-of-N.csv              rows finished by process I of N
+train.csv                     all rows finished so far, in the order of the captions
+encode.json                   the settings, which one folder has one of
+"""
+
+import contextlib
+import csv
+import dataclasses
+import fcntl
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mugv_jax.data.captions import Captioned
+from mugv_jax.data.published import COLUMNS
+from mugv_jax.data.samples import CSV, BadSample
+from mugv_jax.data.whole_files import write_whole
+
+SETTINGS = "encode.json"
+PARTS = "parts"
+LATENTS, TEXTS = "latents", "text_features"
+EMPTY_TEXT = "empty_text.pt"
+FIELDS = (*COLUMNS, "fps")
+SOURCE = "generated"  # as the format calls latents that are normalised
+# A video is known by its size and both ends; reading all of it each time would take as long as
+# encoding. Times of change do not survive every copy.
+END_BYTES = 64 * 2**10
+KEY_DIGITS = 12
+
+Row = dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One sample to encode, and its files relative to the folder."""
+
+    entry: Captioned
+    latent: str
+    text: str
+
+
+class EncodedFolder:
+    """One process's view of the folder.
+
+    captions: all of the list, the same in every process.
+    settings: what the samples are made with, as JSON.
+
+    Raises:
+        ValueError: a shard that does not exist, or a folder with samples of other settings.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        captions: Sequence[Captioned],
+        settings: Mapping[str, Any],
+        *,
+        shard_index: int,
+        shard_count: int,
+    ):
+        if not 0 <= shard_index < shard_count:
+            raise ValueError(
+                f"shard index={shard_index} of shard count={shard_count} must lie in 0 to "
+                f"{shard_count - 1}."
+            )
+        self.path = path
+        self.entries = captions[shard_index::shard_count]
+        self._order = {entry.id: number for number, entry in enumerate(captions)}
+        self._part = f"{shard_index:05d}-of-{shard_count:05d}.csv"
+        self._parts = f"*-of-{shard_count:05d}.csv"
+        for folder in (LATENTS, TEXTS, PARTS):
+            (path / folder).mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            self._agree(json.loads(json.dumps(settings)))
+        known = [path / CSV, *sorted((path / PARTS).glob("*.csv"))]
+        rows = [row for part in known if part.exists() for row in _read_part(part)]
+        self._known = {row["latent_path"]: row for row in rows}
+        self._older = {}  # every row of a sample, by its id
+        for row in rows:
+            self._older.setdefault(row["sample_id"], []).append(row)
+        self._rows: dict[str, Row] = {}
+
+    def job(self, entry: Captioned) -> Job:
+        """What `entry` becomes.
+
+        Raises:
+            BadSample: its video cannot be read.
+        """
+        source = _source_key(entry)
+        caption = hashlib.sha256(entry.caption.encode()).hexdigest()[:KEY_DIGITS]
+        return Job(
+            entry=entry,
+            latent=f"{LATENTS}/{entry.id}-{source}.pt",
+            text=f"{TEXTS}/{entry.id}-{caption}_text.pt",
+        )
+
+    def has(self, relative: str) -> bool:
+        """Whether a file is there, and so finished."""
+        return (self.path / relative).exists()
+
+    def write(self, relative: str, content: bytes) -> None:
+        """Writes a file of the folder, whole or not at all."""
+        write_whole(self.path / relative, content)
+
+    def recall(self, job: Job) -> bool:
+        """Takes over the row of an earlier run, if the sample was finished then."""
+        row = self._known.get(job.latent)
+        if row is None or not self.has(job.latent) or not self.has(job.text):
+            return False
+        self.finish(job, float(row["fps"]))
+        return True
+
+    def finish(self, job: Job, fps: float) -> None:
+        """Notes that both files of a sample are written."""
+        self._rows[job.entry.id] = {
+            "sample_id": job.entry.id,
+            "source": SOURCE,
+            "latent_path": job.latent,
+            "text_feat_path": job.text,
+            "fps": repr(fps),
+        }
+
+    def flush(self) -> int:
+        """Writes what is finished to this process's part, and all parts to `train.csv`.
+
+        Files of samples that were encoded anew are removed then. Returns the number of rows.
+        """
+        rows = sorted(self._rows.values(), key=self._place)
+        self.write(f"{PARTS}/{self._part}", _csv(rows))
+        with self._locked():  # a process that ends at the same time must not miss this part
+            merged: dict[str, Row] = {}
+            for part in sorted((self.path / PARTS).glob(self._parts)):
+                merged |= {row["sample_id"]: row for row in _read_part(part)}
+            listed = sorted(
+                (row for row in merged.values() if row["sample_id"] in self._order),
+                key=self._place,
+            )
+            self.write(CSV, _csv(listed))
+        self._remove_replaced()
+        return len(listed)
+
+    def _remove_replaced(self) -> None:
+        for row in self._rows.values():
+            for older in self._older.pop(row["sample_id"], ()):
+                for column in ("latent_path", "text_feat_path"):
+                    if older[column] != row[column]:
+                        (self.path / older[column]).unlink(missing_ok=True)
+
+    def _place(self, row: Row) -> int:
+        return self._order[row["sample_id"]]
+
+    def _agree(self, settings: Mapping[str, Any]) -> None:
+        file = self.path / SETTINGS
+        if not file.exists():
+            write_whole(file, (json.dumps(settings, indent=2) + "\n").encode())
+            return
+        found = json.loads(file.read_text())
+        different = sorted(
+            name for name in {*settings, *found} if settings.get(name) != found.get(name)
+        )
+        if different:
+            told = ", ".join(f"{n}={settings.get(n)} (was {found.get(n)})" for n in different)
+            raise ValueError(
+                f"{self.path} holds samples of other settings: {told}. Encode to another folder, "
+                "and train on both."
+            )
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with open(self.path / PARTS / ".lock", "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _source_key(entry: Captioned) -> str:
+    digest = hashlib.sha256()
+    try:
+        with open(entry.path, "rb") as file:
+            digest.update(file.read(END_BYTES))
+            size = file.seek(0, io.SEEK_END)
+            file.seek(max(0, size - END_BYTES))
+            digest.update(file.read())
+    except OSError as error:
+        raise BadSample(f"{str(entry.path)!r} cannot be read: {error.strerror}.") from error
+    digest.update(f"{size} {entry.fps}".encode())
+    return digest.hexdigest()[:KEY_DIGITS]
+
+
+def _read_part(path: Path) -> list[Row]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+def _csv(rows: Sequence[Row]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
