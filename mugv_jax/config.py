@@ -123,6 +123,15 @@ def from_config_dict(values: ConfigDict) -> MugvConfig:
         ValueError: unknown or missing names, or values the dataclasses refuse.
     """
     check_groups(values, MODEL_GROUPS, optional=TRAINING_GROUPS)
+    return models_of(values)
+
+
+def models_of(values: ConfigDict) -> MugvConfig:
+    """The groups of the models alone.
+
+    Raises:
+        ValueError: values the dataclasses refuse.
+    """
     return MugvConfig(
         **{name: build_group(name, cls, values[name]) for name, cls in MODEL_GROUPS.items()}
     )

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How good the model is while it trains: validation loss, and samples to look at."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,13 +61,12 @@ class Evaluation:
             writer.frames(step, f"sample/{name}", as_frames(each, self._load_vae()))
 
     def _batches(self) -> Iterator[dict[str, Array]]:
-        mesh = self._program.mesh
-        rows = self._program.shards
-        batches = PlacedBatches(iter(self._held_out), batch_sharding(mesh, rows))
-        try:
-            yield from batches
-        finally:
-            batches.close()
+        with contextlib.closing(
+            PlacedBatches(
+                iter(self._held_out), batch_sharding(self._program.mesh, self._program.shards)
+            )
+        ) as placed:
+            yield from placed
 
     def _gathered(self, x: Array) -> Array:
         """`x` whole on every process."""

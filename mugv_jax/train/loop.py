@@ -6,6 +6,7 @@ state = the newest checkpoint, or the weights to start from, or random ones
 for every batch: state = step(state, batch); now and then log, validate, sample, save
 """
 
+import contextlib
 import dataclasses
 import logging
 from pathlib import Path
@@ -15,15 +16,19 @@ import jax
 import tqdm
 
 from mugv_jax import flops
-from mugv_jax.data.batches import Batches, make_batches
-from mugv_jax.data.feed import Feed
+from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
+from mugv_jax.data.describe import describe
+from mugv_jax.data.placement import PlacedBatches
+from mugv_jax.data.samples import SampleSource
+from mugv_jax.data.select import open_all
 from mugv_jax.scaling.chips import peak_flops
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.parallel import local_shards, make_training_mesh
+from mugv_jax.sharding.parallel import check_batch
+from mugv_jax.sharding.place import batch_sharding, local_shards
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints
 from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.evaluation import Evaluation
-from mugv_jax.train.inputs import load_null_text, open_sources
+from mugv_jax.train.inputs import load_null_text
 from mugv_jax.train.metrics import Clock, Stretch, Writer
 from mugv_jax.train.program import KIND, Program
 from mugv_jax.train.state import TrainState
@@ -46,31 +51,49 @@ def train(config: TrainConfig, folder: Path) -> int:
     """
     clock = Clock()
     with clock.losing("start"):
-        mesh = make_training_mesh(config.mesh)
-        program = Program(config, mesh)
-        source, held_out = open_sources(config.data, config.dit)
-        batches = make_batches(
-            source,
-            config.data,
-            shards=program.shards,
-            local=local_shards(mesh),
-            total_steps=config.run.steps,
-            seed=config.run.seed,
-            accumulation=config.run.accumulate,
-            patch=config.dit.patch,
-        )
-        null = load_null_text(config, program)
+        program = Program(config, config.mesh.make_mesh())
+        source = open_all(config.data.paths)
+        batches, held_out = _data(program, source)
+        null = load_null_text(config)
     with (
         Checkpoints(folder / FOLDER, config.checkpoint) as checkpoints,
-        Writer(folder, config) as writer,
+        Writer.of_run(folder, config) as writer,
         Stop(checkpoints).listening() as stop,
-        meshes.use(mesh),
+        meshes.use(program.mesh),
     ):
         with clock.losing("start"):
             state = start(program, batches, checkpoints)
-        run = _Run(config, program, clock, checkpoints, writer, null)
-        with Feed(batches, mesh) as feed:
-            return run.steps(state, feed, Evaluation(program, held_out, null), stop)
+        evaluation = None if held_out is None else Evaluation(program, held_out, null)
+        run = _Run(program, clock, checkpoints, writer, evaluation, null)
+        with contextlib.closing(
+            PlacedBatches(batches, batch_sharding(program.mesh, program.shards))
+        ) as placed:
+            return run.steps(state, placed, stop)
+
+
+def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation | None]:
+    """Batches to train on, and what is held out of them, if anything is."""
+    config, mesh = program.config, program.mesh
+    shared = {
+        "shards": program.shards,
+        "local": local_shards(mesh),
+        "patch": config.dit.patch,
+    }
+    batches = make_batches(
+        source,
+        config.data,
+        total_steps=config.run.steps,
+        seed=config.run.seed,
+        accumulation=config.run.accumulate,
+        **shared,
+    )
+    for line in describe(batches.schedule):
+        log.info("%s", line)
+    if not config.data.holdout and not config.data.holdout_paths:
+        log.info("no samples are held out (data.holdout): there is no validation.")
+        return batches, None
+    like = batches.schedule.buckets
+    return batches, make_validation(source, config.data, like=like, **shared)
 
 
 def start(program: Program, batches: Batches, checkpoints: Checkpoints) -> TrainState:
@@ -115,22 +138,23 @@ def _weights(program: Program) -> Any:
 class _Run:
     """What the loop needs besides the state that goes through it."""
 
-    config: TrainConfig
     program: Program
     clock: Clock
     checkpoints: Checkpoints
     writer: Writer
+    evaluation: Evaluation | None
     null: NullText
     _compiled: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
 
-    def steps(self, state: TrainState, feed: Feed, evaluation: Evaluation, stop: Stop) -> int:
-        """From the state's step to the last one, or to the one before which a stop was asked."""
-        config, last = self.config, self.config.run.steps
+    def steps(self, state: TrainState, batches: PlacedBatches, stop: Stop) -> int:
+        """From the state's step to the last one, or to that at which a stop was asked for."""
+        config, last = self.program.config, self.program.config.run.steps
         step = int(state.step)
         stretch, in_flight = Stretch(self.clock), []
         with tqdm.tqdm(total=last, initial=step, unit="step", desc="training", disable=None) as bar:
             while step < last and not stop.asked(step):
-                state, metrics = self._step(state, next(feed), stretch, feed.waited)
+                state, metrics = self._step(state, next(batches), stretch)
+                self.clock.lost["data"] = batches.waited_s
                 step += 1
                 bar.update()
                 in_flight.append(metrics["loss"])
@@ -140,37 +164,44 @@ class _Run:
                     scalars = self._log(step, stretch)
                     bar.set_postfix(loss=scalars.get("train/loss"))
                     stretch = Stretch(self.clock)
-                if due(config.log.validate_every, step):
-                    with self.clock.losing("validation"):
-                        self.writer.scalars(step, evaluation.losses(state))
-                if due(config.log.sample_every, step):
-                    with self.clock.losing("samples"):
-                        evaluation.write_samples(state, step, self.writer)
+                self._evaluate(step, state)
                 if self.checkpoints.should_save(step):
-                    self._save(step, state, feed)
+                    self._save(step, state, batches)
         if self.checkpoints.latest() != step:
-            self._save(step, state, feed)
+            self._save(step, state, batches, force=True)
         self.checkpoints.wait()
         if step < last:
             log.info("stopped and saved at step %d of %d; the same command goes on.", step, last)
         return step
 
     def _step(
-        self, state: TrainState, batch: dict[str, jax.Array], stretch: Stretch, waited: float
+        self, state: TrainState, batch: dict[str, jax.Array], stretch: Stretch
     ) -> tuple[TrainState, dict[str, jax.Array]]:
+        config = self.program.config
         rows, *shape = batch["latent"].shape[:4]
         if (rows, *shape) in self._compiled:
             state, metrics = self.program.step(state, batch, self.null)
         else:
             log.info("compiling the step for %d latents of %s.", rows, tuple(shape))
+            check_batch(rows // config.run.accumulate, self.program.mesh, config.mesh)
             with self.clock.losing("compile"):
                 state, metrics = self.program.step(state, batch, self.null)
             self._compiled.add((rows, *shape))
-        self.clock.lost["data"] = waited
-        work = flops.train_step(self.config.dit, tuple(shape), batch["text"].shape[1])
-        tokens = flops.dit_tokens(self.config.dit, tuple(shape))
-        stretch.add(metrics, rows, rows * tokens, rows * work.model)
+        dit = config.dit
+        work = flops.train_step(dit, tuple(shape), batch["text"].shape[1]).model
+        stretch.add(metrics, rows, rows * flops.dit_tokens(dit, tuple(shape)), rows * work)
         return state, metrics
+
+    def _evaluate(self, step: int, state: TrainState) -> None:
+        log_config = self.program.config.log
+        if self.evaluation is None:
+            return
+        if due(log_config.validate_every, step):
+            with self.clock.losing("validation"):
+                self.writer.scalars(step, self.evaluation.losses(state))
+        if due(log_config.sample_every, step):
+            with self.clock.losing("samples"):
+                self.evaluation.write_samples(state, step, self.writer)
 
     def _log(self, step: int, stretch: Stretch) -> dict[str, float]:
         devices = self.program.mesh.devices
@@ -179,9 +210,11 @@ class _Run:
         self.writer.scalars(step, scalars)
         return scalars
 
-    def _save(self, step: int, state: TrainState, feed: Feed) -> None:
+    def _save(
+        self, step: int, state: TrainState, batches: PlacedBatches, *, force: bool = False
+    ) -> None:
         with self.clock.losing("checkpoint"):
-            self.checkpoints.save(step, state, feed.get_state(), self.program)
+            self.checkpoints.save(step, state, batches.get_state(), self.program, force=force)
 
 
 def due(every: int, step: int) -> bool:

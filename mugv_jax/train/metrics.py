@@ -3,15 +3,16 @@
 """What a run says of itself: losses, speed, and where the time went."""
 
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
+from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.tasks import TASKS
 
 Scalars = dict[str, float]
@@ -108,24 +109,38 @@ def task_means(found: Sequence[Mapping[str, np.ndarray]]) -> Scalars:
 class Writer:
     """Scalars and pictures to TensorBoard and `metrics.jsonl`, and to Weights & Biases if asked.
 
-    Only one process of a run makes one.
+    Of the processes of a run only the first writes.
     """
 
-    def __init__(self, folder: Path, wandb_project: str, config: Mapping[str, Any]):
+    @classmethod
+    @contextlib.contextmanager
+    def of_run(cls, folder: Path, config: TrainConfig) -> Iterator["Writer | Silent"]:
+        """The writer of this process, closed at the end."""
+        if jax.process_index() > 0:
+            yield Silent()
+            return
+        with contextlib.closing(cls(folder, config)) as writer:
+            yield writer
+
+    def __init__(self, folder: Path, config: TrainConfig):
         from tensorboardX import SummaryWriter
 
         self._board = SummaryWriter(logdir=str(folder / "tensorboard"))
         self._lines = (folder / "metrics.jsonl").open("a")
         self._wandb = None
-        if wandb_project:
+        if config.log.wandb:
             try:
                 import wandb
             except ImportError as error:
                 raise ValueError(
-                    f"log.wandb={wandb_project!r} needs the package: pip install 'mugv_jax[wandb]'."
+                    f"log.wandb={config.log.wandb!r} needs the package wandb: "
+                    "pip install 'mugv_jax[wandb]'."
                 ) from error
             self._wandb = wandb.init(
-                project=wandb_project, name=folder.name, config=dict(config), resume="allow"
+                project=config.log.wandb,
+                name=folder.name,
+                config=dataclasses.asdict(config),
+                resume="allow",
             )
 
     def scalars(self, step: int, values: Scalars) -> None:
@@ -154,3 +169,13 @@ class Writer:
         self._lines.close()
         if self._wandb is not None:
             self._wandb.finish()
+
+
+class Silent:
+    """Takes what a `Writer` takes."""
+
+    def scalars(self, step: int, values: Scalars) -> None:
+        """Nothing."""
+
+    def frames(self, step: int, name: str, frames: np.ndarray) -> None:
+        """Nothing."""

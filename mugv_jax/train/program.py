@@ -15,8 +15,8 @@ from mugv_jax.axes import Array
 from mugv_jax.nn import lora
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.parallel import build_dit, data_shards
-from mugv_jax.sharding.place import batch_sharding, variable_shardings
+from mugv_jax.sharding.parallel import build_dit
+from mugv_jax.sharding.place import batch_sharding, data_shards, variable_shardings
 from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.optimizer import make_optimizer
 from mugv_jax.train.state import TrainState, join, new_state, split

@@ -48,7 +48,7 @@ class Noised(flax.struct.PyTreeNode):
     condition: dict[str, Array]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Step:
     """`step(state, batch, null) -> (state, metrics)`.
 

@@ -17,7 +17,7 @@ from mugv_jax.train.tasks import TASKS, noisy_frames
 TIMES_U = (0.1, 0.3, 0.5, 0.7, 0.9)  # before the shift
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Validation:
     """`(trained, frozen, batch) -> (sums (task, time), weight)` over the samples that count.
 

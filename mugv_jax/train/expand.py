@@ -1,0 +1,227 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A larger MUGDiT that computes what a smaller one does (arXiv:2510.17519, section 4.2.1).
+
+Width (HyperCloning, arXiv:2409.12903): every activation of the width becomes e copies of itself,
+x' = [x; ...; x], head count and MLP width with it; head_dim stays.
+
+    W' = [[W/e ... W/e], ..., [W/e ... W/e]],    b' = [b; ...; b]
+
+An input that is repeated is summed e times, so its weights are shared out among the copies; an
+output that is repeated repeats weights and bias. Equation 2 of the paper divides b by e as well,
+but no sum runs over a bias: the function is only kept without. Norms over the width and attention
+scores over head_dim see the same statistics as before.
+
+Noise makes the copies learn different things: it is added to the e shares of every weight and sums
+to zero over them, so the copies of an input still count for the input, whatever the scale.
+
+Depth: a new block is a copy of the one before it whose outputs, into the residual, are zero.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.weights.parameters import UNUSED, Index, LazyTensor, rows_per_piece
+
+KIND = "mugv_dit"
+BLOCKS = "params/blocks/"
+
+# Path -> what becomes of each axis of the parameter (of one layer of it): "out" is repeated, "in"
+# is shared out among the copies of an input, "." stays.
+AXES = {
+    "params/start_token": "out",
+    "params/end_token": "out",
+    "params/patch_embed/kernel": ". out",
+    "params/patch_embed/bias": "out",
+    "params/time_embed/up/kernel": ". out",
+    "params/time_embed/up/bias": "out",
+    "params/time_embed/down/kernel": "in out",
+    "params/time_embed/down/bias": "out",
+    "params/fps_embed/up/kernel": ". out",
+    "params/fps_embed/up/bias": "out",
+    "params/fps_embed/down/kernel": "in out",
+    "params/fps_embed/down/bias": "out",
+    "params/modulation/kernel": "in . out",
+    "params/modulation/bias": ". out",
+    "params/text_embed/mlp/up/kernel": ". out",
+    "params/text_embed/mlp/up/bias": "out",
+    "params/text_embed/mlp/down/kernel": "in out",
+    "params/text_embed/mlp/down/bias": "out",
+    "params/blocks/scale_shift_table": ". out",
+    "params/blocks/self_attention/qkv/kernel": "in . out .",
+    "params/blocks/self_attention/qkv/bias": ". out .",
+    "params/blocks/self_attention/q_norm/scale": ".",
+    "params/blocks/self_attention/k_norm/scale": ".",
+    "params/blocks/self_attention/out/kernel": "in . out",
+    "params/blocks/self_attention/out/bias": "out",
+    "params/blocks/cross_norm/scale": "out",
+    "params/blocks/cross_norm/bias": "out",
+    "params/blocks/cross_attention/q/kernel": "in out .",
+    "params/blocks/cross_attention/q/bias": "out .",
+    "params/blocks/cross_attention/kv/kernel": "in . out .",
+    "params/blocks/cross_attention/kv/bias": ". out .",
+    "params/blocks/cross_attention/q_norm/scale": ".",
+    "params/blocks/cross_attention/k_norm/scale": ".",
+    "params/blocks/cross_attention/out/kernel": "in . out",
+    "params/blocks/cross_attention/out/bias": "out",
+    "params/blocks/mlp/up/kernel": "in out",
+    "params/blocks/mlp/up/bias": "out",
+    "params/blocks/mlp/down/kernel": "in out",
+    "params/blocks/mlp/down/bias": "out",
+    "params/final/scale_shift_table": ". out",
+    "params/final/linear/kernel": "in .",
+    "params/final/linear/bias": ".",
+}
+# What a block adds to the residual; zero in a new block.
+INTO_RESIDUAL = ("self_attention/out/", "cross_attention/out/", "mlp/down/")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expansion:
+    """factor: of the width.  depth: number of blocks afterwards; None keeps it.
+
+    noise: standard deviation of the noise on a weight, relative to the weights' own.
+
+    Raises:
+        ValueError: values out of range, or nothing to expand.
+    """
+
+    factor: int = 1
+    depth: int | None = None
+    noise: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.factor < 1:
+            raise ValueError(f"factor={self.factor} must be at least 1: a width cannot shrink.")
+        if not 0 <= self.noise < np.inf:
+            raise ValueError(f"noise={self.noise} must be 0 or a positive number.")
+        if self.factor == 1 and self.depth is None:
+            raise ValueError("nothing to expand: give a factor of at least 2, a depth, or both.")
+        if self.factor == 1 and self.noise:
+            raise ValueError(
+                f"noise={self.noise} tells copies of a width apart, and factor=1 makes none."
+            )
+
+    def config(self, old: DiTConfig) -> DiTConfig:
+        """Sizes of the larger model.
+
+        Raises:
+            ValueError: fewer blocks than there are.
+        """
+        depth = old.depth if self.depth is None else self.depth
+        if depth < old.depth:
+            raise ValueError(f"depth={depth} must be at least the {old.depth} blocks there are.")
+        return dataclasses.replace(
+            old, depth=depth, width=old.width * self.factor, num_heads=old.num_heads * self.factor
+        )
+
+
+def block_order(old: int, new: int) -> list[tuple[int, bool]]:
+    """(old block that it comes from, whether it is new) of each of `new` blocks.
+
+    Old block i moves to floor(i new / old), so new blocks are spread evenly, each behind the old
+    one that it copies: 2 -> 4 gives 0, 0 new, 1, 1 new.
+    """
+    starts = [i * new // old for i in range(old)]
+    origin = np.searchsorted(starts, np.arange(new), side="right") - 1
+    return [(int(i), place != starts[i]) for place, i in enumerate(origin)]
+
+
+def expand(
+    parameters: Mapping[str, LazyTensor], old: DiTConfig, expansion: Expansion
+) -> dict[str, LazyTensor]:
+    """Parameters of the larger model, computed as they are read, layer by layer.
+
+    parameters: path -> tensor of a MUGDiT of sizes `old`; `unused/` ones stay as they are.
+
+    Raises:
+        ValueError: fewer blocks than there are.
+    """
+    order = block_order(old.depth, expansion.config(old).depth)
+    return {
+        path: lazy if path.startswith(f"{UNUSED}/") else _expanded(path, lazy, order, expansion)
+        for path, lazy in parameters.items()
+    }
+
+
+def _expanded(
+    path: str, lazy: LazyTensor, order: list[tuple[int, bool]], expansion: Expansion
+) -> LazyTensor:
+    roles = AXES[path].split()
+    inner = lazy.shape[len(lazy.shape) - len(roles) :]
+    shape = tuple(
+        size if role == "." else size * expansion.factor for size, role in zip(inner, roles)
+    )
+
+    def layer(old: np.ndarray, place: int) -> np.ndarray:
+        name = zlib.crc32(path.encode())
+        noise = _Noise(expansion.noise, np.random.default_rng([expansion.seed, name, place]))
+        return widen(old, roles, expansion.factor, noise)
+
+    def read(index: Index) -> np.ndarray:
+        return layer(lazy.read(tuple(slice(0, size) for size in inner)), 0)[index]
+
+    def read_stack(index: Index) -> np.ndarray:
+        places = range(index[0].start, index[0].stop)
+        out = np.empty((len(places), *(part.stop - part.start for part in index[1:])), lazy.dtype)
+        for row, place in zip(out, places):
+            origin, new = order[place]
+            if new and path.removeprefix(BLOCKS).startswith(INTO_RESIDUAL):
+                row[...] = 0
+                continue
+            box = (slice(origin, origin + 1), *(slice(0, size) for size in inner))
+            row[...] = layer(lazy.read(box)[0], place)[index[1:]]
+        return out
+
+    if path.startswith(BLOCKS):
+        shape = (len(order), *shape)
+        rows = rows_per_piece(shape, lazy.dtype)
+        return dataclasses.replace(lazy, shape=shape, read=read_stack, rows=rows)
+    return dataclasses.replace(lazy, shape=shape, read=read, rows=max((1, *shape[:1])))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Noise:
+    """scale: relative to the standard deviation of the weights it is added to."""
+
+    scale: float
+    generator: np.random.Generator
+
+
+def widen(weight: np.ndarray, roles: list[str], factor: int, noise: _Noise) -> np.ndarray:
+    """One layer's parameter, its axes repeated or shared out as `roles` say, in its own dtype."""
+    out = weight
+    for axis, role in enumerate(roles):
+        if role == "out":
+            out = np.concatenate([out] * factor, axis)
+    if "in" not in roles:
+        return out
+    return np.concatenate(_shares(out, factor, noise), roles.index("in"))
+
+
+def _shares(weight: np.ndarray, factor: int, noise: _Noise) -> list[np.ndarray]:
+    """`factor` parts that sum to `weight`: equal but for noise and what rounding leaves over.
+
+    The last part is what the others, rounded to the dtype, leave of the weight, so that the sum is
+    right for factors that are no power of 2 and in bfloat16 too.
+    """
+    wide = weight.astype(np.float32)
+    equal = wide / np.float32(factor)
+    shape = (factor, *weight.shape)
+    spread = np.float32(noise.scale * np.std(equal, dtype=np.float64))
+    offsets = np.zeros(factor, np.float32)
+    if spread:
+        offsets = noise.generator.standard_normal(shape, np.float32)
+        offsets -= offsets.mean(axis=0)
+        # Taking the mean away has taken 1 / factor of the variance.
+        offsets *= spread * np.float32(np.sqrt(factor / (factor - 1)))
+    shares, left = [], wide
+    for offset in offsets[:-1]:
+        shares.append((equal + offset).astype(weight.dtype))
+        left = left - shares[-1].astype(np.float32)
+    return [*shares, left.astype(weight.dtype)]
