@@ -130,9 +130,8 @@ def make_batches(
         ValueError: no samples, none that fit, or shapes beyond the token budget.
     """
     members, _ = split_holdout(source.names, config)
-    buckets = fill_buckets(source.shapes, source.names, members, config, patch)
     schedule = make_schedule(
-        buckets,
+        fill_buckets(source.shapes, source.names, members, config, patch),
         config,
         shards=shards,
         total_steps=total_steps,

@@ -111,7 +111,7 @@ def _bucket(
             f"data.tokens_per_shard={config.tokens_per_shard}: raise it, or list smaller shapes."
         )
     kept = len(members) * math.prod(shape) / int(shapes[members].prod(axis=1, dtype=np.int64).sum())
-    return Bucket(shape, rows, tokens, members, cropped=1 - kept)
+    return Bucket(shape, min(rows, config.max_rows), tokens, members, cropped=1 - kept)
 
 
 def _check_budget(

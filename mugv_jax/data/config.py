@@ -22,6 +22,8 @@ class DataConfig:
     Buckets
         tokens_per_shard: most video tokens of one data shard in one microbatch; it bounds the
             activations' memory. Small shapes fill it with several samples.
+        max_rows: most samples of one data shard in one microbatch. A picture has as much text as a
+            clip (4.9 MB with T5-XXL), and that is not counted in `tokens_per_shard`.
         shapes: the latent shapes (f, h, w) to train on; empty chooses at most `max_buckets` that
             keep as many tokens as possible. Each shape is one compiled program.
         crop_limit: largest share of a frame's area that fitting a bucket may cut off. Frames
@@ -31,7 +33,7 @@ class DataConfig:
 
     Reading
         threads: that read, in each process (or in each worker process, where there are any).
-        prefetch: batches held ready on the host.
+        prefetch: batches held ready on the host (at least one for each thread); 0 reads none ahead.
         workers: worker processes beside the one that trains; 0 reads in threads only.
         max_bad: a process gives up when it has met more unreadable samples than these.
 
@@ -45,6 +47,7 @@ class DataConfig:
     max_holdout: int = 256
     text_tokens: int = 300
     tokens_per_shard: int = 50_402
+    max_rows: int = 32
     shapes: tuple[Shape, ...] = ()
     max_buckets: int = 32
     crop_limit: float = 0.3
@@ -78,6 +81,6 @@ class DataConfig:
 
 
 _LEAST = {
-    "max_holdout": 1, "text_tokens": 1, "tokens_per_shard": 1, "max_buckets": 1,
+    "max_holdout": 1, "text_tokens": 1, "tokens_per_shard": 1, "max_rows": 1, "max_buckets": 1,
     "image_share_steps": 1, "threads": 0, "prefetch": 0, "workers": 0, "max_bad": 0,
 }  # fmt: skip

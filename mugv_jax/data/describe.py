@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mugv_jax.data.buckets import PATCH, Bucket, token_count
-from mugv_jax.data.config import Shape
-from mugv_jax.data.schedule import Schedule
+from mugv_jax.data.buckets import PATCH, Bucket, fill_buckets, token_count
+from mugv_jax.data.config import DataConfig, Shape
+from mugv_jax.data.samples import SampleSource
+from mugv_jax.data.schedule import Schedule, make_schedule
+from mugv_jax.data.select import split_holdout
 
 HEADER = (
     "latent shape", "samples", "rows", "tokens", "steps", "share", "epochs", "per step", "cropped"
@@ -30,6 +32,23 @@ def describe(schedule: Schedule, patch: Shape = PATCH) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows]
     return [*lines, *_summary(schedule, steps, patch)]
+
+
+def describe_source(
+    source: SampleSource, config: DataConfig, *, shards: int = 1, patch: Shape = PATCH
+) -> list[str]:
+    """The same of as many steps as see every training sample about once.
+
+    Raises:
+        ValueError: no samples, none that fit, or shapes beyond the token budget.
+    """
+    members, _ = split_holdout(source.names, config)
+    buckets = fill_buckets(source.shapes, source.names, members, config, patch)
+    steps = math.fsum(len(bucket.members) / (shards * bucket.rows) for bucket in buckets)
+    schedule = make_schedule(
+        buckets, config, shards=shards, total_steps=math.ceil(steps), seed=0, names=source.names
+    )
+    return describe(schedule, patch)
 
 
 def cropped_share(buckets: Sequence[Bucket]) -> float:

@@ -53,13 +53,13 @@ def source_of(*shapes: tuple[int, int, int], **fields) -> MemorySource:
 
 
 def mixture(count: int, seed: int, images: float = 0.2) -> MemorySource:
-    """Pictures, and clips of 1-5 s, in 7 aspect ratios at 360p and 720p, sides on 16 pixels."""
+    """Pictures, and clips of 1-5 s, in 7 aspect ratios at 360p and 720p, on the VAE's grid."""
     rng = np.random.default_rng(seed)
     shapes = []
     for _ in range(count):
         aspect, area = rng.choice(ASPECTS), rng.choice(AREAS_PX, p=(0.7, 0.3))
-        height = round((area / aspect) ** 0.5 / 16) * 2
-        width = round((area * aspect) ** 0.5 / 16) * 2
+        height = round((area / aspect) ** 0.5 / 8)
+        width = round((area * aspect) ** 0.5 / 8)
         seconds = np.clip(rng.lognormal(1.0, 0.5), 1, 5)
         frames = 1 if rng.random() < images else 1 + int(FPS * seconds - 1) // 8
         shapes.append((frames, height, width))

@@ -33,6 +33,8 @@ def test_few_shapes_stay_as_they_are():
     assert [bucket.tokens for bucket in buckets] == [8, 14, 32]
     assert [bucket.rows for bucket in buckets] == [4, 2, 1]
     assert [bucket.cropped for bucket in buckets] == [0, 0, 0]
+    buckets = fill(source_of((2, 4, 6), (1, 4, 6)), tokens_per_shard=33, max_rows=3)
+    assert [bucket.rows for bucket in buckets] == [3, 2]
 
 
 def test_a_sample_goes_to_the_largest_bucket_it_covers():

@@ -9,7 +9,7 @@ import pytest
 from mugv_jax import flops
 from mugv_jax.data.buckets import fill_buckets
 from mugv_jax.data.config import DataConfig
-from mugv_jax.data.describe import cropped_share, describe, padding_share
+from mugv_jax.data.describe import cropped_share, describe, describe_source, padding_share
 from mugv_jax.data.schedule import Sweep, make_schedule, permutation, take_turns
 from mugv_jax.nn.mugdit.config import DiTConfig
 from tests.data.sources import mixture, source_of
@@ -180,3 +180,11 @@ def test_the_description_tells_what_a_run_costs():
     assert "25 samples in 3 buckets, 2 steps on 4 data shards" in lines[4]
     assert "not reached" in lines[5]
     assert "1 bucket(s) hold fewer samples than one step takes" in lines[6]
+
+
+def test_data_is_described_without_a_run():
+    lines = describe_source(source_of(*SMALL), DataConfig(tokens_per_shard=20), shards=2)
+    epochs = [float(line.split()[6]) for line in lines[1:4]]
+    assert sum(int(line.split()[4]) for line in lines[1:4]) == 7  # 7/6 + 12/4 + 5/2 steps
+    assert min(epochs) >= 0.6
+    assert max(epochs) <= 2
