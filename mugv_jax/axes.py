@@ -17,12 +17,13 @@ LOGICAL_AXES = (
     "frames",  # per-frame work with time folded into the batch
     "rows",  # picture rows of the temporal VAE
     "tokens",  # video tokens
+    "residual_tokens",  # video tokens between the parts of a block, where all heads are together
     "embed",  # width of a weight; an activation's width stays unnamed
     "heads",
     "head_dim",
     "qkv",  # the 3 of a fused query-key-value projection, the 2 of key-value
     "mlp",
-    "layers",  # the scanned axis
+    "layers",  # the scanned axis, and the stages that a pipeline makes of it
     "vocab",
     "modulation",  # shift, scale, gate vectors
     "conv_in",

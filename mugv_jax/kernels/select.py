@@ -21,4 +21,11 @@ def platform() -> str:
 def attention(dtype: DTypeLike) -> str:
     """Attention implementation for inputs of `dtype`: cuDNN takes 16-bit types only."""
     sixteen_bit = jnp.dtype(dtype) in (jnp.bfloat16, jnp.float16)
-    return "cudnn" if platform() == "gpu" and sixteen_bit else "xla"
+    if platform() == "gpu" and sixteen_bit:
+        return "cudnn"
+    return blocked_attention()
+
+
+def blocked_attention() -> str:
+    """Implementation whose partial results can be merged, which cuDNN's derivative does not let."""
+    return "splash" if platform() == "tpu" else "xla"

@@ -12,7 +12,7 @@ from flax import traverse_util
 from jax.sharding import AbstractMesh
 from jax.typing import DTypeLike
 
-from mugv_jax.kernels.attention import CPU_SCORE_BYTES, SCORE_BYTES
+from mugv_jax.kernels.flash import CPU_SCORE_BYTES, SCORE_BYTES
 from mugv_jax.memory.live import LIVE, Live
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.pipelines.size import STRIDE, VideoSize

@@ -67,7 +67,7 @@ def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
     frames = min(config.window_frames, -(-size.frames // config.time_factor) * config.time_factor)
     parts = plan.parts("sequence", "tensor")
     local_rows = -(-rows // parts)
-    step = -(-FRAMES_PER_STEP // plan.parts(*plan.mesh.axis_names))
+    step = -(-FRAMES_PER_STEP // plan.parts("data", "fsdp", "sequence", "tensor"))
     feature = config.feature_channels * FLOAT32
     widest = _widest_frame(config, decoder=decoder)
     window = (_decoder_window if decoder else _encoder_window)(config)

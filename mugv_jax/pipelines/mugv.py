@@ -30,7 +30,6 @@ from mugv_jax.flow import sampler
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import interpolate
 from mugv_jax.flow.schedule import sample_times, shift_ratio
-from mugv_jax.kernels.attention import attend
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
@@ -39,8 +38,7 @@ from mugv_jax.pipelines.request import GivenPixels, Request, read_given
 from mugv_jax.pipelines.size import FRAMES, SIZES, VideoSize
 from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.place import batch_sharding
-from mugv_jax.sharding.sequence import MeshAttention
+from mugv_jax.sharding.place import batch_sharding, data_shards
 
 log = logging.getLogger(__name__)
 
@@ -196,11 +194,11 @@ class MugvPipeline:
         progress: bool,
     ) -> list[np.ndarray]:
         """A latent for each prompt, from its noise down the path to time 0."""
-        size, mesh = request.size, self.zoo.mesh
+        size = request.size
         ratio = shift_ratio(size.height_px, size.width_px, size.latent_frames)
         start = 1.0 if init is None else request.strength
         times = sample_times(request.steps, ratio, start)
-        group = mesh.shape["data"] * mesh.shape["fsdp"]
+        group = data_shards(self.zoo.mesh)
         if len(request.prompts) < group:
             log.warning(
                 "The mesh computes %d videos at a time, but there are %d prompts: spread the "
@@ -209,11 +207,7 @@ class MugvPipeline:
                 len(request.prompts),
             )
         latents: list[np.ndarray] = []
-        with self.zoo.model(
-            "mugv_dit",
-            attend=MeshAttention(attend, mesh),
-            token_multiple=mesh.shape["sequence"],
-        ) as (dit, variables):
+        with self.zoo.model("mugv_dit") as (dit, variables):
             for first in range(0, len(request.prompts), group):
                 # The last group repeats its last prompt, so that one program serves all groups.
                 rows = [min(first + i, len(request.prompts) - 1) for i in range(group)]

@@ -20,6 +20,7 @@ from mugv_jax.kernels import select
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.pipelines.pretrained import find_weights
 from mugv_jax.sharding.mesh import make_mesh
+from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.models import MODELS, abstract_variables
@@ -115,10 +116,13 @@ class Zoo:
         )
 
     @contextlib.contextmanager
-    def model(self, kind: str, **fields: Any) -> Iterator[tuple[nn.Module, Any]]:
-        """The module of `kind` (with `fields` set) and its variables on the mesh."""
+    def model(self, kind: str) -> Iterator[tuple[nn.Module, Any]]:
+        """The module of `kind` and its variables on the mesh."""
         config = getattr(self.config, GROUPS[kind])
-        module = MODELS[kind].build(config, self.dtype).clone(**fields)
+        if kind == "mugv_dit":
+            module = build_dit(config, self.mesh, dtype=self.dtype)
+        else:
+            module = MODELS[kind].build(config, self.dtype)
         shared = kind in self._held  # kept, or in use further out
         if not shared:
             shardings = variable_shardings(abstract_variables(kind, config), self.mesh)

@@ -3,35 +3,72 @@
 """The device mesh: named axes that the rules in `rules.py` refer to."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import flax.linen as nn
 import jax
+import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from mugv_jax.sharding.rules import RULES
 
-AXES = ("data", "fsdp", "sequence", "tensor")
+# Slowest links first: neighbours along the last axis are the closest devices.
+AXES = ("pipeline", "data", "fsdp", "sequence", "tensor")
+# Axes that may cross from one group of well-connected devices to another, best first.
+CROSSING = ("data", "pipeline", "fsdp")
 
 
-def make_mesh(sizes: Mapping[str, int] | None = None) -> Mesh:
+def make_mesh(
+    sizes: Mapping[str, int] | None = None, *, devices: Sequence[jax.Device] | None = None
+) -> Mesh:
     """A mesh of `sizes` (axes left out are 1) over the first devices, axes in the order of AXES.
 
+    Neighbours on the mesh are neighbours of the hardware: within a slice of TPUs by its torus, and
+    between slices only along the axes of CROSSING.
+
+    devices: those of another machine, say, for compiling ahead of time; None takes all there are.
+
     Raises:
-        ValueError: an unknown axis, a size below 1, or more devices asked for than there are.
+        ValueError: an unknown axis, a size below 1, more devices asked for than there are, or
+            slices that no axis can cross.
     """
     shape = _shape(sizes)
-    devices = jax.devices()
-    count = 1
-    for size in shape:
-        count *= size
+    devices = jax.devices() if devices is None else list(devices)
+    count = math.prod(shape)
     if count > len(devices):
         raise ValueError(
             f"mesh {_text(sizes or {})} needs {count} devices, but there are {len(devices)} "
             f"({devices[0].platform}). Choose axes whose product is at most {len(devices)}."
         )
-    return jax.make_mesh(
-        shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices[:count]
+    devices = devices[:count]
+    slices = {getattr(device, "slice_index", 0) for device in devices}
+    if len(slices) > 1:
+        arranged = _over_slices(shape, devices, len(slices))
+    else:
+        arranged = mesh_utils.create_device_mesh(
+            shape, devices, allow_split_physical_axes=devices[0].platform == "tpu"
+        )
+    return Mesh(arranged, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _over_slices(shape: Sequence[int], devices: Sequence[jax.Device], slices: int) -> np.ndarray:
+    """Devices of several slices: fast links inside each, a slow network between them."""
+    outer = dict.fromkeys(AXES, 1)
+    left = slices
+    for axis in CROSSING:
+        outer[axis] = math.gcd(shape[AXES.index(axis)], left)
+        left //= outer[axis]
+    if left > 1:
+        raise ValueError(
+            f"mesh {_text(dict(zip(AXES, shape)))} over {slices} slices: only "
+            f"{', '.join(CROSSING)} may cross from slice to slice. Make their product a multiple "
+            f"of {slices}."
+        )
+    inner = [size // outer[axis] for axis, size in zip(AXES, shape)]
+    return mesh_utils.create_hybrid_device_mesh(
+        inner, list(outer.values()), devices, allow_split_physical_axes=True
     )
 
 

@@ -1,16 +1,25 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where each variable lives on a mesh, from the logical names that the modules gave it."""
+"""Where variables and batches live on a mesh.
+
+Variables by the logical names that the modules gave them; batches by their leading axis, which is
+split into *data shards*, one for each coordinate on the mesh axes (data, fsdp).
+"""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
+from mugv_jax.axes import Array
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.sharding.rules import RULES
+
+BATCH_AXES = ("data", "fsdp")
 
 
 def variable_shardings(abstract: Any, mesh: Mesh | AbstractMesh) -> Any:
@@ -41,4 +50,55 @@ def _divisible(
 
 def batch_sharding(mesh: Mesh, batch: int) -> NamedSharding:
     """Of an array with a leading batch axis."""
-    return NamedSharding(mesh, _divisible(PartitionSpec(("data", "fsdp")), (batch,), mesh))
+    return NamedSharding(mesh, _divisible(PartitionSpec(BATCH_AXES), (batch,), mesh))
+
+
+def data_shards(mesh: Mesh) -> int:
+    """Parts into which the mesh splits a batch."""
+    return math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+
+
+def local_shards(mesh: Mesh) -> Sequence[int]:
+    """The data shards whose rows this process must have, in order: those its own devices hold.
+
+    All processes that share a data shard (over sequence, tensor or pipeline) have the same rows of
+    it. A `range` where the shards follow each other.
+    """
+    numbers = np.arange(data_shards(mesh)).reshape([mesh.shape[axis] for axis in BATCH_AXES])
+    found = set()
+    for place, device in np.ndenumerate(mesh.devices):
+        if device.process_index == jax.process_index():
+            at = dict(zip(mesh.axis_names, place))
+            found.add(int(numbers[tuple(at[axis] for axis in BATCH_AXES)]))
+    first, last = min(found), max(found)
+    if last - first + 1 == len(found):
+        return range(first, last + 1)
+    return tuple(sorted(found))
+
+
+def place_batch(rows: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Array]:
+    """Arrays over the whole mesh from this process's rows: those of `local_shards(mesh)`, in order.
+
+    Raises:
+        ValueError: rows that do not divide over the process's data shards.
+    """
+    local = local_shards(mesh)
+    return {name: _place(name, np.asarray(array), mesh, local) for name, array in rows.items()}
+
+
+def _place(name: str, array: np.ndarray, mesh: Mesh, local: Sequence[int]) -> Array:
+    per_shard, rest = divmod(len(array), len(local))
+    if rest:
+        raise ValueError(
+            f"{name}: {len(array)} rows do not divide over the {len(local)} data shards of this "
+            "process: give each of them as many."
+        )
+    shape = (per_shard * data_shards(mesh), *array.shape[1:])
+    position = {shard: i for i, shard in enumerate(local)}
+
+    def rows_of(index: tuple[slice, ...]) -> np.ndarray:
+        first = position[(index[0].start or 0) // per_shard] * per_shard
+        return array[first : first + per_shard]
+
+    sharding = NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+    return jax.make_array_from_callback(shape, sharding, rows_of)

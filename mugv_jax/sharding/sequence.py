@@ -1,11 +1,17 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Attention on a mesh whose token axis is split: Ulysses (arXiv:2309.14509).
+"""Attention on a mesh whose token axis is split: Ulysses, ring, and their product.
 
-Between blocks every device holds a slice of the tokens; attention needs all keys. Where heads
-divide over (tensor x sequence), tokens are exchanged for heads (an all-to-all each way) and every
-device attends over all tokens with its own heads. Otherwise queries stay where they are and keys
-and values are gathered. Either way the attention function itself runs on local arrays only.
+Between blocks every device holds a slice of the tokens; self-attention needs all keys. On a mesh
+axis "sequence" of P = u x r devices,
+
+- neighbours in groups of u exchange tokens for heads (Ulysses, arXiv:2309.14509): an all-to-all
+  each way, after which each of them has all tokens of its group and 1/u of the heads;
+- the r groups pass keys and values round a ring, see `ring.py`.
+
+Ulysses moves less, but u must divide the heads that the axis "tensor" leaves to a device.
+Text is not split: queries of cross-attention stay where they are. Attention itself runs on local
+arrays only.
 """
 
 import dataclasses
@@ -15,15 +21,24 @@ import jax
 from jax.sharding import Mesh, PartitionSpec
 
 from mugv_jax.axes import Array, Float, Int
-from mugv_jax.kernels.attention import Attend
+from mugv_jax.kernels import select
+from mugv_jax.kernels.attention import attend
+from mugv_jax.sharding.ring import Ring
+
+METHODS = ("auto", "ulysses", "ring")
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshAttention:
-    """`attend` on `mesh`; batch over (data, fsdp), heads and tokens as above."""
+    """`attend` on `mesh`: batch over (data, fsdp), heads over tensor, tokens as above.
 
-    attend: Attend
+    method: "ulysses", "ring", or "auto": Ulysses as far as the heads reach, a ring for the rest.
+    implementation: of the attention on a device, None to choose.
+    """
+
     mesh: Mesh
+    method: str = "auto"
+    implementation: str | None = None
 
     def __call__(
         self,
@@ -32,20 +47,82 @@ class MeshAttention:
         v: Float[Array, "b s a e"],
         key_lengths: Int[Array, "b"] | None = None,
     ) -> Float[Array, "b n a e"]:
+        """Raises:
+        ValueError: tokens or heads that do not divide over the mesh.
+        """
+        self._check_tokens(q.shape[1])
         batch = self._split(("data", "fsdp"), q.shape[0])
-        tokens = self._split(("sequence",), q.shape[1])
         heads = self._split(("tensor",), q.shape[2])
-        exchanged = self._split(("tensor", "sequence"), q.shape[2])
-        if exchanged and q.shape[1] == k.shape[1]:
-            tokens, heads = None, exchanged
-        q_spec = PartitionSpec(batch, tokens, heads, None)
-        k_spec = PartitionSpec(batch, None, heads, None)
+        exchanged = self.exchanged(q.shape[2])
+        # Keys as many as queries lie over "sequence" as these do: they are the same tokens.
+        keys_split = q.shape[1] == k.shape[1]
+
+        def local(*arrays: Array) -> Array:
+            if not keys_split:
+                return attend(*arrays, implementation=self.implementation)
+            return self._exchange(exchanged, *arrays)
+
+        q_spec = PartitionSpec(batch, "sequence", heads, None)
+        k_spec = q_spec if keys_split else PartitionSpec(batch, None, heads, None)
         arrays = (q, k, v) if key_lengths is None else (q, k, v, key_lengths)
         specs = (q_spec, k_spec, k_spec, PartitionSpec(batch))[: len(arrays)]
-        local = jax.shard_map(
-            self.attend, mesh=self.mesh, in_specs=specs, out_specs=q_spec, check_vma=False
-        )
-        return local(*arrays)
+        return jax.shard_map(
+            local, mesh=self.mesh, in_specs=specs, out_specs=q_spec, check_vma=False
+        )(*arrays)
+
+    def exchanged(self, heads: int) -> int:
+        """u: how many devices exchange tokens for heads.
+
+        Raises:
+            ValueError: heads that Ulysses alone cannot divide.
+        """
+        devices, tensor = self.mesh.shape["sequence"], self.mesh.shape["tensor"]
+        local_heads = heads // tensor if heads % tensor == 0 else heads
+        if self.method == "ring":
+            return 1
+        exchanged = math.gcd(local_heads, devices)
+        if self.method == "ulysses" and exchanged < devices:
+            raise ValueError(
+                f"sequence={devices} with sequence_method='ulysses' needs a number of heads per "
+                f"device that it divides, not {local_heads} (num_heads={heads}, tensor={tensor}): "
+                "choose sequence_method='auto', or a smaller sequence."
+            )
+        return exchanged
+
+    def _exchange(
+        self,
+        exchanged: int,
+        q: Float[Array, "b n a e"],
+        k: Float[Array, "b n a e"],
+        v: Float[Array, "b n a e"],
+        key_lengths: Int[Array, "b"] | None = None,
+    ) -> Float[Array, "b n a e"]:
+        """Self-attention of this device's slice of the tokens, inside `jax.shard_map`."""
+        devices = self.mesh.shape["sequence"]
+        groups = [list(range(i, i + exchanged)) for i in range(0, devices, exchanged)]
+
+        def all_to_all(x: Array, split_axis: int, concat_axis: int) -> Array:
+            if exchanged == 1:
+                return x
+            return jax.lax.all_to_all(
+                x, "sequence", split_axis, concat_axis, axis_index_groups=groups, tiled=True
+            )
+
+        q, k, v = (all_to_all(x, 2, 1) for x in (q, k, v))
+        if exchanged == devices:
+            out = attend(q, k, v, key_lengths, implementation=self.implementation)
+        else:
+            implementation = self.implementation or select.blocked_attention()
+            out = Ring("sequence", devices, exchanged, implementation)(q, k, v, key_lengths)
+        return all_to_all(out, 1, 2)
+
+    def _check_tokens(self, tokens: int) -> None:
+        devices = self.mesh.shape["sequence"]
+        if tokens % devices:
+            raise ValueError(
+                f"{tokens} tokens do not divide over sequence={devices}: give MugDiT a "
+                "token_multiple, as `sharding.parallel.build_dit` does."
+            )
 
     def _split(self, axes: tuple[str, ...], size: int) -> tuple[str, ...] | None:
         """`axes` if they divide `size` evenly, else None: not split."""

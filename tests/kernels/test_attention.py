@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mugv_jax.kernels import attention
+from mugv_jax.kernels import attention, flash
 
 FLOAT32 = 2e-6  # relative L2 against float64: a few roundings per product
 
@@ -27,7 +27,7 @@ def reference(q, k, v, lengths):
 )
 @pytest.mark.parametrize("budget", [2**12, 2**24])
 def test_attention_equals_float64_softmax_in_any_blocking(monkeypatch, n, s, lengths, budget):
-    monkeypatch.setattr(attention, "CPU_SCORE_BYTES", budget)
+    monkeypatch.setattr(flash, "CPU_SCORE_BYTES", budget)
     keys = jax.random.split(jax.random.key(n), 3)
     q = jax.random.normal(keys[0], (2, n, 3, 24))
     k, v = (jax.random.normal(key, (2, s, 3, 24)) for key in keys[1:])

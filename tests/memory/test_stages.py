@@ -10,13 +10,11 @@ import pytest
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
-from mugv_jax.kernels.attention import attend
 from mugv_jax.memory.plan import Plan, weight_shards
 from mugv_jax.memory.stages import stages
 from mugv_jax.memory.vae import FRAMES_PER_STEP
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.nn.vae.autoencoder import VideoVAE
@@ -25,8 +23,8 @@ from mugv_jax.pipelines import windows
 from mugv_jax.pipelines.mugv import DiTVelocity
 from mugv_jax.pipelines.size import VideoSize
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, variable_shardings
-from mugv_jax.sharding.sequence import MeshAttention
 from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
 
@@ -86,9 +84,7 @@ def compiled_dit(size, sizes=None, dtype=jnp.float32):
         "fps": of_batch((batch,)),
         "frame_index": of_batch((batch, frames + 2), jnp.int32),
     }
-    dit = MugDiT(
-        DIT, dtype, attend=MeshAttention(attend, mesh), token_multiple=mesh.shape["sequence"]
-    )
+    dit = build_dit(DIT, mesh, dtype=dtype)
     with meshes.use(mesh):
         step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
         return compiled_bytes(

@@ -95,7 +95,8 @@ def test_masked_text_changes_nothing(variables):
     np.testing.assert_allclose(out, changed, rtol=1e-4, atol=1e-5)
 
 
-def test_rematerialised_gradient_equals_the_plain_one(variables):
+@pytest.mark.parametrize("policy", ["full", "dots"])
+def test_rematerialised_gradient_equals_the_plain_one(variables, policy):
     x, t, text, options = inputs()
 
     def gradient(remat):
@@ -103,8 +104,8 @@ def test_rematerialised_gradient_equals_the_plain_one(variables):
         loss = lambda v: jnp.mean(jnp.square(module.apply(v, x, t, text, **options)))  # noqa: E731
         return jax.jit(jax.grad(loss))(variables)
 
-    expected = gradient(remat=False)
-    for plain, remat in zip(jax.tree.leaves(expected), jax.tree.leaves(gradient(remat=True))):
+    expected = gradient("none")
+    for plain, remat in zip(jax.tree.leaves(expected), jax.tree.leaves(gradient(policy))):
         assert np.any(np.asarray(plain) != 0)
         np.testing.assert_allclose(plain, remat, rtol=1e-3, atol=1e-6)
 

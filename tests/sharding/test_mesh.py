@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from mugv_jax.axes import LOGICAL_AXES
-from mugv_jax.kernels.attention import attend
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.sharding.rules import RULES
-from mugv_jax.sharding.sequence import MeshAttention
 from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
 
@@ -52,9 +51,7 @@ def test_every_mesh_gives_the_output_of_one_device(case, sizes):
     config, boxed, variables, expected = case
     mesh = meshes.make_mesh(dict(zip(("data", "tensor", "sequence"), sizes)))
     placed = jax.device_put(variables, variable_shardings(boxed, mesh))
-    module = MugDiT(
-        config, attend=MeshAttention(attend, mesh), token_multiple=mesh.shape["sequence"]
-    )
+    module = build_dit(config, mesh, dtype=jnp.float32)
     arrays, options = inputs()
     with meshes.use(mesh), jax.default_matmul_precision("highest"):
         out = np.asarray(jax.jit(module.apply)(placed, *arrays, **options))

@@ -10,16 +10,18 @@ x += gate_m MLP(LN(x) (1 + scale_m) + shift_m)
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels.attention import Attend
 from mugv_jax.kernels.modulate import gate_residual, norm_modulate
 from mugv_jax.nn.layers import LayerNorm, Mlp, named
+from mugv_jax.nn.mugdit import remat
 from mugv_jax.nn.mugdit.attention import CrossAttention, SelfAttention
 from mugv_jax.nn.mugdit.config import DiTConfig
 
-RESIDUAL = ("batch", "tokens", None)
+RESIDUAL = ("batch", "residual_tokens", None)
 
 
 class Context(flax.struct.PyTreeNode):
@@ -50,6 +52,7 @@ class Block(nn.Module):
         self, x: Float[Array, "b n d"], context: Context
     ) -> tuple[Float[Array, "b n d"], None]:
         config = self.config
+        x = checkpoint_name(x, remat.RESIDUAL)
         init = named(nn.initializers.normal(config.width**-0.5), "modulation", "embed")
         table = self.param("scale_shift_table", init, (6, config.width))
         vectors = context.modulation + table.astype(jnp.float32)[None, None]

@@ -8,20 +8,28 @@ six modulation vectors are computed once per frame and looked up by its tokens.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.kernels.attention import Attend, attend
 from mugv_jax.kernels.modulate import norm_modulate
-from mugv_jax.nn.layers import Linear, named
+from mugv_jax.nn.layers import Linear, named, unboxed
 from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.embed import ScalarEmbed, TextEmbed
 from mugv_jax.nn.mugdit.patch import patchify, unpatchify
+from mugv_jax.nn.mugdit.remat import rematerialised
 from mugv_jax.nn.mugdit.rope import rotation
+
+# (run, variables stacked over layers, x, context) -> x, where `run(some layers' variables, x,
+# context) -> x`.
+RunBlocks = Callable[[Callable[..., Array], Any, Array, Context], Array]
 
 
 class MugDiT(nn.Module):
@@ -30,14 +38,17 @@ class MugDiT(nn.Module):
     attend: the attention function, so that a mesh can bring its own.
     token_multiple: the token axis is padded (and masked) to a multiple of this, for meshes and
         kernels that need it.
-    remat: recompute blocks in the backward pass instead of storing their activations.
+    remat: what the backward pass keeps of a block, a name of `remat.POLICIES`.
+    pipeline: runs the blocks where a mesh splits them into stages (`sharding/pipeline.py`); None
+        runs them one after the other.
     """
 
     config: DiTConfig
     dtype: DTypeLike = jnp.float32
     attend: Attend = attend
     token_multiple: int = 1
-    remat: bool = False
+    remat: str = "none"
+    pipeline: RunBlocks | None = None
 
     @nn.compact
     def __call__(
@@ -93,7 +104,7 @@ class MugDiT(nn.Module):
         )
         residual = _pad_tokens(self._with_ends(residual), padding)
         residual = nn.with_logical_constraint(residual, RESIDUAL)
-        residual, _ = self._blocks()(residual, context)
+        residual = self._run_blocks(residual, context)
 
         out = Final(config, self.dtype, name="final")(residual, embed_bgd, context.group)
         out = unpatchify(out[:, 1 : length - 1], (frames, height, width), config.patch)
@@ -111,16 +122,31 @@ class MugDiT(nn.Module):
         ]
         return jnp.concatenate([ends[0], tokens, ends[1]], axis=1)
 
-    def _blocks(self) -> nn.Module:
-        block = nn.remat(Block, prevent_cse=False) if self.remat else Block
+    def _run_blocks(self, x: Float[Array, "b n d"], context: Context) -> Float[Array, "b n d"]:
+        if self.pipeline is None or self.is_initializing():
+            return self._blocks(self.config.depth, name="blocks")(x, context)[0]
+        stacked = {
+            collection: values["blocks"]
+            for collection, values in self.variables.items()
+            if "blocks" in values
+        }
+
+        def run(some: Any, x: Float[Array, "b n d"], context: Context) -> Float[Array, "b n d"]:
+            depth = jax.tree.leaves(some)[0].shape[0]
+            return self._blocks(depth, parent=None).apply(some, x, context)[0]
+
+        return self.pipeline(run, unboxed(stacked), x, context)
+
+    def _blocks(self, depth: int, **module_fields: Any) -> nn.Module:
+        """`depth` blocks, whose variables have a leading axis "layers"."""
         return nn.scan(
-            block,
+            rematerialised(Block, self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
             in_axes=nn.broadcast,
-            length=self.config.depth,
+            length=depth,
             metadata_params={nn.PARTITION_NAME: "layers"},
-        )(self.config, self.dtype, self.attend, name="blocks")
+        )(self.config, self.dtype, self.attend, **module_fields)
 
 
 class Final(nn.Module):

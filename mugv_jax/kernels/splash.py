@@ -1,0 +1,145 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Attention on TPU by JAX's own Pallas kernel (splash attention), forward and backward.
+
+The same two functions as `flash.py`, with the same meaning. Tokens are padded to whole blocks and
+the padding is masked: keys that are not seen belong to another segment.
+"""
+
+import einops
+import jax
+import jax.numpy as jnp
+from jax.experimental.pallas.ops.tpu.splash_attention import (
+    BlockSizes,
+    FullMask,
+    MultiHeadMask,
+    SegmentIds,
+    make_splash_mha,
+    splash_attention_kernel,
+)
+
+from mugv_jax.axes import Array, Float, Int
+from mugv_jax.kernels import select
+
+LANES = 128  # a block is a whole number of them
+BLOCK = 1024  # tokens of a block at most: larger ones need more vector memory than is given
+
+
+def forward(
+    q: Float[Array, "b n a e"],
+    k: Float[Array, "b s a e"],
+    v: Float[Array, "b s a e"],
+    key_lengths: Int[Array, "b"] | None,
+) -> tuple[Float[Array, "b n a e"], Float[Array, "b n a"]]:
+    """`out` in the dtype of q, and float32 `lse`."""
+    n, s = q.shape[1], k.shape[1]
+    kernel = _kernel(q.shape[2], n, s)
+    out, (lse,) = jax.vmap(kernel)(
+        _head_first(_scaled(q)),
+        _head_first(k),
+        _head_first(v),
+        segment_ids=_segments(q, k, key_lengths),
+    )
+    return _token_first(out)[:, :n], einops.rearrange(lse, "b a n -> b n a")[:, :n]
+
+
+def backward(
+    q: Float[Array, "b n a e"],
+    k: Float[Array, "b s a e"],
+    v: Float[Array, "b s a e"],
+    key_lengths: Int[Array, "b"] | None,
+    out: Float[Array, "b n a e"],
+    lse: Float[Array, "b n a"],
+    d_out: Float[Array, "b n a e"],
+) -> tuple[Float[Array, "b n a e"], Float[Array, "b s a e"], Float[Array, "b s a e"]]:
+    """Derivatives by q, k and v, float32."""
+    n, s = q.shape[1], k.shape[1]
+    kernel = _kernel(q.shape[2], n, s)
+    options = {name: kernel.kwargs[name] for name in _BACKWARD_OPTIONS}
+    lse = jnp.pad(lse, ((0, 0), (0, -n % _block(n)), (0, 0)))
+
+    def one_sample(q, k, v, segments, out, lse, d_out):
+        # The kernel's public face saves its own `out` and `lse`. Those of a ring come from more
+        # keys than are here, so its backward pass is called with what it would have saved.
+        saved = (q, k, v, segments, None, out, lse, kernel.dq_mask_info, kernel.dkv_mask_info)
+        gradients = splash_attention_kernel._splash_attention_bwd(
+            save_residuals=False, residual_checkpoint_name=None, res=saved, do=d_out, **options
+        )
+        return gradients[3:6]
+
+    d_q, d_k, d_v = jax.vmap(one_sample)(
+        _head_first(_scaled(q)),
+        _head_first(k),
+        _head_first(v),
+        _segments(q, k, key_lengths),
+        _head_first(out),
+        einops.rearrange(lse, "b n a -> b a n"),
+        _head_first(d_out),
+    )
+    d_q = _token_first(d_q)[:, :n].astype(jnp.float32) * (q.shape[-1] ** -0.5)
+    d_k, d_v = (_token_first(x)[:, :s].astype(jnp.float32) for x in (d_k, d_v))
+    return d_q, d_k, d_v
+
+
+_BACKWARD_OPTIONS = (
+    "mask_value",
+    "is_mqa",
+    "block_sizes",
+    "mask_function",
+    "attn_logits_soft_cap",
+    "interpret",
+)
+
+
+def _block(tokens: int) -> int:
+    """Tokens of a block: as few blocks as may be, and little padding."""
+    blocks = -(-tokens // BLOCK)
+    return -(-tokens // (blocks * LANES)) * LANES
+
+
+def _kernel(heads: int, n: int, s: int) -> splash_attention_kernel.SplashAttentionKernel:
+    block_q, block_kv = _block(n), _block(s)
+    mask = FullMask((n + -n % block_q, s + -s % block_kv))
+    sizes = BlockSizes(
+        block_q=block_q,
+        block_kv=block_kv,
+        block_q_dkv=block_q,
+        block_kv_dkv=block_kv,
+        block_q_dq=block_q,
+        block_kv_dq=block_kv,
+    )
+    return make_splash_mha(
+        MultiHeadMask([mask] * heads),
+        block_sizes=sizes,
+        head_shards=1,
+        q_seq_shards=1,
+        save_residuals=True,
+        interpret=select.platform() == "cpu",
+    )
+
+
+def _segments(
+    q: Float[Array, "b n a e"], k: Float[Array, "b s a e"], key_lengths: Int[Array, "b"] | None
+) -> SegmentIds:
+    """0 for queries and for keys that are seen, 1 for the rest."""
+    b, n, s = q.shape[0], q.shape[1], k.shape[1]
+    lengths = jnp.full((b,), s) if key_lengths is None else key_lengths
+    keys = jnp.arange(s + -s % _block(s))[None] >= lengths[:, None]
+    queries = jnp.zeros((b, n + -n % _block(n)), jnp.int32)
+    return SegmentIds(q=queries, kv=keys.astype(jnp.int32))
+
+
+def _scaled(q: Float[Array, "b n a e"]) -> Float[Array, "b n a e"]:
+    """The kernel knows no scale."""
+    return (q.astype(jnp.float32) * (q.shape[-1] ** -0.5)).astype(q.dtype)
+
+
+def _head_first(x: Float[Array, "b n a e"]) -> Float[Array, "b a m e"]:
+    """Heads before tokens, and these padded to whole blocks."""
+    padding = -x.shape[1] % _block(x.shape[1])
+    x = jnp.pad(x, ((0, 0), (0, padding), (0, 0), (0, 0)))
+    return einops.rearrange(x, "b n a e -> b a n e")
+
+
+def _token_first(x: Float[Array, "b a n e"]) -> Float[Array, "b n a e"]:
+    return einops.rearrange(x, "b a n e -> b n a e")

@@ -1,0 +1,143 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""How a model is spread over devices: the `mesh` group of a config, and the DiT built for a mesh.
+
+| axis     | splits                                        | what travels between its devices     |
+| -------- | --------------------------------------------- | ------------------------------------ |
+| data     | the batch                                     | gradients, once a step               |
+| fsdp     | the batch, and every weight                   | each layer's weights and gradients   |
+| sequence | video tokens (and every weight, as fsdp does) | q, k, v and out, or k and v; weights |
+| tensor   | heads and MLP; video tokens between these     | activations before and after each    |
+| pipeline | layers                                        | activations between stages           |
+"""
+
+import dataclasses
+import math
+
+import jax
+from jax.sharding import Mesh
+from jax.typing import DTypeLike
+
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.pipeline import Pipeline
+from mugv_jax.sharding.sequence import METHODS, MeshAttention
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParallelConfig:
+    """Sizes of the mesh's axes; `data=None` takes all devices that the others leave.
+
+    sequence_method: how self-attention crosses the axis "sequence", see `sharding/sequence.py`.
+    microbatches: parts of a batch that follow each other through the pipeline's stages.
+
+    Raises:
+        ValueError: sizes below 1, an unknown method, or microbatches without a pipeline.
+    """
+
+    data: int | None = None
+    fsdp: int = 1
+    sequence: int = 1
+    tensor: int = 1
+    pipeline: int = 1
+    sequence_method: str = "auto"
+    microbatches: int = 1
+
+    def __post_init__(self):
+        for field in ("fsdp", "sequence", "tensor", "pipeline", "microbatches"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        if self.data is not None and self.data < 1:
+            raise ValueError(
+                f"data={self.data} must be at least 1, or None for all devices that are left."
+            )
+        if self.sequence_method not in METHODS:
+            raise ValueError(
+                f"sequence_method={self.sequence_method!r} must be one of {', '.join(METHODS)}."
+            )
+        if self.microbatches > 1 and self.pipeline == 1:
+            raise ValueError(
+                f"microbatches={self.microbatches} follow each other through a pipeline, but "
+                "pipeline=1: set microbatches=1, or accumulate gradients instead."
+            )
+
+    def sizes(self, devices: int) -> dict[str, int]:
+        """Size of every axis on `devices` devices.
+
+        Raises:
+            ValueError: axes that do not use all of the devices, or need more.
+        """
+        inner = math.prod((self.fsdp, self.sequence, self.tensor, self.pipeline))
+        text = ", ".join(f"{axis}={getattr(self, axis)}" for axis in meshes.AXES)
+        data = max(1, devices // inner) if self.data is None else self.data
+        if data * inner != devices:
+            raise ValueError(
+                f"a mesh of {text} needs {'a multiple of ' if self.data is None else ''}"
+                f"{inner * (self.data or 1)} devices, but there are {devices}: choose axes whose "
+                "product is the number of devices, or leave data=None."
+            )
+        return {axis: getattr(self, axis) for axis in meshes.AXES} | {"data": data}
+
+    def make_mesh(self, devices: list[jax.Device] | None = None) -> Mesh:
+        """The mesh over all devices (of all processes), or over those given.
+
+        Raises:
+            ValueError: see `sizes` and `mesh.make_mesh`.
+        """
+        count = jax.device_count() if devices is None else len(devices)
+        return meshes.make_mesh(self.sizes(count), devices=devices)
+
+
+def build_dit(
+    config: DiTConfig,
+    mesh: Mesh,
+    parallel: ParallelConfig | None = None,
+    *,
+    dtype: DTypeLike,
+    remat: str = "none",
+) -> MugDiT:
+    """The DiT as it runs on `mesh`. What it reads of `parallel` is not the axes' sizes.
+
+    Raises:
+        ValueError: a model that the mesh cannot split.
+    """
+    parallel = parallel or ParallelConfig()
+    sizes = mesh.shape
+    if config.depth % sizes["pipeline"]:
+        raise ValueError(
+            f"depth={config.depth} does not divide into pipeline={sizes['pipeline']} stages: "
+            "choose a pipeline that divides it."
+        )
+    if config.num_heads % sizes["tensor"]:
+        raise ValueError(
+            f"num_heads={config.num_heads} does not divide over tensor={sizes['tensor']}: choose "
+            "a tensor that divides it, and sequence for the other devices."
+        )
+    attention = MeshAttention(mesh, parallel.sequence_method)
+    attention.exchanged(config.num_heads)  # a method that cannot be is refused now
+    pipeline = Pipeline(sizes["pipeline"], parallel.microbatches)
+    return MugDiT(
+        config,
+        dtype,
+        attend=attention,
+        token_multiple=sizes["sequence"] * sizes["tensor"],
+        remat=remat,
+        pipeline=pipeline if sizes["pipeline"] > 1 else None,
+    )
+
+
+def check_batch(batch: int, mesh: Mesh, parallel: ParallelConfig) -> None:
+    """That every data shard gets as many whole microbatches.
+
+    Raises:
+        ValueError: a batch that does not divide.
+    """
+    sizes = mesh.shape
+    parts = sizes["data"] * sizes["fsdp"] * parallel.microbatches
+    if batch % parts:
+        raise ValueError(
+            f"a batch of {batch} does not divide over data={sizes['data']} x "
+            f"fsdp={sizes['fsdp']} x microbatches={parallel.microbatches}: choose a multiple of "
+            f"{parts}."
+        )
