@@ -6,6 +6,7 @@ import grain
 import numpy as np
 import pytest
 
+from mugv_jax.data import select
 from mugv_jax.data.batches import make_batches, make_validation
 from mugv_jax.data.config import DataConfig
 from mugv_jax.data.reader import crop
@@ -217,6 +218,26 @@ def test_held_out_samples_stay_where_they_are_when_data_is_added():
     _, many = split_holdout(names, config)
     assert many[many < 300].tolist() == few.tolist()
     assert len(split_holdout(names, config_of(holdout=0.1, max_holdout=7))[1]) == 7
+
+
+def test_validation_may_be_on_samples_of_its_own(monkeypatch):
+    places = {"first": source_of((2, 4, 4), (2, 4, 4)), "second": source_of((3, 5, 6), (1, 4, 4))}
+    monkeypatch.setattr(select, "open_samples", places.__getitem__)
+    config = config_of(holdout_paths=("first", "second"))
+    batches = make_batches(
+        source_of(*SHAPES), config, shards=1, local=range(1), total_steps=9, seed=0
+    )
+    assert sum(len(bucket.members) for bucket in batches.schedule.buckets) == len(SHAPES)
+    run = {"like": batches.schedule.buckets, "shards": 1, "local": range(1)}
+    validation = list(make_validation(source_of(*SHAPES), config, **run))
+    counted = sorted(i for b in validation for i, w in zip(b["sample"].tolist(), b["weight"]) if w)
+    assert counted == [0, 1, 2, 3]
+    assert {batch["latent"].shape[1:4] for batch in validation} == set(SHAPES)
+    config = config_of(holdout_paths=("first", "second"), max_holdout=3)
+    validation = list(make_validation(source_of(*SHAPES), config, **run))
+    assert sum(batch["weight"].sum() for batch in validation) == 3
+    with pytest.raises(ValueError, match=r"data\.paths is empty"):
+        select.open_all(())
 
 
 def test_nothing_held_out_is_an_error():
