@@ -144,7 +144,7 @@ def make_batches(
 
 
 @dataclasses.dataclass(frozen=True)
-class ValidationBatches:
+class Validation:
     """One pass over the held-out samples for each `iter()`, always in the same order."""
 
     steps: Steps
@@ -165,7 +165,7 @@ def make_validation(
     shards: int,
     local: range,
     patch: Shape = PATCH,
-) -> ValidationBatches:
+) -> Validation:
     """Batches of the held-out samples, with "weight" 0 in rows that only fill a shape.
 
     source: of training; `config.holdout_paths` are opened here.
@@ -187,4 +187,4 @@ def make_validation(
     config = dataclasses.replace(config, shapes=tuple(b.shape for b in like), workers=0)
     buckets = fill_buckets(source.shapes, source.names, members, config, patch)
     steps = Steps(Sweep(buckets, shards), Reader(source, config.max_bad), local, config.text_tokens)
-    return ValidationBatches(steps, config)
+    return Validation(steps, config)
