@@ -15,6 +15,9 @@ COMMANDS = {
     "generate": ("mugv_jax.commands.generate", "make videos from prompts and pictures"),
     "train": ("mugv_jax.commands.train", "train a model, or go on with it"),
     "convert": ("mugv_jax.weights.convert", "convert weights to Orbax and back"),
+    "data": ("mugv_jax.commands.data", "encode videos and captions for training, and pack them"),
+    "expand": ("mugv_jax.commands.expand", "make a model wider or deeper, same function"),
+    "average": ("mugv_jax.commands.average", "average checkpoints of one model"),
     "verify": ("mugv_jax.commands.verify", "run golden cases and report the errors"),
     "info": ("mugv_jax.commands.info", "sizes, parameters and memory of weights"),
 }

@@ -1,0 +1,62 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mugv-jax expand SRC DST`: a wider or deeper MUGDiT that computes what SRC does."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from mugv_jax.train.expand import KIND, Expansion, expand
+from mugv_jax.weights.check import check, identify
+from mugv_jax.weights.convert import add_target_arguments, target_of, write
+from mugv_jax.weights.formats import open_source
+from mugv_jax.weights.parameter_source import ParameterSource
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.description = "Expand a MUGDiT to a larger one that computes the same."
+    parser.add_argument("src", metavar="SRC", help="checkpoint or training run, as for `convert`")
+    parser.add_argument("dst", metavar="DST", help="x.pt, x.safetensors, or a folder (Orbax)")
+    parser.add_argument(
+        "--factor", type=int, default=1, metavar="E", help="of width and heads [%(default)s]"
+    )
+    parser.add_argument(
+        "--depth", type=int, metavar="N", help="blocks afterwards; new ones begin as identities"
+    )
+    parser.add_argument(
+        "--noise",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="on the copies of a weight, relative to the weights' standard deviation; it cancels "
+        "over them, so the function stays [%(default)s]",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the noise [%(default)s]")
+    parser.add_argument("--ema", action="store_true", help="the averaged weights of SRC")
+    add_target_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the larger model.
+
+    Raises:
+        ValueError: SRC is no MUGDiT, sizes out of range, or DST cannot be written.
+    """
+    expansion = Expansion(factor=args.factor, depth=args.depth, noise=args.noise, seed=args.seed)
+    target, src = target_of(args), Path(args.src).expanduser()
+    target.check_path(src)
+    with open_source(src, ema=args.ema) as source:
+        model, config = identify(source, KIND)
+        parameters = check(source, model, config)
+        larger = expansion.config(config)
+        source = ParameterSource(
+            src, source.format, KIND, larger, expand(parameters, config, expansion)
+        )
+        write(source, target)
+    logger.info(
+        "%d blocks of width %d -> %d of width %d",
+        config.depth, config.width, larger.depth, larger.width,
+    )  # fmt: skip
