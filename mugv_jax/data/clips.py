@@ -26,9 +26,6 @@ from mugv_jax.pipelines.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
 GRID_PX = 2 * STRIDE  # one token covers two latents a side
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 LEAST_FRAMES = STRIDE + 1  # of a video: its first frame and one group
-# Files round times to the ticks of their clock. A frame that is late by no more than a tick, or by
-# this part of a frame where ticks are coarse, counts as being on time.
-LATE = Fraction(1, 10)
 
 Frame = TypeVar("Frame")
 
@@ -99,7 +96,7 @@ def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
             _timed(decoded, source_rate),
             rate,
             frame_duration=1 / source_rate,
-            late=min(stream.time_base or LATE, LATE / source_rate),
+            late=_rounding(stream.time_base, source_rate),
         )
         frames = list(_fitted(itertools.islice(shown, rule.max_frames), rule))
     count = (len(frames) - 1) // STRIDE * STRIDE + 1
@@ -143,16 +140,25 @@ def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
     """(width, height) on the grid, shaped like the file's, of at most `pixels` and its own size."""
     pixels = min(pixels, width * height)
     scale = math.sqrt(pixels / (width * height))
+    longest = min(MAX_SIDE_PX, pixels // GRID_PX // GRID_PX * GRID_PX)
 
     def nearest(side: int) -> set[int]:
         low = int(side * scale) // GRID_PX * GRID_PX
-        return {min(max(low + step, GRID_PX), MAX_SIDE_PX) for step in (0, GRID_PX)}
+        return {min(max(low + step, GRID_PX), longest) for step in (0, GRID_PX)}
 
     def misfit(size: tuple[int, int]) -> tuple[bool, float, int]:
         w, h = size
         return w * h > pixels, abs(math.log(w * height / (h * width))), -w * h
 
     return min(itertools.product(nearest(width), nearest(height)), key=misfit)
+
+
+def _rounding(tick: Fraction | None, rate: Fraction) -> Fraction:
+    """By how much times may be late because the file's clock rounded them.
+
+    A tick as long as a frame (AVI) rounds nothing: there frames are counted.
+    """
+    return tick if tick is not None and 2 * tick * rate < 1 else Fraction(0)
 
 
 def _timed(decoded: Iterable, rate: Fraction) -> Iterator[tuple[Fraction, object]]:

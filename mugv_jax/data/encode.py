@@ -9,11 +9,13 @@ A run that was stopped goes on where it was; several processes share one list.
 """
 
 import dataclasses
+import functools
 import logging
 import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,7 @@ from mugv_jax.data.encoded import EMPTY_TEXT, EncodedFolder, Job
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
 from mugv_jax.data.published import listed
 from mugv_jax.data.samples import BadSample
+from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.pipelines import windows
 from mugv_jax.pipelines.zoo import Zoo
@@ -116,11 +119,12 @@ def encode(captions: Path, out: Path, zoo: Zoo, config: EncodeConfig) -> Encoded
     )
     bad = Bad(config.max_bad)
     jobs = _plan(folder, bad)
-    todo = [job for job in jobs if not folder.recall(job)]
-    log.info("%d of %d samples are to be encoded.", len(todo), len(folder.entries))
+    jobs = [job for job in jobs if not folder.recall(job)]
+    log.info("%d of %d samples are to be encoded.", len(jobs), len(folder.entries))
     try:
-        _encode_texts(folder, todo, zoo, config)
-        _encode_clips(folder, todo, zoo, config, bad)
+        _encode_texts(folder, jobs, zoo, config)
+        jobs = [job for job in jobs if not folder.recall(job)]  # of some the video is done
+        _encode_clips(folder, jobs, zoo, config, bad)
     finally:
         rows = folder.flush()
     return Encoded(finished=len(folder.entries) - len(bad), rows=rows, bad=tuple(bad))
@@ -163,19 +167,26 @@ def _encode_texts(
         return
     files, size = list(todo), config.text_batch
     ids, mask = zoo.tokenize(list(todo.values()))
-    with meshes.use(zoo.mesh), zoo.model("t5_encoder") as (module, variables):
-        apply = jax.jit(module.apply)
-        with tqdm(total=len(files), desc="captions", unit="caption", disable=None) as bar:
-            for start in range(0, len(files), size):
-                rows = np.arange(start, start + size).clip(max=len(files) - 1)
-                states = np.asarray(
-                    apply(variables, jnp.asarray(ids[rows]), jnp.asarray(mask[rows]))
-                )
-                for row, file in enumerate(files[start : start + size]):
-                    valid = mask[start + row]
-                    text = np.where(valid[:, None], states[row], np.zeros((), states.dtype))
-                    folder.write(file, text_bytes(text, valid))
-                    bar.update()
+    with (
+        meshes.use(zoo.mesh),
+        zoo.model("t5_encoder") as (module, variables),
+        tqdm(total=len(files), desc="captions", unit="caption", disable=None) as bar,
+    ):
+        for start in range(0, len(files), size):
+            # The last batch repeats its last caption, so that one program serves all.
+            rows = np.arange(start, start + size).clip(max=len(files) - 1)
+            batch = jnp.asarray(ids[rows]), jnp.asarray(mask[rows])
+            states = np.asarray(_text_states(module, variables, *batch))
+            for row, file in enumerate(files[start : start + size]):
+                valid = mask[start + row]
+                text = np.where(valid[:, None], states[row], np.zeros((), states.dtype))
+                folder.write(file, text_bytes(text, valid))
+                bar.update()
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _text_states(module: T5Encoder, variables: Any, ids: Array, mask: Array) -> Array:
+    return module.apply(variables, ids, mask)
 
 
 def _encode_clips(

@@ -1,0 +1,120 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import os
+import shlex
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from PIL import Image
+
+from mugv_jax import cli
+from mugv_jax.commands import data
+from mugv_jax.data.samples import open_samples
+from tests.data.folders import write_folder
+from tests.pipelines.systems import write_config
+
+ENCODE = (
+    "encode captions.csv --out samples --random-weights --config small.py --pixels 1024 "
+    "--compile-cache cache"
+)
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path, monkeypatch):
+    """Every test runs in a folder with two pictures, a broken one, and their captions."""
+    monkeypatch.chdir(tmp_path)
+    for name, color in (("red", (200, 0, 0)), ("blue", (0, 0, 200))):
+        Image.new("RGB", (48, 40), color).save(f"{name}.png")
+    (tmp_path / "broken.png").write_text("no picture")
+    (tmp_path / "captions.csv").write_text(
+        "path,caption\nred.png,a red wall\nbroken.png,nothing\nblue.png,a blue wall\n"
+    )
+    write_config(tmp_path / "small.py")
+    cache = jax.config.jax_compilation_cache_dir
+    yield
+    jax.config.update("jax_compilation_cache_dir", cache)
+    compilation_cache.reset_cache()
+
+
+def run(capsys, options: str) -> tuple[int, str]:
+    """Exit status and stderr."""
+    try:
+        status = cli.main(["data", *shlex.split(options)])
+    except SystemExit as stopped:
+        status = stopped.code
+    return status, capsys.readouterr().err
+
+
+def test_captions_become_samples_that_pack(capsys, tmp_path):
+    status, printed = run(capsys, ENCODE)
+    assert status == 0
+    assert "The weights are random: nothing can be learnt" in printed
+    assert "3 of 3 samples are to be encoded" in printed  # what is broken is found out later
+    assert "samples: 2 samples done here, 2 in train.csv." in printed
+    assert "1 file was skipped:\n  broken: image 'broken.png' cannot be opened" in printed
+    samples = open_samples(tmp_path / "samples")
+    assert samples.names == ("red", "blue")
+    np.testing.assert_array_equal(samples.shapes, [(1, 4, 4)] * 2)
+    status, printed = run(capsys, "pack samples packed --shards 1 --latent-dtype bfloat16")
+    assert (status, "wrote packed" in printed) == (0, True)
+    packed = open_samples(tmp_path / "packed")
+    assert packed.names == samples.names
+    np.testing.assert_array_equal(packed[1].text, samples[1].text)
+    status, printed = run(capsys, "pack samples packed")
+    assert (status, printed.count("\n")) == (2, 1)
+    assert "packed exists; pass --overwrite to replace it." in printed
+
+
+def test_bad_files_end_the_run_past_their_limit(capsys):
+    status, printed = run(capsys, f"{ENCODE} --max-bad 0")
+    assert status == 2
+    assert "mugv-jax data: more than max bad=0 files cannot be used" in printed
+    assert "broken: image 'broken.png' cannot be opened" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "the following arguments are required: action"),
+        ("pack", "the following arguments are required: SRC, DST"),
+        ("pack missing out", "samples 'missing': does not exist"),
+        ("pack . out", "samples '.': holds neither train.csv nor dataset_info.json"),
+        ("pack set out --shards 0", "shards=0 must be at least 1"),
+        ("pack set out --latent-dtype float16", "latent dtype 'float16' must be one of"),
+        ("encode captions.csv", "the following arguments are required: --out"),
+        (f"{ENCODE} --size 32x32", "argument --size: not allowed with argument --pixels"),
+        (f"{ENCODE} --size 32x32".replace("--pixels 1024", "").replace("32x", "30x"), "multiples"),
+        (f"{ENCODE} --pixels 0", "pixels=0 must be at least 256"),
+        (f"{ENCODE} --fps 0", "fps=0.0 must lie above 0"),
+        (f"{ENCODE} --max-frames soon", "frames 'soon' must be a whole number"),
+        (f"{ENCODE} --seed 1", "--seed is that of --sample-posterior"),
+        (f"{ENCODE} --shard-index 1", "--shard-index and --shard-count: give both or none"),
+        (f"{ENCODE} --shard-index 1 --shard-count 1", "shard index=1 of shard count=1"),
+        (f"{ENCODE} --text-batch 0", "text_batch=0 must be at least 1"),
+        (f"{ENCODE} --vae-tile 100", "vae tile=100 must be a multiple of 8"),
+        (f"{ENCODE} --weights .", "--weights and --random-weights exclude each other"),
+        (ENCODE.replace("captions.csv", "list.txt"), "captions 'list.txt': does not exist"),
+        (ENCODE.replace("--random-weights", ""), "no weights: give --weights FOLDER"),
+    ],
+)
+def test_a_mistake_is_one_line(options, message, capsys, tmp_path):
+    write_folder(tmp_path / "set")
+    status, printed = run(capsys, options)
+    assert status == 2
+    assert message in printed
+    assert printed.splitlines()[-1].startswith("mugv-jax data")
+    assert "Traceback" not in printed
+    assert not os.path.exists("out")
+    assert not os.path.exists("samples/train.csv")
+
+
+def test_a_device_without_memory_is_one_line(capsys, monkeypatch):
+    def full(*_args, **_options):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+    monkeypatch.setattr(data, "encode", full)
+    status, printed = run(capsys, ENCODE)
+    assert status == 2
+    assert "the device ran out of memory: make --pixels or --size, or --text-batch" in printed
