@@ -20,6 +20,7 @@ COMMANDS = {
     "average": ("mugv_jax.commands.average", "average checkpoints of one model"),
     "verify": ("mugv_jax.commands.verify", "run golden cases and report the errors"),
     "info": ("mugv_jax.commands.info", "sizes, parameters and memory of weights"),
+    "compile": ("mugv_jax.commands.compile", "compile a step for a TPU slice, and estimate it"),
 }
 OVERRIDE = "--config."  # `--config.mesh.tensor=4`, for commands with an `overrides` default
 USER_ERROR = 2

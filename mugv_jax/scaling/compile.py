@@ -28,8 +28,8 @@ from mugv_jax.pipelines.mugv import DiTVelocity
 from mugv_jax.scaling.chips import Chip
 from mugv_jax.scaling.network import Torus
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.parallel import build_dit, check_batch, data_shards
-from mugv_jax.sharding.place import batch_sharding, variable_shardings
+from mugv_jax.sharding.parallel import build_dit, check_batch
+from mugv_jax.sharding.place import batch_sharding, data_shards, variable_shardings
 from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.program import KIND, Program
 from mugv_jax.weights.models import abstract_variables

@@ -1,0 +1,183 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mugv-jax compile`: does a step fit a TPU slice, how long will it take, and what limits it?"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+
+from mugv_jax import config as configs
+from mugv_jax.pipelines.size import SIZES, VideoSize, parse_frames, parse_size
+from mugv_jax.scaling.compile import slice_devices
+from mugv_jax.scaling.estimate import Assumptions
+from mugv_jax.scaling.report import Request, report
+from mugv_jax.scaling.search import search
+from mugv_jax.train.config import from_config_dict
+
+GIB = 2**30
+DESCRIPTION = "Compile a step for a TPU slice, on a machine without one, and estimate its time."
+EXAMPLES = """examples:
+  mugv-jax compile --config configs/mugv_10b.py --topology v5p:4x4x4 \\
+    --config.mesh.fsdp=16 --config.mesh.sequence=4
+  mugv-jax compile --config configs/mugv_10b.py --topology v5p:8x8x8 --search 3
+  mugv-jax compile --config configs/mugv_10b.py --topology v5e:2x4 --sampler \\
+    --config.mesh.tensor=8
+
+Every field of the config can be set by --config.GROUP.FIELD=VALUE.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.set_defaults(overrides=())
+    parser.add_argument("--config", required=True, metavar="FILE", help="such as configs/...py")
+    parser.add_argument("--topology", required=True, help="of the slice, such as v5p:4x4x4")
+    names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
+    parser.add_argument(
+        "--size", default="landscape", help=f"WIDTHxHEIGHT in pixels, width first, or {names}"
+    )
+    parser.add_argument("--frames", default="5s", help="8k+1, or 3s (73), 5s (105) [%(default)s]")
+    parser.add_argument(
+        "--batch", type=int, help="samples of a step [one per data shard and microbatch]"
+    )
+    parser.add_argument(
+        "--sampler", action="store_true", help="a guided step of generation, not of training"
+    )
+    parser.add_argument(
+        "--search",
+        type=int,
+        metavar="COUNT",
+        help="rank all meshes of the slice, and compile the COUNT most promising ones",
+    )
+    defaults = ", ".join(f"{k}={v}" for k, v in dataclasses.asdict(Assumptions()).items())
+    parser.add_argument(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="NAME=SHARE",
+        help=f"of the ideal that the slice reaches; repeatable [{defaults}]",
+    )
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the report; exit status 1 if the step does not fit.
+
+    Raises:
+        ValueError: a config, slice, size, mesh or assumption that is not possible.
+    """
+    jax.config.update("jax_platforms", "cpu")  # an accelerator may be someone else's
+    values = configs.override(configs.read(args.config), args.overrides)
+    width, height = parse_size(args.size)
+    request = Request(
+        config=from_config_dict(values),
+        topology=args.topology,
+        size=VideoSize(width_px=width, height_px=height, frames=parse_frames(args.frames)),
+        kind="sampler" if args.sampler else "train",
+        rows=_positive("batch", args.batch),
+        assumptions=_assumptions(args.assume),
+    )
+    if args.search is not None and args.sampler:
+        raise ValueError("--search ranks meshes of training: leave out --sampler.")
+    devices = slice_devices(args.topology)
+    if _positive("search", args.search) is None:
+        reports = [report(request, devices)]
+    else:
+        reports = search(request, devices, args.search)
+    if args.json:
+        json.dump(reports if args.search else reports[0], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write("\n".join(line for each in reports for line in lines(each)) + "\n")
+    return 0 if reports[0]["memory"]["fits"] else 1
+
+
+def _positive(name: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise ValueError(f"{name}={value} must be at least 1.")
+    return value
+
+
+def _assumptions(given: list[str]) -> Assumptions:
+    """From texts such as "attention=0.7".
+
+    Raises:
+        ValueError: an unknown name, or no share.
+    """
+    names = [field.name for field in dataclasses.fields(Assumptions)]
+    shares = {}
+    for text in given:
+        name, _, share = text.partition("=")
+        if name not in names:
+            raise ValueError(f"assumption {text!r}: write NAME=SHARE of {', '.join(names)}.")
+        try:
+            shares[name] = float(share)
+        except ValueError as error:
+            raise ValueError(f"assumption {text!r}: {share!r} is no number.") from error
+    return Assumptions(**shares)
+
+
+def lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The report for people."""
+    video, mesh = report["video"], report["mesh"]
+    where = ", ".join(f"{axis}={size}" for axis, size in mesh.items()) or "one chip"
+    yield f"{report['step']} step on {report['topology']}: {report['chips']} chips, {where}"
+    if report["options"]:
+        yield _row("options", ", ".join(f"{k}={v}" for k, v in report["options"].items()))
+    yield _row(
+        "batch",
+        f"{report['samples']} x {video['width_px']}x{video['height_px']}, {video['frames']} "
+        f"frames, {video['tokens']:,} tokens each",
+    )
+    yield from _memory_lines(report["memory"])
+    model, hardware = report["flops"]["model"], report["flops"]["hardware"]
+    again = f", {hardware / 1e15:,.1f} with recomputation" if hardware > model else ""
+    yield _row("model FLOPs", f"{model / 1e15:,.1f} PFLOP{again}")
+    sent = report["sent_per_chip"]
+    yield _row("sent by a chip", _list(sent, lambda count: f"{count / 1e9:.2f} GB") or "nothing")
+    yield from _estimate_lines(report)
+
+
+def _memory_lines(memory: Mapping[str, Any]) -> Iterator[str]:
+    parts = ("arguments", "temporaries", "outputs", "code")
+    text = ", ".join(f"{part} {memory[part] / GIB:.2f}" for part in parts)
+    yield _row("GiB of a chip", f"{text}; together {memory['total'] / GIB:.2f}")
+    verdict = "fits" if memory["fits"] else "DOES NOT FIT"
+    yield _row("", f"{verdict}: a chip has {memory['chip'] / GIB:.2f} GiB")
+
+
+def _estimate_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    estimate = report["estimate"]
+    exposed = sum(estimate["exposed_s"].values())
+    yield _row(
+        "estimated step",
+        f"{estimate['step_s']:.3f} s: attention {estimate['attention_s']:.3f}, other arithmetic "
+        f"{estimate['arithmetic_s']:.3f}, exchanges {exposed:.3f} "
+        f"(and {estimate['hidden_s']:.3f} hidden)",
+    )
+    if estimate["exposed_s"]:
+        yield _row("exchanges", _list(estimate["exposed_s"], lambda each: f"{each:.3f} s"))
+    yield _row("MFU", f"{100 * estimate['mfu']:.1f}% of bfloat16 peak")
+    yield _row("limited by", estimate["limit"])
+    assumed = ", ".join(f"{name}={share}" for name, share in report["assumptions"].items())
+    yield _row("assumed shares", assumed)
+    if report["uncounted_kernels"]:
+        yield _row("not counted", f"time of the kernels {', '.join(report['uncounted_kernels'])}")
+    if report["unknown_loops"]:
+        yield _row("counted once", f"loops {', '.join(report['unknown_loops'])}")
+    yield ""
+
+
+def _list(values: Mapping[str, Any], text: Any) -> str:
+    return ", ".join(f"{name} {text(value)}" for name, value in values.items())
+
+
+def _row(name: str, value: str) -> str:
+    return f"  {name:16}{value}"

@@ -1,0 +1,124 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is told about one step on one slice, as plain values."""
+
+import dataclasses
+from typing import Any, Literal
+
+import jax
+
+from mugv_jax import flops
+from mugv_jax.pipelines.size import VideoSize
+from mugv_jax.scaling import hlo
+from mugv_jax.scaling.chips import Chip, chip_of
+from mugv_jax.scaling.collectives import collectives
+from mugv_jax.scaling.compile import (
+    Compiled,
+    compile_sampler_step,
+    compile_train_step,
+    torus_of,
+    train_step_rows,
+)
+from mugv_jax.scaling.estimate import Assumptions, estimate
+from mugv_jax.scaling.work import work_of
+from mugv_jax.sharding.place import data_shards
+from mugv_jax.train.config import TrainConfig
+
+Kind = Literal["train", "sampler"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for.
+
+    topology: of a TPU slice.  rows: samples of a step; None is one per data shard and microbatch.
+    """
+
+    config: TrainConfig
+    topology: str
+    size: VideoSize
+    kind: Kind = "train"
+    rows: int | None = None
+    assumptions: Assumptions = Assumptions()
+
+
+def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
+    """Compiles the step on the `devices` of the slice, and tells what it needs and takes.
+
+    Raises:
+        ValueError: a model, batch, mesh or memory that does not fit.
+    """
+    config, chip = request.config, chip_of(request.topology)
+    mesh = config.mesh.make_mesh(devices)
+    training = request.kind == "train"
+    least = train_step_rows(config, mesh) if training else data_shards(mesh)
+    rows = request.rows or least
+    compile_step = compile_train_step if training else compile_sampler_step
+    compiled = compile_step(config, mesh, request.size.latent_shape, rows)
+    program = hlo.parse(compiled.text)
+    work, exchanges = work_of(program), list(collectives(program, mesh.size))
+    time = estimate(work, exchanges, torus_of(mesh, chip), request.assumptions)
+    counted = _flops(request, rows)
+    return {
+        "step": request.kind,
+        "topology": request.topology,
+        "chips": mesh.size,
+        "mesh": {axis: size for axis, size in mesh.shape.items() if size > 1},
+        "options": _options(config) if training else {},
+        "video": dataclasses.asdict(request.size)
+        | {
+            "latent_shape": list(request.size.latent_shape),
+            "tokens": flops.dit_tokens(config.dit, request.size.latent_shape),
+        },
+        "samples": rows,
+        "memory": _memory(compiled, chip),
+        "flops": counted | {"attention_kernels_per_chip": sum(work.attention_flops.values())},
+        "sent_per_chip": dict(time.sent),
+        "estimate": {
+            "arithmetic_s": time.arithmetic,
+            "attention_s": time.attention,
+            "exposed_s": dict(time.exposed),
+            "hidden_s": time.hidden,
+            "step_s": time.step,
+            "mfu": time.mfu(counted["model"], mesh.size, chip),
+            "samples_per_second": rows / time.step,
+            "limit": time.limit,
+        },
+        "assumptions": dataclasses.asdict(request.assumptions),
+        "compile_s": compiled.seconds,
+        "kernels": dict(work.kernels),
+        "uncounted_kernels": list(work.uncounted),
+        "unknown_loops": list(program.unknown_loops()),
+    }
+
+
+def _options(config: TrainConfig) -> dict[str, Any]:
+    """What beside the mesh decides memory and time."""
+    return {
+        "sequence_method": config.mesh.sequence_method,
+        "microbatches": config.mesh.microbatches,
+        "accumulate": config.run.accumulate,
+        "remat": config.run.remat,
+        "dtype": config.run.dtype,
+        "ema": config.ema.enabled,
+    }
+
+
+def _memory(compiled: Compiled, chip: Chip) -> dict[str, Any]:
+    memory = compiled.memory
+    return dataclasses.asdict(memory) | {
+        "total": memory.total,
+        "chip": chip.hbm_bytes,
+        "fits": memory.total <= chip.hbm_bytes,
+    }
+
+
+def _flops(request: Request, rows: int) -> dict[str, int]:
+    """Of all chips together."""
+    config, text_tokens = request.config, request.config.data.text_tokens
+    shape = request.size.latent_shape
+    if request.kind == "sampler":
+        guided = 2 * rows * flops.dit_forward(config.dit, shape, text_tokens)
+        return {"model": guided, "hardware": guided}
+    one = flops.train_step(config.dit, shape, text_tokens, remat=config.run.remat)
+    return {"model": rows * one.model, "hardware": rows * one.hardware}
