@@ -166,10 +166,12 @@ def run(args: argparse.Namespace) -> None:
     request = _request(args)
     given = read_given(request)
     outputs = [video.prepare_output(path) for path in output_paths(args.output, len(args.prompt))]
-    keep_compiled(args.compile_cache)
+    cache = keep_compiled(args.compile_cache)
     pipeline = MugvPipeline(zoo_of(args), tiling=tiling_of(args.vae_tile))
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
+    if cache is not None:
+        log.info("The first step compiles, unless %s holds the program already.", cache)
     with out_of_memory(
         "ask for a smaller --size or fewer --frames, split the work over devices with --mesh, or, "
         "if it was the VAE, give --vae-tile 512"

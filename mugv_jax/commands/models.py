@@ -108,8 +108,8 @@ def zoo_of(args: argparse.Namespace) -> Zoo:
     )
 
 
-def keep_compiled(folder: str | None) -> None:
-    """Turns jax's persistent cache on; only a folder that was asked for must be writable.
+def keep_compiled(folder: str | None) -> Path | None:
+    """Turns jax's persistent cache on: its folder; only one that was asked for must be writable.
 
     Raises:
         ValueError: `folder` cannot be written.
@@ -123,9 +123,9 @@ def keep_compiled(folder: str | None) -> None:
         if folder is not None:
             raise ValueError(f"{reason} Give another folder.") from error
         log.warning("%s Programs will be compiled anew in every run.", reason)
-        return
+        return None
     jax.config.update("jax_compilation_cache_dir", os.fspath(path))
-    log.info("The first step compiles, unless %s holds the program already.", path)
+    return path
 
 
 def tiling_of(tile_px: int | None) -> Tiling | None:
