@@ -18,12 +18,12 @@ from typing import Any
 from tqdm import tqdm
 
 from mugv_jax.weights import store
+from mugv_jax.weights.adapter_files import with_adapter, write_adapter
 from mugv_jax.weights.check import check, floating_dtype, identify
 from mugv_jax.weights.formats import FORMATS, format_of, open_source, open_writer
-from mugv_jax.weights.lora import merged, open_adapter, write_adapter
 from mugv_jax.weights.models import MODELS, Model
 from mugv_jax.weights.orbax_files import TrainingSource
-from mugv_jax.weights.parameter_source import ParameterSource, narrower_dtypes
+from mugv_jax.weights.parameter_source import narrower_dtypes
 from mugv_jax.weights.parameters import LazyTensor, cast_weights, constant_names
 from mugv_jax.weights.sources import Recast, Source
 from mugv_jax.weights.staging import refuse_existing, staged
@@ -128,20 +128,6 @@ def write(source: Source, target: Target, kind: str | None = None) -> None:
         else:
             _export(source, partial, model, target.chosen, target.tensor_parallel)
     logger.info("wrote %s: %s, %s", target.path, model.kind, target.chosen)
-
-
-def with_adapter(source: Source, lora: str | Path, kind: str | None = None) -> Source:
-    """`source` with the low-rank updates that `peft` saved in the folder `lora` merged in.
-
-    Raises:
-        ValueError: no adapter, or one of another model.
-    """
-    model, config = identify(source, kind)
-    parameters = check(source, model, config)
-    adapter = open_adapter(lora, model, config)
-    dtypes = narrower_dtypes(source, parameters, model.table(config))
-    parameters = merged(parameters, adapter.factors, adapter.lora.scale)
-    return ParameterSource(source.path, source.format, model.kind, config, parameters, dtypes)
 
 
 def _export_adapter(source: Source, target: Target) -> None:

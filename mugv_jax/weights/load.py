@@ -14,6 +14,7 @@ from jax.sharding import Sharding, SingleDeviceSharding
 from jax.typing import DTypeLike
 from tqdm import tqdm
 
+from mugv_jax.weights.adapter_files import with_adapter
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.parameters import Index, LazyTensor, cast_weights
@@ -40,6 +41,7 @@ def load(
     shardings: Any = None,
     dtype: DTypeLike | None = None,
     collections: Sequence[str] = COLLECTIONS,
+    lora: str | Path | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """(config, variables) of a checkpoint, every tensor placed on its shards as it is read.
 
@@ -47,6 +49,7 @@ def load(
         `read_config`); None places all on the default device.
     dtype: cast floating params on the way; constants keep theirs.
     collections: which of the variables to load; the rest is not read.
+    lora: folder of an adapter, saved by `peft`, to merge into the weights.
 
     The host holds no more than one parameter's shards at a time beside what lives on devices.
 
@@ -54,7 +57,8 @@ def load(
         ValueError: no checkpoint, another model than `kind`, or one that is not whole.
     """
     placed = traverse_util.flatten_dict(shardings or {}, sep="/")
-    with open_source(path) as source:
+    with open_source(path) as opened:
+        source = opened if lora is None else with_adapter(opened, lora, kind)
         model, config = identify(source, kind)
         parameters = check(source, model, config)
         parameters = cast_weights(parameters, None if dtype is None else jnp.dtype(dtype))
