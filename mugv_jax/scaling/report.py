@@ -32,6 +32,9 @@ class Request:
     """What is asked for.
 
     topology: of a TPU slice.  rows: samples of a step; None is one per data shard and microbatch.
+
+    Raises:
+        ValueError: a slice of a chip that is not in the table.
     """
 
     config: TrainConfig
@@ -39,7 +42,10 @@ class Request:
     size: VideoSize
     kind: Kind = "train"
     rows: int | None = None
-    assumptions: Assumptions = Assumptions()
+    assumptions: Assumptions = dataclasses.field(default_factory=Assumptions)
+
+    def __post_init__(self):
+        chip_of(self.topology)
 
 
 def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
