@@ -35,6 +35,15 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         help="folder or Hugging Face repository with dit.pt and vae.pt, or the same converted",
     )
     group.add_argument(
+        "--dit",
+        type=path_text,
+        metavar="PATH",
+        help="another DiT than that of --weights: a checkpoint, or a training run",
+    )
+    group.add_argument(
+        "--lora", type=path_text, metavar="FOLDER", help="peft adapter to merge into the DiT"
+    )
+    group.add_argument(
         "--text-encoder",
         type=path_text,
         metavar="FOLDER",
@@ -88,7 +97,7 @@ def zoo_of(args: argparse.Namespace) -> Zoo:
         "dtype": None if args.dtype is None else jnp.dtype(args.dtype),
     }
     if args.random_weights:
-        for name in ("weights", "text_encoder", "tokenizer"):
+        for name in ("weights", "dit", "lora", "text_encoder", "tokenizer"):
             if getattr(args, name) is not None:
                 raise ValueError(f"{flag(name)} and --random-weights exclude each other.")
         if config is None:
@@ -101,6 +110,8 @@ def zoo_of(args: argparse.Namespace) -> Zoo:
         )
     return Zoo.from_pretrained(
         args.weights,
+        dit=args.dit,
+        lora=args.lora,
         text_encoder=args.text_encoder,
         tokenizer=args.tokenizer,
         expected=config,

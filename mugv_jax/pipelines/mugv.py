@@ -61,6 +61,8 @@ class MugvPipeline:
         cls,
         weights: str | os.PathLike,
         *,
+        dit: str | os.PathLike | None = None,
+        lora: str | os.PathLike | None = None,
         text_encoder: str | os.PathLike | None = None,
         tokenizer: str | os.PathLike | None = None,
         mesh: dict[str, int] | None = None,
@@ -70,6 +72,8 @@ class MugvPipeline:
     ) -> "MugvPipeline":
         """From published or converted weights in a local folder or Hugging Face repository.
 
+        dit: another DiT than the one in `weights`: a checkpoint, or a training run.
+        lora: folder of an adapter, saved by `peft`, to merge into the DiT.
         mesh: devices per axis, such as {"tensor": 4}; one device by default.
         dtype: of weights and arithmetic; bfloat16 on accelerators and float32 on CPU by default.
         keep_loaded: do not free models between calls of `generate`.
@@ -79,6 +83,8 @@ class MugvPipeline:
         """
         zoo = Zoo.from_pretrained(
             weights,
+            dit=dit,
+            lora=lora,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
             mesh=mesh,

@@ -32,11 +32,13 @@ class WeightPaths:
 def find_weights(
     weights: str | os.PathLike,
     *,
+    dit: str | os.PathLike | None = None,
     text_encoder: str | os.PathLike | None = None,
     tokenizer: str | os.PathLike | None = None,
 ) -> WeightPaths:
     """Paths in the folder or repository `weights`.
 
+    dit: another DiT than the one in `weights`: a checkpoint, or a training run.
     text_encoder: folder or repository of T5; by default a subfolder of `weights`, else the
         published `DeepFloyd/t5-v1_1-xxl`.
     tokenizer: folder or repository; by default `weights/tokenizer`, else where T5 is.
@@ -45,7 +47,8 @@ def find_weights(
         ValueError: a model that is not there, naming what was looked for.
     """
     folder = _folder(weights, (*(name for names in NAMES.values() for name in names), *_SHARDS))
-    dit, vae = _required(folder, "mugv_dit"), _required(folder, "mugv_vae")
+    transformer = _required(folder, "mugv_dit") if dit is None else Path(dit).expanduser()
+    vae = _required(folder, "mugv_vae")
     if text_encoder is not None:
         text = _folder(text_encoder, _T5_FILES)
     else:
@@ -54,7 +57,7 @@ def find_weights(
         tokens = _folder(tokenizer, ("*.json", "spiece.model"))
     else:
         tokens = _first(folder, ("tokenizer",)) or text
-    return WeightPaths(dit=dit, vae=vae, text_encoder=text, tokenizer=tokens)
+    return WeightPaths(dit=transformer, vae=vae, text_encoder=text, tokenizer=tokens)
 
 
 def find_local(weights: str | os.PathLike) -> dict[str, Path]:

@@ -22,6 +22,7 @@ from mugv_jax.pipelines.pretrained import find_weights
 from mugv_jax.sharding.mesh import make_mesh
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
+from mugv_jax.weights.adapter_files import open_adapter
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.models import MODELS, abstract_variables
 from mugv_jax.weights.random import random_variables
@@ -53,6 +54,8 @@ class Zoo:
         cls,
         weights: str | os.PathLike,
         *,
+        dit: str | os.PathLike | None = None,
+        lora: str | os.PathLike | None = None,
         text_encoder: str | os.PathLike | None = None,
         tokenizer: str | os.PathLike | None = None,
         expected: MugvConfig | None = None,
@@ -62,13 +65,14 @@ class Zoo:
     ) -> "Zoo":
         """From published or converted files; see `pretrained.find_weights`.
 
+        lora: folder of a peft adapter to merge into the DiT.
         expected: sizes that the weights must have.
 
         Raises:
             ValueError: weights that are missing, damaged or of another size.
         """
         placed_on = make_mesh(mesh)  # before a download
-        found = find_weights(weights, text_encoder=text_encoder, tokenizer=tokenizer)
+        found = find_weights(weights, dit=dit, text_encoder=text_encoder, tokenizer=tokenizer)
         paths = {
             "mugv_dit": found.dit,
             "mugv_vae": found.vae,
@@ -79,13 +83,18 @@ class Zoo:
         )
         if expected is not None:
             _check_expected(config, expected, paths)
+        if lora is not None:
+            open_adapter(lora, MODELS["mugv_dit"], config.dit)  # says now if it does not fit
+
+        def fetch(kind: str, shardings: Any, dtype: DTypeLike) -> Any:
+            adapter = lora if kind == "mugv_dit" else None
+            return load(paths[kind], kind, shardings=shardings, dtype=dtype, lora=adapter)[1]
+
         return cls(
             config=config,
             mesh=placed_on,
             dtype=dtype or default_dtype(),
-            fetch=lambda kind, shardings, dtype: load(
-                paths[kind], kind, shardings=shardings, dtype=dtype
-            )[1],
+            fetch=fetch,
             load_tokenizer=lambda: tokenizers.load(os.fspath(found.tokenizer)),
             keep_loaded=keep_loaded,
         )
