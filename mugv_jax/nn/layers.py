@@ -66,6 +66,10 @@ class Linear(nn.Module):
         inputs = x.shape[x.ndim - self.contract :]
         init = self.kernel_init or nn.initializers.normal(1 / math.sqrt(math.prod(inputs)))
         kernel = self.param("kernel", named(init, *self.axes), (*inputs, *features))
+        # A weight split by width is gathered, its gradient summed and scattered. Left alone, the
+        # partitioner gathers the tokens of all those devices instead, which are far larger.
+        whole = tuple(None if axis == "embed" else axis for axis in self.axes)
+        kernel = nn.with_logical_constraint(kernel.astype(self.dtype), whole)
         y = _product(x, kernel, self.contract, self.dtype)
         if self.has_variable(lora.COLLECTION, "a"):
             a, b = (self.get_variable(lora.COLLECTION, factor) for factor in ("a", "b"))
