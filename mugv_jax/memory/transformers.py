@@ -16,12 +16,13 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
 
         residual (n d) + max(heads (n a e) + scores, hidden (n m)) + vectors (n d) + RoPE + latents
 
-    n is split over "sequence", a and m over "tensor"; Ulysses keeps (n a e) as small, by other
-    axes.
+    n is split over "sequence", a and m over "tensor"; between attention and MLP, where a and m are
+    not, n is split over both. Ulysses keeps (n a e) as small, by other axes.
     """
     live, itemsize = plan.live, plan.activation_itemsize
     every = dit_tokens(config, plan.size.latent_shape)
     n = -(-every // plan.parts("sequence"))
+    between = -(-every // plan.parts("sequence", "tensor"))
     heads = n * plan.local(config.num_heads, "tensor") * config.head_dim * itemsize
     attention = live.heads * heads + live.scores * _score_bytes(config, plan, every)
     if config.num_heads % plan.parts("tensor", "sequence"):
@@ -33,9 +34,9 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
     if plan.parts("fsdp", "sequence") > 1:
         relaid = live.relaid * stacked_weights("mugv_dit", config, plan, "attention/")
     return (
-        live.residual * n * config.width * itemsize
+        live.residual * between * config.width * itemsize
         + max(attention, live.hidden * hidden)
-        + live.vectors * n * config.width * FLOAT32
+        + live.vectors * between * config.width * FLOAT32
         + angles
         + 4 * latent  # before and after the step, and two velocities
         + layer_weights("mugv_dit", config, plan)

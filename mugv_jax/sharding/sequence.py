@@ -15,6 +15,7 @@ arrays only.
 """
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -26,6 +27,7 @@ from mugv_jax.kernels.attention import attend
 from mugv_jax.sharding.ring import Ring
 
 METHODS = ("auto", "ulysses", "ring")
+TOKENS, HEADS = 1, 2  # axes of an array (b n a e)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,7 @@ class MeshAttention:
         def local(*arrays: Array) -> Array:
             if not keys_split:
                 return attend(*arrays, implementation=self.implementation)
-            return self._exchange(exchanged, *arrays)
+            return self._attend_slice(exchanged, *arrays)
 
         q_spec = PartitionSpec(batch, "sequence", heads, None)
         k_spec = q_spec if keys_split else PartitionSpec(batch, None, heads, None)
@@ -89,7 +91,7 @@ class MeshAttention:
             )
         return exchanged
 
-    def _exchange(
+    def _attend_slice(
         self,
         exchanged: int,
         q: Float[Array, "b n a e"],
@@ -99,22 +101,14 @@ class MeshAttention:
     ) -> Float[Array, "b n a e"]:
         """Self-attention of this device's slice of the tokens, inside `jax.shard_map`."""
         devices = self.mesh.shape["sequence"]
-        groups = [list(range(i, i + exchanged)) for i in range(0, devices, exchanged)]
-
-        def all_to_all(x: Array, split_axis: int, concat_axis: int) -> Array:
-            if exchanged == 1:
-                return x
-            return jax.lax.all_to_all(
-                x, "sequence", split_axis, concat_axis, axis_index_groups=groups, tiled=True
-            )
-
-        q, k, v = (all_to_all(x, 2, 1) for x in (q, k, v))
+        exchange = functools.partial(_exchange, devices, exchanged)
+        q, k, v = (exchange(x, TOKENS, HEADS) for x in (q, k, v))
         if exchanged == devices:
             out = attend(q, k, v, key_lengths, implementation=self.implementation)
         else:
             implementation = self.implementation or select.blocked_attention()
             out = Ring("sequence", devices, exchanged, implementation)(q, k, v, key_lengths)
-        return all_to_all(out, 1, 2)
+        return exchange(out, HEADS, TOKENS)
 
     def _check_tokens(self, tokens: int) -> None:
         devices = self.mesh.shape["sequence"]
@@ -128,3 +122,42 @@ class MeshAttention:
         """`axes` if they divide `size` evenly, else None: not split."""
         parts = math.prod(self.mesh.shape[axis] for axis in axes)
         return axes if size % parts == 0 else None
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 3, 4))
+def _exchange(devices: int, group: int, x: Array, whole: int, split: int) -> Array:
+    """All-to-all among every `group` neighbours of the axis "sequence": axis `whole` of the result
+    is whole, and axis `split` is split."""
+    if group == 1:
+        return x
+    groups = [list(range(first, first + group)) for first in range(0, devices, group)]
+
+    # JAX does not batch an all-to-all within groups, which the stages of a pipeline need.
+    @jax.custom_batching.custom_vmap
+    def exchange(x: Array) -> Array:
+        return jax.lax.all_to_all(x, "sequence", split, whole, axis_index_groups=groups, tiled=True)
+
+    @exchange.def_vmap
+    def _(axis_size: int, in_batched: list[bool], x: Array) -> tuple[Array, bool]:
+        del axis_size, in_batched
+        batched = jax.lax.all_to_all(
+            x, "sequence", split + 1, whole + 1, axis_index_groups=groups, tiled=True
+        )
+        return batched, True
+
+    return exchange(x)
+
+
+def _exchange_forward(
+    devices: int, group: int, x: Array, whole: int, split: int
+) -> tuple[Array, None]:
+    return _exchange(devices, group, x, whole, split), None
+
+
+def _exchange_backward(
+    devices: int, group: int, whole: int, split: int, _: None, d_x: Array
+) -> tuple[Array]:
+    return (_exchange(devices, group, d_x, split, whole),)
+
+
+_exchange.defvjp(_exchange_forward, _exchange_backward)

@@ -49,6 +49,8 @@ def case(request):
 @pytest.mark.parametrize("sizes", list(itertools.product((1, 2), repeat=3)), ids=str)
 def test_every_mesh_gives_the_output_of_one_device(case, sizes):
     config, boxed, variables, expected = case
+    if config.num_heads % sizes[1]:
+        return  # refused, see below
     mesh = meshes.make_mesh(dict(zip(("data", "tensor", "sequence"), sizes)))
     placed = jax.device_put(variables, variable_shardings(boxed, mesh))
     module = build_dit(config, mesh, dtype=jnp.float32)

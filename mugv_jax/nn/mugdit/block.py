@@ -22,6 +22,8 @@ from mugv_jax.nn.mugdit.attention import CrossAttention, SelfAttention
 from mugv_jax.nn.mugdit.config import DiTConfig
 
 RESIDUAL = ("batch", "residual_tokens", None)
+# Of what attention and MLP read: they split heads and hidden width where RESIDUAL splits tokens.
+GATHERED = ("batch", "tokens", None)
 
 
 class Context(flax.struct.PyTreeNode):
@@ -59,18 +61,21 @@ class Block(nn.Module):
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (vectors[:, :, i] for i in range(6))
 
         y = norm_modulate(x, shift_a, scale_a, context.group)
+        y = nn.with_logical_constraint(y, GATHERED)
         y = SelfAttention(config.num_heads, self.dtype, self.attend, name="self_attention")(
             y, context.cos, context.sin, context.token_lengths
         )
         x = nn.with_logical_constraint(gate_residual(x, y, gate_a, context.group), RESIDUAL)
 
         y = LayerNorm(self.dtype, name="cross_norm")(x)
+        y = nn.with_logical_constraint(y, GATHERED)
         y = CrossAttention(config.num_heads, self.dtype, self.attend, name="cross_attention")(
             y, context.text, context.text_lengths
         )
         x = nn.with_logical_constraint(x + y, RESIDUAL)
 
         y = norm_modulate(x, shift_m, scale_m, context.group)
+        y = nn.with_logical_constraint(y, GATHERED)
         y = Mlp(config.mlp_dim, self.dtype, name="mlp")(y)
         x = nn.with_logical_constraint(gate_residual(x, y, gate_m, context.group), RESIDUAL)
         self.sow("intermediates", "residual", x)
