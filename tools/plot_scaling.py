@@ -1,0 +1,151 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reports of `mugv-jax compile --json` -> table and curve of scaling efficiency.
+
+    python -m tools.plot_scaling docs/scaling/*.json --svg docs/scaling/efficiency.svg
+
+Efficiency of a slice: its samples per second and chip, over those of the smallest slice. Weak
+scaling has as many samples per chip on every slice, strong scaling as many samples in a step.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Report = Mapping[str, Any]
+WIDTH, HEIGHT, MARGIN = 640, 400, 60  # of the picture, px
+COLOURS = {"weak": "#1f77b4", "strong": "#d62728"}
+
+
+def series(reports: Sequence[Report]) -> dict[str, list[Report]]:
+    """Weak and strong scaling: the longest run of slices that keep what each of them keeps.
+
+    Raises:
+        ValueError: no two slices to compare.
+    """
+    kept = {
+        "weak": lambda report: report["samples"] / report["chips"],
+        "strong": lambda report: report["samples"],
+    }
+    found = {}
+    for name, key in kept.items():
+        groups: dict[float, dict[int, Report]] = defaultdict(dict)
+        for report in reports:
+            if report["step"] != "train" or not report["memory"]["fits"]:
+                continue
+            best = groups[key(report)].get(report["chips"])
+            if best is None or _speed(report) > _speed(best):
+                groups[key(report)][report["chips"]] = report
+        longest = max(groups.values(), key=len, default={})
+        if len(longest) > 1:
+            found[name] = [longest[chips] for chips in sorted(longest)]
+    if not found:
+        raise ValueError(
+            "no two training steps that fit have as many samples, in all or per chip: give "
+            "reports of several slices."
+        )
+    return found
+
+
+def efficiency(reports: Sequence[Report]) -> list[float]:
+    """Of each slice, against the first."""
+    return [_speed(report) / _speed(reports[0]) for report in reports]
+
+
+def _speed(report: Report) -> float:
+    """Samples per second of a chip."""
+    return report["estimate"]["samples_per_second"] / report["chips"]
+
+
+def table(found: Mapping[str, Sequence[Report]]) -> str:
+    """Markdown."""
+    rows = [
+        "| scaling | slice | chips | mesh | samples | step | MFU | efficiency |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, reports in found.items():
+        for report, share in zip(reports, efficiency(reports)):
+            mesh = ", ".join(f"{axis}={size}" for axis, size in report["mesh"].items())
+            estimate = report["estimate"]
+            rows.append(
+                f"| {name} | {report['topology']} | {report['chips']} | {mesh} | "
+                f"{report['samples']} | {estimate['step_s']:.2f} s | "
+                f"{100 * estimate['mfu']:.1f}% | {100 * share:.1f}% |"
+            )
+    return "\n".join(rows)
+
+
+def svg(found: Mapping[str, Sequence[Report]]) -> str:
+    """The curves over the number of chips, every slice at the same distance from the next."""
+    chips = sorted({report["chips"] for reports in found.values() for report in reports})
+    left, right, bottom = MARGIN, WIDTH - MARGIN, HEIGHT - MARGIN
+    step = (right - left) / max(1, len(chips) - 1)
+
+    def x(count: int) -> float:
+        return left + step * chips.index(count)
+
+    def y(share: float) -> float:
+        return bottom - (bottom - MARGIN) * min(share, 1.1) / 1.1
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        'font-family="sans-serif" font-size="13">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<text x="{WIDTH / 2}" y="26" text-anchor="middle" font-size="15">Predicted scaling '
+        "efficiency (per-chip throughput)</text>",
+    ]
+    for tick in range(0, 101, 20):
+        parts.append(_line(left, y(tick / 100), right, y(tick / 100), "#dddddd"))
+        parts.append(_text(left - 8, y(tick / 100) + 4, f"{tick}%", "end"))
+    parts.append(_line(left, y(0.9), right, y(0.9), "#888888", dashed=True))
+    for count in chips:
+        parts.append(_text(x(count), bottom + 22, f"{count}", "middle"))
+    parts.append(_text((left + right) / 2, bottom + 44, "chips", "middle"))
+    for number, (name, reports) in enumerate(found.items()):
+        points = [(x(r["chips"]), y(s)) for r, s in zip(reports, efficiency(reports))]
+        path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
+        colour = COLOURS[name]
+        line = f'fill="none" stroke="{colour}" stroke-width="2"'
+        parts.append(f'<polyline points="{path}" {line}/>')
+        for px, py in points:
+            parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}"/>')
+        label = bottom - 16 - 18 * number
+        parts.append(_text(left + 14, label, f"{name} scaling", "start", colour))
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, dashed: bool = False) -> str:
+    dash = ' stroke-dasharray="5 4"' if dashed else ""
+    return f'<line x1="{x1}" y1="{y1:.1f}" x2="{x2}" y2="{y2:.1f}" stroke="{colour}"{dash}/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str, colour: str = "black") -> str:
+    return f'<text x="{x}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{text}</text>'
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the table, and writes the picture if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("reports", nargs="+", type=Path, help="written by compile --json")
+    parser.add_argument("--svg", type=Path, help="where the curve goes")
+    args = parser.parse_args(argv)
+    reports = []
+    for path in args.reports:
+        read = json.loads(path.read_text())
+        reports += read if isinstance(read, list) else [read]
+    try:
+        found = series(reports)
+    except ValueError as error:
+        parser.error(str(error))
+    print(table(found))
+    if args.svg:
+        args.svg.write_text(svg(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
