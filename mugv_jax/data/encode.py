@@ -27,10 +27,10 @@ from mugv_jax.axes import Array
 from mugv_jax.data.ahead import ahead
 from mugv_jax.data.captions import Captioned, read_captions
 from mugv_jax.data.clips import ClipRule, read_clip
-from mugv_jax.data.encoded import EMPTY_TEXT, EncodedFolder, Job
+from mugv_jax.data.encoded import EncodedFolder, Job
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
 from mugv_jax.data.published import listed
-from mugv_jax.data.samples import BadSample
+from mugv_jax.data.samples import EMPTY_TEXT, BadSample
 from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.pipelines import windows

@@ -29,7 +29,6 @@ from mugv_jax.data.whole_files import write_whole
 SETTINGS = "encode.json"
 PARTS = "parts"
 LATENTS, TEXTS = "latents", "text_features"
-EMPTY_TEXT = "empty_text.pt"
 FIELDS = (*COLUMNS, "fps")
 SOURCE = "generated"  # as the format calls latents that are normalised
 # A video is known by its size and both ends; reading all of it each time would take as long as

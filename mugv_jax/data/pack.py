@@ -9,6 +9,7 @@ is imported; `pack` writes the same data set to a folder of its own, whole or no
 import contextlib
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mugv_jax.data.packed import INDEX, SPLIT
 from mugv_jax.data.published import listed
 from mugv_jax.data.samples import (
     CHANNELS,
+    EMPTY_TEXT,
     PACKED_MARKER,
     BadSample,
     Sample,
@@ -138,18 +140,20 @@ def pack(
 ) -> tuple[str, ...]:
     """Writes the samples at `source` to the folder `target`; returns what was left out, and why.
 
+    The text states of the empty caption go along, where `source` has them.
+
     shards: files to write; by default what TFDS chooses from the size.
     Other arguments: as of `MugvSamples`. Nothing is at `target` before all of it is.
 
     Raises:
         ValueError: `target` exists, more samples are bad than `max_bad`, or no samples at `source`.
     """
-    target = Path(target).expanduser()
+    source, target = Path(source).expanduser(), Path(target).expanduser()
     markers = (PACKED_MARKER,)
     refuse_existing(target, overwrite=overwrite, markers=markers)
     if shards is not None and shards < 1:
         raise ValueError(f"shards={shards} must be at least 1.")
-    if target.resolve() in Path(source).expanduser().resolve().parents:
+    if target.resolve() in source.resolve().parents:
         raise ValueError(f"{source} lies inside {target}, which would be replaced.")
     samples = open_samples(source)
     with staged(target, overwrite=overwrite, markers=markers) as partial:
@@ -167,6 +171,9 @@ def pack(
                 shapes=samples.shapes[builder.written],
                 text_dim=samples.text_dim,
             )
+        empty = (source if source.is_dir() else source.parent) / EMPTY_TEXT
+        if empty.exists():
+            shutil.copy(empty, builder.data_path)
         os.rename(builder.data_path, partial)
     return tuple(builder.bad)
 

@@ -20,6 +20,7 @@ from mugv_jax.nn.vae.statistics import LATENT_SHIFT
 CHANNELS = len(LATENT_SHIFT)
 CSV = "train.csv"
 PACKED_MARKER = "dataset_info.json"  # of TFDS
+EMPTY_TEXT = "empty_text.pt"  # text states of the empty caption, where they were encoded too
 DEFAULT_FPS = 24.0  # what the published trainer feeds where nothing says otherwise
 
 

@@ -14,7 +14,7 @@ import torch
 from mugv_jax.data import pack as packing
 from mugv_jax.data.pack import MugvSamples, pack
 from mugv_jax.data.packed import INDEX
-from mugv_jax.data.samples import BadSample, SampleSource, open_samples
+from mugv_jax.data.samples import EMPTY_TEXT, BadSample, SampleSource, open_samples
 from tests.data.folders import SHAPES, TEXT_DIM, write_folder
 
 # bfloat16 keeps 8 bits of the mantissa.
@@ -25,6 +25,7 @@ BFLOAT16_RTOL = 2**-8
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     write_folder(folder, sources=("real", "generated"))
+    shutil.copy(folder / "text_features" / "clip_0_text.pt", folder / EMPTY_TEXT)
     return folder
 
 
@@ -53,6 +54,7 @@ def test_packed_samples_equal_their_source_one_by_one(folder, packed):
         assert_same(samples[number], source[number])
     with pytest.raises(IndexError):
         samples[len(samples)]
+    assert (packed / EMPTY_TEXT).read_bytes() == (folder / EMPTY_TEXT).read_bytes()
 
 
 def test_tfds_opens_the_folder_and_builds_the_registered_set(folder, packed, tmp_path):
