@@ -79,7 +79,7 @@ def open_samples(path: str | os.PathLike) -> SampleSource:
     Raises:
         ValueError: there is none, or one without a sample that can be used.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.is_dir() and (path / PACKED_MARKER).is_file():
         from mugv_jax.data.packed import PackedSamples
 
