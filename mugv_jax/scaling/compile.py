@@ -35,11 +35,11 @@ from mugv_jax.train.program import KIND, Program
 from mugv_jax.weights.models import abstract_variables
 
 LatentShape = tuple[int, int, int]
-# libtpu looks for the machine's own TPU; these say that there is none, and that two may compile.
+# libtpu looks for the machine's own TPU; with these it need not, and two processes may compile.
 LIBTPU_SETTINGS = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_ACCELERATOR_TYPE": "none",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",  # any one that exists: the topology says what counts
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 

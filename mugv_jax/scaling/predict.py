@@ -4,7 +4,8 @@
 
 Per layer and sample, with n tokens over P = sequence chips, T = tensor, weights over F = fsdp x P:
 
-    tensor      four gathers and scatters of n d / P in each of three passes, each (1 - 1/T)
+    tensor      tokens gathered before and sums all-reduced after each of three products in each
+                pass: n d / P, each (1 - 1/T)
     sequence    q, k, v and out change places, forward and backward: n d / (P T) each (Ulysses),
                 or keys and values go round: n d / T (ring)
     weights     gathered in each pass, gradients scattered back: W / T, each (1 - 1/F)
@@ -28,6 +29,9 @@ from mugv_jax.train.config import TrainConfig
 BFLOAT16, FLOAT32 = 2, 4
 # The attention kernels compute 7 products in the backward pass, of which 4 are the model's.
 BACKWARD_PRODUCTS = 7 / 4
+# Share of the peak of operations outside of attention: norms, gates and changes of layout take
+# longer than the products themselves. Fitted to compiled steps.
+OTHER_SHARE = 0.36
 # Live arrays of one block's forward and backward pass, in units of its widest activation; fitted
 # to compiled steps.
 LIVE = 10
@@ -119,7 +123,7 @@ def _compute_seconds(
     step = flops.train_step(dit, latent_shape, text_tokens, remat=config.run.remat)
     rest = step.hardware - dit.depth * block.attention * (3 + ("attention" in again))
     speed = chip.peak_flops * filled(dit.head_dim, chip) * assumptions.attention
-    return attention / speed + rest / (chip.peak_flops * assumptions.compiled)
+    return attention / speed + rest / (chip.peak_flops * OTHER_SHARE * assumptions.compiled)
 
 
 def _block_weights(dit: DiTConfig) -> int:
@@ -143,8 +147,8 @@ def _sent(
     attended = passes if "attention" in flops.RECOMPUTED[config.run.remat] else 2
     layers = dit.depth / sizes["pipeline"]
     residual = BFLOAT16 * tokens * dit.width / sequence
-    # Self-attention, cross-attention and MLP: tokens gathered before, sums scattered after.
-    activations = 6 * passes * residual * (1 - 1 / tensor)
+    # Self-attention, cross-attention and MLP: a gather, and an all-reduce of twice as much.
+    activations = 3 * (1 + 2) * passes * residual * (1 - 1 / tensor)
     # A ring's keys and values, twice as many as one array, go past all of its other chips.
     exchanged = math.gcd(dit.num_heads // tensor, sequence)
     if parallel.sequence_method == "ring":
