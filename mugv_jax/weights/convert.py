@@ -22,7 +22,7 @@ from mugv_jax.weights.adapter_files import with_adapter, write_adapter
 from mugv_jax.weights.check import check, floating_dtype, identify
 from mugv_jax.weights.formats import FORMATS, format_of, open_source, open_writer
 from mugv_jax.weights.models import MODELS, Model
-from mugv_jax.weights.orbax_files import TrainingSource
+from mugv_jax.weights.orbax_files import trained_adapter
 from mugv_jax.weights.parameter_source import narrower_dtypes
 from mugv_jax.weights.parameters import LazyTensor, cast_weights, constant_names
 from mugv_jax.weights.sources import Recast, Source
@@ -63,10 +63,12 @@ def convert(
     src, dst = Path(src).expanduser(), Path(dst).expanduser()
     target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
     target.check_path(src)
+    if format == PEFT:
+        if dtype is not None or lora is not None:
+            raise ValueError("an adapter is written as it was trained: give no dtype or lora.")
+        _export_adapter(src, target, ema=ema)
+        return
     with open_source(src, ema=ema) as source:
-        if format == PEFT:
-            _export_adapter(source, target)
-            return
         if dtype is None and lora is None and target.chosen == source.format:
             raise ValueError(f"{src} is {target.chosen} already; ask for another format or dtype.")
         write(source if lora is None else with_adapter(source, lora, kind), target, kind)
@@ -130,14 +132,11 @@ def write(source: Source, target: Target, kind: str | None = None) -> None:
     logger.info("wrote %s: %s, %s", target.path, model.kind, target.chosen)
 
 
-def _export_adapter(source: Source, target: Target) -> None:
-    if not isinstance(source, TrainingSource) or source.adapter is None:
-        raise ValueError(f"{source.path}: no training checkpoint with LoRA, so has no adapter.")
-    if target.dtype is not None:
-        raise ValueError("an adapter is written in the dtype it was trained in: give no dtype.")
+def _export_adapter(src: Path, target: Target, *, ema: bool) -> None:
+    kind, config, adapter = trained_adapter(src, ema=ema)
     with staged(target.path, overwrite=target.overwrite) as partial:
-        write_adapter(partial, source.adapter, source.kind, source.model_config)
-    logger.info("wrote %s: LoRA adapter of %s", target.path, source.kind)
+        write_adapter(partial, adapter, kind, config)
+    logger.info("wrote %s: LoRA adapter of %s", target.path, kind)
 
 
 def _import(

@@ -68,7 +68,7 @@ def _open_folder(path: Path, *, ema: bool) -> Source:
     if (path / ORBAX_METADATA).is_file():
         return OrbaxSource(path)
     if is_training(path):
-        return TrainingSource(path, ema=ema)
+        return TrainingSource(path, ema=ema, open_source=open_source)
     if (path / TRACKER).is_file():
         path = path / _iteration(path)
     if (path / TORCH_DIST_METADATA).is_file():

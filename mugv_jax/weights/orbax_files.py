@@ -6,10 +6,11 @@
     RUN/checkpoints/STEP/state    {"params", "frozen", "ema", "opt", "step", ...}, float32
 
 `params` is what was trained and `frozen` the other weights; `ema` is the average of `params`. With
-LoRA, `params` holds the low-rank factors, and the weights are `frozen` with their product added.
+LoRA, `params` holds the low-rank factors, and the weights are `frozen` with their product added;
+where `frozen` is not there, `meta` says under "weights" where the run has loaded it from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ import tensorstore
 from etils import epath
 from flax import traverse_util
 
-from mugv_jax.weights.check import differences, variable_shapes
+from mugv_jax.weights.check import check, differences, identify, variable_shapes
 from mugv_jax.weights.lora import Adapter, factors_of, merged
 from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameter_source import ParameterSource
 from mugv_jax.weights.parameters import UNUSED, Index, LazyTensor, rows_per_piece
+from mugv_jax.weights.sources import Source
 from mugv_jax.weights.store import METADATA_KEY, stated_lora, stated_model
 
 ORBAX_METADATA = "_METADATA"
@@ -53,38 +55,87 @@ class OrbaxSource(ParameterSource):
 
 
 class TrainingSource(ParameterSource):
-    """The weights of a training checkpoint.
+    """The weights of a training checkpoint, float32.
 
     path: a step's folder, or that of a run, whose newest step is taken.
     ema: the running average of the weights instead of the weights themselves.
-    adapter: the low-rank updates that were trained, which the weights contain; None without LoRA.
+    open_source: opens the weights under low-rank updates, where the checkpoint only names them.
 
     Raises:
         ValueError: damaged, of an unknown model, or without the average that is asked for.
     """
 
-    def __init__(self, path: Path, *, ema: bool = False):
-        folder = path if _is_step(path) else steps(path)[-1]
+    def __init__(self, path: Path, *, ema: bool = False, open_source: Callable[[str], Source]):
+        folder = _step(path)
         stated = _read_meta(folder)
         kind, config = stated_model(folder, stated)
-        parts = _read_parts(folder)
-        if ema and not parts["ema"]:
-            raise ValueError(f"{folder}: this run kept no running average (EMA) of its weights.")
-        trained, frozen = parts["ema" if ema else "params"], _params(parts["frozen"])
-        self.adapter, lora = None, stated_lora(stated)
+        lora, parts = stated_lora(stated), _read_parts(folder)
+        trained = _trained(folder, parts, ema=ema)
+        parameters = {f"params/{name}": lazy for name, lazy in parts["frozen"].items()}
+        parameters |= {f"{UNUSED}/{name}": lazy for name, lazy in parts[UNUSED].items()}
+        self._base = None
         if lora is None:
-            parameters = frozen | _params(trained)
+            parameters |= {f"params/{name}": lazy for name, lazy in trained.items()}
         else:
-            self.adapter = Adapter(lora, factors_of(trained))
-            parameters = merged(frozen, self.adapter.factors, lora.scale)
-        problems = differences(
-            {name: lazy.shape for name, lazy in parameters.items()},
-            variable_shapes(MODELS[kind], config),
-        )
+            if not parts["frozen"]:
+                self._base = _open_base(folder, stated, open_source)
+                found = check(self._base, *identify(self._base, kind))
+                parameters |= {name: lazy.cast(np.dtype("float32")) for name, lazy in found.items()}
+            parameters = merged(parameters, factors_of(trained), lora.scale)
+        whole = {name: lazy.shape for name, lazy in parameters.items() if UNUSED not in name}
+        problems = differences(whole, variable_shapes(MODELS[kind], config))
         if problems:
             raise ValueError(f"{folder}: does not fit {kind} with {config}; {problems}.")
-        parameters |= {f"{UNUSED}/{name}": lazy for name, lazy in parts[UNUSED].items()}
         super().__init__(folder, "training", kind, config, parameters)
+
+    def release(self) -> None:
+        if self._base is not None:
+            self._base.release()
+
+    def close(self) -> None:
+        if self._base is not None:
+            self._base.close()
+
+
+def trained_adapter(path: Path, *, ema: bool) -> tuple[str, Any, Adapter]:
+    """(kind, config, low-rank updates) of a training checkpoint; the weights are not needed.
+
+    Raises:
+        ValueError: damaged, or not trained with LoRA.
+    """
+    if not (path.is_dir() and is_training(path)):
+        raise ValueError(f"{path}: no training checkpoint, so has no adapter.")
+    folder = _step(path)
+    stated = _read_meta(folder)
+    kind, config = stated_model(folder, stated)
+    lora = stated_lora(stated)
+    if lora is None:
+        raise ValueError(f"{folder}: was not trained with LoRA, so has no adapter.")
+    trained = _trained(folder, _read_parts(folder), ema=ema)
+    return kind, config, Adapter(lora, factors_of(trained))
+
+
+def _open_base(
+    folder: Path, stated: Mapping[str, Any], open_source: Callable[[str], Source]
+) -> Source:
+    """The weights that low-rank updates were trained on."""
+    try:
+        return open_source(stated["weights"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{folder}: holds low-rank updates of weights that lie elsewhere, and those cannot be "
+            f"opened: {error} Export the adapter alone with --format peft, and merge that into "
+            "the weights with --lora."
+        ) from error
+
+
+def _trained(
+    folder: Path, parts: Mapping[str, dict[str, LazyTensor]], *, ema: bool
+) -> dict[str, LazyTensor]:
+    """What was trained, or its average."""
+    if ema and not parts["ema"]:
+        raise ValueError(f"{folder}: this run kept no running average (EMA) of its weights.")
+    return parts["ema" if ema else "params"]
 
 
 def _read_meta(folder: Path) -> Mapping[str, Any]:
@@ -113,10 +164,6 @@ def _read_parts(folder: Path) -> dict[str, dict[str, LazyTensor]]:
     return parts
 
 
-def _params(flat: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
-    return {f"params/{name}": lazy for name, lazy in flat.items()}
-
-
 def is_training(path: Path) -> bool:
     """Whether the folder `path` is a training checkpoint, or holds one that is complete."""
     return _is_step(path) or bool(steps(path))
@@ -131,6 +178,11 @@ def steps(path: Path) -> list[Path]:
         for step in sorted(named)
         if _is_step(named[step]) and ocp.utils.is_checkpoint_finalized(named[step])
     ]
+
+
+def _step(path: Path) -> Path:
+    """The folder of one checkpoint; the newest of a run."""
+    return path if _is_step(path) else steps(path)[-1]
 
 
 def _is_step(path: Path) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 import tensorstore
 from etils import epath
@@ -121,6 +122,16 @@ def save(
             ),
             custom_metadata={METADATA_KEY: metadata},
         )
+
+
+def save_args(tree: Any) -> Any:
+    """How to save a training state so that one layer of one weight can be read without the rest."""
+    return jax.tree.map(
+        lambda leaf: ocp.SaveArgs(
+            chunk_byte_size=CHUNK_BYTES, shard_axes=(0,) if jnp.ndim(leaf) else ()
+        ),
+        tree,
+    )
 
 
 def training_metadata(kind: str, config: Any, lora: LoraConfig | None = None) -> dict[str, Any]:

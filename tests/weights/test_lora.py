@@ -180,8 +180,12 @@ def test_a_run_with_lora_becomes_an_adapter(base, ours, tmp_path):
     checkpoints.assert_identical(
         checkpoints.read(tmp_path / "merged.pt"), checkpoints.read(tmp_path / "expected.pt")
     )
-    with pytest.raises(ValueError, match="no training checkpoint with LoRA"):
-        convert(base, tmp_path / "none", format="peft")
+    whole = save_steps(tmp_path / "whole", config, {7: {"params": variables["params"]}})
+    for source, message in ((base, "no training checkpoint"), (whole, "not trained with LoRA")):
+        with pytest.raises(ValueError, match=message):
+            convert(source, tmp_path / "none", format="peft")
+    with pytest.raises(ValueError, match="give no dtype or lora"):
+        convert(run, tmp_path / "none", format="peft", dtype="bfloat16")
 
 
 def edit(folder, tmp_path, **fields):

@@ -112,6 +112,23 @@ def test_low_rank_updates_are_merged(lora_run, tmp_path, average):
     )
 
 
+def test_weights_under_low_rank_updates_may_lie_elsewhere(lora_run, tmp_path):
+    whole, state = lora_run
+    base = save_steps(tmp_path / "base", CONFIG, {1: {"params": state["frozen"]}})
+    run = save_steps(
+        tmp_path / "run", CONFIG, {1: {"params": state["params"]}}, LORA, weights=str(base)
+    )
+    _, expected = load(whole)
+    _, variables = load(run)
+    checkpoints.assert_trees_identical(variables, expected)
+    shutil.rmtree(base)
+    with pytest.raises(ValueError, match=r"lie elsewhere.*there is no such file.*--format peft"):
+        open_source(run)
+    convert(run, tmp_path / "adapter", format="peft")
+    with pytest.raises(ValueError, match="kept no running average"):
+        convert(run, tmp_path / "averaged", format="peft", ema=True)
+
+
 def test_info_and_config_are_read_off_it(run):
     assert read_config(run, "mugv_dit") == ("mugv_dit", CONFIG)
     described = describe(run)

@@ -14,7 +14,7 @@ from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
-from mugv_jax.weights.store import training_metadata
+from mugv_jax.weights.store import save_args, training_metadata
 
 
 def weights(config: DiTConfig, seed: int) -> Any:
@@ -23,21 +23,27 @@ def weights(config: DiTConfig, seed: int) -> Any:
 
 
 def save_steps(
-    run: Path, config: DiTConfig, states: dict[int, dict], lora: LoraConfig | None = None
+    run: Path,
+    config: DiTConfig,
+    states: dict[int, dict],
+    lora: LoraConfig | None = None,
+    weights: str = "",
 ) -> Path:
     """A run with a checkpoint per step; `states` hold params, and frozen and ema where there are.
 
+    weights: what the run says that it started from.
     The optimizer's state is there as well, since a reader has to step over it.
     """
     with ocp.CheckpointManager(run / "checkpoints") as manager:
         for step, state in states.items():
-            state = {"frozen": {}, "ema": None, "step": np.int32(step)} | state
+            state = {"step": np.int32(step)} | state
             state["opt"] = optax.adam(1e-3).init(jax.tree.map(np.asarray, state["params"]))
-            meta = training_metadata("mugv_dit", config, lora)
+            meta = training_metadata("mugv_dit", config, lora) | {"weights": weights}
             manager.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
+                    state=ocp.args.StandardSave(state, save_args=save_args(state)),
+                    meta=ocp.args.JsonSave(meta),
                 ),
             )
         manager.wait_until_finished()
