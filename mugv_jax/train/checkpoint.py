@@ -23,7 +23,7 @@ from etils import epath
 from mugv_jax.train.config import CheckpointConfig
 from mugv_jax.train.program import KIND, Program
 from mugv_jax.train.state import TrainState
-from mugv_jax.weights.store import training_metadata
+from mugv_jax.weights.store import save_args, training_metadata
 
 FOLDER = "checkpoints"
 
@@ -80,9 +80,9 @@ class Checkpoints:
         Raises:
             ValueError: the last write or this one did not succeed; what was complete still is.
         """
-        meta = _meta(program)
+        meta, tree = _meta(program), _tree(state, program)
         items = ocp.args.Composite(
-            state=ocp.args.StandardSave(_tree(state, program)),
+            state=ocp.args.StandardSave(tree, save_args=save_args(tree)),
             data=ocp.args.JsonSave(data),
             meta=ocp.args.JsonSave(meta),
         )
