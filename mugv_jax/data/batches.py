@@ -113,7 +113,7 @@ def make_batches(
     config: DataConfig,
     *,
     shards: int,
-    local: range,
+    local: Sequence[int],
     total_steps: int,
     seed: int,
     accumulation: int = 1,
@@ -163,7 +163,7 @@ def make_validation(
     *,
     like: Sequence[Bucket],
     shards: int,
-    local: range,
+    local: Sequence[int],
     patch: Shape = PATCH,
 ) -> Validation:
     """Batches of the held-out samples, with "weight" 0 in rows that only fill a shape.

@@ -8,12 +8,11 @@ from concurrent import futures
 from typing import Any
 
 import grain
-import jax
-from jax.sharding import Sharding
+from jax.sharding import Mesh
 
 from mugv_jax.axes import Array
 from mugv_jax.data.batches import Batches
-from mugv_jax.data.reader import Batch
+from mugv_jax.sharding.place import place_batch
 
 Placed = dict[str, Array]
 
@@ -24,15 +23,14 @@ class PlacedBatches(grain.DatasetIterator):
     One thread takes batches, in order, and starts their copies. The state is that of the batch
     delivered last, whatever was read since: a checkpoint after step i resumes with step i + 1.
 
-    sharding: of the leading axis.
     waited_s: seconds that the consumer has waited here, in all.
     """
 
-    def __init__(self, batches: Batches, sharding: Sharding, *, depth: int = 2):
+    def __init__(self, batches: Batches, mesh: Mesh, *, depth: int = 2):
         super().__init__()
         self.waited_s = 0.0
         self._batches = batches
-        self._sharding = sharding
+        self._mesh = mesh
         self._depth = depth
         self._state = batches.get_state()
         self._ahead: collections.deque[futures.Future] = collections.deque()
@@ -73,10 +71,7 @@ class PlacedBatches(grain.DatasetIterator):
         super().close()
 
     def _take(self) -> tuple[Placed, dict[str, Any]]:
-        batch = next(self._batches)
-        steps = self._batches.steps
-        placed = place(batch, self._sharding, shards=steps.turns.shards, local=steps.local)
-        return placed, self._batches.get_state()
+        return place_batch(next(self._batches), self._mesh), self._batches.get_state()
 
     def _drop_ahead(self) -> None:
         """Waits for the one under way: the batches must not move while their state is set."""
@@ -84,13 +79,3 @@ class PlacedBatches(grain.DatasetIterator):
             future.cancel()
         futures.wait(self._ahead)
         self._ahead.clear()
-
-
-def place(batch: Batch, sharding: Sharding, *, shards: int, local: range) -> Placed:
-    """Global arrays of this process's rows, which are those of the data shards `local`."""
-    return {
-        name: jax.make_array_from_process_local_data(
-            sharding, rows, (len(rows) * shards // len(local), *rows.shape[1:])
-        )
-        for name, rows in batch.items()
-    }

@@ -93,7 +93,7 @@ class Steps:
 
     turns: Turns
     reader: Reader
-    local: range
+    local: Sequence[int]
     text_tokens: int
 
     def __len__(self) -> int:

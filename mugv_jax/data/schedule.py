@@ -39,12 +39,12 @@ class Turn:
     samples: Int[np.ndarray, "b"]
     fill: Bool[np.ndarray, "b"] | None = None
 
-    def local(self, shards: int, local: range) -> "Turn":
+    def local(self, shards: int, local: Sequence[int]) -> "Turn":
         """The rows of the data shards `local` of `shards`."""
-        rows = len(self.samples) // shards
-        part = slice(local.start * rows, local.stop * rows)
-        fill = None if self.fill is None else self.fill[part]
-        return Turn(self.bucket, self.samples[part], fill)
+        per_shard = len(self.samples) // shards
+        rows = np.concatenate([shard * per_shard + np.arange(per_shard) for shard in local])
+        fill = None if self.fill is None else self.fill[rows]
+        return Turn(self.bucket, self.samples[rows], fill)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

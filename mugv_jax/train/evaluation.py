@@ -14,7 +14,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from mugv_jax.axes import Array
 from mugv_jax.data.batches import Validation
 from mugv_jax.data.placement import PlacedBatches
-from mugv_jax.sharding.place import batch_sharding
 from mugv_jax.train.metrics import Scalars, Writer
 from mugv_jax.train.preview import as_frames, sample_latent
 from mugv_jax.train.program import Program
@@ -61,11 +60,7 @@ class Evaluation:
             writer.frames(step, f"sample/{name}", as_frames(each, self._load_vae()))
 
     def _batches(self) -> Iterator[dict[str, Array]]:
-        with contextlib.closing(
-            PlacedBatches(
-                iter(self._held_out), batch_sharding(self._program.mesh, self._program.shards)
-            )
-        ) as placed:
+        with contextlib.closing(PlacedBatches(iter(self._held_out), self._program.mesh)) as placed:
             yield from placed
 
     def _gathered(self, x: Array) -> Array:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mugv_jax.data.pt_files import read_text
+from mugv_jax.data.samples import EMPTY_TEXT
 from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.step import NullText
 from mugv_jax.weights.formats import open_source
@@ -15,7 +16,6 @@ from mugv_jax.weights.formats import open_source
 log = logging.getLogger(__name__)
 
 NULL_TABLE = "y_embedder.y_embedding"  # (tokens, width): the released trainer's null caption
-EMPTY_TEXT = "empty_text.pt"  # what `mugv-jax data encode` writes beside the samples
 
 
 def load_null_text(config: TrainConfig) -> NullText:

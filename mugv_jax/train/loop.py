@@ -24,7 +24,7 @@ from mugv_jax.data.select import open_all
 from mugv_jax.scaling.chips import peak_flops
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import check_batch
-from mugv_jax.sharding.place import batch_sharding, local_shards
+from mugv_jax.sharding.place import local_shards
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints
 from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.evaluation import Evaluation
@@ -65,9 +65,7 @@ def train(config: TrainConfig, folder: Path) -> int:
             state = start(program, batches, checkpoints)
         evaluation = None if held_out is None else Evaluation(program, held_out, null)
         run = _Run(program, clock, checkpoints, writer, evaluation, null)
-        with contextlib.closing(
-            PlacedBatches(batches, batch_sharding(program.mesh, program.shards))
-        ) as placed:
+        with contextlib.closing(PlacedBatches(batches, program.mesh)) as placed:
             return run.steps(state, placed, stop)
 
 

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from mugv_jax.axes import Array, Int
-
 Params = Any
+Leaf = Any  # an array; or its shape or its sharding, in a state of those
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -26,13 +25,13 @@ class TrainState(flax.struct.PyTreeNode):
     key: data of the run's PRNG key; a step's own key is `key` folded with `step`.
     """
 
-    step: Int[Array, ""]
-    skipped: Int[Array, ""]
+    step: Leaf
+    skipped: Leaf
     params: Params
     frozen: Params
     opt: optax.OptState
     ema: Params | None
-    key: Array
+    key: Leaf
 
 
 def new_state(

@@ -30,10 +30,13 @@ Velocity = Callable[[Any, Any, Array, Array, Mapping[str, Array]], Array]
 
 
 class NullText(flax.struct.PyTreeNode):
-    """What stands for a dropped caption: states and mask of one caption."""
+    """What stands for a dropped caption: float states (s l) and bool mask (s) of one caption.
 
-    text: Float[Array, "s l"]
-    text_mask: Bool[Array, "s"]
+    Arrays of either library, or their shapes where only a program is compiled.
+    """
+
+    text: Any
+    text_mask: Any
 
 
 class Noised(flax.struct.PyTreeNode):
@@ -119,7 +122,7 @@ class Step:
         mean = 1.0 / self.accumulate
         return loss * mean, sums, jax.tree.map(lambda x: x * mean, grads)
 
-    def _microbatches(self, x: Float[Array, "b ..."]) -> Float[Array, "k m ..."]:
+    def _microbatches(self, x: Array) -> Array:
         """Rows of every shard in every microbatch, so that none has to move."""
         return einops.rearrange(x, "(s k m) ... -> k (s m) ...", s=self.shards, k=self.accumulate)
 
@@ -194,6 +197,6 @@ def task_sums(loss: Float[Array, "b"], task: Int[Array, "b"]) -> dict[str, Array
     return {"task_loss": loss @ one_hot, "task_count": jnp.sum(one_hot, axis=0)}
 
 
-def constrain_batch(x: Float[Array, "b ..."]) -> Float[Array, "b ..."]:
+def constrain_batch(x: Array) -> Array:
     """Rows over the data shards of the current mesh."""
     return nn.with_logical_constraint(x, ("batch", *[None] * (x.ndim - 1)))

@@ -3,14 +3,14 @@
 import threading
 import time
 
-import jax
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mugv_jax.data.batches import make_batches
 from mugv_jax.data.config import DataConfig
 from mugv_jax.data.placement import PlacedBatches
+from mugv_jax.sharding.mesh import make_mesh
+from mugv_jax.sharding.place import batch_sharding
 from tests.data.sources import MemorySource, source_of
 
 SHAPES = ((1, 4, 4),) * 7 + ((2, 4, 4),) * 12
@@ -32,18 +32,16 @@ def batches_of(source=None, **fields):
 
 
 @pytest.fixture(scope="module")
-def sharding():
-    axes = {"data": 2, "fsdp": 2, "tensor": 2}
-    mesh = jax.make_mesh(tuple(axes.values()), tuple(axes), axis_types=(AxisType.Auto,) * 3)
-    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+def mesh():
+    return make_mesh({"data": 2, "fsdp": 2, "tensor": 2})
 
 
 @pytest.fixture
-def placed(sharding):
+def placed(mesh):
     opened = []
 
     def make(*args, **fields):
-        opened.append(PlacedBatches(batches_of(*args, **fields), sharding))
+        opened.append(PlacedBatches(batches_of(*args, **fields), mesh))
         return opened[-1]
 
     yield make
@@ -51,12 +49,12 @@ def placed(sharding):
         each.close()
 
 
-def test_global_arrays_hold_the_batches(placed, sharding):
+def test_global_arrays_hold_the_batches(placed, mesh):
     count = 0
     for expected, batch in zip(batches_of(), placed(), strict=True):
         assert expected.keys() == batch.keys()
         for name, array in batch.items():
-            assert array.sharding == sharding
+            assert array.sharding.is_equivalent_to(batch_sharding(mesh, SHARDS), array.ndim)
             assert array.dtype == expected[name].dtype
             assert np.array_equal(array, expected[name])
             shard = array.addressable_shards[0].data
@@ -122,6 +120,6 @@ def test_errors_of_reading_reach_the_consumer(placed):
         list(placed(broken, max_bad=1))
 
 
-def test_a_depth_below_one_is_an_error(sharding):
+def test_a_depth_below_one_is_an_error(mesh):
     with pytest.raises(ValueError, match="depth=0"):
-        PlacedBatches(batches_of(), sharding, depth=0)
+        PlacedBatches(batches_of(), mesh, depth=0)

@@ -73,4 +73,3 @@ def test_a_single_frame_is_an_image():
 def test_bad_probabilities_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
         TaskConfig(**fields)
-
