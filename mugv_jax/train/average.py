@@ -14,7 +14,14 @@ import numpy as np
 
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.parameter_source import ParameterSource
-from mugv_jax.weights.parameters import CONSTANTS, PIECE_BYTES, UNUSED, Index, LazyTensor
+from mugv_jax.weights.parameters import (
+    CONSTANTS,
+    PIECE_BYTES,
+    UNUSED,
+    Index,
+    LazyTensor,
+    rows_per_piece,
+)
 from mugv_jax.weights.sources import Source
 
 
@@ -81,8 +88,13 @@ def _average(
         total = np.zeros(tuple(part.stop - part.start for part in index), np.float64)
         for tensor, share in zip(tensors, shares):
             part = tensor.read(index)
-            total += share * part.astype(np.float64)
+            wide = part.astype(np.float64)
             release(part.nbytes)
+            wide *= share
+            total += wide
         return total.astype(dtype)
 
-    return dataclasses.replace(tensors[-1], read=read)
+    newest = tensors[-1]
+    # Pieces are counted in the sums' width, not in that of what is read.
+    rows = rows_per_piece(newest.shape, np.dtype(np.float64)) if newest.stacked else newest.rows
+    return dataclasses.replace(newest, read=read, rows=rows)

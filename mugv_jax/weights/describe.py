@@ -59,6 +59,8 @@ def describe(path: str | Path, kind: str | None = None) -> Description:
         for name, spec in source.specs.items():
             if model.is_foreign(name):
                 sizes[UNUSED] += math.prod(spec.shape)
+        # Of a run with many checkpoints, the one that is described.
+        place = source.path if source.format == "training" else Path(path).expanduser()
         return Description(
             kind=model.kind,
             format=source.format,
@@ -67,7 +69,7 @@ def describe(path: str | Path, kind: str | None = None) -> Description:
             parameters=sizes["params"],
             unused=sizes[UNUSED],
             stored=_stored(source.specs.values()),
-            file_bytes=_file_bytes(Path(path).expanduser()),
+            file_bytes=_file_bytes(place),
         )
 
 

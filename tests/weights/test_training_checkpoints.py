@@ -134,6 +134,7 @@ def test_info_and_config_are_read_off_it(run):
     described = describe(run)
     assert (described.kind, described.format) == ("mugv_dit", "training")
     assert described.parameters == sum(leaf.size for leaf in jax.tree.leaves(weights(CONFIG, 0)))
+    assert described.file_bytes == describe(run / "checkpoints" / "10").file_bytes
     with pytest.raises(ValueError, match="holds mugv_dit, not t5_encoder"):
         read_config(run, "t5_encoder")
 
