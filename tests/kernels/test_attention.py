@@ -1,13 +1,16 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mugv_jax.kernels import attention, flash
+from mugv_jax.kernels import attention, flash, splash
 
 FLOAT32 = 2e-6  # relative L2 against float64: a few roundings per product
+GRADIENT = 2e-6  # relative L2 between two float32 orders of summation
 
 
 def reference(q, k, v, lengths):
@@ -44,12 +47,83 @@ def test_gradient_ignores_masked_keys():
     assert np.all(np.linalg.norm(np.asarray(grad)[:, :5], axis=-1) > 0)
 
 
-def test_memory_grows_linearly_with_tokens():
+def with_gradients(function):
+    """out, d_q, d_k and d_v, of `function(q, k, v)` and a derivative of its output."""
+
+    @jax.jit
+    def apply(q, k, v, d_out):
+        out, derivative = jax.vjp(function, q, k, v)
+        return out, *derivative(d_out)
+
+    return apply
+
+
+def plain(q, k, v, lengths):
+    """Float32 softmax attention with the whole score matrix, which JAX can differentiate."""
+    score = jnp.einsum("bnae,bsae->bans", q, k) * q.shape[-1] ** -0.5
+    seen = jnp.arange(k.shape[1])[None, None, None] < lengths[:, None, None, None]
+    prob = jax.nn.softmax(jnp.where(seen, score, -jnp.inf), axis=-1)
+    return jnp.einsum("bans,bsae->bnae", prob, v)
+
+
+@pytest.mark.parametrize("implementation", ["xla", "splash"])
+def test_gradients_are_those_of_plain_softmax(monkeypatch, implementation):
+    monkeypatch.setattr(flash, "CPU_SCORE_BYTES", 2**12)  # several blocks, the last one padded
+    monkeypatch.setattr(splash, "BLOCK", 128)
+    keys = jax.random.split(jax.random.key(1), 4)
+    q, d_out = (jax.random.normal(key, (2, 150, 2, 12)) for key in keys[:2])
+    k, v = (jax.random.normal(key, (2, 131, 2, 12)) for key in keys[2:])
+    lengths = jnp.array([131, 40])
+    attend = functools.partial(attention.attend, key_lengths=lengths, implementation=implementation)
+    found = with_gradients(attend)(q, k, v, d_out)
+    expected = with_gradients(functools.partial(plain, lengths=lengths))(q, k, v, d_out)
+    for ours, theirs in zip(found, expected):
+        assert np.linalg.norm(ours - theirs) <= GRADIENT * np.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize("implementation", ["xla", "splash"])
+def test_parts_of_the_keys_merge_to_the_whole(implementation):
+    """What ring attention relies on, with a part of which no key is seen."""
+    module = attention.blocked(implementation)
+    forward, backward = jax.jit(module.forward), jax.jit(module.backward)
+    keys = jax.random.split(jax.random.key(2), 4)
+    q, k, v, d_out = (jax.random.normal(key, (1, 60, 2, 12)) for key in keys)
+    whole = jnp.array([23])
+    out, lse = forward(q, k, v, whole)
+    *_, d_k, d_v = backward(q, k, v, whole, out, lse, d_out)
+    parts = [(slice(0, 20), 20), (slice(20, 40), 3), (slice(40, 60), 0)]
+    merged = np.zeros(out.shape)
+    for part, valid in parts:
+        some = k[:, part], v[:, part], jnp.array([valid])
+        part_out, part_lse = forward(q, *some)
+        merged += np.exp(part_lse - lse)[..., None] * part_out
+        *_, part_k, part_v = backward(q, *some, out, lse, d_out)
+        np.testing.assert_allclose(part_k, d_k[:, part], atol=1e-5)
+        np.testing.assert_allclose(part_v, d_v[:, part], atol=1e-5)
+    np.testing.assert_allclose(merged, out, atol=1e-5)
+
+
+def test_a_sample_without_keys_gets_zeros_and_no_gradient():
+    q, k, v = jax.random.normal(jax.random.key(0), (3, 2, 9, 2, 12))
+    lengths = jnp.array([0, 9])
+    attend = functools.partial(attention.attend, key_lengths=lengths)
+    out, *gradients = (np.asarray(x) for x in with_gradients(attend)(q, k, v, q))
+    assert not np.any(out[0])
+    for gradient in gradients:
+        assert not np.any(gradient[0])
+        assert np.all(np.isfinite(gradient))
+        assert np.any(gradient[1])
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_memory_grows_linearly_with_tokens(backward):
     def peak_bytes(n):
         x = jax.ShapeDtypeStruct((1, n, 2, 72), jnp.float32)
-        return (
-            jax.jit(attention.attend).lower(x, x, x).compile().memory_analysis().temp_size_in_bytes
-        )
+        if backward:
+            lowered = with_gradients(attention.attend).lower(x, x, x, x)
+        else:
+            lowered = jax.jit(attention.attend).lower(x, x, x)
+        return lowered.compile().memory_analysis().temp_size_in_bytes
 
     small, large = peak_bytes(8192), peak_bytes(32768)
     assert large < 5 * small
@@ -58,5 +132,5 @@ def test_memory_grows_linearly_with_tokens():
 
 def test_unknown_implementation_is_named():
     x = jnp.ones((1, 4, 1, 6))
-    with pytest.raises(ValueError, match="flash9"):
+    with pytest.raises(ValueError, match="'flash9' is not one of 'cudnn', 'xla', 'splash'"):
         attention.attend(x, x, x, implementation="flash9")

@@ -95,7 +95,7 @@ def test_masked_text_changes_nothing(variables):
     np.testing.assert_allclose(out, changed, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["full", "dots"])
+@pytest.mark.parametrize("policy", ["full", "dots", "offload"])
 def test_rematerialised_gradient_equals_the_plain_one(variables, policy):
     x, t, text, options = inputs()
 
