@@ -13,6 +13,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import jax
 from jax.sharding import Mesh
@@ -79,7 +80,7 @@ class ParallelConfig:
             )
         return {axis: getattr(self, axis) for axis in meshes.AXES} | {"data": data}
 
-    def make_mesh(self, devices: list[jax.Device] | None = None) -> Mesh:
+    def make_mesh(self, devices: Sequence[jax.Device] | None = None) -> Mesh:
         """The mesh over all devices (of all processes), or over those given.
 
         Raises:

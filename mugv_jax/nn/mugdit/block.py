@@ -61,22 +61,31 @@ class Block(nn.Module):
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (vectors[:, :, i] for i in range(6))
 
         y = norm_modulate(x, shift_a, scale_a, context.group)
-        y = nn.with_logical_constraint(y, GATHERED)
         y = SelfAttention(config.num_heads, self.dtype, self.attend, name="self_attention")(
-            y, context.cos, context.sin, context.token_lengths
+            _gathered(y), context.cos, context.sin, context.token_lengths
         )
+        y = nn.with_logical_constraint(y, RESIDUAL)
         x = nn.with_logical_constraint(gate_residual(x, y, gate_a, context.group), RESIDUAL)
 
         y = LayerNorm(self.dtype, name="cross_norm")(x)
-        y = nn.with_logical_constraint(y, GATHERED)
         y = CrossAttention(config.num_heads, self.dtype, self.attend, name="cross_attention")(
-            y, context.text, context.text_lengths
+            _gathered(y), context.text, context.text_lengths
         )
+        y = nn.with_logical_constraint(y, RESIDUAL)
         x = nn.with_logical_constraint(x + y, RESIDUAL)
 
         y = norm_modulate(x, shift_m, scale_m, context.group)
-        y = nn.with_logical_constraint(y, GATHERED)
-        y = Mlp(config.mlp_dim, self.dtype, name="mlp")(y)
+        y = Mlp(config.mlp_dim, self.dtype, name="mlp")(_gathered(y))
+        y = nn.with_logical_constraint(y, RESIDUAL)
         x = nn.with_logical_constraint(gate_residual(x, y, gate_m, context.group), RESIDUAL)
         self.sow("intermediates", "residual", x)
         return x, None
+
+
+def _gathered(y: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
+    """`y` with the tokens of all devices that split heads or hidden width.
+
+    It is first split as the residual is: then its derivative is summed and split in one step
+    (reduce-scatter), not summed on every device.
+    """
+    return nn.with_logical_constraint(nn.with_logical_constraint(y, RESIDUAL), GATHERED)
