@@ -9,6 +9,7 @@ for every batch: state = step(state, batch); now and then log, validate, sample,
 import contextlib
 import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,10 @@ log = logging.getLogger(__name__)
 AHEAD = 2  # steps in flight: enough to keep devices busy, few enough to stop at once
 
 
-def train(config: TrainConfig, folder: Path) -> int:
+def train(config: TrainConfig, folder: Path, devices: Sequence[jax.Device] | None = None) -> int:
     """Trains up to `config.run.steps` in `folder`, on from its newest checkpoint if it has one.
+
+    devices: those to train on; all by default.
 
     Returns the step that was reached: less than asked for after SIGTERM or SIGINT, which save.
 
@@ -51,7 +54,7 @@ def train(config: TrainConfig, folder: Path) -> int:
     """
     clock = Clock()
     with clock.losing("start"):
-        program = Program(config, config.mesh.make_mesh())
+        program = Program(config, config.mesh.make_mesh(devices))
         source = open_all(config.data.paths)
         batches, held_out = _data(program, source)
         null = load_null_text(config)

@@ -62,7 +62,7 @@ def _velocity(
     return program.velocity(*weights, x, t, condition)
 
 
-def as_frames(latent: Float[Array, "f h w c"], vae: tuple[Any, Any] | None) -> np.ndarray:
+def as_frames(latent: Float[np.ndarray, "f h w c"], vae: tuple[Any, Any] | None) -> np.ndarray:
     """uint8 (f h w 3): decoded by `vae` (module, variables), else the first three channels.
 
     Eight frames of a latent look alike: every eighth is enough of a decoded video.
@@ -71,5 +71,5 @@ def as_frames(latent: Float[Array, "f h w c"], vae: tuple[Any, Any] | None) -> n
         picture = 0.5 + np.asarray(latent[..., :3], np.float32) / 6  # three deviations either way
         picture = picture.repeat(4, axis=1).repeat(4, axis=2)
     else:
-        picture = 0.5 + windows.decode(*vae, latent[None])[0, 7::8] / 2
+        picture = 0.5 + windows.decode(*vae, jnp.asarray(latent)[None])[0, 7::8] / 2
     return np.clip(np.round(picture * 255), 0, 255).astype(np.uint8)

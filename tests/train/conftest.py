@@ -5,17 +5,18 @@
 import jax
 import pytest
 
+DEFAULTS = {
+    "jax_disable_most_optimizations": False,
+    "jax_compilation_cache_dir": None,
+    "jax_persistent_cache_min_compile_time_secs": 1.0,
+}
 
-@pytest.fixture(scope="session", autouse=True)
+
+@pytest.fixture(scope="package", autouse=True)
 def compiled_once(tmp_path_factory):
-    options = {
-        "jax_disable_most_optimizations": True,
-        "jax_compilation_cache_dir": str(tmp_path_factory.getbasetemp().parent / "compiled"),
-        "jax_persistent_cache_min_compile_time_secs": 0.5,
-    }
-    before = {name: getattr(jax.config, name) for name in options}
-    for name, value in options.items():
+    folder = tmp_path_factory.getbasetemp().parent / "compiled"
+    for name, value in zip(DEFAULTS, (True, str(folder), 0.5), strict=True):
         jax.config.update(name, value)
     yield
-    for name, value in before.items():
+    for name, value in DEFAULTS.items():
         jax.config.update(name, value)

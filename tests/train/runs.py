@@ -10,19 +10,19 @@ from mugv_jax import config as configs
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
 from mugv_jax.train.config import TrainConfig, from_config_dict
 
-ROOT = Path(__file__).parents[2]
+CONFIG = Path(__file__).parents[2] / "configs" / "mugv_debug.py"
 TEXT_DIM = 8
 SHAPES = ((1, 4, 6), (3, 4, 4), (2, 4, 4), (3, 4, 4))  # latents (f, h, w), taken in turns
 
 
-def write_samples(folder: Path, count: int, seed: int = 0) -> Path:
+def write_samples(folder: Path, count: int, seed: int = 0, shapes=SHAPES) -> Path:
     """`count` smooth latents with captions, in the published format, and an empty caption."""
     rng = np.random.default_rng(seed)
     for name in ("latents", "text_features"):
         (folder / name).mkdir(parents=True)
     rows = ["sample_id,source,latent_path,text_feat_path"]
     for i in range(count):
-        latent = rng.standard_normal((*SHAPES[i % len(SHAPES)], 24)).astype(np.float32)
+        latent = rng.standard_normal((*shapes[i % len(shapes)], 24)).astype(np.float32)
         (folder / f"latents/{i}.pt").write_bytes(latent_bytes(latent))
         text = rng.standard_normal((3 + i % 4, TEXT_DIM)).astype(np.float32)
         write_text(folder / f"text_features/{i}_text.pt", text)
@@ -36,20 +36,20 @@ def write_text(path: Path, text: np.ndarray) -> None:
     path.write_bytes(text_bytes(text, np.ones(len(text), bool)))
 
 
-def tiny(samples: Path, *overrides: str) -> TrainConfig:
+def tiny_fields(samples: Path | str, *overrides: str) -> list[str]:
     """A model of two narrow blocks, and everything switched on that is quick."""
-    values = configs.override(
-        configs.read(ROOT / "configs" / "mugv_debug.py"),
-        [
-            f"--config.{each}"
-            for each in (
-                "dit.depth=2", "dit.width=24", "dit.num_heads=2", f"dit.text_dim={TEXT_DIM}",
-                f"text.width={TEXT_DIM}", f"data.paths=('{samples}',)", "data.text_tokens=6",
-                "data.tokens_per_shard=40", "data.threads=1", "mesh.data=1",
-                "tasks.probability.t2v=0.5", "tasks.probability.i2v=0.5",
-                "run.steps=6", "run.remat=none", "optimizer.warmup_steps=2",
-                "checkpoint.every=3", "log.every=2", "log.validate_every=0", *overrides,
-            )
-        ],
+    fields = (
+        "dit.depth=2", "dit.width=24", "dit.num_heads=2", f"dit.text_dim={TEXT_DIM}",
+        f"text.width={TEXT_DIM}", f"data.paths=('{samples}',)", "data.text_tokens=6",
+        "data.tokens_per_shard=40", "data.threads=1", "mesh.data=1",
+        "tasks.probability.t2v=0.5", "tasks.probability.i2v=0.5",
+        "run.steps=6", "run.remat=none", "optimizer.warmup_steps=2",
+        "checkpoint.every=3", "log.every=2", "log.validate_every=0", *overrides,
     )  # fmt: skip
-    return from_config_dict(values)
+    return [f"--config.{field}" for field in fields]
+
+
+def tiny(samples: Path | str, *overrides: str) -> TrainConfig:
+    """The config of `tiny_fields`."""
+    values = configs.read(CONFIG)
+    return from_config_dict(configs.override(values, tiny_fields(samples, *overrides)))

@@ -1,0 +1,230 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whole runs: stopped, killed, resumed, on several processes, and with what goes wrong."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.train import loop
+from mugv_jax.train.checkpoint import FOLDER, Checkpoints
+from mugv_jax.train.program import Program
+from tests.train.runs import CONFIG, tiny, tiny_fields, write_samples
+
+# Writing more fails, as on a full disk.
+FILES_OF_20_KIB = ("bash", "-c", 'ulimit -f 20; exec "$@"', "bash")
+SAME_CURVE = 1e-5  # relative: sums over processes have another order
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    return write_samples(tmp_path_factory.mktemp("data") / "samples", 12, shapes=((3, 4, 4),))
+
+
+def lines(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(run):
+    """Step -> loss; of a step that was taken twice the last one counts."""
+    return {line["step"]: line["train/loss"] for line in lines(run) if "train/loss" in line}
+
+
+def final(config, run):
+    """The state of the newest checkpoint."""
+    program = Program(config, config.mesh.make_mesh(jax.devices()[: config.mesh.data]))
+    with Checkpoints(run / FOLDER, config.checkpoint) as checkpoints, meshes.use(program.mesh):
+        state, where = checkpoints.restore(checkpoints.latest(), program)
+    return jax.device_get(state), where
+
+
+def train(config, run, devices=1):
+    return loop.train(config, run, jax.devices()[:devices])
+
+
+@pytest.fixture(scope="module")
+def straight(samples, tmp_path_factory):
+    """A run that nothing disturbed: (config, folder)."""
+    run = tmp_path_factory.mktemp("runs") / "straight"
+    config = tiny(samples, "log.every=1", "checkpoint.every=2", "data.holdout=0.2",
+                  "log.validate_every=6", "log.sample_every=6", "log.sample_steps=2")  # fmt: skip
+    assert train(config, run) == 6
+    return config, run
+
+
+def test_a_run_writes_metrics_samples_and_checkpoints(straight):
+    config, run = straight
+    found = lines(run)
+    trained = [line for line in found if "train/loss" in line]
+    assert [line["step"] for line in trained] == [1, 2, 3, 4, 5, 6]
+    for line in trained:
+        assert {"train/grad_norm", "train/param_norm", "train/learning_rate"} <= set(line)
+        assert {"speed/tokens_per_second", "speed/tflops_per_device", "time/goodput"} <= set(line)
+        assert all(np.isfinite(value) for value in line.values())
+        assert 0 <= line["time/goodput"] <= 1
+    assert any("task/i2v" in line for line in trained)
+    validation = next(line for line in found if "validation/loss" in line)
+    mean = np.mean([validation["validation/t2v"], validation["validation/i2v"]])
+    assert validation["validation/loss"] == pytest.approx(mean, rel=1e-6)
+    boards = list((run / "tensorboard").iterdir())
+    assert boards
+    assert b"sample/" in b"".join(path.read_bytes() for path in boards)
+    steps = {int(path.name) for path in (run / FOLDER).iterdir() if path.name.isdecimal()}
+    assert steps == {2, 4, 6}
+    assert len(steps) == config.checkpoint.keep
+
+
+def test_a_stopped_run_goes_on_to_the_same_parameters_bit_for_bit(straight, tmp_path, monkeypatch):
+    config, reference = straight
+    stop_at = 3
+    monkeypatch.setattr(loop.Stop, "asked", lambda _, step: step >= stop_at)
+    assert train(config, tmp_path / "run") == stop_at
+    monkeypatch.undo()
+    assert train(config, tmp_path / "run") == config.run.steps
+    ours, where = final(config, tmp_path / "run")
+    theirs, reference_where = final(config, reference)
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    assert where == reference_where
+    assert losses(tmp_path / "run") == losses(reference)
+
+
+def test_a_checkpoint_goes_on_on_another_mesh(straight, tmp_path, monkeypatch):
+    config, reference = straight
+    monkeypatch.setattr(loop.Stop, "asked", lambda _, step: step >= 3)
+    train(config, tmp_path / "run")
+    monkeypatch.undo()
+    overrides = ("log.every=1", "checkpoint.every=2", "data.holdout=0.2")
+    split = tiny(config.data.paths[0], *overrides, "mesh.fsdp=2", "data.tokens_per_shard=14")
+    assert train(split, tmp_path / "run", devices=2) == config.run.steps
+    found, expected = losses(tmp_path / "run"), losses(reference)
+    assert found == pytest.approx(expected, rel=SAME_CURVE)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("dit.depth=3", "a checkpoint of another model: config is .*'depth': 2"),
+        ("ema.enabled=False", "was trained with enabled=True, the config says False"),
+        ("optimizer.freeze=('text_embed',)", "was trained with freeze="),
+    ],
+)
+def test_a_run_is_not_gone_on_with_as_another_model(straight, override, message):
+    _, run = straight
+    other = tiny("unread", override)
+    program = Program(other, other.mesh.make_mesh(jax.devices()[:1]))
+    with (
+        Checkpoints(run / FOLDER, other.checkpoint) as checkpoints,
+        pytest.raises(ValueError, match=message),
+    ):
+        checkpoints.restore(6, program)
+
+
+def test_a_damaged_checkpoint_is_named(straight, tmp_path):
+    config, _ = straight
+    train(tiny(config.data.paths[0], "run.steps=3", "data.holdout=0.2"), tmp_path)
+    (tmp_path / FOLDER / "3" / "state" / "_METADATA").write_text("{")
+    program = Program(config, config.mesh.make_mesh(jax.devices()[:1]))
+    with (
+        Checkpoints(tmp_path / FOLDER, config.checkpoint) as checkpoints,
+        pytest.raises(ValueError, match="3: a damaged checkpoint"),
+    ):
+        checkpoints.restore(3, program)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(straight, tmp_path):
+    config, _ = straight
+    run, samples = tmp_path / "run", config.data.paths[0]
+    train(tiny(samples, "run.steps=3", "data.holdout=0.2"), run)
+    before = final(config, run)
+    on_a_full_disk = subprocess.run(
+        [
+            *FILES_OF_20_KIB, sys.executable, "-m", "mugv_jax.cli", "train",
+            "--config", CONFIG, "--output", run,
+            *tiny_fields(samples, "data.holdout=0.2"),
+        ],
+        env=environment(), capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert on_a_full_disk.returncode == 2, on_a_full_disk.stderr
+    assert re.search(
+        r"^mugv-jax train: .* could not be written .*; step 3 is complete. Free space",
+        on_a_full_disk.stderr,
+        re.MULTILINE,
+    ), on_a_full_disk.stderr
+    jax.tree.map(np.testing.assert_array_equal, final(config, run), before)
+    assert train(config, run) == config.run.steps
+
+
+def command(samples, run, *overrides):
+    fields = ("run.steps=6", "log.every=1", "checkpoint.every=2", *overrides)
+    return [
+        sys.executable, "-m", "tests.train.run_tiny", str(samples), str(run), *fields,
+    ]  # fmt: skip
+
+
+def environment(devices=1):
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    same = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # as conftest.py has it
+    return os.environ | same | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+
+
+def test_two_processes_train_like_one_on_rows_of_their_own(samples, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    processes = [
+        subprocess.Popen(
+            [*command(samples, together, "mesh.fsdp=2", "mesh.data=1"), address, str(number)],
+            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for number in range(2)
+    ]  # fmt: skip
+    outputs = [process.communicate(timeout=300) for process in processes]
+    for process, (_, errors) in zip(processes, outputs):
+        assert process.returncode == 0, errors
+    subprocess.run(
+        command(samples, alone, "mesh.fsdp=2", "mesh.data=1"),
+        env=environment(devices=2), check=True, timeout=300, capture_output=True,
+    )  # fmt: skip
+    assert losses(together) == pytest.approx(losses(alone), rel=SAME_CURVE)
+    rows = [json.loads(output.splitlines()[-1]) for output, _ in outputs]
+    for step in range(6):
+        first, second = (set(each[step]) for each in rows)
+        assert first
+        assert not first & second
+
+
+def test_sigterm_saves_and_a_kill_loses_only_what_was_not_saved(straight, samples, tmp_path):
+    config, reference = straight
+    run = tmp_path / "run"
+    for number, status, step in ((signal.SIGTERM, 0, 1), (signal.SIGKILL, -signal.SIGKILL, 3)):
+        process = subprocess.Popen(
+            command(samples, run, "data.holdout=0.2"), env=environment(), text=True,
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_for_step(run, step, process)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == status, errors
+        if number == signal.SIGTERM:
+            assert "stopped and saved at step" in errors
+    assert train(config, run) == config.run.steps
+    jax.tree.map(np.testing.assert_array_equal, final(config, run), final(config, reference))
+
+
+def wait_for_step(run, step, process):
+    deadline = time.monotonic() + 240
+    while not ((run / "metrics.jsonl").exists() and max(losses(run), default=0) >= step):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
