@@ -3,8 +3,8 @@
 """Compiles training's step and the sampler's for a TPU slice, on a machine without one.
 
 The compiler of libtpu runs on any x86 machine, and a topology describes devices that are not
-there. The arrays of a program stay shapes: no weights are made, and a model of 10B parameters
-takes a minute and a few GiB.
+there. The arrays of a program stay shapes: no weights are made, and a step of 10B parameters takes
+minutes (more where memory is tight) and 4 GiB.
 """
 
 import dataclasses

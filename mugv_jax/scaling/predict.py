@@ -34,7 +34,7 @@ BACKWARD_PRODUCTS = 7 / 4
 OTHER_SHARE = 0.36
 # Live arrays of one block's forward and backward pass, in units of its widest activation; fitted
 # to compiled steps.
-LIVE = 10
+LIVE = 40
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -176,7 +176,7 @@ def _bytes(
     state = (4 + config.ema.enabled) * FLOAT32 * parameters
     state /= sizes["fsdp"] * parts * sizes["pipeline"]
     tokens = flops.dit_tokens(dit, latent_shape) / parts
-    kept = {"full": 1, "offload": 0, "dots": 10 + dit.mlp_ratio, "none": 30 + 4 * dit.mlp_ratio}
+    kept = {"full": 1, "offload": 0, "dots": 12 + dit.mlp_ratio, "none": 30 + 4 * dit.mlp_ratio}
     layers = dit.depth / sizes["pipeline"]
     in_flight = parallel.microbatches + sizes["pipeline"] - 1
     saved = layers * in_flight * kept[config.run.remat] * BFLOAT16 * tokens * dit.width
