@@ -4,10 +4,12 @@
 
 import argparse
 import logging
+import sys
 from pathlib import Path
 
 import jax
 
+from mugv_jax import config as configs
 from mugv_jax.commands.models import (
     add_models,
     keep_compiled,
@@ -31,13 +33,15 @@ ENCODE_EXAMPLES = """examples:
   mugv-jax data encode captions.csv ... --shard-index 3 --shard-count 8     on the fourth of eight
 """
 PACK = "Pack training samples into ArrayRecord files, which TFDS opens too."
+DESCRIBE = "Tell the shapes that a run would train on, and how it would use the samples."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of both subcommands."""
+    """The options of all subcommands."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
     _add_encode(actions.add_parser("encode", help=ENCODE, allow_abbrev=False))
     _add_pack(actions.add_parser("pack", help=PACK, allow_abbrev=False))
+    _add_describe(actions.add_parser("describe", help=DESCRIBE, allow_abbrev=False))
 
 
 def _add_encode(parser: argparse.ArgumentParser) -> None:
@@ -148,8 +152,26 @@ def _add_pack(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace DST once complete")
 
 
+def _add_describe(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIBE
+    parser.set_defaults(action_run=_describe, overrides=())
+    parser.add_argument(
+        "--config",
+        required=True,
+        metavar="FILE",
+        help="of the run; --config.data.FIELD=VALUE sets fields of it",
+    )
+    parser.add_argument(
+        "--shards",
+        type=int,
+        default=1,
+        metavar="N",
+        help="parts that a batch lies in: the mesh's data x fsdp [%(default)s]",
+    )
+
+
 def run(args: argparse.Namespace) -> None:
-    """`mugv-jax data encode` or `mugv-jax data pack` with parsed options.
+    """`mugv-jax data` with parsed options.
 
     Raises:
         ValueError: a mistake of the user.
@@ -206,6 +228,23 @@ def _pack(args: argparse.Namespace) -> None:
     )
     log.info("wrote %s", args.dst)
     _warn_of_bad(bad)
+
+
+def _describe(args: argparse.Namespace) -> None:
+    from mugv_jax.data.describe import describe_source  # Grain: seconds to import
+    from mugv_jax.data.select import open_all
+    from mugv_jax.train.config import from_config_dict
+
+    if args.shards < 1:
+        raise ValueError(f"--shards={args.shards} must be at least 1.")
+    config = from_config_dict(configs.override(configs.read(args.config), args.overrides))
+    lines = describe_source(
+        open_all(config.data.paths),
+        config.data,
+        shards=args.shards,
+        patch=config.dit.patch,
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _warn_of_bad(bad: tuple[str, ...]) -> None:

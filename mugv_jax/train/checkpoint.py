@@ -23,7 +23,7 @@ from etils import epath
 from mugv_jax.train.config import CheckpointConfig
 from mugv_jax.train.program import KIND, Program
 from mugv_jax.train.state import TrainState
-from mugv_jax.weights.store import save_args, training_metadata
+from mugv_jax.weights.store import refuse_other_model, save_args, training_metadata
 
 FOLDER = "checkpoints"
 
@@ -131,13 +131,8 @@ class Checkpoints:
 
         What may change between two parts of a run, such as the learning rate, is not compared.
         """
+        refuse_other_model(folder, found, KIND, program.config.dit)
         wanted = json.loads(json.dumps(_meta(program)))
-        for name in ("kind", "config", "layout"):
-            if found.get(name) != wanted[name]:
-                raise ValueError(
-                    f"{folder}: a checkpoint of another model: {name} is {found.get(name)}, the "
-                    f"config says {wanted[name]}. Choose another output folder, or this model."
-                )
         for group, field in STRUCTURE:
             was, now = found["train"][group], wanted["train"][group]
             was, now = (was, now) if field is None else (was[field], now[field])

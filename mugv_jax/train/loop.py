@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import tqdm
+from jax.experimental import multihost_utils
 
 from mugv_jax import flops
 from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
 from mugv_jax.data.describe import describe
 from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.data.samples import SampleSource
+from mugv_jax.data.schedule import Schedule
 from mugv_jax.data.select import open_all
 from mugv_jax.scaling.chips import peak_flops
 from mugv_jax.sharding import mesh as meshes
@@ -88,6 +91,7 @@ def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation |
         accumulation=config.run.accumulate,
         **shared,
     )
+    _check_schedule(program, batches.schedule)
     for line in describe(batches.schedule):
         log.info("%s", line)
     if not config.data.holdout and not config.data.holdout_paths:
@@ -95,6 +99,21 @@ def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation |
         return batches, None
     like = batches.schedule.buckets
     return batches, make_validation(source, config.data, like=like, **shared)
+
+
+def _check_schedule(program: Program, schedule: Schedule) -> None:
+    """Raise a ValueError where a batch does not divide, or processes see different samples."""
+    config = program.config
+    for bucket in schedule.buckets:
+        check_batch(program.shards * bucket.rows, program.mesh, config.mesh)
+    digest = np.frombuffer(bytes.fromhex(schedule.digest), np.uint8)
+    digests = multihost_utils.process_allgather(digest).reshape(-1, digest.size)
+    different = np.flatnonzero((digests != digests[0]).any(axis=1)).tolist()
+    if different:
+        raise ValueError(
+            f"processes {different} read other samples than process 0: all need the same files at "
+            f"data.paths={config.data.paths}, and the same config."
+        )
 
 
 def start(program: Program, batches: Batches, checkpoints: Checkpoints) -> TrainState:
@@ -184,7 +203,6 @@ class _Run:
             state, metrics = self.program.step(state, batch, self.null)
         else:
             log.info("compiling the step for %d latents of %s.", rows, tuple(shape))
-            check_batch(rows // config.run.accumulate, self.program.mesh, config.mesh)
             with self.clock.losing("compile"):
                 state, metrics = self.program.step(state, batch, self.null)
             self._compiled.add((rows, *shape))

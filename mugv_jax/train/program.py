@@ -47,7 +47,9 @@ class Program:
         if config.lora is None:
             parts = split(self._weights, config.optimizer.freeze)
         else:
-            parts = lora.abstract_lora(self._weights, config.lora), self._weights
+            # Weights that nobody updates need no more precision than the arithmetic has.
+            frozen = jax.eval_shape(lambda x: for_compute(x, self.dtype), self._weights)
+            parts = lora.abstract_lora(self._weights, config.lora), frozen
         boxed = jax.eval_shape(self._new_state, *parts)
         self.abstract, self.shardings = unboxed(boxed), variable_shardings(boxed, mesh)
         everywhere = NamedSharding(mesh, PartitionSpec())
@@ -143,7 +145,8 @@ class Program:
         if config.lora is None:
             return self._new_state(*split(params, config.optimizer.freeze))
         key = jax.random.fold_in(jax.random.key(config.run.seed), 1)
-        return self._new_state(lora.init_lora(key, self._weights, config.lora), params)
+        trained = lora.init_lora(key, self._weights, config.lora)
+        return self._new_state(trained, for_compute(params, self.dtype))
 
     def _new_state(self, trained: Any, frozen: Any) -> TrainState:
         config = self.config
@@ -160,7 +163,7 @@ def for_compute(params: Any, dtype: Any) -> Any:
     """
     flat = traverse_util.flatten_dict(params, sep="/")
     cast = {
-        path: leaf.astype(dtype)
+        path: jax.tree.map(lambda x: x.astype(dtype), leaf)  # boxed in a tree of shapes
         if path.startswith("blocks/") and path.endswith("/kernel")
         else leaf
         for path, leaf in flat.items()

@@ -113,7 +113,7 @@ def test_a_checkpoint_goes_on_on_another_mesh(straight, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("dit.depth=3", "a checkpoint of another model: config is .*'depth': 2"),
+        ("dit.depth=3", r"holds a mugv_dit of other sizes: depth=2 \(not 3\)"),
         ("ema.enabled=False", "was trained with enabled=True, the config says False"),
         ("optimizer.freeze=('text_embed',)", "was trained with freeze="),
     ],
