@@ -79,7 +79,7 @@ def test_out_of_memory_is_a_clear_line(mesh):
 
 
 def test_a_missing_compiler_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(compiling.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(compiling.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match="pip install 'mugv_jax\\[tpu\\]'"):
         compiling.slice_devices("v5p:4x4x4")
 
