@@ -87,6 +87,7 @@ def get_config() -> ConfigDict:
                 "steps": 1000,
                 "seed": 0,
                 "weights": "",
+                "ema_weights": False,
                 "null_text": "",
                 "dtype": "bfloat16",
                 "remat": "full",

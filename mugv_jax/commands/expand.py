@@ -6,11 +6,10 @@ import argparse
 import logging
 from pathlib import Path
 
-from mugv_jax.train.expand import KIND, Expansion, expand
-from mugv_jax.weights.check import check, identify
+from mugv_jax.train.expand import KIND, Expansion, expanded
+from mugv_jax.weights.check import identify
 from mugv_jax.weights.convert import add_target_arguments, target_of, write
 from mugv_jax.weights.formats import open_source
-from mugv_jax.weights.parameter_source import ParameterSource
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +48,9 @@ def run(args: argparse.Namespace) -> None:
     target, src = target_of(args), Path(args.src).expanduser()
     target.check_path(src)
     with open_source(src, ema=args.ema) as source:
-        model, config = identify(source, KIND)
-        parameters = check(source, model, config)
+        _, config = identify(source, KIND)
         larger = expansion.config(config)
-        source = ParameterSource(
-            src, source.format, KIND, larger, expand(parameters, config, expansion)
-        )
-        write(source, target)
+        write(expanded(source, expansion), target)
     logger.info(
         "%d blocks of width %d -> %d of width %d",
         config.depth, config.width, larger.depth, larger.width,

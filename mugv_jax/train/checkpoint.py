@@ -169,6 +169,7 @@ def _meta(program: Program) -> dict[str, Any]:
     return {
         **training_metadata(KIND, config.dit, config.lora),
         "weights": config.run.weights,
+        "ema_weights": config.run.ema_weights,
         "train": dataclasses.asdict(config),
     }
 

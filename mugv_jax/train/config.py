@@ -23,6 +23,7 @@ class RunConfig:
     """steps: updates in all.  seed: of weights, data order, tasks, times and noise.
 
     weights: checkpoint to start from; "" starts from random weights.
+    ema_weights: start from the running average in `weights`, which are then a training run.
     null_text: file of the text features that replace a dropped caption (`mugv-jax data encode`
         writes `empty_text.pt`); "" uses the weights' own table of them, where they have one.
     dtype: of arithmetic; master weights are float32.
@@ -36,6 +37,7 @@ class RunConfig:
     steps: int = 1000
     seed: int = 0
     weights: str = ""
+    ema_weights: bool = False
     null_text: str = ""
     dtype: str = "bfloat16"
     remat: str = "full"
@@ -47,6 +49,8 @@ class RunConfig:
                 raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype={self.dtype!r} must be one of {', '.join(DTYPES)}.")
+        if self.ema_weights and not self.weights:
+            raise ValueError("ema_weights=True needs weights: the folder of a training run.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,18 +20,26 @@ from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.step import NullText
 from mugv_jax.train.validate import TIMES_U, validation_tasks
-from mugv_jax.weights.load import load
+from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.models import MODELS
 
 SAMPLES = 4  # shown at a time
+VAE = "mugv_vae"
 
 
 class Evaluation:
-    """Of the running average where there is one, on what was held out."""
+    """Of the running average where there is one, on what was held out.
+
+    Raises:
+        ValueError: a `log.vae` that is no VAE, if samples are to be decoded.
+    """
 
     def __init__(self, program: Program, held_out: Validation, null: NullText):
         self._program, self._held_out, self._null = program, held_out, null
         self._vae: tuple[Any, Any] | None = None
+        log = program.config.log
+        if log.vae and log.sample_every:
+            read_config(log.vae, VAE)  # a mistake should not wait for the first sample
 
     def losses(self, state: TrainState) -> Scalars:
         """`validation/loss`, and those of each task and time that it is the mean of."""
@@ -71,8 +79,8 @@ class Evaluation:
     def _load_vae(self) -> tuple[Any, Any] | None:
         path = self._program.config.log.vae
         if path and self._vae is None:
-            config, variables = load(path, "mugv_vae")
-            self._vae = MODELS["mugv_vae"].build(config, self._program.dtype), variables
+            config, variables = load(path, VAE)
+            self._vae = MODELS[VAE].build(config, self._program.dtype), variables
         return self._vae
 
 

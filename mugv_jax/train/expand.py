@@ -25,7 +25,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.weights.check import check, identify
+from mugv_jax.weights.parameter_source import ParameterSource
 from mugv_jax.weights.parameters import UNUSED, Index, LazyTensor, rows_per_piece
+from mugv_jax.weights.sources import Source
 
 KIND = "mugv_dit"
 BLOCKS = "params/blocks/"
@@ -130,6 +133,17 @@ def block_order(old: int, new: int) -> list[tuple[int, bool]]:
     starts = [i * new // old for i in range(old)]
     origin = np.searchsorted(starts, np.arange(new), side="right") - 1
     return [(int(i), place != starts[i]) for place, i in enumerate(origin)]
+
+
+def expanded(source: Source, expansion: Expansion) -> ParameterSource:
+    """The larger model of the MUGDiT in `source`, computed as it is read.
+
+    Raises:
+        ValueError: no MUGDiT, or one of more blocks.
+    """
+    model, config = identify(source, KIND)
+    larger = expand(check(source, model, config), config, expansion)
+    return ParameterSource(source.path, source.format, KIND, expansion.config(config), larger)
 
 
 def expand(

@@ -145,6 +145,7 @@ def _weights(program: Program) -> Any:
         shardings={"params": program.weight_shardings()},
         dtype="float32",
         collections=("params",),
+        ema=config.run.ema_weights,
     )
     if found != config.dit:
         raise ValueError(

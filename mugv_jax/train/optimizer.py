@@ -84,7 +84,7 @@ def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
     decay = {"constant": 0, "cosine": steps - config.warmup_steps, "annealed": config.decay_steps}
     length = decay[config.schedule]
     hold = steps - config.warmup_steps - length
-    if hold < 0 or length < 0:
+    if config.schedule != "constant" and (hold < 0 or length < 0):
         raise ValueError(
             f"warmup_steps={config.warmup_steps} and decay_steps={config.decay_steps} are longer "
             f"than the {steps} steps of the run."

@@ -42,6 +42,7 @@ def load(
     dtype: DTypeLike | None = None,
     collections: Sequence[str] = COLLECTIONS,
     lora: str | Path | None = None,
+    ema: bool = False,
 ) -> tuple[Any, dict[str, Any]]:
     """(config, variables) of a checkpoint, every tensor placed on its shards as it is read.
 
@@ -50,6 +51,7 @@ def load(
     dtype: cast floating params on the way; constants keep theirs.
     collections: which of the variables to load; the rest is not read.
     lora: folder of an adapter, saved by `peft`, to merge into the weights.
+    ema: the averaged weights of a training run.
 
     The host holds no more than one parameter's shards at a time beside what lives on devices.
 
@@ -57,7 +59,7 @@ def load(
         ValueError: no checkpoint, another model than `kind`, or one that is not whole.
     """
     placed = traverse_util.flatten_dict(shardings or {}, sep="/")
-    with open_source(path) as opened:
+    with open_source(path, ema=ema) as opened:
         source = opened if lora is None else with_adapter(opened, lora, kind)
         model, config = identify(source, kind)
         parameters = check(source, model, config)

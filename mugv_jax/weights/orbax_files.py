@@ -7,7 +7,8 @@
 
 `params` is what was trained and `frozen` the other weights; `ema` is the average of `params`. With
 LoRA, `params` holds the low-rank factors, and the weights are `frozen` with their product added;
-where `frozen` is not there, `meta` says under "weights" where the run has loaded it from.
+where `frozen` is not there, `meta` says under "weights" where the run has loaded it from, and under
+"ema_weights" whether it took the average there.
 """
 
 from collections.abc import Callable, Mapping
@@ -65,7 +66,7 @@ class TrainingSource(ParameterSource):
         ValueError: damaged, of an unknown model, or without the average that is asked for.
     """
 
-    def __init__(self, path: Path, *, ema: bool = False, open_source: Callable[[str], Source]):
+    def __init__(self, path: Path, *, ema: bool = False, open_source: Callable[..., Source]):
         folder = _step(path)
         stated = _read_meta(folder)
         kind, config = stated_model(folder, stated)
@@ -116,11 +117,11 @@ def trained_adapter(path: Path, *, ema: bool) -> tuple[str, Any, Adapter]:
 
 
 def _open_base(
-    folder: Path, stated: Mapping[str, Any], open_source: Callable[[str], Source]
+    folder: Path, stated: Mapping[str, Any], open_source: Callable[..., Source]
 ) -> Source:
     """The weights that low-rank updates were trained on."""
     try:
-        return open_source(stated["weights"])
+        return open_source(stated["weights"], ema=stated.get("ema_weights", False))
     except (KeyError, ValueError) as error:
         raise ValueError(
             f"{folder}: holds low-rank updates of weights that lie elsewhere, and those cannot be "
