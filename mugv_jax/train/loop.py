@@ -61,6 +61,7 @@ def train(config: TrainConfig, folder: Path, devices: Sequence[jax.Device] | Non
         source = open_all(config.data.paths)
         batches, held_out = _data(program, source)
         null = load_null_text(config)
+        evaluation = None if held_out is None else Evaluation(program, held_out, null)
     with (
         Checkpoints(folder / FOLDER, config.checkpoint) as checkpoints,
         Writer.of_run(folder, config) as writer,
@@ -69,7 +70,6 @@ def train(config: TrainConfig, folder: Path, devices: Sequence[jax.Device] | Non
     ):
         with clock.losing("start"):
             state = start(program, batches, checkpoints)
-        evaluation = None if held_out is None else Evaluation(program, held_out, null)
         run = _Run(program, clock, checkpoints, writer, evaluation, null)
         with contextlib.closing(PlacedBatches(batches, program.mesh)) as placed:
             return run.steps(state, placed, stop)
