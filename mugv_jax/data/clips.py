@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from numbers import Rational
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,6 +92,7 @@ def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
         source_rate = stream.average_rate or stream.guessed_rate
         if not source_rate:
             raise ValueError(f"video {str(path)!r} does not tell its frame rate.")
+        source_rate = Fraction(source_rate)  # newer PyAV has rationals of its own
         rate = min(Fraction(fps).limit_denominator(1001), source_rate)
         shown = resample(
             _timed(decoded, source_rate),
@@ -153,12 +155,12 @@ def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
     return min(itertools.product(nearest(width), nearest(height)), key=misfit)
 
 
-def _rounding(tick: Fraction | None, rate: Fraction) -> Fraction:
+def _rounding(tick: Rational | None, rate: Fraction) -> Fraction:
     """By how much times may be late because the file's clock rounded them.
 
     A tick as long as a frame (AVI) rounds nothing: there frames are counted.
     """
-    return tick if tick is not None and 2 * tick * rate < 1 else Fraction(0)
+    return Fraction(tick) if tick is not None and 2 * tick * rate < 1 else Fraction(0)
 
 
 def _timed(decoded: Iterable, rate: Fraction) -> Iterator[tuple[Fraction, object]]:

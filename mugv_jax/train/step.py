@@ -40,14 +40,14 @@ class NullText(flax.struct.PyTreeNode):
 
 
 class Noised(flax.struct.PyTreeNode):
-    """A batch, ready for the network; every leaf has a leading batch axis."""
+    """A batch, ready for the network; before it, perhaps, an axis of microbatches."""
 
-    x_t: Float[Array, "b f h w c"]
-    t: Float[Array, "b f"]
-    target: Float[Array, "b f h w c"]
-    noisy: Bool[Array, "b f"]
-    task: Int[Array, "b"]
-    weight: Float[Array, "b"]
+    x_t: Float[Array, "*k b f h w c"]
+    t: Float[Array, "*k b f"]
+    target: Float[Array, "*k b f h w c"]
+    noisy: Bool[Array, "*k b f"]
+    task: Int[Array, "*k b"]
+    weight: Float[Array, "*k b"]
     condition: dict[str, Array]
 
 
