@@ -35,6 +35,7 @@ def get_config() -> ConfigDict:
                 "max_holdout": 256,
                 "text_tokens": 300,
                 "tokens_per_shard": 50_402,  # one clip of 5 s at 720p
+                "max_rows": 32,
                 "shapes": (),
                 "max_buckets": 32,
                 "crop_limit": 0.5,
