@@ -8,6 +8,8 @@ from pathlib import Path
 
 from mugv_jax import config as configs
 from mugv_jax.commands.processes import add_processes, join
+from mugv_jax.commands.runtime import add_compile_cache, keep_compiled, out_of_memory
+from mugv_jax.commands.train import MEMORY
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="on the copies of a weight where a stage is wider than the one before, relative to "
         "the weights' standard deviation; without it copies stay equal [%(default)s]",
     )
+    add_compile_cache(parser)
     add_processes(parser)
 
 
@@ -60,5 +63,8 @@ def run(args: argparse.Namespace) -> None:
     from mugv_jax.train.curriculum import Curriculum, Stage
 
     stages = [Stage(path.stem, from_config_dict(each)) for path, each in zip(args.stages, values)]
-    if Curriculum(stages=stages, noise=args.noise).run(args.output.expanduser()):
+    keep_compiled(args.compile_cache)
+    with out_of_memory(MEMORY):
+        finished = Curriculum(stages=stages, noise=args.noise).run(args.output.expanduser())
+    if finished:
         log.info("all %d stages are finished.", len(stages))

@@ -10,14 +10,8 @@ from pathlib import Path
 import jax
 
 from mugv_jax import config as configs
-from mugv_jax.commands.models import (
-    add_models,
-    keep_compiled,
-    out_of_memory,
-    path_text,
-    tiling_of,
-    zoo_of,
-)
+from mugv_jax.commands.models import add_models, tiling_of, zoo_of
+from mugv_jax.commands.runtime import keep_compiled, out_of_memory, path_text
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.published import listed

@@ -8,15 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mugv_jax import video
-from mugv_jax.commands.models import (
-    add_models,
-    flag,
-    keep_compiled,
-    out_of_memory,
-    path_text,
-    tiling_of,
-    zoo_of,
-)
+from mugv_jax.commands.models import add_models, flag, tiling_of, zoo_of
+from mugv_jax.commands.runtime import keep_compiled, out_of_memory, path_text
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.pipelines.mugv import MugvPipeline
 from mugv_jax.pipelines.request import NEGATIVE_PROMPT, Request, read_given

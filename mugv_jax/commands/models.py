@@ -3,25 +3,16 @@
 """The options that say which models a command runs, and on what."""
 
 import argparse
-import contextlib
-import logging
-import os
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 
 from mugv_jax import config as configs
+from mugv_jax.commands.runtime import add_compile_cache, path_text
 from mugv_jax.pipelines.size import STRIDE
 from mugv_jax.pipelines.windows import Tiling
 from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.sharding.mesh import parse_mesh
 
-log = logging.getLogger(__name__)
-
-COMPILE_CACHE = "~/.cache/mugv_jax/compiled"
 SMALLEST_TILE_PX = 8 * STRIDE
 
 
@@ -77,12 +68,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="run the VAE on overlapping square tiles, such as 512, to save memory [whole frames]",
     )
-    group.add_argument(
-        "--compile-cache",
-        type=path_text,
-        metavar="FOLDER",
-        help=f"keeps compiled programs between runs [{COMPILE_CACHE}]",
-    )
+    add_compile_cache(group)
 
 
 def zoo_of(args: argparse.Namespace) -> Zoo:
@@ -119,26 +105,6 @@ def zoo_of(args: argparse.Namespace) -> Zoo:
     )
 
 
-def keep_compiled(folder: str | None) -> Path | None:
-    """Turns jax's persistent cache on: its folder; only one that was asked for must be writable.
-
-    Raises:
-        ValueError: `folder` cannot be written.
-    """
-    path = Path(folder or COMPILE_CACHE).expanduser().absolute()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
-    except OSError as error:
-        reason = f"compile cache {folder or COMPILE_CACHE!r} cannot be written: {error.strerror}."
-        if folder is not None:
-            raise ValueError(f"{reason} Give another folder.") from error
-        log.warning("%s Programs will be compiled anew in every run.", reason)
-        return None
-    jax.config.update("jax_compilation_cache_dir", os.fspath(path))
-    return path
-
-
 def tiling_of(tile_px: int | None) -> Tiling | None:
     """Square tiles of so many pixels; None works on whole frames.
 
@@ -157,21 +123,3 @@ def tiling_of(tile_px: int | None) -> Tiling | None:
 def flag(name: str) -> str:
     """The option that argparse keeps under `name`."""
     return f"--{name.replace('_', '-')}"
-
-
-def path_text(text: str) -> str:
-    """The type of an option that names a file or folder: anything but nothing."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty: name a file or folder")
-    return text
-
-
-@contextlib.contextmanager
-def out_of_memory(remedy: str) -> Iterator[None]:
-    """Turns a device that runs out of memory into a ValueError that names the remedy."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise ValueError(f"the device ran out of memory: {remedy}.") from error

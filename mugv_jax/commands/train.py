@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mugv_jax import config as configs
 from mugv_jax.commands.processes import add_processes, join
+from mugv_jax.commands.runtime import add_compile_cache, keep_compiled, out_of_memory
 
 DESCRIPTION = "Train MUGDiT, or go on with a run: the same command resumes it."
 EXAMPLES = """examples:
@@ -17,6 +18,10 @@ EXAMPLES = """examples:
 
 Every field of the config can be set by --config.GROUP.FIELD=VALUE.
 """
+MEMORY = (
+    "split more (config.mesh), make config.data.tokens_per_shard smaller and config.run.accumulate "
+    "larger, or keep less (config.run.remat=full, config.optimizer.moment_dtype=bfloat16)"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", required=True, type=Path, metavar="RUN",
         help="folder of checkpoints and metrics; one that has checkpoints is gone on with",
     )  # fmt: skip
+    add_compile_cache(parser)
     add_processes(parser)
 
 
@@ -43,4 +49,6 @@ def run(args: argparse.Namespace) -> None:
     from mugv_jax.train.config import from_config_dict
     from mugv_jax.train.loop import train
 
-    train(from_config_dict(values), args.output.expanduser())
+    keep_compiled(args.compile_cache)
+    with out_of_memory(MEMORY):
+        train(from_config_dict(values), args.output.expanduser())

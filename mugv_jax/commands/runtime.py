@@ -1,0 +1,70 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every command that runs programs on devices needs: compiled programs kept, memory faults
+told.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+log = logging.getLogger(__name__)
+
+COMPILE_CACHE = "~/.cache/mugv_jax/compiled"
+
+
+def add_compile_cache(group: argparse._ActionsContainer) -> None:
+    """The option that `keep_compiled` reads."""
+    group.add_argument(
+        "--compile-cache",
+        type=path_text,
+        metavar="FOLDER",
+        help=f"keeps compiled programs between runs [{COMPILE_CACHE}]",
+    )
+
+
+def keep_compiled(folder: str | None) -> Path | None:
+    """Turns jax's persistent cache on: its folder; only one that was asked for must be writable.
+
+    Without `folder` it is that of the environment (JAX_COMPILATION_CACHE_DIR), or COMPILE_CACHE.
+
+    Raises:
+        ValueError: `folder` cannot be written.
+    """
+    chosen = folder or jax.config.jax_compilation_cache_dir or COMPILE_CACHE
+    path = Path(chosen).expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        reason = f"compile cache {chosen!r} cannot be written: {error.strerror}."
+        if folder is not None:
+            raise ValueError(f"{reason} Give another folder.") from error
+        log.warning("%s Programs will be compiled anew in every run.", reason)
+        return None
+    jax.config.update("jax_compilation_cache_dir", os.fspath(path))
+    return path
+
+
+@contextlib.contextmanager
+def out_of_memory(remedy: str) -> Iterator[None]:
+    """Turns a device that runs out of memory into a ValueError that names the remedy."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise ValueError(f"the device ran out of memory: {remedy}.") from error
+
+
+def path_text(text: str) -> str:
+    """The type of an option that names a file or folder: anything but nothing."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: name a file or folder")
+    return text
