@@ -1,5 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import re
 import subprocess
 import sys
 import types
@@ -97,7 +98,7 @@ def test_help_names_every_command_and_imports_none_of_the_heavy_libraries():
     )
     assert done.stderr == ""
     for name in cli.COMMANDS:
-        assert f"\n    {name} " in done.stdout
+        assert re.search(rf"^    {name}\s", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS))
