@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
                 "max_rows": 32,
                 "shapes": (),
                 "max_buckets": 32,
-                "crop_limit": 0.5,
+                "crop_limit": 0.3,
                 "image_share": (),
                 "image_share_steps": 1,
                 "threads": 4,

@@ -36,11 +36,10 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, config: CheckpointConfig):
-        self.folder = folder
+        self.folder, self._every = folder, config.every
         options = ocp.CheckpointManagerOptions(
             max_to_keep=config.keep,
             keep_period=config.archive or None,
-            save_interval_steps=config.every,
             step_prefix=None,
             enable_async_checkpointing=True,
         )
@@ -66,15 +65,13 @@ class Checkpoints:
 
     def should_save(self, step: int) -> bool:
         """Whether `step` is one of those that are saved regularly."""
-        return self._manager.should_save(step)
+        return step % self._every == 0  # Orbax itself would save a run's first step, too
 
     def stopping(self, step: int) -> bool:
         """Whether a machine of the job has been told to stop; all processes agree at `step`."""
         return self._manager.reached_preemption(step)
 
-    def save(
-        self, step: int, state: TrainState, data: dict[str, Any], program: Program, *, force: bool
-    ) -> None:
+    def save(self, step: int, state: TrainState, data: dict[str, Any], program: Program) -> None:
         """Starts writing; the next steps run meanwhile.
 
         Raises:
@@ -87,7 +84,7 @@ class Checkpoints:
             meta=ocp.args.JsonSave(meta),
         )
         try:
-            self._manager.save(step, args=items, force=force)
+            self._manager.save(step, args=items, force=True)
         except (OSError, ValueError) as error:
             raise self._failed(step, error) from error
 

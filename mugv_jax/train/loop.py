@@ -189,7 +189,7 @@ class _Run:
                 if self.checkpoints.should_save(step):
                     self._save(step, state, batches)
         if self.checkpoints.latest() != step:
-            self._save(step, state, batches, force=True)
+            self._save(step, state, batches)
         self.checkpoints.wait()
         if step < last:
             log.info("stopped and saved at step %d of %d; the same command goes on.", step, last)
@@ -230,11 +230,9 @@ class _Run:
         self.writer.scalars(step, scalars)
         return scalars
 
-    def _save(
-        self, step: int, state: TrainState, batches: PlacedBatches, *, force: bool = False
-    ) -> None:
+    def _save(self, step: int, state: TrainState, batches: PlacedBatches) -> None:
         with self.clock.losing("checkpoint"):
-            self.checkpoints.save(step, state, batches.get_state(), self.program, force=force)
+            self.checkpoints.save(step, state, batches.get_state(), self.program)
 
 
 def due(every: int, step: int) -> bool:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every config that is shipped: it parses, fits its model and mesh, and its arithmetic is right."""
 
+import dataclasses
 import itertools
 import re
 from pathlib import Path
@@ -11,14 +12,15 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh
 
-from configs import shapes
+from configs import shapes, training
 from mugv_jax import config as configs
 from mugv_jax import flops
+from mugv_jax.config import build_group
 from mugv_jax.data.buckets import token_count
 from mugv_jax.scaling.chips import peak_of
 from mugv_jax.sharding.mesh import AXES
 from mugv_jax.sharding.parallel import build_dit
-from mugv_jax.train.config import from_config_dict
+from mugv_jax.train.config import GROUPS, from_config_dict
 from mugv_jax.train.curriculum import Curriculum, Stage
 from mugv_jax.train.optimizer import learning_rate
 
@@ -158,3 +160,12 @@ def test_sizes_have_seven_shapes_of_about_equal_area(sizes):
     area = [height * width for height, width in sizes]
     assert min(area) > 0.94 * max(area)
     assert all(side % 2 == 0 for size in sizes for side in size)
+
+
+def test_the_settings_of_every_run_are_the_defaults_and_all_can_be_set():
+    """Two homes of one number would drift apart, and only what a config holds can be set."""
+    values = training.get_config()
+    assert set(values) == set(GROUPS)
+    for name in set(GROUPS) - {"tasks", "lora"}:  # a run's own shares, and rank 0 for none
+        assert build_group(name, GROUPS[name], values[name]) == GROUPS[name](), name
+        assert set(values[name]) == {field.name for field in dataclasses.fields(GROUPS[name])}
