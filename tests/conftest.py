@@ -8,6 +8,8 @@ os.environ["XLA_FLAGS"] = " ".join(
     (os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8")
 ).strip()
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Tests compile for seconds what runs for milliseconds; processes that they start inherit it.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import jax
 import jaxtyping

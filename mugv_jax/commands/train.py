@@ -3,6 +3,7 @@
 """`mugv-jax train`: a config and a folder of samples to checkpoints of a trained model."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from mugv_jax import config as configs
@@ -50,5 +51,6 @@ def run(args: argparse.Namespace) -> None:
     from mugv_jax.train.loop import train
 
     keep_compiled(args.compile_cache)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax's faults come as ours, in a line
     with out_of_memory(MEMORY):
         train(from_config_dict(values), args.output.expanduser())

@@ -25,6 +25,7 @@ def main(samples: str, run: str, *rest: str) -> None:
         address, number = rest[-2:]
         jax.distributed.initialize(address, 2, int(number))
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    logging.getLogger("absl").setLevel(logging.WARNING)
     read = []
 
     class Recorded(loop.PlacedBatches):
