@@ -9,7 +9,6 @@ is imported; `pack` writes the same data set to a folder of its own, whole or no
 import contextlib
 import io
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from mugv_jax.data.ahead import ahead
+from mugv_jax.data.empty_text import find_empty_text, write_packed
 from mugv_jax.data.packed import INDEX, SPLIT
 from mugv_jax.data.published import listed
 from mugv_jax.data.samples import (
     CHANNELS,
-    EMPTY_TEXT,
     PACKED_MARKER,
     BadSample,
     Sample,
@@ -171,9 +170,9 @@ def pack(
                 shapes=samples.shapes[builder.written],
                 text_dim=samples.text_dim,
             )
-        empty = (source if source.is_dir() else source.parent) / EMPTY_TEXT
-        if empty.exists():
-            shutil.copy(empty, builder.data_path)
+        empty = find_empty_text(source)
+        if empty is not None:
+            write_packed(empty, Path(builder.data_path))
         os.rename(builder.data_path, partial)
     return tuple(builder.bad)
 

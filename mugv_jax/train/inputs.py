@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mugv_jax.data.pt_files import read_text
+from mugv_jax.data.empty_text import find_empty_text, read_empty_text
 from mugv_jax.data.samples import EMPTY_TEXT
 from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.step import NullText
@@ -45,16 +45,16 @@ def load_null_text(config: TrainConfig) -> NullText:
 def _find(config: TrainConfig) -> tuple[str, np.ndarray, np.ndarray] | None:
     run = config.run
     if run.null_text:
-        return run.null_text, *read_text(Path(run.null_text))
+        return run.null_text, *read_empty_text(Path(run.null_text).expanduser())
     if run.weights:
         with open_source(run.weights) as source:
             if NULL_TABLE in source.specs:
                 table = np.asarray(source.read(NULL_TABLE), np.float32)
                 return f"{NULL_TABLE} of {run.weights}", table, np.ones(len(table), bool)
-    for path in map(Path, config.data.paths):
-        file = (path if path.is_dir() else path.parent) / EMPTY_TEXT
-        if file.is_file():
-            return str(file), *read_text(file)
+    for path in config.data.paths:
+        file = find_empty_text(Path(path).expanduser())
+        if file is not None:
+            return str(file), *read_empty_text(file)
     return None
 
 

@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 import torch
 
 from mugv_jax.data import pack as packing
+from mugv_jax.data.empty_text import find_empty_text, read_empty_text
 from mugv_jax.data.pack import MugvSamples, pack
 from mugv_jax.data.packed import INDEX
 from mugv_jax.data.samples import EMPTY_TEXT, BadSample, SampleSource, open_samples
@@ -54,7 +55,10 @@ def test_packed_samples_equal_their_source_one_by_one(folder, packed):
         assert_same(samples[number], source[number])
     with pytest.raises(IndexError):
         samples[len(samples)]
-    assert (packed / EMPTY_TEXT).read_bytes() == (folder / EMPTY_TEXT).read_bytes()
+    ours, theirs = (read_empty_text(find_empty_text(path)) for path in (packed, folder))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert find_empty_text(packed).suffix == ".npz"  # which needs no PyTorch
 
 
 def test_tfds_opens_the_folder_and_builds_the_registered_set(folder, packed, tmp_path):
@@ -173,3 +177,17 @@ def test_a_damaged_packed_set_is_one_error(packed, tmp_path):
     (broken / INDEX).unlink()
     with pytest.raises(ValueError, match="incomplete or damaged"):
         open_samples(broken)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive", None], ids=["empty", "other", "arrays that do not fit"]
+)
+def test_a_damaged_empty_text_is_named(content, tmp_path):
+    file = tmp_path / "empty_text.npz"
+    if content is None:
+        with file.open("wb") as opened:
+            np.savez(opened, text=np.zeros((3, 4)), mask=np.ones(2))
+    else:
+        file.write_bytes(content)
+    with pytest.raises(BadSample, match=r"empty_text\.npz: "):
+        read_empty_text(file)
