@@ -91,3 +91,9 @@ def train_step(
     block = dit_block(config, dit_tokens(config, latent_shape), text_tokens)
     recomputed = sum(getattr(block, part) for part in RECOMPUTED[remat])
     return StepFlops(forward, 2 * forward, config.depth * recomputed)
+
+
+def text(count: int) -> str:
+    """A number of operations with its unit, such as "2.9 PFLOP"."""
+    power = min(max(len(str(count)) - 1, 9) // 3, 6)
+    return f"{count / 1000**power:.3g} {' KMGTPE'[power]}FLOP"

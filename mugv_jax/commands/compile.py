@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from mugv_jax import config as configs
+from mugv_jax import flops
 from mugv_jax.pipelines.size import SIZES, VideoSize, parse_frames, parse_size
 from mugv_jax.scaling.compile import slice_devices
 from mugv_jax.scaling.estimate import Assumptions
@@ -138,8 +139,8 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from _memory_lines(report["memory"])
     model, hardware = report["flops"]["model"], report["flops"]["hardware"]
-    again = f", {hardware / 1e15:,.1f} with recomputation" if hardware > model else ""
-    yield _row("model FLOPs", f"{model / 1e15:,.1f} PFLOP{again}")
+    again = f", {flops.text(hardware)} with recomputation" if hardware > model else ""
+    yield _row("arithmetic", f"{flops.text(model)}{again}")
     sent = report["sent_per_chip"]
     yield _row("sent by a chip", _list(sent, lambda count: f"{count / 1e9:.2f} GB") or "nothing")
     yield from _estimate_lines(report)

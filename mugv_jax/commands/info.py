@@ -210,8 +210,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield _row("latent (f h w)", " x ".join(map(str, video["latent_shape"])))
     if "tokens" in video:
         yield _row("tokens", f"{video['tokens']:,}")
-        sample = f"{_flop(video['flops_per_sample'])} a sample ({video['steps']} guided steps)"
-        yield _row("arithmetic", f"{_flop(video['flops_per_forward'])} a forward, {sample}")
+        sample = f"{flops.text(video['flops_per_sample'])} a sample ({video['steps']} guided steps)"
+        yield _row("arithmetic", f"{flops.text(video['flops_per_forward'])} a forward, {sample}")
     yield f"\n  {'GiB per device':22}{'weights':>12}{'activations':>12}{'together':>12}"
     for stage in report["stages"]:
         numbers = (stage["weights"], stage["activations"], stage["total"])
@@ -238,9 +238,3 @@ def _model_lines(model: Mapping[str, Any]) -> Iterator[str]:
 
 def _row(name: str, value: str) -> str:
     return f"  {name:22}{value}"
-
-
-def _flop(count: int) -> str:
-    """A number of operations with its unit."""
-    power = min(max(len(str(count)) - 1, 9) // 3, 6)
-    return f"{count / 1000**power:.3g} {' KMGTPE'[power]}FLOP"
