@@ -118,7 +118,11 @@ class LogConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything a training run is. `lora` is None where whole weights are trained."""
+    """Everything a training run is. `lora` is None where whole weights are trained.
+
+    Raises:
+        ValueError: groups that contradict each other.
+    """
 
     dit: DiTConfig
     mesh: ParallelConfig
@@ -131,6 +135,13 @@ class TrainConfig:
     run: RunConfig
     checkpoint: CheckpointConfig
     log: LogConfig
+
+    def __post_init__(self):
+        if self.lora is not None and self.optimizer.freeze:
+            raise ValueError(
+                f"optimizer.freeze={self.optimizer.freeze} with lora.rank={self.lora.rank}: "
+                "low-rank updates leave all weights frozen; choose lora.targets instead."
+            )
 
 
 GROUPS = {

@@ -169,3 +169,10 @@ def test_the_settings_of_every_run_are_the_defaults_and_all_can_be_set():
     for name in set(GROUPS) - {"tasks", "lora"}:  # a run's own shares, and rank 0 for none
         assert build_group(name, GROUPS[name], values[name]) == GROUPS[name](), name
         assert set(values[name]) == {field.name for field in dataclasses.fields(GROUPS[name])}
+
+
+def test_low_rank_updates_and_freezing_contradict_each_other():
+    values = configs.read(ROOT / "mugv_debug.py")
+    values = configs.override(values, ["--config.lora.rank=4", "--config.optimizer.freeze=('a',)"])
+    with pytest.raises(ValueError, match="choose lora.targets instead"):
+        from_config_dict(values)
