@@ -174,5 +174,5 @@ def test_the_settings_of_every_run_are_the_defaults_and_all_can_be_set():
 def test_low_rank_updates_and_freezing_contradict_each_other():
     values = configs.read(ROOT / "mugv_debug.py")
     values = configs.override(values, ["--config.lora.rank=4", "--config.optimizer.freeze=('a',)"])
-    with pytest.raises(ValueError, match="choose lora.targets instead"):
+    with pytest.raises(ValueError, match=r"choose lora\.targets instead"):
         from_config_dict(values)
