@@ -20,7 +20,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from mugv_jax.train.config import CheckpointConfig
+from mugv_jax.train.config import CheckpointConfig, TrainConfig
 from mugv_jax.train.program import KIND, Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.weights.store import refuse_other_model, save_args, training_metadata
@@ -174,7 +174,7 @@ def _meta(program: Program) -> dict[str, Any]:
 def _tree(state: TrainState, program: Program) -> dict[str, Any]:
     """What is written of a state: not what it does not have, nor weights that lie elsewhere."""
     tree = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-    if _frozen_elsewhere(program):
+    if frozen_elsewhere(program.config):
         del tree["frozen"]
     return {name: part for name, part in tree.items() if jax.tree.leaves(part)}
 
@@ -189,6 +189,6 @@ def _state(tree: dict[str, Any], program: Program) -> TrainState:
     return TrainState(**tree, **missing)
 
 
-def _frozen_elsewhere(program: Program) -> bool:
-    """Low-rank updates are small, and the weights under them stay what they were."""
-    return program.config.lora is not None and bool(program.config.run.weights)
+def frozen_elsewhere(config: TrainConfig) -> bool:
+    """Whether checkpoints leave the weights under low-rank updates where they were loaded from."""
+    return config.lora is not None and bool(config.run.weights)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from mugv_jax.axes import Array
 from mugv_jax.data.batches import Validation
 from mugv_jax.data.placement import PlacedBatches
+from mugv_jax.sharding import mesh as meshes
 from mugv_jax.train.metrics import Scalars, Writer
 from mugv_jax.train.preview import as_frames, sample_latent
 from mugv_jax.train.program import Program
@@ -60,12 +60,15 @@ class Evaluation:
     def write_samples(self, state: TrainState, step: int, writer: Writer) -> None:
         """Text-to-video samples of the first held-out captions."""
         batch = next(self._batches())
-        rows, frames = batch["latent"].shape[:2]
-        given = jnp.zeros((rows, frames), bool)
-        latent = sample_latent(self._program, _weights(state), batch, self._null, given)
+        latent = sample_latent(self._program, _weights(state), batch, self._null)
         names = np.asarray(self._gathered(batch["sample"]))[:SAMPLES]
-        for name, each in zip(names, np.asarray(self._gathered(latent))[:SAMPLES]):
-            writer.frames(step, f"sample/{name}", as_frames(each, self._load_vae()))
+        latents = np.asarray(self._gathered(latent))[:SAMPLES]
+        if jax.process_index() > 0:
+            return
+        # A few small videos are decoded where they are written, on a mesh of one device.
+        with meshes.use(meshes.make_mesh(devices=jax.local_devices()[:1])):
+            for name, each in zip(names, latents):
+                writer.frames(step, f"sample/{name}", as_frames(each, self._load_vae()))
 
     def _batches(self) -> Iterator[dict[str, Array]]:
         with contextlib.closing(PlacedBatches(iter(self._held_out), self._program.mesh)) as placed:

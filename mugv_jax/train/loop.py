@@ -29,11 +29,11 @@ from mugv_jax.scaling.chips import peak_flops
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import check_batch
 from mugv_jax.sharding.place import local_shards
-from mugv_jax.train.checkpoint import FOLDER, Checkpoints
+from mugv_jax.train.checkpoint import FOLDER, Checkpoints, frozen_elsewhere
 from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.evaluation import Evaluation
 from mugv_jax.train.inputs import load_null_text
-from mugv_jax.train.metrics import Clock, Stretch, Writer
+from mugv_jax.train.metrics import DATA, Clock, Stretch, Writer
 from mugv_jax.train.program import KIND, Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.step import NullText
@@ -127,8 +127,8 @@ def start(program: Program, batches: Batches, checkpoints: Checkpoints) -> Train
     log.info("going on from step %d in %s.", newest, checkpoints.folder)
     state, where = checkpoints.restore(newest, program)
     batches.set_state(where)
-    if config.lora is not None:
-        state = state.replace(frozen=_weights(program))
+    if frozen_elsewhere(config):
+        state = state.replace(frozen=program.frozen_under_lora(_weights(program)))
     return state
 
 
@@ -175,7 +175,7 @@ class _Run:
         with tqdm.tqdm(total=last, initial=step, unit="step", desc="training", disable=None) as bar:
             while step < last and not stop.asked(step):
                 state, metrics = self._step(state, next(batches), stretch)
-                self.clock.lost["data"] = batches.waited_s
+                self.clock.lost[DATA] = batches.waited_s
                 step += 1
                 bar.update()
                 in_flight.append(metrics["loss"])

@@ -17,6 +17,8 @@ from mugv_jax.train.tasks import TASKS
 
 Scalars = dict[str, float]
 
+DATA = "data"  # what steps wait for: part of their speed, not of goodput
+
 
 class Clock:
     """Wall time since the start, and how much of it went to other things than steps."""
@@ -39,6 +41,11 @@ class Clock:
         """Seconds since the start."""
         return time.monotonic() - self.start
 
+    @property
+    def stopped(self) -> float:
+        """Seconds in which training stood still for something else than its own data."""
+        return sum(seconds for what, seconds in self.lost.items() if what != DATA)
+
     def scalars(self) -> Scalars:
         """`goodput`: share of the time since the start that steps had; and the others' shares."""
         elapsed = max(self.elapsed, 1e-9)
@@ -56,7 +63,7 @@ class Stretch:
         self._clock = clock
         self._metrics: list[Mapping[str, jax.Array]] = []
         self._work = np.zeros(3)  # samples, tokens, floating point operations
-        self._start, self._lost = clock.elapsed, sum(clock.lost.values())
+        self._start, self._stopped = clock.elapsed, clock.stopped
 
     def __len__(self) -> int:
         return len(self._metrics)
@@ -72,8 +79,8 @@ class Stretch:
         peak_flops: of one device in the arithmetic's dtype, where it is known.
         """
         found = [jax.device_get(metrics) for metrics in self._metrics]
-        lost = sum(self._clock.lost.values()) - self._lost
-        seconds = max(1e-9, self._clock.elapsed - self._start - lost)
+        stopped = self._clock.stopped - self._stopped
+        seconds = max(1e-9, self._clock.elapsed - self._start - stopped)
         samples, tokens, flops = self._work
         finite = [each for each in found if np.isfinite(each["loss"])]
         scalars = {

@@ -25,17 +25,14 @@ def sample_latent(
     weights: tuple[Any, Any],
     batch: Mapping[str, Array],
     null: NullText,
-    given: Array,
 ) -> Float[Array, "b f h w c"]:
     """Latents of the captions in `batch`, sampled from noise that belongs to each sample.
 
-    weights: (trained, frozen).  given: bool (b f), latent frames of `batch` that are kept.
+    weights: (trained, frozen).
     """
     log = program.config.log
-    latent = batch["latent"].astype(jnp.float32)
-    frames, height, width = latent.shape[1:4]
-    noise = fixed_noise(batch["sample"], latent.shape[1:])
-    x = jnp.where(given[:, :, None, None, None], latent, noise)
+    shape = batch["latent"].shape
+    frames, height, width = shape[1:4]
     positive = {name: batch[name] for name in CONDITION}
     negative = dict(
         positive,
@@ -47,9 +44,9 @@ def sample_latent(
     return sample(
         functools.partial(_velocity, program),
         weights,
-        x,
+        fixed_noise(batch["sample"], shape[1:]),
         times=sample_times(log.sample_steps, ratio),
-        noisy=~given,
+        noisy=jnp.ones(shape[:2], bool),
         positive=positive,
         negative=negative if log.guidance != 1 else None,
         guidance=Guidance(scale=log.guidance),

@@ -97,8 +97,17 @@ class Program:
 
     def from_weights(self, params: Any) -> TrainState:
         """The state that starts from float32 weights, which lie as `weight_shardings` says."""
+        # Low-rank updates keep them in another dtype, which needs other buffers.
+        donated = 0 if self.config.lora is None else ()
+        make = jax.jit(self._state_of, out_shardings=self.shardings, donate_argnums=donated)
         with meshes.use(self.mesh):
-            return jax.jit(self._state_of, out_shardings=self.shardings, donate_argnums=0)(params)
+            return make(params)
+
+    def frozen_under_lora(self, params: Any) -> Any:
+        """Weights as a state of low-rank updates holds them: in the arithmetic's dtype."""
+        with meshes.use(self.mesh):
+            cast = functools.partial(for_compute, dtype=self.dtype)
+            return jax.jit(cast, out_shardings=self.shardings.frozen)(params)
 
     def weight_shardings(self) -> Any:
         """Where the whole weights live, trained or not."""

@@ -20,6 +20,7 @@ from mugv_jax.train import loop
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints
 from mugv_jax.train.program import Program
 from tests.train.runs import CONFIG, tiny, tiny_fields, write_samples
+from tests.weights.checkpoints import golden_tensors, save
 
 # Writing more fails, as on a full disk.
 FILES_OF_20_KIB = ("bash", "-c", 'ulimit -f 20; exec "$@"', "bash")
@@ -108,6 +109,31 @@ def test_a_checkpoint_goes_on_on_another_mesh(straight, tmp_path, monkeypatch):
     assert train(split, tmp_path / "run", devices=2) == config.run.steps
     found, expected = losses(tmp_path / "run"), losses(reference)
     assert found == pytest.approx(expected, rel=SAME_CURVE)
+
+
+@pytest.mark.parametrize("weights", ["random", "loaded"])
+def test_low_rank_updates_go_on_over_the_weights_they_had(straight, tmp_path, monkeypatch, weights):
+    config, reference = straight
+    fields = ["lora.rank=2", "run.dtype=bfloat16", "checkpoint.every=9"]
+    fields += [f"run.weights={reference}"] if weights == "loaded" else []
+    low_rank = tiny(config.data.paths[0], *fields)
+    assert train(low_rank, tmp_path / "straight") == 6
+    monkeypatch.setattr(loop.Stop, "asked", lambda _, step: step >= 3)
+    assert train(low_rank, tmp_path / "run") == 3
+    monkeypatch.undo()
+    assert train(low_rank, tmp_path / "run") == 6
+    ours, theirs = (final(low_rank, tmp_path / run)[0] for run in ("run", "straight"))
+    jax.tree.map(np.testing.assert_array_equal, ours.params, theirs.params)
+
+
+def test_samples_are_decoded_by_a_vae_whatever_the_mesh(straight, tmp_path):
+    config, _ = straight
+    vae = save(tmp_path / "vae.pt", golden_tensors("vae_tiny"))
+    fields = ("run.steps=2", "log.sample_every=2", "log.sample_steps=2", f"log.vae={vae}")
+    split = tiny(config.data.paths[0], "data.holdout=0.2", "mesh.fsdp=2", *fields)
+    assert train(split, tmp_path / "run", devices=2) == 2
+    boards = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"sample/" in b"".join(path.read_bytes() for path in boards)
 
 
 @pytest.mark.parametrize(
