@@ -8,6 +8,7 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from mugv_jax import flops
+from mugv_jax.kernels.modulate import Modulation
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.mugdit.block import Block, Context
 from mugv_jax.nn.mugdit.config import DiTConfig
@@ -67,7 +68,7 @@ def test_a_block_is_what_the_compiler_counts(backward):
         "text": jnp.zeros((1, text_tokens, config.width)),
     }
     x = jnp.zeros((1, tokens, config.width))
-    block = Block(config, jnp.float32, plain_attention)
+    block = Block(config, jnp.float32, plain_attention, Modulation())
 
     def context(arrays):
         return Context(

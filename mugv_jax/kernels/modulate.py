@@ -1,46 +1,226 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Per-frame modulation of tokens (adaptive LayerNorm), as XLA fuses it.
+"""The work between a block's matrix products: norms, modulation, gated residuals, rotation.
 
 Tokens come in groups that share their vectors: the start token, each latent frame, the end token.
-`group` gives every token's group; the vectors stay per group and are looked up.
+`group` gives every token's group and never decreases; the vectors (b g d) stay per group and are
+looked up. With LN the LayerNorm without affine,
+
+    (a) norm_modulate                 y   = LN(x) (1 + scale_g) + shift_g
+    (b) gate_residual                 out = x + gate_g (update + bias)
+    (c) gate_residual_norm_modulate   (b), and (a) of its result, in one pass
+    (d) norm_rotate                   out = rotate(RMSNorm(q))
+
+each read and write their tokens once, forward and backward. Statistics and arithmetic are float32,
+results have the dtype of x. The paper describes (c) as one Triton kernel (arXiv:2510.17519).
+
+An implementation is a module `modulate_<name>` of eight functions, the four and their backward
+halves, with the signatures of `modulate_xla.py`. The derivatives by bias and gate are put together
+here from two sums over the tokens of a group: with S_g = sum d_out and T_g = sum d_out update,
+
+    d_gate_g = T_g + bias S_g,    d_bias = sum_g gate_g S_g
 """
+
+import dataclasses
+import functools
+import importlib
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Float, Int
+from mugv_jax.kernels import select
 
 
-def normalize(x: Float[Array, "... d"], epsilon: float) -> Float[Array, "... d"]:
-    """(x - mean) / sqrt(var + epsilon) over the last axis, computed and returned in float32."""
-    x = x.astype(jnp.float32)
-    x = x - jnp.mean(x, axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + epsilon)
+@dataclasses.dataclass(frozen=True)
+class Modulation:
+    """The four operations by one implementation, one of `select.MODULATIONS`; None to choose.
+
+    Raises:
+        ValueError: unknown implementation.
+    """
+
+    implementation: str | None = None
+
+    def __post_init__(self):
+        select.check("modulation", self.implementation, select.MODULATIONS)
+
+    def norm_modulate(
+        self,
+        x: Float[Array, "b n d"],
+        shift: Float[Array, "b g d"],
+        scale: Float[Array, "b g d"],
+        group: Int[Array, "n"],
+    ) -> Float[Array, "b n d"]:
+        """LN(x) (1 + scale_g) + shift_g."""
+        return _norm_modulate(self._name, x, shift, scale, group)
+
+    def gate_residual(
+        self,
+        x: Float[Array, "b n d"],
+        update: Float[Array, "b n d"],
+        bias: Float[Array, "d"],
+        gate: Float[Array, "b g d"],
+        group: Int[Array, "n"],
+    ) -> Float[Array, "b n d"]:
+        """x + gate_g (update + bias)."""
+        return _gate_residual(self._name, x, update, bias, gate, group)
+
+    def gate_residual_norm_modulate(
+        self,
+        x: Float[Array, "b n d"],
+        update: Float[Array, "b n d"],
+        bias: Float[Array, "d"],
+        gate: Float[Array, "b g d"],
+        shift: Float[Array, "b g d"],
+        scale: Float[Array, "b g d"],
+        group: Int[Array, "n"],
+    ) -> tuple[Float[Array, "b n d"], Float[Array, "b n d"]]:
+        """`out = gate_residual(x, ...)` and `norm_modulate(out, ...)`."""
+        return _gate_residual_norm_modulate(self._name, x, update, bias, gate, shift, scale, group)
+
+    def norm_rotate(
+        self,
+        q: Float[Array, "b n a e"],
+        scale: Float[Array, "e"],
+        cos: Float[Array, "b n k"],
+        sin: Float[Array, "b n k"],
+    ) -> Float[Array, "b n a e"]:
+        """RMSNorm over the head, scaled, its pairs (q[i], q[i + e/2]) turned by the angles.
+
+        Nothing is differentiated by the angles: they are positions.
+        """
+        return _norm_rotate(self._name, q, scale, cos, sin)
+
+    @property
+    def _name(self) -> str:
+        return self.implementation or select.modulation()
 
 
-def norm_modulate(
-    x: Float[Array, "b n d"],
-    shift: Float[Array, "b g d"],
-    scale: Float[Array, "b g d"],
-    group: Int[Array, "n"],
-    epsilon: float = 1e-6,
-) -> Float[Array, "b n d"]:
-    """LN(x) (1 + scale_g) + shift_g in float32, returned in the dtype of x."""
-    y = normalize(x, epsilon) * (1 + _of_token(scale, group)) + _of_token(shift, group)
-    return y.astype(x.dtype)
+def module(implementation: str) -> ModuleType:
+    """The module of an implementation.
+
+    Imported when it is first used: Pallas takes a while, and jax-triton is an extra.
+    """
+    return importlib.import_module(f"mugv_jax.kernels.modulate_{implementation}")
 
 
-def gate_residual(
-    x: Float[Array, "b n d"],
-    update: Float[Array, "b n d"],
-    gate: Float[Array, "b g d"],
-    group: Int[Array, "n"],
-) -> Float[Array, "b n d"]:
-    """x + gate_g update in float32, returned in the dtype of x."""
-    y = x.astype(jnp.float32) + _of_token(gate, group) * update.astype(jnp.float32)
-    return y.astype(x.dtype)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _norm_modulate(name: str, x: Array, shift: Array, scale: Array, group: Array) -> Array:
+    return module(name).norm_modulate(x, shift, scale, group)
 
 
-def _of_token(vectors: Float[Array, "b g d"], group: Int[Array, "n"]) -> Float[Array, "b n d"]:
-    return jnp.take(vectors.astype(jnp.float32), group, axis=1)
+def _norm_modulate_forward(
+    name: str, x: Array, shift: Array, scale: Array, group: Array
+) -> tuple[Array, tuple]:
+    # Of the shift only the dtype is needed, which an array of no elements carries.
+    return _norm_modulate(name, x, shift, scale, group), (x, shift[:0], scale, group)
+
+
+def _norm_modulate_backward(name: str, saved: tuple, d_y: Array) -> tuple:
+    x, shift, scale, group = saved
+    d_x, d_shift, d_scale = module(name).norm_modulate_backward(x, scale, group, d_y)
+    return d_x, d_shift.astype(shift.dtype), d_scale.astype(scale.dtype), None
+
+
+_norm_modulate.defvjp(_norm_modulate_forward, _norm_modulate_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _gate_residual(
+    name: str, x: Array, update: Array, bias: Array, gate: Array, group: Array
+) -> Array:
+    return module(name).gate_residual(x, update, bias, gate, group)
+
+
+def _gate_residual_forward(
+    name: str, x: Array, update: Array, bias: Array, gate: Array, group: Array
+) -> tuple[Array, tuple]:
+    return _gate_residual(name, x, update, bias, gate, group), (update, bias, gate, group)
+
+
+def _gate_residual_backward(name: str, saved: tuple, d_out: Array) -> tuple:
+    update, bias, gate, group = saved
+    d_update, total, product = module(name).gate_residual_backward(update, gate, group, d_out)
+    return d_out, d_update, *_of_gate(bias, gate, total, product), None
+
+
+_gate_residual.defvjp(_gate_residual_forward, _gate_residual_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _gate_residual_norm_modulate(
+    name: str,
+    x: Array,
+    update: Array,
+    bias: Array,
+    gate: Array,
+    shift: Array,
+    scale: Array,
+    group: Array,
+) -> tuple[Array, Array]:
+    return module(name).gate_residual_norm_modulate(x, update, bias, gate, shift, scale, group)
+
+
+def _gate_residual_norm_modulate_forward(
+    name: str,
+    x: Array,
+    update: Array,
+    bias: Array,
+    gate: Array,
+    shift: Array,
+    scale: Array,
+    group: Array,
+) -> tuple[tuple[Array, Array], tuple]:
+    out, y = _gate_residual_norm_modulate(name, x, update, bias, gate, shift, scale, group)
+    return (out, y), (out, update, bias, gate, shift[:0], scale, group)
+
+
+def _gate_residual_norm_modulate_backward(
+    name: str, saved: tuple, d_outputs: tuple[Array, Array]
+) -> tuple:
+    out, update, bias, gate, shift, scale, group = saved
+    backward = module(name).gate_residual_norm_modulate_backward
+    d_x, d_update, total, product, d_shift, d_scale = backward(
+        out, update, gate, scale, group, *d_outputs
+    )
+    return (
+        d_x,
+        d_update,
+        *_of_gate(bias, gate, total, product),
+        d_shift.astype(shift.dtype),
+        d_scale.astype(scale.dtype),
+        None,
+    )
+
+
+_gate_residual_norm_modulate.defvjp(
+    _gate_residual_norm_modulate_forward, _gate_residual_norm_modulate_backward
+)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _norm_rotate(name: str, q: Array, scale: Array, cos: Array, sin: Array) -> Array:
+    return module(name).norm_rotate(q, scale, cos, sin)
+
+
+def _norm_rotate_forward(
+    name: str, q: Array, scale: Array, cos: Array, sin: Array
+) -> tuple[Array, tuple]:
+    return _norm_rotate(name, q, scale, cos, sin), (q, scale, cos, sin)
+
+
+def _norm_rotate_backward(name: str, saved: tuple, d_out: Array) -> tuple:
+    d_q, d_scale = module(name).norm_rotate_backward(*saved, d_out)
+    return d_q, d_scale.astype(saved[1].dtype), None, None
+
+
+_norm_rotate.defvjp(_norm_rotate_forward, _norm_rotate_backward)
+
+
+def _of_gate(bias: Array, gate: Array, total: Array, product: Array) -> tuple[Array, Array]:
+    """Derivatives by bias and gate from S and T of the head of this file."""
+    d_bias = jnp.sum(gate.astype(jnp.float32) * total, axis=(0, 1))
+    d_gate = product + bias.astype(jnp.float32)[None, None] * total
+    return d_bias.astype(bias.dtype), d_gate.astype(gate.dtype)

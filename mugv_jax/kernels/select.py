@@ -2,9 +2,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which implementation runs where: the only place that asks for the platform."""
 
+import dataclasses
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
+
+ATTENTIONS = ("cudnn", "splash", "xla")
+MODULATIONS = ("xla", "triton", "tpu", "jax_triton")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KernelConfig:
+    """Implementations to use in place of those that the platform would choose; None chooses.
+
+    attention: see `kernels/attention.py`.
+    modulation: "xla" (anywhere), "triton" (Pallas on NVIDIA GPUs), "tpu" (Pallas on TPU),
+        "jax_triton" (Triton itself on NVIDIA GPUs).
+
+    Raises:
+        ValueError: unknown implementation.
+    """
+
+    attention: str | None = None
+    modulation: str | None = None
+
+    def __post_init__(self):
+        check("attention", self.attention, ATTENTIONS)
+        check("modulation", self.modulation, MODULATIONS)
+
+
+def check(field: str, implementation: str | None, known: Sequence[str]) -> None:
+    """Raise a ValueError for an implementation that is none of those known, nor None."""
+    if implementation is not None and implementation not in known:
+        raise ValueError(
+            f"{field}={implementation!r} must be one of {', '.join(known)}, or None to choose by "
+            "platform."
+        )
 
 
 def platform() -> str:
@@ -29,3 +64,8 @@ def attention(dtype: DTypeLike) -> str:
 def blocked_attention() -> str:
     """Implementation whose partial results can be merged, which cuDNN's derivative does not let."""
     return "splash" if platform() == "tpu" else "xla"
+
+
+def modulation() -> str:
+    """Modulation implementation; what is not a GPU leaves it to XLA."""
+    return "triton" if platform() == "gpu" else "xla"

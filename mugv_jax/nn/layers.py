@@ -17,8 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
-from mugv_jax.kernels.modulate import normalize
-from mugv_jax.nn import lora
+from mugv_jax.nn import lora, quantize
 
 
 def named(init: nn.initializers.Initializer, *axes: str | None) -> nn.initializers.Initializer:
@@ -50,6 +49,7 @@ class Linear(nn.Module):
     `axes` names the kernel's axes, contracted ones first: (d -> qkv heads head_dim) is
     `Linear((3, a, e), axes=("embed", "qkv", "heads", "head_dim"))`.
 
+    Where 8-bit scales lie beside the kernel, it is one of `nn/quantize.py`.
     Where the collection "lora" holds factors A, B for this layer, y += (x A) B (see `nn/lora.py`).
     """
 
@@ -60,8 +60,13 @@ class Linear(nn.Module):
     use_bias: bool = True
     kernel_init: nn.initializers.Initializer | None = None
 
-    @nn.compact
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        y, bias = self.apart(x)
+        return y if bias is None else y + against(bias.astype(self.dtype), y)
+
+    @nn.compact
+    def apart(self, x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Array | None]:
+        """x W and b, for a kernel that adds them in passing."""
         features = (self.features,) if isinstance(self.features, int) else tuple(self.features)
         inputs = x.shape[x.ndim - self.contract :]
         init = self.kernel_init or nn.initializers.normal(1 / math.sqrt(math.prod(inputs)))
@@ -69,16 +74,19 @@ class Linear(nn.Module):
         # A weight split by width is gathered, its gradient summed and scattered. Left alone, the
         # partitioner gathers the tokens of all those devices instead, which are far larger.
         whole = tuple(None if axis == "embed" else axis for axis in self.axes)
+        if self.has_variable("params", quantize.SCALE):
+            scale = self.get_variable("params", quantize.SCALE)
+            kernel = nn.with_logical_constraint(kernel, whole)  # what travels is 8 bits wide
+            kernel = quantize.widened(kernel, scale, self.dtype)
         kernel = nn.with_logical_constraint(kernel.astype(self.dtype), whole)
         y = _product(x, kernel, self.contract, self.dtype)
         if self.has_variable(lora.COLLECTION, "a"):
             a, b = (self.get_variable(lora.COLLECTION, factor) for factor in ("a", "b"))
             y = y + _product(_product(x, a, self.contract, self.dtype), b, 1, self.dtype)
-        if self.use_bias:
-            bias_init = named(nn.initializers.zeros, *self.axes[self.contract :])
-            bias = self.param("bias", bias_init, features)
-            y = y + against(bias.astype(self.dtype), y)
-        return y
+        if not self.use_bias:
+            return y, None
+        bias_init = named(nn.initializers.zeros, *self.axes[self.contract :])
+        return y, self.param("bias", bias_init, features)
 
 
 def _product(
@@ -90,19 +98,20 @@ def _product(
     return jax.lax.dot_general(x.astype(dtype), weight.astype(dtype), axes)
 
 
-class LayerNorm(nn.Module):
-    """LayerNorm with affine parameters, statistics in float32."""
+class LayerNormAffine(nn.Module):
+    """Scale w and bias b of a LayerNorm as the modulation that does the same, in float32:
 
-    dtype: DTypeLike
-    epsilon: float = 1e-6
+    LN(x) w + b = LN(x) (1 + scale) + shift,    shift = b,  scale = w - 1
+    """
+
+    width: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
-        scale = self.param("scale", named(nn.initializers.ones, "embed"), x.shape[-1:])
-        bias = self.param("bias", named(nn.initializers.zeros, "embed"), x.shape[-1:])
-        y = normalize(x, self.epsilon)
-        y = y * against(scale.astype(jnp.float32), y) + against(bias.astype(jnp.float32), y)
-        return y.astype(self.dtype)
+    def __call__(self) -> tuple[Float[Array, "d"], Float[Array, "d"]]:
+        """shift and scale."""
+        weight = self.param("scale", named(nn.initializers.ones, "embed"), (self.width,))
+        bias = self.param("bias", named(nn.initializers.zeros, "embed"), (self.width,))
+        return bias.astype(jnp.float32), weight.astype(jnp.float32) - 1
 
 
 class RMSNorm(nn.Module):
@@ -115,25 +124,62 @@ class RMSNorm(nn.Module):
     axis_name: str = "embed"
     epsilon: float = 1e-6
 
-    @nn.compact
     def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
-        scale = self.param("scale", named(nn.initializers.ones, self.axis_name), x.shape[-1:])
+        scale = self.scale(x.shape[-1])
         y = x.astype(jnp.float32)
         y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + self.epsilon)
         y = y.astype(self.dtype)
         return y * against(scale.astype(self.dtype), y)
 
+    @nn.compact
+    def scale(self, width: int) -> Float[Array, "d"]:
+        """The learned scale alone, for a kernel that does the rest."""
+        return self.param("scale", named(nn.initializers.ones, self.axis_name), (width,))
+
 
 class Mlp(nn.Module):
-    """Linear - GELU (tanh form) - Linear, onto `features` (the input width unless given)."""
+    """Linear - GELU (tanh form) - Linear, onto `features` (the input width unless given).
+
+    token_chunk: so many tokens at a time, one after the other, so that the hidden layer, the widest
+        array there is, never exists for all of them; None takes all at once. The chunks are cut
+        from the whole token axis: where a mesh splits that, leave it None.
+    """
 
     hidden_dim: int
     dtype: DTypeLike
     features: int | None = None
+    token_chunk: int | None = None
+
+    def __call__(self, x: Float[Array, "... n c"]) -> Float[Array, "... n d"]:
+        y, bias = self.apart(x)
+        return y + against(bias.astype(self.dtype), y)
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... n c"]) -> Float[Array, "... n d"]:
+    def apart(
+        self, x: Float[Array, "... n c"]
+    ) -> tuple[Float[Array, "... n d"], Float[Array, "d"]]:
+        """Without the last bias, and that bias, for a kernel that adds them in passing."""
+        tokens, chunk = x.shape[-2], self.token_chunk
+        if chunk is None or tokens <= chunk:
+            return self._apart(x)
+
+        def one_chunk(mlp: Mlp, y: Array, start: Array) -> tuple[Array, Array]:
+            part, bias = mlp._apart(jax.lax.dynamic_slice_in_dim(x, start, chunk, axis=-2))
+            return jax.lax.dynamic_update_slice_in_dim(y, part, start, axis=-2), bias
+
+        # The last chunk is moved back to end with the tokens: some are computed twice, alike.
+        starts = jnp.minimum(jnp.arange(0, tokens, chunk), tokens - chunk)
+        collections = ("params", lora.COLLECTION)
+        loop = nn.scan(one_chunk, variable_broadcast=collections, split_rngs={"params": False})
+        y = jnp.zeros((*x.shape[:-1], self.features or x.shape[-1]), self.dtype)
+        y, biases = loop(self, y, starts)
+        return y, biases[0]
+
+    def _apart(
+        self, x: Float[Array, "... n c"]
+    ) -> tuple[Float[Array, "... n d"], Float[Array, "d"]]:
         linear = functools.partial(Linear, dtype=self.dtype)
         x_bnm = linear(self.hidden_dim, axes=("embed", "mlp"), name="up")(x)
         x_bnm = nn.with_logical_constraint(nn.gelu(x_bnm), ("batch", "tokens", "mlp"))
-        return linear(self.features or x.shape[-1], axes=("mlp", "embed"), name="down")(x_bnm)
+        down = linear(self.features or x.shape[-1], axes=("mlp", "embed"), name="down")
+        return down.apart(x_bnm)

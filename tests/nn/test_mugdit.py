@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mugv_jax.kernels.modulate_xla import rotate
 from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.nn.mugdit.model import MugDiT, token_groups, valid_first
+from mugv_jax.nn.mugdit.model import MugDiT, token_groups
 from mugv_jax.nn.mugdit.patch import patchify, unpatchify
-from mugv_jax.nn.mugdit.rope import rotate, rotation
+from mugv_jax.nn.mugdit.rope import rotation
+from mugv_jax.nn.mugdit.text import TextReader, valid_first
 from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
 

@@ -5,6 +5,9 @@
 x += gate_a SelfAttention(LN(x) (1 + scale_a) + shift_a)
 x += CrossAttention(LN_affine(x), text)
 x += gate_m MLP(LN(x) (1 + scale_m) + shift_m)
+
+From the end of one part to the start of the next all is one pass over the tokens: last bias, gate,
+sum, norm, scale and shift. LN_affine is one more modulation, with the same vectors in every group.
 """
 
 import flax.linen as nn
@@ -15,11 +18,12 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels.attention import Attend
-from mugv_jax.kernels.modulate import gate_residual, norm_modulate
-from mugv_jax.nn.layers import LayerNorm, Mlp, named
+from mugv_jax.kernels.modulate import Modulation
+from mugv_jax.nn.layers import LayerNormAffine, Mlp, named
 from mugv_jax.nn.mugdit import remat
 from mugv_jax.nn.mugdit.attention import CrossAttention, SelfAttention
 from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.text import KeysValues
 
 RESIDUAL = ("batch", "residual_tokens", None)
 # Of what attention and MLP read: they split heads and hidden width where RESIDUAL splits tokens.
@@ -31,6 +35,7 @@ class Context(flax.struct.PyTreeNode):
 
     modulation: six vectors per token group (start token, each latent frame, end token).
     group: the group of each token.  cos, sin: RoPE.  token_lengths: tokens before the padding.
+    text: embedded, or keys and values that were computed before.  text_lengths: its valid tokens.
     """
 
     modulation: Float[Array, "b g 6 d"]
@@ -38,48 +43,63 @@ class Context(flax.struct.PyTreeNode):
     cos: Float[Array, "b n k"]
     sin: Float[Array, "b n k"]
     token_lengths: Int[Array, "b"] | None
-    text: Float[Array, "b s d"]
+    text: Float[Array, "b s d"] | KeysValues
     text_lengths: Int[Array, "b"]
 
 
 class Block(nn.Module):
-    """`(x, context) -> (x, None)`: the form that `nn.scan` repeats."""
+    """`(x, context, number) -> (x, None)`: the form that `nn.scan` repeats.
+
+    The block's number is read where the text comes as keys and values of all blocks.
+    """
 
     config: DiTConfig
     dtype: DTypeLike
     attend: Attend
+    modulate: Modulation
+    token_chunk: int | None = None
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b n d"], context: Context
+        self, x: Float[Array, "b n d"], context: Context, number: Int[Array, ""] | None = None
     ) -> tuple[Float[Array, "b n d"], None]:
-        config = self.config
+        config, group, text = self.config, context.group, context.text
+        if isinstance(text, KeysValues):
+            text = text.of_block(number)
         x = checkpoint_name(x, remat.RESIDUAL)
         init = named(nn.initializers.normal(config.width**-0.5), "modulation", "embed")
         table = self.param("scale_shift_table", init, (6, config.width))
         vectors = context.modulation + table.astype(jnp.float32)[None, None]
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (vectors[:, :, i] for i in range(6))
 
-        y = norm_modulate(x, shift_a, scale_a, context.group)
-        y = SelfAttention(config.num_heads, self.dtype, self.attend, name="self_attention")(
-            _gathered(y), context.cos, context.sin, context.token_lengths
+        affine = LayerNormAffine(config.width, name="cross_norm")()
+        shift_c, scale_c = (jnp.broadcast_to(v[None, None], gate_a.shape) for v in affine)
+
+        y = self.modulate.norm_modulate(x, shift_a, scale_a, group)
+        y, bias = SelfAttention(
+            config.num_heads, self.dtype, self.attend, self.modulate, name="self_attention"
+        )(_gathered(y), context.cos, context.sin, context.token_lengths)
+        x, y = self._next_part(x, y, bias, gate_a, shift_c, scale_c, group)
+        y, bias = CrossAttention(config.num_heads, self.dtype, self.attend, name="cross_attention")(
+            _gathered(y), text, context.text_lengths
+        )
+        x, y = self._next_part(x, y, bias, jnp.ones_like(gate_a), shift_m, scale_m, group)
+        y, bias = Mlp(config.mlp_dim, self.dtype, token_chunk=self.token_chunk, name="mlp").apart(
+            _gathered(y)
         )
         y = nn.with_logical_constraint(y, RESIDUAL)
-        x = nn.with_logical_constraint(gate_residual(x, y, gate_a, context.group), RESIDUAL)
-
-        y = LayerNorm(self.dtype, name="cross_norm")(x)
-        y = CrossAttention(config.num_heads, self.dtype, self.attend, name="cross_attention")(
-            _gathered(y), context.text, context.text_lengths
-        )
-        y = nn.with_logical_constraint(y, RESIDUAL)
-        x = nn.with_logical_constraint(x + y, RESIDUAL)
-
-        y = norm_modulate(x, shift_m, scale_m, context.group)
-        y = Mlp(config.mlp_dim, self.dtype, name="mlp")(_gathered(y))
-        y = nn.with_logical_constraint(y, RESIDUAL)
-        x = nn.with_logical_constraint(gate_residual(x, y, gate_m, context.group), RESIDUAL)
+        x = self.modulate.gate_residual(x, y, bias, gate_m, group)
+        x = nn.with_logical_constraint(x, RESIDUAL)
         self.sow("intermediates", "residual", x)
         return x, None
+
+    def _next_part(
+        self, x: Float[Array, "b n d"], y: Float[Array, "b n d"], *vectors: Array
+    ) -> tuple[Float[Array, "b n d"], Float[Array, "b n d"]]:
+        """The residual after a part that made `y`, and what the next part reads."""
+        y = nn.with_logical_constraint(y, RESIDUAL)
+        x, y = self.modulate.gate_residual_norm_modulate(x, y, *vectors)
+        return nn.with_logical_constraint(x, RESIDUAL), y
 
 
 def _gathered(y: Float[Array, "b n d"]) -> Float[Array, "b n d"]:

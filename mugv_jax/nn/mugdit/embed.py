@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
-from mugv_jax.kernels.modulate import normalize
+from mugv_jax.kernels.modulate_xla import normalize
 from mugv_jax.nn.layers import Linear, Mlp
 
 SINUSOID_DIM = 256
@@ -35,6 +35,31 @@ class ScalarEmbed(nn.Module):
     def __call__(self, value: Float[Array, "..."]) -> Float[Array, "... d"]:
         x = Linear(self.width, axes=(None, "embed"), dtype=jnp.float32, name="up")(sinusoid(value))
         return Linear(self.width, axes=("embed", None), dtype=jnp.float32, name="down")(nn.silu(x))
+
+
+class FrameEmbed(nn.Module):
+    """Time of every latent frame, and the video's frame rate, in float32."""
+
+    width: int
+
+    @nn.compact
+    def __call__(
+        self, t: Float[Array, "b f"], fps: Float[Array, "b"]
+    ) -> tuple[Float[Array, "b g d"], Float[Array, "b g 6 d"]]:
+        """Of g = f + 2 groups of tokens, the start and end token being such (t = 0): the
+        embedding, and what it adds to the six modulation vectors of every block."""
+        time = jnp.pad(t, ((0, 0), (1, 1)))
+        embed = ScalarEmbed(self.width, name="time_embed")(time)
+        embed = embed + ScalarEmbed(self.width, name="fps_embed")(fps)[:, None]
+        # Left alone, the partitioner shards this small array and gathers it again in every block.
+        embed = nn.with_logical_constraint(embed, ("batch", None, None))
+        six_vectors = Linear(
+            (6, self.width),
+            axes=("embed", "modulation", None),
+            dtype=jnp.float32,  # once per forward, and every block reads it
+            name="modulation",
+        )
+        return embed, six_vectors(nn.silu(embed))
 
 
 class TextEmbed(nn.Module):

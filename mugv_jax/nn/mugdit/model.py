@@ -18,14 +18,15 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.kernels.attention import Attend, attend
-from mugv_jax.kernels.modulate import norm_modulate
+from mugv_jax.kernels.modulate import Modulation
 from mugv_jax.nn.layers import Linear, named, unboxed
 from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
 from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.nn.mugdit.embed import ScalarEmbed, TextEmbed
+from mugv_jax.nn.mugdit.embed import FrameEmbed, TextEmbed
 from mugv_jax.nn.mugdit.patch import patchify, unpatchify
 from mugv_jax.nn.mugdit.remat import rematerialised
 from mugv_jax.nn.mugdit.rope import rotation
+from mugv_jax.nn.mugdit.text import KeysValues, valid_first
 
 # (run, variables stacked over layers, x, context) -> x, where `run(some layers' variables, x,
 # context) -> x`.
@@ -35,36 +36,40 @@ RunBlocks = Callable[[Callable[..., Array], Any, Array, Context], Array]
 class MugDiT(nn.Module):
     """Velocity of a noisy latent.
 
-    attend: the attention function, so that a mesh can bring its own.
+    attend, modulate: the functions between its weights, so that a mesh can bring its own.
     token_multiple: the token axis is padded (and masked) to a multiple of this, for meshes and
         kernels that need it.
     remat: what the backward pass keeps of a block, a name of `remat.POLICIES`.
     pipeline: runs the blocks where a mesh splits them into stages (`sharding/pipeline.py`); None
         runs them one after the other.
+    token_chunk: tokens that an MLP takes at once, see `Mlp`; None takes all.
     """
 
     config: DiTConfig
     dtype: DTypeLike = jnp.float32
     attend: Attend = attend
+    modulate: Modulation = Modulation()
     token_multiple: int = 1
     remat: str = "none"
     pipeline: RunBlocks | None = None
+    token_chunk: int | None = None
 
     @nn.compact
     def __call__(
         self,
         x: Float[Array, "b f h w c"],
         t: Float[Array, "b f"],
-        text: Float[Array, "b s l"],
+        text: Float[Array, "b s l"] | KeysValues,
         *,
-        text_mask: Bool[Array, "b s"],
+        text_mask: Bool[Array, "b s"] | None = None,
         fps: Float[Array, "b"],
         frame_index: Int[Array, "b g"],
     ) -> Float[Array, "b f h w c"]:
         """Velocity v = x_0 - noise at `x`.
 
         t: time of each latent frame in [0, 1000]; 0 for a given frame, 1000 is pure noise.
-        text: states of the text encoder, of which `text_mask` marks the valid ones.
+        text: states of the text encoder, of which `text_mask` marks the valid ones; or what
+            `TextReader` made of them, without a mask.
         fps: frames per second of the video.
         frame_index: time positions of start token, frames and end token, normally 0 .. f+1.
         """
@@ -74,28 +79,24 @@ class MugDiT(nn.Module):
         length = patches.shape[1] + 2
         padding = -length % self.token_multiple
 
-        time = jnp.pad(t, ((0, 0), (1, 1)))
-        embed_bgd = ScalarEmbed(config.width, name="time_embed")(time)
-        embed_bgd = embed_bgd + ScalarEmbed(config.width, name="fps_embed")(fps)[:, None]
-        # Left alone, the partitioner shards this small array and gathers it again in every block.
-        embed_bgd = nn.with_logical_constraint(embed_bgd, ("batch", None, None))
-        six_vectors = Linear(
-            (6, config.width),
-            axes=("embed", "modulation", None),
-            dtype=jnp.float32,  # once per forward, and every block reads it
-            name="modulation",
-        )
+        frame_embed = FrameEmbed(config.width)
+        nn.share_scope(self, frame_embed)
+        embed_bgd, vectors = frame_embed(t, fps)
+        if isinstance(text, KeysValues):
+            text_lengths = text.lengths
+        else:
+            text, text_lengths = valid_first(text, text_mask)
+            text = TextEmbed(config.width, self.dtype, name="text_embed")(text)
 
-        text, text_lengths = valid_first(text, text_mask)
         grid = -(-height // config.patch[1]), -(-width // config.patch[2])
         cos, sin = rotation(frame_index, *grid, config.head_dim)
         context = Context(
-            modulation=six_vectors(nn.silu(embed_bgd)),
+            modulation=vectors,
             group=token_groups(frames, patches.shape[1] // frames, length + padding),
             cos=_pad_tokens(cos, padding),
             sin=_pad_tokens(sin, padding),
             token_lengths=jnp.full(x.shape[:1], length) if padding else None,
-            text=TextEmbed(config.width, self.dtype, name="text_embed")(text),
+            text=text,
             text_lengths=text_lengths,
         )
 
@@ -106,7 +107,9 @@ class MugDiT(nn.Module):
         residual = nn.with_logical_constraint(residual, RESIDUAL)
         residual = self._run_blocks(residual, context)
 
-        out = Final(config, self.dtype, name="final")(residual, embed_bgd, context.group)
+        out = Final(config, self.dtype, self.modulate, name="final")(
+            residual, embed_bgd, context.group
+        )
         out = unpatchify(out[:, 1 : length - 1], (frames, height, width), config.patch)
         self.sow("intermediates", "out", out)
         return out[..., : config.in_channels]
@@ -123,8 +126,10 @@ class MugDiT(nn.Module):
         return jnp.concatenate([ends[0], tokens, ends[1]], axis=1)
 
     def _run_blocks(self, x: Float[Array, "b n d"], context: Context) -> Float[Array, "b n d"]:
+        cached = isinstance(context.text, KeysValues)
+        numbers = jnp.arange(self.config.depth) if cached else None
         if self.pipeline is None or self.is_initializing():
-            return self._blocks(self.config.depth, name="blocks")(x, context)[0]
+            return self._blocks(self.config.depth, name="blocks")(x, context, numbers)[0]
         stacked = {
             collection: values["blocks"]
             for collection, values in self.variables.items()
@@ -132,10 +137,11 @@ class MugDiT(nn.Module):
         }
 
         def run(some: Any, x: Float[Array, "b n d"], context: Context) -> Float[Array, "b n d"]:
-            depth = jax.tree.leaves(some)[0].shape[0]
-            return self._blocks(depth, parent=None).apply(some, x, context)[0]
+            variables, numbers = some
+            depth = jax.tree.leaves(variables)[0].shape[0]
+            return self._blocks(depth, parent=None).apply(variables, x, context, numbers)[0]
 
-        return self.pipeline(run, unboxed(stacked), x, context)
+        return self.pipeline(run, (unboxed(stacked), numbers), x, context)
 
     def _blocks(self, depth: int, **module_fields: Any) -> nn.Module:
         """`depth` blocks, whose variables have a leading axis "layers"."""
@@ -143,10 +149,17 @@ class MugDiT(nn.Module):
             rematerialised(Block, self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
-            in_axes=nn.broadcast,
+            in_axes=(nn.broadcast, 0),
             length=depth,
             metadata_params={nn.PARTITION_NAME: "layers"},
-        )(self.config, self.dtype, self.attend, **module_fields)
+        )(
+            self.config,
+            self.dtype,
+            self.attend,
+            self.modulate,
+            self.token_chunk,
+            **module_fields,
+        )
 
 
 class Final(nn.Module):
@@ -154,6 +167,7 @@ class Final(nn.Module):
 
     config: DiTConfig
     dtype: DTypeLike
+    modulate: Modulation
 
     @nn.compact
     def __call__(
@@ -163,7 +177,7 @@ class Final(nn.Module):
         init = named(nn.initializers.normal(config.width**-0.5), "modulation", "embed")
         table = self.param("scale_shift_table", init, (2, config.width))
         shift, scale = (embed + table[i].astype(jnp.float32)[None, None] for i in range(2))
-        x = norm_modulate(x, shift, scale, group)
+        x = self.modulate.norm_modulate(x, shift, scale, group)
         features = math.prod(config.patch) * config.out_channels
         return Linear(features, axes=("embed", None), dtype=self.dtype, name="linear")(x)
 
@@ -171,17 +185,6 @@ class Final(nn.Module):
 def token_groups(frames: int, tokens_per_frame: int, length: int) -> Int[Array, "n"]:
     """Group of each token: 0 start token, 1 .. frames the frames, frames + 1 end and padding."""
     return jnp.clip((jnp.arange(length) - 1) // tokens_per_frame + 1, 0, frames + 1)
-
-
-def valid_first(
-    text: Float[Array, "b s l"], mask: Bool[Array, "b s"]
-) -> tuple[Float[Array, "b s l"], Int[Array, "b"]]:
-    """Text with its valid tokens moved to the front, and how many there are.
-
-    Cross-attention knows no positions, so any mask becomes a plain length.
-    """
-    order = jnp.argsort(~mask, axis=1, stable=True)
-    return jnp.take_along_axis(text, order[..., None], axis=1), jnp.sum(mask, axis=1)
 
 
 def _pad_tokens(x: Float[Array, "b n d"], padding: int) -> Float[Array, "b m d"]:

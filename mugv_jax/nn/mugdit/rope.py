@@ -9,6 +9,7 @@ Each head's e components are e/2 complex pairs: a third for each axis, with angu
 and pair i turns by position x frequency. The published code pairs neighbours (x[2i], x[2i+1]); here
 the pairs are (x[i], x[i + e/2]), which vector units turn without shuffling lanes. The weight table
 moves the components once, at conversion, so the function is the same.
+`kernels/modulate.py` does the turning.
 """
 
 import jax.numpy as jnp
@@ -61,13 +62,3 @@ def rotation(
 def _with_ends(middle: Int[Array, "f h w"], first: int, last: int) -> Int[Array, "n"]:
     ends = jnp.array([first]), jnp.array([last])
     return jnp.concatenate([ends[0], middle.reshape(-1), ends[1]])
-
-
-def rotate(
-    x: Float[Array, "b n a e"], cos: Float[Array, "b n k"], sin: Float[Array, "b n k"]
-) -> Float[Array, "b n a e"]:
-    """Turns the pairs (x[i], x[i + e/2]) by the angles, in float32; returned in the dtype of x."""
-    real, imag = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    cos, sin = cos[:, :, None], sin[:, :, None]
-    turned = jnp.concatenate([real * cos - imag * sin, real * sin + imag * cos], axis=-1)
-    return turned.astype(x.dtype)
