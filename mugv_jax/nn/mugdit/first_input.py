@@ -1,0 +1,65 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the first block's attention reads: a cheap sign of how far the velocity has moved.
+
+    u = LN(patches of x_t) (1 + scale(t)) + shift(t)
+
+It costs a thousandth of a block, and holds all that changes between two steps, latent and time.
+The text enters later, so u is the same with and without a prompt.
+"""
+
+import einops
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float
+from mugv_jax.kernels.modulate_xla import norm_modulate
+from mugv_jax.nn.layers import Linear, named
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.embed import FrameEmbed
+from mugv_jax.nn.mugdit.patch import patchify
+
+# Enough for the mean of a change; a 720p clip of 5 s has 50,400.
+MAX_TOKENS = 4096
+
+
+class FirstInput(nn.Module):
+    """u of evenly spread tokens, 0 in given frames. Has the names of MugDiT's variables, so it
+    reads those."""
+
+    config: DiTConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b f h w c"], t: Float[Array, "b f"], fps: Float[Array, "b"]
+    ) -> Float[Array, "b n d"]:
+        """At latents `x` and times `t` in [0, 1000]; a frame is given where that is 0."""
+        config, frames = self.config, x.shape[1]
+        patches = patchify(x.astype(self.dtype), config.patch)
+        frame = jnp.arange(patches.shape[1]) * frames // patches.shape[1]
+        stride = -(-patches.shape[1] // MAX_TOKENS)
+        patches, frame = patches[:, ::stride], frame[::stride]
+
+        frame_embed = FrameEmbed(config.width)
+        nn.share_scope(self, frame_embed)
+        vectors_bg6d = frame_embed(t, fps)[1]
+        table = _FirstTable(config, name="blocks")()
+        shift, scale = einops.rearrange(vectors_bg6d[:, :, :2] + table[:2], "b g i d -> i b g d")
+        embed = Linear(config.width, axes=(None, "embed"), dtype=self.dtype, name="patch_embed")
+        tokens = embed(patches).astype(jnp.float32)
+        u = norm_modulate(tokens, shift, scale, frame + 1)  # group 0 is the start token's
+        return jnp.where((t > 0)[:, frame, None], u, 0)
+
+
+class _FirstTable(nn.Module):
+    """What block 0 adds to the modulation vectors."""
+
+    config: DiTConfig
+
+    @nn.compact
+    def __call__(self) -> Float[Array, "6 d"]:
+        init = named(nn.initializers.normal(), "layers", "modulation", "embed")
+        shape = (self.config.depth, 6, self.config.width)
+        return self.param("scale_shift_table", init, shape)[0].astype(jnp.float32)
