@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Bool, Int
 from mugv_jax.config import MugvConfig
 from mugv_jax.kernels import select
+from mugv_jax.nn.quantize import abstract_quantized, quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.pipelines.pretrained import find_weights
 from mugv_jax.sharding.mesh import make_mesh
@@ -39,6 +40,7 @@ class Zoo:
 
     fetch: where their variables come from.  dtype: of weights and arithmetic.
     keep_loaded: hold on to variables after their first use instead of freeing them.
+    quantize: hold the transformers' weights in 8 bits, a name of `nn.quantize.DTYPES`.
     """
 
     config: MugvConfig
@@ -47,6 +49,7 @@ class Zoo:
     fetch: Fetch
     load_tokenizer: Callable[[], tokenizers.Tokenizer]
     keep_loaded: bool = False
+    quantize: str | None = None
     _held: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -62,6 +65,7 @@ class Zoo:
         mesh: dict[str, int] | None = None,
         dtype: DTypeLike | None = None,
         keep_loaded: bool = False,
+        quantize: str | None = None,
     ) -> "Zoo":
         """From published or converted files; see `pretrained.find_weights`.
 
@@ -69,9 +73,11 @@ class Zoo:
         expected: sizes that the weights must have.
 
         Raises:
-            ValueError: weights that are missing, damaged or of another size.
+            ValueError: weights that are missing, damaged or of another size, or an unknown
+                `quantize`.
         """
-        placed_on = make_mesh(mesh)  # before a download
+        quantized_dtype(quantize)  # refused before a download
+        placed_on = make_mesh(mesh)
         found = find_weights(weights, dit=dit, text_encoder=text_encoder, tokenizer=tokenizer)
         paths = {
             "mugv_dit": found.dit,
@@ -88,7 +94,9 @@ class Zoo:
 
         def fetch(kind: str, shardings: Any, dtype: DTypeLike) -> Any:
             adapter = lora if kind == "mugv_dit" else None
-            return load(paths[kind], kind, shardings=shardings, dtype=dtype, lora=adapter)[1]
+            return load(
+                paths[kind], kind, shardings=shardings, dtype=dtype, lora=adapter, quantize=quantize
+            )[1]
 
         return cls(
             config=config,
@@ -97,6 +105,7 @@ class Zoo:
             fetch=fetch,
             load_tokenizer=lambda: tokenizers.load(os.fspath(found.tokenizer)),
             keep_loaded=keep_loaded,
+            quantize=quantize,
         )
 
     @classmethod
@@ -108,12 +117,17 @@ class Zoo:
         mesh: dict[str, int] | None = None,
         dtype: DTypeLike | None = None,
         keep_loaded: bool = False,
+        quantize: str | None = None,
     ) -> "Zoo":
         """Seeded random weights and a byte-level tokenizer: for trying things, not for pictures."""
 
         def fetch(kind: str, shardings: Any, dtype: DTypeLike) -> Any:
             abstract = abstract_variables(kind, getattr(config, GROUPS[kind]))
-            return random_variables(abstract, seed, shardings=shardings, dtype=dtype)
+            return random_variables(
+                abstract, seed, shardings=shardings, dtype=dtype, quantize=quantize
+            )
+
+        quantized_dtype(quantize)
 
         return cls(
             config=config,
@@ -122,6 +136,7 @@ class Zoo:
             fetch=fetch,
             load_tokenizer=tokenizers.byte_level,
             keep_loaded=keep_loaded,
+            quantize=quantize,
         )
 
     @contextlib.contextmanager
@@ -134,7 +149,8 @@ class Zoo:
             module = MODELS[kind].build(config, self.dtype)
         shared = kind in self._held  # kept, or in use further out
         if not shared:
-            shardings = variable_shardings(abstract_variables(kind, config), self.mesh)
+            abstract = abstract_quantized(abstract_variables(kind, config), self.quantize)
+            shardings = variable_shardings(abstract, self.mesh)
             self._held[kind] = self.fetch(kind, shardings, self.dtype)
         try:
             yield module, self._held[kind]

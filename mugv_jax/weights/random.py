@@ -8,13 +8,22 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from flax import traverse_util
 from jax.typing import DTypeLike
 
 from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.quantize import quantized_paths
+from mugv_jax.weights.parameters import LazyTensor
+from mugv_jax.weights.quantize import place_quantized
 
 
 def random_variables(
-    abstract: Any, seed: int, *, shardings: Any = None, dtype: DTypeLike = np.float32
+    abstract: Any,
+    seed: int,
+    *,
+    shardings: Any = None,
+    dtype: DTypeLike = np.float32,
+    quantize: str | None = None,
 ) -> Any:
     """Values for `abstract` (boxed, see `abstract_variables`): a function of seed and leaf path.
 
@@ -22,29 +31,29 @@ def random_variables(
     with variance 1 / fan-in, so that activations keep their size through any depth.
 
     shardings: tree like the unboxed variables; None places all on the default device.
+    quantize: as for `load`, of the same values; `shardings` are then of `abstract_quantized`.
     """
-    plain = unboxed(abstract)
-    layers = jax.tree.map(
-        lambda spec: "layers" in spec, nn.get_partition_spec(abstract), is_leaf=_is_spec
-    )
-
-    def draw(path: tuple, leaf: jax.ShapeDtypeStruct, stacked: bool) -> np.ndarray:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        normal = generator.standard_normal(leaf.shape, np.float32)
-        match path[-1].key:
-            case "scale":
-                return 1 + 0.1 * normal
-            case "bias" | "shift":
-                return 0.1 * normal
-        inner = leaf.shape[1:] if stacked else leaf.shape
-        return normal / np.sqrt(max(1, int(np.prod(inner[:-1]))), dtype=np.float32)
-
-    values = jax.tree_util.tree_map_with_path(
-        lambda path, *leaf: draw(path, *leaf).astype(dtype), plain, layers
-    )
-    return jax.device_put(values, shardings)
+    placed = traverse_util.flatten_dict(shardings or {}, sep="/")
+    narrow = quantized_paths(abstract, quantize)
+    variables = {}
+    for path, leaf in traverse_util.flatten_dict(abstract, sep="/").items():
+        stacked = "layers" in nn.get_partition_spec(leaf)
+        values = _draw(path, unboxed(leaf).shape, stacked, seed).astype(dtype)
+        if path in narrow:
+            lazy = LazyTensor(values.shape, values.dtype, values.__getitem__, rows=1, stacked=True)
+            variables |= place_quantized(path, lazy, placed, narrow[path])
+        else:
+            variables[path] = jax.device_put(values, placed.get(path))
+    return traverse_util.unflatten_dict(variables, sep="/")
 
 
-def _is_spec(leaf: Any) -> bool:
-    return isinstance(leaf, jax.sharding.PartitionSpec)
+def _draw(path: str, shape: tuple[int, ...], stacked: bool, seed: int) -> np.ndarray:
+    generator = np.random.default_rng([seed, zlib.crc32(path.encode())])
+    normal = generator.standard_normal(shape, np.float32)
+    match path.rpartition("/")[2]:
+        case "scale":
+            return 1 + 0.1 * normal
+        case "bias" | "shift":
+            return 0.1 * normal
+    inner = shape[1:] if stacked else shape
+    return normal / np.sqrt(max(1, int(np.prod(inner[:-1]))), dtype=np.float32)

@@ -1,0 +1,64 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""8-bit weights onto devices: a few layers at full width at a time, never a whole stack of them."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array
+from mugv_jax.nn.quantize import quantized, scale_path
+from mugv_jax.weights.parameters import Index, LazyTensor
+from mugv_jax.weights.place import place
+
+
+def place_quantized(
+    path: str, lazy: LazyTensor, shardings: Mapping[str, Sharding], dtype: DTypeLike
+) -> dict[str, Array]:
+    """The stacked kernel at `path` in 8 bits, and its scales, by path.
+
+    shardings: of both, by path; if it is empty, they are on the default device.
+    """
+    paths = (path, scale_path(path))
+    default = SingleDeviceSharding(jax.local_devices()[0])
+    targets = tuple(shardings[each] if shardings else default for each in paths)
+
+    def put(stacks: tuple[Array, Array], kernels: Array, first: Array) -> tuple[Array, ...]:
+        return tuple(
+            jax.lax.dynamic_update_slice_in_dim(stack, part, first, axis=0)
+            for stack, part in zip(stacks, quantized(kernels, dtype), strict=True)
+        )
+
+    put = jax.jit(put, donate_argnums=0, out_shardings=targets)
+    layers, _, *others = lazy.shape
+    stacks = (
+        jnp.zeros(lazy.shape, dtype, device=targets[0]),
+        jnp.zeros((layers, 1, *others), jnp.float32, device=targets[1]),
+    )
+    for first, part in _parts(lazy):
+        kernels = place(part, _of_any_layers(targets[0]))
+        stacks = put(stacks, kernels, jnp.int32(first))
+    return dict(zip(paths, stacks, strict=True))
+
+
+def _parts(lazy: LazyTensor) -> Iterator[tuple[int, LazyTensor]]:
+    """(number of its first layer, tensor) of successive parts: as many layers as one read holds."""
+    for first in range(0, lazy.shape[0], lazy.rows):
+        count = min(lazy.rows, lazy.shape[0] - first)
+
+        def read(index: Index, first: int = first):
+            layers = slice(index[0].start + first, index[0].stop + first)
+            return lazy.read((layers, *index[1:]))
+
+        yield first, dataclasses.replace(lazy, shape=(count, *lazy.shape[1:]), read=read)
+
+
+def _of_any_layers(sharding: Sharding) -> Sharding:
+    """`sharding` with whole layers, however few there are."""
+    if isinstance(sharding, NamedSharding):
+        return NamedSharding(sharding.mesh, PartitionSpec(None, *sharding.spec[1:]))
+    return sharding
