@@ -24,8 +24,8 @@ from jax.typing import ArrayLike, DTypeLike
 
 from mugv_jax.axes import Array
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.flow.path import frame_times, interpolate
-from mugv_jax.flow.sampler import MODEL_TIME, sample
+from mugv_jax.flow.path import MODEL_TIME, frame_times, interpolate
+from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio, shift_time
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.pipelines import windows
@@ -188,7 +188,7 @@ def _sampler(case: Case) -> Outputs:
     )
     return {
         "timesteps": (times[:-1] * MODEL_TIME, a["timesteps"]),
-        "out": (_published(out), a["out"]),
+        "out": (_published(out.x), a["out"]),
     }
 
 

@@ -121,7 +121,16 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         "--guidance-interval",
         default="0,1",
         metavar="LOW,HIGH",
-        help="times with guidance; 1 is pure noise, 0 the video [%(default)s]",
+        help="times with guidance, 1 is pure noise, 0 the video; the steps outside take one "
+        "evaluation instead of two [%(default)s]",
+    )
+    group.add_argument(
+        "--reuse-threshold",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="go without an evaluation until the model's input has changed by so much: 0.1 halves "
+        "the evaluations, 0 makes all [%(default)s]",
     )
     group.add_argument(
         "--guidance-together",
@@ -204,6 +213,7 @@ def _request(args: argparse.Namespace) -> Request:
             interval=_interval(args.guidance_interval),
             together=args.guidance_together,
         ),
+        reuse_threshold=args.reuse_threshold,
         negative_prompt=args.negative_prompt,
         fps=args.fps,
         conditioning_fps=args.conditioning_fps,

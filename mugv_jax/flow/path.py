@@ -7,6 +7,8 @@ import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Float
 
+MODEL_TIME = 1000.0  # the published networks count time in thousandths
+
 
 def interpolate(
     x_0: Float[Array, "b f h w c"], noise: Float[Array, "b f h w c"], t: Float[Array, "b f"]

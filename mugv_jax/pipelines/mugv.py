@@ -29,8 +29,11 @@ from mugv_jax.config import MugvConfig
 from mugv_jax.flow import sampler
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import interpolate
+from mugv_jax.flow.reuse import Reuse
 from mugv_jax.flow.schedule import sample_times, shift_ratio
+from mugv_jax.nn.mugdit.first_input import FirstInput
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.mugdit.text import TextReader
 from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.pipelines import windows
@@ -43,6 +46,15 @@ from mugv_jax.sharding.place import batch_sharding, data_shards
 log = logging.getLogger(__name__)
 
 FALLBACK_TILING = windows.Tiling(rows=64, columns=64)  # 512 pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Denoised:
+    """latent: (f, h, w, c), normalised.  evaluations, possible: as in `flow.sampler.Sample`."""
+
+    latent: np.ndarray
+    evaluations: int
+    possible: int
 
 
 class MugvPipeline:
@@ -123,7 +135,7 @@ class MugvPipeline:
         size: (width, height) in pixels, multiples of 8.
         frames: 8k+1, or 8k without a first frame.
         options: the other fields of `Request`: image, last_image, keyframes, continue_video,
-            init_video, strength, steps, negative_prompt, fps, aesthetic_score, seed, ...
+            init_video, strength, steps, reuse_threshold, negative_prompt, fps, seed, ...
 
         Raises:
             ValueError: a request that cannot be met, before any model is loaded.
@@ -144,7 +156,7 @@ class MugvPipeline:
         self, request: Request, given: GivenPixels, *, progress: bool = True
     ) -> Iterator[video.Video]:
         """The videos of a request and its pictures (`read_given`), each as it is decoded."""
-        latents = self.sample(request, given, progress=progress)
+        latents = [made.latent for made in self.sample(request, given, progress=progress)]
         with self.zoo.model("mugv_vae") as vae:
             for number, latent in enumerate(latents, start=1):
                 label = f"decoding video {number} of {len(latents)}" if progress else None
@@ -154,8 +166,8 @@ class MugvPipeline:
 
     def sample(
         self, request: Request, given: GivenPixels, *, progress: bool = True
-    ) -> list[np.ndarray]:
-        """A latent (f, h, w, c), normalised, for each prompt."""
+    ) -> list[Denoised]:
+        """The latent of each prompt."""
         with meshes.use(self.zoo.mesh):
             text = self._encode_text(request)
             clean, init = self._encode_given(given)
@@ -198,7 +210,7 @@ class MugvPipeline:
         init: np.ndarray | None,
         *,
         progress: bool,
-    ) -> list[np.ndarray]:
+    ) -> list[Denoised]:
         """A latent for each prompt, from its noise down the path to time 0."""
         size = request.size
         ratio = shift_ratio(size.height_px, size.width_px, size.latent_frames)
@@ -212,17 +224,19 @@ class MugvPipeline:
                 group,
                 len(request.prompts),
             )
-        latents: list[np.ndarray] = []
+        made: list[Denoised] = []
         with self.zoo.model("mugv_dit") as (dit, variables):
             for first in range(0, len(request.prompts), group):
                 # The last group repeats its last prompt, so that one program serves all groups.
                 rows = [min(first + i, len(request.prompts) - 1) for i in range(group)]
                 x, noisy = self._start(request, rows, given, init, float(times[0]))
-                positive = self._condition(request, text, rows)
-                negative = self._condition(request, text, [len(request.prompts)] * group)
+                positive, negative = (
+                    read_text(dit, variables, self._condition(request, text, which))
+                    for which in (rows, [len(request.prompts)] * group)
+                )
                 numbers = "-".join(str(row + 1) for row in sorted({rows[0], rows[-1]}))
                 label = f"denoising video {numbers} of {len(request.prompts)}"
-                x = sampler.sample(
+                sampled = sampler.sample(
                     DiTVelocity(dit),
                     variables,
                     x,
@@ -231,10 +245,15 @@ class MugvPipeline:
                     positive=positive,
                     negative=negative,
                     guidance=request.guidance,
+                    reuse=Reuse(request.reuse_threshold, DiTFirstInput(dit)),
                     progress=label if progress else None,
                 )
-                latents += list(np.asarray(x)[: len(request.prompts) - first])
-        return latents
+                log.info("%s: %d of %d evaluations", label, sampled.evaluations, sampled.possible)
+                latents = np.asarray(sampled.x)[: len(request.prompts) - first]
+                made += [
+                    Denoised(latent, sampled.evaluations, sampled.possible) for latent in latents
+                ]
+        return made
 
     def _start(
         self,
@@ -327,12 +346,31 @@ def _text_states(module: T5Encoder, variables: Any, ids: Array, mask: Array) -> 
     return module.apply(variables, ids, mask)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def read_text(dit: MugDiT, variables: Any, condition: dict[str, Any]) -> dict[str, Any]:
+    """`condition` with what the network makes of its text, which is the same in every step."""
+    condition = dict(condition)
+    states, mask = condition.pop("text"), condition.pop("text_mask")
+    return condition | {"text": TextReader(dit.config, dit.dtype).apply(variables, states, mask)}
+
+
 @dataclasses.dataclass(frozen=True)
 class DiTVelocity:
     """MUGDiT in the form the sampler calls; equal modules compare equal, so nothing recompiles."""
 
     dit: MugDiT
 
-    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Array]) -> Array:
+    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
         condition = dict(condition)
         return self.dit.apply(variables, x, t, condition.pop("text"), **condition)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiTFirstInput:
+    """What MUGDiT's first block reads, in the form `flow/reuse.py` calls."""
+
+    dit: MugDiT
+
+    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
+        module = FirstInput(self.dit.config, self.dit.dtype)
+        return module.apply(variables, x, t, condition["fps"])

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mugv_jax import video
 from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.reuse import check_threshold
 from mugv_jax.pipelines.size import STRIDE, VideoSize
 
 NEGATIVE_PROMPT = (
@@ -36,6 +37,8 @@ class Request:
         frames of its latent; the first of 8k+1 frames is a latent alone and kept to the pixel.
     continue_video: its last `continue_frames` (8k+1) frames are the beginning of the result.
     init_video, strength: start from this video noised to `strength` in (0, 1] of the path.
+    reuse_threshold: steps may go without an evaluation until the model's input has changed by so
+        much (relative, summed over steps; see `flow/reuse.py`); 0 evaluates every step.
     negative_prompt: what guidance leads away from; empty means away from no text at all.
     fps: of the file, 1 to 1000.  conditioning_fps: what the model is told.
     aesthetic_score: 0 to 10, appended to each prompt as in training; None appends nothing.
@@ -56,6 +59,7 @@ class Request:
     strength: float = 0.6
     steps: int = 25
     guidance: Guidance = dataclasses.field(default_factory=Guidance)
+    reuse_threshold: float = 0.0
     negative_prompt: str = NEGATIVE_PROMPT
     fps: float = 20.0
     conditioning_fps: float = 30.0
@@ -70,6 +74,7 @@ class Request:
                 raise ValueError(f"prompt {number} is empty: describe the video in words.")
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} must be at least 1.")
+        check_threshold(self.reuse_threshold)
         for name in ("fps", "conditioning_fps"):
             if not 1 <= getattr(self, name) <= 1000:
                 raise ValueError(f"{name}={getattr(self, name)} must lie in 1 to 1000.")

@@ -50,7 +50,7 @@ def sample_latent(
         positive=positive,
         negative=negative if log.guidance != 1 else None,
         guidance=Guidance(scale=log.guidance),
-    )
+    ).x
 
 
 def _velocity(

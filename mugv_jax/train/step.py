@@ -18,8 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from mugv_jax.axes import Array, Bool, Float, Int
-from mugv_jax.flow.path import frame_times, interpolate
-from mugv_jax.flow.sampler import MODEL_TIME
+from mugv_jax.flow.path import MODEL_TIME, frame_times, interpolate
 from mugv_jax.train.loss import LossConfig, draw_times, velocity_loss
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.tasks import TASKS, TaskConfig, draw

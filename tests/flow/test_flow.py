@@ -89,7 +89,7 @@ def test_sampler_lands_on_the_target_and_leaves_given_frames_alone(together):
         positive={"target": target},
         negative={"target": jnp.zeros(SHAPE)},
         guidance=Guidance(scale=1.0, together=together),
-    )
+    ).x
     expected = np.where(np.asarray(noisy)[..., None, None, None], target, x)
     np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-4)
 
@@ -111,7 +111,7 @@ def test_unguided_steps_never_evaluate_the_negative_condition(guidance):
         "negative": {"target": jnp.full(SHAPE, jnp.nan)},
         "guidance": guidance,
     }
-    out = sample(pull, {"strength": jnp.float32(1.0)}, jnp.array(x), **arguments)
+    out = sample(pull, {"strength": jnp.float32(1.0)}, jnp.array(x), **arguments).x
     np.testing.assert_allclose(out, target, rtol=1e-4, atol=1e-4)
 
 
@@ -127,7 +127,7 @@ def test_both_forwards_together_equal_one_after_the_other():
             positive={"target": target},
             negative={"target": -target},
             guidance=Guidance(scale=4.0, rescale=0.5, together=together),
-        )
+        ).x
         for together in (False, True)
     ]
     np.testing.assert_allclose(outs[0], outs[1], rtol=1e-5, atol=1e-5)

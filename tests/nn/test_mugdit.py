@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mugv_jax.kernels.modulate_xla import rotate
+from mugv_jax.kernels.modulate_xla import norm_modulate, rotate
+from mugv_jax.nn.mugdit import first_input
 from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.first_input import FirstInput
 from mugv_jax.nn.mugdit.model import MugDiT, token_groups
 from mugv_jax.nn.mugdit.patch import patchify, unpatchify
 from mugv_jax.nn.mugdit.rope import rotation
@@ -95,6 +97,49 @@ def test_masked_text_changes_nothing(variables):
     out = forward(variables, x, t, text, options)
     changed = forward(variables, x, t, text.at[1, 3:].set(99.0), options)
     np.testing.assert_allclose(out, changed, rtol=1e-4, atol=1e-5)
+
+
+def test_a_text_read_once_for_all_steps_changes_nothing(variables):
+    x, t, text, options = inputs()
+    expected = forward(variables, x, t, text, options)
+    reader = jax.jit(TextReader(CONFIG, jnp.float32).apply)
+    read = reader(variables, text, options.pop("text_mask"))
+    assert read.keys.shape == (2, CONFIG.depth, 6, CONFIG.num_heads, CONFIG.head_dim)
+    np.testing.assert_allclose(
+        forward(variables, x, t, read, options), expected, rtol=1e-4, atol=1e-5
+    )
+    other = read.replace(keys=read.keys[:, ::-1], values=read.values[:, ::-1])
+    found = forward(variables, x, t, other, options)  # each block has its own
+    assert np.max(np.abs(found - expected)) > 1e-3
+
+
+def test_the_first_input_is_what_the_first_block_reads_of_frames_that_are_not_given(
+    variables, monkeypatch
+):
+    x, t, text, options = inputs()
+    t = t.at[:, 0].set(0)
+    read = {}
+
+    def blocks(_, stacked, x, context):
+        table = stacked[0]["params"]["scale_shift_table"][0]
+        shift, scale = (context.modulation[:, :, i] + table[None, None, i] for i in range(2))
+        read["u"] = norm_modulate(x, shift, scale, context.group)[:, 1:-1]
+        return x
+
+    @jax.jit
+    def first_read(variables, x, t, text, options):
+        MugDiT(CONFIG, pipeline=blocks).apply(variables, x, t, text, **options)
+        return read.pop("u")
+
+    u = first_read(variables, x, t, text, options)
+    per_frame = u.shape[1] // 3
+    expected = u.at[:, :per_frame].set(0)
+    module = FirstInput(CONFIG, jnp.float32)
+    found = jax.jit(module.apply)(variables, x, t, options["fps"])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(first_input, "MAX_TOKENS", 7)
+    fewer = jax.jit(lambda *arrays: module.apply(*arrays))(variables, x, t, options["fps"])
+    np.testing.assert_allclose(fewer, expected[:, ::3], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("policy", ["full", "dots", "offload"])

@@ -42,7 +42,8 @@ def request(*prompts: str, frames: int = 17, **fields) -> Request:
 
 def latents(pipeline: MugvPipeline, *prompts: str, **fields) -> np.ndarray:
     asked = request(*prompts, **fields)
-    return np.stack(pipeline.sample(asked, read_given(asked), progress=False))
+    made = pipeline.sample(asked, read_given(asked), progress=False)
+    return np.stack([each.latent for each in made])
 
 
 def frames(pipeline: MugvPipeline, *prompts: str, **fields) -> np.ndarray:

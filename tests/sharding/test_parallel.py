@@ -9,6 +9,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.text import TextReader
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import ParallelConfig, build_dit, check_batch
 from mugv_jax.sharding.pipeline import Pipeline
@@ -89,6 +90,34 @@ def test_every_mesh_has_the_loss_and_gradients_of_one_device(one_device, fields)
     found = loss_and_gradients(remat=fields.pop("remat", "none"), parallel=ParallelConfig(**fields))
     assert distance(found[0], one_device[0]) <= SHARDED
     assert distance(found[1], one_device[1]) <= SHARDED
+
+
+@pytest.mark.parametrize(
+    "fields", [{"pipeline": 2, "microbatches": 2, "tensor": 2}, {"fsdp": 2, "sequence": 2}], ids=str
+)
+def test_a_text_read_once_serves_every_mesh(fields):
+    arrays = batch()
+    del arrays["target"]
+    expected = forward(ParallelConfig(data=1), dict(arrays), read=False)
+    found = forward(ParallelConfig(**{"data": 1} | fields), dict(arrays), read=True)
+    assert distance(found, expected) <= SHARDED
+
+
+def forward(parallel, arrays, *, read):
+    """The velocity, brought back; `read`: of keys and values that were computed before."""
+    sizes = (parallel.data, parallel.fsdp, parallel.sequence, parallel.tensor, parallel.pipeline)
+    mesh = parallel.make_mesh(jax.devices()[: np.prod(sizes)])
+    module = build_dit(CONFIG, mesh, parallel, dtype=jnp.float32)
+    boxed = abstract_variables("mugv_dit", CONFIG)
+    variables = random_variables(boxed, seed=1, shardings=variable_shardings(boxed, mesh))
+    with meshes.use(mesh), jax.default_matmul_precision("highest"):
+        arrays = place_batch(arrays, mesh)
+        if read:
+            states = arrays.pop("text"), arrays.pop("text_mask")
+            reader = TextReader(CONFIG, jnp.float32)
+            arrays["text"] = jax.jit(reader.apply, compiler_options=QUICK)(variables, *states)
+        apply = jax.jit(module.apply, compiler_options=QUICK)
+        return np.asarray(apply(variables, **arrays))
 
 
 def test_the_bubble_shrinks_with_more_microbatches():

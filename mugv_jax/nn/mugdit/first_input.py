@@ -8,7 +8,6 @@ It costs a thousandth of a block, and holds all that changes between two steps, 
 The text enters later, so u is the same with and without a prompt.
 """
 
-import einops
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -45,8 +44,8 @@ class FirstInput(nn.Module):
         frame_embed = FrameEmbed(config.width)
         nn.share_scope(self, frame_embed)
         vectors_bg6d = frame_embed(t, fps)[1]
-        table = _FirstTable(config, name="blocks")()
-        shift, scale = einops.rearrange(vectors_bg6d[:, :, :2] + table[:2], "b g i d -> i b g d")
+        vectors_bg6d = vectors_bg6d + _FirstTable(config, name="blocks")()[None, None]
+        shift, scale = vectors_bg6d[:, :, 0], vectors_bg6d[:, :, 1]
         embed = Linear(config.width, axes=(None, "embed"), dtype=self.dtype, name="patch_embed")
         tokens = embed(patches).astype(jnp.float32)
         u = norm_modulate(tokens, shift, scale, frame + 1)  # group 0 is the start token's

@@ -20,11 +20,14 @@ from mugv_jax.nn.mugdit.embed import TextEmbed
 
 
 class KeysValues(flax.struct.PyTreeNode):
-    """Keys (normalised) and values of a text in the cross-attention of all l blocks."""
+    """Keys (normalised) and values of a text in the cross-attention of all l blocks.
 
-    keys: Float[Array, "b l s a e"]
-    values: Float[Array, "b l s a e"]
-    lengths: Int[Array, "b"]
+    More axes come first where a pipeline has cut the batch.
+    """
+
+    keys: Float[Array, "... l s a e"]
+    values: Float[Array, "... l s a e"]
+    lengths: Int[Array, "..."]
 
     def of_block(
         self, number: Int[Array, ""]

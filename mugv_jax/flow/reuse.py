@@ -1,0 +1,123 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Steps without an evaluation: where the model's input has hardly changed, its velocity is known.
+
+Such a step continues the line through the last two evaluated velocities, at t_k and t_(k-1),
+
+    v(t) = v_k + (v_k - v_(k-1)) (t - t_k) / (t_k - t_(k-1)),                                    (1)
+
+as long as what the network's first block reads, u, has changed by less than a threshold since t_k:
+
+    sum_(i > k) |u_i - u_(i-1)|_1 / |u_(i-1)|_1 < threshold.                                     (2)
+
+(2) is the rule of TeaCache (arXiv:2411.19108) without its fitted polynomial. What is reused there
+is the residual of all blocks; (1) continues the velocity, guided where it is: two arrays of a
+latent's size instead of two of all tokens for each prompt, and as exact (docs/benchmarks.md).
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mugv_jax.axes import Array, Bool, Float
+from mugv_jax.flow.path import MODEL_TIME, frame_times
+
+# (variables, x, t in [0, 1000] per frame, condition) -> u, a pure function.
+FirstInput = Callable[[Any, Array, Array, Any], Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reuse:
+    """threshold: of (2); 0 evaluates every step.  first_input: what computes u.
+
+    Raises:
+        ValueError: a threshold that is no number from 0 up.
+    """
+
+    threshold: float
+    first_input: FirstInput
+
+    def __post_init__(self):
+        check_threshold(self.threshold)
+
+
+def check_threshold(threshold: float) -> None:
+    """Raises:
+    ValueError: a threshold that is no number from 0 up.
+    """
+    if not 0 <= threshold < math.inf:
+        raise ValueError(
+            f"reuse threshold={threshold} must be a number from 0 up; 0 evaluates every step."
+        )
+
+
+class Forecast:
+    """The last two velocities of a sample, and how much u has changed since the last of them.
+
+    The samples of a batch decide together: the one that changes most speaks for all.
+    """
+
+    def __init__(self, reuse: Reuse):
+        self._reuse = reuse
+        self._u: Array | None = None
+        self._changed = math.inf  # nothing is known before the first evaluation
+        self._known: list[tuple[float, Array]] = []  # (t_k, v_k), the newest last
+        self._guided = False
+
+    def holds(
+        self,
+        variables: Any,
+        x: Float[Array, "b f h w c"],
+        t: float,
+        noisy: Bool[Array, "b f"],
+        condition: Any,
+        *,
+        guided: bool,
+    ) -> bool:
+        """Whether (1) may stand for an evaluation at `x` and t in [0, 1]; to be asked every step.
+
+        Never where guidance has just been switched on or off, which the line knows nothing of.
+        """
+        first_input = self._reuse.first_input
+        u = _first_input(first_input, variables, x, jnp.float32(t), noisy, condition)
+        if self._u is not None:
+            self._changed += float(_change(u, self._u))
+        self._u = u
+        return guided == self._guided and self._changed < self._reuse.threshold
+
+    def record(self, v: Float[Array, "b f h w c"], t: float, *, guided: bool) -> None:
+        """`v` was evaluated at t."""
+        kept = self._known[-1:] if guided == self._guided else []
+        self._known, self._guided, self._changed = [*kept, (t, v)], guided, 0.0
+
+    def velocity(self, t: float) -> Float[Array, "b f h w c"]:
+        """(1); constant where only one velocity is known."""
+        (t_before, before), (t_known, known) = self._known[0], self._known[-1]
+        if t_known == t_before:
+            return known
+        return _continued(before, known, jnp.float32((t - t_known) / (t_known - t_before)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _first_input(
+    first_input: FirstInput, variables: Any, x: Array, t: Array, noisy: Array, condition: Any
+) -> Float[Array, "b n d"]:
+    times = jnp.broadcast_to(jnp.float32(MODEL_TIME) * t, x.shape[:1])
+    return first_input(variables, x, frame_times(times, noisy), condition)
+
+
+@jax.jit
+def _change(u: Float[Array, "b n d"], before: Float[Array, "b n d"]) -> Float[Array, ""]:
+    """Of the sample with the largest relative change."""
+    size = jnp.sum(jnp.abs(before), axis=(1, 2))
+    return jnp.max(jnp.sum(jnp.abs(u - before), axis=(1, 2)) / size)
+
+
+@jax.jit
+def _continued(before: Array, known: Array, fraction: Array) -> Array:
+    return known + (fraction * (known - before)).astype(known.dtype)
