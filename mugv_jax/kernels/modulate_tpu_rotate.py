@@ -1,0 +1,168 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""RMSNorm over a head and rotary embedding on TPU (Pallas, Mosaic), forward and backward.
+
+Heads come before tokens here: a head's components lie along the lanes and tokens along the
+sublanes, so that the angles, which all heads share, lie as the heads do. Splash attention wants the
+same order, and a change of order followed by its inverse costs nothing.
+
+With `swapped(x)` = (x[i + e/2], x[i]) the rotation is x cos + swapped(x) (-sin, sin).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import einops
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import tpu as pltpu
+
+from mugv_jax.axes import Array, Float
+from mugv_jax.kernels import select
+from mugv_jax.kernels.modulate_tpu_groups import (
+    BLOCK_BYTES,
+    CORES,
+    STRIP,
+    SUBLANES,
+    VECTOR_MEMORY_BYTES,
+    bytes_alone,
+)
+from mugv_jax.kernels.modulate_xla import EPSILON
+
+LANES = 128  # a head takes whole registers, however short it is
+ROWS = 512  # tokens of a head computed at once: fewer wait for each other's sums
+
+# (tokens of one head, rotation of them, scale) -> (new tokens, what to sum over tokens, if any)
+Compute = Callable[
+    [Sequence[Float[Array, "r e"]], Callable[[Array], Array], Float[Array, "1 e"]],
+    tuple[Float[Array, "r e"], Float[Array, "r e"] | None],
+]
+
+
+def norm_rotate(
+    q: Float[Array, "b n a e"],
+    scale: Float[Array, "e"],
+    cos: Float[Array, "b n k"],
+    sin: Float[Array, "b n k"],
+) -> Float[Array, "b n a e"]:
+    """rotate(RMSNorm(q)): normalised in float32, cast to the dtype of q, scaled, then turned."""
+
+    def compute(tokens: Sequence[Array], turned: Any, scale: Array) -> tuple[Array, None]:
+        (q,) = tokens
+        q_hat = _normalized(q)[0].astype(q.dtype)
+        return turned(q_hat * scale.astype(q.dtype)), None
+
+    return _over_heads("norm_rotate", compute, [q], scale, cos, sin, sums=False)[0]
+
+
+def norm_rotate_backward(
+    q: Float[Array, "b n a e"],
+    scale: Float[Array, "e"],
+    cos: Float[Array, "b n k"],
+    sin: Float[Array, "b n k"],
+    d_out: Float[Array, "b n a e"],
+) -> tuple[Float[Array, "b n a e"], Float[Array, "e"]]:
+    """d_q in the dtype of q, and d_scale in float32."""
+
+    def compute(tokens: Sequence[Array], turned: Any, scale: Array) -> tuple[Array, Array]:
+        q, d_out = tokens
+        q_hat, inverse = _normalized(q)
+        d_scaled = turned(d_out)
+        d_hat = d_scaled * scale
+        along = jnp.mean(d_hat * q_hat, axis=-1, keepdims=True)
+        return inverse * (d_hat - q_hat * along), d_scaled * q_hat
+
+    # The transpose of a rotation is the rotation back.
+    return _over_heads("norm_rotate_backward", compute, [q, d_out], scale, cos, -sin, sums=True)
+
+
+def _over_heads(
+    name: str,
+    compute: Compute,
+    tokens: Sequence[Float[Array, "b n a e"]],
+    scale: Float[Array, "e"],
+    cos: Float[Array, "b n k"],
+    sin: Float[Array, "b n k"],
+    *,
+    sums: bool,
+) -> tuple[Array, ...]:
+    """New tokens in the dtype of the first ones, and with `sums` what is summed, (e)."""
+    (b, n, a, e), dtype = tokens[0].shape, tokens[0].dtype
+    rows = min(ROWS, pl.cdiv(n, STRIP) * STRIP)
+    heads = _divisor(a, BLOCK_BYTES // (rows * pl.cdiv(e, LANES) * LANES * dtype.itemsize))
+    blocks = pl.cdiv(n, rows)
+    cores = min(CORES, blocks)
+    steps = pl.cdiv(blocks, cores)
+
+    def at(core: Any, step: Any) -> Any:  # as in `modulate_tpu_groups._Blocks.of_tokens`
+        return jnp.minimum(core * steps + step, blocks - 1)
+
+    head_spec = pl.BlockSpec((1, heads, rows, e), lambda b, core, i, h: (b, h, at(core, i), 0))
+    angle_spec = pl.BlockSpec((1, rows, e), lambda b, core, i, _: (b, at(core, i), 0))
+    sum_spec = pl.BlockSpec((1, 1, SUBLANES, e), lambda b, core, *_: (b, core, 0, 0))
+    out = jax.ShapeDtypeStruct((b, a, n, e), dtype)
+
+    def kernel(*refs: Any) -> None:
+        block = pl.program_id(1) * steps + pl.program_id(2)
+        first = (pl.program_id(2) == 0) & (pl.program_id(3) == 0)
+        _kernel(compute, len(tokens), n - block * rows, first, *refs)
+
+    new, *summed = pl.pallas_call(
+        kernel,
+        grid=(b, cores, steps, a // heads),
+        in_specs=[head_spec] * len(tokens)
+        + [angle_spec, angle_spec, pl.BlockSpec((1, e), lambda *_: (0, 0))],
+        out_specs=[head_spec] + [sum_spec] * sums,
+        out_shape=[out] + [jax.ShapeDtypeStruct((b, cores, SUBLANES, e), jnp.float32)] * sums,
+        compiler_params=pltpu.CompilerParams(
+            dimension_semantics=("parallel", "parallel", "arbitrary", "arbitrary"),
+            vmem_limit_bytes=VECTOR_MEMORY_BYTES,
+        ),
+        cost_estimate=bytes_alone(*tokens, out),
+        interpret=select.platform() == "cpu",
+        name=name,
+    )(
+        *(einops.rearrange(x, "b n a e -> b a n e") for x in tokens),
+        jnp.concatenate([cos, cos], axis=-1),
+        jnp.concatenate([-sin, sin], axis=-1),
+        scale.astype(jnp.float32)[None],
+    )
+    return einops.rearrange(new, "b a n e -> b n a e"), *(x.sum(axis=(0, 1, 2)) for x in summed)
+
+
+def _kernel(compute: Compute, inputs: int, left: Any, first: Any, *refs: Any) -> None:
+    """Every head of a block. left: how many of its tokens and of those after it there are."""
+    tokens, (cos, sin, scale, new, *summed) = refs[:inputs], refs[inputs:]
+
+    @pl.when(first)
+    def _():
+        for each in summed:
+            each[...] = jnp.zeros_like(each)
+
+    def turned(x: Array) -> Array:
+        half = x.shape[-1] // 2
+        swapped = jnp.concatenate([x[:, half:], x[:, :half]], axis=-1)
+        return x.astype(jnp.float32) * cos[0] + swapped.astype(jnp.float32) * sin[0]
+
+    def visit(head: Any, _: None) -> None:
+        value, addend = compute([each[0, head] for each in tokens], turned, scale[...])
+        new[0, head] = value.astype(new.dtype)
+        for each in summed:
+            row = jax.lax.broadcasted_iota(jnp.int32, addend.shape, 0)
+            addend = jnp.where(row < left, addend, 0.0)
+            each[0, 0] += jnp.sum(addend.reshape(-1, SUBLANES, addend.shape[-1]), axis=0)
+
+    jax.lax.fori_loop(0, new.shape[1], visit, None)
+
+
+def _normalized(q: Float[Array, "r e"]) -> tuple[Float[Array, "r e"], Float[Array, "r 1"]]:
+    """q / sqrt(mean(q^2) + epsilon), and 1 / sqrt(mean(q^2) + epsilon), float32."""
+    q = q.astype(jnp.float32)
+    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(q), axis=-1, keepdims=True) + EPSILON)
+    return q * inverse, inverse
+
+
+def _divisor(number: int, most: int) -> int:
+    """The largest divisor of `number` that is not above `most`, at least 1."""
+    return max(part for part in range(1, number + 1) if number % part == 0 and part <= max(1, most))
