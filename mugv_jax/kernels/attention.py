@@ -9,6 +9,7 @@ none stores n x s scores, forward or backward. Softmax is float32 everywhere.
 """
 
 import functools
+import importlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -18,13 +19,17 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from mugv_jax.axes import Array, Float, Int
-from mugv_jax.kernels import flash, select, splash
+from mugv_jax.kernels import select
 
 Attend = Callable[..., Array]
 
 # Modules with `forward(q, k, v, key_lengths) -> (out, lse)` and
 # `backward(q, k, v, key_lengths, out, lse, d_out) -> (d_q, d_k, d_v)`.
-BLOCKED = {"xla": flash, "splash": splash}
+BLOCKED = {
+    "xla": "mugv_jax.kernels.flash",
+    "splash": "mugv_jax.kernels.splash",
+    "hopper": "mugv_jax.kernels.hopper",
+}
 # The name of what the backward pass needs beside q, k and v, for rematerialisation policies.
 SAVED = "attention"
 
@@ -41,8 +46,8 @@ def attend(
 
     A sample without any key gets zeros.
 
-    implementation: "cudnn" (NVIDIA GPU, 16-bit), "splash" (TPU; interpreted, slowly, on CPU), "xla"
-        (anywhere), or None to choose.
+    implementation: "cudnn" (NVIDIA GPU, 16-bit), "hopper" (H100 and H200, bfloat16), "splash"
+        (TPU), "xla" (anywhere), or None to choose. A CPU interprets "hopper" and "splash", slowly.
 
     Raises:
         ValueError: unknown implementation.
@@ -64,7 +69,8 @@ def blocked(implementation: str) -> ModuleType:
     if implementation not in BLOCKED:
         names = ", ".join(repr(name) for name in ("cudnn", *BLOCKED))
         raise ValueError(f"implementation={implementation!r} is not one of {names}.")
-    return BLOCKED[implementation]
+    # Only where it is chosen: what runs on one platform need not import on another.
+    return importlib.import_module(BLOCKED[implementation])
 
 
 def without_keys_zero(
