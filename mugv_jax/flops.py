@@ -20,6 +20,7 @@ from mugv_jax.nn.mugdit.embed import SINUSOID_DIM
 RECOMPUTED = {
     "none": (),
     "dots": (),
+    "attention": ("products",),
     "offload": ("products",),
     "full": ("products", "attention"),
 }

@@ -98,6 +98,7 @@ def test_a_step_is_three_forwards_and_what_its_policy_recomputes():
     recomputed = {
         "none": 0,
         "dots": 0,
+        "attention": 3 * block.products,
         "offload": 3 * block.products,
         "full": 3 * (block.products + block.attention),
     }

@@ -176,7 +176,13 @@ def _bytes(
     state = (4 + config.ema.enabled) * FLOAT32 * parameters
     state /= sizes["fsdp"] * parts * sizes["pipeline"]
     tokens = flops.dit_tokens(dit, latent_shape) / parts
-    kept = {"full": 1, "offload": 0, "dots": 12 + dit.mlp_ratio, "none": 30 + 4 * dit.mlp_ratio}
+    kept = {
+        "full": 1,
+        "attention": 3,
+        "offload": 0,
+        "dots": 12 + dit.mlp_ratio,
+        "none": 30 + 4 * dit.mlp_ratio,
+    }
     layers = dit.depth / sizes["pipeline"]
     in_flight = parallel.microbatches + sizes["pipeline"] - 1
     saved = layers * in_flight * kept[config.run.remat] * BFLOAT16 * tokens * dit.width

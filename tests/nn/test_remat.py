@@ -53,9 +53,10 @@ def kept_bytes(variables, policy):
 
 
 def test_policies_keep_what_their_table_says(variables):
-    kept = {policy: kept_bytes(variables, policy) for policy in ("none", "dots", "full")}
+    kept = {policy: kept_bytes(variables, policy) for policy in ("none", "dots", "attention", "full")}
     residual = CONFIG.depth * TOKENS * CONFIG.width * 4
     assert kept["full"] == residual
+    assert kept["attention"] / residual == pytest.approx(1 + 2 + 2 / 12)  # two outputs and lse
     # In widths of the residual: itself, q, k, v, two attentions with their output layers, the
     # queries of the text's, the MLP's hidden layer (4) and output; and lse, 1 / 12 of each twice.
     assert kept["dots"] / residual == pytest.approx(1 + 3 + 2 * 2 + 1 + 4 + 1 + 2 / 12)
@@ -69,6 +70,7 @@ def test_attention_is_not_computed_again_where_it_is_kept(variables):
         return str(gradient).count("scan[")
 
     assert loops("dots") < loops("full")
+    assert loops("attention") == loops("dots")
 
 
 def test_offloading_keeps_residual_and_attention_on_the_host(variables):
@@ -82,7 +84,7 @@ def test_offloading_keeps_residual_and_attention_on_the_host(variables):
 
 
 def test_an_unknown_policy_is_named():
-    with pytest.raises(ValueError, match="remat='most' must be one of none, dots, full, offload"):
+    with pytest.raises(ValueError, match="remat='most' must be one of none, dots, attention, full, offload"):
         remat.rematerialised(nn.Dense, "most")
-    assert set(remat.POLICIES) == {"none", "dots", "full", "offload"}
+    assert set(remat.POLICIES) == {"none", "dots", "attention", "full", "offload"}
     assert attention.SAVED != remat.RESIDUAL

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the backward pass keeps of a block's forward pass, and what it computes again.
 
-| policy  | kept of each block                                               | computed again    |
-| ------- | ---------------------------------------------------------------- | ----------------- |
-| none    | every array that the backward pass reads                         | nothing           |
-| dots    | its input, outputs of its linear layers, attention's out and lse | what is cheap     |
-| full    | its input                                                        | the whole block   |
-| offload | its input, attention's out and lse, all in host memory           | all but attention |
+| policy    | kept of each block                                               | computed again    |
+| --------- | ---------------------------------------------------------------- | ----------------- |
+| none      | every array that the backward pass reads                         | nothing           |
+| dots      | its input, outputs of its linear layers, attention's out and lse | what is cheap     |
+| attention | its input, attention's out and lse                               | all but attention |
+| full      | its input                                                        | the whole block   |
+| offload   | its input, attention's out and lse, all in host memory           | all but attention |
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ POLICIES: Mapping[str, Callable[..., Any] | None] = {
     "dots": _policies.save_from_both_policies(
         _policies.dots_with_no_batch_dims_saveable, _policies.save_only_these_names(SAVED)
     ),
+    # The input is what the scan over blocks hands on: it is kept whatever the policy says.
+    "attention": _policies.save_only_these_names(SAVED),
     "full": _policies.nothing_saveable,
     "offload": _policies.save_and_offload_only_these_names(
         names_which_can_be_saved=[],
