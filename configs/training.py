@@ -28,6 +28,7 @@ def get_config() -> ConfigDict:
                 "sequence_method": "auto",
                 "microbatches": 1,
             },
+            "kernels": {"attention": None, "modulation": None},  # by platform
             "data": {
                 "paths": (),
                 "holdout_paths": (),

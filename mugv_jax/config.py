@@ -55,10 +55,13 @@ class MugvConfig:
             )
 
 
+# Values on a command line, in any case.
+WORDS = {"true": True, "false": False, "none": None}
 MODEL_GROUPS = {"dit": DiTConfig, "vae": VAEConfig, "text": T5Config}
 # Groups that only training reads, see `train/config.py`.
 TRAINING_GROUPS = (
     "mesh",
+    "kernels",
     "data",
     "tasks",
     "loss",
@@ -234,15 +237,21 @@ def override(values: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
                 f"{argument}: {path} is a group; set one of {', '.join(parent)} in it."
             )
         with holder.ignore_type():  # `build_group` checks types, and says what it wants
-            holder[name] = text if isinstance(parent, str) else _parsed(argument, text)
+            holder[name] = text if _is_word(parent, text) else _parsed(argument, text)
     return values
+
+
+def _is_word(before: Any, text: str) -> bool:
+    """Whether `text` stands for itself in place of the value `before`, which may be a None that
+    a name is to replace."""
+    a_name = text.isidentifier() and text.lower() not in WORDS
+    return isinstance(before, str) or (before is None and a_name)
 
 
 def _parsed(argument: str, text: str) -> Any:
     """A Python value; true, false and none in any case."""
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError) as error:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 
 from mugv_jax import config as configs
 from mugv_jax.commands.runtime import add_compile_cache, path_text
+from mugv_jax.kernels.select import ATTENTIONS, MODULATIONS, KernelConfig
+from mugv_jax.nn.quantize import DTYPES
 from mugv_jax.pipelines.size import STRIDE
 from mugv_jax.pipelines.windows import Tiling
 from mugv_jax.pipelines.zoo import Zoo
@@ -56,6 +58,11 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         choices=("bfloat16", "float32"),
         help="of weights and arithmetic [bfloat16; float32 on CPU]",
     )
+    for name, known in (("attention", ATTENTIONS), ("modulation", MODULATIONS)):
+        group.add_argument(
+            f"--{name}", choices=known, help=f"implementation of the DiT's {name} [by platform]"
+        )
+    add_quantize(group)
     group.add_argument(
         "--mesh",
         default="",
@@ -71,6 +78,15 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     add_compile_cache(group)
 
 
+def add_quantize(group: argparse._ActionsContainer) -> None:
+    """The option that `zoo_of` reads."""
+    group.add_argument(
+        "--quantize",
+        choices=tuple(DTYPES),
+        help="hold the weights of DiT and T5 in 8 bits, half the memory; int8 is closer [off]",
+    )
+
+
 def zoo_of(args: argparse.Namespace) -> Zoo:
     """The models that the options name.
 
@@ -81,6 +97,8 @@ def zoo_of(args: argparse.Namespace) -> Zoo:
     options = {
         "mesh": parse_mesh(args.mesh),
         "dtype": None if args.dtype is None else jnp.dtype(args.dtype),
+        "quantize": args.quantize,
+        "kernels": KernelConfig(attention=args.attention, modulation=args.modulation),
     }
     if args.random_weights:
         for name in ("weights", "dit", "lora", "text_encoder", "tokenizer"):

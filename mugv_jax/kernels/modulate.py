@@ -24,7 +24,9 @@ here from two sums over the tokens of a group: with S_g = sum d_out and T_g = su
 import dataclasses
 import functools
 import importlib
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +56,7 @@ class Modulation:
         group: Int[Array, "n"],
     ) -> Float[Array, "b n d"]:
         """LN(x) (1 + scale_g) + shift_g."""
-        return _norm_modulate(self._name, x, shift, scale, group)
+        return self._apply(_norm_modulate, "bnd bgd bgd n -> bnd", x, shift, scale, group)
 
     def gate_residual(
         self,
@@ -65,7 +67,8 @@ class Modulation:
         group: Int[Array, "n"],
     ) -> Float[Array, "b n d"]:
         """x + gate_g (update + bias)."""
-        return _gate_residual(self._name, x, update, bias, gate, group)
+        axes = "bnd bnd d bgd n -> bnd"
+        return self._apply(_gate_residual, axes, x, update, bias, gate, group)
 
     def gate_residual_norm_modulate(
         self,
@@ -78,7 +81,9 @@ class Modulation:
         group: Int[Array, "n"],
     ) -> tuple[Float[Array, "b n d"], Float[Array, "b n d"]]:
         """`out = gate_residual(x, ...)` and `norm_modulate(out, ...)`."""
-        return _gate_residual_norm_modulate(self._name, x, update, bias, gate, shift, scale, group)
+        axes = "bnd bnd d bgd bgd bgd n -> bnd bnd"
+        vectors = gate, shift, scale
+        return self._apply(_gate_residual_norm_modulate, axes, x, update, bias, *vectors, group)
 
     def norm_rotate(
         self,
@@ -91,11 +96,12 @@ class Modulation:
 
         Nothing is differentiated by the angles: they are positions.
         """
-        return _norm_rotate(self._name, q, scale, cos, sin)
+        return self._apply(_norm_rotate, "bnae e bnk bnk -> bnae", q, scale, cos, sin)
 
-    @property
-    def _name(self) -> str:
-        return self.implementation or select.modulation()
+    def _apply(self, operation: Callable[..., Any], axes: str, *arrays: Array) -> Any:
+        """`operation` of arrays with these axes; a mesh does it slice by slice."""
+        del axes
+        return operation(self.implementation or select.modulation(), *arrays)
 
 
 def module(implementation: str) -> ModuleType:

@@ -217,7 +217,7 @@ def _over_tiles(
     *,
     outputs: int,
     sums: int = 0,
-) -> tuple[list[Float[Array, "b n d"]], list[Float[Array, "b g d"]]]:
+) -> tuple[Sequence[Float[Array, "b n d"]], Sequence[Float[Array, "b g d"]]]:
     """`compute` of all tokens: outputs like the first of `tokens`, and sums over groups."""
     (b, n, d), groups = tokens[0].shape, vectors[-1].shape[1]
     table = tile_table(group, groups, tuning.tokens)

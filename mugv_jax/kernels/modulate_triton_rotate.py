@@ -87,13 +87,13 @@ def _over_heads(
     *,
     sums: int,
 ) -> list[Array]:
-    """`compute` of all heads: the result (b n a e), and sums (b, tiles of tokens, of heads, 2, k)."""
+    """`compute` of all heads: the result, and sums (b, tiles of tokens, tiles of heads, 2, k)."""
     b, n, a, e = arrays[0].shape
     k, heads = e // 2, min(HEADS, pl.next_power_of_2(a))
     grid = pl.cdiv(n, TOKENS), pl.cdiv(a, heads)
 
     def one_sample(*shape: int) -> pl.BlockSpec:
-        return pl.BlockSpec((None, *shape), lambda t, h, i: (i, *(0 for _ in shape)))
+        return pl.BlockSpec((None, *shape), lambda *at: (at[-1], *(0 for _ in shape)))
 
     results = pl.pallas_call(
         functools.partial(_kernel, compute, len(arrays)),

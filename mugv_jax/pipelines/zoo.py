@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Bool, Int
 from mugv_jax.config import MugvConfig
 from mugv_jax.kernels import select
+from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.quantize import abstract_quantized, quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.pipelines.pretrained import find_weights
@@ -28,6 +29,8 @@ from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.models import MODELS, abstract_variables
 from mugv_jax.weights.random import random_variables
 
+# Of an MLP, whose hidden layer at 720p and 5 s would be 1.4 GB in bfloat16.
+TOKEN_CHUNK = 8192
 GROUPS = {"mugv_dit": "dit", "mugv_vae": "vae", "t5_encoder": "text"}  # fields of MugvConfig
 
 # (kind, shardings, dtype) -> variables on the mesh
@@ -39,6 +42,7 @@ class Zoo:
     """Three models by kind, and the tokenizer.
 
     fetch: where their variables come from.  dtype: of weights and arithmetic.
+    kernels: implementations in place of those that the platform would choose.
     keep_loaded: hold on to variables after their first use instead of freeing them.
     quantize: hold the transformers' weights in 8 bits, a name of `nn.quantize.DTYPES`.
     """
@@ -48,6 +52,7 @@ class Zoo:
     dtype: DTypeLike
     fetch: Fetch
     load_tokenizer: Callable[[], tokenizers.Tokenizer]
+    kernels: KernelConfig | None = None
     keep_loaded: bool = False
     quantize: str | None = None
     _held: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -64,6 +69,7 @@ class Zoo:
         expected: MugvConfig | None = None,
         mesh: dict[str, int] | None = None,
         dtype: DTypeLike | None = None,
+        kernels: KernelConfig | None = None,
         keep_loaded: bool = False,
         quantize: str | None = None,
     ) -> "Zoo":
@@ -102,6 +108,7 @@ class Zoo:
             config=config,
             mesh=placed_on,
             dtype=dtype or default_dtype(),
+            kernels=kernels,
             fetch=fetch,
             load_tokenizer=lambda: tokenizers.load(os.fspath(found.tokenizer)),
             keep_loaded=keep_loaded,
@@ -116,6 +123,7 @@ class Zoo:
         seed: int = 0,
         mesh: dict[str, int] | None = None,
         dtype: DTypeLike | None = None,
+        kernels: KernelConfig | None = None,
         keep_loaded: bool = False,
         quantize: str | None = None,
     ) -> "Zoo":
@@ -133,6 +141,7 @@ class Zoo:
             config=config,
             mesh=make_mesh(mesh),
             dtype=dtype or default_dtype(),
+            kernels=kernels,
             fetch=fetch,
             load_tokenizer=tokenizers.byte_level,
             keep_loaded=keep_loaded,
@@ -144,7 +153,9 @@ class Zoo:
         """The module of `kind` and its variables on the mesh."""
         config = getattr(self.config, GROUPS[kind])
         if kind == "mugv_dit":
-            module = build_dit(config, self.mesh, dtype=self.dtype)
+            module = build_dit(
+                config, self.mesh, dtype=self.dtype, token_chunk=TOKEN_CHUNK, kernels=self.kernels
+            )
         else:
             module = MODELS[kind].build(config, self.dtype)
         shared = kind in self._held  # kept, or in use further out

@@ -19,9 +19,11 @@ import jax
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
+from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.modulation import MeshModulation
 from mugv_jax.sharding.pipeline import Pipeline
 from mugv_jax.sharding.sequence import METHODS, MeshAttention
 
@@ -97,13 +99,18 @@ def build_dit(
     *,
     dtype: DTypeLike,
     remat: str = "none",
+    token_chunk: int | None = None,
+    kernels: KernelConfig | None = None,
 ) -> MugDiT:
     """The DiT as it runs on `mesh`. What it reads of `parallel` is not the axes' sizes.
+
+    token_chunk: see `MugDiT`; a mesh that splits tokens or MLP has small hidden layers without.
+    kernels: implementations in place of those that the platform would choose.
 
     Raises:
         ValueError: a model that the mesh cannot split.
     """
-    parallel = parallel or ParallelConfig()
+    parallel, kernels = parallel or ParallelConfig(), kernels or KernelConfig()
     sizes = mesh.shape
     if config.depth % sizes["pipeline"]:
         raise ValueError(
@@ -115,16 +122,18 @@ def build_dit(
             f"num_heads={config.num_heads} does not divide over tensor={sizes['tensor']}: choose "
             "a tensor that divides it, and sequence for the other devices."
         )
-    attention = MeshAttention(mesh, parallel.sequence_method)
+    attention = MeshAttention(mesh, parallel.sequence_method, kernels.attention)
     attention.exchanged(config.num_heads)  # a method that cannot be is refused now
     pipeline = Pipeline(sizes["pipeline"], parallel.microbatches)
     return MugDiT(
         config,
         dtype,
         attend=attention,
+        modulate=MeshModulation(kernels.modulation, mesh=mesh),
         token_multiple=sizes["sequence"] * sizes["tensor"],
         remat=remat,
         pipeline=pipeline if sizes["pipeline"] > 1 else None,
+        token_chunk=token_chunk if sizes["sequence"] * sizes["tensor"] == 1 else None,
     )
 
 

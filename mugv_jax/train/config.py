@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from mugv_jax.config import MODEL_GROUPS, build_group, check_groups, models_of
 from mugv_jax.data.config import DataConfig
+from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.sharding.parallel import ParallelConfig
@@ -126,6 +127,7 @@ class TrainConfig:
 
     dit: DiTConfig
     mesh: ParallelConfig
+    kernels: KernelConfig
     data: DataConfig
     tasks: TaskConfig
     loss: LossConfig
@@ -146,6 +148,7 @@ class TrainConfig:
 
 GROUPS = {
     "mesh": ParallelConfig,
+    "kernels": KernelConfig,
     "data": DataConfig,
     "tasks": TaskConfig,
     "loss": LossConfig,
@@ -156,6 +159,7 @@ GROUPS = {
     "checkpoint": CheckpointConfig,
     "log": LogConfig,
 }
+OPTIONAL = {"kernels"}  # nothing but a platform's choice is overridden there
 
 
 def from_config_dict(values: ConfigDict) -> TrainConfig:
@@ -164,8 +168,11 @@ def from_config_dict(values: ConfigDict) -> TrainConfig:
     Raises:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
-    check_groups(values, {**MODEL_GROUPS, **GROUPS})
-    groups = {name: build_group(name, cls, values[name]) for name, cls in GROUPS.items()}
+    needed = [name for name in (*MODEL_GROUPS, *GROUPS) if name not in OPTIONAL]
+    check_groups(values, needed, optional=OPTIONAL)
+    groups = {
+        name: build_group(name, cls, values.get(name, ConfigDict())) for name, cls in GROUPS.items()
+    }
     if not groups["lora"].rank:
         groups["lora"] = None
     return TrainConfig(dit=models_of(values).dit, **groups)

@@ -39,7 +39,12 @@ class Program:
         self.config, self.mesh = config, mesh
         self.dtype = jnp.dtype(config.run.dtype)
         self.module = build_dit(
-            config.dit, mesh, config.mesh, dtype=self.dtype, remat=config.run.remat
+            config.dit,
+            mesh,
+            config.mesh,
+            dtype=self.dtype,
+            remat=config.run.remat,
+            kernels=config.kernels,
         )
         self.optimizer, self.schedule = make_optimizer(config.optimizer, config.run.steps)
         self.shards = data_shards(mesh)
