@@ -1,0 +1,79 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""NVIDIA GPUs that need not be there, for compiling ahead of time on any machine.
+
+XLA's compiler for CUDA, ptxas included, runs without a GPU if it is told what the chip is like. It
+cannot search for the fastest algorithms there: memory and register counts are those of the real
+program, times are not known. It is part of `jax[cuda13]`.
+"""
+
+import importlib.util
+
+import jax
+from jax.experimental import topologies
+
+# What XLA asks of a chip (its message GpuTargetConfigProto): compute capability 9.0, both chips.
+_HOPPER = """
+gpu_device_info {{
+  cuda_compute_capability {{ major: 9 }}
+  core_count: 132
+  fpus_per_core: 128
+  threads_per_warp: 32
+  threads_per_block_limit: 1024
+  threads_per_core_limit: 2048
+  registers_per_core_limit: 65536
+  registers_per_block_limit: 65536
+  shared_memory_per_core: 233472
+  shared_memory_per_block: 49152
+  shared_memory_per_block_optin: 232448
+  block_dim_limit_x: 2147483647
+  block_dim_limit_y: 65535
+  block_dim_limit_z: 65535
+  clock_rate_ghz: 1.98
+  l2_cache_size: {l2_cache}
+  memory_bandwidth: {bandwidth}
+  device_memory_size: {memory}
+}}
+platform_name: "CUDA"
+dnn_version_info {{ major: 9 minor: 12 }}
+device_description_str: "{kind}"
+"""
+# Memory, its bandwidth and the name of the data sheets (SXM); L2 as the driver reports it.
+GPUS = {
+    "h100": {
+        "kind": "NVIDIA H100 80GB HBM3",
+        "memory": 80 * 2**30,
+        "bandwidth": 3350 * 10**9,
+        "l2_cache": 50 * 2**20,
+    },
+    "h200": {
+        "kind": "NVIDIA H200",
+        "memory": 141 * 10**9,
+        "bandwidth": 4800 * 10**9,
+        "l2_cache": 60 * 2**20,
+    },
+}
+
+
+def gpu_devices(topology: str) -> list[jax.Device]:
+    """Devices of one machine with so many GPUs, such as "h200:8".
+
+    Raises:
+        ValueError: no compiler for CUDA, or a chip or number that cannot be.
+    """
+    name, _, count = topology.partition(":")
+    if name not in GPUS or not count.isdecimal() or int(count) < 1:
+        raise ValueError(
+            f"topology {topology!r}: write a machine's GPUs as h200:8; known are {', '.join(GPUS)}."
+        )
+    if importlib.util.find_spec("jax_cuda13_plugin") is None:
+        raise ValueError(
+            "compiling for a GPU needs jax's compiler for CUDA: pip install 'mugv_jax[cuda13]'."
+        )
+    described = topologies.get_topology_desc(
+        platform="cuda",
+        topology_name="",
+        topology=f"1x1x{count}",  # slices x hosts x devices of a host
+        target_config=_HOPPER.format(**GPUS[name]),
+    )
+    return list(described.devices)

@@ -1,0 +1,47 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""GPU programs, compiled to machine code without a GPU."""
+
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.sharding import SingleDeviceSharding
+
+from mugv_jax.kernels import select
+from mugv_jax.kernels.attention import attend
+from mugv_jax.scaling import gpu_target
+from mugv_jax.scaling.gpu_target import gpu_devices
+
+needs_compiler = pytest.mark.skipif(
+    importlib.util.find_spec("jax_cuda13_plugin") is None,
+    reason="jax's compiler for CUDA is not installed: pip install 'mugv_jax[cuda13]'",
+)
+
+
+@pytest.mark.parametrize("topology", ["h900:1", "h200", "h200:0", "h200:2x2"])
+def test_machines_that_cannot_be_are_refused(topology):
+    with pytest.raises(ValueError, match="as h200:8; known are h100, h200"):
+        gpu_devices(topology)
+
+
+def test_a_missing_compiler_is_told(monkeypatch):
+    monkeypatch.setattr(gpu_target.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=r"pip install 'mugv_jax\[cuda13\]'"):
+        gpu_devices("h200:1")
+
+
+@needs_compiler
+@pytest.mark.parametrize("implementation", ["hopper", "cudnn"])
+def test_attention_and_its_derivatives_compile_at_full_size(monkeypatch, implementation):
+    monkeypatch.setattr(select, "platform", lambda: "gpu")
+    here = SingleDeviceSharding(gpu_devices("h200:1")[0])
+    x = jax.ShapeDtypeStruct((1, 50402, 48, 72), jnp.bfloat16, sharding=here)
+
+    def loss(q, k, v):
+        return jnp.sum(attend(q, k, v, implementation=implementation).astype(jnp.float32))
+
+    compiled = jax.jit(jax.grad(loss, argnums=(0, 1, 2))).lower(x, x, x).compile()
+    whole_scores = 50402**2
+    assert compiled.memory_analysis().temp_size_in_bytes < 2 * whole_scores
