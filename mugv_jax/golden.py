@@ -29,7 +29,7 @@ from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio, shift_time
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.pipelines import windows
-from mugv_jax.pipelines.mugv import DiTVelocity
+from mugv_jax.pipelines.network import DiTVelocity
 from mugv_jax.train.loss import velocity_loss
 from mugv_jax.weights.check import check, variable_shapes
 from mugv_jax.weights.models import MODELS

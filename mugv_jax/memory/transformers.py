@@ -9,14 +9,16 @@ from mugv_jax.memory.plan import FLOAT32, Plan, layer_weights, stacked_weights
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
+from mugv_jax.pipelines.zoo import TOKEN_CHUNK
 
 
 def dit_step(config: DiTConfig, plan: Plan) -> float:
     """Bytes of one guided step of one video: its two forwards run one after the other.
 
         residual (n d) + max(heads (n a e) + scores, hidden (n m)) + vectors (n d) + RoPE + latents
+            + keys and values (l s a e) of prompt and negative prompt
 
-    n is split over "sequence", a and m over "tensor"; between attention and MLP, where a and m are
+    On one device the MLP takes a chunk of the tokens at a time. n is split over "sequence", a and m over "tensor"; between attention and MLP, where a and m are
     not, n is split over both. Ulysses keeps (n a e) as small, by other axes.
     """
     live, itemsize = plan.live, plan.activation_itemsize
@@ -27,17 +29,22 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
     attention = live.heads * heads + live.scores * _score_bytes(config, plan, every)
     if config.num_heads % plan.parts("tensor", "sequence"):
         attention += 2 * (plan.parts("sequence") - 1) * heads  # keys and values of all tokens
-    hidden = n * plan.local(config.mlp_dim, "tensor") * itemsize
+    hidden = live.hidden * n * plan.local(config.mlp_dim, "tensor") * itemsize
+    if plan.parts("sequence", "tensor") == 1 and n > TOKEN_CHUNK:
+        hidden = hidden * TOKEN_CHUNK / n + n * config.width * itemsize  # and what it becomes
     angles = n * config.head_dim * FLOAT32  # cos and sin of half of them
     latent = math.prod(plan.size.latent_shape) * config.in_channels * FLOAT32
+    text = 4 * config.depth * MAX_TOKENS * plan.local(config.num_heads, "tensor")
+    text *= config.head_dim * plan.itemsize
     relaid = 0.0
     if plan.parts("fsdp", "sequence") > 1:
         relaid = live.relaid * stacked_weights("mugv_dit", config, plan, "attention/")
     return (
         live.residual * between * config.width * itemsize
-        + max(attention, live.hidden * hidden)
+        + max(attention, hidden)
         + live.vectors * between * config.width * FLOAT32
         + angles
+        + text
         + 4 * latent  # before and after the step, and two velocities
         + layer_weights("mugv_dit", config, plan)
         + relaid

@@ -31,12 +31,11 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import interpolate
 from mugv_jax.flow.reuse import Reuse
 from mugv_jax.flow.schedule import sample_times, shift_ratio
-from mugv_jax.nn.mugdit.first_input import FirstInput
 from mugv_jax.nn.mugdit.model import MugDiT
-from mugv_jax.nn.mugdit.text import TextReader
 from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.pipelines import windows
+from mugv_jax.pipelines.network import DiTFirstInput, DiTVelocity, read_text
 from mugv_jax.pipelines.request import GivenPixels, Request, read_given
 from mugv_jax.pipelines.size import FRAMES, SIZES, VideoSize
 from mugv_jax.pipelines.zoo import Zoo
@@ -80,6 +79,7 @@ class MugvPipeline:
         mesh: dict[str, int] | None = None,
         dtype: DTypeLike | None = None,
         keep_loaded: bool = False,
+        quantize: str | None = None,
         tiling: windows.Tiling | None = None,
     ) -> "MugvPipeline":
         """From published or converted weights in a local folder or Hugging Face repository.
@@ -89,6 +89,8 @@ class MugvPipeline:
         mesh: devices per axis, such as {"tensor": 4}; one device by default.
         dtype: of weights and arithmetic; bfloat16 on accelerators and float32 on CPU by default.
         keep_loaded: do not free models between calls of `generate`.
+        quantize: "int8" or "fp8" weights in the transformers, for half the memory; a `lora` is
+            merged before.
 
         Raises:
             ValueError: weights that are missing or damaged, or a mesh that does not fit.
@@ -102,6 +104,7 @@ class MugvPipeline:
             mesh=mesh,
             dtype=dtype,
             keep_loaded=keep_loaded,
+            quantize=quantize,
         )
         return cls(zoo, tiling=tiling)
 
@@ -116,7 +119,7 @@ class MugvPipeline:
     ) -> "MugvPipeline":
         """With seeded random weights: everything runs, the picture is noise.
 
-        options: mesh, dtype and keep_loaded as in `from_pretrained`.
+        options: mesh, dtype, keep_loaded and quantize as in `from_pretrained`.
         """
         return cls(Zoo.random(config, seed=seed, **options), tiling=tiling)
 
@@ -230,10 +233,10 @@ class MugvPipeline:
                 # The last group repeats its last prompt, so that one program serves all groups.
                 rows = [min(first + i, len(request.prompts) - 1) for i in range(group)]
                 x, noisy = self._start(request, rows, given, init, float(times[0]))
-                positive, negative = (
-                    read_text(dit, variables, self._condition(request, text, which))
-                    for which in (rows, [len(request.prompts)] * group)
-                )
+                prompt = functools.partial(self._prompt, dit, variables, request, text)
+                positive = prompt(rows)
+                guided = request.guidance.scale != 1
+                negative = prompt([len(request.prompts)] * group) if guided else None
                 numbers = "-".join(str(row + 1) for row in sorted({rows[0], rows[-1]}))
                 label = f"denoising video {numbers} of {len(request.prompts)}"
                 sampled = sampler.sample(
@@ -276,9 +279,15 @@ class MugvPipeline:
         sharding = batch_sharding(self.zoo.mesh, len(rows))
         return jax.device_put(x, sharding), jax.device_put(noisy, sharding)
 
-    def _condition(
-        self, request: Request, text: dict[str, np.ndarray], rows: list[int]
-    ) -> dict[str, Array]:
+    def _prompt(
+        self,
+        dit: MugDiT,
+        variables: Any,
+        request: Request,
+        text: dict[str, np.ndarray],
+        rows: list[int],
+    ) -> dict[str, Any]:
+        """The condition on some of the texts, as the network has read them."""
         count, frames = len(rows), request.size.latent_frames
         condition = {
             "text": text["text"][rows],
@@ -286,7 +295,8 @@ class MugvPipeline:
             "fps": np.full((count,), request.conditioning_fps, np.float32),
             "frame_index": np.tile(np.arange(frames + 2, dtype=np.int32), (count, 1)),
         }
-        return jax.device_put(condition, batch_sharding(self.zoo.mesh, count))
+        placed = jax.device_put(condition, batch_sharding(self.zoo.mesh, count))
+        return read_text(dit, variables, placed)
 
     def _whole_or_tiled(self, *arguments: Any) -> Frames:
         """`_frames`; where whole frames do not fit the device, in tiles from then on.
@@ -344,33 +354,3 @@ class MugvPipeline:
 @functools.partial(jax.jit, static_argnums=0)
 def _text_states(module: T5Encoder, variables: Any, ids: Array, mask: Array) -> Array:
     return module.apply(variables, ids, mask)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def read_text(dit: MugDiT, variables: Any, condition: dict[str, Any]) -> dict[str, Any]:
-    """`condition` with what the network makes of its text, which is the same in every step."""
-    condition = dict(condition)
-    states, mask = condition.pop("text"), condition.pop("text_mask")
-    return condition | {"text": TextReader(dit.config, dit.dtype).apply(variables, states, mask)}
-
-
-@dataclasses.dataclass(frozen=True)
-class DiTVelocity:
-    """MUGDiT in the form the sampler calls; equal modules compare equal, so nothing recompiles."""
-
-    dit: MugDiT
-
-    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
-        condition = dict(condition)
-        return self.dit.apply(variables, x, t, condition.pop("text"), **condition)
-
-
-@dataclasses.dataclass(frozen=True)
-class DiTFirstInput:
-    """What MUGDiT's first block reads, in the form `flow/reuse.py` calls."""
-
-    dit: MugDiT
-
-    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
-        module = FirstInput(self.dit.config, self.dit.dtype)
-        return module.apply(variables, x, t, condition["fps"])

@@ -108,7 +108,7 @@ def test_a_text_read_once_for_all_steps_changes_nothing(variables):
     np.testing.assert_allclose(
         forward(variables, x, t, read, options), expected, rtol=1e-4, atol=1e-5
     )
-    other = read.replace(keys=read.keys[:, ::-1], values=read.values[:, ::-1])
+    other = read._replace(keys=read.keys[:, ::-1], values=read.values[:, ::-1])
     found = forward(variables, x, t, other, options)  # each block has its own
     assert np.max(np.abs(found - expected)) > 1e-3
 

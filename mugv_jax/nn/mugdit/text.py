@@ -6,9 +6,9 @@ Both modules have the names that they have within the model, and read the model'
 """
 
 import functools
+from typing import NamedTuple
 
 import flax.linen as nn
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -19,15 +19,12 @@ from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.embed import TextEmbed
 
 
-class KeysValues(flax.struct.PyTreeNode):
-    """Keys (normalised) and values of a text in the cross-attention of all l blocks.
+class KeysValues(NamedTuple):
+    """Keys (normalised) and values of a text in the cross-attention of all l blocks."""
 
-    More axes come first where a pipeline has cut the batch.
-    """
-
-    keys: Float[Array, "... l s a e"]
-    values: Float[Array, "... l s a e"]
-    lengths: Int[Array, "..."]
+    keys: Float[Array, "b l s a e"]
+    values: Float[Array, "b l s a e"]
+    lengths: Int[Array, "b"]
 
     def of_block(
         self, number: Int[Array, ""]
