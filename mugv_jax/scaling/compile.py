@@ -24,7 +24,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
 from mugv_jax.nn.layers import unboxed
-from mugv_jax.pipelines.mugv import DiTVelocity
+from mugv_jax.pipelines.network import DiTVelocity, abstract_condition
 from mugv_jax.scaling.chips import Chip
 from mugv_jax.scaling.network import Torus
 from mugv_jax.sharding import mesh as meshes
@@ -137,7 +137,7 @@ def compile_sampler_step(
     """
     check_batch(rows, mesh, config.mesh)
     dtype = jnp.dtype(config.run.dtype)
-    module = build_dit(config.dit, mesh, config.mesh, dtype=dtype)
+    module = build_dit(config.dit, mesh, config.mesh, dtype=dtype, kernels=config.kernels)
     weights = abstract_variables(KIND, config.dit)
     variables = jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=place),
@@ -147,12 +147,9 @@ def compile_sampler_step(
     shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
     frames, tokens = latent_shape[0], config.data.text_tokens
-    condition = {
-        "text": shaped((rows, tokens, config.dit.text_dim), jnp.float32),
-        "text_mask": shaped((rows, tokens), jnp.bool_),
-        "fps": shaped((rows,), jnp.float32),
-        "frame_index": shaped((rows, frames + 2), jnp.int32),
-    }
+    condition = abstract_condition(
+        config.dit, mesh, rows=rows, frames=frames, text_tokens=tokens, dtype=dtype
+    )
     step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
     with meshes.use(mesh):
         lowered = step.lower(

@@ -20,7 +20,7 @@ from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.pipelines import windows
-from mugv_jax.pipelines.mugv import DiTVelocity
+from mugv_jax.pipelines.network import DiTVelocity, abstract_condition
 from mugv_jax.pipelines.size import VideoSize
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
@@ -78,12 +78,9 @@ def compiled_dit(size, sizes=None, dtype=jnp.float32):
     batch = mesh.shape["data"] * mesh.shape["fsdp"]
     of_batch = functools.partial(abstract, sharding=batch_sharding(mesh, batch))
     frames = size.latent_frames
-    condition = {
-        "text": of_batch((batch, MAX_TOKENS, DIT.text_dim), dtype),
-        "text_mask": of_batch((batch, MAX_TOKENS), jnp.bool_),
-        "fps": of_batch((batch,)),
-        "frame_index": of_batch((batch, frames + 2), jnp.int32),
-    }
+    condition = abstract_condition(
+        DIT, mesh, rows=batch, frames=frames, text_tokens=MAX_TOKENS, dtype=dtype
+    )
     dit = build_dit(DIT, mesh, dtype=dtype)
     with meshes.use(mesh):
         step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
