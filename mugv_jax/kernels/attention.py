@@ -53,11 +53,10 @@ def attend(
         ValueError: unknown implementation.
     """
     implementation = implementation or select.attention(q.dtype)
+    v, key_lengths = at_least_one_key(v, key_lengths)
     if implementation == "cudnn":
-        out = _cudnn(q, k, v, key_lengths)
-    else:
-        out = _blocked(implementation, q, k, v, key_lengths)
-    return without_keys_zero(out, key_lengths)
+        return _cudnn(q, k, v, key_lengths)
+    return _blocked(implementation, q, k, v, key_lengths)
 
 
 def blocked(implementation: str) -> ModuleType:
@@ -73,13 +72,15 @@ def blocked(implementation: str) -> ModuleType:
     return importlib.import_module(BLOCKED[implementation])
 
 
-def without_keys_zero(
-    out: Float[Array, "b n a e"], key_lengths: Int[Array, "b"] | None
-) -> Float[Array, "b n a e"]:
-    """`out`, but zeros for samples without any key, whose softmax has no meaning."""
+def at_least_one_key(
+    v: Float[Array, "b s a e"], key_lengths: Int[Array, "b"] | None
+) -> tuple[Float[Array, "b s a e"], Int[Array, "b"] | None]:
+    """Values and lengths with which a sample without any key, whose softmax has no meaning, sees
+    one of value zero. Text is short: this costs less than to change the output of all queries."""
     if key_lengths is None:
-        return out
-    return jnp.where((key_lengths > 0)[:, None, None, None], out, jnp.zeros((), out.dtype))
+        return v, None
+    v = jnp.where((key_lengths > 0)[:, None, None, None], v, jnp.zeros((), v.dtype))
+    return v, jnp.maximum(key_lengths, 1)
 
 
 def named(saved: Any) -> Any:

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Float, Int
-from mugv_jax.kernels.attention import blocked, named, without_keys_zero
+from mugv_jax.kernels.attention import at_least_one_key, blocked, named
 from mugv_jax.kernels.flash import UNSEEN
 
 
@@ -50,7 +50,8 @@ class Ring:
 
         key_lengths: valid keys of all chunks together; the chunks follow each other.
         """
-        return without_keys_zero(_attend(self, q, k, v, key_lengths), key_lengths)
+        v, key_lengths = at_least_one_key(v, key_lengths)
+        return _attend(self, q, k, v, key_lengths)
 
     def send(self, x: Array) -> Array:
         pairs = [(i, (i + self.stride) % self.devices) for i in range(self.devices)]
