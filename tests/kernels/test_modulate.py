@@ -1,26 +1,167 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+"""Modulation of XLA and of Pallas' GPU kernels, interpreted on CPU, against float64."""
+
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from jax.export import DisabledSafetyCheck, export
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType
 
+from mugv_jax.kernels import modulate_triton, modulate_xla, select
 from mugv_jax.kernels.modulate import Modulation
+from mugv_jax.kernels.modulate_tiles import group_sums, tile_table
+from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.mugdit.block import Block, Context
+from mugv_jax.nn.mugdit.config import DiTConfig
+from tests.kernels.float64 import (
+    arguments,
+    assert_equals_float64,
+    gate_residual,
+    gate_residual_norm_modulate,
+    heads,
+    norm_modulate,
+    norm_rotate,
+    with_gradients,
+)
+
+# (b, n, d, g), odd: groups that end inside a tile, tiles that end inside a step, one group.
+CASES = [
+    ("triton", (2, 37, 24, 16), jnp.float32),
+    ("triton", (1, 41, 297, 4), jnp.float32),
+    ("triton", (2, 5, 288, 1), jnp.bfloat16),
+    ("xla", (2, 37, 24, 16), jnp.float32),
+    ("xla", (1, 41, 297, 4), jnp.bfloat16),
+]
+HEAD_CASES = [  # (b, n, a, e)
+    ("triton", (2, 7, 3, 72), jnp.bfloat16),
+    ("triton", (1, 5, 1, 6), jnp.float32),
+    ("xla", (2, 7, 3, 72), jnp.float32),
+]
+OPERATIONS = {
+    norm_modulate: "x shift scale group",
+    gate_residual: "x update bias gate group",
+    gate_residual_norm_modulate: "x update bias gate shift scale group",
+}
 
 
-def test_every_token_gets_the_vectors_of_its_own_group():
-    keys = jax.random.split(jax.random.key(0), 4)
-    x = 3 + jax.random.normal(keys[0], (2, 7, 10))
-    shift, scale, gate = (jax.random.normal(key, (2, 3, 10)) for key in keys[1:])
-    group = jnp.array([0, 1, 1, 1, 1, 2, 2])
-    modulation = Modulation("xla")
-    y = modulation.norm_modulate(x, shift, scale, group)
-    z = modulation.gate_residual(x, y, jnp.zeros(10), gate, group)
-    for b in range(2):
-        for n in range(7):
-            token = np.asarray(x[b, n], np.float64)
-            token = (token - token.mean()) / np.sqrt(token.var() + 1e-6)
-            expected = token * (1 + scale[b, group[n]]) + shift[b, group[n]]
-            np.testing.assert_allclose(y[b, n], expected, rtol=2e-5, atol=2e-5)
-            np.testing.assert_allclose(
-                z[b, n], x[b, n] + gate[b, group[n]] * y[b, n], rtol=1e-6, atol=1e-6
-            )
+@pytest.fixture(autouse=True)
+def _many_small_tiles(monkeypatch):
+    tuning = modulate_triton.Tuning(tokens=8, at_once=2, warps=4)
+    monkeypatch.setattr(modulate_triton, "FORWARD", tuning)
+    monkeypatch.setattr(modulate_triton, "BACKWARD", tuning)
+
+
+@pytest.mark.parametrize(("implementation", "size", "dtype"), CASES)
+@pytest.mark.parametrize("reference", OPERATIONS)
+def test_modulation_equals_float64(reference, implementation, size, dtype):
+    operation = getattr(Modulation(implementation), reference.__name__)
+    given = arguments(OPERATIONS[reference], size, dtype)
+    assert_equals_float64(operation, reference, given, dtype)
+
+
+@pytest.mark.parametrize(("implementation", "size", "dtype"), HEAD_CASES)
+def test_normalised_and_rotated_heads_equal_float64(implementation, size, dtype):
+    operation = Modulation(implementation).norm_rotate
+    assert_equals_float64(operation, norm_rotate, heads(size, dtype), dtype, skip=("cos", "sin"))
+
+
+@pytest.mark.parametrize("reference", OPERATIONS)
+def test_derivatives_by_hand_are_those_of_the_reference(reference):
+    given = arguments(OPERATIONS[reference], (2, 9, 24, 3), jnp.float32)
+    by_hand = getattr(Modulation("xla"), reference.__name__)
+    itself = getattr(modulate_xla, reference.__name__)
+    weights = itself(**given)
+    pairs = (with_gradients(operation, given, weights) for operation in (by_hand, itself))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), *pairs)
+
+
+def test_tiles_hold_every_token_once_and_one_group_each():
+    group = np.sort(np.random.default_rng(0).integers(0, 6, 50))
+    group[group == 3] = 4  # a group without tokens
+    table = np.asarray(tile_table(jnp.asarray(group), 6, 4))
+    held = [(token, of) for of, start, end in table.T for token in range(start, end)]
+    assert held == list(enumerate(group))
+    assert max(table[2] - table[1]) == 4
+    ones = jnp.asarray(table[2] - table[1], jnp.float32)[None, :, None]
+    np.testing.assert_array_equal(
+        group_sums(ones, jnp.asarray(table), 6)[0, :, 0], np.bincount(group)
+    )
+
+
+def on(kind):
+    """Tracing for a GPU that is not there."""
+    device = AbstractDevice(device_kind=kind, num_cores=None, platform="gpu")
+    axes = {"axis_types": (AxisType.Auto,), "abstract_device": device}
+    return jax.sharding.use_abstract_mesh(AbstractMesh((1,), ("data",), **axes))
+
+
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated")
+@pytest.mark.parametrize("width", [1152, 3456])
+@pytest.mark.parametrize("reference", [*OPERATIONS, norm_rotate])
+def test_kernels_lower_for_cuda_one_forward_and_one_backward(reference, width):
+    if reference is norm_rotate:
+        given = heads((1, 50, width // 72, 72), jnp.bfloat16)
+    else:
+        given = arguments(OPERATIONS[reference], (1, 50, width, 4), jnp.bfloat16)
+    operation = getattr(Modulation(), reference.__name__)
+
+    def derived(given, weights):
+        return jax.vjp(lambda given: operation(**given), given)[1](weights)
+
+    weights = jax.eval_shape(lambda given: operation(**given), given)
+    target = "__gpu$xla.gpu.triton"
+    options = {
+        "platforms": ["cuda"],
+        "disabled_checks": [DisabledSafetyCheck.custom_call(target)],
+    }
+    with on("NVIDIA H200"):
+        assert select.modulation() == "triton"
+        forward = export(jax.jit(lambda given: operation(**given)), **options)(given)
+        both = export(jax.jit(derived), **options)(given, weights)
+    assert forward.mlir_module().count(target) == 1
+    # (c) keeps its first output for its derivative; the others keep their inputs only.
+    kept = reference is gate_residual_norm_modulate
+    assert both.mlir_module().count(target) == 1 + kept
+
+
+def average(q, k, v, key_lengths):
+    """Stands for attention: something of all three."""
+    del key_lengths
+    return q * jnp.mean(k, axis=1, keepdims=True) + jnp.mean(v, axis=1, keepdims=True)
+
+
+def test_a_block_with_kernels_equals_one_without():
+    config = DiTConfig(depth=1, width=48, num_heads=2, text_dim=8)
+    b, n, g, s = 2, 19, 4, 3
+    rng = np.random.default_rng(0)
+    angle = jnp.asarray(rng.uniform(0, 7, (b, n, 12)), jnp.float32)
+    context = Context(
+        modulation=jnp.asarray(rng.standard_normal((b, g, 6, 48)), jnp.float32),
+        group=jnp.arange(n) * g // n,
+        cos=jnp.cos(angle),
+        sin=jnp.sin(angle),
+        token_lengths=None,
+        text=jnp.asarray(rng.standard_normal((b, s, 48)), jnp.float32),
+        text_lengths=jnp.array([3, 2]),
+    )
+    x = jnp.asarray(rng.standard_normal((b, n, 48)), jnp.float32)
+    blocks = [Block(config, jnp.float32, average, Modulation(name)) for name in ("xla", "triton")]
+    shapes = jax.eval_shape(blocks[0].init, jax.random.key(0), x, context)
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape), jnp.float32) / 7,
+        unboxed(shapes)["params"],
+    )
+
+    def derived(block):
+        def loss(params, x):
+            return jnp.sum(jnp.sin(block.apply({"params": params}, x, context)[0]))
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))(params, x)
+
+    without, with_kernels = (jax.tree.leaves(derived(block)) for block in blocks)
+    for expected, found in zip(without, with_kernels):
+        assert np.linalg.norm(found - expected) <= 1e-4 * np.linalg.norm(expected)
