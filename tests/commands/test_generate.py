@@ -96,6 +96,8 @@ def refusals(text: str) -> list[tuple[str, str]]:
         --guidance-rescale nan -> guidance rescale=nan
         --guidance-interval 0.9,nan -> guidance interval=0.9,nan
         --guidance-interval 1 -> guidance interval '1' must be LOW,HIGH
+        --reuse-threshold -1 -> reuse threshold=-1.0 must be a number from 0 up
+        --reuse-threshold nan -> reuse threshold=nan
         --fps 0.5 -> fps=0.5 must lie in 1 to 1000
         --conditioning-fps inf -> conditioning_fps=inf
         --aesthetic-score nan -> aesthetic_score=nan
@@ -186,6 +188,7 @@ def test_an_image_and_a_prompt_become_a_video_that_plays(folder, capsys):
     assert np.mean(np.abs(frames[1] - image)) > CODED_LEVELS
     assert "The weights are random: the picture will be noise." in printed
     assert f"wrote {output}: 17 frames at 12 per second" in printed
+    assert "video 1 of 1: 4 of 4 evaluations" in printed
     assert [path.name for path in output.parent.iterdir()] == ["boat.mp4"]
     assert jax.config.jax_compilation_cache_dir == str(folder / "cache")
 

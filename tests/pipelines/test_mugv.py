@@ -37,7 +37,7 @@ def sharded() -> MugvPipeline:
 
 def request(*prompts: str, frames: int = 17, **fields) -> Request:
     size = VideoSize(width_px=WIDTH, height_px=HEIGHT, frames=frames)
-    return Request(prompts=prompts or ("a boat",), size=size, steps=2, **fields)
+    return Request(prompts=prompts or ("a boat",), size=size, **({"steps": 2} | fields))
 
 
 def latents(pipeline: MugvPipeline, *prompts: str, **fields) -> np.ndarray:
@@ -123,6 +123,29 @@ def test_without_guidance_the_negative_prompt_is_not_heard(pipeline):
     np.testing.assert_array_equal(
         latents(pipeline, guidance=off), latents(pipeline, guidance=off, negative_prompt="dark")
     )
+
+
+def denoised(pipeline: MugvPipeline, **fields) -> mugv.Denoised:
+    asked = request(**fields)
+    (made,) = pipeline.sample(asked, read_given(asked), progress=False)
+    return made
+
+
+def test_steps_that_reuse_a_velocity_are_counted_and_keep_what_is_given(pipeline, sharded):
+    fields = {"image": IMAGE, "steps": 6}
+    full, zero, some, fewest = (
+        denoised(pipeline, reuse_threshold=threshold, **fields)
+        for threshold in (0.0, 1e-9, 0.2, 1e6)
+    )
+    assert full.evaluations == zero.evaluations == full.possible == 12
+    np.testing.assert_array_equal(full.latent, zero.latent)
+    assert (fewest.evaluations, fewest.possible) == (4, 12)
+    assert 4 < some.evaluations < 12
+    assert np.linalg.norm(some.latent - full.latent) < np.linalg.norm(fewest.latent - full.latent)
+    np.testing.assert_array_equal(some.latent[0], full.latent[0])
+    on_eight = denoised(sharded, reuse_threshold=0.2, **fields)
+    assert on_eight.evaluations == some.evaluations
+    assert np.linalg.norm(on_eight.latent - some.latent) <= SHARDED * np.linalg.norm(some.latent)
 
 
 @pytest.mark.parametrize(
