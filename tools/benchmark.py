@@ -2,107 +2,117 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare the speed of mugv_jax with PyTorch, from the root of the repository.
 
-    python -m tools.benchmark [--cases NAME ...] [--repeats N] [--output FILE.json]
+    python -m tools.benchmark --suite NAME [--cases NAME ...] [--output FILE.json]
 
-Both sides compute the same mathematics from the same values; outputs are compared before anything
-is timed. Prints a table and writes JSON with versions, device, sizes and every sample.
+Both sides compute the same mathematics from the same values; outputs are checked before anything
+is timed, and what the device can do at best is measured first. Prints a table and writes JSON with
+versions, device, sizes and every sample.
 """
 
 import argparse
+import dataclasses
 import datetime
 import json
-import math
 import pathlib
 import sys
-from typing import Any
 
 import torch
 
-from tools.benchmarks.cases import CASES, DEFAULT_CASES
-from tools.benchmarks.run import Options, run_apart
+from tools.benchmarks import report, run
+from tools.benchmarks.setting import Options
+from tools.benchmarks.sizes import DEFAULT_SIZE, SIZES
+from tools.benchmarks.suites import CASES, SUITES, together
 
-COLUMNS = (
-    "case",
-    "ours ms",
-    "PyTorch ms",
-    "ratio",
-    "spread",
-    "TFLOP/s",
-    "peak GiB",
-    "first call s",
-)
+SHORTER = {"dit": "dit-slice"}
 DEFAULT_DTYPE = {"cpu": "float32", "cuda": "bfloat16"}
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--cases", nargs="+", choices=CASES, metavar="NAME", help=f"of {', '.join(CASES)}"
+def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Options]:
+    """Command line -> (what to run, how)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.benchmark", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--repeats", type=int, default=9, help="timed pairs of every case")
-    parser.add_argument("--device", choices=DEFAULT_CASES, help="default: cuda if there is one")
+    parser.add_argument("--suite", choices=SUITES, help="one group of cases; default: all")
+    parser.add_argument(
+        "--cases", nargs="+", choices=CASES, metavar="NAME", help=f"some of {', '.join(CASES)}"
+    )
+    parser.add_argument(
+        "--size", choices=SIZES, help="of the computations; default: small on a CPU, else full"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=9, help="samples of every variant; long ones get fewer"
+    )
+    parser.add_argument("--device", choices=DEFAULT_SIZE, help="default: cuda if there is one")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: by device")
-    parser.add_argument("--torch-compile", action="store_true", help="compile the PyTorch side")
+    parser.add_argument(
+        "--variants", nargs="+", metavar="NAME", help="only these, as the table names them"
+    )
+    parser.add_argument(
+        "--torch-compile",
+        action=argparse.BooleanOptionalAction,
+        help="also measure compiled PyTorch; default: on a GPU",
+    )
+    parser.add_argument(
+        "--profile", metavar="FOLDER", help="trace a call of each of ours (for XProf, Perfetto)"
+    )
     parser.add_argument("--output", type=pathlib.Path, default="benchmark.json", help="JSON file")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     if args.repeats < 1:
         parser.error(f"--repeats {args.repeats} must be at least 1.")
-    args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    args.dtype = args.dtype or DEFAULT_DTYPE[args.device]
-    args.cases = args.cases or DEFAULT_CASES[args.device]
-    return args
-
-
-def row(name: str, result: dict[str, Any]) -> list[str]:
-    """What the table shows of a case; pairs are ours / PyTorch."""
-    if "failed" in result:
-        return [name, result["failed"]]
-
-    def pair(form: str, key: str, unit: float = 1.0) -> str:
-        values = (result[side][key] for side in ("ours", "pytorch"))
-        shown = ("-" if v is None else format(v / unit, form) for v in values)
-        return " / ".join(shown)
-
-    digits = max(0, 2 - math.floor(math.log10(result["ours"]["median_s"] * 1e3)))
-    return [
-        name,
-        f"{result['ours']['median_s'] * 1e3:.{digits}f}",
-        f"{result['pytorch']['median_s'] * 1e3:.{digits}f}",
-        f"{result['ratio']:.2f}",
-        "-" if result["cpu_ratio"] is None else f"{result['cpu_ratio']:.2f}",
-        pair(".1%", "spread"),
-        pair(".3g", "tflops"),
-        pair(".1f", "peak_bytes", 2**30),
-        pair(".1f", "first_call_s"),
-    ]
-
-
-def table(results: dict[str, dict[str, Any]]) -> str:
-    """Markdown, one row a case."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(row(name, result)) + " |" for name, result in results.items()]
-    return "\n".join(lines)
-
-
-def main() -> int:
-    args = arguments()
-    options = Options(
-        device=args.device,
-        dtype=args.dtype,
+    args.cases = _cases(args, parser)
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    compiled = device == "cuda" if args.torch_compile is None else args.torch_compile
+    return args, Options(
+        device=device,
+        dtype=args.dtype or DEFAULT_DTYPE[device],
+        size=args.size or DEFAULT_SIZE[device],
         repeats=args.repeats,
-        torch_compile=args.torch_compile,
+        torch_compile=compiled,
+        variants=None if args.variants is None else tuple(args.variants),
+        profile=args.profile,
     )
-    report = {
+
+
+def _cases(args: argparse.Namespace, parser: argparse.ArgumentParser) -> list[str]:
+    """The cases that are asked for."""
+    known = list(CASES) if args.suite is None else list(SUITES[args.suite])
+    foreign = set(args.cases or ()) - set(known)
+    if foreign:
+        parser.error(
+            f"--cases {' '.join(sorted(foreign))}: suite {args.suite} has {', '.join(known)}."
+        )
+    return args.cases or known
+
+
+def _economical(name: str, options: Options, rows: list[report.Row]) -> Options:
+    """The options, with only the best variant of PyTorch where a shorter case has told it."""
+    shorter = [row for row in rows if row["task"] == SHORTER.get(name) and "ratio" in row]
+    if options.variants is not None or not shorter:
+        return options
+    best = shorter[0]["best_pytorch"]["variant"]
+    kept = (row["variant"] for row in shorter if row["ours"])
+    return dataclasses.replace(options, variants=(*kept, best))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args, options = parse(arguments)
+    ceilings = run.measured_ceilings(options)
+    print(report.ceilings_text(ceilings) + "\n", flush=True)
+    result = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "options": vars(options),
-        "cases": {},
+        "ceilings": ceilings,
+        "rows": [],
     }
-    for name in args.cases:
-        print(f"{name}: {args.repeats} pairs, {args.dtype} on {args.device}", file=sys.stderr)
-        report["cases"][name] = run_apart(name, options)
-        args.output.write_text(json.dumps(report, indent=1) + "\n")
-    print(table(report["cases"]))
-    return 1 if any("failed" in result for result in report["cases"].values()) else 0
+    for names in together(args.cases):
+        shown = ", ".join(names)
+        print(f"{shown}: {options.size}, {options.dtype} on {options.device}", file=sys.stderr)
+        for row in run.case_rows(names, _economical(names[0], options, result["rows"])):
+            result["rows"].append(row)
+            report.complete(result["rows"], ceilings)
+            args.output.write_text(json.dumps(result, indent=1) + "\n")
+    print(report.table(result["rows"]))
+    return 1 if any("failed" in row for row in result["rows"]) else 0
 
 
 if __name__ == "__main__":

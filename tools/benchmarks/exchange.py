@@ -3,17 +3,27 @@
 """The same values in PyTorch and in JAX: random weights, variables, arguments, outputs."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import einops
 import flax
 import jax
 import jax.numpy as jnp
-import numpy as np
 import torch
 
 from mugv_jax.weights.table import Rule, Table
+
+
+def build(
+    make: Callable[[], torch.nn.Module], device: torch.device, dtype: torch.dtype
+) -> torch.nn.Module:
+    """A module with random weights, created where it will live."""
+    with torch.device("meta"):
+        module = make()
+    module = module.to(dtype).to_empty(device=device).eval()
+    fill(module)
+    return module
 
 
 def fill(module: torch.nn.Module) -> None:
@@ -30,13 +40,18 @@ def fill(module: torch.nn.Module) -> None:
 def variables(state: Mapping[str, torch.Tensor], table: Table) -> dict[str, Any]:
     """Variables of our module from a published `state_dict`, through the table of its model.
 
-    One parameter at a time goes through host memory, so that the two frameworks share nothing.
+    One parameter at a time is in both frameworks' hands, so that they share nothing.
     """
-    flat = {}
-    for rule in table.rules:
-        parts = [_moved(state[name], rule, table) for name in table.names(rule)]
-        flat[tuple(rule.path.split("/"))] = to_jax(torch.stack(parts) if rule.stacked else parts[0])
+    flat = {
+        tuple(rule.path.split("/")): to_jax(parameter(state, rule, table)) for rule in table.rules
+    }
     return flax.traverse_util.unflatten_dict(flat)
+
+
+def parameter(state: Mapping[str, torch.Tensor], rule: Rule, table: Table) -> torch.Tensor:
+    """The tensors of a rule in our layout, layers stacked."""
+    parts = [_moved(state[name], rule, table) for name in table.names(rule)]
+    return torch.stack(parts) if rule.stacked else parts[0]
 
 
 def _moved(tensor: torch.Tensor, rule: Rule, table: Table) -> torch.Tensor:
@@ -47,23 +62,24 @@ def _moved(tensor: torch.Tensor, rule: Rule, table: Table) -> torch.Tensor:
     return einops.rearrange(tensor, rule.axes, **sizes)
 
 
-def to_jax(tensor: torch.Tensor, layout: str = "") -> jax.Array:
-    """A copy on JAX's device; `layout` is an einops pattern."""
-    tensor = einops.rearrange(tensor, layout) if layout else tensor
-    tensor = tensor.detach().contiguous().cpu()
-    if tensor.dtype == torch.bfloat16:
-        array = tensor.view(torch.uint16).numpy().view(jnp.bfloat16)
+def to_jax(tensor: torch.Tensor, layout: str = "", **sizes: int) -> jax.Array:
+    """A copy on JAX's device; `layout` is an einops pattern with `sizes` of its axes."""
+    tensor = einops.rearrange(tensor, layout, **sizes) if layout else tensor
+    tensor = tensor.detach().contiguous()
+    if tensor.is_cuda:
+        torch.cuda.synchronize()
+        # A copy: PyTorch frees or reuses its memory without asking.
+        array = jnp.array(jax.dlpack.from_dlpack(tensor), copy=True)
+    elif tensor.dtype == torch.bfloat16:
+        array = jnp.array(tensor.view(torch.uint16).numpy().view(jnp.bfloat16), copy=True)
     else:
-        array = tensor.numpy()
-    # A copy: on a CPU both would otherwise read the same memory, and PyTorch may reuse it.
-    return jax.block_until_ready(jnp.array(array, copy=True))
+        array = jnp.array(tensor.numpy(), copy=True)
+    return jax.block_until_ready(array)
 
 
-def from_jax(array: jax.Array, layout: str) -> np.ndarray:
-    """Float32 on the host; `layout` is an einops pattern."""
-    return einops.rearrange(np.asarray(array, dtype=np.float32), layout)
-
-
-def from_torch(tensor: torch.Tensor) -> np.ndarray:
-    """Float32 on the host."""
-    return tensor.detach().float().cpu().numpy()
+def from_jax(array: jax.Array, layout: str = "", **sizes: int) -> torch.Tensor:
+    """A copy on PyTorch's device; `layout` is an einops pattern with `sizes` of its axes."""
+    tensor = torch.from_dlpack(jax.block_until_ready(array)).clone()
+    if tensor.is_cuda:
+        torch.cuda.synchronize()  # before JAX may have its memory back
+    return einops.rearrange(tensor, layout, **sizes) if layout else tensor

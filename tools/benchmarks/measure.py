@@ -1,147 +1,244 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Time one computation in JAX and in PyTorch, in turns, after making sure that both agree."""
+"""Time one computation in JAX and in PyTorch, in turns, after making sure that all are right.
+
+A task is one computation, a variant one way to do it. A variant whose outputs are wrong, or that
+fails, becomes a row that says so; the others are measured.
+"""
 
 import dataclasses
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import torch
-import tqdm
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch import Tensor
 
-from tools.benchmarks.exchange import from_jax, from_torch
-
-# Between the two sides, so that one's threads sleep before the other's clock starts.
+# Between two samples on a CPU, so that one side's threads sleep before the other's clock starts.
 SETTLE_SECONDS = 0.05
+# A sample is as many calls as take this long, all started before the last is awaited: what one
+# call costs the host is then hidden behind the work of the one before it.
+SAMPLE_SECONDS = 0.02
+MAX_CALLS = 100
+# Long calls are repeated less often, but not below this.
+FEWEST = 3
+BUDGET_SECONDS = 4.0
 
 
 class Sample(NamedTuple):
-    """Seconds that passed, and seconds that all CPU threads together worked or spun."""
+    """Of one call: seconds that passed, and seconds that all CPU threads together worked or
+    spun."""
 
     wall: float
     cpu: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One computation on both sides.
+class Variant:
+    """One way to compute a task.
 
-    inputs: makes fresh random arguments, for ours and for theirs, with the same values.
-    ours, theirs: the computation; `layout` is the einops pattern from our output to theirs.
-    tolerance: largest relative L2 difference of the outputs.
-    sizes: what the report says about the case.
+    bind: inputs -> a call without arguments; what it does itself (copies, the forward pass before
+        a backward pass) is not timed.
+    read: what the call returns, as PyTorch tensors in the layout of the reference.
     """
 
-    inputs: Callable[[], tuple[tuple, tuple]]
-    ours: Callable[..., jax.Array]
-    theirs: Callable[..., torch.Tensor]
-    layout: str
-    tolerance: float
+    name: str
+    ours: bool
+    bind: Callable[[Any], Callable[[], Any]]
+    read: Callable[[Any], Sequence[Tensor]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """One computation.
+
+    inputs: fresh random ones, PyTorch tensors on the device.
+    check: largest relative L2 error of a variant's outputs against float64, on fresh inputs; None
+        where only `compare` tells.
+    compare: whether outputs at the timed size are held to those of PyTorch's first variant.
+    tolerance: of both comparisons.
+    work, unit: numerator of a rate: bytes for "GB/s", operations for "TFLOP/s".
+    memory: whether the peak of device memory means something.
+    """
+
+    name: str
     sizes: dict[str, Any]
+    variants: Sequence[Variant]
+    inputs: Callable[[], Any]
+    check: Callable[[Variant], float | None]
+    tolerance: float
+    work: float
+    unit: str
+    compare: bool = True
+    memory: bool = False
 
 
-def measure(comparison: Comparison, repeats: int, device: torch.device) -> dict[str, Any]:
-    """Runs both sides once for agreement, then `repeats` times in turns for time.
+UNITS = {"GB/s": 1e9, "TFLOP/s": 1e12}
 
-    Raises:
-        ArithmeticError: the outputs differ by more than the tolerance; nothing was timed.
+
+def measure(
+    task: Task, repeats: int, device: torch.device, profile: Path | None = None
+) -> list[dict[str, Any]]:
+    """One row a variant: `repeats` samples of each, in turns, or the reason for none.
+
+    profile: folder for a trace of one call of each of ours.
     """
-    sides = {
-        "ours": (comparison.ours, jax.block_until_ready),
-        "pytorch": (comparison.theirs, lambda _: _synchronize(device)),
+    rows = {variant.name: _row(task, variant) for variant in task.variants}
+    inputs, reference = task.inputs(), None
+    # PyTorch first: what it gives is what the others are held to.
+    for variant in sorted(task.variants, key=lambda variant: variant.ours):
+        row = rows[variant.name]
+        with _failures(row):
+            row["error"] = _within(task.check(variant), task.tolerance, "from float64")
+            if not (task.compare or task.memory):
+                continue
+            out = _first_call(variant, inputs, device, row)
+            if task.compare and reference is not None:
+                difference = relative_l2(out, reference)
+                row["difference"] = _within(difference, task.tolerance, "from PyTorch")
+            elif not variant.ours:
+                reference = out
+        torch.cuda.empty_cache()
+    del inputs, reference
+    live = {
+        variant.name: variant for variant in task.variants if "failed" not in rows[variant.name]
     }
-    args = dict(zip(sides, comparison.inputs(), strict=True))
-    first = {name: _clock(*sides[name], args[name]) for name in sides}
-    ours, theirs = from_jax(first["ours"][1], comparison.layout), from_torch(first["pytorch"][1])
-    difference = _check(ours, theirs, comparison.tolerance)
-    first_seconds = {name: sample.wall for name, (sample, _) in first.items()}
-    flops = _count_flops(comparison.theirs, args["pytorch"])
-    del first, args, ours, theirs
+    for name, samples in _samples(task, live, rows, repeats, device).items():
+        rows[name] |= _summary(samples, task)
+    if profile is not None:
+        _profile(task, [variant for variant in live.values() if variant.ours], profile)
+    return list(rows.values())
 
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    samples = _samples(comparison, sides, repeats)
-    peaks = _peak_bytes(device)
-    wall = {name: [sample.wall for sample in samples[name]] for name in sides}
-    cpu = {name: [sample.cpu for sample in samples[name]] for name in sides}
-    result = {
-        "sizes": comparison.sizes,
-        "relative_l2": difference,
-        "flops": flops,
-        "ratio": _ratio(wall),
-        "cpu_ratio": _ratio(cpu) if device.type == "cpu" else None,
+
+def _row(task: Task, variant: Variant) -> dict[str, Any]:
+    return {
+        "task": task.name,
+        "variant": variant.name,
+        "ours": variant.ours,
+        "sizes": task.sizes,
+        "unit": task.unit,
+        "memory": task.memory,
     }
-    for name in sides:
-        median = statistics.median(wall[name])
-        result[name] = {
-            "first_call_s": first_seconds[name],
-            "median_s": median,
-            "spread": _spread(wall[name]),
-            "tflops": flops / median / 1e12,
-            "peak_bytes": peaks[name],
-            "samples_s": wall[name],
-            "cpu_samples_s": cpu[name],
-        }
-    return result
 
 
-def _ratio(samples: dict[str, list[float]]) -> float:
-    return statistics.median(samples["ours"]) / statistics.median(samples["pytorch"])
+class _failures:
+    """Turns an exception into what the row says of it."""
+
+    def __init__(self, row: dict[str, Any]):
+        self.row = row
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, __: Any) -> bool:
+        if isinstance(error, Exception):
+            self.row["failed"] = reason(error)
+            return True
+        return False
 
 
-def _samples(comparison: Comparison, sides: dict, repeats: int) -> dict[str, list[Sample]]:
-    """One sample a call: ours, theirs, ours, theirs, ..., each pair on fresh inputs."""
-    samples = {name: [] for name in sides}
-    for _ in tqdm.trange(repeats, unit="pair", leave=False):
-        args = dict(zip(sides, comparison.inputs(), strict=True))
-        for name, (function, wait) in sides.items():
-            gc.collect()
-            time.sleep(SETTLE_SECONDS)
-            samples[name].append(_clock(function, wait, args[name])[0])
-    return samples
+def reason(error: BaseException) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
 
 
-def _clock(function: Callable, wait: Callable, args: tuple) -> tuple[Sample, Any]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    out = function(*args)
-    wait(out)
-    return Sample(time.perf_counter() - wall, time.process_time() - cpu), out
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _check(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> float:
-    if ours.shape != theirs.shape:
-        raise ArithmeticError(f"shapes differ: ours {ours.shape}, PyTorch {theirs.shape}.")
-    difference = float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
-    if not difference <= tolerance:
+def _within(difference: float | None, tolerance: float, what: str) -> float | None:
+    if difference is not None and not difference <= tolerance:
         raise ArithmeticError(
-            f"the outputs differ by {difference:.2e} (relative L2), more than {tolerance:.0e}: "
-            "a time would mean nothing."
+            f"differs by {difference:.2e} (relative L2) {what}, more than {tolerance:.0e}: a time "
+            "would mean nothing."
         )
     return difference
 
 
-def _count_flops(function: Callable, args: tuple) -> int:
-    """Two for every multiply-add of the matrix products and convolutions of the PyTorch side."""
+def _first_call(
+    variant: Variant, inputs: Any, device: torch.device, row: dict[str, Any]
+) -> list[Tensor]:
+    """The outputs; sets the time of the first call and the peaks of the memory."""
+    before = _jax_peak(device)
+    call = variant.bind(inputs)
+    sample, out = _clock(call, 1, variant.ours, device)
+    row["first_call_s"] = sample.wall
+    if variant.ours:
+        after = _jax_peak(device)
+        # JAX counts over the life of the process, so only a higher peak is this variant's.
+        row["peak_bytes"] = after if after != before else None
+    elif device.type == "cuda":
+        del out
+        torch.cuda.reset_peak_memory_stats(device)
+        out = call()
+        row["peak_bytes"] = torch.cuda.max_memory_allocated(device)
+    return list(variant.read(out))
 
-    def attention(q: torch.Size, k: torch.Size, v: torch.Size, *_args, **_kwargs) -> int:
-        return sdpa_flop_count(q, k, v)
 
-    # PyTorch has a count for the fused attention of every device but the CPU.
-    extra = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
-    with FlopCounterMode(display=False, custom_mapping=extra) as counter:
-        function(*args)
-    return counter.get_total_flops()
+def _jax_peak(device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+
+
+def _samples(
+    task: Task,
+    live: dict[str, Variant],
+    rows: dict[str, dict[str, Any]],
+    repeats: int,
+    device: torch.device,
+) -> dict[str, list[Sample]]:
+    """In turns: every round goes through all variants, on fresh inputs."""
+    samples: dict[str, list[Sample]] = {name: [] for name in live}
+    calls: dict[str, int] = {}
+    wanted = dict.fromkeys(live, repeats)
+    while any(len(samples[name]) < wanted[name] for name in samples):
+        inputs = task.inputs()
+        gc.collect()
+        for name in list(samples):
+            if len(samples[name]) >= wanted[name]:
+                continue
+            with _failures(rows[name]):
+                call = live[name].bind(inputs)
+                if device.type == "cpu":
+                    time.sleep(SETTLE_SECONDS)
+                sample = _clock(call, calls.get(name, 1), live[name].ours, device)[0]
+                if name not in calls:
+                    calls[name] = max(1, min(MAX_CALLS, round(SAMPLE_SECONDS / sample.wall)))
+                    few = max(FEWEST, int(BUDGET_SECONDS / (sample.wall * calls[name])))
+                    wanted[name] = min(repeats, few)
+                    if calls[name] > 1:
+                        continue
+                samples[name].append(sample)
+            if "failed" in rows[name]:
+                del samples[name]
+    return samples
+
+
+def _clock(
+    call: Callable[[], Any], times: int, ours: bool, device: torch.device
+) -> tuple[Sample, Any]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(times):
+        out = call()
+    if ours:
+        jax.block_until_ready(out)
+    elif device.type == "cuda":
+        torch.cuda.synchronize(device)
+    sample = Sample((time.perf_counter() - wall) / times, (time.process_time() - cpu) / times)
+    return sample, out
+
+
+def _summary(samples: list[Sample], task: Task) -> dict[str, Any]:
+    wall = [sample.wall for sample in samples]
+    median = statistics.median(wall)
+    return {
+        "median_s": median,
+        "spread": _spread(wall),
+        "value": task.work / median / UNITS[task.unit],
+        "cpu_median_s": statistics.median(sample.cpu for sample in samples),
+        "samples_s": wall,
+    }
 
 
 def _spread(samples: list[float]) -> float | None:
@@ -152,12 +249,27 @@ def _spread(samples: list[float]) -> float | None:
     return (high - low) / 2 / middle
 
 
-def _peak_bytes(device: torch.device) -> dict[str, int | None]:
-    """Largest device memory held by each side, weights included; None where it is not counted."""
-    if device.type != "cuda":
-        return {"ours": None, "pytorch": None}
-    counted_by_jax = jax.devices()[0].memory_stats() or {}
-    return {
-        "ours": counted_by_jax.get("peak_bytes_in_use"),
-        "pytorch": torch.cuda.max_memory_allocated(device),
-    }
+def _profile(task: Task, variants: Sequence[Variant], folder: Path) -> None:
+    inputs = task.inputs()
+    for variant in variants:
+        call = variant.bind(inputs)
+        name = f"{task.name} {variant.name}".replace(" ", "-").replace(":", "")
+        with jax.profiler.trace(str(folder / name)):
+            jax.block_until_ready(call())
+
+
+def relative_l2(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Largest of the outputs' relative L2 differences.
+
+    Raises:
+        ArithmeticError: shapes that differ.
+    """
+    return max(_differences(actual, expected))
+
+
+def _differences(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> Iterator[float]:
+    for a, b in zip(actual, expected, strict=True):
+        if a.shape != b.shape:
+            raise ArithmeticError(f"shapes differ: {tuple(a.shape)}, expected {tuple(b.shape)}.")
+        a, b = a.to(b.device, torch.float64), b.double()
+        yield float((a - b).norm() / b.norm())

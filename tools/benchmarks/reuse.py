@@ -30,6 +30,7 @@ from mugv_jax.flow.reuse import Reuse
 from mugv_jax.flow.sampler import Sample, sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.pipelines.network import DiTFirstInput, DiTVelocity, read_text
 from mugv_jax.pipelines.size import STRIDE
 from mugv_jax.weights.load import load
@@ -157,9 +158,10 @@ def _runs(
 def _condition(
     dit: MugDiT, variables: Any, frames: int, fps: float, text: np.ndarray, mask: np.ndarray
 ) -> dict[str, Any]:
+    padding = MAX_TOKENS - len(text)  # one program for all captions
     condition = {
-        "text": jnp.asarray(text[None], jnp.float32),
-        "text_mask": jnp.asarray(mask[None]),
+        "text": jnp.asarray(np.pad(text, ((0, padding), (0, 0)))[None], jnp.float32),
+        "text_mask": jnp.asarray(np.pad(mask, (0, padding))[None]),
         "fps": jnp.full((1,), fps, jnp.float32),
         "frame_index": jnp.arange(frames + 2, dtype=jnp.int32)[None],
     }

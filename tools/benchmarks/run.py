@@ -1,99 +1,105 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""One case in a process of its own: set up both frameworks alike, measure, return plain data."""
+"""Cases in processes of their own, whose rows arrive as they are made.
 
-import concurrent.futures
-import concurrent.futures.process
+So the peaks of the memory are the case's own, and whatever ends the process, the rows before it
+are kept.
+"""
+
 import dataclasses
-import functools
-import importlib.metadata
+import importlib
 import multiprocessing
-import os
-import pathlib
-import platform
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-import jax
 import torch
 
-from tools.benchmarks.cases import CASES, Setting
-from tools.benchmarks.measure import measure
+from tools.benchmarks import ceilings, measure
+from tools.benchmarks.setting import Options, Setting, environment, set_up
+from tools.benchmarks.suites import CASES
 
-PACKAGES = ("jax", "jaxlib", "flax", "torch", "transformers", "numpy")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """device: "cpu" or "cuda".  dtype: "float32" or "bfloat16"."""
-
-    device: str
-    dtype: str
-    repeats: int
-    torch_compile: bool
+Row = dict[str, Any]
 
 
-def run_apart(name: str, options: Options) -> dict[str, Any]:
-    """Result of a case, or {"failed": why}: no case can take the next one with it."""
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as process:
-        try:
-            return process.submit(_run, name, options).result()
-        except concurrent.futures.process.BrokenProcessPool:
-            return {"failed": "its process was killed (out of host memory?)"}
+def case_rows(names: Sequence[str], options: Options) -> Iterator[Row]:
+    """The rows of cases that share a process; what fails is a row that says why.
+
+    A failed call of a GPU can leave nothing usable behind, so after a case with a failure the next
+    one gets another process.
+    """
+    left = list(names)
+    while left:
+        finished = 0
+        for message in _apart(_send_cases, left[0], left, options):
+            if message is None:
+                finished += 1
+            else:
+                yield message
+        del left[: max(1, finished)]
 
 
-def _run(name: str, options: Options) -> dict[str, Any]:
+def measured_ceilings(options: Options) -> Row:
+    """Environment and ceilings, or {"failed": why}."""
+    return next(_apart(_send_ceilings, "ceilings", options))
+
+
+def _apart(function: Callable, name: str, *args: Any) -> Iterator[Row | None]:
+    """What `function` sends; a process that ends otherwise is a row that says so."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=function, args=(sender, *args))
+    process.start()
+    sender.close()
     try:
-        device = _set_up(options)
-        dtype = getattr(torch, options.dtype)
-        prepare = torch.compile if options.torch_compile else _unchanged
-        comparison = CASES[name](Setting(device, dtype, prepare))
-        return {**measure(comparison, options.repeats, device), "environment": environment(device)}
+        while True:
+            yield receiver.recv()
+    except EOFError:
+        process.join()
+    if process.exitcode:
+        ended = f"its process ended with status {process.exitcode} (out of memory?)"
+        yield _failed(name, ended)
+
+
+def _failed(name: str, why: str) -> Row:
+    return {"task": name, "variant": "", "ours": True, "failed": why}
+
+
+def _send_ceilings(rows: Connection, options: Options) -> None:
+    set_up(options)
+    setting = Setting(options)
+    rows.send(
+        {"environment": environment(setting.device)}
+        | ceilings.measure_ceilings(setting.device, setting.dtype, setting.size)
+    )
+
+
+def _send_cases(rows: Connection, names: Sequence[str], options: Options) -> None:
+    """Rows, and None at the end of every case."""
+    set_up(options)
+    for name in names:
+        failures = 0
+        for row in _measured(name, options):
+            rows.send(row)
+            failures += "failed" in row
+        rows.send(None)
+        if failures:
+            return
+
+
+def _measured(name: str, options: Options) -> Iterator[Row]:
+    setting = Setting(options)
+    profile = None if options.profile is None else Path(options.profile)
+    try:
+        for task in importlib.import_module(f"tools.benchmarks.{CASES[name]}").tasks(name, setting):
+            if isinstance(task, dict):  # measured in a way of its own
+                yield task
+                continue
+            if options.variants is not None:
+                chosen = [each for each in task.variants if each.name in options.variants]
+                task = dataclasses.replace(task, variants=chosen)
+            yield from measure.measure(task, options.repeats, setting.device, profile)
+            torch.cuda.empty_cache()
     except Exception as error:  # the report names it, and the next case runs
-        return {"failed": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"}
-
-
-def _unchanged(module: torch.nn.Module) -> torch.nn.Module:
-    return module
-
-
-def _set_up(options: Options) -> torch.device:
-    """The same device, precision and threads on both sides; fast algorithms allowed."""
-    # Two frameworks share one GPU: neither may take most of it at its start.
-    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = "0.9"
-    jax.config.update("jax_platforms", options.device)
-    if options.dtype == "float32":  # and no TensorFloat-32, on either side
-        jax.config.update("jax_default_matmul_precision", "highest")
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True
-    torch.set_grad_enabled(False)
-    torch.set_num_threads(threads())
-    torch.manual_seed(0)
-    return torch.device(options.device)
-
-
-@functools.cache
-def threads() -> int:
-    """Processor cores that this process may use; XLA takes as many."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """What a figure depends on besides the code."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return {
-        "device": name,
-        "threads": threads(),
-        "python": platform.python_version(),
-        "cuda": torch.version.cuda,
-        **{package: importlib.metadata.version(package) for package in PACKAGES},
-    }
-
-
-def _processor() -> str:
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+        yield _failed(name, measure.reason(error))

@@ -4,8 +4,10 @@
 
 Tokens are (start, frame 0, ..., frame f-1, end). Groups of tokens share their timestep: the two
 outer tokens and the given frames have 0, the noisy frames have t. So every modulation vector is
-(b, f + 2, d), one row a group, and is applied in place through views of the token tensor.
+(b, f + 2, d), one row a group, and is applied through views of the token tensor.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,8 @@ TIME_WIDTH = 256
 MAX_FREQUENCY = 10000.0
 MAX_TIME = 480
 MAX_SPACE = 384
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def groups(x: Tensor, frames: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -31,25 +35,24 @@ def rows(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """LN(x) * (1 + scale) + shift, with vectors (b, f + 2, d)."""
-    y = F.layer_norm(x, x.shape[-1:], eps=EPSILON)
-    pieces = groups(y, shift.shape[1] - 2)
-    for tokens, move, stretch in zip(pieces, rows(shift), rows(1 + scale), strict=True):
-        tokens.mul_(stretch).add_(move)
-    return y
+    return shifted(F.layer_norm(x, x.shape[-1:], eps=EPSILON), shift, 1 + scale)
 
 
 def add_gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
-    """x += gate * update in place, with a gate of (b, f + 2, d)."""
+    """x + gate * update, with a gate of (b, f + 2, d)."""
     frames = gate.shape[1] - 2
-    for tokens, step, factor in zip(
-        groups(x, frames), groups(update, frames), rows(gate), strict=True
-    ):
-        tokens.addcmul_(step, factor)
-    return x
+    views = zip(groups(x, frames), groups(update, frames), rows(gate), strict=True)
+    return torch.cat([torch.addcmul(a, u, g).flatten(1, 2) for a, u, g in views], dim=1)
+
+
+def shifted(y: Tensor, shift: Tensor, stretch: Tensor) -> Tensor:
+    """y * stretch + shift, in one pass over y and one that joins the groups."""
+    views = zip(groups(y, shift.shape[1] - 2), rows(stretch), rows(shift), strict=True)
+    return torch.cat([torch.addcmul(b, a, w).flatten(1, 2) for a, w, b in views], dim=1)
 
 
 def rotary_angles(frame_index: Tensor, height: int, width: int, head_dim: int) -> Tensor:
-    """Angles (b, n, head_dim / 2) of the complex pairs, split over [height, width, time].
+    """Angles (b, n, head_dim / 2) of the complex pairs, float64, over [height, width, time].
 
     Pair k of each third turns by position * 10000^(-6 k / head_dim). The start token stands at
     (0, 0), the end token at the last row and column.
@@ -75,13 +78,18 @@ def rotary_angles(frame_index: Tensor, height: int, width: int, head_dim: int) -
         ],
         dim=-1,
     )
-    return (position[..., None] * frequency).flatten(2).float()
+    return (position[..., None] * frequency).flatten(2)
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Turn adjacent components (x[2i], x[2i+1]) of (b, n, heads, head_dim) by unit numbers."""
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * rotation[:, :, None]).flatten(-2).to(x.dtype)
+    real = torch.view_as_real(rotation)[:, :, None]
+    pairs = x.to(real.dtype).unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():  # it fuses real numbers only; eagerly they take more passes
+        (a, b), (cos, sin) = pairs.unbind(-1), real.unbind(-1)
+        return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2).to(x.dtype)
+    turned = torch.view_as_complex(pairs) * rotation[:, :, None]
+    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
 
 
 class RMSNorm(nn.Module):
@@ -94,9 +102,12 @@ class RMSNorm(nn.Module):
 
 
 class SelfAttention(nn.Module):
+    """`attend` may be replaced, to pin one of PyTorch's kernels."""
+
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
+        self.attend: Attend = F.scaled_dot_product_attention
         self.qkv = nn.Linear(dim, 3 * dim)
         self.q_norm = RMSNorm(dim // heads)
         self.k_norm = RMSNorm(dim // heads)
@@ -106,7 +117,7 @@ class SelfAttention(nn.Module):
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)
         q = rotate(self.q_norm(q), rotation).transpose(1, 2)
         k = rotate(self.k_norm(k), rotation).transpose(1, 2)
-        out = F.scaled_dot_product_attention(q, k, v.transpose(1, 2))
+        out = self.attend(q, k, v.transpose(1, 2))
         return self.proj(out.transpose(1, 2).flatten(2))
 
 
@@ -208,8 +219,16 @@ class FinalLayer(nn.Module):
         return self.linear(modulated(x, shift, scale))
 
 
+def run_block(block: Block, *args: Tensor) -> Tensor:
+    """How MUGDiT calls its blocks, unless it is told another way."""
+    return block(*args)
+
+
 class MUGDiT(nn.Module):
-    """The arguments are those of the published class, as the golden cases hold them."""
+    """The arguments are those of the published class, as the golden cases hold them.
+
+    `run_block` may be replaced: by its compiled form, or by one that checkpoints activations.
+    """
 
     def __init__(
         self,
@@ -223,6 +242,7 @@ class MUGDiT(nn.Module):
         mlp_ratio: float = 4.0,
     ):
         super().__init__()
+        self.run_block: Callable[..., Tensor] = run_block
         self.heads = num_heads
         self.out_channels = 2 * input_channels
         self.patch = tuple(patch_size)
@@ -263,9 +283,10 @@ class MUGDiT(nn.Module):
         tokens = torch.cat([start, grid.flatten(2).transpose(1, 2), end], dim=1)
         height, width = grid.shape[3:]
         angles = rotary_angles(frame_indice, height, width, tokens.shape[-1] // self.heads)
+        angles = angles.to(torch.promote_types(x.dtype, torch.float32))
         rotation = torch.polar(torch.ones_like(angles), angles)
         for block in self.blocks:
-            tokens = block(tokens, text, text_mask.bool(), six, rotation)
+            tokens = self.run_block(block, tokens, text, text_mask.bool(), six, rotation)
         return self._unpatchify(self.final_layer(tokens, time)[:, 1:-1], x.shape, grid.shape)
 
     def _unpatchify(self, tokens: Tensor, shape: torch.Size, grid: torch.Size) -> Tensor:

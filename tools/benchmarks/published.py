@@ -1,0 +1,121 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""MUGDiT on both sides: the reference with random weights, our config, our variables."""
+
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mugv_jax import config as configs
+from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.train.config import TrainConfig, from_config_dict
+from mugv_jax.weights.tables import mugv_dit
+from tools.benchmarks.exchange import build, to_jax, variables
+from tools.benchmarks.setting import Setting
+from tools.torch_reference import MUGDiT
+
+CONFIG = Path(__file__).parents[2] / "configs" / "mugv_10b.py"
+FPS = 24.0
+CHANNELS = 24
+TEXT_DIM = 4096
+
+
+class Models(NamedTuple):
+    """reference: the PyTorch model.  config, weights: of ours, the same values."""
+
+    reference: MUGDiT
+    config: DiTConfig
+    weights: dict[str, Any]
+
+
+def published(setting: Setting, depth: int) -> dict[str, Any]:
+    """Constructor arguments of the published class."""
+    size = setting.size
+    return {
+        "input_channels": CHANNELS,
+        "patch_size": (1, 2, 2),
+        "hidden_size": size.width,
+        "num_heads": size.heads,
+        "depth": depth,
+        "text_input_channels": TEXT_DIM,
+        "mlp_ratio": 4.0,
+    }
+
+
+def models(setting: Setting, depth: int, dtype: torch.dtype | None = None) -> Models:
+    """Both sides in `dtype` (that of the setting)."""
+    arguments = published(setting, depth)
+    reference = build(lambda: MUGDiT(**arguments), setting.device, dtype or setting.dtype)
+    config = mugv_dit.config_from_published(arguments)
+    weights = variables(reference.state_dict(), mugv_dit.table(config))
+    return Models(reference, config, weights)
+
+
+def train_config(setting: Setting, dit: DiTConfig, remat: str = "none") -> TrainConfig:
+    """The shipped settings for one device, without the running average of weights."""
+    shipped = from_config_dict(configs.read(CONFIG))
+    return dataclasses.replace(
+        shipped,
+        dit=dit,
+        mesh=dataclasses.replace(shipped.mesh, data=1),
+        ema=dataclasses.replace(shipped.ema, enabled=False),
+        run=dataclasses.replace(shipped.run, dtype=setting.options.dtype, remat=remat),
+    )
+
+
+def widened(model: MUGDiT) -> MUGDiT:
+    """The same function in float64; a block is widened when it runs, so that memory holds one."""
+    blocks, model.blocks = model.blocks, torch.nn.ModuleList()
+    wide = copy.deepcopy(model).double()
+    model.blocks = wide.blocks = blocks
+    wide.run_block = lambda block, *args: copy.deepcopy(block).double()(*args)
+    return wide
+
+
+class Inputs(NamedTuple):
+    """A noisy latent (b c f h w) whose first frame is given, a time, and text of some tokens."""
+
+    x: Tensor
+    t: Tensor
+    text: Tensor
+    words: Tensor
+    noisy: Tensor
+    index: Tensor
+    fps: Tensor
+
+    @classmethod
+    def random(cls, setting: Setting, latent: tuple[int, int, int]) -> "Inputs":
+        """Values in the setting's dtype; half of the text's tokens are words."""
+        device, frames, length = setting.device, latent[0], setting.size.text_tokens
+        return cls(
+            x=setting.random(1, CHANNELS, *latent),
+            t=1000 * torch.rand(1, device=device),
+            text=setting.random(1, 1, length, TEXT_DIM),
+            words=torch.arange(length, device=device)[None] < length // 2,
+            noisy=torch.arange(frames, device=device)[None] > 0,
+            index=torch.arange(frames + 2, device=device)[None],
+            fps=torch.full((1,), FPS, device=device),
+        )
+
+    def to(self, dtype: torch.dtype) -> "Inputs":
+        """Latent and text in `dtype`."""
+        return self._replace(x=self.x.to(dtype), text=self.text.to(dtype))
+
+    def theirs(self) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+        """Arguments of the reference."""
+        keywords = {"x_mask": self.noisy, "frame_indice": self.index, "fps": self.fps}
+        return (self.x, self.t, self.text), {"text_mask": self.words, **keywords}
+
+    def ours(self) -> tuple[tuple, dict]:
+        """Arguments of `MugDiT` after the variables."""
+        text = to_jax(self.text, "b one s d -> (b one) s d")
+        arguments = (to_jax(self.x, "b c f h w -> b f h w c"), to_jax(self.t * self.noisy), text)
+        return arguments, {
+            "text_mask": to_jax(self.words),
+            "fps": to_jax(self.fps),
+            "frame_index": to_jax(self.index.int()),
+        }

@@ -1,0 +1,55 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The PyTorch side: attention kernels pinned, compiled or not, and forms of its variants."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from tools.benchmarks.setting import Setting
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def _flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        return F.scaled_dot_product_attention(q, k, v)
+
+
+def _cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+        return F.scaled_dot_product_attention(q, k, v)
+
+
+def attentions(setting: Setting) -> dict[str, Attend]:
+    """PyTorch's attention by the name of its kernel: those that the device and dtype have."""
+    if not setting.on_gpu:
+        return {"PyTorch flash": _flash}
+    if setting.dtype == torch.float32:
+        return {"PyTorch": F.scaled_dot_product_attention}
+    return {"PyTorch flash": _flash, "PyTorch cuDNN": _cudnn}
+
+
+def compilations(
+    setting: Setting, function: Callable, *, fullgraph: bool = True
+) -> Iterator[tuple[str, Callable]]:
+    """(suffix of a variant's name, function): as it is, and compiled where that is asked for."""
+    yield "", function
+    if setting.options.torch_compile:
+        yield ", compiled", torch.compile(function, dynamic=False, fullgraph=fullgraph)
+
+
+def gradients(
+    out: Tensor | Sequence[Tensor], inputs: Sequence[Tensor], d_out: Sequence[Tensor]
+) -> Callable[[], tuple[Tensor, ...]]:
+    """A call that computes the gradients by `inputs`, as often as it is called."""
+    outs = [out] if isinstance(out, Tensor) else list(out)
+    return lambda: torch.autograd.grad(outs, inputs, d_out, retain_graph=True)
+
+
+def leaves(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors as variables to differentiate by."""
+    return [tensor.detach().requires_grad_() for tensor in tensors]

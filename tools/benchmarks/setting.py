@@ -1,0 +1,119 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where and how a case runs: device, dtype and size, the same on both sides."""
+
+import dataclasses
+import functools
+import gc
+import importlib.metadata
+import os
+import pathlib
+import platform
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import torch
+import torch._functorch.config as functorch
+
+from tools.benchmarks.sizes import SIZES, Size
+
+PACKAGES = ("jax", "jaxlib", "flax", "torch", "triton", "transformers", "numpy")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """device: "cpu" or "cuda".  dtype: "float32" or "bfloat16".  size: a name of SIZES.
+
+    variants: measure only those; None measures all.  profile: folder of traces.
+    torch_compile: also measure compiled PyTorch.
+    """
+
+    device: str
+    dtype: str
+    size: str
+    repeats: int
+    torch_compile: bool
+    variants: tuple[str, ...] | None = None
+    profile: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """`Options` as the cases read them."""
+
+    options: Options
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.options.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(torch, self.options.dtype)
+
+    @property
+    def jax_dtype(self) -> jnp.dtype:
+        return jnp.dtype(self.options.dtype)
+
+    @property
+    def size(self) -> Size:
+        return SIZES[self.options.size]
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.options.device == "cuda"
+
+    def random(self, *shape: int) -> torch.Tensor:
+        return torch.randn(shape, device=self.device).to(self.dtype)
+
+
+def set_up(options: Options) -> None:
+    """The same device, precision and threads on both sides; fast algorithms allowed."""
+    # Two frameworks share one GPU: neither may take most of it at its start.
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = "0.9"
+    jax.config.update("jax_platforms", options.device)
+    if options.dtype == "float32":  # and no TensorFloat-32, on either side
+        jax.config.update("jax_default_matmul_precision", "highest")
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    # Backward passes are timed again and again on what one forward pass has kept.
+    functorch.donated_buffer = False
+    torch.set_grad_enabled(False)
+    torch.set_num_threads(threads())
+    torch.manual_seed(0)
+    gc.freeze()  # what the imports made is not looked through before every sample
+
+
+@functools.cache
+def threads() -> int:
+    """Processor cores that this process may use; XLA takes as many."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a figure depends on besides the code."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "device": name,
+        "threads": threads(),
+        "python": platform.python_version(),
+        "cuda": torch.version.cuda,
+        **{package: _version(package) for package in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
