@@ -159,9 +159,9 @@ def _estimate_lines(report: Mapping[str, Any]) -> Iterator[str]:
     exposed = sum(estimate["exposed_s"].values())
     yield _row(
         "estimated step",
-        f"{estimate['step_s']:.3f} s: attention {estimate['attention_s']:.3f}, other arithmetic "
-        f"{estimate['arithmetic_s']:.3f}, exchanges {exposed:.3f} "
-        f"(and {estimate['hidden_s']:.3f} hidden)",
+        f"{estimate['step_s']:.3f} s: attention {estimate['attention_s']:.3f}, modulation "
+        f"{estimate['modulation_s']:.3f}, other arithmetic {estimate['arithmetic_s']:.3f}, "
+        f"exchanges {exposed:.3f} (and {estimate['hidden_s']:.3f} hidden)",
     )
     if estimate["exposed_s"]:
         yield _row("exchanges", _list(estimate["exposed_s"], lambda each: f"{each:.3f} s"))

@@ -58,7 +58,7 @@ def over_groups(
     sum_spec = pl.BlockSpec((1, 1, g, d), lambda sample, core, *_: (sample, core, 0, 0))
     new_tokens = [jax.ShapeDtypeStruct((b, n, d), dtype) for dtype in dtypes]
     arrays = [*tokens, *(vector.astype(jnp.float32) for vector in vectors)]
-    results = pl.pallas_call(
+    call = pl.pallas_call(
         functools.partial(_kernel, compute, blocks, (len(tokens), len(vectors), len(dtypes), sums)),
         grid_spec=pltpu.PrefetchScalarGridSpec(
             num_scalar_prefetch=3,
@@ -75,7 +75,9 @@ def over_groups(
         cost_estimate=bytes_alone(*tokens, *new_tokens),
         interpret=select.platform() == "cpu",
         name=name,
-    )(*blocks.of_groups(group, g), *arrays)
+    )
+    with jax.named_scope(name):
+        results = call(*blocks.of_groups(group, g), *arrays)
     return list(results[: len(dtypes)]), [jnp.sum(x, axis=1) for x in results[len(dtypes) :]]
 
 

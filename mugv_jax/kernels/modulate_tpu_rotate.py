@@ -90,7 +90,8 @@ def _over_heads(
     """New tokens in the dtype of the first ones, and with `sums` what is summed, (e)."""
     (b, n, a, e), dtype = tokens[0].shape, tokens[0].dtype
     rows = min(ROWS, pl.cdiv(n, STRIP) * STRIP)
-    heads = _divisor(a, BLOCK_BYTES // (rows * pl.cdiv(e, LANES) * LANES * dtype.itemsize))
+    lanes = pl.cdiv(e, LANES) * LANES
+    heads = _divisor(a, BLOCK_BYTES // (rows * lanes * dtype.itemsize))
     blocks = pl.cdiv(n, rows)
     cores = min(CORES, blocks)
     steps = pl.cdiv(blocks, cores)
@@ -102,13 +103,14 @@ def _over_heads(
     angle_spec = pl.BlockSpec((1, rows, e), lambda b, core, i, _: (b, at(core, i), 0))
     sum_spec = pl.BlockSpec((1, 1, SUBLANES, e), lambda b, core, *_: (b, core, 0, 0))
     out = jax.ShapeDtypeStruct((b, a, n, e), dtype)
+    padded = jax.ShapeDtypeStruct((b, a, n, lanes), dtype)  # as it lies in memory
 
     def kernel(*refs: Any) -> None:
         block = pl.program_id(1) * steps + pl.program_id(2)
         first = (pl.program_id(2) == 0) & (pl.program_id(3) == 0)
         _kernel(compute, len(tokens), n - block * rows, first, *refs)
 
-    new, *summed = pl.pallas_call(
+    call = pl.pallas_call(
         kernel,
         grid=(b, cores, steps, a // heads),
         in_specs=[head_spec] * len(tokens)
@@ -119,15 +121,15 @@ def _over_heads(
             dimension_semantics=("parallel", "parallel", "arbitrary", "arbitrary"),
             vmem_limit_bytes=VECTOR_MEMORY_BYTES,
         ),
-        cost_estimate=bytes_alone(*tokens, out),
+        cost_estimate=bytes_alone(*[padded] * (len(tokens) + 1)),
         interpret=select.platform() == "cpu",
         name=name,
-    )(
-        *(einops.rearrange(x, "b n a e -> b a n e") for x in tokens),
-        jnp.concatenate([cos, cos], axis=-1),
-        jnp.concatenate([-sin, sin], axis=-1),
-        scale.astype(jnp.float32)[None],
     )
+    tokens = [einops.rearrange(x, "b n a e -> b a n e") for x in tokens]
+    cos = jnp.concatenate([cos, cos], axis=-1)
+    sin = jnp.concatenate([-sin, sin], axis=-1)
+    with jax.named_scope(name):
+        new, *summed = call(*tokens, cos, sin, scale.astype(jnp.float32)[None])
     return einops.rearrange(new, "b a n e -> b n a e"), *(x.sum(axis=(0, 1, 2)) for x in summed)
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-ATTENTIONS = ("cudnn", "splash", "xla")
+ATTENTIONS = ("cudnn", "hopper", "splash", "xla")
 MODULATIONS = ("xla", "triton", "tpu", "jax_triton")
 
 
@@ -67,5 +67,5 @@ def blocked_attention() -> str:
 
 
 def modulation() -> str:
-    """Modulation implementation; what is not a GPU leaves it to XLA."""
-    return "triton" if platform() == "gpu" else "xla"
+    """Modulation implementation; a CPU leaves it to XLA."""
+    return {"gpu": "triton", "tpu": "tpu"}.get(platform(), "xla")

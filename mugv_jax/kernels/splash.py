@@ -4,6 +4,11 @@
 
 The same two functions as `flash.py`, with the same meaning. Tokens are padded to whole blocks and
 the padding is masked: keys that are not seen belong to another segment.
+
+The backward pass is one kernel of five products; two kernels, one for q and one for k and v, would
+take seven. It writes the part of d_q that each block of keys contributes, to be added up after it:
+n s e / BLOCK numbers a head, which is why a few heads are taken at a time. The kernel itself keeps
+to one core of a chip. A mapped axis does not, so heads are mapped, not given to it together.
 """
 
 import einops
@@ -23,6 +28,7 @@ from mugv_jax.kernels import select
 
 LANES = 128  # a block is a whole number of them
 BLOCK = 1024  # tokens of a block at most: larger ones need more vector memory than is given
+PARTS_BYTES = 3 * 2**29  # of the parts of d_q that lie in memory at a time
 
 
 def forward(
@@ -53,31 +59,38 @@ def backward(
     d_out: Float[Array, "b n a e"],
 ) -> tuple[Float[Array, "b n a e"], Float[Array, "b s a e"], Float[Array, "b s a e"]]:
     """Derivatives by q, k and v, float32."""
-    n, s = q.shape[1], k.shape[1]
-    kernel = _kernel(q.shape[2], n, s)
+    n, s, heads = q.shape[1], k.shape[1], _heads_at_once(q, k)
+    kernel = _kernel(1, n, s)
     options = {name: kernel.kwargs[name] for name in _BACKWARD_OPTIONS}
     lse = jnp.pad(lse, ((0, 0), (0, -n % _block(n)), (0, 0)))
+    segments = _segments(q, k, key_lengths)
 
-    def one_sample(q, k, v, segments, out, lse, d_out):
+    def one_head(seen, *arrays):
         # The kernel's public face saves its own `out` and `lse`. Those of a ring come from more
         # keys than are here, so its backward pass is called with what it would have saved.
-        saved = (q, k, v, segments, None, out, lse, kernel.dq_mask_info, kernel.dkv_mask_info)
+        q, k, v, out, lse, d_out = (x[None] for x in arrays)
+        saved = (q, k, v, seen, None, out, lse, kernel.dq_mask_info, kernel.dkv_mask_info)
         gradients = splash_attention_kernel._splash_attention_bwd(
             save_residuals=False, residual_checkpoint_name=None, res=saved, do=d_out, **options
         )
-        return gradients[3:6]
+        return tuple(d[0] for d in gradients[3:6])
 
-    d_q, d_k, d_v = jax.vmap(one_sample)(
-        _head_first(_scaled(q)),
-        _head_first(k),
-        _head_first(v),
-        _segments(q, k, key_lengths),
-        _head_first(out),
-        einops.rearrange(lse, "b n a -> b a n"),
-        _head_first(d_out),
+    def some_heads(group):
+        sample, arrays = group
+        seen = jax.tree.map(lambda each: each[sample], segments)
+        return jax.vmap(one_head, in_axes=(None, *[0] * len(arrays)))(seen, *arrays)
+
+    arrays = [_head_first(x) for x in (_scaled(q), k, v, out)]
+    arrays += [einops.rearrange(lse, "b n a -> b a n"), _head_first(d_out)]
+    split = [einops.rearrange(x, "b (A a) ... -> (b A) a ...", a=heads) for x in arrays]
+    samples = jnp.repeat(jnp.arange(q.shape[0]), q.shape[2] // heads)
+    gradients = jax.lax.map(some_heads, (samples, split))
+    d_q, d_k, d_v = (
+        _token_first(einops.rearrange(x, "(b A) a n e -> b (A a) n e", b=q.shape[0]))
+        for x in gradients
     )
-    d_q = _token_first(d_q)[:, :n].astype(jnp.float32) * (q.shape[-1] ** -0.5)
-    d_k, d_v = (_token_first(x)[:, :s].astype(jnp.float32) for x in (d_k, d_v))
+    d_q = d_q[:, :n].astype(jnp.float32) * (q.shape[-1] ** -0.5)
+    d_k, d_v = (x[:, :s].astype(jnp.float32) for x in (d_k, d_v))
     return d_q, d_k, d_v
 
 
@@ -97,6 +110,16 @@ def _block(tokens: int) -> int:
     return -(-tokens // (blocks * LANES)) * LANES
 
 
+def _heads_at_once(q: Float[Array, "b n a e"], k: Float[Array, "b s a e"]) -> int:
+    """Heads whose parts of d_q fit into PARTS_BYTES, an even number of them if there is one: of a
+    chip's two cores none should wait."""
+    parts = -(-k.shape[1] // _block(k.shape[1]))
+    lanes = q.shape[3] + -q.shape[3] % LANES
+    most = max(2, PARTS_BYTES // (parts * q.shape[1] * lanes * q.dtype.itemsize))
+    divisors = [heads for heads in range(1, q.shape[2] + 1) if q.shape[2] % heads == 0]
+    return max((d for d in divisors if d <= most), key=lambda heads: (heads % 2 == 0, heads))
+
+
 def _kernel(heads: int, n: int, s: int) -> splash_attention_kernel.SplashAttentionKernel:
     block_q, block_kv = _block(n), _block(s)
     mask = FullMask((n + -n % block_q, s + -s % block_kv))
@@ -105,8 +128,7 @@ def _kernel(heads: int, n: int, s: int) -> splash_attention_kernel.SplashAttenti
         block_kv=block_kv,
         block_q_dkv=block_q,
         block_kv_dkv=block_kv,
-        block_q_dq=block_q,
-        block_kv_dq=block_kv,
+        use_fused_bwd_kernel=True,
     )
     return make_splash_mha(
         MultiHeadMask([mask] * heads),

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Step time of a compiled TPU program, from its text and from stated assumptions.
 
-    step = arithmetic + attention kernels + blocking exchanges + what of the others is not hidden
+    step = arithmetic + kernels + blocking exchanges + what of the others is not hidden
 
 Nothing here was measured on the chip: an estimate ranks meshes and names the bottleneck.
 """
@@ -24,6 +24,7 @@ class Assumptions:
 
     compiled: of the speed that the compiler estimates for its own operations.
     attention: of the peak of the matrix unit's part that a head fills, for attention kernels.
+    memory: of the memory's bandwidth, for kernels that hardly compute.
     links: of a link's bandwidth.
     overlap: of the arithmetic of a loop's body that its asynchronous exchanges run beside.
 
@@ -33,11 +34,12 @@ class Assumptions:
 
     compiled: float = 0.9
     attention: float = 0.6
+    memory: float = 0.8
     links: float = 0.8
     overlap: float = 0.9
 
     def __post_init__(self):
-        for name in ("compiled", "attention", "links"):
+        for name in ("compiled", "attention", "memory", "links"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(
                     f"assumed {name}={getattr(self, name)} must be a share above 0, at most 1."
@@ -50,27 +52,30 @@ class Assumptions:
 class Estimate:
     """Seconds of one step on every chip.
 
-    arithmetic: all that is no kernel.  attention: kernels.
+    arithmetic: all that is no kernel.  attention: its kernels.  modulation: the other kernels.
     exposed: exchanges that the chip waits for, by kind.  hidden: those that run beside arithmetic.
     sent: bytes that each chip sends, by kind.
     """
 
     arithmetic: float
     attention: float
+    modulation: float
     exposed: Mapping[str, float]
     hidden: float
     sent: Mapping[str, int]
 
     @property
     def step(self) -> float:
-        return self.arithmetic + self.attention + sum(self.exposed.values())
+        kernels = self.attention + self.modulation
+        return self.arithmetic + kernels + sum(self.exposed.values())
 
     @property
     def limit(self) -> str:
         """What the longest part of the step is."""
         parts = {
             "attention kernels": self.attention,
-            "arithmetic outside of attention": self.arithmetic,
+            "modulation kernels": self.modulation,
+            "arithmetic outside of kernels": self.arithmetic,
             "exchanges between chips": sum(self.exposed.values()),
         }
         return max(parts, key=parts.get)
@@ -90,6 +95,8 @@ def estimate(
     }
     speed = attention_speed(work, chip) * assumptions.attention
     attention = {name: flops / speed for name, flops in work.attention_flops.items()}
+    bandwidth = chip.hbm_bandwidth * assumptions.memory
+    modulation = {name: nbytes / bandwidth for name, nbytes in work.moved_bytes.items()}
     exposed: Counter[str] = Counter()
     sent: Counter[str] = Counter()
     beside: dict[str, Counter[str]] = {}
@@ -101,7 +108,8 @@ def estimate(
     hidden = 0.0
     for name, kinds in beside.items():
         total = sum(kinds.values())
-        room = assumptions.overlap * (arithmetic.get(name, 0) + attention.get(name, 0))
+        busy = sum(part.get(name, 0) for part in (arithmetic, attention, modulation))
+        room = assumptions.overlap * busy
         covered = min(total, room)
         hidden += covered
         for kind, seconds in kinds.items():
@@ -109,6 +117,7 @@ def estimate(
     return Estimate(
         arithmetic=sum(arithmetic.values()),
         attention=sum(attention.values()),
+        modulation=sum(modulation.values()),
         exposed={kind: exposed[kind] for kind in KINDS if exposed[kind]},
         hidden=hidden,
         sent={kind: sent[kind] for kind in KINDS if sent[kind]},

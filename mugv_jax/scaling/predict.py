@@ -27,8 +27,8 @@ from mugv_jax.sharding.parallel import ParallelConfig
 from mugv_jax.train.config import TrainConfig
 
 BFLOAT16, FLOAT32 = 2, 4
-# The attention kernels compute 7 products in the backward pass, of which 4 are the model's.
-BACKWARD_PRODUCTS = 7 / 4
+# The attention kernel computes 5 products in the backward pass, of which 4 are the model's.
+BACKWARD_PRODUCTS = 5 / 4
 # Share of the peak of operations outside of attention: norms, gates and changes of layout take
 # longer than the products themselves. Fitted to compiled steps.
 OTHER_SHARE = 0.36

@@ -83,6 +83,7 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
         "estimate": {
             "arithmetic_s": time.arithmetic,
             "attention_s": time.attention,
+            "modulation_s": time.modulation,
             "exposed_s": dict(time.exposed),
             "hidden_s": time.hidden,
             "step_s": time.step,

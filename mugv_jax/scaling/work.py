@@ -3,7 +3,8 @@
 """Arithmetic of one chip in a compiled TPU program.
 
 The compiler writes its own estimate of the cycles beside every operation it emits. It cannot see
-into a kernel of ours: the products of attention's are counted from the shapes it is called with.
+into a kernel of ours: the products of attention's are counted from the shapes it is called with,
+and the others say themselves how many bytes they read and write.
 """
 
 import dataclasses
@@ -15,10 +16,11 @@ from collections.abc import Mapping
 from mugv_jax.scaling.hlo import Program, Run
 
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+_MOVED = re.compile(r'"bytes_accessed":"(\d+)"')
 _OPERANDS = re.compile(r"\b(?:bf16|f32|f16)\[([\d,]+)\]")
-# Products of matrices, each 2 n s e per head, that a kernel computes; the two backward kernels
-# compute the scores anew and share one product more.
-ATTENTION_PRODUCTS = {"splash_mha_fwd": 2, "splash_mha_dq": 3, "splash_mha_dkv": 4}
+# Products of matrices, each 2 n s e per head, that a kernel computes; the backward kernel computes
+# the scores anew.
+ATTENTION_PRODUCTS = {"splash_mha_fwd": 2, "splash_mha_dkv": 5}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,17 +28,16 @@ class Work:
     """cycles: compiler's estimate per computation, all its runs together.
     attention_flops: of attention kernels, per computation, padding and recomputation included.
     head_dims: FLOPs by the head dimension that the kernel is called with.
-    kernels: runs of every kernel by name.  uncounted: those whose arithmetic is not known.
+    moved_bytes: read and written by the other kernels, per computation.
+    kernels: runs of every kernel by name.  uncounted: those of which nothing is known.
     """
 
     cycles: Mapping[str, int]
     attention_flops: Mapping[str, int]
     head_dims: Mapping[int, int]
+    moved_bytes: Mapping[str, int]
     kernels: Mapping[str, int]
-
-    @property
-    def uncounted(self) -> tuple[str, ...]:
-        return tuple(name for name in self.kernels if _products(name) is None)
+    uncounted: tuple[str, ...]
 
 
 def work_of(program: Program) -> Work:
@@ -44,7 +45,9 @@ def work_of(program: Program) -> Work:
     cycles: Counter[str] = Counter()
     attention: Counter[str] = Counter()
     head_dims: Counter[int] = Counter()
+    moved: Counter[str] = Counter()
     kernels: Counter[str] = Counter()
+    uncounted: dict[str, None] = {}
     for run in program.runs():
         if "fusion" in run.inside:
             continue  # its estimate stands at the fusion itself
@@ -54,12 +57,23 @@ def work_of(program: Program) -> Work:
         if run.instruction.attribute("custom_call_target") == "tpu_custom_call":
             name = run.instruction.name.partition(".")[0]
             kernels[name] += run.times
-            products = _products(name)
+            products, nbytes = _products(name), _MOVED.search(run.instruction.attributes)
             if products:
                 flops, head_dim = _attention_product(run)
                 attention[run.computation] += products * flops * run.times
                 head_dims[head_dim] += products * flops * run.times
-    return Work(cycles=cycles, attention_flops=attention, head_dims=head_dims, kernels=kernels)
+            elif nbytes:
+                moved[run.computation] += int(nbytes[1]) * run.times
+            else:
+                uncounted[name] = None
+    return Work(
+        cycles=cycles,
+        attention_flops=attention,
+        head_dims=head_dims,
+        moved_bytes=moved,
+        kernels=kernels,
+        uncounted=tuple(uncounted),
+    )
 
 
 def _products(kernel: str) -> int | None:

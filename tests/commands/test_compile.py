@@ -35,9 +35,10 @@ REPORT = {
     "estimate": {
         "arithmetic_s": 4.0,
         "attention_s": 11.0,
+        "modulation_s": 0.5,
         "exposed_s": {"all-gather": 0.5},
         "hidden_s": 0.25,
-        "step_s": 15.5,
+        "step_s": 16.0,
         "mfu": 0.31,
         "limit": "attention kernels",
     },
@@ -60,7 +61,7 @@ def test_the_report_says_whether_it_fits_and_what_limits_it():
     assert "together 66.00" in text
     assert "fits: a chip has 95.00 GiB" in text
     assert "all-gather 17.00 GB" in text
-    assert "attention 11.000, other arithmetic 4.000, exchanges 0.500 (and 0.250 hidden)" in text
+    assert "attention 11.000, modulation 0.500, other arithmetic 4.000, exchanges 0.500 (and 0.250 hidden)" in text
     assert "31.0% of bfloat16 peak" in text
     assert "not counted" not in text
     too_much = REPORT | {"memory": REPORT["memory"] | {"fits": False}}

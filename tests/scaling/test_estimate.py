@@ -17,6 +17,7 @@ from mugv_jax.scaling.work import work_of
 V5P = CHIPS["v5p"]
 LAYERS, CYCLES = 56, 10**6
 HEADS, TOKENS, HEAD_DIM = 3, 51200, 72
+MOVED = 10**9
 VALUES = 10**8
 PAYLOAD = 2 * VALUES
 
@@ -44,6 +45,8 @@ PROGRAM = """HloModule step
   %splash_mha_fwd_residuals.3 = (bf16[H,N,E]{2,1,0}, f32[H,N,128]{2,1,0}) custom-call(%f), \
 custom_call_target="tpu_custom_call", operand_layout_constraints={s8[1,52]{1,0}, \
 bf16[H,N,E]{2,1,0}, bf16[H,N,E]{2,1,0}, bf16[H,N,E]{2,1,0}, s32[N,128]{1,0}}
+  %norm_modulate.1 = bf16[H,N,E]{2,1,0} custom-call(%f), \
+custom_call_target="tpu_custom_call", backend_config={"cost_estimate":{"bytes_accessed":"MOVED"}}
   %sent = (bf16[VALUES]{0}, bf16[VALUES]{0}, u32[]) collective-permute-start(%f), \
 source_target_pairs={{0,1},{1,2},{2,3},{3,0}}
   %gathered = bf16[VALUES]{0} all-gather(%f), replica_groups={{0,1,2,3}}, dimensions={0}
@@ -61,6 +64,7 @@ ENTRY %main (x.0: f32[8]) -> f32[8] {
 WORDS = {
     "(LAYERS)": f"({LAYERS})",
     "CYCLES": f"{CYCLES}",
+    "MOVED": f"{MOVED}",
     "VALUES": f"{VALUES}",
     "[H,N,E]": f"[{HEADS},{TOKENS},{HEAD_DIM}]",
     "[H,N,128]": f"[{HEADS},{TOKENS},128]",
@@ -88,8 +92,9 @@ def estimated(program, **assumed):
 def test_work_is_that_of_all_layers_and_a_fusion_counts_once(program):
     work = work_of(program)
     assert work.cycles == {"body": LAYERS * CYCLES}
-    assert work.kernels == {"splash_mha_fwd_residuals": LAYERS}
+    assert work.kernels == {"splash_mha_fwd_residuals": LAYERS, "norm_modulate": LAYERS}
     assert work.uncounted == ()
+    assert work.moved_bytes == {"body": LAYERS * MOVED}
     # Scores and values: two products of n n e per head.
     assert work.attention_flops == {"body": LAYERS * 2 * 2 * HEADS * TOKENS**2 * HEAD_DIM}
 
@@ -108,11 +113,12 @@ def test_a_head_fills_a_part_of_the_matrix_unit(program):
 
 
 def test_the_step_is_the_sum_of_its_parts(program):
-    ideal = {"compiled": 1.0, "attention": 1.0, "links": 1.0, "overlap": 1.0}
+    ideal = {"compiled": 1.0, "attention": 1.0, "memory": 1.0, "links": 1.0, "overlap": 1.0}
     found = estimated(program, **ideal)
     assert found.arithmetic == pytest.approx(LAYERS * CYCLES / V5P.clock_hz)
+    assert found.modulation == pytest.approx(LAYERS * MOVED / V5P.hbm_bandwidth)
     assert found.step == pytest.approx(
-        found.arithmetic + found.attention + sum(found.exposed.values())
+        found.arithmetic + found.attention + found.modulation + sum(found.exposed.values())
     )
     assert set(found.exposed) == {"all-gather"}  # the permutation hides behind the kernel
     assert found.hidden == pytest.approx(LAYERS * PAYLOAD / V5P.link_bandwidth, rel=1e-3)
