@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from mugv_jax import config as configs
 from mugv_jax import flops
+from mugv_jax.commands.models import add_quantize
 from mugv_jax.memory.live import LIVE
 from mugv_jax.memory.plan import Plan
 from mugv_jax.memory.stages import Stage, stages
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype", choices=("bfloat16", "float32"), help="[float32 on cpu, else bfloat16]"
     )
+    add_quantize(parser)
     parser.add_argument("--vae-tile", type=int, metavar="PIXELS", help="as for `generate`")
     parser.add_argument("--json", action="store_true", help="for machines")
 
@@ -101,6 +103,7 @@ def make_report(args: argparse.Namespace) -> dict[str, Any]:
         platform=args.platform,
         dtype=jnp.dtype(args.dtype or ("float32" if args.platform == "cpu" else "bfloat16")),
         tile_px=args.vae_tile,
+        quantize=args.quantize,
     )
     models, of_kind = _models(args.weights)
     if args.devices is not None:
@@ -119,6 +122,7 @@ def make_report(args: argparse.Namespace) -> dict[str, Any]:
         "devices": plan.mesh.size,
         "platform": plan.platform,
         "dtype": str(plan.dtype),
+        "quantize": plan.quantize,
         "stages": [
             dataclasses.asdict(stage) | {"total": stage.total} for stage in stages(of_kind, plan)
         ],
@@ -203,9 +207,10 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     video, mesh = report["video"], report["mesh"]
     where = ",".join(f"{axis}={count}" for axis, count in mesh.items()) or "no mesh"
     count = report["devices"]
+    weights = f", {report['quantize']} weights" if report["quantize"] else ""
     yield (
         f"{video['width_px']}x{video['height_px']}, {video['frames']} frames on {count} "
-        f"{report['platform']} device{'s' * (count > 1)} ({where}), {report['dtype']}"
+        f"{report['platform']} device{'s' * (count > 1)} ({where}), {report['dtype']}{weights}"
     )
     yield _row("latent (f h w)", " x ".join(map(str, video["latent_shape"])))
     if "tokens" in video:

@@ -36,6 +36,7 @@ class Live:
     scores: blocks of attention scores, each of the budget in `kernels/attention.py`.
     layer: the weights of one layer, cut out of the stack of all and, where their width is split
         over devices, gathered.
+    unpacked: of the widest kernel of a layer, made of its 8 bits.
     relaid: the DiT's attention weights, of all layers, copied to another layout before the scan
         where their width is split over devices.
     widened: float32 copies of 16-bit weights, where there is no 16-bit arithmetic.
@@ -49,6 +50,7 @@ class Live:
     vectors: float = 0
     scores: float
     layer: float
+    unpacked: float
     relaid: float = 0
     widened: float = 0
     direct: Convolutions
@@ -64,6 +66,7 @@ LIVE = {
         vectors=6,
         scores=2,
         layer=0.75,  # the MLP's part of it
+        unpacked=2,
         widened=1,
         direct=Convolutions(picture=3.25, features=3, window=9.5),
         transformed=Convolutions(picture=6, features=10, window=17),
@@ -77,6 +80,7 @@ LIVE = {
         hidden=2,
         scores=1.5,
         layer=1,
+        unpacked=2,
         direct=Convolutions(picture=5, features=1.8, window=4.5),
     ),
     # Programs compiled for v5p at full size: the DiT on one device and on four, the VAE on one.
@@ -86,6 +90,7 @@ LIVE = {
         hidden=2,
         scores=1.5,  # float32 scores and 16-bit weights
         layer=0,
+        unpacked=2,
         relaid=1,
         direct=Convolutions(picture=5, features=1.8, window=4.5),
     ),

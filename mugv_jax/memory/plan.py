@@ -6,7 +6,6 @@ import dataclasses
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import traverse_util
 from jax.sharding import AbstractMesh
@@ -15,6 +14,7 @@ from jax.typing import DTypeLike
 from mugv_jax.kernels.flash import CPU_SCORE_BYTES, SCORE_BYTES
 from mugv_jax.memory.live import LIVE, Live
 from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.quantize import KERNEL, SCALE, abstract_quantized, quantized_dtype, quantized_paths
 from mugv_jax.pipelines.size import STRIDE, VideoSize
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights.models import abstract_variables
@@ -30,9 +30,10 @@ class Plan:
     mesh: its devices need not exist, see `sharding.mesh.abstract_mesh`.
     platform: "cpu", "gpu" or "tpu".  dtype: of weights and arithmetic.
     tile_px: side of the VAE's tiles; None runs whole frames.
+    quantize: 8-bit weights of the transformers, a name of `nn.quantize.DTYPES`, or None.
 
     Raises:
-        ValueError: tiles that are too small to overlap.
+        ValueError: tiles that are too small to overlap, or an unknown `quantize`.
     """
 
     size: VideoSize
@@ -40,8 +41,10 @@ class Plan:
     platform: str
     dtype: DTypeLike
     tile_px: int | None = None
+    quantize: str | None = None
 
     def __post_init__(self):
+        quantized_dtype(self.quantize)
         if self.tile_px is not None and self.tile_px < MIN_TILE_PX:
             raise ValueError(f"vae tile={self.tile_px} must be at least {MIN_TILE_PX} pixels.")
 
@@ -76,16 +79,34 @@ class Plan:
 
 def weight_shards(kind: str, config: Any, plan: Plan) -> dict[str, int]:
     """Path -> bytes on one device, of every variable of a model."""
-    abstract = abstract_variables(kind, config)
-    shards = jax.tree.map(
-        lambda leaf, sharding: math.prod(sharding.shard_shape(leaf.shape)),
-        unboxed(abstract),
-        variable_shardings(abstract, plan.mesh),
-    )
+    abstract = abstract_quantized(abstract_variables(kind, config), plan.quantize)
+    leaves = traverse_util.flatten_dict(unboxed(abstract), sep="/")
+    shardings = traverse_util.flatten_dict(variable_shardings(abstract, plan.mesh), sep="/")
+    narrow = quantized_paths(abstract_variables(kind, config), plan.quantize)
+
+    def itemsize(path: str) -> int:
+        if path in narrow:
+            return 1
+        cast = path.startswith("params/") and not path.endswith(SCALE)
+        return plan.itemsize if cast else FLOAT32
+
     return {
-        path: entries * (plan.itemsize if path.startswith("params/") else FLOAT32)
-        for path, entries in traverse_util.flatten_dict(shards, sep="/").items()
+        path: math.prod(shardings[path].shard_shape(leaf.shape)) * itemsize(path)
+        for path, leaf in leaves.items()
     }
+
+
+def widened_weights(kind: str, config: Any, plan: Plan) -> float:
+    """Bytes of the float32 copies of 16-bit weights, where there is no 16-bit arithmetic."""
+    if plan.itemsize == FLOAT32:
+        return 0
+    narrow = quantized_paths(abstract_variables(kind, config), plan.quantize)
+    sixteen = sum(
+        size
+        for path, size in weight_shards(kind, config, plan).items()
+        if path not in narrow and not path.endswith(SCALE)
+    )
+    return plan.live.widened * sixteen * FLOAT32 / plan.itemsize
 
 
 def stacked_weights(kind: str, config: Any, plan: Plan, module: str = "") -> int:
@@ -100,7 +121,16 @@ def stacked_weights(kind: str, config: Any, plan: Plan, module: str = "") -> int
 def layer_weights(kind: str, config: Any, plan: Plan) -> float:
     """Bytes that the scan over layers takes of the stacked weights beside the stacks themselves.
 
-    Weights split over the axes of "embed" are gathered, one layer at a time, before they are used.
+    Weights split over the axes of "embed" are gathered, one layer at a time, before they are used;
+    8-bit ones are widened, one kernel at a time.
     """
+    gathered = plan.parts("fsdp", "sequence")
     layer = stacked_weights(kind, config, plan) / config.depth
-    return plan.live.layer * plan.parts("fsdp", "sequence") * layer
+    taken = plan.live.layer * gathered * layer
+    if plan.quantize is not None:
+        shards = weight_shards(kind, config, plan)
+        largest = max(
+            size for path, size in shards.items() if path.endswith(f"blocks/mlp/up/{KERNEL}")
+        )
+        taken += plan.live.unpacked * gathered * largest / config.depth * plan.activation_itemsize
+    return taken

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mugv_jax.memory import transformers, vae
-from mugv_jax.memory.plan import FLOAT32, Plan, weight_shards
+from mugv_jax.memory.plan import Plan, weight_shards, widened_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,5 @@ def stages(configs: Mapping[str, Any], plan: Plan) -> Iterator[Stage]:
         if kind in configs:
             config = configs[kind]
             weights = sum(weight_shards(kind, config, plan).values())
-            widened = plan.live.widened * weights * FLOAT32 / plan.itemsize
-            more = activations(config, plan) + (widened if plan.itemsize < FLOAT32 else 0)
+            more = activations(config, plan) + widened_weights(kind, config, plan)
             yield Stage(name, weights, round(more))

@@ -18,8 +18,9 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
         residual (n d) + max(heads (n a e) + scores, hidden (n m)) + vectors (n d) + RoPE + latents
             + keys and values (l s a e) of prompt and negative prompt
 
-    On one device the MLP takes a chunk of the tokens at a time. n is split over "sequence", a and m over "tensor"; between attention and MLP, where a and m are
-    not, n is split over both. Ulysses keeps (n a e) as small, by other axes.
+    On one device the MLP takes a chunk of the tokens at a time. n is split over "sequence", a and m
+    over "tensor"; between attention and MLP, where a and m are not, n is split over both. Ulysses
+    keeps (n a e) as small, by other axes.
     """
     live, itemsize = plan.live, plan.activation_itemsize
     every = dit_tokens(config, plan.size.latent_shape)

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from mugv_jax.memory.plan import FLOAT32, Plan
 from mugv_jax.nn.conv import FAST_CHANNELS, FAST_VALUES
 from mugv_jax.nn.vae.config import VAEConfig
-from mugv_jax.pipelines.windows import Tiling
+from mugv_jax.pipelines.windows import Tiling, default_step
 
-FRAMES_PER_STEP = 4  # of the spatial half: the default of `windows`
 SCORE_COPIES = 3  # scores, their exponentials, probabilities
 
 
@@ -21,9 +20,12 @@ class _Sizes:
     frame: pixels of one.  features: of one window, all tiles.  tile_features: of one tile.
     picture: the spatial half's widest array in one step.  scores: of its attention, at once.
     window: the temporal half's widest array.
+
+    step is no size, but the number of frames that all devices together take at once.
     """
 
     frame: int
+    step: int
     features: int
     tile_features: int
     picture: int
@@ -48,7 +50,7 @@ def encode(config: VAEConfig, plan: Plan) -> float:
 def decode(config: VAEConfig, plan: Plan) -> float:
     """Bytes of decoding a video of the plan's size."""
     sizes = _sizes(config, plan, decoder=True)
-    canvas = 3 * FRAMES_PER_STEP * sizes.frame  # the frames, a tile of them, their sum
+    canvas = 3 * sizes.step * sizes.frame  # the frames, a tile of them, their sum
     temporal = _alive(config, plan, "window", sizes.window)
     return sizes.features + max(temporal, _spatial(config, plan, sizes) + canvas)
 
@@ -67,16 +69,18 @@ def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
     frames = min(config.window_frames, -(-size.frames // config.time_factor) * config.time_factor)
     parts = plan.parts("sequence", "tensor")
     local_rows = -(-rows // parts)
-    step = -(-FRAMES_PER_STEP // plan.parts("data", "fsdp", "sequence", "tensor"))
+    step = min(default_step(rows, columns, factor, plan.mesh.size), plan.size.frames)
+    of_device = -(-step // plan.parts("data", "fsdp", "sequence", "tensor"))
     feature = config.feature_channels * FLOAT32
     widest = _widest_frame(config, decoder=decoder)
     window = (_decoder_window if decoder else _encoder_window)(config)
     return _Sizes(
         frame=size.height_px * size.width_px * 3 * FLOAT32,
+        step=step,
         features=frames * -(-covered[0] // parts) * covered[1] * feature,
         tile_features=frames * local_rows * columns * feature,
-        picture=step * rows * columns * widest * FLOAT32,
-        scores=min(plan.score_budget, step * (rows * columns) ** 2 * FLOAT32),
+        picture=of_device * rows * columns * widest * FLOAT32,
+        scores=min(plan.score_budget, of_device * (rows * columns) ** 2 * FLOAT32),
         window=frames * local_rows * columns * window // config.time_factor * FLOAT32,
     )
 

@@ -9,6 +9,7 @@ and, where a frame is still too large, both see overlapping tiles that are blend
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,10 @@ from mugv_jax.axes import Array, Float, Latent, Pixels
 from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
 
 Variables = Mapping[str, Any]
+
+# One frame of 720p is work enough for a device; four at once took 20 GB to decode, not 5.
+STEP_PIXELS = 2**20
+MOST_FRAMES = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,7 +121,17 @@ def _apply(vae: VideoVAE, method: str, variables: Variables, x: Array) -> Any:
     return vae.apply(variables, x, method=method)
 
 
-def _step(frames_per_step: int, frames: int) -> int:
+def default_step(rows: int, columns: int, zoom: int, devices: int) -> int:
+    """Frames, or tiles, of so many latents that the spatial half sees at once, a device or more."""
+    of_device = STEP_PIXELS // (rows * columns * zoom**2)
+    return devices * min(max(of_device, 1), MOST_FRAMES)
+
+
+def _step(frames_per_step: int | None, frames: int, tile: Tile, zoom: int) -> int:
+    if frames_per_step is None:
+        rows, columns = (span.stop - span.start for span in (tile.rows, tile.columns))
+        devices = math.prod(jax.sharding.get_abstract_mesh().shape.values())
+        frames_per_step = default_step(rows, columns, zoom, devices)
     if frames_per_step < 1:
         raise ValueError(f"frames_per_step={frames_per_step} must be at least 1.")
     return min(frames_per_step, frames)
@@ -158,7 +173,7 @@ def encode(
     key: Array | None = None,
     *,
     tiling: Tiling | None = None,
-    frames_per_step: int = 4,
+    frames_per_step: int | None = None,
 ) -> Latent:
     """Normalised latent of a video of pixels in [-1, 1]: the posterior's mean, or a sample of it.
 
@@ -168,7 +183,7 @@ def encode(
     Args:
         key: samples the posterior; without it the mean is returned.
         tiling: encodes tile by tile.
-        frames_per_step: frames that the spatial half sees at once.
+        frames_per_step: frames that the spatial half sees at once; None takes `default_step`.
 
     Raises:
         ValueError: a picture off the grid, or `frames_per_step` below 1.
@@ -176,9 +191,10 @@ def encode(
     vae.config.check_picture(*pixels.shape[2:4])
     zoom = vae.config.spatial_factor
     height, width = (size // zoom for size in pixels.shape[2:4])
-    step = _step(frames_per_step, pixels.shape[1])
+    tiles = _tiles(height, width, tiling, zoom=1)
+    step = _step(frames_per_step, pixels.shape[1], tiles[0], zoom)
     canvases = None
-    for tile in _tiles(height, width, tiling, zoom=1):
+    for tile in tiles:
         part = pixels[:, :, _zoomed(tile.rows, zoom), _zoomed(tile.columns, zoom)]
         moments = _encode_tile(vae, variables, part, step)
         if canvases is None:
@@ -202,7 +218,7 @@ def decode(
     num_frames: int | None = None,
     *,
     tiling: Tiling | None = None,
-    frames_per_step: int = 4,
+    frames_per_step: int | None = None,
 ) -> Float[np.ndarray, "b _f _h _w 3"]:
     """`decode_in_steps`, gathered in host memory.
 
@@ -222,9 +238,9 @@ def decode_in_steps(
     num_frames: int | None = None,
     *,
     tiling: Tiling | None = None,
-    frames_per_step: int = 4,
+    frames_per_step: int | None = None,
 ) -> Iterator[Pixels]:
-    """Pixels, nominally in [-1, 1], of a normalised latent, `frames_per_step` frames at a time.
+    """Pixels, nominally in [-1, 1], of a normalised latent, a few frames at a time.
 
     A window whose frame count is not a multiple of 8 loses its padding frames at its front, as in
     the published `decode(z, num_frames)`; by default there is none.
@@ -240,8 +256,9 @@ def decode_in_steps(
             f"{time_factor} frames, but there are {latent.shape[1]}; the nearest number of frames "
             f"is {latent.shape[1] * time_factor}."
         )
-    step = _step(frames_per_step, frames)
-    return _decode_windows(vae, variables, latent, frames, tiling, step)
+    tiles = _tiles(*latent.shape[2:4], tiling, zoom=vae.config.spatial_factor)
+    step = _step(frames_per_step, frames, tiles[0], vae.config.spatial_factor)
+    return _decode_windows(vae, variables, latent, frames, tiles, step)
 
 
 def _decode_windows(
@@ -249,11 +266,10 @@ def _decode_windows(
     variables: Variables,
     latent: Latent,
     frames: int,
-    tiling: Tiling | None,
+    tiles: list[Tile],
     step: int,
 ) -> Iterator[Pixels]:
     config = vae.config
-    tiles = _tiles(*latent.shape[2:4], tiling, zoom=config.spatial_factor)
     latent = _apply(vae, "denormalize", variables, latent)
     for start in range(0, latent.shape[1], config.window_latents):
         window = latent[:, start : start + config.window_latents]

@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array
-from mugv_jax.nn.quantize import quantized, scale_path
+from mugv_jax.nn.quantize import quantized, scale_path, scale_shape, stored
 from mugv_jax.weights.parameters import Index, LazyTensor
 from mugv_jax.weights.place import place
 
@@ -34,10 +34,9 @@ def place_quantized(
         )
 
     put = jax.jit(put, donate_argnums=0, out_shardings=targets)
-    layers, _, *others = lazy.shape
     stacks = (
-        jnp.zeros(lazy.shape, dtype, device=targets[0]),
-        jnp.zeros((layers, 1, *others), jnp.float32, device=targets[1]),
+        jnp.zeros(lazy.shape, stored(dtype), device=targets[0]),
+        jnp.zeros(scale_shape(lazy.shape), jnp.float32, device=targets[1]),
     )
     for first, part in _parts(lazy):
         kernels = place(part, _of_any_layers(targets[0]))

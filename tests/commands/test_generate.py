@@ -96,6 +96,7 @@ def refusals(text: str) -> list[tuple[str, str]]:
         --guidance-rescale nan -> guidance rescale=nan
         --guidance-interval 0.9,nan -> guidance interval=0.9,nan
         --guidance-interval 1 -> guidance interval '1' must be LOW,HIGH
+        --quantize int4 -> argument --quantize: invalid choice: 'int4'
         --reuse-threshold -1 -> reuse threshold=-1.0 must be a number from 0 up
         --reuse-threshold nan -> reuse threshold=nan
         --fps 0.5 -> fps=0.5 must lie in 1 to 1000

@@ -127,12 +127,28 @@ def test_more_devices_need_less_each(info):
     assert dit["weights"] == pytest.approx(2 * PARAMETERS["mugv_dit"] / 8, rel=0.02)
 
 
+def test_eight_bit_weights_fit_a_card_of_24_gb(info):
+    landscape = ("--size", "1280x720")
+    sixteen, eight = (
+        info(CONFIGS / "mugv_10b.py", "--json", *landscape, *more)
+        for more in ([], ["--quantize", "int8"])
+    )
+    assert sixteen["peak"]["bytes_per_device"] > 24e9
+    assert eight["peak"]["bytes_per_device"] < 17e9
+    assert "int8 weights" in info(CONFIGS / "mugv_10b.py", "--quantize", "int8")
+    of_stage = {stage["name"]: stage for stage in eight["stages"]}
+    # A byte a weight, and 4 for each group; embeddings and the last layer keep their 16 bits.
+    assert of_stage["DiT step"]["weights"] == pytest.approx(PARAMETERS["mugv_dit"], rel=0.06)
+    assert of_stage["VAE decode"] == {s["name"]: s for s in sixteen["stages"]}["VAE decode"]
+    assert of_stage["VAE decode"]["total"] < 10e9
+
+
 def test_tiles_and_types_count(info):
     whole, tiled, wide = (
         {stage["name"]: stage for stage in info(CONFIGS / "mugv_10b.py", "--json", *more)["stages"]}
         for more in ([], ["--vae-tile", "256"], ["--dtype", "float32"])
     )
-    assert tiled["VAE decode"]["activations"] < 0.5 * whole["VAE decode"]["activations"]
+    assert tiled["VAE decode"]["activations"] < 0.7 * whole["VAE decode"]["activations"]
     assert tiled["DiT step"] == whole["DiT step"]
     assert wide["DiT step"]["weights"] == 2 * whole["DiT step"]["weights"]
 

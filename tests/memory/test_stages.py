@@ -1,7 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import functools
-import inspect
 import math
 
 import jax
@@ -12,9 +11,9 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
 from mugv_jax.memory.plan import Plan, weight_shards
 from mugv_jax.memory.stages import stages
-from mugv_jax.memory.vae import FRAMES_PER_STEP
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.quantize import SCALE, abstract_quantized
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.nn.vae.autoencoder import VideoVAE
@@ -22,6 +21,7 @@ from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.pipelines import windows
 from mugv_jax.pipelines.network import DiTVelocity, abstract_condition
 from mugv_jax.pipelines.size import VideoSize
+from mugv_jax.pipelines.zoo import TOKEN_CHUNK
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, variable_shardings
@@ -57,13 +57,15 @@ def abstract(shape, dtype=jnp.float32, sharding=None):
     return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
 
 
-def variables(kind, config, mesh, dtype=jnp.float32):
-    boxed = abstract_variables(kind, config)
-    return jax.tree.map(
-        lambda leaf, sharding: abstract(leaf.shape, dtype, sharding),
-        unboxed(boxed),
-        variable_shardings(boxed, mesh),
-    )
+def variables(kind, config, mesh, dtype=jnp.float32, quantize=None):
+    boxed = abstract_quantized(abstract_variables(kind, config), quantize)
+
+    def leaf_of(path, leaf, sharding):
+        as_it_is = leaf.dtype != jnp.float32 or path[-1].key == SCALE
+        return abstract(leaf.shape, leaf.dtype if as_it_is else dtype, sharding)
+
+    shardings = variable_shardings(boxed, mesh)
+    return jax.tree_util.tree_map_with_path(leaf_of, unboxed(boxed), shardings)
 
 
 def compiled_bytes(function, *args, **kwargs):
@@ -72,7 +74,7 @@ def compiled_bytes(function, *args, **kwargs):
     return found.temp_size_in_bytes + found.argument_size_in_bytes, found.output_size_in_bytes
 
 
-def compiled_dit(size, sizes=None, dtype=jnp.float32):
+def compiled_dit(size, sizes=None, dtype=jnp.float32, quantize=None):
     """One guided step on a mesh of `sizes`."""
     mesh = meshes.make_mesh(sizes)
     batch = mesh.shape["data"] * mesh.shape["fsdp"]
@@ -81,13 +83,13 @@ def compiled_dit(size, sizes=None, dtype=jnp.float32):
     condition = abstract_condition(
         DIT, mesh, rows=batch, frames=frames, text_tokens=MAX_TOKENS, dtype=dtype
     )
-    dit = build_dit(DIT, mesh, dtype=dtype)
+    dit = build_dit(DIT, mesh, dtype=dtype, token_chunk=TOKEN_CHUNK)
     with meshes.use(mesh):
         step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
         return compiled_bytes(
             step,
             DiTVelocity(dit),
-            variables("mugv_dit", DIT, mesh, dtype),
+            variables("mugv_dit", DIT, mesh, dtype, quantize),
             of_batch((batch, *size.latent_shape, DIT.in_channels)),
             abstract(()),
             abstract(()),
@@ -115,10 +117,12 @@ def test_dit_step_as_compiled(width, height, frames, mesh):
     assert LEAST <= ratio <= MOST
 
 
-def test_sixteen_bits_are_widened_on_cpu():
-    planned = plan(512, 512, 65, dtype=jnp.bfloat16)
+@pytest.mark.parametrize("quantize", [None, "int8", "fp8"])
+def test_sixteen_bits_are_widened_on_cpu_and_eight_are_not(quantize):
+    planned = plan(512, 512, 65, dtype=jnp.bfloat16, quantize=quantize)
     (stage,) = stages({"mugv_dit": DIT}, planned)
-    assert LEAST <= stage.total / compiled_dit(planned.size, dtype=jnp.bfloat16) <= MOST
+    compiled = compiled_dit(planned.size, dtype=jnp.bfloat16, quantize=quantize)
+    assert LEAST <= stage.total / compiled <= MOST
 
 
 def test_vae_as_compiled():
@@ -127,9 +131,10 @@ def test_vae_as_compiled():
     size, factor = planned.size, VAE.spatial_factor
     vae, weights = VideoVAE(VAE, jnp.float32), variables("mugv_vae", VAE, meshes.make_mesh())
     rows, columns = size.height_px // factor, size.width_px // factor
-    pixels = (1, FRAMES_PER_STEP, size.height_px, size.width_px, 3)
+    frames = windows.default_step(rows, columns, factor, devices=1)
+    pixels = (1, frames, size.height_px, size.width_px, 3)
     window = (1, VAE.window_frames, rows, columns, VAE.feature_channels)
-    step = (1, FRAMES_PER_STEP, *window[2:])
+    step = (1, frames, *window[2:])
     latent = (1, VAE.window_latents, rows, columns, VAE.latent_channels)
     encode, moments, unpack, decode = (
         windows._apply.lower(vae, method, weights, abstract(shape))
@@ -145,7 +150,7 @@ def test_vae_as_compiled():
     )
     frame, features = 4 * math.prod(pixels[2:]), 4 * math.prod(window)
     held = (size.frames + VAE.window_frames) * frame + features
-    canvas = 3 * FRAMES_PER_STEP * frame
+    canvas = 3 * frames * frame
     encoding, decoding = stages({"mugv_vae": VAE}, planned)
     compiled = encoding.weights + held + max(encode, moments)
     assert LEAST <= encoding.total / compiled <= MOST
@@ -153,26 +158,36 @@ def test_vae_as_compiled():
     assert LEAST <= decoding.total / compiled <= MOST
 
 
-def test_text_encoder_as_compiled():
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_text_encoder_as_compiled(quantize):
     ids = abstract((1, MAX_TOKENS), jnp.int32), abstract((1, MAX_TOKENS), jnp.bool_)
-    weights = variables("t5_encoder", T5, meshes.make_mesh())
+    weights = variables("t5_encoder", T5, meshes.make_mesh(), quantize=quantize)
     compiled, _ = compiled_bytes(jax.jit(T5Encoder(T5, jnp.float32).apply), weights, *ids)
-    (stage,) = stages({"t5_encoder": T5}, plan())
+    (stage,) = stages({"t5_encoder": T5}, plan(quantize=quantize))
     assert LEAST <= stage.total / compiled <= MOST
 
 
+@pytest.mark.parametrize("quantize", [None, "int8"])
 @pytest.mark.parametrize(("kind", "config"), [("mugv_dit", DIT), ("mugv_vae", VAE)])
-def test_weights_on_a_mesh_are_those_of_its_devices(kind, config):
+def test_weights_on_a_mesh_are_those_of_its_devices(kind, config, quantize):
     sizes = {"fsdp": 2, "sequence": 2, "tensor": 2}
     mesh, boxed = meshes.make_mesh(sizes), abstract_variables(kind, config)
-    placed = random_variables(boxed, seed=0, shardings=variable_shardings(boxed, mesh))
+    shardings = variable_shardings(abstract_quantized(boxed, quantize), mesh)
+    placed = random_variables(boxed, seed=0, shardings=shardings, quantize=quantize)
     held = sum(leaf.addressable_shards[0].data.nbytes for leaf in jax.tree.leaves(placed))
-    assert sum(weight_shards(kind, config, plan(mesh=sizes)).values()) == held
+    planned = plan(mesh=sizes, quantize=quantize)
+    assert sum(weight_shards(kind, config, planned).values()) == held
 
 
-def test_the_vae_runs_as_many_frames_at_once_as_is_counted():
-    for function in (windows.encode, windows.decode_in_steps):
-        assert inspect.signature(function).parameters["frames_per_step"].default == FRAMES_PER_STEP
+def test_a_large_picture_is_decoded_one_frame_at_a_time():
+    """Four at once would be the largest stage of all."""
+    sizes = VAEConfig()
+    (_, small), (_, large) = (
+        stages({"mugv_vae": sizes}, plan(width, height, 105, platform="gpu", dtype=jnp.bfloat16))
+        for width, height in ((640, 352), (1280, 720))
+    )
+    assert large.activations < 2.5 * small.activations
+    assert large.total < 8 * 2**30
 
 
 def test_tiles_as_large_as_the_frame_change_nothing():

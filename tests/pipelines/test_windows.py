@@ -127,6 +127,16 @@ def test_decoding_goes_window_by_window_and_a_few_frames_at_a_time(tiny):
     assert relative_error(jnp.concatenate(steps, axis=1), expected) < PARITY
 
 
+def test_large_frames_come_alone_and_every_device_has_some():
+    assert [windows.default_step(side, side, 8, devices=1) for side in (8, 64, 90, 200)] == [
+        4,
+        4,
+        2,
+        1,
+    ]
+    assert windows.default_step(90, 160, 8, devices=8) == 8
+
+
 def test_a_tile_as_large_as_the_frame_is_the_frame(tiny):
     vae, variables = tiny
     latent = smooth(1, 6, 5, 3)

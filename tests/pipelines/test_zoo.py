@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from mugv_jax.pipelines.mugv import MugvPipeline
+from mugv_jax.pipelines.request import Request, read_given
+from mugv_jax.pipelines.size import VideoSize
 from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.weights.convert import convert
 from tests.pipelines.systems import CORPUS, SMALL, published_tensors, write_published
@@ -134,3 +136,22 @@ def test_a_model_in_use_is_not_freed_by_another_user():
             assert inner is outer
         assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(outer))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(outer))
+
+
+def test_eight_bit_weights_make_nearly_the_same_latent(published):
+    request = Request(
+        prompts=(CORPUS[0],), size=VideoSize(width_px=48, height_px=32, frames=9), steps=2
+    )
+    exact, eight = (
+        MugvPipeline.from_pretrained(published, quantize=quantize).sample(
+            request, read_given(request), progress=False
+        )[0]
+        for quantize in (None, "int8")
+    )
+    error = np.linalg.norm(eight.latent - exact.latent) / np.linalg.norm(exact.latent)
+    assert 1e-5 < error < 3e-2
+
+
+def test_unknown_kinds_of_weights_are_refused_before_they_are_looked_for():
+    with pytest.raises(ValueError, match="quantize='int4' must be one of int8, fp8"):
+        Zoo.from_pretrained("nobody/nothing", quantize="int4")

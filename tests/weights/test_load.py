@@ -10,6 +10,7 @@ import pytest
 from flax import traverse_util
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from mugv_jax.nn.quantize import abstract_quantized, quantized, quantized_paths, scale_path
 from mugv_jax.weights import torch_files
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load, read_config
@@ -102,3 +103,28 @@ def test_config_is_known_before_anything_is_read(dit):
     assert read_config(dit) == ("mugv_dit", FOUR_HEADS)
     with pytest.raises(ValueError, match=r"t5_encoder|not a T5"):
         read_config(dit, "t5_encoder")
+
+
+@pytest.mark.parametrize("name", ["int8", "fp8"])
+def test_layers_are_quantised_as_they_are_read(dit, name):
+    mesh = jax.make_mesh((2, 2), ("tensor", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    boxed = abstract_quantized(abstract_variables("mugv_dit", FOUR_HEADS), name)
+    rules = {"heads": "tensor", "mlp": "tensor"}
+    shardings = jax.tree.map(
+        lambda leaf: NamedSharding(mesh, PartitionSpec(*map(rules.get, leaf.names))),
+        boxed,
+        is_leaf=lambda leaf: isinstance(leaf, nn.meta.AxisMetadata),
+    )
+    flat = traverse_util.flatten_dict(load(dit, shardings=shardings, quantize=name)[1], sep="/")
+    whole = traverse_util.flatten_dict(load(dit)[1], sep="/")
+    narrow = quantized_paths(abstract_variables("mugv_dit", FOUR_HEADS), name)
+    for path, expected in whole.items():
+        found = flat[path]
+        if path in narrow:
+            kernels, scales = quantized(expected, narrow[path])
+            np.testing.assert_array_equal(found, kernels)
+            found, expected = flat[scale_path(path)], scales
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert len(flat) == len(whole) + len(narrow)
+    kernel = flat["params/blocks/mlp/up/kernel"]
+    assert {shard.data.shape[-1] for shard in kernel.addressable_shards} == {kernel.shape[-1] // 2}
