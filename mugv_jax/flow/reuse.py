@@ -12,7 +12,7 @@ as long as what the network's first block reads, u, has changed by less than a t
 
 (2) is the rule of TeaCache (arXiv:2411.19108) without its fitted polynomial. What is reused there
 is the residual of all blocks; (1) continues the velocity, guided where it is: two arrays of a
-latent's size instead of two of all tokens for each prompt, and as exact (docs/benchmarks.md).
+latent's size instead of two of all tokens for each prompt, and as exact (docs/generation.md).
 """
 
 import dataclasses
