@@ -6,6 +6,7 @@ import json
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import peft
 import pytest
@@ -15,6 +16,7 @@ from flax import traverse_util
 
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.lora import LoraConfig, abstract_lora, scaled
+from mugv_jax.nn.quantize import quantized, scale_path
 from mugv_jax.weights.adapter_files import (
     CONFIG_FILE,
     MODEL_FILE,
@@ -106,6 +108,20 @@ def test_an_adapter_of_peft_merges_into_published_weights(base, published, tmp_p
     checkpoints.assert_identical(
         checkpoints.read(tmp_path / "again.pt"), checkpoints.read(tmp_path / "merged.pt")
     )
+
+
+def test_an_adapter_is_merged_before_weights_are_quantised(base, ours):
+    _, _, folder = ours
+    path = "params/blocks/mlp/up/kernel"
+    wide, narrow = (
+        traverse_util.flatten_dict(load(base, lora=folder, quantize=name)[1], sep="/")
+        for name in (None, "int8")
+    )
+    kernels, scales = quantized(wide[path], jnp.int8)
+    np.testing.assert_array_equal(narrow[path], kernels)
+    np.testing.assert_allclose(narrow[scale_path(path)], scales, rtol=1e-6)
+    unmerged = traverse_util.flatten_dict(load(base, quantize="int8")[1], sep="/")
+    assert not np.array_equal(narrow[path], unmerged[path])
 
 
 def test_our_adapter_does_in_peft_what_our_model_does(base, ours):
