@@ -19,6 +19,7 @@ import numpy as np
 
 from mugv_jax.weights.sources import Source, TensorSpec
 from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.transpose import transposed
 
 PIECE_BYTES = 128 * 2**20
 UNUSED = "unused"
@@ -87,7 +88,20 @@ def _rearrange(array: HostOrTraced, axes: str, table: Table) -> HostOrTraced:
     if "->" not in axes or not axes.strip(" ->"):
         return array
     named = set(re.findall(r"\w+", axes))
-    return einops.rearrange(array, axes, **{k: v for k, v in table.sizes.items() if k in named})
+    sizes = {k: v for k, v in table.sizes.items() if k in named}
+    if isinstance(array, np.ndarray) and array.ndim == 2:
+        array, axes = _turned(array, axes)
+    return einops.rearrange(array, axes, **sizes)
+
+
+def _turned(matrix: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
+    """The matrix transposed beforehand, where the pattern leads an axis to the other end."""
+    left, right = (side.strip() for side in axes.split("->"))
+    rows, columns = re.findall(r"\([^)]*\)|\w+", left)
+    words = right.split()
+    if words[0] != columns and words[-1] != rows:
+        return matrix, axes
+    return transposed(matrix), f"{columns} {rows} -> {right}"
 
 
 def published_shape(rule: Rule, table: Table, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -24,8 +24,9 @@ import numpy as np
 
 from mugv_jax.weights.sources import Source, TensorSpec, Writer, raw_bytes
 
-# Pages of a mapped file count as resident memory until they are unmapped.
-REOPEN_AFTER_BYTES = 256 * 2**20
+# Pages of a mapped file count as resident memory until they are unmapped. To map it anew is to read
+# its index anew, which takes as long as reading a tenth of this.
+REOPEN_AFTER_BYTES = 2 * 2**30
 WRAPPERS = ("state_dict", "model", "module")
 EMA_WRAPPERS = ("ema", "ema_state_dict", "model_ema")
 ALIGNMENT = 64
