@@ -49,6 +49,8 @@ def keep_compiled(folder: str | None) -> Path | None:
         log.warning("%s Programs will be compiled anew in every run.", reason)
         return None
     jax.config.update("jax_compilation_cache_dir", os.fspath(path))
+    # All programs: the small ones, by the dozen, are most of what a warm start would compile.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     return path
 
 
