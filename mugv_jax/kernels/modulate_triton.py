@@ -45,11 +45,13 @@ class Tuning:
     tokens: int
     at_once: int
     warps: int
-    prefetch: bool = False
+    prefetch: bool
 
 
-FORWARD = Tuning(tokens=32, at_once=1, warps=8)
-BACKWARD = Tuning(tokens=64, at_once=1, warps=16)
+# By registers: as many tokens on their way as fit beside the vectors and sums, without spilling.
+FORWARD = Tuning(tokens=32, at_once=1, warps=8, prefetch=True)
+BACKWARD = Tuning(tokens=64, at_once=1, warps=8, prefetch=True)
+FUSED_BACKWARD = Tuning(tokens=64, at_once=1, warps=16, prefetch=True)  # four sums
 
 
 def norm_modulate(
@@ -133,7 +135,7 @@ def gate_residual_norm_modulate_backward(
 ]:
     (d_x, d_update), sums = _over_tiles(
         _gate_residual_norm_modulate_backward,
-        BACKWARD,
+        FUSED_BACKWARD,
         group,
         [out, update, d_out, d_y],
         [gate, scale],
@@ -289,6 +291,6 @@ def _kernel(
     looked_up = [vector(ref) for ref in vector_refs]
     sums = [jnp.zeros(block, jnp.float32) for _ in sum_refs]
     steps = (end - start + tuning.at_once - 1) // tuning.at_once
-    sums, _ = jax.lax.fori_loop(0, steps, step, (sums, load(0) if tuning.prefetch else []))
+    sums, _ = jax.lax.fori_loop(0, steps, step, (sums, load(jnp.int32(0)) if tuning.prefetch else []))
     for ref, total in zip(sum_refs, sums):
         pltriton.store(ref.at[tile, columns], total, mask=in_row)

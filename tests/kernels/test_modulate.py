@@ -50,9 +50,9 @@ OPERATIONS = {
 
 @pytest.fixture(autouse=True)
 def _many_small_tiles(monkeypatch):
-    tuning = modulate_triton.Tuning(tokens=8, at_once=2, warps=4)
-    monkeypatch.setattr(modulate_triton, "FORWARD", tuning)
-    monkeypatch.setattr(modulate_triton, "BACKWARD", tuning)
+    for name, prefetch in (("FORWARD", True), ("BACKWARD", False), ("FUSED_BACKWARD", True)):
+        tuning = modulate_triton.Tuning(tokens=8, at_once=2, warps=4, prefetch=prefetch)
+        monkeypatch.setattr(modulate_triton, name, tuning)
 
 
 @pytest.mark.parametrize(("implementation", "size", "dtype"), CASES)

@@ -176,3 +176,13 @@ def test_low_rank_updates_and_freezing_contradict_each_other():
     values = configs.override(values, ["--config.lora.rank=4", "--config.optimizer.freeze=('a',)"])
     with pytest.raises(ValueError, match=r"choose lora\.targets instead"):
         from_config_dict(values)
+
+
+def test_a_kernel_is_chosen_by_name():
+    values = configs.override(configs.read(ROOT / "mugv_debug.py"), ["kernels.modulation=xla"])
+    chosen = from_config_dict(values).kernels
+    assert (chosen.attention, chosen.modulation) == (None, "xla")
+    with pytest.raises(ValueError, match="modulation='xls' must be one of xla, triton"):
+        from_config_dict(configs.override(values, ["kernels.modulation=xls"]))
+    del values.kernels
+    assert from_config_dict(values).kernels.modulation is None
