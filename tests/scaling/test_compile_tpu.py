@@ -4,6 +4,7 @@
 
 from pathlib import Path
 
+import jax
 import pytest
 
 from mugv_jax import config as configs
@@ -16,6 +17,15 @@ LATENT = (3, 12, 20)
 DEPTH = 2
 MODULATION = ("norm_modulate", "gate_residual", "gate_residual_norm_modulate", "norm_rotate")
 ATTENTION = ("splash_mha_fwd", "splash_mha_dkv")
+
+
+@pytest.fixture(autouse=True)
+def _little_effort():
+    """The program is not run: the compiler need not make it fast, which takes half of its time."""
+    before = jax.config.jax_optimization_level
+    jax.config.update("jax_optimization_level", "O1")
+    yield
+    jax.config.update("jax_optimization_level", before)
 
 
 @pytest.mark.parametrize(("topology", "axis"), [("v5p:2x2x1", "tensor"), ("v6e:2x2", "fsdp")])
