@@ -61,6 +61,7 @@ class _Incoming:
         return self.tile
 
     def release(self) -> None:
+        products.read_to_the_end()
         plgpu.barrier_arrive(self.done)
 
 

@@ -291,6 +291,8 @@ def _kernel(
     looked_up = [vector(ref) for ref in vector_refs]
     sums = [jnp.zeros(block, jnp.float32) for _ in sum_refs]
     steps = (end - start + tuning.at_once - 1) // tuning.at_once
-    sums, _ = jax.lax.fori_loop(0, steps, step, (sums, load(jnp.int32(0)) if tuning.prefetch else []))
+    sums, _ = jax.lax.fori_loop(
+        0, steps, step, (sums, load(jnp.int32(0)) if tuning.prefetch else [])
+    )
     for ref, total in zip(sum_refs, sums):
         pltriton.store(ref.at[tile, columns], total, mask=in_row)

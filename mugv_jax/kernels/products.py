@@ -95,6 +95,15 @@ def finish() -> None:
         plgpu.wgmma_wait(0)
 
 
+def read_to_the_end() -> None:
+    """Orders what was read before what is copied to the same place next.
+
+    The tensor cores read as copies do; the interpreter reads as threads do.
+    """
+    if interpreted():
+        plgpu.commit_smem()
+
+
 def columns(shape: tuple[int, int]) -> Array:
     """The column of every entry, laid out as sums are."""
     layout = None if interpreted() else plgpu.Layout.WGMMA

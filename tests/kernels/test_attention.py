@@ -132,5 +132,7 @@ def test_memory_grows_linearly_with_tokens(backward):
 
 def test_unknown_implementation_is_named():
     x = jnp.ones((1, 4, 1, 6))
-    with pytest.raises(ValueError, match="'flash9' is not one of 'cudnn', 'xla', 'splash', 'hopper'"):
+    with pytest.raises(
+        ValueError, match="'flash9' is not one of 'cudnn', 'xla', 'splash', 'hopper'"
+    ):
         attention.attend(x, x, x, implementation="flash9")

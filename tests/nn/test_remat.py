@@ -53,7 +53,9 @@ def kept_bytes(variables, policy):
 
 
 def test_policies_keep_what_their_table_says(variables):
-    kept = {policy: kept_bytes(variables, policy) for policy in ("none", "dots", "attention", "full")}
+    kept = {
+        policy: kept_bytes(variables, policy) for policy in ("none", "dots", "attention", "full")
+    }
     residual = CONFIG.depth * TOKENS * CONFIG.width * 4
     assert kept["full"] == residual
     assert kept["attention"] / residual == pytest.approx(1 + 2 + 2 / 12)  # two outputs and lse
@@ -84,7 +86,9 @@ def test_offloading_keeps_residual_and_attention_on_the_host(variables):
 
 
 def test_an_unknown_policy_is_named():
-    with pytest.raises(ValueError, match="remat='most' must be one of none, dots, attention, full, offload"):
+    with pytest.raises(
+        ValueError, match="remat='most' must be one of none, dots, attention, full, offload"
+    ):
         remat.rematerialised(nn.Dense, "most")
     assert set(remat.POLICIES) == {"none", "dots", "attention", "full", "offload"}
     assert attention.SAVED != remat.RESIDUAL

@@ -11,6 +11,8 @@ from flax import traverse_util
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mugv_jax.nn.quantize import abstract_quantized, quantized, quantized_paths, scale_path
+from mugv_jax.sharding.mesh import make_mesh
+from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights import torch_files
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load, read_config
@@ -107,14 +109,9 @@ def test_config_is_known_before_anything_is_read(dit):
 
 @pytest.mark.parametrize("name", ["int8", "fp8"])
 def test_layers_are_quantised_as_they_are_read(dit, name):
-    mesh = jax.make_mesh((2, 2), ("tensor", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    mesh = make_mesh({"tensor": 2, "fsdp": 2})
     boxed = abstract_quantized(abstract_variables("mugv_dit", FOUR_HEADS), name)
-    rules = {"heads": "tensor", "mlp": "tensor"}
-    shardings = jax.tree.map(
-        lambda leaf: NamedSharding(mesh, PartitionSpec(*map(rules.get, leaf.names))),
-        boxed,
-        is_leaf=lambda leaf: isinstance(leaf, nn.meta.AxisMetadata),
-    )
+    shardings = variable_shardings(boxed, mesh)
     flat = traverse_util.flatten_dict(load(dit, shardings=shardings, quantize=name)[1], sep="/")
     whole = traverse_util.flatten_dict(load(dit)[1], sep="/")
     narrow = quantized_paths(abstract_variables("mugv_dit", FOUR_HEADS), name)
