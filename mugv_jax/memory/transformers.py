@@ -9,7 +9,6 @@ from mugv_jax.memory.plan import FLOAT32, Plan, layer_weights, stacked_weights
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
-from mugv_jax.pipelines.zoo import TOKEN_CHUNK
 
 
 def dit_step(config: DiTConfig, plan: Plan) -> float:
@@ -18,9 +17,8 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
         residual (n d) + max(heads (n a e) + scores, hidden (n m)) + vectors (n d) + RoPE + latents
             + keys and values (l s a e) of prompt and negative prompt
 
-    On one device the MLP takes a chunk of the tokens at a time. n is split over "sequence", a and m
-    over "tensor"; between attention and MLP, where a and m are not, n is split over both. Ulysses
-    keeps (n a e) as small, by other axes.
+    n is split over "sequence", a and m over "tensor"; between attention and MLP, where a and m are
+    not, n is split over both. Ulysses keeps (n a e) as small, by other axes.
     """
     live, itemsize = plan.live, plan.activation_itemsize
     every = dit_tokens(config, plan.size.latent_shape)
@@ -31,8 +29,6 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
     if config.num_heads % plan.parts("tensor", "sequence"):
         attention += 2 * (plan.parts("sequence") - 1) * heads  # keys and values of all tokens
     hidden = live.hidden * n * plan.local(config.mlp_dim, "tensor") * itemsize
-    if plan.parts("sequence", "tensor") == 1 and n > TOKEN_CHUNK:
-        hidden = hidden * TOKEN_CHUNK / n + n * config.width * itemsize  # and what it becomes
     angles = n * config.head_dim * FLOAT32  # cos and sin of half of them
     latent = math.prod(plan.size.latent_shape) * config.in_channels * FLOAT32
     text = 4 * config.depth * MAX_TOKENS * plan.local(config.num_heads, "tensor")

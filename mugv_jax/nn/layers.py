@@ -138,17 +138,11 @@ class RMSNorm(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Linear - GELU (tanh form) - Linear, onto `features` (the input width unless given).
-
-    token_chunk: so many tokens at a time, one after the other, so that the hidden layer, the widest
-        array there is, never exists for all of them; None takes all at once. The chunks are cut
-        from the whole token axis: where a mesh splits that, leave it None.
-    """
+    """Linear - GELU (tanh form) - Linear, onto `features` (the input width unless given)."""
 
     hidden_dim: int
     dtype: DTypeLike
     features: int | None = None
-    token_chunk: int | None = None
 
     def __call__(self, x: Float[Array, "... n c"]) -> Float[Array, "... n d"]:
         y, bias = self.apart(x)
@@ -159,25 +153,6 @@ class Mlp(nn.Module):
         self, x: Float[Array, "... n c"]
     ) -> tuple[Float[Array, "... n d"], Float[Array, "d"]]:
         """Without the last bias, and that bias, for a kernel that adds them in passing."""
-        tokens, chunk = x.shape[-2], self.token_chunk
-        if chunk is None or tokens <= chunk:
-            return self._apart(x)
-
-        def one_chunk(mlp: Mlp, y: Array, start: Array) -> tuple[Array, Array]:
-            part, bias = mlp._apart(jax.lax.dynamic_slice_in_dim(x, start, chunk, axis=-2))
-            return jax.lax.dynamic_update_slice_in_dim(y, part, start, axis=-2), bias
-
-        # The last chunk is moved back to end with the tokens: some are computed twice, alike.
-        starts = jnp.minimum(jnp.arange(0, tokens, chunk), tokens - chunk)
-        collections = ("params", lora.COLLECTION)
-        loop = nn.scan(one_chunk, variable_broadcast=collections, split_rngs={"params": False})
-        y = jnp.zeros((*x.shape[:-1], self.features or x.shape[-1]), self.dtype)
-        y, biases = loop(self, y, starts)
-        return y, biases[0]
-
-    def _apart(
-        self, x: Float[Array, "... n c"]
-    ) -> tuple[Float[Array, "... n d"], Float[Array, "d"]]:
         linear = functools.partial(Linear, dtype=self.dtype)
         x_bnm = linear(self.hidden_dim, axes=("embed", "mlp"), name="up")(x)
         x_bnm = nn.with_logical_constraint(nn.gelu(x_bnm), ("batch", "tokens", "mlp"))

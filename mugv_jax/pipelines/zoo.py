@@ -29,8 +29,6 @@ from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.models import MODELS, abstract_variables
 from mugv_jax.weights.random import random_variables
 
-# Of an MLP, whose hidden layer at 720p and 5 s would be 1.4 GB in bfloat16.
-TOKEN_CHUNK = 8192
 GROUPS = {"mugv_dit": "dit", "mugv_vae": "vae", "t5_encoder": "text"}  # fields of MugvConfig
 
 # (kind, shardings, dtype) -> variables on the mesh
@@ -153,9 +151,7 @@ class Zoo:
         """The module of `kind` and its variables on the mesh."""
         config = getattr(self.config, GROUPS[kind])
         if kind == "mugv_dit":
-            module = build_dit(
-                config, self.mesh, dtype=self.dtype, token_chunk=TOKEN_CHUNK, kernels=self.kernels
-            )
+            module = build_dit(config, self.mesh, dtype=self.dtype, kernels=self.kernels)
         else:
             module = MODELS[kind].build(config, self.dtype)
         shared = kind in self._held  # kept, or in use further out

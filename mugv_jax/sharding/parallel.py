@@ -99,12 +99,10 @@ def build_dit(
     *,
     dtype: DTypeLike,
     remat: str = "none",
-    token_chunk: int | None = None,
     kernels: KernelConfig | None = None,
 ) -> MugDiT:
     """The DiT as it runs on `mesh`. What it reads of `parallel` is not the axes' sizes.
 
-    token_chunk: see `MugDiT`; a mesh that splits tokens or MLP has small hidden layers without.
     kernels: implementations in place of those that the platform would choose.
 
     Raises:
@@ -133,7 +131,6 @@ def build_dit(
         token_multiple=sizes["sequence"] * sizes["tensor"],
         remat=remat,
         pipeline=pipeline if sizes["pipeline"] > 1 else None,
-        token_chunk=token_chunk if sizes["sequence"] * sizes["tensor"] == 1 else None,
     )
 
 

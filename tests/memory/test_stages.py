@@ -21,7 +21,6 @@ from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.pipelines import windows
 from mugv_jax.pipelines.network import DiTVelocity, abstract_condition
 from mugv_jax.pipelines.size import VideoSize
-from mugv_jax.pipelines.zoo import TOKEN_CHUNK
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, variable_shardings
@@ -83,7 +82,7 @@ def compiled_dit(size, sizes=None, dtype=jnp.float32, quantize=None):
     condition = abstract_condition(
         DIT, mesh, rows=batch, frames=frames, text_tokens=MAX_TOKENS, dtype=dtype
     )
-    dit = build_dit(DIT, mesh, dtype=dtype, token_chunk=TOKEN_CHUNK)
+    dit = build_dit(DIT, mesh, dtype=dtype)
     with meshes.use(mesh):
         step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
         return compiled_bytes(

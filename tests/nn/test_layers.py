@@ -51,32 +51,3 @@ def test_a_layer_is_its_product_and_its_bias():
     y, bias = module.apply(params, x, method="apart")
     np.testing.assert_array_equal(bias, params["params"]["down"]["bias"])
     np.testing.assert_allclose(module.apply(params, x), y + bias[None, None], rtol=1e-6)
-
-
-def test_tokens_in_chunks_are_the_same_tokens():
-    x = jax.random.normal(jax.random.key(0), (2, 23, 8))
-    whole, chunked = (Mlp(16, jnp.float32, token_chunk=chunk) for chunk in (None, 5))
-    params = unboxed(jax.jit(whole.init)(jax.random.key(1), x))
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        params,
-        unboxed(jax.jit(chunked.init)(jax.random.key(1), x)),
-    )
-    results = [
-        jax.value_and_grad(lambda params, mlp=mlp: jnp.sum(jnp.sin(mlp.apply(params, x))))(params)
-        for mlp in (whole, chunked)
-    ]
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), results[0], results[1]
-    )
-
-
-def test_chunks_keep_the_hidden_layer_small():
-    x = jax.ShapeDtypeStruct((1, 1000, 8), jnp.float32)
-    sizes = []
-    for chunk in (None, 100):
-        mlp = Mlp(512, jnp.float32, token_chunk=chunk)
-        params = unboxed(jax.eval_shape(mlp.init, jax.random.key(0), x))
-        compiled = jax.jit(mlp.apply).lower(params, x).compile()
-        sizes.append(compiled.memory_analysis().temp_size_in_bytes)
-    assert sizes[1] < sizes[0] / 5

@@ -57,7 +57,6 @@ class Block(nn.Module):
     dtype: DTypeLike
     attend: Attend
     modulate: Modulation
-    token_chunk: int | None = None
 
     @nn.compact
     def __call__(
@@ -84,9 +83,7 @@ class Block(nn.Module):
             _gathered(y), text, context.text_lengths
         )
         x, y = self._next_part(x, y, bias, jnp.ones_like(gate_a), shift_m, scale_m, group)
-        y, bias = Mlp(config.mlp_dim, self.dtype, token_chunk=self.token_chunk, name="mlp").apart(
-            _gathered(y)
-        )
+        y, bias = Mlp(config.mlp_dim, self.dtype, name="mlp").apart(_gathered(y))
         y = nn.with_logical_constraint(y, RESIDUAL)
         x = self.modulate.gate_residual(x, y, bias, gate_m, group)
         x = nn.with_logical_constraint(x, RESIDUAL)

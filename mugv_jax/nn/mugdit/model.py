@@ -42,7 +42,6 @@ class MugDiT(nn.Module):
     remat: what the backward pass keeps of a block, a name of `remat.POLICIES`.
     pipeline: runs the blocks where a mesh splits them into stages (`sharding/pipeline.py`); None
         runs them one after the other.
-    token_chunk: tokens that an MLP takes at once, see `Mlp`; None takes all.
     """
 
     config: DiTConfig
@@ -52,7 +51,6 @@ class MugDiT(nn.Module):
     token_multiple: int = 1
     remat: str = "none"
     pipeline: RunBlocks | None = None
-    token_chunk: int | None = None
 
     @nn.compact
     def __call__(
@@ -157,7 +155,6 @@ class MugDiT(nn.Module):
             self.dtype,
             self.attend,
             self.modulate,
-            self.token_chunk,
             **module_fields,
         )
 
