@@ -7,8 +7,9 @@ the padding is masked: keys that are not seen belong to another segment.
 
 The backward pass is one kernel of five products; two kernels, one for q and one for k and v, would
 take seven. It writes the part of d_q that each block of keys contributes, to be added up after it:
-n s e / BLOCK numbers a head, which is why a few heads are taken at a time. The kernel itself keeps
-to one core of a chip. A mapped axis does not, so heads are mapped, not given to it together.
+n s e / BLOCK numbers a head, which is why a few heads are taken at a time and blocks of keys are
+twice as long there. The kernel itself keeps to one core of a chip. A mapped axis does not, so heads
+are mapped, not given to it together.
 """
 
 import einops
@@ -28,7 +29,7 @@ from mugv_jax.kernels import select
 
 LANES = 128  # a block is a whole number of them
 BLOCK = 1024  # tokens of a block at most: larger ones need more vector memory than is given
-PARTS_BYTES = 3 * 2**29  # of the parts of d_q that lie in memory at a time
+PARTS_BYTES = 3 * 2**28  # of the parts of d_q that lie in memory at a time
 
 
 def forward(
@@ -110,10 +111,18 @@ def _block(tokens: int) -> int:
     return -(-tokens // (blocks * LANES)) * LANES
 
 
+def _backward_blocks(tokens: int) -> tuple[int, int]:
+    """Keys of a block that lies in vector memory, and of a part of it that is computed at once:
+    two blocks of the forward pass in four parts, where these come in pairs."""
+    block = _block(tokens)
+    paired = -(-tokens // block) % 2 == 0 and block % (2 * LANES) == 0
+    return (2 * block, block // 2) if paired else (block, block)
+
+
 def _heads_at_once(q: Float[Array, "b n a e"], k: Float[Array, "b s a e"]) -> int:
     """Heads whose parts of d_q fit into PARTS_BYTES, an even number of them if there is one: of a
     chip's two cores none should wait."""
-    parts = -(-k.shape[1] // _block(k.shape[1]))
+    parts = -(-k.shape[1] // _backward_blocks(k.shape[1])[0])
     lanes = q.shape[3] + -q.shape[3] % LANES
     most = max(2, PARTS_BYTES // (parts * q.shape[1] * lanes * q.dtype.itemsize))
     divisors = [heads for heads in range(1, q.shape[2] + 1) if q.shape[2] % heads == 0]
@@ -122,12 +131,14 @@ def _heads_at_once(q: Float[Array, "b n a e"], k: Float[Array, "b s a e"]) -> in
 
 def _kernel(heads: int, n: int, s: int) -> splash_attention_kernel.SplashAttentionKernel:
     block_q, block_kv = _block(n), _block(s)
+    block_kv_dkv, block_kv_dkv_compute = _backward_blocks(s)
     mask = FullMask((n + -n % block_q, s + -s % block_kv))
     sizes = BlockSizes(
         block_q=block_q,
         block_kv=block_kv,
         block_q_dkv=block_q,
-        block_kv_dkv=block_kv,
+        block_kv_dkv=block_kv_dkv,
+        block_kv_dkv_compute=block_kv_dkv_compute,
         use_fused_bwd_kernel=True,
     )
     return make_splash_mha(
