@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the backward pass of attention on TPU is cut; its values are tested in `test_attention.py`."""
+"""How the backward pass of attention on TPU is cut; `test_attention.py` has the other tests."""
 
 import functools
 
