@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax compile`: does a step fit a TPU slice, how long will it take, and what limits it?"""
+"""`mugv-jax compile`: does a step fit a TPU slice or GPUs, and how fast is it on TPUs?"""
 
 import argparse
 import dataclasses
@@ -13,21 +13,25 @@ import jax
 
 from mugv_jax import config as configs
 from mugv_jax import flops
+from mugv_jax.commands.models import add_quantize
 from mugv_jax.pipelines.size import SIZES, VideoSize, parse_frames, parse_size
 from mugv_jax.scaling.compile import slice_devices
 from mugv_jax.scaling.estimate import Assumptions
+from mugv_jax.scaling.gpu_target import is_gpu
 from mugv_jax.scaling.report import Request, report
 from mugv_jax.scaling.search import search
 from mugv_jax.train.config import from_config_dict
 
 GIB = 2**30
-DESCRIPTION = "Compile a step for a TPU slice, on a machine without one, and estimate its time."
+DESCRIPTION = """Compile a step for a TPU slice or for GPUs, on a machine without them: does it fit?
+For TPUs its time is estimated too."""
 EXAMPLES = """examples:
   mugv-jax compile --config configs/mugv_10b.py --topology v5p:4x4x4 \\
     --config.mesh.fsdp=16 --config.mesh.sequence=4
   mugv-jax compile --config configs/mugv_10b.py --topology v5p:8x8x8 --search 3
   mugv-jax compile --config configs/mugv_10b.py --topology v5e:2x4 --sampler \\
     --config.mesh.tensor=8
+  mugv-jax compile --config configs/mugv_10b.py --topology h200:1 --sampler --quantize int8
 
 Every field of the config can be set by --config.GROUP.FIELD=VALUE.
 """
@@ -39,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(overrides=())
     parser.add_argument("--config", required=True, metavar="FILE", help="such as configs/...py")
-    parser.add_argument("--topology", required=True, help="of the slice, such as v5p:4x4x4")
+    parser.add_argument("--topology", required=True, help="such as v5p:4x4x4, or h200:8 of GPUs")
     names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
     parser.add_argument(
         "--size", default="landscape", help=f"WIDTHxHEIGHT in pixels, width first, or {names}"
@@ -51,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sampler", action="store_true", help="a guided step of generation, not of training"
     )
+    add_quantize(parser)
     parser.add_argument(
         "--search",
         type=int,
@@ -84,9 +89,12 @@ def run(args: argparse.Namespace) -> int:
         kind="sampler" if args.sampler else "train",
         rows=_positive("batch", args.batch),
         assumptions=_assumptions(args.assume),
+        quantize=args.quantize,
     )
     if args.search is not None and args.sampler:
         raise ValueError("--search ranks meshes of training: leave out --sampler.")
+    if args.search is not None and is_gpu(args.topology):
+        raise ValueError("--search ranks meshes by their time, which is estimated for TPUs alone.")
     devices = slice_devices(args.topology)
     if _positive("search", args.search) is None:
         reports = [report(request, devices)]
@@ -141,6 +149,9 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     model, hardware = report["flops"]["model"], report["flops"]["hardware"]
     again = f", {flops.text(hardware)} with recomputation" if hardware > model else ""
     yield _row("arithmetic", f"{flops.text(model)}{again}")
+    if "estimate" not in report:
+        yield _row("estimated step", "none for GPUs: measure with `python -m tools.benchmark`")
+        return
     sent = report["sent_per_chip"]
     yield _row("sent by a chip", _list(sent, lambda count: f"{count / 1e9:.2f} GB") or "nothing")
     yield from _estimate_lines(report)

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles training's step and the sampler's for a TPU slice, on a machine without one.
+"""Compiles training's step and the sampler's for a TPU slice, or for GPUs, without having them.
 
-The compiler of libtpu runs on any x86 machine, and a topology describes devices that are not
-there. The arrays of a program stay shapes: no weights are made, and a step of 10B parameters takes
-minutes (more where memory is tight) and 4 GiB.
+The compilers of libtpu and of `jax[cuda13]` run on any x86 machine, and a topology describes
+devices that are not there. The arrays of a program stay shapes: no weights are made, and a step of
+10B parameters takes minutes (more where memory is tight) and 4 GiB.
 """
 
 import dataclasses
@@ -24,8 +24,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
 from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.quantize import abstract_quantized
 from mugv_jax.pipelines.network import DiTVelocity, abstract_condition
 from mugv_jax.scaling.chips import Chip
+from mugv_jax.scaling.gpu_target import gpu_devices, is_gpu
 from mugv_jax.scaling.network import Torus
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit, check_batch
@@ -76,11 +78,13 @@ class Compiled:
 
 
 def slice_devices(topology: str) -> list[jax.Device]:
-    """Devices of a TPU slice that need not be there, such as "v5p:4x4x4".
+    """Devices that need not be there: of a TPU slice, such as "v5p:4x4x4", or GPUs, as "h200:8".
 
     Raises:
-        ValueError: no TPU compiler, or a slice that does not exist.
+        ValueError: no compiler for them, or a slice that does not exist.
     """
+    if is_gpu(topology):
+        return gpu_devices(topology)
     if importlib.util.find_spec("libtpu") is None:
         raise ValueError(
             "compiling for a TPU needs its compiler, the package libtpu: "
@@ -128,29 +132,44 @@ def compile_train_step(
 
 
 def compile_sampler_step(
-    config: TrainConfig, mesh: Mesh, latent_shape: LatentShape, rows: int
+    config: TrainConfig,
+    mesh: Mesh,
+    latent_shape: LatentShape,
+    rows: int,
+    *,
+    quantize: str | None = None,
 ) -> Compiled:
     """One guided step of `rows` videos, weights in the arithmetic's dtype as in generation.
 
+    quantize: 8-bit weights, see `nn/quantize.py`.
+
     Raises:
-        ValueError: a model, batch or memory that does not fit the mesh.
+        ValueError: a model, batch or memory that does not fit the mesh, or unknown 8-bit weights.
     """
     check_batch(rows, mesh, config.mesh)
     dtype = jnp.dtype(config.run.dtype)
     module = build_dit(config.dit, mesh, config.mesh, dtype=dtype, kernels=config.kernels)
-    weights = abstract_variables(KIND, config.dit)
-    variables = jax.tree.map(
-        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=place),
-        unboxed(weights),
-        variable_shardings(weights, mesh),
-    )
+    weights = abstract_quantized(abstract_variables(KIND, config.dit), quantize)
+
+    def resident(leaf: jax.ShapeDtypeStruct, place: NamedSharding) -> jax.ShapeDtypeStruct:
+        kept = leaf.dtype if leaf.dtype.itemsize == 1 else dtype
+        return jax.ShapeDtypeStruct(leaf.shape, kept, sharding=place)
+
+    variables = jax.tree.map(resident, unboxed(weights), variable_shardings(weights, mesh))
     shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
     frames, tokens = latent_shape[0], config.data.text_tokens
     condition = abstract_condition(
         config.dit, mesh, rows=rows, frames=frames, text_tokens=tokens, dtype=dtype
     )
-    step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
+    # Weights that only the text meets are in memory as well, though a step does not read them.
+    step = jax.jit(
+        euler_step,
+        static_argnums=0,
+        static_argnames="guidance",
+        donate_argnums=2,
+        keep_unused=True,
+    )
     with meshes.use(mesh):
         lowered = step.lower(
             DiTVelocity(module),

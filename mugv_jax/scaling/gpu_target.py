@@ -55,6 +55,16 @@ GPUS = {
 }
 
 
+def is_gpu(topology: str) -> bool:
+    """Whether a topology's chip is one of these."""
+    return topology.partition(":")[0] in GPUS
+
+
+def memory_bytes(topology: str) -> int:
+    """Of one of its chips."""
+    return GPUS[topology.partition(":")[0]]["memory"]
+
+
 def gpu_devices(topology: str) -> list[jax.Device]:
     """Devices of one machine with so many GPUs, such as "h200:8".
 

@@ -6,11 +6,12 @@ import dataclasses
 from typing import Any, Literal
 
 import jax
+from jax.sharding import Mesh
 
 from mugv_jax import flops
 from mugv_jax.pipelines.size import VideoSize
 from mugv_jax.scaling import hlo
-from mugv_jax.scaling.chips import Chip, chip_of
+from mugv_jax.scaling.chips import chip_of
 from mugv_jax.scaling.collectives import collectives
 from mugv_jax.scaling.compile import (
     Compiled,
@@ -20,6 +21,7 @@ from mugv_jax.scaling.compile import (
     train_step_rows,
 )
 from mugv_jax.scaling.estimate import Assumptions, estimate
+from mugv_jax.scaling.gpu_target import is_gpu, memory_bytes
 from mugv_jax.scaling.work import work_of
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.train.config import TrainConfig
@@ -31,10 +33,12 @@ Kind = Literal["train", "sampler"]
 class Request:
     """What is asked for.
 
-    topology: of a TPU slice.  rows: samples of a step; None is one per data shard and microbatch.
+    topology: of a TPU slice, or GPUs.
+    rows: samples of a step; None is one per data shard and microbatch.
+    quantize: 8-bit weights of the sampler, see `nn/quantize.py`.
 
     Raises:
-        ValueError: a slice of a chip that is not in the table.
+        ValueError: a slice of a chip that is not in the table, or 8-bit weights in training.
     """
 
     config: TrainConfig
@@ -43,41 +47,64 @@ class Request:
     kind: Kind = "train"
     rows: int | None = None
     assumptions: Assumptions = dataclasses.field(default_factory=Assumptions)
+    quantize: str | None = None
 
     def __post_init__(self):
-        chip_of(self.topology)
+        if not is_gpu(self.topology):
+            chip_of(self.topology)
+        if self.quantize and self.kind == "train":
+            raise ValueError(f"quantize={self.quantize}: weights in training are not quantised.")
 
 
 def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
     """Compiles the step on the `devices` of the slice, and tells what it needs and takes.
 
+    How long it takes is estimated for TPUs, whose compiler tells; for GPUs memory alone is known.
+
     Raises:
         ValueError: a model, batch, mesh or memory that does not fit.
     """
-    config, chip = request.config, chip_of(request.topology)
+    config = request.config
     mesh = config.mesh.make_mesh(devices)
     training = request.kind == "train"
     least = train_step_rows(config, mesh) if training else data_shards(mesh)
     rows = request.rows or least
-    compile_step = compile_train_step if training else compile_sampler_step
-    compiled = compile_step(config, mesh, request.size.latent_shape, rows)
-    program = hlo.parse(compiled.text)
-    work, exchanges = work_of(program), list(collectives(program, mesh.size))
-    time = estimate(work, exchanges, torus_of(mesh, chip), request.assumptions)
+    where = config, mesh, request.size.latent_shape, rows
+    if training:
+        compiled = compile_train_step(*where)
+    else:
+        compiled = compile_sampler_step(*where, quantize=request.quantize)
+    gpu = is_gpu(request.topology)
     counted = _flops(request, rows)
-    return {
+    chip_bytes = memory_bytes(request.topology) if gpu else chip_of(request.topology).hbm_bytes
+    known = {
         "step": request.kind,
         "topology": request.topology,
         "chips": mesh.size,
         "mesh": {axis: size for axis, size in mesh.shape.items() if size > 1},
-        "options": _options(config) if training else {},
+        "options": _options(config) if training else {"quantize": request.quantize or "off"},
         "video": dataclasses.asdict(request.size)
         | {
             "latent_shape": list(request.size.latent_shape),
             "tokens": flops.dit_tokens(config.dit, request.size.latent_shape),
         },
         "samples": rows,
-        "memory": _memory(compiled, chip),
+        "memory": _memory(compiled, chip_bytes),
+        "flops": counted,
+        "compile_s": compiled.seconds,
+    }
+    return known if gpu else known | _timed(request, compiled, mesh, rows, counted)
+
+
+def _timed(
+    request: Request, compiled: Compiled, mesh: Mesh, rows: int, counted: dict[str, int]
+) -> dict[str, Any]:
+    """What the compiler of a TPU tells about time."""
+    chip = chip_of(request.topology)
+    program = hlo.parse(compiled.text)
+    work, exchanges = work_of(program), list(collectives(program, mesh.size))
+    time = estimate(work, exchanges, torus_of(mesh, chip), request.assumptions)
+    return {
         "flops": counted | {"attention_kernels_per_chip": sum(work.attention_flops.values())},
         "sent_per_chip": dict(time.sent),
         "estimate": {
@@ -92,7 +119,6 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
             "limit": time.limit,
         },
         "assumptions": dataclasses.asdict(request.assumptions),
-        "compile_s": compiled.seconds,
         "kernels": dict(work.kernels),
         "uncounted_kernels": list(work.uncounted),
         "unknown_loops": list(program.unknown_loops()),
@@ -111,12 +137,12 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _memory(compiled: Compiled, chip: Chip) -> dict[str, Any]:
+def _memory(compiled: Compiled, chip_bytes: int) -> dict[str, Any]:
     memory = compiled.memory
     return dataclasses.asdict(memory) | {
         "total": memory.total,
-        "chip": chip.hbm_bytes,
-        "fits": memory.total <= chip.hbm_bytes,
+        "chip": chip_bytes,
+        "fits": memory.total <= chip_bytes,
     }
 
 

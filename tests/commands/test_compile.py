@@ -55,6 +55,13 @@ def fail(capsys, *arguments):
     return error
 
 
+def test_gpus_get_no_estimate_of_their_time():
+    known = {name: value for name, value in REPORT.items() if name != "estimate"}
+    text = "\n".join(lines(known))
+    assert "together 66.00" in text
+    assert "none for GPUs: measure with" in text
+
+
 def test_the_report_says_whether_it_fits_and_what_limits_it():
     text = "\n".join(lines(REPORT))
     assert "64 chips, fsdp=16, sequence=4" in text

@@ -3,16 +3,21 @@
 """GPU programs, compiled to machine code without a GPU."""
 
 import importlib.util
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import pytest
 from jax.sharding import SingleDeviceSharding
 
+from mugv_jax import config as configs
 from mugv_jax.kernels import select
 from mugv_jax.kernels.attention import attend
+from mugv_jax.pipelines.size import VideoSize
 from mugv_jax.scaling import gpu_target
 from mugv_jax.scaling.gpu_target import gpu_devices
+from mugv_jax.scaling.report import Request, report
+from mugv_jax.train.config import from_config_dict
 
 needs_compiler = pytest.mark.skipif(
     importlib.util.find_spec("jax_cuda13_plugin") is None,
@@ -45,3 +50,24 @@ def test_attention_and_its_derivatives_compile_at_full_size(monkeypatch, impleme
     compiled = jax.jit(jax.grad(loss, argnums=(0, 1, 2))).lower(x, x, x).compile()
     whole_scores = 50402**2
     assert compiled.memory_analysis().temp_size_in_bytes < 2 * whole_scores
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated")
+def test_a_step_with_8_bit_weights_fits_a_card_of_24_gb():
+    """The 10B at 720p, 5 s; as the program says, without the convolutions of the VAE."""
+    values = configs.override(
+        configs.read(Path(__file__).parents[2] / "configs" / "mugv_10b.py"),
+        ["--config.run.dtype=bfloat16"],
+    )
+    size = VideoSize(width_px=1280, height_px=720, frames=105)
+    request = Request(
+        config=from_config_dict(values),
+        topology="h200:1",
+        size=size,
+        kind="sampler",
+        quantize="int8",
+    )
+    found = report(request, gpu_devices("h200:1"))
+    assert "estimate" not in found
+    assert 10e9 < found["memory"]["arguments"] < found["memory"]["total"] <= 22e9
