@@ -73,7 +73,7 @@ def tasks(name: str, setting: Setting) -> Iterator[Task]:
             sizes={"width": size.width, "heads": size.heads, "tokens": size.tokens}
             | {"text_tokens": size.text_tokens},
             variants=[
-                _ours(setting, config, variables, backward),
+                *_ours(setting, config, variables, backward),
                 *_theirs(setting, block, backward),
             ],
             inputs=lambda: Inputs.random(setting, size.latent),
@@ -135,9 +135,14 @@ def _bind_theirs(
     return call
 
 
-def _ours(setting: Setting, config: DiTConfig, variables: Any, backward: bool) -> Variant:
-    block = Block(config, setting.jax_dtype, attend, Modulation())
+def _ours(setting: Setting, config: DiTConfig, variables: Any, backward: bool) -> Iterator[Variant]:
+    for name, kernels in setting.kernels.items():
+        attention = functools.partial(attend, implementation=kernels.attention)
+        block = Block(config, setting.jax_dtype, attention, Modulation(kernels.modulation))
+        yield _variant(name, block, config, variables, backward)
 
+
+def _variant(name: str, block: Block, config: DiTConfig, variables: Any, backward: bool) -> Variant:
     def bind(inputs: Inputs) -> Callable[[], Sequence[jax.Array]]:
         context = _context(inputs, config)
         x, d_out = to_jax(inputs.x), to_jax(inputs.d_out)
@@ -148,7 +153,7 @@ def _ours(setting: Setting, config: DiTConfig, variables: Any, backward: bool) -
     def read(out: Sequence[jax.Array]) -> list[Tensor]:
         return [from_jax(x) for x in out[:2]]
 
-    return Variant(name="ours", ours=True, bind=bind, read=read)
+    return Variant(name=name, ours=True, bind=bind, read=read)
 
 
 def _context(inputs: Inputs, config: DiTConfig) -> Context:

@@ -44,7 +44,7 @@ def tasks(name: str, setting: Setting) -> Iterator[Task]:
         name=name,
         sizes={"width": size.width, "heads": size.heads, "depth": depth, "tokens": size.tokens}
         | {"latent": list(size.latent), "text_tokens": size.text_tokens},
-        variants=[_ours(setting, config, weights), *_theirs(setting, reference)],
+        variants=[*_ours(setting, config, weights), *_theirs(setting, reference)],
         inputs=lambda: Inputs.random(setting, size.latent),
         check=check,
         tolerance=TOLERANCES[setting.dtype],
@@ -54,25 +54,26 @@ def tasks(name: str, setting: Setting) -> Iterator[Task]:
     )
 
 
-def _ours(setting: Setting, config: Any, weights: dict[str, Any]) -> Variant:
+def _ours(setting: Setting, config: Any, weights: dict[str, Any]) -> Iterator[Variant]:
     mesh = meshes.make_mesh()
-    module = build_dit(config, mesh, dtype=setting.jax_dtype)
+    for name, kernels in setting.kernels.items():
+        module = build_dit(config, mesh, dtype=setting.jax_dtype, kernels=kernels)
 
-    def bind(inputs: Inputs) -> Callable[[], jax.Array]:
-        arguments, keywords = inputs.ours()
+        def bind(inputs: Inputs, module: MugDiT = module) -> Callable[[], jax.Array]:
+            arguments, keywords = inputs.ours()
 
-        def call() -> jax.Array:
-            with meshes.use(mesh):
-                return _forward(module, weights, *arguments, **keywords)
+            def call() -> jax.Array:
+                with meshes.use(mesh):
+                    return _forward(module, weights, *arguments, **keywords)
 
-        return call
+            return call
 
-    return Variant(
-        name="ours",
-        ours=True,
-        bind=bind,
-        read=lambda out: [from_jax(out, "b f h w c -> b c f h w")],
-    )
+        yield Variant(
+            name=name,
+            ours=True,
+            bind=bind,
+            read=lambda out: [from_jax(out, "b f h w c -> b c f h w")],
+        )
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mugv_jax import config as configs
+from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.train.config import TrainConfig, from_config_dict
 from mugv_jax.weights.tables import mugv_dit
@@ -55,12 +56,15 @@ def models(setting: Setting, depth: int, dtype: torch.dtype | None = None) -> Mo
     return Models(reference, config, weights)
 
 
-def train_config(setting: Setting, dit: DiTConfig, remat: str = "none") -> TrainConfig:
+def train_config(
+    setting: Setting, dit: DiTConfig, remat: str = "none", kernels: KernelConfig | None = None
+) -> TrainConfig:
     """The shipped settings for one device, without the running average of weights."""
     shipped = from_config_dict(configs.read(CONFIG))
     return dataclasses.replace(
         shipped,
         dit=dit,
+        kernels=kernels or shipped.kernels,
         mesh=dataclasses.replace(shipped.mesh, data=1),
         ema=dataclasses.replace(shipped.ema, enabled=False),
         run=dataclasses.replace(shipped.run, dtype=setting.options.dtype, remat=remat),

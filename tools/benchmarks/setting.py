@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import torch
 import torch._functorch.config as functorch
 
+from mugv_jax.kernels.select import KernelConfig
 from tools.benchmarks.sizes import SIZES, Size
 
 PACKAGES = ("jax", "jaxlib", "flax", "torch", "triton", "transformers", "numpy")
@@ -63,6 +64,18 @@ class Setting:
     @property
     def on_gpu(self) -> bool:
         return self.options.device == "cuda"
+
+    @property
+    def kernels(self) -> dict[str, KernelConfig]:
+        """Ways to run ours, by the name of a row: those of the platform, and what might be faster.
+
+        On a Hopper GPU (compute capability 9.0) that is its own attention.
+        """
+        choices = {"ours": KernelConfig()}
+        hopper = self.on_gpu and torch.cuda.get_device_capability(self.device) == (9, 0)
+        if hopper and self.dtype == torch.bfloat16:
+            choices["ours: hopper"] = KernelConfig(attention="hopper")
+        return choices
 
     def random(self, *shape: int) -> torch.Tensor:
         return torch.randn(shape, device=self.device).to(self.dtype)

@@ -34,7 +34,7 @@ from tools.torch_reference import MUGDiT
 
 # Of all gradients together: in bfloat16 every activation and its derivative are rounded.
 TOLERANCES = {torch.float32: 5e-5, torch.bfloat16: 5e-2}
-REMAT = ("full", "dots")  # the one that needs less memory first
+REMAT = ("full", "attention")  # the one that needs less memory first
 
 
 class Sample(NamedTuple):
@@ -100,8 +100,11 @@ class _Ours:
         self.reference, self.table = reference, mugv_dit.table(config)
         self.mesh = meshes.make_mesh()
         self.programs = {
-            f"ours: remat {remat}": Program(train_config(setting, config, remat), self.mesh)
+            f"{name}, remat {remat}": Program(
+                train_config(setting, config, remat, kernels), self.mesh
+            )
             for remat in REMAT
+            for name, kernels in setting.kernels.items()
         }
         self._state: TrainState | None = None
 
