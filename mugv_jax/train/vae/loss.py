@@ -1,0 +1,126 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The loss of the video VAE (arXiv:2510.17519, section 4.1), part by part.
+
+    L     = L_rec + kl L_KL + gan a L_GAN                                              (1)
+    L_rec = mse |x - y|^2 + l1 L_1 + perceptual P(x, y)                                (2)
+    L_1   = mean |x - y|, and once it is adaptive  mean w |x - y|                      (3)
+    w_t   = (1 + s r_t / mean r) / mean,   r_t = |d_t lap(x_t)|                        (4)
+    L_KL  = mean 1/2 (mean^2 + var - 1 - log var)                                      (5)
+    L_GAN = -mean D(y);   D: mean 1/2 (max(0, 1 - D(x)) + max(0, 1 + D(y)))            (6)
+    a     = |grad_W L_rec| / |grad_W L_GAN|,  W the decoder's last kernel              (7)
+
+x is the video, y its reconstruction, D the critic. (6) is the hinge loss (arXiv:1705.02894), (7) is
+that of VQGAN (arXiv:2012.09841). All are means, so that weights do not depend on sizes.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import einops
+import jax
+import jax.numpy as jnp
+
+from mugv_jax.axes import Array, Float, Latent, Pixels
+
+# (video, reconstruction) in [-1, 1] -> scalar, such as LPIPS.
+Perceptual = Callable[[Pixels, Pixels], Array]
+Map = Float[Array, "b _f _h _w 1"]
+
+MOST_BALANCE = 1e4  # of (7), where the critic's gradient vanishes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaeLossConfig:
+    """Weights of the parts of (1) and (2), and when phases begin.
+
+    perceptual: of the perceptual network, where the run is given one.
+    saliency: s of (4).
+    adaptive_from, gan_from: the step from which (4) and the GAN count; None is never.
+
+    Raises:
+        ValueError: negative values, or no reconstruction.
+    """
+
+    mse: float = 1.0
+    l1: float = 1.0
+    perceptual: float = 1.0
+    kl: float = 1e-6
+    saliency: float = 1.0
+    gan: float = 0.1
+    adaptive_from: int | None = None
+    gan_from: int | None = None
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None and value < 0:
+                raise ValueError(f"{field.name}={value} must not be negative.")
+        if not self.mse + self.l1:
+            raise ValueError("mse=0 and l1=0: nothing would be reconstructed; raise one of them.")
+
+
+def mean_square(x: Pixels, y: Pixels) -> Float[Array, ""]:
+    """mean (x - y)^2."""
+    return jnp.mean(jnp.square(x - y))
+
+
+def weighted_l1(x: Pixels, y: Pixels, weight: Map | None = None) -> Float[Array, ""]:
+    """(3): mean |x - y|, weighted by pixel."""
+    error = jnp.abs(x - y)
+    return jnp.mean(error if weight is None else error * weight)
+
+
+def laplacian(x: Pixels) -> Pixels:
+    """Sum of the four neighbours minus four times the pixel; borders are repeated outwards."""
+    padded = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    rows = padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1]
+    columns = padded[:, :, 1:-1, :-2] + padded[:, :, 1:-1, 2:]
+    return rows + columns - 4 * x
+
+
+def saliency(x: Pixels) -> Map:
+    """r of (4): |lap(x_{t+1}) - lap(x_t)|, mean over colours; the last frame has the one before's.
+
+    A picture, of one frame, has none: 0.
+    """
+    edges = laplacian(x)
+    if x.shape[1] == 1:
+        return jnp.zeros((*x.shape[:-1], 1), x.dtype)
+    change = jnp.mean(jnp.abs(edges[:, 1:] - edges[:, :-1]), axis=-1, keepdims=True)
+    return jnp.concatenate([change, change[:, -1:]], axis=1)
+
+
+def adaptive_weight(x: Pixels, strength: float) -> Map:
+    """w of (4): mean 1 over each sample, larger where fine detail moves fast; no gradient.
+
+    Of the video itself, not of its reconstruction: that is smooth just where it fails. Where
+    nothing moves it is 1: the 1 in (4) keeps still parts in the loss.
+    """
+    r = saliency(jax.lax.stop_gradient(x))
+    mean = einops.reduce(r, "b f h w 1 -> b 1 1 1 1", "mean")
+    w = 1 + strength * r / jnp.maximum(mean, 1e-6)
+    return w / einops.reduce(w, "b f h w 1 -> b 1 1 1 1", "mean")
+
+
+def kl_divergence(mean: Latent, log_variance: Latent) -> Float[Array, ""]:
+    """(5): of the posterior from a standard normal one, in nats per value of the latent."""
+    terms = jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance
+    return 0.5 * jnp.mean(terms)
+
+
+def critic_loss(real: Array, fake: Array) -> Float[Array, ""]:
+    """(6), of the critic."""
+    return 0.5 * (jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + fake)))
+
+
+def generator_loss(fake: Array) -> Float[Array, ""]:
+    """(6), of the VAE."""
+    return -jnp.mean(fake)
+
+
+def balance(reconstruction: Array, adversarial: Array) -> Float[Array, ""]:
+    """(7), from both gradients of the decoder's last kernel; no gradient of its own."""
+    norms = (jnp.linalg.norm(jnp.ravel(grad)) for grad in (reconstruction, adversarial))
+    wanted, found = norms
+    return jax.lax.stop_gradient(jnp.clip(wanted / (found + 1e-4), 0, MOST_BALANCE))
