@@ -1,11 +1,12 @@
 # Two commands set everything up: `make demo` and `make test`. Each makes its own environment.
+# `make test-tpu` adds the compiler for TPU (200 MB), and compiles for chips that are not there.
 
 PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv-test
 JOBS ?= auto
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-tpu lint clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/mugv-jax generate --random-weights --config configs/mugv_debug.py \
@@ -14,7 +15,12 @@ demo: $(DEMO)/installed
 	@echo "The video is outputs/demo.mp4. Its weights are random, so the picture is noise."
 
 test: $(TEST)/installed lint
-	$(TEST)/bin/python -m pytest -n $(JOBS)
+	$(TEST)/bin/python -m pytest -n $(JOBS) --dist worksteal
+
+test-tpu: $(TEST)/installed
+	$(TEST)/bin/python -m pip install --quiet --editable '.[test,tpu]'
+	$(TEST)/bin/python -m pytest -n $(JOBS) --dist worksteal tests/kernels/test_tpu_compile.py \
+	  tests/scaling/test_compile.py tests/scaling/test_compile_tpu.py tests/commands/test_compile.py
 
 lint: $(TEST)/installed
 	PATH="$(CURDIR)/$(TEST)/bin:$$PATH" $(TEST)/bin/pre-commit run --all-files

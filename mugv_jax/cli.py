@@ -3,11 +3,12 @@
 """`mugv-jax <command>`: a user's mistake is one line on stderr and exit status 2."""
 
 import argparse
+import contextlib
 import importlib
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
@@ -56,20 +57,34 @@ def _run(arguments: list[str]) -> int:
         unknown += overrides
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    # `force`: a library that logs at import has set the root logger up its own way by now.
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
-    for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    warnings.simplefilter("default", UserWarning)
-    warnings.showwarning = _show_warning
     try:
-        return args.run(args) or 0
+        with _told_on_stderr():
+            return args.run(args) or 0
     except ValueError as error:
         return _fail(parser.prog, args.command, error)
     except OSError as error:
         if error.filename is None:
             raise  # not a file of the user's: a fault of ours, to be seen whole
         return _fail(parser.prog, args.command, error)
+
+
+@contextlib.contextmanager
+def _told_on_stderr() -> Iterator[None]:
+    """What the library logs, and its warnings, as plain lines; afterwards all is as it was."""
+    root = logging.getLogger()
+    handlers, level, show = list(root.handlers), root.level, warnings.showwarning
+    # A library that logs at import has set the root logger up its own way by now.
+    root.handlers = [logging.StreamHandler(sys.stderr)]
+    root.setLevel(logging.INFO)
+    for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    warnings.simplefilter("default", UserWarning)
+    warnings.showwarning = _show_warning
+    try:
+        yield
+    finally:
+        root.handlers, warnings.showwarning = handlers, show
+        root.setLevel(level)
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import logging
 import re
 import subprocess
 import sys
@@ -107,3 +108,11 @@ def test_every_command_has_help(name, capsys):
         cli.main([name, "--help"])
     assert caught.value.code == 0
     assert f"usage: mugv-jax {name}" in capsys.readouterr().out
+
+
+def test_a_command_leaves_logging_and_warnings_as_they_were(capsys):
+    root = logging.getLogger()
+    before = list(root.handlers), root.level, warnings.showwarning
+    assert cli.main(["info", "nowhere/at/all"]) == cli.USER_ERROR
+    assert (list(root.handlers), root.level, warnings.showwarning) == before
+    assert "nowhere/at/all" in capsys.readouterr().err
