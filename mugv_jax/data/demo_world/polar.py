@@ -1,0 +1,97 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Maps unrolled around an object's centre, where a turn is a shift along one axis.
+
+Radii are in those of the disc of the object's area, so position and size are taken out.
+Axes: `f` frames, `r` radii, `q` angles, `k` angular frequencies.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+RADII = 16
+ANGLES = 64
+REACH = 1.9  # the slimmest object, a bottle, reaches 1.85
+FREQUENCIES = 16
+TURNS = np.radians(np.arange(-240, 241, 4))  # over the clip, tried in turn
+
+Maps = Float[np.ndarray, "f h w"]
+Unrolled = Float[np.ndarray, "f r q"]
+
+
+def moments(
+    coverage: Maps,
+) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f"], Float[np.ndarray, " f"]]:
+    """Centre x and y, in pixels from the first one's, and radius of the disc of that area."""
+    area = coverage.sum(axis=(1, 2))
+    x = (coverage.sum(axis=1) @ np.arange(coverage.shape[2])) / area
+    y = (coverage.sum(axis=2) @ np.arange(coverage.shape[1])) / area
+    return x, y, np.sqrt(area / math.pi)
+
+
+def unroll(
+    maps: Maps,
+    x: Float[np.ndarray, " f"],
+    y: Float[np.ndarray, " f"],
+    radius: Float[np.ndarray, " f"],
+) -> Unrolled:
+    """Bilinear samples, weighted by the root of the area they stand for; 0 beyond the frame."""
+    reach = (np.arange(RADII) + 0.5) / RADII * REACH
+    angle = np.arange(ANGLES) * (2 * math.pi / ANGLES)
+    ring = radius[:, None, None] * reach[:, None]
+    sample = _bilinear(
+        maps, x[:, None, None] + ring * np.cos(angle), y[:, None, None] + ring * np.sin(angle)
+    )
+    return sample * np.sqrt(reach)[:, None]
+
+
+def _bilinear(maps: Maps, x: Unrolled, y: Unrolled) -> Unrolled:
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)))
+    height, width = padded.shape[1:]
+    x, y = np.clip(x + 1, 0, width - 1.001), np.clip(y + 1, 0, height - 1.001)
+    left, top = x.astype(int), y.astype(int)
+    right, low = x - left, y - top
+    frame = np.arange(len(maps))[:, None, None]
+
+    def at(row: np.ndarray, column: np.ndarray) -> Unrolled:
+        return padded[frame, row, column]
+
+    upper = at(top, left) * (1 - right) + at(top, left + 1) * right
+    lower = at(top + 1, left) * (1 - right) + at(top + 1, left + 1) * right
+    return upper * (1 - low) + lower * low
+
+
+def turned(surface: Unrolled, time: Float[np.ndarray, " f"]) -> tuple[float, float]:
+    """How far the object turns at a steady rate over the clip, in radians, and how well that fits.
+
+    Frames turned back by the right rate agree, so the energy of their mean is largest. The fit is
+    how much larger it is than without turning, over the energy of the frames.
+
+    time: 0 at the start of the clip, 1 at its end.
+    """
+    spectrum = np.fft.rfft(surface, axis=-1)[..., : FREQUENCIES + 1] / ANGLES
+    phase = TURNS[:, None, None] * time[:, None] * np.arange(FREQUENCIES + 1)
+    mean = np.einsum("tfk,frk->trk", np.exp(1j * phase), spectrum) / len(time)
+    energy = _energy(mean)
+    still, best = energy[len(TURNS) // 2], int(energy.argmax())
+    return float(TURNS[best]), float((energy[best] - still) / _energy(spectrum).mean())
+
+
+def _energy(spectrum: Complex[np.ndarray, "... r k"]) -> Float[np.ndarray, "..."]:
+    """Of the real signal: all but the zeroth frequency count twice."""
+    power = np.square(np.abs(spectrum)).sum(axis=-2)
+    return 2 * power.sum(axis=-1) - power[..., 0]
+
+
+def mismatch(coverage: Unrolled, templates: Float[np.ndarray, "p r q"]) -> Float[np.ndarray, "f p"]:
+    """Squared distance of each frame to each template at its best angle, over the energy of both.
+
+    0 is the same, 1 no overlap.
+    """
+    frame, template = np.fft.rfft(coverage, axis=-1), np.fft.rfft(templates, axis=-1)
+    overlap = np.einsum("frk,prk->fpk", frame, template.conj())
+    overlap = np.fft.irfft(overlap, n=ANGLES, axis=-1).max(axis=-1)
+    energies = np.square(coverage).sum(axis=(1, 2))[:, None] + np.square(templates).sum(axis=(1, 2))
+    return 1 - 2 * overlap / energies
