@@ -9,7 +9,12 @@ from pathlib import Path
 
 from mugv_jax import video
 from mugv_jax.commands.models import add_models, flag, tiling_of, zoo_of
-from mugv_jax.commands.runtime import keep_compiled, out_of_memory, path_text
+from mugv_jax.commands.runtime import (
+    keep_compiled,
+    log_peak_memory,
+    out_of_memory,
+    path_text,
+)
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.pipelines.mugv import MugvPipeline
 from mugv_jax.pipelines.request import NEGATIVE_PROMPT, Request, read_given
@@ -181,6 +186,7 @@ def run(args: argparse.Namespace) -> None:
         for path, made in zip(outputs, pipeline.run(request, given), strict=True):
             made.save(path)
             log.info("wrote %s: %d frames at %g per second", path, len(made.frames), made.fps)
+    log_peak_memory()
 
 
 def output_paths(output: str, count: int) -> list[Path]:

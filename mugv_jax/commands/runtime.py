@@ -8,11 +8,17 @@ import argparse
 import contextlib
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +69,20 @@ def out_of_memory(remedy: str) -> Iterator[None]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise ValueError(f"the device ran out of memory: {remedy}.") from error
+
+
+def log_peak_memory() -> None:
+    """The most that the devices, or on a CPU the process, have held: to set beside the prediction
+    of `mugv-jax info`."""
+    held = [
+        (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
+    ]
+    if None not in held:
+        log.info("peak memory of a device: %.1f GiB", max(held) / 2**30)
+    elif resource is not None:
+        unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, kibibytes elsewhere
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        log.info("peak memory of the process: %.1f GiB", peak / 2**30)
 
 
 def path_text(text: str) -> str:

@@ -1,6 +1,7 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -190,6 +191,7 @@ def test_an_image_and_a_prompt_become_a_video_that_plays(folder, capsys):
     assert "The weights are random: the picture will be noise." in printed
     assert f"wrote {output}: 17 frames at 12 per second" in printed
     assert "video 1 of 1: 4 of 4 evaluations" in printed
+    assert 0.1 < float(re.search(r"peak memory of the process: (\S+) GiB", printed)[1]) < 100
     assert [path.name for path in output.parent.iterdir()] == ["boat.mp4"]
     assert jax.config.jax_compilation_cache_dir == str(folder / "cache")
 
