@@ -51,7 +51,7 @@ def chroma(rgb: Num[np.ndarray, "*axes 3"]) -> Float[np.ndarray, "*axes 2"]:
 
 def segment(frames: Frames) -> Segment | None:
     """The main object; None where fewer than half of the frames show any."""
-    plane = chroma(frames)
+    plane = _smooth(chroma(frames))
     hue = _main_hue(plane)
     if hue is None:
         return None
@@ -70,6 +70,13 @@ def segment(frames: Frames) -> Segment | None:
     distance = {name: abs((hue - angle + math.pi) % (2 * math.pi) - math.pi)
                 for name, angle in palette.items()}  # fmt: skip
     return Segment(distance, shown.astype(np.float32), surface[shown], coverage[shown])
+
+
+def _smooth(plane: Float[np.ndarray, "f h w 2"]) -> Float[np.ndarray, "f h w 2"]:
+    """(1, 2, 1) / 4 along rows and columns: noise must not make grey pixels look coloured."""
+    padded = np.pad(plane, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    columns = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
+    return (columns[:, :, :-2] + 2 * columns[:, :, 1:-1] + columns[:, :, 2:]) / 16
 
 
 def _main_hue(plane: Float[np.ndarray, "f h w 2"]) -> float | None:
