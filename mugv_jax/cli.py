@@ -15,6 +15,7 @@ from typing import NoReturn
 COMMANDS = {
     "generate": ("mugv_jax.commands.generate", "make videos from prompts and pictures"),
     "train": ("mugv_jax.commands.train", "train a model, or go on with it"),
+    "train-vae": ("mugv_jax.commands.train_vae", "train the video VAE, or go on with it"),
     "curriculum": ("mugv_jax.commands.curriculum", "train stages, each from the one before"),
     "convert": ("mugv_jax.weights.convert", "convert weights to Orbax and back"),
     "data": ("mugv_jax.commands.data", "encode videos and captions for training, and pack them"),

@@ -30,12 +30,14 @@ log = logging.getLogger(__name__)
 class Batches(grain.DatasetIterator):
     """Batches of numpy arrays in the order of the steps, read ahead by threads or processes.
 
+    config: has `threads`, `prefetch` and `workers`, as in `DataConfig`.
+
     `grain.checkpoint.CheckpointSave` and `CheckpointRestore` take it; `steps[i]` is batch i, in
     any order. Worker processes import the main module again: a script that asks for them needs an
     `if __name__ == "__main__"` guard.
     """
 
-    def __init__(self, steps: Steps, config: DataConfig, digest: str):
+    def __init__(self, steps: grain.sources.RandomAccessDataSource, config: Any, digest: str):
         super().__init__()
         self.steps = steps
         self._config = config

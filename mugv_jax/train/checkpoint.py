@@ -14,18 +14,32 @@ Weights that are frozen under low-rank updates are left where they were loaded f
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from mugv_jax.train.config import CheckpointConfig, TrainConfig
-from mugv_jax.train.program import KIND, Program
+from mugv_jax.train.config import CheckpointConfig
 from mugv_jax.train.state import TrainState
 from mugv_jax.weights.store import refuse_other_model, save_args, training_metadata
 
 FOLDER = "checkpoints"
+
+
+@runtime_checkable
+class Program(Protocol):
+    """Whose state is saved: `train/program.py` of the DiT, or that of another model.
+
+    kind, model: name and sizes of the model.  abstract: shapes of the state.
+    """
+
+    config: Any
+    kind: str
+    model: Any
+    abstract: TrainState
+
+    def abstract_state(self) -> TrainState: ...
 
 
 class Checkpoints:
@@ -128,9 +142,11 @@ class Checkpoints:
 
         What may change between two parts of a run, such as the learning rate, is not compared.
         """
-        refuse_other_model(folder, found, KIND, program.config.dit)
+        refuse_other_model(folder, found, program.kind, program.model)
         wanted = json.loads(json.dumps(_meta(program)))
         for group, field in STRUCTURE:
+            if group not in wanted["train"]:
+                continue
             was, now = found["train"][group], wanted["train"][group]
             was, now = (was, now) if field is None else (was[field], now[field])
             if was != now:
@@ -164,7 +180,7 @@ def _meta(program: Program) -> dict[str, Any]:
     """Model and whole config of a run, as JSON."""
     config = program.config
     return {
-        **training_metadata(KIND, config.dit, config.lora),
+        **training_metadata(program.kind, program.model, getattr(config, "lora", None)),
         "weights": config.run.weights,
         "ema_weights": config.run.ema_weights,
         "train": dataclasses.asdict(config),
@@ -186,9 +202,9 @@ def _state(tree: dict[str, Any], program: Program) -> TrainState:
         for field in dataclasses.fields(program.abstract)
         if field.name not in tree
     }
-    return TrainState(**tree, **missing)
+    return type(program.abstract)(**tree, **missing)
 
 
-def frozen_elsewhere(config: TrainConfig) -> bool:
+def frozen_elsewhere(config: Any) -> bool:
     """Whether checkpoints leave the weights under low-rank updates where they were loaded from."""
-    return config.lora is not None and bool(config.run.weights)
+    return getattr(config, "lora", None) is not None and bool(config.run.weights)

@@ -8,10 +8,11 @@ for every batch: state = step(state, batch); now and then log, validate, sample,
 
 import contextlib
 import dataclasses
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -25,6 +26,7 @@ from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule
 from mugv_jax.data.select import open_all
+from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.scaling.chips import peak_flops
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import check_batch
@@ -33,10 +35,9 @@ from mugv_jax.train.checkpoint import FOLDER, Checkpoints, frozen_elsewhere
 from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.evaluation import Evaluation
 from mugv_jax.train.inputs import load_null_text
-from mugv_jax.train.metrics import DATA, Clock, Stretch, Writer
+from mugv_jax.train.metrics import DATA, Clock, Scalars, Stretch, Work, Writer
 from mugv_jax.train.program import KIND, Program
 from mugv_jax.train.state import TrainState
-from mugv_jax.train.step import NullText
 from mugv_jax.train.stop import Stop
 from mugv_jax.weights.load import load
 
@@ -70,7 +71,15 @@ def train(config: TrainConfig, folder: Path, devices: Sequence[jax.Device] | Non
     ):
         with clock.losing("start"):
             state = start(program, batches, checkpoints)
-        run = _Run(program, clock, checkpoints, writer, evaluation, null)
+        run = Run(
+            program=program,
+            step=functools.partial(program.step, null=null),
+            work=functools.partial(work_of, config.dit),
+            clock=clock,
+            checkpoints=checkpoints,
+            writer=writer,
+            evaluation=evaluation,
+        )
         with contextlib.closing(PlacedBatches(batches, program.mesh)) as placed:
             return run.steps(state, placed, stop)
 
@@ -155,19 +164,47 @@ def _weights(program: Program) -> Any:
     return variables["params"]
 
 
-@dataclasses.dataclass
-class _Run:
-    """What the loop needs besides the state that goes through it."""
+def work_of(dit: DiTConfig, batch: Mapping[str, jax.Array]) -> Work:
+    """What a step of the DiT on `batch` is."""
+    rows, *shape = batch["latent"].shape[:4]
+    work = flops.train_step(dit, tuple(shape), batch["text"].shape[1]).model
+    return Work(
+        shape=(rows, *shape),
+        samples=rows,
+        tokens=rows * flops.dit_tokens(dit, tuple(shape)),
+        flops=rows * work,
+    )
 
-    program: Program
+
+@runtime_checkable
+class Evaluates(Protocol):
+    """How good a state is, on what was held out; see `Evaluation`."""
+
+    def losses(self, state: Any) -> Scalars: ...
+
+    def write_samples(self, state: Any, step: int, writer: Writer) -> None: ...
+
+
+@dataclasses.dataclass(kw_only=True)
+class Run:
+    """What the loop needs besides the state that goes through it, for any model.
+
+    program: has `config` (groups "run" and "log" at least), `mesh`, and what `Checkpoints` asks.
+    step: (state, batch) -> (state, metrics).  work: batch -> what that step is.
+    complete: the state as it is saved, with what is computed for that alone.
+    """
+
+    program: Any
+    step: Callable[[Any, Mapping[str, jax.Array]], tuple[Any, dict[str, jax.Array]]]
+    work: Callable[[Mapping[str, jax.Array]], Work]
     clock: Clock
     checkpoints: Checkpoints
-    writer: Writer
-    evaluation: Evaluation | None
-    null: NullText
+    writer: Any
+    evaluation: Evaluates | None
+    complete: Callable[[Any], Any] = lambda state: state
     _compiled: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
 
-    def steps(self, state: TrainState, batches: PlacedBatches, stop: Stop) -> int:
+    def steps(self, state: Any, batches: PlacedBatches, stop: Stop) -> int:
         """From the state's step to the last one, or to that at which a stop was asked for."""
         config, last = self.program.config, self.program.config.run.steps
         step = int(state.step)
@@ -196,23 +233,20 @@ class _Run:
         return step
 
     def _step(
-        self, state: TrainState, batch: dict[str, jax.Array], stretch: Stretch
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
-        config = self.program.config
-        rows, *shape = batch["latent"].shape[:4]
-        if (rows, *shape) in self._compiled:
-            state, metrics = self.program.step(state, batch, self.null)
+        self, state: Any, batch: dict[str, jax.Array], stretch: Stretch
+    ) -> tuple[Any, dict[str, jax.Array]]:
+        work = self.work(batch)
+        if work.shape in self._compiled:
+            state, metrics = self.step(state, batch)
         else:
-            log.info("compiling the step for %d latents of %s.", rows, tuple(shape))
+            log.info("compiling the step for %d samples of %s.", work.shape[0], work.shape[1:])
             with self.clock.losing("compile"):
-                state, metrics = self.program.step(state, batch, self.null)
-            self._compiled.add((rows, *shape))
-        dit = config.dit
-        work = flops.train_step(dit, tuple(shape), batch["text"].shape[1]).model
-        stretch.add(metrics, rows, rows * flops.dit_tokens(dit, tuple(shape)), rows * work)
+                state, metrics = self.step(state, batch)
+            self._compiled.add(work.shape)
+        stretch.add(metrics, work)
         return state, metrics
 
-    def _evaluate(self, step: int, state: TrainState) -> None:
+    def _evaluate(self, step: int, state: Any) -> None:
         log_config = self.program.config.log
         if self.evaluation is None:
             return
@@ -230,8 +264,9 @@ class _Run:
         self.writer.scalars(step, scalars)
         return scalars
 
-    def _save(self, step: int, state: TrainState, batches: PlacedBatches) -> None:
+    def _save(self, step: int, state: Any, batches: PlacedBatches) -> None:
         with self.clock.losing("checkpoint"):
+            state = self.complete(state)
             self.checkpoints.save(step, state, batches.get_state(), self.program)
 
 

@@ -8,11 +8,11 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.tasks import TASKS
 
 Scalars = dict[str, float]
@@ -53,6 +53,18 @@ class Clock:
         return shares | {"time/goodput": 1 - min(1.0, sum(self.lost.values()) / elapsed)}
 
 
+class Work(NamedTuple):
+    """What one step is, on all devices together.
+
+    shape: of its batch; each is one compiled program.  flops: where they are counted.
+    """
+
+    shape: tuple[int, ...]
+    samples: int
+    tokens: int
+    flops: int | None
+
+
 class Stretch:
     """The steps between two lines of metrics.
 
@@ -68,10 +80,10 @@ class Stretch:
     def __len__(self) -> int:
         return len(self._metrics)
 
-    def add(self, metrics: Mapping[str, jax.Array], samples: int, tokens: int, flops: int) -> None:
-        """One step; `tokens` and `flops` of all devices together."""
+    def add(self, metrics: Mapping[str, jax.Array], work: Work) -> None:
+        """One step."""
         self._metrics.append(metrics)
-        self._work += (samples, tokens, flops)
+        self._work += (work.samples, work.tokens, work.flops or 0)
 
     def scalars(self, devices: int, peak_flops: float | None) -> Scalars:
         """Means over the stretch; waits for its last step.
@@ -83,21 +95,22 @@ class Stretch:
         seconds = max(1e-9, self._clock.elapsed - self._start - stopped)
         samples, tokens, flops = self._work
         finite = [each for each in found if np.isfinite(each["loss"])]
+        last = found[-1]
         scalars = {
             f"train/{name}": float(np.mean([each[name] for each in finite]))
-            for name in ("loss", "grad_norm", "update_norm")
-            if finite
+            for name, value in last.items()
+            if finite and name not in LAST and not np.ndim(value)
         }
-        last = found[-1]
         scalars |= {f"train/{name}": float(last[name]) for name in LAST}
         scalars |= task_means(finite)
         scalars |= {
             "speed/seconds_per_step": seconds / len(found),
             "speed/samples_per_second": samples / seconds,
             "speed/tokens_per_second": tokens / seconds,
-            "speed/tflops_per_device": flops / seconds / devices / 1e12,
         }
-        if peak_flops is not None:
+        if flops:
+            scalars["speed/tflops_per_device"] = flops / seconds / devices / 1e12
+        if flops and peak_flops is not None:
             scalars["speed/mfu"] = flops / seconds / devices / peak_flops
         return scalars
 
@@ -106,8 +119,8 @@ LAST = ("param_norm", "learning_rate", "skipped")
 
 
 def task_means(found: Sequence[Mapping[str, np.ndarray]]) -> Scalars:
-    """Mean loss of every task that was drawn."""
-    if not found:
+    """Mean loss of every task that was drawn, of a model that has tasks."""
+    if not found or "task_loss" not in found[0]:
         return {}
     loss, count = (sum(each[name] for each in found) for name in ("task_loss", "task_count"))
     return {f"task/{name}": float(x / n) for name, x, n in zip(TASKS, loss, count) if n}
@@ -116,12 +129,12 @@ def task_means(found: Sequence[Mapping[str, np.ndarray]]) -> Scalars:
 class Writer:
     """Scalars and pictures to TensorBoard and `metrics.jsonl`, and to Weights & Biases if asked.
 
-    Of the processes of a run only the first writes.
+    Of the processes of a run only the first writes.  config: dataclass of a run with a "log" group.
     """
 
     @classmethod
     @contextlib.contextmanager
-    def of_run(cls, folder: Path, config: TrainConfig) -> Iterator["Writer | Silent"]:
+    def of_run(cls, folder: Path, config: Any) -> Iterator["Writer | Silent"]:
         """The writer of this process, closed at the end."""
         if jax.process_index() > 0:
             yield Silent()
@@ -129,7 +142,7 @@ class Writer:
         with contextlib.closing(cls(folder, config)) as writer:
             yield writer
 
-    def __init__(self, folder: Path, config: TrainConfig):
+    def __init__(self, folder: Path, config: Any):
         from tensorboardX import SummaryWriter
 
         self._board = SummaryWriter(logdir=str(folder / "tensorboard"))

@@ -30,13 +30,16 @@ KIND = "mugv_dit"
 class Program:
     """The functions of one run on one mesh; nothing is compiled before it is called.
 
+    kind, model: name and sizes of the model.
     step: (state, batch, null) -> (state, metrics), the state's buffers donated.
     validate: (trained, frozen, batch) -> losses.
     abstract, shardings: shape and place of every leaf of the state.
     """
 
+    kind = KIND
+
     def __init__(self, config: TrainConfig, mesh: Mesh):
-        self.config, self.mesh = config, mesh
+        self.config, self.mesh, self.model = config, mesh, config.dit
         self.dtype = jnp.dtype(config.run.dtype)
         self.module = build_dit(
             config.dit,

@@ -76,7 +76,7 @@ class Step:
         loss, sums, grads = self._gradient(state, noised)
         grad_norm = optax.tree.norm(grads)
         finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
-        new, update_norm = self._updated(state, grads)
+        new, update_norm = updated(state, grads, self.optimizer, self.ema_decay)
         # A step whose numbers broke leaves everything as it was.
         state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
         taken = state.step - state.skipped
@@ -125,16 +125,23 @@ class Step:
         """Rows of every shard in every microbatch, so that none has to move."""
         return einops.rearrange(x, "(s k m) ... -> k (s m) ...", s=self.shards, k=self.accumulate)
 
-    def _updated(self, state: TrainState, grads: Any) -> tuple[TrainState, Array]:
-        updates, opt = self.optimizer.update(grads, state.opt, state.params)
-        params = optax.apply_updates(state.params, updates)
-        ema = state.ema
-        if ema is not None:
-            # Early on the average is short, or it would be of the initial weights.
-            count = (state.step - state.skipped).astype(jnp.float32)
-            decay = jnp.minimum(self.ema_decay, (1 + count) / (10 + count))
-            ema = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), ema, params)
-        return state.replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
+
+def updated(
+    state: TrainState,
+    grads: Any,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float | None,
+) -> tuple[TrainState, Array]:
+    """(`state` with params, optimizer state and average of the next step, norm of the update)."""
+    updates, opt = optimizer.update(grads, state.opt, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema = state.ema
+    if ema is not None:
+        # Early on the average is short, or it would be of the initial weights.
+        count = (state.step - state.skipped).astype(jnp.float32)
+        decay = jnp.minimum(ema_decay, (1 + count) / (10 + count))
+        ema = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), ema, params)
+    return state.replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
 
 
 def prepare(

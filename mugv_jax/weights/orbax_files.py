@@ -5,7 +5,8 @@
     RUN/checkpoints/STEP/meta     JSON: `store.training_metadata`
     RUN/checkpoints/STEP/state    {"params", "frozen", "ema", "opt", "step", ...}, float32
 
-`params` is what was trained and `frozen` the other weights; `ema` is the average of `params`. With
+`params` is what was trained and `frozen` the other weights; `ema` is the average of `params`. What
+else a model has is beside them, under "constants" and "unused". With
 LoRA, `params` holds the low-rank factors, and the weights are `frozen` with their product added;
 where `frozen` is not there, `meta` says under "weights" where the run has loaded it from, and under
 "ema_weights" whether it took the average there.
@@ -32,7 +33,7 @@ from mugv_jax.weights.store import METADATA_KEY, stated_lora, stated_model
 
 ORBAX_METADATA = "_METADATA"
 CHECKPOINTS = "checkpoints"
-STATE, META = "state", "meta"
+STATE, META, CONSTANTS = "state", "meta", "constants"
 _DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -73,7 +74,8 @@ class TrainingSource(ParameterSource):
         lora, parts = stated_lora(stated), _read_parts(folder)
         trained = _trained(folder, parts, ema=ema)
         parameters = {f"params/{name}": lazy for name, lazy in parts["frozen"].items()}
-        parameters |= {f"{UNUSED}/{name}": lazy for name, lazy in parts[UNUSED].items()}
+        for part in (CONSTANTS, UNUSED):
+            parameters |= {f"{part}/{name}": lazy for name, lazy in parts[part].items()}
         self._base = None
         if lora is None:
             parameters |= {f"params/{name}": lazy for name, lazy in trained.items()}
@@ -156,7 +158,7 @@ def _read_parts(folder: Path) -> dict[str, dict[str, LazyTensor]]:
     except _DAMAGED as error:
         raise ValueError(f"{path}: a damaged training checkpoint ({error}).") from error
     parts: dict[str, dict[str, LazyTensor]] = {
-        name: {} for name in ("params", "frozen", "ema", UNUSED)
+        name: {} for name in ("params", "frozen", "ema", CONSTANTS, UNUSED)
     }
     for name, lazy in leaves.items():
         part, _, rest = name.partition("/")

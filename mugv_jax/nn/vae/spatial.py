@@ -78,7 +78,8 @@ class SpatialEncoder(nn.Module):
 class SpatialDecoder(nn.Module):
     """Features of the middle block to pixels (published `Decoder`, not its `conv_in`).
 
-    Scales are numbered as in the decoder: 0 is the smallest picture.
+    Scales are numbered as in the decoder: 0 is the smallest picture. Sows what its last convolution
+    takes as "last".
     """
 
     config: VAEConfig
@@ -95,5 +96,6 @@ class SpatialDecoder(nn.Module):
                 x = block(width, name=f"scale_{scale}_res_{i}")(x)
             if scale < len(widths) - 1:
                 x = RepeatedConv2d(width, dtype=self.dtype, name=f"scale_{scale}_up")(x)
-        x = GroupNorm(EPSILON, name="norm_out")(x)
-        return conv(3, name="conv_out")(nn.silu(x))
+        x = nn.silu(GroupNorm(EPSILON, name="norm_out")(x))
+        self.sow("intermediates", "last", x)
+        return conv(3, name="conv_out")(x)

@@ -1,0 +1,270 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames to train a VAE on: videos, pictures and TFDS data sets -> batches of clips of one size.
+
+frames       uint8   (b f h w 3)   a clip, or a single picture
+sample       int32   (b)           index of the sample in its source
+
+Samples are drawn, with what is cut from them, as a function of the seed and of the step's number
+alone: a run resumes exactly, whatever the number of threads or processes.
+"""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from mugv_jax.axes import Frames
+from mugv_jax.data.clips import PICTURES, ClipRule, read_clip
+from mugv_jax.data.samples import BadSample
+from mugv_jax.pipelines.size import STRIDE
+
+log = logging.getLogger(__name__)
+
+VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
+TFDS_FILE = "dataset_info.json"
+VIDEO = "video"  # the feature of a TFDS data set that holds the frames
+TRIES = 16  # samples drawn instead of ones that cannot be used
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PixelConfig:
+    """What a VAE is trained on.
+
+    paths: folders of videos and pictures, or of TFDS data sets whose feature "video" is uint8
+        (f h w 3), used as one.  split: of TFDS data sets.
+    holdout_paths, holdout_split: what is validated on: other folders, or another split of the same.
+    holdout_clips: validate on at most so many.
+    size: (width, height) in pixels. A file's frames are scaled to cover it; of a data set's larger
+        frames a part is cut out at random.
+    frames: of a clip, cut out at random.  read_frames: of a video file's start, to cut it from.
+    rows, picture_rows: clips, or pictures, of one data shard in a step.
+    picture_share: of steps that train on pictures: single frames of any sample.
+    threads, prefetch, workers: see `data/config.py`.
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    paths: tuple[str, ...] = ()
+    split: str = "train"
+    holdout_paths: tuple[str, ...] = ()
+    holdout_split: str = ""
+    holdout_clips: int = 16
+    size: tuple[int, int] = (256, 256)
+    frames: int = 64
+    read_frames: int = 128
+    rows: int = 1
+    picture_rows: int = 8
+    picture_share: float = 0.2
+    threads: int = 4
+    prefetch: int = 4
+    workers: int = 0
+
+    def __post_init__(self):
+        least = {"holdout_clips": 1, "frames": 2, "rows": 1, "picture_rows": 1, "threads": 1}
+        for field, bound in (*least.items(), ("prefetch", 0), ("workers", 0)):
+            if getattr(self, field) < bound:
+                raise ValueError(f"{field}={getattr(self, field)} must be at least {bound}.")
+        read = (self.read_frames - 1) // STRIDE * STRIDE + 1
+        if read < self.frames:
+            raise ValueError(
+                f"read_frames={self.read_frames} reads {read} frames of a video, {STRIDE} k + 1 as "
+                f"everywhere; frames={self.frames} must not be more, as they are cut from these."
+            )
+        if not 0 <= self.picture_share <= 1:
+            raise ValueError(f"picture_share={self.picture_share} must lie in [0, 1].")
+        if min(self.size) < 1:
+            raise ValueError(f"size={self.size} must be positive.")
+
+
+@runtime_checkable
+class PixelSource(Protocol):
+    """Samples by number; those of `clips` are videos, all others single pictures."""
+
+    clips: Sequence[int]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Frames: ...
+
+
+class ClipFiles:
+    """Videos and pictures in a folder and below it, in the order of their names.
+
+    Raises:
+        ValueError: there are none.
+    """
+
+    def __init__(self, path: Path, config: PixelConfig):
+        self._rule = ClipRule(size=config.size, max_frames=config.read_frames)
+        self._files = sorted(
+            each for each in path.rglob("*") if each.suffix.lower() in (*PICTURES, *VIDEOS)
+        )
+        if not self._files:
+            raise ValueError(
+                f"data.paths: {str(path)!r} holds no video or picture and no {TFDS_FILE} of a data "
+                f"set; known suffixes are {', '.join((*VIDEOS, *PICTURES))}."
+            )
+        self.clips = [
+            i for i, file in enumerate(self._files) if file.suffix.lower() not in PICTURES
+        ]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> Frames:
+        return read_clip(self._files[index], self._rule).frames
+
+
+class ClipRecords:
+    """The videos of one split of a TFDS data set in ArrayRecord files.
+
+    Raises:
+        ValueError: a damaged folder, or one without this split or without videos.
+    """
+
+    def __init__(self, path: Path, split: str):
+        # Here, so that reading files does not need it.
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder_from_directory(os.fspath(path))
+        if split not in builder.info.splits or VIDEO not in builder.info.features:
+            raise ValueError(
+                f"data set {str(path)!r} has splits {', '.join(builder.info.splits)} with features "
+                f"{', '.join(builder.info.features)}; needed is {VIDEO} in the split {split!r}."
+            )
+        self._records = builder.as_data_source(split)
+        self.clips = range(len(self._records))
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Frames:
+        return np.asarray(self._records[index][VIDEO])
+
+
+class Joined:
+    """Several sources, one after the other."""
+
+    def __init__(self, sources: Sequence[PixelSource]):
+        self._sources = sources
+        self._starts = np.cumsum([0, *map(len, sources)]).tolist()
+        self.clips = [i + at for at, each in zip(self._starts, sources) for i in each.clips]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: int) -> Frames:
+        part = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self._sources[part][index - self._starts[part]]
+
+
+def open_pixels(paths: Sequence[str], split: str, config: PixelConfig) -> Joined:
+    """The samples in folders.
+
+    Raises:
+        ValueError: no folder, or one without samples.
+    """
+    if not paths:
+        raise ValueError("data.paths is empty: name folders of videos, or of TFDS data sets.")
+    sources: list[PixelSource] = []
+    for name in paths:
+        path = Path(name).expanduser()
+        if not path.is_dir():
+            raise ValueError(f"data.paths: {name!r} is not a folder.")
+        records = (path / TFDS_FILE).is_file()
+        sources.append(ClipRecords(path, split) if records else ClipFiles(path, config))
+    return Joined(sources)
+
+
+def cut(frames: Frames, rng: np.random.Generator, count: int, size: tuple[int, int]) -> Frames:
+    """`count` frames of `size` (width, height) that follow each other, from a random place.
+
+    Raises:
+        BadSample: there are not so many, or they are smaller.
+    """
+    wanted = (count, size[1], size[0])
+    if any(have < want for have, want in zip(frames.shape, wanted)):
+        raise BadSample(f"has (f, h, w) {frames.shape[:3]}, less than {wanted}")
+    at = [int(rng.integers(have - want + 1)) for have, want in zip(frames.shape, wanted)]
+    return frames[tuple(slice(a, a + want) for a, want in zip(at, wanted))]
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelSteps:
+    """The rows of the data shards `local` in each of `total` steps, by the number of the step."""
+
+    source: Joined
+    config: PixelConfig
+    local: Sequence[int]
+    total: int
+    seed: int
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __getitem__(self, step: int) -> dict[str, np.ndarray]:
+        config, clips = self.config, self.source.clips
+        pictures = np.random.default_rng((self.seed, step)).random() < config.picture_share
+        pool: Sequence[int] = range(len(self.source)) if pictures or not clips else clips
+        count = 1 if pictures or not clips else config.frames
+        rows = config.picture_rows if count == 1 else config.rows
+        read = [
+            self._draw(np.random.default_rng((self.seed, step, shard, row)), pool, count)
+            for shard in self.local
+            for row in range(rows)
+        ]
+        return {
+            "frames": np.stack([frames for frames, _ in read]),
+            "sample": np.array([index for _, index in read], np.int32),
+        }
+
+    def _draw(
+        self, rng: np.random.Generator, pool: Sequence[int], count: int
+    ) -> tuple[Frames, int]:
+        for _ in range(TRIES):
+            index = int(pool[int(rng.integers(len(pool)))])
+            try:
+                return cut(self.source[index], rng, count, self.config.size), index
+            except BadSample as error:
+                log.warning("sample %d is not used: %s.", index, error)
+        raise ValueError(
+            f"{TRIES} samples drawn one after the other cannot be used; data.frames="
+            f"{self.config.frames} or data.size={self.config.size} may be too large for them."
+        )
+
+
+def held_out(config: PixelConfig) -> Joined | None:
+    """What is validated on, if anything is.
+
+    Raises:
+        ValueError: it cannot be opened.
+    """
+    if not config.holdout_paths and not config.holdout_split:
+        return None
+    paths = config.holdout_paths or config.paths
+    return open_pixels(paths, config.holdout_split or config.split, config)
+
+
+def first_clips(source: Joined, config: PixelConfig) -> list[Frames]:
+    """The first frames, and the middle of each, of the first clips that are long enough."""
+    found: list[Frames] = []
+    width, height = config.size
+    for index in source.clips:
+        frames = source[index]
+        if len(found) == config.holdout_clips:
+            break
+        top, left = (frames.shape[1] - height) // 2, (frames.shape[2] - width) // 2
+        if len(frames) >= config.frames and min(top, left) >= 0:
+            found.append(frames[: config.frames, top : top + height, left : left + width])
+    if not found:
+        raise ValueError(
+            f"no held-out clip has {config.frames} frames of {width}x{height} pixels: make "
+            "data.frames or data.size smaller, or hold out others."
+        )
+    return found

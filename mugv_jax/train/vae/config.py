@@ -1,0 +1,134 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""One training run of the video VAE: the groups of a config file, as frozen dataclasses."""
+
+import dataclasses
+
+from ml_collections import ConfigDict
+
+from mugv_jax.config import build_group, check_groups
+from mugv_jax.data.pixels import PixelConfig
+from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.discriminator import DiscriminatorConfig
+from mugv_jax.train.config import DTYPES, CheckpointConfig, EmaConfig
+from mugv_jax.train.optimizer import OptimizerConfig
+from mugv_jax.train.vae.loss import VaeLossConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaeRunConfig:
+    """steps: updates in all.  seed: of weights, data order, posteriors and windows.
+
+    weights: checkpoint to start from; "" starts from random weights.
+    ema_weights: start from the running average in `weights`, which are then a training run.
+    picture_weights: a picture VAE (diffusers `AutoencoderKL`) that the spatial half starts from.
+    windows: latents that the decoder sees at once, one drawn for each step.
+    dtype: of arithmetic; master weights are float32.
+    statistics_batches: batches that the latent's mean and deviation are taken of at a checkpoint.
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    steps: int = 1000
+    seed: int = 0
+    weights: str = ""
+    ema_weights: bool = False
+    picture_weights: str = ""
+    windows: tuple[int, ...] = (1, 4, 8)
+    dtype: str = "bfloat16"
+    statistics_batches: int = 16
+
+    def __post_init__(self):
+        for field in ("steps", "statistics_batches"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype={self.dtype!r} must be one of {', '.join(DTYPES)}.")
+        if not self.windows or min(self.windows) < 1:
+            raise ValueError(f"windows={self.windows} must be one or more numbers above 0.")
+        if self.weights and self.picture_weights:
+            raise ValueError(
+                f"weights={self.weights!r} hold a spatial half already; leave picture_weights "
+                "empty, or start from those alone."
+            )
+        if self.ema_weights and not self.weights:
+            raise ValueError("ema_weights=True needs weights: the folder of a training run.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaeLogConfig:
+    """Steps between lines of metrics, validations and pictures of reconstructions; 0 switches the
+    latter two off.  wandb: name of a Weights & Biases project beside TensorBoard, or "".
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    every: int = 10
+    validate_every: int = 500
+    sample_every: int = 0
+    wandb: str = ""
+
+    def __post_init__(self):
+        for field, least in (("every", 1), ("validate_every", 0), ("sample_every", 0)):
+            if getattr(self, field) < least:
+                raise ValueError(f"{field}={getattr(self, field)} must be at least {least}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VaeTrainConfig:
+    """Everything a training run of the VAE is.
+
+    Raises:
+        ValueError: groups that contradict each other.
+    """
+
+    vae: VAEConfig
+    data: PixelConfig
+    loss: VaeLossConfig
+    discriminator: DiscriminatorConfig
+    optimizer: OptimizerConfig
+    discriminator_optimizer: OptimizerConfig
+    ema: EmaConfig
+    run: VaeRunConfig
+    checkpoint: CheckpointConfig
+    log: VaeLogConfig
+
+    def __post_init__(self):
+        width, height = self.data.size
+        self.vae.check_picture(height, width)
+        if self.data.frames % self.vae.time_factor > 1:
+            factor = self.vae.time_factor
+            raise ValueError(
+                f"data.frames={self.data.frames} must be {factor} k or {factor} k + 1: a latent is "
+                f"of {factor} frames, or of the first one repeated."
+            )
+        if self.discriminator_optimizer.freeze:
+            raise ValueError("discriminator_optimizer.freeze: the critic is trained whole.")
+
+
+GROUPS = {
+    "vae": VAEConfig,
+    "data": PixelConfig,
+    "loss": VaeLossConfig,
+    "discriminator": DiscriminatorConfig,
+    "optimizer": OptimizerConfig,
+    "discriminator_optimizer": OptimizerConfig,
+    "ema": EmaConfig,
+    "run": VaeRunConfig,
+    "checkpoint": CheckpointConfig,
+    "log": VaeLogConfig,
+}
+
+
+def from_config_dict(values: ConfigDict) -> VaeTrainConfig:
+    """Checks every group and field, by name and type.
+
+    Raises:
+        ValueError: unknown or missing names, or values that the dataclasses refuse.
+    """
+    check_groups(values, GROUPS)
+    return VaeTrainConfig(
+        **{name: build_group(name, cls, values[name]) for name, cls in GROUPS.items()}
+    )

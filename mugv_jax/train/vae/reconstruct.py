@@ -1,0 +1,80 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A clip through the VAE as in training: frames encoded by groups, latents decoded by windows.
+
+    8 k frames      k latents, one for every 8 frames
+    8 k + 1 frames  k + 1 latents, the first of the first frame, repeated 8 times
+
+as in `pipelines/windows.py`, but all at once, differentiable, and with windows of any length.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import einops
+import jax
+import jax.numpy as jnp
+
+from mugv_jax.axes import Array, Int, Latent, Pixels
+from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
+
+Variables = Mapping[str, Any]
+
+
+class Posterior(NamedTuple):
+    """Of the latents of a clip, not normalised."""
+
+    mean: Latent
+    log_variance: Latent
+
+    def sample(self, key: Array) -> Latent:
+        """mean + deviation * noise."""
+        noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
+        return self.mean + jnp.exp(0.5 * self.log_variance) * noise
+
+
+def repeats(vae: VideoVAE, frames: int) -> int:
+    """How often the first frame is repeated in front of a clip."""
+    factor = vae.config.time_factor
+    return factor - 1 if frames % factor == 1 else 0
+
+
+def encode(vae: VideoVAE, variables: Variables, pixels: Pixels) -> Posterior:
+    """Of all latents of the clips."""
+    features = vae.apply(variables, pixels, method="encode_features")
+    first = jnp.repeat(features[:, :1], repeats(vae, pixels.shape[1]), axis=1)
+    features = jnp.concatenate([first, features], axis=1)
+    return Posterior(*vae.apply(variables, features, method="encode_moments"))
+
+
+def decode_features(
+    vae: VideoVAE,
+    variables: Variables,
+    latent: Latent,
+    frames: int,
+    windows: Sequence[int],
+    drawn: Int[Array, ""],
+) -> Features:
+    """Features of `frames` frames, decoded by windows of `windows[drawn]` latents.
+
+    A window longer than the clip is the clip. What was repeated in front is dropped.
+    """
+    clipped = [min(window, latent.shape[1]) for window in windows]
+    lengths = sorted(set(clipped))
+    branches = [functools.partial(_features, vae, variables, window=each) for each in lengths]
+    branch = jnp.asarray([lengths.index(each) for each in clipped])[drawn]
+    features = jax.lax.switch(branch, branches, latent)
+    return features[:, repeats(vae, frames) :]
+
+
+def _features(vae: VideoVAE, variables: Variables, latent: Latent, *, window: int) -> Features:
+    """By windows of `window` latents, of which the last may be shorter."""
+    whole = latent.shape[1] // window * window
+    apply = functools.partial(vae.apply, variables, method="decode_features")
+    folded = einops.rearrange(latent[:, :whole], "b (g w) h x c -> (b g) w h x c", w=window)
+    features = apply(folded)
+    features = einops.rearrange(features, "(b g) f h x c -> b (g f) h x c", b=len(latent))
+    if whole < latent.shape[1]:
+        features = jnp.concatenate([features, apply(latent[:, whole:])], axis=1)
+    return features

@@ -1,0 +1,65 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A picture VAE's weights as the spatial half of a video VAE: every name has its home.
+
+What `diffusers` saves of an `AutoencoderKL` has the names of `vae.pt` below SPATIAL. Its way to
+its own latent (the encoder's end, the decoder's start, quantisation) has no place in a video VAE.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.weights.check import differences, variable_shapes
+from mugv_jax.weights.formats import open_source
+from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.parameters import published_shape, to_ours
+from mugv_jax.weights.tables.mugv_vae import table
+
+SPATIAL = "spatial_vae.module."
+FILE = "diffusion_pytorch_model.safetensors"  # of a folder
+OWN_LATENT = (
+    "encoder.conv_norm_out.", "encoder.conv_out.", "decoder.conv_in.", "quant_conv.",
+    "post_quant_conv.",
+)  # fmt: skip
+
+
+def load_picture_vae(path: str | Path, config: VAEConfig) -> dict[str, Any]:
+    """Parameters of both spatial halves, float32, as a part of the video VAE's tree.
+
+    path: the file, or the folder that `save_pretrained` made.
+
+    Raises:
+        ValueError: no such weights, or of another architecture or other widths; all differences.
+    """
+    path = Path(path).expanduser()
+    path = path / FILE if (path / FILE).is_file() else path
+    rules_of = table(config)
+    rules = [rule for rule in rules_of.rules if rule.name.startswith(SPATIAL)]
+    shapes = variable_shapes(MODELS["mugv_vae"], config)
+    names = {rule: rule.name.removeprefix(SPATIAL) for rule in rules}
+    expected = {
+        name: published_shape(rule, rules_of, shapes[rule.path]) for rule, name in names.items()
+    }
+    with open_source(path) as source:
+        found = {
+            name: spec.shape
+            for name, spec in source.specs.items()
+            if not name.startswith(OWN_LATENT)
+        }
+        problems = differences(found, expected)
+        if problems:
+            raise ValueError(
+                f"{path}: is no picture VAE for spatial_channels={config.spatial_channels} and "
+                f"spatial_layers={config.spatial_layers}; {problems}."
+            )
+        params = {
+            rule.path.removeprefix("params/"): to_ours(
+                rule, rules_of, np.asarray(source.read(name), np.float32)
+            )
+            for rule, name in names.items()
+        }
+    return traverse_util.unflatten_dict(params, sep="/")
