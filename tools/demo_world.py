@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mugv_jax.data.demo_world.clips import DemoClips
 from mugv_jax.data.demo_world.export import write_clips
-from mugv_jax.data.demo_world.scene import SPLITS, Format
+from mugv_jax.data.demo_world.scene import SPLITS, WORLDS, Format
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=SPLITS, required=True)
     parser.add_argument("--count", type=int, required=True, help="clips")
     parser.add_argument("--out", type=Path, required=True, help="folder of clips and list")
+    parser.add_argument("--world", choices=WORLDS, default="full")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--height-px", type=int, default=Format.height_px, help="64, 80 or 96")
     parser.add_argument("--width-px", type=int, default=Format.width_px, help="64, 80 or 96")
@@ -32,7 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
         format = Format(
             height_px=args.height_px, width_px=args.width_px, frames=args.frames, fps=args.fps
         )
-        clips = DemoClips(split=args.split, count=args.count, seed=args.seed, format=format)
+        clips = DemoClips(
+            split=args.split,
+            count=args.count,
+            seed=args.seed,
+            format=format,
+            world=WORLDS[args.world],
+        )
         write_clips(clips, args.out)
     except (ValueError, OSError) as error:
         parser.error(str(error))

@@ -4,6 +4,7 @@
 
 frames       uint8   (b f h w 3)   a clip, or a single picture
 sample       int32   (b)           index of the sample in its source
+step         int32   (b)           number of the step, the same in all rows
 
 Samples are drawn, with what is cut from them, as a function of the seed and of the step's number
 alone: a run resumes exactly, whatever the number of threads or processes.
@@ -222,6 +223,7 @@ class PixelSteps:
         return {
             "frames": np.stack([frames for frames, _ in read]),
             "sample": np.array([index for _, index in read], np.int32),
+            "step": np.full(len(read), step, np.int32),
         }
 
     def _draw(

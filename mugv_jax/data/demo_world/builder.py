@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from mugv_jax.data.demo_world.clips import DemoClips
-from mugv_jax.data.demo_world.scene import SPLITS, Format, draw
+from mugv_jax.data.demo_world.scene import SPLITS, WORLDS, Format, World, draw
 
 COUNTS = {"train": 8192, "validation": 512, "unseen": 512}
 
@@ -24,7 +24,7 @@ class DemoWorld(tfds.core.GeneratorBasedBuilder):
 
     counts: clips of each split: `train`; `validation`, the same combinations drawn anew; `unseen`,
         combinations of shape, colour and motion that the others lack.
-    seed, format: as of `DemoClips`.
+    seed, format, world: as of `DemoClips`.
 
     Raises:
         ValueError: splits other than these.
@@ -39,6 +39,7 @@ class DemoWorld(tfds.core.GeneratorBasedBuilder):
         counts: dict[str, int] | None = None,
         seed: int = 0,
         format: Format | None = None,
+        world: World = WORLDS["full"],
         **options: Any,
     ):
         counts = COUNTS if counts is None else counts
@@ -46,7 +47,7 @@ class DemoWorld(tfds.core.GeneratorBasedBuilder):
         if not counts or not set(counts) <= set(SPLITS):
             raise ValueError(f"counts={counts} must name some of {', '.join(SPLITS)}.")
         self._clips = {
-            split: DemoClips(split=split, count=count, seed=seed, format=format)
+            split: DemoClips(split=split, count=count, seed=seed, format=format, world=world)
             for split, count in counts.items()
         }
         self._format = format

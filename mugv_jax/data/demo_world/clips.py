@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mugv_jax.axes import Frames
 from mugv_jax.data.demo_world.captions import caption
 from mugv_jax.data.demo_world.render import render
-from mugv_jax.data.demo_world.scene import SPLITS, Format, draw
+from mugv_jax.data.demo_world.scene import SPLITS, WORLDS, Format, World, draw
 
 
 class Clip(NamedTuple):
@@ -30,6 +30,7 @@ class DemoClips:
     count: int
     seed: int = 0
     format: Format = dataclasses.field(default_factory=Format)
+    world: World = WORLDS["full"]
 
     def __post_init__(self):
         if self.split not in SPLITS:
@@ -41,5 +42,6 @@ class DemoClips:
         return self.count
 
     def __getitem__(self, number: int) -> Clip:
-        scene = draw(self.split, range(self.count)[number], seed=self.seed, format=self.format)
+        number = range(self.count)[number]
+        scene = draw(self.split, number, seed=self.seed, format=self.format, world=self.world)
         return Clip(render(scene), self.format.fps, caption(scene), scene.attributes)

@@ -63,6 +63,61 @@ class Format:
             raise ValueError(f"fps={self.fps} must lie in 1 to 60.")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class World:
+    """What clips are drawn from: all of the above, or some of it.
+
+    second: share of the clips that are tried with a second object.
+    patterned: share with a pattern, of those `patterns`, behind it; all others are plain.
+
+    Raises:
+        ValueError: unknown or missing words, or shares out of range.
+    """
+
+    shapes: tuple[str, ...] = SHAPES
+    colours: tuple[str, ...] = COLOURS
+    motions: tuple[str, ...] = MOTIONS
+    textures: tuple[str, ...] = TEXTURES
+    patterns: tuple[str, ...] = PATTERNS
+    second: float = 0.35
+    patterned: float = 0.6
+
+    def __post_init__(self):
+        known = {
+            "shapes": SHAPES, "colours": COLOURS, "motions": MOTIONS, "textures": TEXTURES,
+            "patterns": PATTERNS,
+        }  # fmt: skip
+        for field, words in known.items():
+            given = getattr(self, field)
+            if not given or len(set(given)) != len(given) or not set(given) <= set(words):
+                raise ValueError(f"{field}={given} must be some of {', '.join(words)}, each once.")
+        for field in ("second", "patterned"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1].")
+        if (
+            "rotate" in self.motions
+            and "striped" not in self.textures
+            and {*ROUND} & {*self.shapes}
+        ):
+            raise ValueError(
+                f"shapes={self.shapes} that rotate need the texture 'striped': nothing else shows "
+                f"how {' or '.join(ROUND)} turns."
+            )
+
+
+WORLDS = {
+    "full": World(),
+    "small": World(
+        shapes=("ball", "box", "cone", "star"),
+        colours=("red", "yellow", "green", "cyan", "blue", "purple"),
+        motions=("left", "right", "up", "down", "grow", "shrink", "still"),
+        textures=("plain",),
+        patterns=("plain", "gradient"),
+        second=0.0,
+    ),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Thing:
     shape: str
@@ -125,42 +180,52 @@ class Scene:
         }
 
 
-def combinations(split: str) -> list[tuple[str, str, str]]:
+def combinations(split: str, world: World = WORLDS["full"]) -> list[tuple[str, str, str]]:
     """(shape, colour, motion) of all clips of a split.
 
-    `unseen` is a Latin square, shape + 3 colour + 5 motion = 0 (mod 8): of each pair of a shape, a
-    colour and a motion it holds exactly one, so training sees every pair, with 7 of 8 thirds.
+    `unseen` is a Latin square, shape + 3 colour + 5 motion = 0 (mod n), n the most there are of
+    one of them: of each pair of a shape, a colour and a motion it holds at most one, so training
+    sees every pair, with all thirds but that one (n = 8, and the 7 of the small world).
 
     Raises:
         ValueError: an unknown split.
     """
     if split not in SPLITS:
         raise ValueError(f"split {split!r} must be one of {', '.join(SPLITS)}.")
-    numbered = itertools.product(enumerate(SHAPES), enumerate(COLOURS), enumerate(MOTIONS))
+    parts = (world.shapes, world.colours, world.motions)
+    modulus = max(map(len, parts))
+    numbered = itertools.product(*map(enumerate, parts))
     return [
         (shape, colour, motion)
         for (i, shape), (j, colour), (k, motion) in numbered
-        if ((i + 3 * j + 5 * k) % 8 == 0) == (split == "unseen")
+        if ((i + 3 * j + 5 * k) % modulus == 0) == (split == "unseen")
     ]
 
 
-def draw(split: str, number: int, *, seed: int = 0, format: Format | None = None) -> Scene:
+def draw(
+    split: str,
+    number: int,
+    *,
+    seed: int = 0,
+    format: Format | None = None,
+    world: World = WORLDS["full"],
+) -> Scene:
     """Scene `number` of a split: the same for the same arguments, in any order.
 
     Raises:
         ValueError: an unknown split.
     """
-    all_of_split = combinations(split)
+    all_of_split = combinations(split, world)
     rng = np.random.default_rng((seed, SPLITS.index(split), number))
     shape, colour, motion = _pick(rng, all_of_split)
     striped = motion == "rotate" and shape in ROUND
-    texture = "striped" if striped else _pick(rng, TEXTURES)
+    texture = "striped" if striped else _pick(rng, world.textures)
     main = Placed(Thing(shape, colour, texture), *_poses(rng, motion))
     return Scene(
         main=main,
         motion=motion,
-        second=_second(rng, main) if rng.random() < 0.35 else None,
-        backdrop=_backdrop(rng),
+        second=_second(rng, main, world) if rng.random() < world.second else None,
+        backdrop=_backdrop(rng, world),
         format=format or Format(),
         caption_seed=int(rng.integers(2**31)),
     )
@@ -192,11 +257,10 @@ def _poses(rng: np.random.Generator, motion: str) -> tuple[Pose, Pose]:
     return still, still
 
 
-def _second(rng: np.random.Generator, main: Placed) -> Placed | None:
+def _second(rng: np.random.Generator, main: Placed, world: World) -> Placed | None:
     """A smaller object at rest, of another colour and clear of the first; None where none fits."""
-    steps = rng.integers(FEWEST_STEPS, len(COLOURS) - FEWEST_STEPS + 1)
-    colour = COLOURS[(COLOURS.index(main.thing.colour) + int(steps)) % len(COLOURS)]
-    thing = Thing(_pick(rng, SHAPES), colour, _pick(rng, TEXTURES))
+    colour = _pick(rng, [each for each in world.colours if _apart(each, main.thing.colour)])
+    thing = Thing(_pick(rng, world.shapes), colour, _pick(rng, world.textures))
     radius = (main.first.radius + main.last.radius) / 2
     share = rng.uniform(*SECOND_AREA) * AREAS[main.thing.shape] / AREAS[thing.shape]
     radius = min(radius * math.sqrt(share), SECOND_RADIUS)
@@ -211,15 +275,20 @@ def _second(rng: np.random.Generator, main: Placed) -> Placed | None:
     return None
 
 
+def _apart(a: str, b: str) -> bool:
+    steps = abs(COLOURS.index(a) - COLOURS.index(b))
+    return min(steps, len(COLOURS) - steps) >= FEWEST_STEPS
+
+
 def path(placed: Placed, times: np.ndarray) -> list[Pose]:
     """Poses at `times`: 0 is the first frame, 1 the last."""
     first, last = (np.array(dataclasses.astuple(pose)) for pose in (placed.first, placed.last))
     return [Pose(*(first + time * (last - first)).tolist()) for time in times]
 
 
-def _backdrop(rng: np.random.Generator) -> Backdrop:
+def _backdrop(rng: np.random.Generator, world: World) -> Backdrop:
     """The camera moves only where the backdrop shows it."""
-    pattern = _pick(rng, PATTERNS) if rng.random() < 0.6 else "plain"
+    pattern = _pick(rng, world.patterns) if rng.random() < world.patterned else "plain"
     moves = pattern not in ("plain", "gradient") and rng.random() < 0.5
     camera = _pick(rng, CAMERAS[1:]) if moves else CAMERAS[0]
     return Backdrop(pattern, _pick(rng, TONES), camera, rng.uniform(0, 2 * math.pi))

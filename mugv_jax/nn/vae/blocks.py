@@ -7,25 +7,25 @@ from collections.abc import Callable
 import flax.linen as nn
 
 from mugv_jax.axes import Array, Float
-from mugv_jax.nn.conv import GroupNorm
 
 
 class ResBlock(nn.Module):
     """y = x + conv(silu(norm(conv(silu(norm(x)))))), with a 1x1 shortcut where the width changes.
 
     `conv(features, name=..., window=...)` builds the convolutions: over pictures in the spatial
-    half, over frames and pictures in the temporal half. The residual stream is float32.
+    half, over frames and pictures in the temporal half; `norm(name=...)` the norms. The residual
+    stream is float32.
     """
 
     features: int
     conv: Callable[..., nn.Module]
-    epsilon: float
+    norm: Callable[..., nn.Module]
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *positions c"]) -> Float[Array, "b *positions d"]:
         y = x
         for i in (1, 2):
-            norm = GroupNorm(self.epsilon, name=f"norm_{i}")
+            norm = self.norm(name=f"norm_{i}")
             y = self.conv(self.features, name=f"conv_{i}")(nn.silu(norm(y)))
         if x.shape[-1] != self.features:
             x = self.conv(self.features, window=1, name="shortcut")(x)

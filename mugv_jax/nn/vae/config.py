@@ -4,7 +4,28 @@
 
 import dataclasses
 
-GROUPS = 32  # of every GroupNorm
+GROUPS = 32  # of every GroupNorm, as published
+CHANNELS_A_GROUP = 4  # of the narrowest one, where it has fewer than 32 channels
+
+
+def norm_groups(*widths: int) -> int:
+    """Groups of all GroupNorms of a network with these numbers of channels.
+
+    32, as published. Networks with a narrower layer, which are ours, have as many as there are
+    fours in it: a group of one channel would lose the brightness of a picture.
+
+    Raises:
+        ValueError: widths that they do not divide.
+    """
+    narrowest = min(widths)
+    groups = GROUPS if narrowest >= GROUPS else max(1, narrowest // CHANNELS_A_GROUP)
+    for width in widths:
+        if width < 1 or width % groups:
+            raise ValueError(
+                f"a width of {width} channels among {widths} must be a multiple of {groups}: with "
+                f"{narrowest} channels in the narrowest layer, every GroupNorm has {groups} groups."
+            )
+    return groups
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,14 +67,7 @@ class VAEConfig:
         for field in counts:
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
-        for channels in (*self.spatial_channels, *self.temporal_channels):
-            if channels < GROUPS or channels % GROUPS:
-                raise ValueError(
-                    f"a width of {channels} channels (spatial_channels={self.spatial_channels}, "
-                    f"temporal_filters={self.temporal_filters} * temporal_multipliers="
-                    f"{self.temporal_multipliers}) must be a multiple of {GROUPS}: every GroupNorm "
-                    f"has {GROUPS} groups."
-                )
+        norm_groups(*self.spatial_channels, *self.temporal_channels)
         if self.scaling_factor <= 0:
             raise ValueError(
                 f"scaling_factor={self.scaling_factor} must be positive: decoding divides by it."
@@ -67,6 +81,11 @@ class VAEConfig:
     @property
     def temporal_channels(self) -> tuple[int, ...]:
         return tuple(self.temporal_filters * m for m in self.temporal_multipliers)
+
+    @property
+    def norm_groups(self) -> int:
+        """Groups of every GroupNorm."""
+        return norm_groups(*self.spatial_channels, *self.temporal_channels)
 
     @property
     def feature_channels(self) -> int:

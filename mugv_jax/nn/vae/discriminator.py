@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Pixels
 from mugv_jax.nn.conv import Conv2d, GroupNorm, TemporalConv
-from mugv_jax.nn.vae.config import GROUPS
+from mugv_jax.nn.vae.config import norm_groups
 
 EPSILON = 1e-6
 SLOPE = 0.2  # of the leaky ReLU
@@ -32,11 +32,9 @@ class DiscriminatorConfig:
     channels: tuple[int, ...] = (64, 128, 256)
 
     def __post_init__(self):
-        if not self.channels or any(each < GROUPS or each % GROUPS for each in self.channels):
-            raise ValueError(
-                f"channels={self.channels} must be one or more multiples of {GROUPS}: every "
-                f"GroupNorm has {GROUPS} groups."
-            )
+        if not self.channels:
+            raise ValueError("channels=() must be one width or more.")
+        norm_groups(*self.channels)
 
 
 class Discriminator(nn.Module):
@@ -48,6 +46,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, pixels: Pixels) -> Float[Array, "b _f h w 1"]:
         batch, frames = pixels.shape[:2]
+        groups = norm_groups(*self.config.channels)
         x = pixels
         for scale, width in enumerate(self.config.channels):
             x = x.reshape(-1, *x.shape[2:])
@@ -56,6 +55,6 @@ class Discriminator(nn.Module):
             x = x.reshape(batch, frames, *x.shape[1:])
             x = nn.leaky_relu(x, SLOPE)
             x = TemporalConv(width, dtype=self.dtype, name=f"scale_{scale}_conv")(x)
-            x = GroupNorm(EPSILON, name=f"scale_{scale}_norm")(x)
+            x = GroupNorm(EPSILON, groups, name=f"scale_{scale}_norm")(x)
             x = nn.leaky_relu(x, SLOPE)
         return TemporalConv(1, dtype=self.dtype, name="conv_out")(x).astype(jnp.float32)

@@ -23,14 +23,19 @@ from mugv_jax.nn.vae.config import VAEConfig
 EPSILON = 1e-6
 
 
+def _norm(config: VAEConfig) -> functools.partial:
+    return functools.partial(GroupNorm, EPSILON, config.norm_groups)
+
+
 class PictureAttention(nn.Module):
     """x + attention over the picture of the normalised x, one head over all channels."""
 
+    config: VAEConfig
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        y = einops.rearrange(GroupNorm(EPSILON, name="norm")(x), "b h w c -> b (h w) c")
+        y = einops.rearrange(_norm(self.config)(name="norm")(x), "b h w c -> b (h w) c")
         linear = functools.partial(
             Linear, x.shape[-1], axes=("conv_in", "conv_out"), dtype=self.dtype
         )
@@ -44,14 +49,15 @@ class PictureAttention(nn.Module):
 class MiddleBlock(nn.Module):
     """ResBlock, attention, ResBlock at the smallest scale."""
 
+    config: VAEConfig
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         conv = functools.partial(Conv2d, dtype=self.dtype)
-        block = functools.partial(ResBlock, x.shape[-1], conv=conv, epsilon=EPSILON)
+        block = functools.partial(ResBlock, x.shape[-1], conv=conv, norm=_norm(self.config))
         x = block(name="res_0")(x)
-        x = PictureAttention(self.dtype, name="attention")(x)
+        x = PictureAttention(self.config, self.dtype, name="attention")(x)
         return block(name="res_1")(x)
 
 
@@ -65,14 +71,14 @@ class SpatialEncoder(nn.Module):
     def __call__(self, pixels: Float[Array, "b h w 3"]) -> Float[Array, "b h2 w2 c"]:
         widths = self.config.spatial_channels
         conv = functools.partial(Conv2d, dtype=self.dtype)
-        block = functools.partial(ResBlock, conv=conv, epsilon=EPSILON)
+        block = functools.partial(ResBlock, conv=conv, norm=_norm(self.config))
         x = conv(widths[0], name="conv_in")(pixels)
         for scale, width in enumerate(widths):
             for i in range(self.config.spatial_layers):
                 x = block(width, name=f"scale_{scale}_res_{i}")(x)
             if scale < len(widths) - 1:
                 x = conv(width, stride=2, padding=(0, 1), name=f"scale_{scale}_down")(x)
-        return MiddleBlock(self.dtype, name="middle")(x)
+        return MiddleBlock(self.config, self.dtype, name="middle")(x)
 
 
 class SpatialDecoder(nn.Module):
@@ -89,13 +95,13 @@ class SpatialDecoder(nn.Module):
     def __call__(self, features: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 3"]:
         widths = self.config.spatial_channels[::-1]
         conv = functools.partial(Conv2d, dtype=self.dtype)
-        block = functools.partial(ResBlock, conv=conv, epsilon=EPSILON)
-        x = MiddleBlock(self.dtype, name="middle")(features)
+        block = functools.partial(ResBlock, conv=conv, norm=_norm(self.config))
+        x = MiddleBlock(self.config, self.dtype, name="middle")(features)
         for scale, width in enumerate(widths):
             for i in range(self.config.spatial_layers + 1):
                 x = block(width, name=f"scale_{scale}_res_{i}")(x)
             if scale < len(widths) - 1:
                 x = RepeatedConv2d(width, dtype=self.dtype, name=f"scale_{scale}_up")(x)
-        x = nn.silu(GroupNorm(EPSILON, name="norm_out")(x))
+        x = nn.silu(_norm(self.config)(name="norm_out")(x))
         self.sow("intermediates", "last", x)
         return conv(3, name="conv_out")(x)

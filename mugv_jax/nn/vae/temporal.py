@@ -20,9 +20,13 @@ from mugv_jax.nn.vae.config import VAEConfig
 EPSILON = 1e-5
 
 
-def _block(dtype: DTypeLike) -> functools.partial:
+def _norm(config: VAEConfig) -> functools.partial:
+    return functools.partial(GroupNorm, EPSILON, config.norm_groups)
+
+
+def _block(config: VAEConfig, dtype: DTypeLike) -> functools.partial:
     conv = functools.partial(TemporalConv, use_bias=False, dtype=dtype)
-    return functools.partial(ResBlock, conv=conv, epsilon=EPSILON)
+    return functools.partial(ResBlock, conv=conv, norm=_norm(config))
 
 
 class TemporalEncoder(nn.Module):
@@ -35,7 +39,7 @@ class TemporalEncoder(nn.Module):
     def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f2 h w d"]:
         widths = self.config.temporal_channels
         conv = functools.partial(TemporalConv, dtype=self.dtype)
-        block = _block(self.dtype)
+        block = _block(self.config, self.dtype)
         x = conv(widths[0], use_bias=False, name="conv_in")(x)
         for stage, width in enumerate(widths):
             for i in range(self.config.temporal_layers):
@@ -44,7 +48,7 @@ class TemporalEncoder(nn.Module):
                 x = conv(width, stride=2, name=f"stage_{stage}_down")(x)
         for i in range(self.config.temporal_layers):
             x = block(widths[-1], name=f"res_{i}")(x)
-        x = GroupNorm(EPSILON, name="norm_out")(x)
+        x = _norm(self.config)(name="norm_out")(x)
         return conv(2 * self.config.latent_channels, window=1, name="conv_out")(nn.silu(x))
 
 
@@ -62,7 +66,7 @@ class TemporalDecoder(nn.Module):
     def __call__(self, z: Float[Array, "b f h w d"]) -> Float[Array, "b f2 h w c"]:
         widths = self.config.temporal_channels
         conv = functools.partial(TemporalConv, dtype=self.dtype)
-        block = _block(self.dtype)
+        block = _block(self.config, self.dtype)
         x = conv(widths[-1], name="conv_in")(z)
         for i in range(self.config.temporal_layers):
             x = block(widths[-1], name=f"res_{i}")(x)
@@ -74,5 +78,5 @@ class TemporalDecoder(nn.Module):
             if stage > 1:
                 x = conv(2 * width, name=f"stage_{stage}_up")(x)
                 x = einops.rearrange(x, "b f h w (c two) -> b (f two) h w c", two=2)
-        x = GroupNorm(EPSILON, name="norm_out")(x)
+        x = _norm(self.config)(name="norm_out")(x)
         return conv(self.config.feature_channels, name="conv_out")(nn.silu(x))

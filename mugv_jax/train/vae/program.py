@@ -1,6 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is compiled for a training run of the VAE: start, step, latent statistics, validation.
+"""What is compiled for a training run of the VAE: start, steps, latent statistics, validation.
+
+A step of every length of the decoder's windows, with and without the critic, is a program of its
+own, chosen by the number of the step: inside a condition a CPU would compute on one thread.
 
 Weights are whole on every device, and each has its own clips: the VAE is small beside its
 activations.
@@ -39,7 +42,6 @@ class VaeProgram:
     """The functions of one run on one mesh; nothing is compiled before it is called.
 
     kind, model: name and sizes of the model.
-    step: (state, batch) -> (state, metrics), the state's buffers donated.
     abstract: shape of every leaf of the state.
 
     Raises:
@@ -59,23 +61,49 @@ class VaeProgram:
                 config.discriminator_optimizer, config.run.steps
             )
         self.optimizer, schedule = make_optimizer(config.optimizer, config.run.steps)
+        self._perceptual = perceptual
         self._everywhere = NamedSharding(mesh, PartitionSpec())
         self.abstract = jax.eval_shape(lambda: self._state_of(self._random()))
         self._check_last_layer()
-        step = VaeStep(
-            vae=self.vae,
-            loss=config.loss,
-            windows=config.run.windows,
-            optimizer=self.optimizer,
-            schedule=schedule,
-            critic=self.critic,
-            critic_optimizer=self._critic_optimizer,
-            perceptual=perceptual,
-            ema_decay=config.ema.decay if config.ema.enabled else None,
-        )
-        self.step = jax.jit(step, donate_argnums=0, out_shardings=self._everywhere)
+        self._schedule = schedule
+        self._steps: dict[tuple[int, bool], Any] = {}
         self._moments = jax.jit(self._sums, out_shardings=self._everywhere)
         self.validate = jax.jit(self._validate, out_shardings=self._everywhere)
+
+    def step(
+        self, state: VaeState, batch: Mapping[str, Array]
+    ) -> tuple[VaeState, dict[str, Array]]:
+        """(state after the step whose number the batch carries, metrics); donates the state."""
+        number = int(batch["step"].addressable_data(0)[0])
+        gan_from = self.config.loss.gan_from
+        adversarial = gan_from is not None and number >= gan_from
+        compiled = self._compiled(self._window(number, batch["frames"].shape[1]), adversarial)
+        return compiled(state, {"frames": batch["frames"]})
+
+    def _window(self, step: int, frames: int) -> int:
+        """Latents that the decoder sees at once, drawn by the number of the step."""
+        windows = self.config.run.windows
+        drawn = np.random.default_rng((self.config.run.seed, step)).integers(len(windows))
+        return min(windows[drawn], -(-frames // self.model.time_factor))
+
+    def _compiled(self, window: int, adversarial: bool) -> Any:
+        if (window, adversarial) not in self._steps:
+            config = self.config
+            step = VaeStep(
+                vae=self.vae,
+                loss=config.loss,
+                window=window,
+                optimizer=self.optimizer,
+                schedule=self._schedule,
+                critic=self.critic if adversarial else None,
+                critic_optimizer=self._critic_optimizer if adversarial else None,
+                perceptual=self._perceptual,
+                ema_decay=config.ema.decay if config.ema.enabled else None,
+            )
+            self._steps[window, adversarial] = jax.jit(
+                step, donate_argnums=0, out_shardings=self._everywhere
+            )
+        return self._steps[window, adversarial]
 
     def start(self, given: Mapping[str, Any]) -> VaeState:
         """The state of random weights, but for those `given`: parts of "params", "constants" and
@@ -161,8 +189,8 @@ class VaeProgram:
     ) -> tuple[Pixels, dict[str, Array]]:
         x = to_pixels(batch["frames"])
         latent = encode(self.vae, variables, x).mean
-        windows = (self.model.window_latents,)
-        features = decode_features(self.vae, variables, latent, x.shape[1], windows, jnp.int32(0))
+        window = self.model.window_latents
+        features = decode_features(self.vae, variables, latent, x.shape[1], window)
         y = jnp.clip(self.vae.apply(variables, features, method="decode_pixels"), -1, 1)
         return y, {"psnr": jnp.mean(psnr(x, y), axis=1), "ssim": jnp.mean(ssim(x, y), axis=1)}
 

@@ -9,14 +9,14 @@ as in `pipelines/windows.py`, but all at once, differentiable, and with windows 
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import einops
 import jax
 import jax.numpy as jnp
 
-from mugv_jax.axes import Array, Int, Latent, Pixels
+from mugv_jax.axes import Array, Latent, Pixels
 from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
 
 Variables = Mapping[str, Any]
@@ -53,23 +53,13 @@ def decode_features(
     variables: Variables,
     latent: Latent,
     frames: int,
-    windows: Sequence[int],
-    drawn: Int[Array, ""],
+    window: int,
 ) -> Features:
-    """Features of `frames` frames, decoded by windows of `windows[drawn]` latents.
+    """Features of `frames` frames, decoded by windows of `window` latents, the last maybe shorter.
 
     A window longer than the clip is the clip. What was repeated in front is dropped.
     """
-    clipped = [min(window, latent.shape[1]) for window in windows]
-    lengths = sorted(set(clipped))
-    branches = [functools.partial(_features, vae, variables, window=each) for each in lengths]
-    branch = jnp.asarray([lengths.index(each) for each in clipped])[drawn]
-    features = jax.lax.switch(branch, branches, latent)
-    return features[:, repeats(vae, frames) :]
-
-
-def _features(vae: VideoVAE, variables: Variables, latent: Latent, *, window: int) -> Features:
-    """By windows of `window` latents, of which the last may be shorter."""
+    window = min(window, latent.shape[1])
     whole = latent.shape[1] // window * window
     apply = functools.partial(vae.apply, variables, method="decode_features")
     folded = einops.rearrange(latent[:, :whole], "b (g w) h x c -> (b g) w h x c", w=window)
@@ -77,4 +67,4 @@ def _features(vae: VideoVAE, variables: Variables, latent: Latent, *, window: in
     features = einops.rearrange(features, "(b g) f h x c -> b (g f) h x c", b=len(latent))
     if whole < latent.shape[1]:
         features = jnp.concatenate([features, apply(latent[:, whole:])], axis=1)
-    return features
+    return features[:, repeats(vae, frames) :]

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One step of VAE training, as a pure function of state and batch.
 
-    z ~ N(mean, var) of encode(x),   y = decode(z), by windows of a drawn length
+    z ~ N(mean, var) of encode(x),   y = decode(z), by windows
     VAE:     gradient of the loss (1) of `train/vae/loss.py`
-    critic:  gradient of (6) on the same x and y, from the step `gan_from` on
+    critic:  gradient of (6) on the same x and y
 
 y is computed once, and its gradient is pulled back once: (7) needs the last convolution alone.
 """
@@ -47,14 +47,15 @@ class Adversary(NamedTuple):
 class VaeStep:
     """`step(state, batch) -> (state, metrics)`.
 
-    critic, critic_optimizer: of the GAN; None where the loss has none.
+    window: latents that the decoder sees at once.
+    critic, critic_optimizer: of the GAN; None where it does not count (yet).
     perceptual: a perceptual network, or None.
     ema_decay: of the running average; None where there is none.
     """
 
     vae: VideoVAE
     loss: VaeLossConfig
-    windows: tuple[int, ...]
+    window: int
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
     critic: Discriminator | None = None
@@ -74,7 +75,6 @@ class VaeStep:
         if self.critic is not None:
             adversary = self._adversary(state, x, y)
             weight = self._balance(state.params, last, d_y, adversary.d_y)
-            weight = jnp.where(state.step >= self.loss.gan_from, weight, 0.0)
             d_y = d_y + weight * adversary.d_y
             loss = loss + weight * adversary.generator
             metrics |= {"generator": adversary.generator, "critic": adversary.critic}
@@ -88,12 +88,10 @@ class VaeStep:
         self, params: Params, state: VaeState, x: Pixels, key: Array
     ) -> tuple[tuple[Pixels, Float[Array, ""]], Array]:
         """((reconstruction of a sample of the posterior, divergence), the last layer's input)."""
-        noise_key, window_key = jax.random.split(key)
         variables = {"params": join(params, state.frozen), "constants": state.constants}
         posterior = encode(self.vae, variables, x)
-        drawn = jax.random.randint(window_key, (), 0, len(self.windows))
-        latent = posterior.sample(noise_key)
-        features = decode_features(self.vae, variables, latent, x.shape[1], self.windows, drawn)
+        latent = posterior.sample(key)
+        features = decode_features(self.vae, variables, latent, x.shape[1], self.window)
         y, sown = self.vae.apply(
             variables, features, method="decode_pixels", mutable="intermediates"
         )
@@ -116,26 +114,19 @@ class VaeStep:
         return loss, metrics
 
     def _adversary(self, state: VaeState, x: Pixels, y: Pixels) -> Adversary:
-        """What the critic says, if it is its time, and learns."""
+        """What the critic says, and learns."""
 
-        def off() -> Adversary:
-            zero = jnp.zeros(())
-            return Adversary(state.critic, state.critic_opt, jnp.zeros_like(y), zero, zero)
+        def fooled(y: Pixels) -> Float[Array, ""]:
+            return losses.generator_loss(self._scores(state.critic, y))
 
-        def on() -> Adversary:
-            def fooled(y: Pixels) -> Float[Array, ""]:
-                return losses.generator_loss(self._scores(state.critic, y))
+        def told_apart(critic: Params) -> Float[Array, ""]:
+            return losses.critic_loss(self._scores(critic, x), self._scores(critic, y))
 
-            def told_apart(critic: Params) -> Float[Array, ""]:
-                return losses.critic_loss(self._scores(critic, x), self._scores(critic, y))
-
-            generator, d_y = jax.value_and_grad(fooled)(y)
-            critic_loss, grads = jax.value_and_grad(told_apart)(state.critic)
-            updates, opt = self.critic_optimizer.update(grads, state.critic_opt, state.critic)
-            params = optax.apply_updates(state.critic, updates)
-            return Adversary(params, opt, d_y, generator, critic_loss)
-
-        return jax.lax.cond(state.step >= self.loss.gan_from, on, off)
+        generator, d_y = jax.value_and_grad(fooled)(y)
+        critic_loss, grads = jax.value_and_grad(told_apart)(state.critic)
+        updates, opt = self.critic_optimizer.update(grads, state.critic_opt, state.critic)
+        params = optax.apply_updates(state.critic, updates)
+        return Adversary(params, opt, d_y, generator, critic_loss)
 
     def _scores(self, critic: Params, pixels: Pixels) -> Array:
         return self.critic.apply({"params": critic}, pixels)
