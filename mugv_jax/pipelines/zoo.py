@@ -5,7 +5,8 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -43,6 +44,7 @@ class Zoo:
     kernels: implementations in place of those that the platform would choose.
     keep_loaded: hold on to variables after their first use instead of freeing them.
     quantize: hold the transformers' weights in 8 bits, a name of `nn.quantize.DTYPES`.
+    sources: the file or folder of each model, of the tokenizer and of an adapter; none if random.
     """
 
     config: MugvConfig
@@ -53,6 +55,7 @@ class Zoo:
     kernels: KernelConfig | None = None
     keep_loaded: bool = False
     quantize: str | None = None
+    sources: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     _held: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -96,6 +99,10 @@ class Zoo:
         if lora is not None:
             open_adapter(lora, MODELS["mugv_dit"], config.dit)  # says now if it does not fit
 
+        sources = paths | {"tokenizer": found.tokenizer}
+        if lora is not None:
+            sources["lora"] = Path(lora)
+
         def fetch(kind: str, shardings: Any, dtype: DTypeLike) -> Any:
             adapter = lora if kind == "mugv_dit" else None
             return load(
@@ -111,6 +118,7 @@ class Zoo:
             load_tokenizer=lambda: tokenizers.load(os.fspath(found.tokenizer)),
             keep_loaded=keep_loaded,
             quantize=quantize,
+            sources=sources,
         )
 
     @classmethod
