@@ -68,6 +68,7 @@ def get_config() -> ConfigDict:
             },
             "loss": {"times": "logit_normal", "shift": True, "image_weight": 0.3},
             "optimizer": {
+                "method": "adamw",
                 "learning_rate": 1e-5,
                 "schedule": "constant",
                 "warmup_steps": 100,

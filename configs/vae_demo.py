@@ -23,14 +23,15 @@ def get_config() -> ConfigDict:
     config.data.size = (64, 64)
     config.data.frames = 17
     config.data.read_frames = 17
-    config.data.rows = 2
-    config.data.picture_rows = 24
-    config.data.picture_share = 0.3
+    config.data.rows = 1
+    config.data.picture_rows = 8
+    config.data.picture_share = 0.4
     config.loss.kl = 1e-4
-    config.loss.adaptive_from = 1_800
-    config.loss.gan_from = 2_400
+    config.loss.adaptive_from = 3_400
+    config.loss.gan_from = 4_400
     config.discriminator.channels = (16, 32, 64)
-    config.optimizer.learning_rate = 2e-3
+    config.optimizer.method = "muon"
+    config.optimizer.learning_rate = 8e-3
     config.discriminator_optimizer.learning_rate = 5e-4
     for optimizer in (config.optimizer, config.discriminator_optimizer):
         optimizer.schedule = "cosine"
@@ -38,13 +39,13 @@ def get_config() -> ConfigDict:
         optimizer.final_fraction = 0.05
     config.optimizer.b2 = 0.99
     config.ema.decay = 0.995
-    config.run.steps = 2_800
+    config.run.steps = 5_000
     config.run.dtype = "float32"
-    config.checkpoint.every = 300
+    config.checkpoint.every = 500
     config.checkpoint.keep = 2
-    config.checkpoint.archive = 600
+    config.checkpoint.archive = 3_000
     config.run.statistics_batches = 8
     config.log.every = 20
-    config.log.validate_every = 200
-    config.log.sample_every = 200
+    config.log.validate_every = 500
+    config.log.sample_every = 500
     return config

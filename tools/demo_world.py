@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=SPLITS, required=True)
     parser.add_argument("--count", type=int, required=True, help="clips")
     parser.add_argument("--out", type=Path, required=True, help="folder of clips and list")
+    parser.add_argument("--pictures", action="store_true", help="first frames alone")
     parser.add_argument("--world", choices=WORLDS, default="full")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--height-px", type=int, default=Format.height_px, help="64, 80 or 96")
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             format=format,
             world=WORLDS[args.world],
         )
-        write_clips(clips, args.out)
+        write_clips(clips, args.out, pictures=args.pictures)
     except (ValueError, OSError) as error:
         parser.error(str(error))
     return 0

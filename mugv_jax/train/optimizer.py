@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""AdamW with clipping, schedules and parameter groups, from Optax."""
+"""AdamW or Muon with clipping, schedules and parameter groups, from Optax."""
 
 import dataclasses
 import functools
@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import optax
 
 from mugv_jax.axes import Array
+from mugv_jax.train.muon import scale_by_muon
 
+METHODS = ("adamw", "muon")
 SCHEDULES = ("constant", "cosine", "annealed")
 MOMENT_DTYPES = ("float32", "bfloat16")
 
@@ -22,6 +24,7 @@ MOMENT_DTYPES = ("float32", "bfloat16")
 class OptimizerConfig:
     """Defaults are those of the released trainer.
 
+    method: "adamw", or "muon" for kernels and AdamW for the rest (`train/muon.py`).
     schedule: after a linear warm-up over `warmup_steps`, "constant"; "cosine" down to
         `final_fraction` of the rate at the last step; or "annealed": constant, and linear down to
         `final_fraction` over the last `decay_steps`.
@@ -35,6 +38,7 @@ class OptimizerConfig:
         ValueError: values out of range.
     """
 
+    method: str = "adamw"
     learning_rate: float = 1e-5
     schedule: str = "constant"
     warmup_steps: int = 100
@@ -50,6 +54,8 @@ class OptimizerConfig:
     freeze: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(f"method={self.method!r} must be one of {', '.join(METHODS)}.")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule={self.schedule!r} must be one of {', '.join(SCHEDULES)}.")
         if self.moment_dtype not in MOMENT_DTYPES:
@@ -118,9 +124,10 @@ def make_optimizer(
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """(transformation, schedule) of a run of `steps`; paths are those of the tree it is given."""
     schedule = learning_rate(config, steps)
+    adam = scale_by_adam(config)
     optimizer = optax.chain(
         optax.clip_by_global_norm(config.clip),
-        scale_by_adam(config),
+        scale_by_muon(adam) if config.method == "muon" else adam,
         _decay_and_scale(config),
         optax.scale_by_learning_rate(schedule),
     )
