@@ -14,7 +14,7 @@ import pathlib
 import secrets
 import struct
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -232,8 +232,10 @@ def _existing_file(path: str | os.PathLike, what: str) -> pathlib.Path:
     return path
 
 
-def prepare_output(path: str | os.PathLike) -> pathlib.Path:
-    """Makes sure, before any long work, that a video can be written to `path`.
+def prepare_output(
+    path: str | os.PathLike, suffixes: Collection[str] = tuple(CONTAINERS)
+) -> pathlib.Path:
+    """Makes sure, before any long work, that a file of one of `suffixes` can be written to `path`.
 
     The missing folder is created.
 
@@ -241,8 +243,8 @@ def prepare_output(path: str | os.PathLike) -> pathlib.Path:
         ValueError: an unknown suffix, `path` is a folder, or its folder cannot be written to.
     """
     path = pathlib.Path(path)
-    if path.suffix.lower() not in CONTAINERS:
-        raise ValueError(f"output {str(path)!r} must end in {', '.join(CONTAINERS)}.")
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"output {str(path)!r} must end in {', '.join(suffixes)}.")
     if path.is_dir():
         raise ValueError(f"output {str(path)!r} is a folder: name a file in it.")
     try:
@@ -257,6 +259,20 @@ def prepare_output(path: str | os.PathLike) -> pathlib.Path:
 
 def _partial_name(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+
+
+@contextlib.contextmanager
+def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file beside `path` to write to: it becomes `path` when the block ends without an error.
+
+    After any failure, what was there before stays.
+    """
+    partial = _partial_name(path)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_video(
@@ -281,13 +297,9 @@ def write_video(
     if not 0 <= crf <= 51:
         raise ValueError(f"crf={crf} must lie in 0 (best) to 51.")
     path = prepare_output(path)
-    partial = _partial_name(path)
     chunks = iter([frames] if isinstance(frames, np.ndarray) else frames)
-    try:
+    with completed(path) as partial:
         _encode(partial, CONTAINERS[path.suffix.lower()], _single(chunks), fps, crf)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _single(chunks: Iterator[Frames]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:

@@ -3,11 +3,12 @@
 """`mugv-jax generate`: prompts and pictures to video files."""
 
 import argparse
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mugv_jax import video
+from mugv_jax import contact_sheet, video
 from mugv_jax.commands.models import add_models, flag, tiling_of, zoo_of
 from mugv_jax.commands.runtime import (
     keep_compiled,
@@ -16,14 +17,22 @@ from mugv_jax.commands.runtime import (
     path_text,
 )
 from mugv_jax.flow.guidance import Guidance
+from mugv_jax.pipelines.defaults import Defaults, read_defaults
 from mugv_jax.pipelines.mugv import MugvPipeline
+from mugv_jax.pipelines.pretrained import demo_weights
 from mugv_jax.pipelines.request import NEGATIVE_PROMPT, Request, read_given
-from mugv_jax.pipelines.size import SIZES, VideoSize, parse_frames, parse_size
+from mugv_jax.pipelines.size import SIZES, parse_frames, parse_size
+from mugv_jax.video import Video
 
 log = logging.getLogger(__name__)
 
-DESCRIPTION = "Make videos from prompts and pictures. Defaults are those of the released pipeline."
+DESCRIPTION = """Make videos from prompts and pictures.
+
+Without --weights, those of the demo are used: a small model that comes with the package.
+Defaults are those of the released pipeline. Weights may bring their own for what is marked *, in a
+defaults.json beside them, as those of the demo do."""
 EXAMPLES = """examples:
+  mugv-jax generate --contact-sheet outputs/star.png "a red star moves left"
   mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
   mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
   mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
@@ -48,6 +57,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"video file ({', '.join(video.CONTAINERS)}); several prompts number it: video_0.mp4, "
         "video_1.mp4, ... [%(default)s]",
     )
+    parser.add_argument(
+        "--upscale",
+        type=int,
+        default=1,
+        metavar="N",
+        help="enlarge the frames in the file, for players that show small ones small [%(default)s]",
+    )
+    parser.add_argument(
+        "--contact-sheet",
+        type=path_text,
+        metavar="FILE",
+        help="also write some frames of each video, side by side, as a picture (.png)",
+    )
     add_models(parser)
     _add_size(parser)
     _add_given(parser)
@@ -59,17 +81,19 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
     group.add_argument(
         "--size",
-        default="portrait",
-        help=f"WIDTHxHEIGHT in pixels, multiples of 8, or {names} [%(default)s]",
+        default=argparse.SUPPRESS,
+        help=f"WIDTHxHEIGHT in pixels, multiples of 8, or {names} [portrait*]",
     )
     group.add_argument(
         "--frames",
-        default="5s",
-        help="8k+1 (9, 17, 25, ...), or 8k without a first frame, or 3s (73), 5s (105) "
-        "[%(default)s]",
+        default=argparse.SUPPRESS,
+        help="8k+1 (9, 17, 25, ...), or 8k without a first frame, or 3s (73), 5s (105) [5s*]",
     )
     group.add_argument(
-        "--fps", type=float, default=20.0, help="frames per second of the file [%(default)s]"
+        "--fps",
+        type=float,
+        default=argparse.SUPPRESS,
+        help=f"frames per second of the file [{Request.fps}*]",
     )
 
 
@@ -106,14 +130,16 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
-    group.add_argument("--steps", type=int, default=25, help="of denoising [%(default)s]")
+    group.add_argument(
+        "--steps", type=int, default=argparse.SUPPRESS, help=f"of denoising [{Request.steps}*]"
+    )
     group.add_argument("--seed", type=int, default=42, help="of the first prompt [%(default)s]")
     group.add_argument(
         "--guidance",
         type=float,
-        default=4.0,
+        default=argparse.SUPPRESS,
         metavar="SCALE",
-        help="how strongly the prompt pulls; 1 is off and twice as fast [%(default)s]",
+        help=f"how strongly the prompt pulls; 1 is off and twice as fast [{Guidance.scale}*]",
     )
     group.add_argument(
         "--guidance-rescale",
@@ -144,23 +170,25 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--negative-prompt",
-        default=NEGATIVE_PROMPT,
+        default=argparse.SUPPRESS,
         metavar="TEXT",
-        help="what to steer away from; an empty one guides away from no text at all [%(default)s]",
+        help="what to steer away from; an empty one guides away from no text at all "
+        f"[{NEGATIVE_PROMPT}*]",
     )
     group.add_argument(
         "--conditioning-fps",
         type=float,
-        default=30.0,
+        default=argparse.SUPPRESS,
         metavar="FPS",
-        help="what the model is told [%(default)s]",
+        help=f"what the model is told [{Request.conditioning_fps}*]",
     )
     group.add_argument(
         "--aesthetic-score",
         type=_score,
-        default=6.0,
+        default=argparse.SUPPRESS,
         metavar="SCORE",
-        help="0 to 10, appended to the prompt as in training; none to append nothing [%(default)s]",
+        help="0 to 10, appended to the prompt as in training; none to append nothing "
+        f"[{Request.aesthetic_score}*]",
     )
 
 
@@ -170,11 +198,20 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: a mistake of the user, or a video that does not fit in memory.
     """
-    request = _request(args)
+    if args.upscale < 1:
+        raise ValueError(f"upscale={args.upscale} must be a whole number from 1 up.")
+    own = args.weights is not None or args.random_weights
+    if not own:
+        args.weights = demo_weights()
+    request = _request(args, Defaults() if args.random_weights else read_defaults(args.weights))
     given = read_given(request)
     outputs = [video.prepare_output(path) for path in output_paths(args.output, len(args.prompt))]
+    if args.contact_sheet is not None:
+        video.prepare_output(args.contact_sheet, contact_sheet.SUFFIXES)
     cache = keep_compiled(args.compile_cache)
     pipeline = MugvPipeline(zoo_of(args), tiling=tiling_of(args.vae_tile))
+    if not own:
+        log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
     if cache is not None:
@@ -183,10 +220,43 @@ def run(args: argparse.Namespace) -> None:
         "ask for a smaller --size or fewer --frames, split the work over devices with --mesh, or, "
         "if it was the VAE, give --vae-tile 512"
     ):
-        for path, made in zip(outputs, pipeline.run(request, given), strict=True):
-            made.save(path)
-            log.info("wrote %s: %d frames at %g per second", path, len(made.frames), made.fps)
+        _write(args, outputs, pipeline.run(request, given))
     log_peak_memory()
+
+
+def _write(args: argparse.Namespace, outputs: Sequence[Path], videos: Iterable[Video]) -> None:
+    """Each video as it is made, then the contact sheet of all."""
+    rows = []
+    for path, made in zip(outputs, videos, strict=True):
+        _enlarged(made, args.upscale).save(path)
+        log.info("wrote %s: %d frames at %g per second", path, len(made.frames), made.fps)
+        if args.contact_sheet is not None:
+            rows.append(contact_sheet.sheet_row(made.frames))
+    if rows:
+        contact_sheet.write_contact_sheet(args.contact_sheet, rows)
+        log.info("wrote %s", args.contact_sheet)
+
+
+def _enlarged(made: Video, factor: int) -> Video:
+    if factor == 1:
+        return made
+    height, width = (factor * side for side in made.frames.shape[1:3])
+    return Video(video.fit(made.frames, height, width), made.fps)
+
+
+def _demo_words() -> str:
+    """What the demo's prompts may speak of."""
+    from mugv_jax.data.demo_world.scene import WORLDS
+
+    world = WORLDS["small"]
+    return "; ".join(
+        f"the {what} {', '.join(words)}"
+        for what, words in (
+            ("shapes", world.shapes),
+            ("colours", world.colours),
+            ("motions", world.motions),
+        )
+    )
 
 
 def output_paths(output: str, count: int) -> list[Path]:
@@ -197,34 +267,37 @@ def output_paths(output: str, count: int) -> list[Path]:
     return [path.with_stem(f"{path.stem}_{number}") for number in range(count)]
 
 
-def _request(args: argparse.Namespace) -> Request:
+def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
     for option, owner in (("continue_frames", "continue_video"), ("strength", "init_video")):
         if getattr(args, option) is not None and getattr(args, owner) is None:
             raise ValueError(f"{flag(option)} says how to use {flag(owner)}: give both or none.")
-    width, height = parse_size(args.size)
-    optional = {name: getattr(args, name) for name in ("continue_frames", "strength")}
-    return Request(
-        prompts=tuple(args.prompt),
-        size=VideoSize(width_px=width, height_px=height, frames=parse_frames(args.frames)),
+    options = {
+        field.name: getattr(args, field.name)
+        for field in dataclasses.fields(Defaults)
+        if hasattr(args, field.name)
+    }
+    for name, parse in (("size", parse_size), ("frames", parse_frames)):
+        if name in options:
+            options[name] = parse(options[name])
+    for name in ("continue_frames", "strength"):
+        if getattr(args, name) is not None:
+            options[name] = getattr(args, name)
+    options["guidance"] = Guidance(
+        scale=options.get("guidance", defaults.guidance),
+        rescale=args.guidance_rescale,
+        interval=_interval(args.guidance_interval),
+        together=args.guidance_together,
+    )
+    return defaults.request(
+        tuple(args.prompt),
         image=args.image,
         last_image=args.last_image,
         keyframes=_keyframes(args.keyframe),
         continue_video=args.continue_video,
         init_video=args.init_video,
-        **{name: value for name, value in optional.items() if value is not None},
-        steps=args.steps,
-        guidance=Guidance(
-            scale=args.guidance,
-            rescale=args.guidance_rescale,
-            interval=_interval(args.guidance_interval),
-            together=args.guidance_together,
-        ),
         reuse_threshold=args.reuse_threshold,
-        negative_prompt=args.negative_prompt,
-        fps=args.fps,
-        conditioning_fps=args.conditioning_fps,
-        aesthetic_score=args.aesthetic_score,
         seed=args.seed,
+        **options,
     )
 
 

@@ -27,7 +27,6 @@ from mugv_jax import video
 from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.config import MugvConfig
 from mugv_jax.flow import sampler
-from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import interpolate
 from mugv_jax.flow.reuse import Reuse
 from mugv_jax.flow.schedule import sample_times, shift_ratio
@@ -35,9 +34,11 @@ from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.pipelines import windows
+from mugv_jax.pipelines.defaults import Defaults, read_defaults
 from mugv_jax.pipelines.network import DiTFirstInput, DiTVelocity, read_text
+from mugv_jax.pipelines.pretrained import demo_weights
 from mugv_jax.pipelines.request import GivenPixels, Request, read_given
-from mugv_jax.pipelines.size import FRAMES, SIZES, VideoSize
+from mugv_jax.pipelines.size import VideoSize
 from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import batch_sharding, data_shards
@@ -61,16 +62,24 @@ class MugvPipeline:
 
     tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
         works on whole frames and falls back to tiles where decoding them does not fit.
+    defaults: what `generate` asks for where it is not told; by default as the released pipeline.
     """
 
-    def __init__(self, zoo: Zoo, *, tiling: windows.Tiling | None = None):
+    def __init__(
+        self,
+        zoo: Zoo,
+        *,
+        tiling: windows.Tiling | None = None,
+        defaults: Defaults | None = None,
+    ):
         self.zoo = zoo
         self.tiling = tiling
+        self.defaults = defaults or Defaults()
 
     @classmethod
     def from_pretrained(
         cls,
-        weights: str | os.PathLike,
+        weights: str | os.PathLike | None = None,
         *,
         dit: str | os.PathLike | None = None,
         lora: str | os.PathLike | None = None,
@@ -84,6 +93,8 @@ class MugvPipeline:
     ) -> "MugvPipeline":
         """From published or converted weights in a local folder or Hugging Face repository.
 
+        weights: None for those of the demo, a small model that comes with the package. A
+            `defaults.json` beside them says what `generate` asks for where it is not told.
         dit: another DiT than the one in `weights`: a checkpoint, or a training run.
         lora: folder of an adapter, saved by `peft`, to merge into the DiT.
         mesh: devices per axis, such as {"tensor": 4}; one device by default.
@@ -95,6 +106,8 @@ class MugvPipeline:
         Raises:
             ValueError: weights that are missing or damaged, or a mesh that does not fit.
         """
+        weights = demo_weights() if weights is None else weights
+        defaults = read_defaults(weights)
         zoo = Zoo.from_pretrained(
             weights,
             dit=dit,
@@ -106,7 +119,7 @@ class MugvPipeline:
             keep_loaded=keep_loaded,
             quantize=quantize,
         )
-        return cls(zoo, tiling=tiling)
+        return cls(zoo, tiling=tiling, defaults=defaults)
 
     @classmethod
     def random(
@@ -127,31 +140,23 @@ class MugvPipeline:
         self,
         prompt: str | Sequence[str],
         *,
-        size: tuple[int, int] = SIZES["portrait"],
-        frames: int = FRAMES["5s"],
-        guidance: float | Guidance = 4.0,
         progress: bool = True,
         **options: Any,
     ) -> video.Video | list[video.Video]:
         """One video per prompt; a list for a list of prompts.
 
-        size: (width, height) in pixels, multiples of 8.
-        frames: 8k+1, or 8k without a first frame.
-        options: the other fields of `Request`: image, last_image, keyframes, continue_video,
-            init_video, strength, steps, reuse_threshold, negative_prompt, fps, seed, ...
+        options: fields of `Request`: image, last_image, keyframes, continue_video, init_video,
+            strength, steps, reuse_threshold, negative_prompt, fps, seed, ...; where they are not
+            given, `self.defaults` counts first. Among them, in a simpler form, are
+            size: (width, height) in pixels, multiples of 8.
+            frames: 8k+1, or 8k without a first frame.
+            guidance: a scale, or a `Guidance`.
 
         Raises:
             ValueError: a request that cannot be met, before any model is loaded.
         """
-        if not isinstance(guidance, Guidance):
-            guidance = Guidance(scale=guidance)
-        width, height = size
-        request = Request(
-            prompts=(prompt,) if isinstance(prompt, str) else tuple(prompt),
-            size=VideoSize(width_px=width, height_px=height, frames=frames),
-            guidance=guidance,
-            **options,
-        )
+        prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
+        request = self.defaults.request(prompts, **options)
         videos = list(self.run(request, read_given(request), progress=progress))
         return videos[0] if isinstance(prompt, str) else videos
 

@@ -4,6 +4,7 @@
 
 import contextlib
 import dataclasses
+import importlib.resources
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ NAMES = {
     "mugv_vae": ("vae", "vae.pt", "vae.safetensors"),
     "t5_encoder": ("text_encoder", "t5", "t5-v1_1-xxl"),
 }
+DEFAULTS = "defaults.json"
 _SHARDS = ("pytorch_model-*.bin",)
 _T5_FILES = ("*.json", "spiece.model", "*.safetensors", "pytorch_model*.bin")
 
@@ -58,6 +60,30 @@ def find_weights(
     else:
         tokens = _first(folder, ("tokenizer",)) or text
     return WeightPaths(dit=transformer, vae=vae, text_encoder=text, tokenizer=tokens)
+
+
+def demo_weights() -> Path:
+    """The folder of the demo's weights, which come with the package.
+
+    Raises:
+        ValueError: this installation was made without them.
+    """
+    folder = Path(str(importlib.resources.files("mugv_jax") / "assets" / "demo"))
+    if _first(folder, NAMES["mugv_dit"]) is None:
+        raise ValueError(
+            f"no weights: this installation lacks those of the demo ({folder}), which are used "
+            "where no others are given. Name a folder of published or converted ones."
+        )
+    return folder
+
+
+def find_defaults(weights: str | os.PathLike) -> Path | None:
+    """`defaults.json` in the folder or repository `weights`, where there is one.
+
+    Raises:
+        ValueError: no such folder or repository.
+    """
+    return _first(_folder(weights, (DEFAULTS,)), (DEFAULTS,))
 
 
 def find_local(weights: str | os.PathLike) -> dict[str, Path]:

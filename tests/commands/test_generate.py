@@ -1,5 +1,7 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import importlib.resources
+import json
 import os
 import re
 import shlex
@@ -17,6 +19,7 @@ from PIL import Image
 
 from mugv_jax import cli, video
 from mugv_jax.commands.generate import output_paths
+from mugv_jax.contact_sheet import GAP_PX
 from mugv_jax.pipelines import windows
 from tests.pipelines.systems import write_config, write_published
 
@@ -132,6 +135,9 @@ def refusals(text: str) -> list[tuple[str, str]]:
         --weights . -> --weights and --random-weights exclude each other
         --tokenizer . -> --tokenizer and --random-weights exclude each other
         --output video.avi -> must end in .mp4, .mov, .mkv
+        --contact-sheet sheet.jpg -> output 'sheet.jpg' must end in .png
+        --contact-sheet '' -> argument --contact-sheet: is empty
+        --upscale 0 -> upscale=0 must be a whole number from 1 up
         --output image.png/video.mp4 -> cannot be written
         --compile-cache image.png -> compile cache 'image.png' cannot be written
         --negative_prompt x -> unrecognized arguments: --negative_prompt
@@ -160,7 +166,6 @@ def test_an_empty_prompt_is_refused(prompts, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("", "no weights: give --weights FOLDER"),
         ("--random-weights", "--random-weights needs --config"),
         ("--weights .", "holds no mugv_dit weights"),
         ("--weights image.png", "is a file: give the folder"),
@@ -194,6 +199,59 @@ def test_an_image_and_a_prompt_become_a_video_that_plays(folder, capsys):
     assert 0.1 < float(re.search(r"peak memory of the process: (\S+) GiB", printed)[1]) < 100
     assert [path.name for path in output.parent.iterdir()] == ["boat.mp4"]
     assert jax.config.jax_compilation_cache_dir == str(folder / "cache")
+
+
+@pytest.fixture
+def demo(folder, weights, tmp_path, monkeypatch):
+    """A package whose demo is the small system; it makes 9 frames of 48x32."""
+    assert weights is None
+    installed = tmp_path / "assets" / "demo"
+    shutil.copytree(folder / "published", installed)
+    defaults = {"size": "48x32", "frames": 9, "fps": 8, "steps": 1, "negative_prompt": ""}
+    (installed / "defaults.json").write_text(json.dumps(defaults))
+    monkeypatch.setattr(importlib.resources, "files", {"mugv_jax": tmp_path}.__getitem__)
+    return installed
+
+
+@pytest.mark.usefixtures("demo")
+def test_without_weights_the_demo_is_used_with_its_defaults(capsys):
+    options = "--compile-cache cache --upscale 2 --contact-sheet sheets/demo.png -o demo.mp4"
+    status, printed = generate(capsys, options, "a red star moves left", "a ball grows")
+    assert status == 0
+    assert "No --weights, so the demo model is used. It knows the shapes ball, box," in printed
+    assert "the colours red, " in printed
+    assert "the motions left, " in printed
+    assert "video 1 of 2: 2 of 2 evaluations" in printed
+    frames, fps = video.read_video("demo_1.mp4")
+    assert (frames.shape, fps) == ((9, 64, 96, 3), 8)
+    assert "wrote sheets/demo.png" in printed
+    sheet = video.read_image("sheets/demo.png")
+    height, width = 32 * 4, 48 * 4
+    assert sheet.shape == (2 * height + GAP_PX, 8 * width + 7 * GAP_PX, 3)
+
+
+@pytest.mark.usefixtures("demo")
+def test_the_demo_sets_a_picture_in_motion_and_options_come_before_defaults(folder, capsys):
+    options = "--compile-cache cache --image image.png --steps 2 --contact-sheet one.png -o one.mp4"
+    status, printed = generate(capsys, options, "a ball grows")
+    assert status == 0
+    assert "video 1 of 1: 4 of 4 evaluations" in printed
+    assert video.read_video("one.mp4").frames.shape == (9, 32, 48, 3)
+    shown = video.read_image("one.png")[: 32 * 4 : 4, : 48 * 4 : 4]
+    np.testing.assert_array_equal(shown, video.read_image(folder / "image.png"))
+
+
+def test_defaults_that_cannot_be_used_are_one_line(demo, capsys):
+    (demo / "defaults.json").write_text('{"steps": "many"}')
+    status, printed = generate(capsys, "")
+    assert status == 2
+    assert 'defaults.json: steps="many" must be a whole number.' in printed
+    assert printed.count("\n") == 1
+    shutil.rmtree(demo)
+    status, printed = generate(capsys, "")
+    assert status == 2
+    assert "no weights: this installation lacks those of the demo" in printed
+    assert printed.count("\n") == 1
 
 
 def test_what_was_cut_from_a_long_prompt_is_shown(capsys):

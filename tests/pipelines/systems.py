@@ -7,15 +7,19 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mugv_jax import golden
 from mugv_jax.config import MugvConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.weights.check import variable_shapes
-from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.models import MODELS, abstract_variables
 from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.random import random_variables
 from tests.vocabulary import train_vocabulary
+from tests.weights.training import save_steps
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +65,15 @@ def write_published(folder: Path) -> Path:
 
     torch.save(published_tensors("mugv_dit", SMALL.dit), folder / "dit.pt")
     torch.save(published_tensors("mugv_vae", SMALL.vae), folder / "vae.pt")
-    text, sizes = folder / "text_encoder", SMALL.text
+    write_text_encoder(folder / "text_encoder")
+    return folder
+
+
+def write_text_encoder(text: Path) -> Path:
+    """The T5 of SMALL as a Hugging Face folder with its vocabulary."""
+    import torch
+
+    sizes = SMALL.text
     text.mkdir()
     torch.save(published_tensors("t5_encoder", sizes), text / "pytorch_model.bin")
     published = {
@@ -76,4 +88,29 @@ def write_published(folder: Path) -> Path:
     }
     (text / "config.json").write_text(json.dumps(published))
     train_vocabulary(text, CORPUS)
-    return folder
+    return text
+
+
+def write_run(path: Path, kind: str, config: Any, *, ema: bool = True) -> Path:
+    """A training run of one model: weights of seed 2, their average of seed 1."""
+    average, last = (random_variables(abstract_variables(kind, config), seed) for seed in (1, 2))
+    state = {
+        "params": last["params"],
+        "ema": average["params"] if ema else {},
+        "constants": average.get("constants", {}),
+        "unused": {name: np.zeros(s, np.float32) for name, s in _unused(kind, config).items()},
+    }
+    return save_steps(path, config, {1: state}, kind=kind)
+
+
+def _unused(kind: str, config: Any) -> dict[str, tuple[int, ...]]:
+    return dict(MODELS[kind].table(config).unused)
+
+
+def write_runs(folder: Path) -> dict[str, Path]:
+    """SMALL as it is trained: runs of the DiT and of the VAE, and the folder of T5."""
+    return {
+        "dit": write_run(folder / "dit", "mugv_dit", SMALL.dit),
+        "vae": write_run(folder / "vae", "mugv_vae", SMALL.vae),
+        "text": write_text_encoder(folder / "text"),
+    }

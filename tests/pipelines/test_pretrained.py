@@ -1,11 +1,25 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import fnmatch
+import importlib.resources
+import tomllib
+from pathlib import Path
 
 import huggingface_hub
 import pytest
 
-from mugv_jax.pipelines.pretrained import TEXT_ENCODER, find_weights
+from mugv_jax.pipelines.pretrained import (
+    TEXT_ENCODER,
+    demo_weights,
+    find_defaults,
+    find_weights,
+)
+
+ROOT = Path(__file__).parents[2]
+DEMO = (
+    *("dit.safetensors", "vae.safetensors", "defaults.json", "README.md", "picture.png"),
+    *(f"text_encoder/{name}" for name in ("config.json", "model.safetensors", "spiece.model")),
+)
 
 
 @pytest.fixture
@@ -79,6 +93,37 @@ def test_repositories_give_what_is_needed_and_no_more(hub):
     assert {path.name for path in snapshot.iterdir()} == {*shards, found.dit.name, "vae.pt"}
     assert not (found.text_encoder / "tf_model.h5").exists()
     assert (found.tokenizer / "spiece.model").exists()
+
+
+def test_defaults_beside_weights_are_found_before_the_weights_are_fetched(folder, hub):
+    repositories, asked = hub
+    assert find_defaults(folder) is None
+    (folder / "defaults.json").touch()
+    assert find_defaults(folder) == folder / "defaults.json"
+    repositories["them/plain"] = ["dit.pt"]
+    repositories["them/small"] = ["dit.pt", "defaults.json"]
+    assert find_defaults("them/plain") is None
+    found = find_defaults("them/small")
+    assert [path.name for path in found.parent.iterdir()] == ["defaults.json"]
+    assert asked == ["them/plain", "them/small"]
+
+
+def test_weights_of_the_demo_come_with_the_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.resources, "files", {"mugv_jax": tmp_path}.__getitem__)
+    with pytest.raises(ValueError, match=r"no weights: this installation lacks .*demo"):
+        demo_weights()
+    folder = tmp_path / "assets" / "demo"
+    for name in DEMO:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert demo_weights() == folder
+    found = find_weights(folder)
+    assert (found.dit, found.vae) == (folder / "dit.safetensors", folder / "vae.safetensors")
+    assert found.text_encoder == found.tokenizer == folder / "text_encoder"
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = described["tool"]["setuptools"]["package-data"]["mugv_jax"]
+    packed = {path for pattern in patterns for path in tmp_path.glob(pattern) if path.is_file()}
+    assert packed == {folder / name for name in DEMO}
 
 
 def test_a_text_encoder_that_cannot_be_had_is_told_from_weights_that_cannot(folder, hub):

@@ -24,10 +24,11 @@ def weights(config: DiTConfig, seed: int) -> Any:
 
 def save_steps(
     run: Path,
-    config: DiTConfig,
+    config: Any,
     states: dict[int, dict],
     lora: LoraConfig | None = None,
     weights: str = "",
+    kind: str = "mugv_dit",
 ) -> Path:
     """A run with a checkpoint per step; `states` hold params, and frozen and ema where there are.
 
@@ -38,7 +39,7 @@ def save_steps(
         for step, state in states.items():
             state = {"step": np.int32(step)} | state
             state["opt"] = optax.adam(1e-3).init(jax.tree.map(np.asarray, state["params"]))
-            meta = training_metadata("mugv_dit", config, lora) | {"weights": weights}
+            meta = training_metadata(kind, config, lora) | {"weights": weights}
             manager.save(
                 step,
                 args=ocp.args.Composite(
