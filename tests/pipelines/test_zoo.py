@@ -48,6 +48,11 @@ def test_published_and_converted_files_make_the_same_video(published, tmp_path):
 
 def test_weights_land_where_the_mesh_wants_them(published):
     zoo = Zoo.from_pretrained(published, mesh={"tensor": 2, "sequence": 2})
+    names = {"dit.pt": "mugv_dit", "vae.pt": "mugv_vae", "text_encoder": "t5_encoder"}
+    assert zoo.sources == {
+        **{kind: published / name for name, kind in names.items()},
+        "tokenizer": published / "text_encoder",
+    }
     with zoo.model("mugv_dit") as (_, variables):
         kernel = variables["params"]["blocks"]["mlp"]["up"]["kernel"]
         assert kernel.shape == (2, 96, 384)

@@ -1,0 +1,154 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mugv-jax eval`: how well a model does what it is told."""
+
+import argparse
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+
+from mugv_jax.commands.models import add_models, tiling_of, zoo_of
+from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory, path_text
+from mugv_jax.data.demo_world.scene import WORLDS, Format
+from mugv_jax.eval.demo import TASKS, DemoEval, evaluate
+from mugv_jax.eval.generator import BatchedPipeline, Generator
+from mugv_jax.eval.identity import identify
+from mugv_jax.eval.report import report_text, sweep_text
+from mugv_jax.eval.sweep import Sweep, evaluate_sweep
+from mugv_jax.pipelines.defaults import Defaults, read_defaults
+from mugv_jax.pipelines.pretrained import demo_weights
+from mugv_jax.pipelines.size import VideoSize, parse_size
+from mugv_jax.pipelines.windows import Tiling
+from mugv_jax.pipelines.zoo import Zoo
+
+DEMO = "Score a model on the demo world: what captions ask for, and what a program reads."
+EXAMPLES = """examples:
+  mugv-jax eval demo --weights weights --clips 200 --out scores/first
+  mugv-jax eval demo --weights weights --dit runs/demo --tasks t2v --clips 40 --out scores/quick
+  mugv-jax eval demo --weights weights --sweep guidance=1,2,3,4 --out scores/sweeps
+
+An interrupted run goes on with the same command; more --clips add to those that are there.
+"""
+SWEPT_TASKS = ("t2v", "i2v")  # the others do not sample
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of all subcommands."""
+    worlds = parser.add_subparsers(dest="data", required=True, metavar="data")
+    demo = worlds.add_parser("demo", help=DEMO, allow_abbrev=False)
+    demo.description, demo.epilog = DEMO, EXAMPLES
+    demo.formatter_class = argparse.RawDescriptionHelpFormatter
+    _add_clips(demo)
+    _add_sampling(demo)
+    add_models(demo)
+
+
+def _add_clips(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is measured")
+    group.add_argument(
+        "--out", type=path_text, default="outputs/scores", metavar="FOLDER",
+        help="of answers.jsonl and scores.json [%(default)s]",
+    )  # fmt: skip
+    group.add_argument(
+        "--world", choices=WORLDS, default=DemoEval.world, help="of the captions [%(default)s]"
+    )
+    group.add_argument(
+        "--tasks",
+        help=f"some of {','.join(TASKS)} [all; {','.join(SWEPT_TASKS)} for a sweep]",
+    )
+    group.add_argument(
+        "--clips", type=int, default=DemoEval.clips, metavar="N",
+        help="of each task, on seen and on unseen combinations each [%(default)s]",
+    )  # fmt: skip
+    group.add_argument(
+        "--seed", type=int, default=DemoEval.seed,
+        help="of captions and noise; training draws with 0 [%(default)s]",
+    )  # fmt: skip
+    size = f"{Format.width_px}x{Format.height_px}"
+    group.add_argument("--size", default=size, help="WIDTHxHEIGHT in pixels [%(default)s]")
+    group.add_argument("--frames", type=int, default=Format.frames, help="8k+1 [%(default)s]")
+    group.add_argument(
+        "--fps", type=float, default=Format.fps,
+        help="of the clips, and what the model is told [%(default)s]",
+    )  # fmt: skip
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampling")
+    group.add_argument(
+        "--steps", type=int, help=f"of denoising [as weights say, else {Defaults.steps}]"
+    )
+    group.add_argument(
+        "--guidance", type=float, metavar="SCALE",
+        help=f"away from no text; 1 is off [as weights say, else {Defaults.guidance}]",
+    )  # fmt: skip
+    group.add_argument(
+        "--sweep", type=_sweep, metavar="NAME=VALUES",
+        help="score at several values, such as guidance=1,2,3,4 or steps=4,8,16,25",
+    )  # fmt: skip
+    group.add_argument(
+        "--batch", type=int, default=DemoEval.batch, metavar="N",
+        help="clips made at a time [%(default)s]",
+    )  # fmt: skip
+
+
+def _sweep(text: str) -> Sweep:
+    try:
+        return Sweep.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measures and prints the tables.
+
+    Raises:
+        ValueError: a mistake of the user, or models that do not fit in memory.
+    """
+    if args.weights is None and not args.random_weights:
+        args.weights = demo_weights()
+    defaults = Defaults() if args.random_weights else read_defaults(args.weights)
+    config, folder = _config(args, defaults), Path(args.out).expanduser()
+    if args.sweep:
+        args.sweep.configs(config)  # a bad value should not wait for the models
+    tiling = tiling_of(args.vae_tile)
+    keep_compiled(args.compile_cache)
+    zoo = dataclasses.replace(zoo_of(args), keep_loaded=True)  # every batch needs all of them
+    generator = functools.partial(_generator, zoo, tiling)
+    weights = identify(zoo)
+    with out_of_memory("give a smaller --batch"):
+        if args.sweep:
+            text = sweep_text(evaluate_sweep(args.sweep, config, generator, weights, folder))
+        else:
+            text = report_text(evaluate(config, generator(config), weights, folder)["scores"])
+    sys.stdout.write(text)
+    log_peak_memory()
+
+
+def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
+    width, height = parse_size(args.size)
+    tasks = args.tasks or ",".join(SWEPT_TASKS if args.sweep else TASKS)
+    return DemoEval(
+        world=args.world,
+        format=Format(height_px=height, width_px=width, frames=args.frames, fps=args.fps),
+        tasks=tuple(tasks.split(",")),
+        clips=args.clips,
+        seed=args.seed,
+        steps=defaults.steps if args.steps is None else args.steps,
+        guidance=defaults.guidance if args.guidance is None else args.guidance,
+        batch=args.batch,
+    )
+
+
+def _generator(zoo: Zoo, tiling: Tiling | None, config: DemoEval) -> Generator:
+    format = config.format
+    return BatchedPipeline(
+        zoo=zoo,
+        size=VideoSize(width_px=format.width_px, height_px=format.height_px, frames=format.frames),
+        fps=format.fps,
+        steps=config.steps,
+        guidance=config.guidance,
+        rows=min(config.batch, config.clips),
+        tiling=tiling,
+    )

@@ -1,0 +1,109 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What was asked for and what was read, clip by clip, in a file that the next run goes on with.
+
+The first line says what is measured and how, every other is the answer to one clip.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mugv_jax.data.whole_files import write_whole
+
+FIELDS = ("shape", "colour", "motion")
+Words = tuple[str, str, str]  # of FIELDS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One clip, made for a caption and read.
+
+    asked: what the caption says.  read: what the checker saw, None where it saw no object.
+    psnr, ssim: of a reconstruction, means over its frames.
+    """
+
+    task: str
+    split: str
+    clip: int
+    caption: str
+    asked: Words
+    read: Words | None
+    psnr: float | None = None
+    ssim: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; without a quality that was not measured."""
+        values = dataclasses.asdict(self)
+        unmeasured = ("psnr", "ssim")
+        return {k: v for k, v in values.items() if v is not None or k not in unmeasured}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Answer":
+        """The reverse of `to_dict`."""
+        read = values["read"]
+        words = {"asked": tuple(values["asked"]), "read": None if read is None else tuple(read)}
+        return cls(**{**values, **words})
+
+
+class AnswerFile:
+    """The answers so far, by (task, split, clip).
+
+    about: all that the answers depend on; a file about something else is not gone on with.
+
+    Raises:
+        ValueError: a file about something else, or a damaged one.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, Any]):
+        self._path = path
+        self._about = json.loads(json.dumps(about))  # as it is read back: lists, not tuples
+        self._answers: dict[tuple[str, str, int], Answer] = {}
+        if path.exists():
+            self._read()
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    def _read(self) -> None:
+        try:
+            about, *answers = map(json.loads, self._path.read_text().splitlines())
+            self._keep(map(Answer.from_dict, answers))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self._path} is damaged ({error}): delete it, or give another folder."
+            ) from error
+        changed = _changes(about, self._about)
+        if changed:
+            raise ValueError(
+                f"{self._path} has answers of another measurement ({'; '.join(changed)}): give "
+                "another folder, or delete it."
+            )
+
+    def _keep(self, answers: Iterable[Answer]) -> None:
+        self._answers |= {(each.task, each.split, each.clip): each for each in answers}
+
+    def __contains__(self, key: tuple[str, str, int]) -> bool:
+        return key in self._answers
+
+    def __getitem__(self, key: tuple[str, str, int]) -> Answer:
+        return self._answers[key]
+
+    def add(self, answers: Iterable[Answer]) -> None:
+        """Keeps further answers; they are on disk when this returns."""
+        self._keep(answers)
+        lines = [self._about, *(answer.to_dict() for answer in self._answers.values())]
+        write_whole(self._path, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
+
+
+def _changes(before: Any, now: Any, name: str = "") -> list[str]:
+    """What differs between two JSON values, such as "sampling.steps=25, now 4"."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = sorted(before.keys() | now.keys())
+        inner = (
+            _changes(before.get(each), now.get(each), f"{name}.{each}".lstrip("."))
+            for each in names
+        )
+        return [change for changes in inner for change in changes]
+    return [] if before == now else [f"{name}={before}, now {now}"]

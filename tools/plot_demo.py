@@ -1,0 +1,131 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Sweeps of `mugv-jax eval demo --sweep` -> pictures of shares right, with 95% intervals.
+
+    python -m tools.plot_demo scores/sweeps
+
+draws every `sweep_NAME.json` of the folder as `sweep_NAME.svg` beside it: a panel for each task, on
+seen and on unseen combinations. The values swept stand at equal distances.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mugv_jax.eval.report import ROWS, TITLES
+from mugv_jax.eval.score import SPLITS
+
+Report = Mapping[str, Any]
+WIDTH, HEIGHT, MARGIN = 380, 280, 48  # of a panel, px
+HEAD, FOOT = 40, 34  # above and below the panels, px
+COLOURS = {"colour": "#1f77b4", "shape": "#2ca02c", "motion": "#d62728", "all": "#333333"}
+OFFSET = 4  # px between the lines, so that intervals do not hide each other
+FLOOR_STEP = 0.2
+
+
+def svg(report: Report) -> str:
+    """The picture of one sweep.
+
+    Raises:
+        ValueError: nothing to draw.
+    """
+    scores = [entry["scores"] for entry in report["entries"]]
+    tasks = [task for task in TITLES if all(task in each for each in scores)]
+    if not tasks:
+        raise ValueError("no task was measured at every value of the sweep.")
+    lows = [
+        s[t][split][m]["low"] for s in scores for t in tasks for split in SPLITS for m in COLOURS
+    ]
+    floor = min(lows) // FLOOR_STEP * FLOOR_STEP
+    width, height = WIDTH * len(SPLITS), HEAD + HEIGHT * len(tasks) + FOOT
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+        _text(width / 2, 24, f"Right, by {report['sweep']} (95% intervals)", "middle", size=15),
+    ]
+    for row, task in enumerate(tasks):
+        for column, split in enumerate(SPLITS):
+            parts.append(f'<g transform="translate({column * WIDTH},{HEAD + row * HEIGHT})">')
+            parts += _panel(report, task, split, floor)
+            parts.append("</g>")
+    for number, (measure, colour) in enumerate(COLOURS.items()):
+        parts.append(_text(MARGIN + 90 * number, height - 12, measure, "start", colour))
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _panel(report: Report, task: str, split: str, floor: float) -> list[str]:
+    entries = report["entries"]
+    left, right, top, bottom = MARGIN, WIDTH - MARGIN / 2, MARGIN, HEIGHT - MARGIN
+    step = (right - left) / len(entries)
+
+    def x(number: int) -> float:
+        return left + step * (number + 0.5)
+
+    def y(share: float) -> float:
+        return bottom - (bottom - top) * (share - floor) / (1 - floor)
+
+    title = f"{TITLES[task]}, {ROWS[split]} combinations"
+    parts = [_text((left + right) / 2, top - 14, title, "middle")]
+    for tick in range(round(100 * floor), 101, 10):
+        parts.append(_line(left, y(tick / 100), right, y(tick / 100), "#dddddd"))
+        parts.append(_text(left - 6, y(tick / 100) + 4, f"{tick}%", "end"))
+    for number, entry in enumerate(entries):
+        parts.append(_text(x(number), bottom + 18, f"{entry['value']:g}", "middle"))
+    parts.append(_text((left + right) / 2, bottom + 36, report["sweep"], "middle"))
+    for number, measure in enumerate(COLOURS):
+        shift = OFFSET * (number - (len(COLOURS) - 1) / 2)
+        estimates = [entry["scores"][task][split][measure] for entry in entries]
+        parts += _curve(estimates, lambda n, shift=shift: x(n) + shift, y, COLOURS[measure])
+    return parts
+
+
+def _curve(
+    estimates: Sequence[Mapping[str, float]],
+    x: Callable[[int], float],
+    y: Callable[[float], float],
+    colour: str,
+) -> list[str]:
+    points = [(x(number), y(each["value"])) for number, each in enumerate(estimates)]
+    path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
+    parts = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>']
+    for (px, py), each in zip(points, estimates, strict=True):
+        parts.append(_line(px, y(each["low"]), px, y(each["high"]), colour))
+        parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{colour}"/>')
+    return parts
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str, colour: str = "black", size: int = 12) -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" '
+        f'font-size="{size}">{text}</text>'
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draws every sweep in a folder, and says where."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="the --out of the sweeps")
+    folder = parser.parse_args(argv).folder
+    paths = sorted(folder.glob("sweep_*.json"))
+    if not paths:
+        parser.error(f"{folder} holds no sweep_*.json: make one with mugv-jax eval demo --sweep.")
+    for path in paths:
+        try:
+            picture = svg(json.loads(path.read_text()))
+        except ValueError as error:
+            parser.error(f"{path}: {error}")
+        path.with_suffix(".svg").write_text(picture)
+        print(path.with_suffix(".svg"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
