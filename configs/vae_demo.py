@@ -3,6 +3,7 @@
 """The demo's video VAE: full compression (8x8x8, 24 channels) and narrow, for clips of 64x64.
 
     mugv-jax train-vae --config configs/vae_demo.py --output runs/vae \\
+        --config.run.weights=runs/vae_spatial --config.run.ema_weights=true \\
         --config.data.paths="('world',)" --config.data.holdout_split=validation
 
 5.3 M parameters, half of them in the temporal half's widest stage. Sized for two CPU cores.
@@ -20,15 +21,16 @@ def get_config() -> ConfigDict:
     config.vae.temporal_filters = 32
     config.vae.temporal_multipliers = (1, 2, 2, 3)
     config.vae.temporal_layers = 1
+    config.vae.scaling_factor = 1.0  # the spatial half is trained here: its features are small
     config.data.size = (64, 64)
     config.data.frames = 17
     config.data.read_frames = 17
     config.data.rows = 1
     config.data.picture_rows = 8
-    config.data.picture_share = 0.4
+    config.data.picture_share = 0.25
     config.loss.kl = 1e-4
-    config.loss.adaptive_from = 3_400
-    config.loss.gan_from = 4_400
+    config.loss.adaptive_from = 2_000
+    config.loss.gan_from = 2_600
     config.discriminator.channels = (16, 32, 64)
     config.optimizer.method = "muon"
     config.optimizer.learning_rate = 8e-3
@@ -38,12 +40,13 @@ def get_config() -> ConfigDict:
         optimizer.warmup_steps = 100
         optimizer.final_fraction = 0.05
     config.optimizer.b2 = 0.99
+    config.optimizer.groups = (("^spatial_", 0.3, 0.0),)  # it has learned already
     config.ema.decay = 0.995
-    config.run.steps = 5_000
+    config.run.steps = 3_000
     config.run.dtype = "float32"
     config.checkpoint.every = 500
     config.checkpoint.keep = 2
-    config.checkpoint.archive = 3_000
+    config.checkpoint.archive = 2_000
     config.run.statistics_batches = 8
     config.log.every = 20
     config.log.validate_every = 500

@@ -11,6 +11,7 @@ The model card beside them stays as it is.
 """
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
@@ -23,6 +24,7 @@ from PIL import Image
 
 from mugv_jax.data.demo_world.clips import DemoClips
 from mugv_jax.data.demo_world.scene import WORLDS
+from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.pipelines.zoo import GROUPS, Zoo
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import read_config
@@ -69,7 +71,7 @@ def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:
     zoo = Zoo.from_pretrained(folder)
     zoo.tokenize([PROBE])
     for kind, run in (("mugv_dit", dit), ("mugv_vae", vae)):
-        trained, told = read_config(run, kind)[1], getattr(zoo.config, GROUPS[kind])
+        trained, told = _in_a_file(read_config(run, kind)[1]), getattr(zoo.config, GROUPS[kind])
         if told != trained:
             raise ValueError(
                 f"{run} has sizes that leave no trace in a published file, which would be read as "
@@ -84,6 +86,13 @@ def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:
             f"the package may carry: {listed}. Train smaller models."
         )
     return sizes
+
+
+def _in_a_file(config: Any) -> Any:
+    """Sizes as a published file has them: the VAE's scaling factor is in its weights there."""
+    if not isinstance(config, VAEConfig):
+        return config
+    return dataclasses.replace(config, scaling_factor=VAEConfig.scaling_factor)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,6 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
         "fps": 8,
         "conditioning_fps": 8,
         "steps": args.steps,
+        "shift": 1,
         "guidance": args.guidance,
         "negative_prompt": "",
         "aesthetic_score": None,

@@ -136,6 +136,7 @@ def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
         clips=args.clips,
         seed=args.seed,
         steps=defaults.steps if args.steps is None else args.steps,
+        shift=defaults.shift,
         guidance=defaults.guidance if args.guidance is None else args.guidance,
         batch=args.batch,
     )
@@ -148,6 +149,7 @@ def _generator(zoo: Zoo, tiling: Tiling | None, config: DemoEval) -> Generator:
         size=VideoSize(width_px=format.width_px, height_px=format.height_px, frames=format.frames),
         fps=format.fps,
         steps=config.steps,
+        shift=config.shift,
         guidance=config.guidance,
         rows=min(config.batch, config.clips),
         tiling=tiling,

@@ -133,6 +133,14 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--steps", type=int, default=argparse.SUPPRESS, help=f"of denoising [{Request.steps}*]"
     )
+    group.add_argument(
+        "--shift",
+        type=_shift,
+        default=argparse.SUPPRESS,
+        metavar="RATIO",
+        help="of the steps towards noise; 1 spaces them evenly, auto goes by the video's size "
+        "[auto*]",
+    )
     group.add_argument("--seed", type=int, default=42, help="of the first prompt [%(default)s]")
     group.add_argument(
         "--guidance",
@@ -299,6 +307,13 @@ def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
         seed=args.seed,
         **options,
     )
+
+
+def _shift(text: str) -> float | None:
+    try:
+        return None if text.lower() == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0, or auto") from None
 
 
 def _score(text: str) -> float | None:

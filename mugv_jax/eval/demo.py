@@ -32,6 +32,7 @@ from mugv_jax.eval.answers import FIELDS, Answer, AnswerFile
 from mugv_jax.eval.generator import Generator, Videos
 from mugv_jax.eval.score import SPLITS, score
 from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.schedule import check_shift
 from mugv_jax.pipelines.request import MAX_SEED, Request
 from mugv_jax.train.vae import quality
 
@@ -58,6 +59,7 @@ class DemoEval:
     clips: int = 100
     seed: int = 1
     steps: int = Request.steps
+    shift: float | None = Request.shift
     guidance: float = Guidance.scale
     batch: int = BATCH
 
@@ -73,6 +75,7 @@ class DemoEval:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
         if not 0 <= self.seed <= MAX_SEED - self.clips:
             raise ValueError(f"seed={self.seed} must lie in 0 to {MAX_SEED - self.clips}.")
+        check_shift(self.shift)
         Guidance(scale=self.guidance)  # says what is wrong with it
 
     def settings(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Generator(Protocol):
 class BatchedPipeline:
     """A `Generator`: the models of a zoo, which should keep them loaded.
 
-    size: of all videos, 8k+1 frames.  fps: what the model is told.
+    size: of all videos, 8k+1 frames.  fps: what the model is told.  shift: as in `Request`.
     rows: videos computed at a time, each time as many, so that one program serves all.
     tiling: as in `MugvPipeline`.
     """
@@ -64,6 +64,7 @@ class BatchedPipeline:
     size: VideoSize
     fps: float
     steps: int
+    shift: float | None
     guidance: float
     rows: int
     tiling: windows.Tiling | None = None
@@ -103,12 +104,12 @@ class BatchedPipeline:
                 read_text(dit, variables, placed(self._condition(texts, of)))
                 for of in (captions, [NO_TEXT] * len(captions))
             )
-            ratio = shift_ratio(size.height_px, size.width_px, size.latent_frames)
+            by_size = shift_ratio(size.height_px, size.width_px, size.latent_frames)
             return sampler.sample(
                 DiTVelocity(dit),
                 variables,
                 placed(x),
-                times=sample_times(self.steps, ratio),
+                times=sample_times(self.steps, self.shift or by_size),
                 noisy=placed(noisy),
                 positive=positive,
                 negative=None if self.guidance == 1 else negative,

@@ -12,7 +12,7 @@ from mugv_jax.data.whole_files import write_whole
 from mugv_jax.eval.demo import DemoEval, evaluate
 from mugv_jax.eval.generator import Generator
 
-SWEPT: dict[str, Callable[[str], float]] = {"guidance": float, "steps": int}
+SWEPT: dict[str, Callable[[str], float]] = {"guidance": float, "steps": int, "shift": float}
 
 
 @dataclasses.dataclass(frozen=True)

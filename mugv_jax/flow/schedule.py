@@ -17,6 +17,12 @@ def shift_ratio(height_px: int, width_px: int, latent_frames: int) -> float:
     return math.sqrt(height_px * width_px / BASE_PIXELS) * math.sqrt(latent_frames)
 
 
+def check_shift(shift: float | None) -> None:
+    """Raises ValueError for a ratio given in place of `shift_ratio` that no schedule can have."""
+    if shift is not None and not shift > 0:
+        raise ValueError(f"shift={shift} must be above 0; 1 leaves the times where they are.")
+
+
 def shift_time(u: Float[Array, "..."], ratio: float) -> Float[Array, "..."]:
     """t = ratio u / (1 + (ratio - 1) u) for u in [0, 1]; keeps 0 and 1 in place."""
     return ratio * u / (1 + (ratio - 1) * u)

@@ -33,6 +33,7 @@ class Defaults:
     fps: float = Request.fps
     conditioning_fps: float = Request.conditioning_fps
     steps: int = Request.steps
+    shift: float | None = Request.shift
     guidance: float = Guidance.scale
     negative_prompt: str = Request.negative_prompt
     aesthetic_score: float | None = Request.aesthetic_score
@@ -101,6 +102,7 @@ PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "fps": _typed("a number", int, float),
     "conditioning_fps": _typed("a number", int, float),
     "steps": _typed("a whole number", int),
+    "shift": _typed("a number or null", int, float, type(None)),
     "guidance": _typed("a number", int, float),
     "negative_prompt": _typed("a text", str),
     "aesthetic_score": _typed("a number or null", int, float, type(None)),

@@ -221,7 +221,7 @@ class MugvPipeline:
     ) -> list[Denoised]:
         """A latent for each prompt, from its noise down the path to time 0."""
         size = request.size
-        ratio = shift_ratio(size.height_px, size.width_px, size.latent_frames)
+        ratio = request.shift or shift_ratio(size.height_px, size.width_px, size.latent_frames)
         start = 1.0 if init is None else request.strength
         times = sample_times(request.steps, ratio, start)
         group = data_shards(self.zoo.mesh)

@@ -13,6 +13,7 @@ from PIL import Image
 from mugv_jax import video
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.reuse import check_threshold
+from mugv_jax.flow.schedule import check_shift
 from mugv_jax.pipelines.size import STRIDE, VideoSize
 
 NEGATIVE_PROMPT = (
@@ -37,6 +38,7 @@ class Request:
         frames of its latent; the first of 8k+1 frames is a latent alone and kept to the pixel.
     continue_video: its last `continue_frames` (8k+1) frames are the beginning of the result.
     init_video, strength: start from this video noised to `strength` in (0, 1] of the path.
+    shift: of the times towards noise (`flow/schedule.py`); None is by size, as published.
     reuse_threshold: steps may go without an evaluation until the model's input has changed by so
         much (relative, summed over steps; see `flow/reuse.py`); 0 evaluates every step.
     negative_prompt: what guidance leads away from; empty means away from no text at all.
@@ -59,6 +61,7 @@ class Request:
     strength: float = 0.6
     steps: int = 25
     guidance: Guidance = dataclasses.field(default_factory=Guidance)
+    shift: float | None = None
     reuse_threshold: float = 0.0
     negative_prompt: str = NEGATIVE_PROMPT
     fps: float = 20.0
@@ -74,6 +77,7 @@ class Request:
                 raise ValueError(f"prompt {number} is empty: describe the video in words.")
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} must be at least 1.")
+        check_shift(self.shift)
         check_threshold(self.reuse_threshold)
         for name in ("fps", "conditioning_fps"):
             if not 1 <= getattr(self, name) <= 1000:

@@ -25,7 +25,7 @@ from mugv_jax.weights.models import MODELS, Model
 from mugv_jax.weights.orbax_files import trained_adapter
 from mugv_jax.weights.parameter_source import narrower_dtypes
 from mugv_jax.weights.parameters import LazyTensor, cast_weights, constant_names
-from mugv_jax.weights.sources import Recast, Source
+from mugv_jax.weights.sources import Recast, Scaled, Source
 from mugv_jax.weights.staging import refuse_existing, staged
 
 PEFT = "peft"
@@ -121,6 +121,8 @@ def write(source: Source, target: Target, kind: str | None = None) -> None:
     cast = floating_dtype(target.dtype)
     model, config = identify(source, kind)
     parameters = cast_weights(check(source, model, config), cast)
+    if target.chosen != "orbax" and model.published_factors(config):
+        source = Scaled(source, model.published_factors(config))
     if cast is not None:
         kept = constant_names(model.table(config))
         source = Recast(source, source.specs.keys() - kept, cast)

@@ -31,6 +31,8 @@ class Model:
     infer_config: shapes of a published checkpoint -> config.
     config_from_published: constructor arguments as golden cases hold them -> config.
     is_foreign: name -> whether it is another model's that shares the file; dropped unread.
+    published_factors: config -> factors of tensors, by name, that make up in a published file for
+        what it does not tell of the config.
     model_type: what the `config.json` beside the weights calls the model, where there is one.
     """
 
@@ -42,6 +44,7 @@ class Model:
     infer_config: Callable[[Shapes], Any]
     config_from_published: Callable[[Mapping], Any]
     is_foreign: Callable[[str], bool] = lambda _name: False
+    published_factors: Callable[[Any], Mapping[str, float]] = lambda _config: {}
     model_type: str | None = None
 
 
@@ -89,6 +92,7 @@ MODELS = {
             table=mugv_vae.table,
             infer_config=mugv_vae.infer_config,
             config_from_published=mugv_vae.config_from_published,
+            published_factors=mugv_vae.published_factors,
         ),
         Model(
             kind="t5_encoder",

@@ -75,6 +75,21 @@ class Recast(Source):
         return self._source.read(name).astype(self.specs[name].dtype, copy=False)
 
 
+class Scaled(Source):
+    """`source` with some tensors multiplied, by name, as they are read."""
+
+    def __init__(self, source: Source, factors: Mapping[str, float]):
+        self.path, self.format, self.config = source.path, source.format, source.config
+        self.specs, self._source, self._factors = source.specs, source, factors
+
+    def read(self, name: str) -> np.ndarray:
+        array = self._source.read(name)
+        if name not in self._factors:
+            return array
+        scaled = array.astype(np.float32) * np.float32(self._factors[name])
+        return scaled.astype(array.dtype)
+
+
 class Writer(abc.ABC):
     """A checkpoint being written, one tensor at a time and in any order; a context manager."""
 

@@ -193,6 +193,19 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> VAEConfig:
     )
 
 
+def published_factors(config: VAEConfig) -> dict[str, float]:
+    """What tensors are multiplied by, so that the published scaling factor gives the same function.
+
+    A published file does not tell the factor s. The temporal half begins with a convolution of s
+    times the features, without a bias, and ends with one whose result is divided by s.
+    """
+    ratio = config.scaling_factor / VAEConfig.scaling_factor
+    if ratio == 1:
+        return {}
+    ends = {f"{_TIME_DECODER}.conv_out.conv.{each}": 1 / ratio for each in ("weight", "bias")}
+    return {f"{_TIME_ENCODER}.conv_in.conv.weight": ratio, **ends}
+
+
 def config_from_published(published: Mapping) -> VAEConfig:
     """From the constructor arguments of the published classes, as golden cases hold them.
 

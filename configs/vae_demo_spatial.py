@@ -1,0 +1,28 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The start of the demo's VAE: its spatial half, trained alone on single frames.
+
+    mugv-jax train-vae --config configs/vae_demo_spatial.py --output runs/vae_spatial \\
+        --config.data.paths="('world',)" --config.data.holdout_split=validation
+
+as the paper starts from a picture VAE. `configs/vae_demo.py` goes on from it.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import vae_demo
+
+
+def get_config() -> ConfigDict:
+    config = vae_demo.get_config()
+    config.data.picture_share = 1.0
+    config.loss.adaptive_from = None
+    config.loss.gan_from = None
+    config.optimizer.freeze = ("^temporal_", "quant_conv")
+    config.optimizer.groups = ()
+    config.optimizer.warmup_steps = 20
+    config.data.picture_rows = 6
+    config.run.spatial_only = True
+    config.run.steps = 2_500
+    config.run.statistics_batches = 1
+    return config
