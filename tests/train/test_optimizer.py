@@ -113,6 +113,7 @@ def test_stochastic_rounding_is_right_on_average_and_exact_where_it_can_be():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"method": "sgd"}, "method='sgd' must be one of adamw, muon"),
         ({"schedule": "linear"}, "schedule='linear' must be one of constant, cosine, annealed"),
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
         ({"clip": -1.0}, "clip=-1.0 must be above 0"),
