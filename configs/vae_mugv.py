@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 def get_config() -> ConfigDict:
     optimizer = {
+        "method": "adamw",
         "learning_rate": 1e-4,
         "schedule": "constant",
         "warmup_steps": 1000,
@@ -66,6 +67,7 @@ def get_config() -> ConfigDict:
                 "mse": 1.0,
                 "l1": 1.0,
                 "perceptual": 1.0,
+                "perceptual_frames": None,
                 "kl": 1e-6,
                 "saliency": 1.0,
                 "gan": 0.1,
@@ -82,6 +84,8 @@ def get_config() -> ConfigDict:
                 "weights": "",
                 "ema_weights": False,
                 "picture_weights": "",
+                "perceptual": "",
+                "spatial_only": False,
                 "windows": (1, 4, 8),
                 "dtype": "bfloat16",
                 "statistics_batches": 64,

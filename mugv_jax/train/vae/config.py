@@ -22,6 +22,10 @@ class VaeRunConfig:
     weights: checkpoint to start from; "" starts from random weights.
     ema_weights: start from the running average in `weights`, which are then a training run.
     picture_weights: a picture VAE (diffusers `AutoencoderKL`) that the spatial half starts from.
+    perceptual: weights of LPIPS, the perceptual network: one file, or VGG16's and the linear ones
+        with a comma between them; "" trains without.
+    spatial_only: frames go through the spatial half alone, which is trained as an autoencoder of
+        pictures: a start for the whole, many times cheaper than it.
     windows: latents that the decoder sees at once, one drawn for each step.
     dtype: of arithmetic; master weights are float32.
     statistics_batches: batches that the latent's mean and deviation are taken of at a checkpoint.
@@ -35,6 +39,8 @@ class VaeRunConfig:
     weights: str = ""
     ema_weights: bool = False
     picture_weights: str = ""
+    perceptual: str = ""
+    spatial_only: bool = False
     windows: tuple[int, ...] = (1, 4, 8)
     dtype: str = "bfloat16"
     statistics_batches: int = 16
@@ -103,6 +109,11 @@ class VaeTrainConfig:
             raise ValueError(
                 f"data.frames={self.data.frames} must be {factor} k or {factor} k + 1: a latent is "
                 f"of {factor} frames, or of the first one repeated."
+            )
+        if self.run.perceptual and not self.loss.perceptual:
+            raise ValueError(
+                f"run.perceptual={self.run.perceptual!r} counts nothing with loss.perceptual=0: "
+                "raise that, or give no weights."
             )
         if self.discriminator_optimizer.freeze:
             raise ValueError("discriminator_optimizer.freeze: the critic is trained whole.")

@@ -35,6 +35,7 @@ class VaeLossConfig:
     """Weights of the parts of (1) and (2), and when phases begin.
 
     perceptual: of the perceptual network, where the run is given one.
+    perceptual_frames: of every clip, drawn anew for each step, that it sees; None is all.
     saliency: s of (4).
     adaptive_from, gan_from: the step from which (4) and the GAN count; None is never.
 
@@ -45,6 +46,7 @@ class VaeLossConfig:
     mse: float = 1.0
     l1: float = 1.0
     perceptual: float = 1.0
+    perceptual_frames: int | None = None
     kl: float = 1e-6
     saliency: float = 1.0
     gan: float = 0.1
@@ -56,6 +58,11 @@ class VaeLossConfig:
             value = getattr(self, field.name)
             if value is not None and value < 0:
                 raise ValueError(f"{field.name}={value} must not be negative.")
+        if self.perceptual_frames == 0:
+            raise ValueError(
+                "perceptual_frames=0 must be at least 1, or None for all frames; perceptual=0 "
+                "leaves the perceptual network out."
+            )
         if not self.mse + self.l1:
             raise ValueError("mse=0 and l1=0: nothing would be reconstructed; raise one of them.")
 

@@ -61,12 +61,16 @@ class VaeProgram:
                 config.discriminator_optimizer, config.run.steps
             )
         self.optimizer, schedule = make_optimizer(config.optimizer, config.run.steps)
-        self._perceptual = perceptual
         self._everywhere = NamedSharding(mesh, PartitionSpec())
+        # An argument of the steps: weights closed over would lie in each of their programs.
+        self._perceptual = None
+        if perceptual is not None:
+            network = jax.tree_util.Partial(perceptual)
+            self._perceptual = jax.device_put(network, self._everywhere)
         self.abstract = jax.eval_shape(lambda: self._state_of(self._random()))
         self._check_last_layer()
         self._schedule = schedule
-        self._steps: dict[tuple[int, bool], Any] = {}
+        self._steps: dict[tuple[int | None, bool], Any] = {}
         self._moments = jax.jit(self._sums, out_shardings=self._everywhere)
         self.validate = jax.jit(self._validate, out_shardings=self._everywhere)
 
@@ -78,15 +82,17 @@ class VaeProgram:
         gan_from = self.config.loss.gan_from
         adversarial = gan_from is not None and number >= gan_from
         compiled = self._compiled(self._window(number, batch["frames"].shape[1]), adversarial)
-        return compiled(state, {"frames": batch["frames"]})
+        return compiled(state, {"frames": batch["frames"]}, self._perceptual)
 
-    def _window(self, step: int, frames: int) -> int:
+    def _window(self, step: int, frames: int) -> int | None:
         """Latents that the decoder sees at once, drawn by the number of the step."""
+        if self.config.run.spatial_only:
+            return None
         windows = self.config.run.windows
         drawn = np.random.default_rng((self.config.run.seed, step)).integers(len(windows))
         return min(windows[drawn], -(-frames // self.model.time_factor))
 
-    def _compiled(self, window: int, adversarial: bool) -> Any:
+    def _compiled(self, window: int | None, adversarial: bool) -> Any:
         if (window, adversarial) not in self._steps:
             config = self.config
             step = VaeStep(
@@ -97,7 +103,6 @@ class VaeProgram:
                 schedule=self._schedule,
                 critic=self.critic if adversarial else None,
                 critic_optimizer=self._critic_optimizer if adversarial else None,
-                perceptual=self._perceptual,
                 ema_decay=config.ema.decay if config.ema.enabled else None,
             )
             self._steps[window, adversarial] = jax.jit(
@@ -188,9 +193,12 @@ class VaeProgram:
         self, variables: Mapping[str, Any], batch: Mapping[str, Array]
     ) -> tuple[Pixels, dict[str, Array]]:
         x = to_pixels(batch["frames"])
-        latent = encode(self.vae, variables, x).mean
-        window = self.model.window_latents
-        features = decode_features(self.vae, variables, latent, x.shape[1], window)
+        if self.config.run.spatial_only:
+            features = self.vae.apply(variables, x, method="encode_features")
+        else:
+            latent = encode(self.vae, variables, x).mean
+            window = self.model.window_latents
+            features = decode_features(self.vae, variables, latent, x.shape[1], window)
         y = jnp.clip(self.vae.apply(variables, features, method="decode_pixels"), -1, 1)
         return y, {"psnr": jnp.mean(psnr(x, y), axis=1), "ssim": jnp.mean(ssim(x, y), axis=1)}
 

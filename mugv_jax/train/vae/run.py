@@ -23,6 +23,7 @@ from mugv_jax.train.metrics import Clock, Scalars, Work, Writer
 from mugv_jax.train.stop import Stop
 from mugv_jax.train.vae.config import VaeTrainConfig
 from mugv_jax.train.vae.loss import Perceptual
+from mugv_jax.train.vae.perceptual import lpips
 from mugv_jax.train.vae.program import KIND, VaeProgram
 from mugv_jax.train.vae.state import VaeState
 from mugv_jax.video import to_frames
@@ -43,7 +44,7 @@ def train(
     """Trains up to `config.run.steps` in `folder`, on from its newest checkpoint if it has one.
 
     devices: those to train on, each with its own clips; all by default.
-    perceptual: the perceptual part of the loss, such as LPIPS.
+    perceptual: the perceptual part of the loss, instead of the LPIPS that `config.run` names.
 
     Returns the step that was reached: less than asked for after SIGTERM or SIGINT, which save.
 
@@ -52,6 +53,7 @@ def train(
     """
     clock = Clock()
     with clock.losing("start"):
+        perceptual = perceptual or _lpips(config)
         count = jax.device_count() if devices is None else len(devices)
         program = VaeProgram(config, meshes.make_mesh({"data": count}, devices=devices), perceptual)
         batches = _batches(program)
@@ -80,6 +82,11 @@ def train(
         )
         with contextlib.closing(PlacedBatches(batches, program.mesh)) as placed:
             return run.steps(state, placed, stop)
+
+
+def _lpips(config: VaeTrainConfig) -> Perceptual | None:
+    run = config.run
+    return lpips(run.perceptual, run.dtype) if run.perceptual else None
 
 
 def _batches(program: VaeProgram) -> Batches:

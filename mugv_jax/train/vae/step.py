@@ -19,7 +19,7 @@ import optax
 
 from mugv_jax.axes import Array, Float, Pixels
 from mugv_jax.nn.conv import Conv2d
-from mugv_jax.nn.vae.autoencoder import VideoVAE
+from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
 from mugv_jax.nn.vae.discriminator import Discriminator
 from mugv_jax.train.state import Params, join
 from mugv_jax.train.step import constrain_batch, updated
@@ -45,32 +45,33 @@ class Adversary(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class VaeStep:
-    """`step(state, batch) -> (state, metrics)`.
+    """`step(state, batch, perceptual) -> (state, metrics)`; `perceptual` is a network, or None.
 
-    window: latents that the decoder sees at once.
+    window: latents that the decoder sees at once; None leaves the temporal half out.
     critic, critic_optimizer: of the GAN; None where it does not count (yet).
-    perceptual: a perceptual network, or None.
     ema_decay: of the running average; None where there is none.
     """
 
     vae: VideoVAE
     loss: VaeLossConfig
-    window: int
+    window: int | None
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
     critic: Discriminator | None = None
     critic_optimizer: optax.GradientTransformation | None = None
-    perceptual: Perceptual | None = None
     ema_decay: float | None = None
 
-    def __call__(self, state: VaeState, batch: Mapping[str, Array]) -> tuple[VaeState, Metrics]:
+    def __call__(
+        self, state: VaeState, batch: Mapping[str, Array], perceptual: Perceptual | None = None
+    ) -> tuple[VaeState, Metrics]:
         x = constrain_batch(to_pixels(batch["frames"]))
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         (y, kl), pull, last = jax.vjp(
             lambda params: self._forward(params, state, x, key), state.params, has_aux=True
         )
-        measured = jax.value_and_grad(self._reconstruction, has_aux=True)
-        (loss, metrics), d_y = measured(y, x, state.step)
+        (loss, metrics), d_y = jax.value_and_grad(
+            lambda y: self._reconstruction(y, x, state.step, key, perceptual), has_aux=True
+        )(y)
         new = state
         if self.critic is not None:
             adversary = self._adversary(state, x, y)
@@ -89,17 +90,27 @@ class VaeStep:
     ) -> tuple[tuple[Pixels, Float[Array, ""]], Array]:
         """((reconstruction of a sample of the posterior, divergence), the last layer's input)."""
         variables = {"params": join(params, state.frozen), "constants": state.constants}
-        posterior = encode(self.vae, variables, x)
-        latent = posterior.sample(key)
-        features = decode_features(self.vae, variables, latent, x.shape[1], self.window)
+        features, kl = self._features(variables, x, key)
         y, sown = self.vae.apply(
             variables, features, method="decode_pixels", mutable="intermediates"
         )
         last = sown["intermediates"]["spatial_decoder"]["last"][0]
-        return (y, losses.kl_divergence(*posterior)), last
+        return (y, kl), last
+
+    def _features(
+        self, variables: Params, x: Pixels, key: Array
+    ) -> tuple[Features, Float[Array, ""]]:
+        """(what the spatial decoder sees, divergence)."""
+        if self.window is None:
+            features = self.vae.apply(variables, x, method="encode_features")
+            return features, jnp.zeros(())
+        posterior = encode(self.vae, variables, x)
+        latent = posterior.sample(key)
+        features = decode_features(self.vae, variables, latent, x.shape[1], self.window)
+        return features, losses.kl_divergence(*posterior)
 
     def _reconstruction(
-        self, y: Pixels, x: Pixels, step: Array
+        self, y: Pixels, x: Pixels, step: Array, key: Array, perceptual: Perceptual | None
     ) -> tuple[Float[Array, ""], Metrics]:
         """L_rec and its parts; the l1 among them is the plain one."""
         config, weight = self.loss, None
@@ -108,10 +119,19 @@ class VaeStep:
             weight = jnp.where(step >= config.adaptive_from, adaptive, jnp.ones_like(adaptive))
         metrics = {"mse": losses.mean_square(x, y), "l1": losses.weighted_l1(x, y)}
         loss = config.mse * metrics["mse"] + config.l1 * losses.weighted_l1(x, y, weight)
-        if self.perceptual is not None:
-            metrics["perceptual"] = self.perceptual(x, y)
+        if perceptual is not None:
+            metrics["perceptual"] = perceptual(*self._drawn(x, y, key))
             loss = loss + config.perceptual * metrics["perceptual"]
         return loss, metrics
+
+    def _drawn(self, x: Pixels, y: Pixels, key: Array) -> tuple[Pixels, Pixels]:
+        """The frames of x and y that the perceptual network sees."""
+        frames, count = x.shape[1], self.loss.perceptual_frames
+        if count is None or count >= frames:
+            return x, y
+        # Folded, as the posterior's noise is of the key itself.
+        drawn = jax.random.choice(jax.random.fold_in(key, 1), frames, (count,), replace=False)
+        return x[:, drawn], y[:, drawn]
 
     def _adversary(self, state: VaeState, x: Pixels, y: Pixels) -> Adversary:
         """What the critic says, and learns."""

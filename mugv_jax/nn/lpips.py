@@ -1,0 +1,87 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""LPIPS v0.1: how different two pictures look, by the features of VGG16 (arXiv:1801.03924).
+
+    d(x, y) = sum_l mean_hw sum_c w_lc (u_lhwc(x) - u_lhwc(y))^2,   u = g / |g|_c
+
+g_l are five layers of VGG16 (arXiv:1409.1556; configuration D), each after its stage's last ReLU,
+w_l >= 0 weights learnt from human judgement. Pixels in [-1, 1] are first shifted and scaled to what
+VGG16 was trained on.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float
+from mugv_jax.nn.conv import Conv2d
+from mugv_jax.nn.layers import against, named
+
+# Widths of the 3x3 convolutions of each stage; every stage after the first halves the picture.
+STAGES = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
+LEAST_PX = 2 ** (len(STAGES) - 1)
+# Mean and deviation of ImageNet's colours, of pixels in [-1, 1] (published `ScalingLayer`).
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
+LEAST_NORM = 1e-10  # of the features of one place
+
+Pictures = Float[Array, "b _h _w 3"]
+Features = Float[Array, "b _h _w _c"]
+
+
+class Vgg16(nn.Module):
+    """Features of the five stages, the largest picture first."""
+
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Pictures) -> tuple[Features, ...]:
+        features = []
+        for stage, widths in enumerate(STAGES):
+            if stage:
+                x = nn.max_pool(x, (2, 2), (2, 2))
+            for i, width in enumerate(widths):
+                conv = Conv2d(width, dtype=self.dtype, name=f"stage_{stage}_conv_{i}")
+                x = nn.relu(conv(x))
+            features.append(x)
+        return tuple(features)
+
+
+class Lpips(nn.Module):
+    """Distance of two pictures in [-1, 1], 0 for equal ones; float32 but for the convolutions.
+
+    Raises:
+        ValueError: pictures too small to be halved so often.
+    """
+
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Pictures, y: Pictures) -> Float[Array, "b"]:
+        height, width = x.shape[1:3]
+        if min(height, width) < LEAST_PX:
+            raise ValueError(
+                f"LPIPS of pictures of {width}x{height} pixels: at least {LEAST_PX} a side are "
+                "needed."
+            )
+        # Not in one batch: where x needs no gradient, its features are not kept for one.
+        vgg = Vgg16(self.dtype, name="vgg")
+        distance = jnp.zeros(len(x))
+        for stage, (g_x, g_y) in enumerate(zip(vgg(_scaled(x)), vgg(_scaled(y)))):
+            init = named(nn.initializers.ones, "conv_in")
+            weight = self.param(f"linear_{stage}", init, g_x.shape[-1:]).astype(jnp.float32)
+            square = jnp.square(_unit(g_x) - _unit(g_y))
+            distance += jnp.mean(square @ weight, axis=(1, 2))
+        return distance
+
+
+def _scaled(x: Pictures) -> Pictures:
+    shift, scale = (against(jnp.asarray(each, x.dtype), x) for each in (SHIFT, SCALE))
+    return (x - shift) / scale
+
+
+def _unit(g: Features) -> Features:
+    """g / |g|, with 0 and a gradient of 0 where no feature answers."""
+    square = jnp.sum(jnp.square(g), axis=-1, keepdims=True)
+    return g * jax.lax.rsqrt(jnp.maximum(square, LEAST_NORM**2))

@@ -1,0 +1,85 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Weights of LPIPS from local files: VGG16, and what the distance weighs its features with.
+
+`torchvision` names VGG16's convolutions `features.N`, the `lpips` package's module, saved whole,
+`net.sliceS.N`, N the same; its linear weights, which it ships alone as well, are `linS.model.1`.
+"""
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from mugv_jax.nn.lpips import STAGES
+from mugv_jax.weights.check import differences
+from mugv_jax.weights.formats import open_source
+from mugv_jax.weights.parameters import to_ours
+from mugv_jax.weights.sources import Source
+from mugv_jax.weights.table import Rule, Table
+
+COLOURS = 3
+# VGG16's classifier; the package's second name of the linear weights, and its constants.
+UNREAD = ("classifier.", "lins.", "scaling_layer.")
+
+
+def load_lpips(files: str) -> dict[str, Any]:
+    """Parameters of `nn.lpips.Lpips`, float32.
+
+    files: one file that holds all, or VGG16 and the linear weights, with a comma between them;
+        `.pt`, `.pth` or `.safetensors`.
+
+    Raises:
+        ValueError: no such files, or not these weights; every difference.
+    """
+    shapes = _shapes()
+    with contextlib.ExitStack() as opened:
+        found: dict[str, tuple[Source, str]] = {}
+        for file in files.split(","):
+            source = opened.enter_context(open_source(Path(file.strip()).expanduser()))
+            for name in source.specs:
+                if name.startswith(UNREAD):
+                    continue
+                known = re.sub(r"^net\.slice\d\.", "features.", name)
+                if known in found:
+                    raise ValueError(f"{files}: holds {known} twice; give one file of each.")
+                found[known] = source, name
+        problems = differences(
+            {known: source.specs[name].shape for known, (source, name) in found.items()},
+            {rule.name: shape for rule, shape in shapes.items()},
+        )
+        if problems:
+            raise ValueError(
+                f"{files}: must be VGG16 and the linear weights of LPIPS v0.1, in one file or in "
+                f"two with a comma between them; {problems}."
+            )
+        params = {}
+        for rule in shapes:
+            source, name = found[rule.name]
+            params[rule.path] = to_ours(rule, Table(()), _float32(source.read(name)))
+    return traverse_util.unflatten_dict(params, sep="/")
+
+
+def _shapes() -> dict[Rule, tuple[int, ...]]:
+    """The published shape of every parameter."""
+    shapes: dict[Rule, tuple[int, ...]] = {}
+    before, number = COLOURS, 0
+    for stage, widths in enumerate(STAGES):
+        for i, width in enumerate(widths):
+            name, path = f"features.{number}", f"vgg/stage_{stage}_conv_{i}"
+            kernel = Rule(f"{name}.weight", f"{path}/kernel", "o i h w -> h w i o")
+            shapes[kernel] = (width, before, 3, 3)
+            shapes[Rule(f"{name}.bias", f"{path}/bias")] = (width,)
+            before, number = width, number + 2  # its ReLU has a number too
+        number += 1  # so has the pooling
+        linear = Rule(f"lin{stage}.model.1.weight", f"linear_{stage}", "1 c 1 1 -> c")
+        shapes[linear] = (1, before, 1, 1)
+    return shapes
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    """A copy, as what is read may be a view of the file."""
+    return np.array(array, np.float32)
