@@ -80,7 +80,7 @@ def test_a_linear_map_is_found():
     rng = np.random.default_rng(1)
     wanted = jnp.asarray(rng.normal(size=(16, 8)), jnp.float32)
     x = jnp.asarray(rng.normal(size=(64, 16)), jnp.float32)
-    config = OptimizerConfig(method="muon", learning_rate=0.1, schedule="cosine", warmup_steps=1)
+    config = OptimizerConfig(method="muon", learning_rate=0.5, schedule="cosine", warmup_steps=1)
     optimizer, _ = make_optimizer(config, 100)
 
     @jax.jit
@@ -97,4 +97,4 @@ def test_a_linear_map_is_found():
     for _ in range(100):
         params, state, value = step(params, state)
         losses.append(float(value))
-    assert losses[-1] < 1e-3 * losses[0]
+    assert losses[-1] < 1e-3 * losses[0], losses[::20]
