@@ -3,7 +3,7 @@
 """The demo's video VAE: full compression (8x8x8, 24 channels) and narrow, for clips of 64x64.
 
     mugv-jax train-vae --config configs/vae_demo.py --output runs/vae \\
-        --config.run.weights=runs/vae_spatial --config.run.ema_weights=true \\
+        --config.run.weights=runs/vae_temporal --config.run.ema_weights=true \\
         --config.data.paths="('world',)" --config.data.holdout_split=validation
 
 5.3 M parameters, half of them in the temporal half's widest stage. Sized for two CPU cores.
@@ -29,26 +29,25 @@ def get_config() -> ConfigDict:
     config.data.picture_rows = 8
     config.data.picture_share = 0.25
     config.loss.kl = 1e-4
-    config.loss.adaptive_from = 2_000
-    config.loss.gan_from = 2_600
+    config.loss.adaptive_from = 1_400
+    config.loss.gan_from = 1_900
     config.discriminator.channels = (16, 32, 64)
     config.optimizer.method = "muon"
-    config.optimizer.learning_rate = 8e-3
+    config.optimizer.learning_rate = 4e-3
     config.discriminator_optimizer.learning_rate = 5e-4
     for optimizer in (config.optimizer, config.discriminator_optimizer):
         optimizer.schedule = "cosine"
         optimizer.warmup_steps = 100
         optimizer.final_fraction = 0.05
     config.optimizer.b2 = 0.99
-    config.optimizer.groups = (("^spatial_", 0.3, 0.0),)  # it has learned already
     config.ema.decay = 0.995
-    config.run.steps = 3_000
+    config.run.steps = 2_200
     config.run.dtype = "float32"
-    config.checkpoint.every = 500
+    config.checkpoint.every = 200
     config.checkpoint.keep = 2
-    config.checkpoint.archive = 2_000
+    config.checkpoint.archive = 1_400
     config.run.statistics_batches = 8
     config.log.every = 20
-    config.log.validate_every = 500
-    config.log.sample_every = 500
+    config.log.validate_every = 200
+    config.log.sample_every = 200
     return config

@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config.loss.adaptive_from = None
     config.loss.gan_from = None
     config.optimizer.freeze = ("^temporal_", "quant_conv")
-    config.optimizer.groups = ()
+    config.optimizer.learning_rate = 8e-3
     config.optimizer.warmup_steps = 20
     config.data.picture_rows = 6
     config.run.spatial_only = True

@@ -1,0 +1,57 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The demo: a small DiT on 64x64 clips of the demo world, trained on two CPU cores (docs/demo.md).
+
+    mugv-jax train --config configs/mugv_demo.py --output runs/demo/dit \\
+        --config.data.paths="('runs/demo/clips','runs/demo/pictures')"
+
+{P} M parameters; the VAE is that of `configs/vae_demo.py`, the text encoder that of
+`mugv_jax/train/text`. Pictures first, then more and more clips; all masking tasks; EMA.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import mugv_10b, vae_demo
+
+
+def get_config() -> ConfigDict:
+    config = mugv_10b.get_config()
+    config.dit.depth = 6
+    config.dit.width = 192
+    config.dit.num_heads = 4
+    config.dit.text_dim = 128
+    config.vae = vae_demo.get_config().vae
+    config.text.vocab_size = 318
+    config.text.width = 128
+    config.text.head_dim = 32
+    config.text.mlp_dim = 256
+    config.text.depth = 3
+    config.text.num_heads = 4
+    config.data.text_tokens = 32
+    config.data.tokens_per_shard = 1_600  # 32 clips of 50 tokens
+    config.data.max_rows = 64
+    config.data.shapes = ((1, 8, 8), (3, 8, 8))
+    config.data.image_share = (0.6, 0.05)
+    config.data.image_share_steps = 4_000
+    config.data.holdout = 0.01
+    config.tasks.probability.t2v = 0.6
+    config.tasks.probability.i2v = 0.25
+    config.tasks.probability.last = 0.05
+    config.tasks.probability.first_last = 0.05
+    config.tasks.probability.continuation = 0.05
+    config.tasks.drop_caption.i2v = 0.1
+    config.loss.shift = False  # a latent of so few numbers hides no structure behind them
+    config.loss.image_weight = 1.0
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup_steps = 200
+    config.optimizer.final_fraction = 0.02
+    config.optimizer.b2 = 0.99
+    config.ema.decay = 0.999
+    config.run.steps = 9_000
+    config.run.dtype = "float32"
+    config.run.remat = "none"
+    config.checkpoint.every = 500
+    config.log.every = 50
+    config.log.validate_every = 500
+    return config
