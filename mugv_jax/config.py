@@ -25,33 +25,37 @@ Group = TypeVar("Group")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MugvConfig:
-    """Sizes of the three models of one system.
+    """Sizes of the three models of one system; `dit` is None where nothing is generated.
 
     Raises:
         ValueError: models that do not fit together, or not to the pipeline's grid.
     """
 
-    dit: DiTConfig
+    dit: DiTConfig | None
     vae: VAEConfig
     text: T5Config
 
     def __post_init__(self):
-        if self.dit.in_channels != self.vae.latent_channels:
-            raise ValueError(
-                f"the DiT takes {self.dit.in_channels} latent channels, but the VAE makes "
-                f"{self.vae.latent_channels}: they are not of one system."
-            )
-        if self.dit.text_dim != self.text.width:
-            raise ValueError(
-                f"the DiT reads text states of width {self.dit.text_dim}, but the text encoder "
-                f"makes {self.text.width}: they are not of one system."
-            )
+        if self.dit is not None:
+            self._check_dit(self.dit)
         strides = self.vae.time_factor, self.vae.spatial_factor
         if strides != (STRIDE, STRIDE):
             raise ValueError(
                 f"the VAE makes one latent of {strides[0]} frames and {strides[1]} pixels a side, "
                 f"but videos are planned on a grid of {STRIDE}: give spatial_channels and "
                 "temporal_multipliers 4 entries each."
+            )
+
+    def _check_dit(self, dit: DiTConfig) -> None:
+        if dit.in_channels != self.vae.latent_channels:
+            raise ValueError(
+                f"the DiT takes {dit.in_channels} latent channels, but the VAE makes "
+                f"{self.vae.latent_channels}: they are not of one system."
+            )
+        if dit.text_dim != self.text.width:
+            raise ValueError(
+                f"the DiT reads text states of width {dit.text_dim}, but the text encoder "
+                f"makes {self.text.width}: they are not of one system."
             )
 
 

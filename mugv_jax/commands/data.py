@@ -176,7 +176,7 @@ def run(args: argparse.Namespace) -> None:
 def _encode(args: argparse.Namespace) -> None:
     config = _encode_config(args)
     keep_compiled(args.compile_cache)
-    zoo = zoo_of(args)
+    zoo = zoo_of(args, needs_dit=False)
     if args.random_weights:
         log.warning("The weights are random: nothing can be learnt from these samples.")
     with out_of_memory("make --pixels or --size, or --text-batch, smaller, or give --vae-tile 512"):

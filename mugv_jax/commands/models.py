@@ -87,8 +87,10 @@ def add_quantize(group: argparse._ActionsContainer) -> None:
     )
 
 
-def zoo_of(args: argparse.Namespace) -> Zoo:
+def zoo_of(args: argparse.Namespace, *, needs_dit: bool = True) -> Zoo:
     """The models that the options name.
+
+    needs_dit: weights without a DiT are an error.
 
     Raises:
         ValueError: options that exclude each other or lack one, or weights that cannot be used.
@@ -119,6 +121,7 @@ def zoo_of(args: argparse.Namespace) -> Zoo:
         text_encoder=args.text_encoder,
         tokenizer=args.tokenizer,
         expected=config,
+        needs_dit=needs_dit,
         **options,
     )
 

@@ -23,9 +23,12 @@ _T5_FILES = ("*.json", "spiece.model", "*.safetensors", "pytorch_model*.bin")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WeightPaths:
-    """Path of each model's weights (published or converted) and of the tokenizer's folder."""
+    """Path of each model's weights (published or converted) and of the tokenizer's folder.
 
-    dit: Path
+    dit: None where there is none, and none is needed.
+    """
+
+    dit: Path | None
     vae: Path
     text_encoder: Path
     tokenizer: Path
@@ -37,6 +40,7 @@ def find_weights(
     dit: str | os.PathLike | None = None,
     text_encoder: str | os.PathLike | None = None,
     tokenizer: str | os.PathLike | None = None,
+    needs_dit: bool = True,
 ) -> WeightPaths:
     """Paths in the folder or repository `weights`.
 
@@ -44,12 +48,17 @@ def find_weights(
     text_encoder: folder or repository of T5; by default a subfolder of `weights`, else the
         published `DeepFloyd/t5-v1_1-xxl`.
     tokenizer: folder or repository; by default `weights/tokenizer`, else where T5 is.
+    needs_dit: that there is none is an error; encoding samples needs none.
 
     Raises:
         ValueError: a model that is not there, naming what was looked for.
     """
     folder = _folder(weights, (*(name for names in NAMES.values() for name in names), *_SHARDS))
-    transformer = _required(folder, "mugv_dit") if dit is None else Path(dit).expanduser()
+    if dit is not None:
+        transformer = Path(dit).expanduser()
+    else:
+        find = _required if needs_dit else _optional
+        transformer = find(folder, "mugv_dit")
     vae = _required(folder, "mugv_vae")
     if text_encoder is not None:
         text = _folder(text_encoder, _T5_FILES)
@@ -109,6 +118,10 @@ def _required(folder: Path, kind: str) -> Path:
             "Download the published files, or convert them with `mugv-jax convert`."
         )
     return found
+
+
+def _optional(folder: Path, kind: str) -> Path | None:
+    return _first(folder, NAMES[kind])
 
 
 def _published_text_encoder(folder: Path) -> Path:

@@ -38,7 +38,7 @@ Fetch = Callable[[str, Any, DTypeLike], Any]
 
 @dataclasses.dataclass
 class Zoo:
-    """Three models by kind, and the tokenizer.
+    """Three models by kind, and the tokenizer; of weights without a DiT only two.
 
     fetch: where their variables come from.  dtype: of weights and arithmetic.
     kernels: implementations in place of those that the platform would choose.
@@ -73,11 +73,13 @@ class Zoo:
         kernels: KernelConfig | None = None,
         keep_loaded: bool = False,
         quantize: str | None = None,
+        needs_dit: bool = True,
     ) -> "Zoo":
         """From published or converted files; see `pretrained.find_weights`.
 
         lora: folder of a peft adapter to merge into the DiT.
         expected: sizes that the weights must have.
+        needs_dit: weights without a DiT are an error.
 
         Raises:
             ValueError: weights that are missing, damaged or of another size, or an unknown
@@ -85,15 +87,18 @@ class Zoo:
         """
         quantized_dtype(quantize)  # refused before a download
         placed_on = make_mesh(mesh)
-        found = find_weights(weights, dit=dit, text_encoder=text_encoder, tokenizer=tokenizer)
-        paths = {
-            "mugv_dit": found.dit,
-            "mugv_vae": found.vae,
-            "t5_encoder": found.text_encoder,
-        }
-        config = MugvConfig(
-            **{GROUPS[kind]: read_config(path, kind)[1] for kind, path in paths.items()}
+        found = find_weights(
+            weights,
+            dit=dit,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            needs_dit=needs_dit,
         )
+        paths = {"mugv_vae": found.vae, "t5_encoder": found.text_encoder}
+        if found.dit is not None:
+            paths["mugv_dit"] = found.dit
+        read = {GROUPS[kind]: read_config(path, kind)[1] for kind, path in paths.items()}
+        config = MugvConfig(**{"dit": None, **read})
         if expected is not None:
             _check_expected(config, expected, paths)
         if lora is not None:
@@ -195,8 +200,8 @@ def default_dtype() -> DTypeLike:
 
 
 def _check_expected(config: MugvConfig, expected: MugvConfig, paths: dict[str, Any]) -> None:
-    for kind, group in GROUPS.items():
-        found, wanted = getattr(config, group), getattr(expected, group)
+    for kind in paths:
+        found, wanted = getattr(config, GROUPS[kind]), getattr(expected, GROUPS[kind])
         differences = [
             f"{field.name}={getattr(found, field.name)} (expected {getattr(wanted, field.name)})"
             for field in dataclasses.fields(found)

@@ -147,3 +147,10 @@ def test_what_is_neither_folder_nor_repository_is_refused(weights, message, hub)
     with pytest.raises(ValueError, match=message) as caught:
         find_weights(weights)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_dit_is_no_error_where_none_is_needed(folder):
+    (folder / "dit.pt").unlink()
+    assert find_weights(folder, needs_dit=False).dit is None
+    with pytest.raises(ValueError, match="holds no mugv_dit weights"):
+        find_weights(folder)
