@@ -3,10 +3,10 @@
 """The demo: a small DiT on 64x64 clips of the demo world, trained on two CPU cores (docs/demo.md).
 
     mugv-jax train --config configs/mugv_demo.py --output runs/demo/dit \\
-        --config.data.paths="('runs/demo/clips','runs/demo/pictures')"
+        --config.data.paths="('demo/clips_encoded','demo/pictures_encoded')"
 
-{P} M parameters; the VAE is that of `configs/vae_demo.py`, the text encoder that of
-`mugv_jax/train/text`. Pictures first, then more and more clips; all masking tasks; EMA.
+4,077,696 parameters; the VAE is that of `configs/vae_demo.py`, the text encoder that of
+`mugv_jax/train/text`. Pictures first, then more and more clips; masking tasks; EMA.
 """
 
 from ml_collections import ConfigDict

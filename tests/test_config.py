@@ -15,6 +15,7 @@ from mugv_jax.weights.models import abstract_variables
 CONFIGS = Path(__file__).parents[1] / "configs"
 PARAMETERS = {  # of the DiT, without the statistics that are no parameters
     "mugv_debug": 3_667_296,
+    "mugv_demo": 4_077_696,
     "mugv_1b": 1_208_059_968,
     "mugv_2b": 2_712_853_632,
     "mugv_4b": 4_818_161_856,
