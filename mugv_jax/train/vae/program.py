@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import Partial
 
 from mugv_jax.axes import Array, Float, Pixels
 from mugv_jax.nn.layers import unboxed
@@ -65,12 +66,13 @@ class VaeProgram:
         # An argument of the steps: weights closed over would lie in each of their programs.
         self._perceptual = None
         if perceptual is not None:
-            network = jax.tree_util.Partial(perceptual)
+            tree = isinstance(perceptual, Partial)  # one of a tree would hide its leaves
+            network = perceptual if tree else Partial(perceptual)
             self._perceptual = jax.device_put(network, self._everywhere)
         self.abstract = jax.eval_shape(lambda: self._state_of(self._random()))
         self._check_last_layer()
         self._schedule = schedule
-        self._steps: dict[tuple[int | None, bool], Any] = {}
+        self._steps: dict[tuple[int, bool], Any] = {}
         self._moments = jax.jit(self._sums, out_shardings=self._everywhere)
         self.validate = jax.jit(self._validate, out_shardings=self._everywhere)
 
@@ -84,20 +86,19 @@ class VaeProgram:
         compiled = self._compiled(self._window(number, batch["frames"].shape[1]), adversarial)
         return compiled(state, {"frames": batch["frames"]}, self._perceptual)
 
-    def _window(self, step: int, frames: int) -> int | None:
+    def _window(self, step: int, frames: int) -> int:
         """Latents that the decoder sees at once, drawn by the number of the step."""
-        if self.config.run.spatial_only:
-            return None
         windows = self.config.run.windows
         drawn = np.random.default_rng((self.config.run.seed, step)).integers(len(windows))
         return min(windows[drawn], -(-frames // self.model.time_factor))
 
-    def _compiled(self, window: int | None, adversarial: bool) -> Any:
+    def _compiled(self, window: int, adversarial: bool) -> Any:
         if (window, adversarial) not in self._steps:
             config = self.config
             step = VaeStep(
                 vae=self.vae,
                 loss=config.loss,
+                part=config.run.part,
                 window=window,
                 optimizer=self.optimizer,
                 schedule=self._schedule,
@@ -193,7 +194,7 @@ class VaeProgram:
         self, variables: Mapping[str, Any], batch: Mapping[str, Array]
     ) -> tuple[Pixels, dict[str, Array]]:
         x = to_pixels(batch["frames"])
-        if self.config.run.spatial_only:
+        if self.config.run.part == "spatial":
             features = self.vae.apply(variables, x, method="encode_features")
         else:
             latent = encode(self.vae, variables, x).mean
