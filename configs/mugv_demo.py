@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.dit.num_heads = 4
     config.dit.text_dim = 128
     config.vae = vae_demo.get_config().vae
-    config.text.vocab_size = 318
+    config.text.vocab_size = 280  # 180 pieces, and the 100 sentinels of every T5 vocabulary
     config.text.width = 128
     config.text.head_dim = 32
     config.text.mlp_dim = 256

@@ -3,11 +3,11 @@
 """The demo's video VAE: full compression (8x8x8, 24 channels) and narrow, for clips of 64x64.
 
     mugv-jax train-vae --config configs/vae_demo.py --output runs/vae \\
-        --config.run.weights=runs/vae_crops --config.run.ema_weights=true \\
+        --config.run.weights=runs/vae_temporal --config.run.ema_weights=true \\
         --config.data.paths="('world',)" --config.data.holdout_split=validation
 
 5,290,379 parameters. The last of three runs, for two CPU cores: `configs/vae_demo_spatial.py`
-trains the spatial half on frames, `configs/vae_demo_crops.py` both halves on small parts of clips,
+trains the spatial half on frames, `configs/vae_demo_temporal.py` the temporal half on its features,
 and this one goes through the three phases of the loss on whole clips.
 """
 
@@ -23,7 +23,6 @@ def get_config() -> ConfigDict:
     config.vae.temporal_filters = 32
     config.vae.temporal_multipliers = (1, 2, 2, 3)
     config.vae.temporal_layers = 1
-    config.vae.scaling_factor = 1 / 176  # deviation of the features after the first run
     config.data.size = (64, 64)
     config.data.frames = 17
     config.data.read_frames = 17

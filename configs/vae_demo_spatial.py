@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     config.optimizer.learning_rate = 8e-3
     config.optimizer.warmup_steps = 20
     config.data.picture_rows = 6
-    config.run.spatial_only = True
-    config.run.steps = 2_500
+    config.run.part = "spatial"
+    config.run.steps = 2_200
     config.run.statistics_batches = 1
     return config

@@ -85,7 +85,7 @@ def get_config() -> ConfigDict:
                 "ema_weights": False,
                 "picture_weights": "",
                 "perceptual": "",
-                "spatial_only": False,
+                "part": "whole",
                 "windows": (1, 4, 8),
                 "dtype": "bfloat16",
                 "statistics_batches": 64,

@@ -65,11 +65,11 @@ class Recipe:
     def vae_spatial(self) -> None:
         self._train_vae("vae_demo_spatial", "vae_spatial")
 
-    def vae_crops(self) -> None:
-        self._train_vae("vae_demo_crops", "vae_crops", start="vae_spatial")
+    def vae_temporal(self) -> None:
+        self._train_vae("vae_demo_temporal", "vae_temporal", start="vae_spatial")
 
     def vae(self) -> None:
-        self._train_vae("vae_demo", "vae", start="vae_crops")
+        self._train_vae("vae_demo", "vae", start="vae_temporal")
         target = self.folder("weights/vae.safetensors")
         mugv("convert", self.folder("vae"), target, "--ema", "--dtype", "bfloat16", "--overwrite")
 
@@ -115,7 +115,7 @@ class Recipe:
 
 
 STAGES = (
-    "world", "clips", "text", "vae_spatial", "vae_crops", "vae", "samples", "dit", "files",
+    "world", "clips", "text", "vae_spatial", "vae_temporal", "vae", "samples", "dit", "files",
     "scores",
 )  # fmt: skip
 

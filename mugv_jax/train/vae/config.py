@@ -14,6 +14,8 @@ from mugv_jax.train.config import DTYPES, CheckpointConfig, EmaConfig
 from mugv_jax.train.optimizer import OptimizerConfig
 from mugv_jax.train.vae.loss import VaeLossConfig
 
+PARTS = ("whole", "spatial", "temporal")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VaeRunConfig:
@@ -24,8 +26,9 @@ class VaeRunConfig:
     picture_weights: a picture VAE (diffusers `AutoencoderKL`) that the spatial half starts from.
     perceptual: weights of LPIPS, the perceptual network: one file, or VGG16's and the linear ones
         with a comma between them; "" trains without.
-    spatial_only: frames go through the spatial half alone, which is trained as an autoencoder of
-        pictures: a start for the whole, many times cheaper than it.
+    part: what is trained, one of PARTS. "spatial": the spatial half alone, as a VAE of single
+        frames whose posterior has a deviation of 1. "temporal": the temporal half alone, on the
+        features of a spatial half that stays as it is. Both are much cheaper than the "whole".
     windows: latents that the decoder sees at once, one drawn for each step.
     dtype: of arithmetic; master weights are float32.
     statistics_batches: batches that the latent's mean and deviation are taken of at a checkpoint.
@@ -40,7 +43,7 @@ class VaeRunConfig:
     ema_weights: bool = False
     picture_weights: str = ""
     perceptual: str = ""
-    spatial_only: bool = False
+    part: str = "whole"
     windows: tuple[int, ...] = (1, 4, 8)
     dtype: str = "bfloat16"
     statistics_batches: int = 16
@@ -49,6 +52,8 @@ class VaeRunConfig:
         for field in ("steps", "statistics_batches"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        if self.part not in PARTS:
+            raise ValueError(f"part={self.part!r} must be one of {', '.join(PARTS)}.")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype={self.dtype!r} must be one of {', '.join(DTYPES)}.")
         if not self.windows or min(self.windows) < 1:
@@ -114,6 +119,11 @@ class VaeTrainConfig:
             raise ValueError(
                 f"run.perceptual={self.run.perceptual!r} counts nothing with loss.perceptual=0: "
                 "raise that, or give no weights."
+            )
+        if self.run.part == "temporal" and (self.loss.gan_from is not None or self.run.perceptual):
+            raise ValueError(
+                "run.part='temporal' makes no pixels to judge: set loss.gan_from=None and leave "
+                "run.perceptual empty."
             )
         if self.discriminator_optimizer.freeze:
             raise ValueError("discriminator_optimizer.freeze: the critic is trained whole.")

@@ -42,8 +42,12 @@ def repeats(vae: VideoVAE, frames: int) -> int:
 
 def encode(vae: VideoVAE, variables: Variables, pixels: Pixels) -> Posterior:
     """Of all latents of the clips."""
-    features = vae.apply(variables, pixels, method="encode_features")
-    first = jnp.repeat(features[:, :1], repeats(vae, pixels.shape[1]), axis=1)
+    return posterior(vae, variables, vae.apply(variables, pixels, method="encode_features"))
+
+
+def posterior(vae: VideoVAE, variables: Variables, features: Features) -> Posterior:
+    """Of all latents, from the features of clips."""
+    first = jnp.repeat(features[:, :1], repeats(vae, features.shape[1]), axis=1)
     features = jnp.concatenate([first, features], axis=1)
     return Posterior(*vae.apply(variables, features, method="encode_moments"))
 

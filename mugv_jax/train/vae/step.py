@@ -26,7 +26,7 @@ from mugv_jax.train.step import constrain_batch, updated
 from mugv_jax.train.vae import loss as losses
 from mugv_jax.train.vae.loss import Perceptual, VaeLossConfig
 from mugv_jax.train.vae.quality import psnr
-from mugv_jax.train.vae.reconstruct import decode_features, encode
+from mugv_jax.train.vae.reconstruct import decode_features, encode, posterior
 from mugv_jax.train.vae.state import VaeState
 
 Metrics = dict[str, Array]
@@ -47,14 +47,17 @@ class Adversary(NamedTuple):
 class VaeStep:
     """`step(state, batch, perceptual) -> (state, metrics)`; `perceptual` is a network, or None.
 
-    window: latents that the decoder sees at once; None leaves the temporal half out.
+    part: what of the VAE goes in and comes out, see `VaeRunConfig`; what is left out should be
+        frozen.
+    window: latents that the decoder sees at once.
     critic, critic_optimizer: of the GAN; None where it does not count (yet).
     ema_decay: of the running average; None where there is none.
     """
 
     vae: VideoVAE
     loss: VaeLossConfig
-    window: int | None
+    part: str
+    window: int
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
     critic: Discriminator | None = None
@@ -65,6 +68,8 @@ class VaeStep:
         self, state: VaeState, batch: Mapping[str, Array], perceptual: Perceptual | None = None
     ) -> tuple[VaeState, Metrics]:
         x = constrain_batch(to_pixels(batch["frames"]))
+        if self.part == "temporal":
+            x = self._given_features(state, x)
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         (y, kl), pull, last = jax.vjp(
             lambda params: self._forward(params, state, x, key), state.params, has_aux=True
@@ -82,15 +87,24 @@ class VaeStep:
             metrics |= {"gan_weight": weight}
             new = new.replace(critic=adversary.params, critic_opt=adversary.opt)
         (grads,) = pull((d_y, jnp.float32(self.loss.kl)))
-        metrics |= {"loss": loss + self.loss.kl * kl, "kl": kl, "psnr": jnp.mean(psnr(x, y))}
+        metrics |= {"loss": loss + self.loss.kl * kl, "kl": kl}
+        if self.part != "temporal":
+            metrics["psnr"] = jnp.mean(psnr(x, y))
         return self._taken(state, new, grads, metrics)
 
+    def _given_features(self, state: VaeState, x: Pixels) -> Features:
+        """What a spatial half that stays as it is makes of the frames."""
+        variables = {"params": join(state.params, state.frozen), "constants": state.constants}
+        return jax.lax.stop_gradient(self.vae.apply(variables, x, method="encode_features"))
+
     def _forward(
-        self, params: Params, state: VaeState, x: Pixels, key: Array
-    ) -> tuple[tuple[Pixels, Float[Array, ""]], Array]:
+        self, params: Params, state: VaeState, x: Pixels | Features, key: Array
+    ) -> tuple[tuple[Pixels | Features, Float[Array, ""]], Array | None]:
         """((reconstruction of a sample of the posterior, divergence), the last layer's input)."""
         variables = {"params": join(params, state.frozen), "constants": state.constants}
         features, kl = self._features(variables, x, key)
+        if self.part == "temporal":
+            return (features, kl), None
         y, sown = self.vae.apply(
             variables, features, method="decode_pixels", mutable="intermediates"
         )
@@ -98,16 +112,17 @@ class VaeStep:
         return (y, kl), last
 
     def _features(
-        self, variables: Params, x: Pixels, key: Array
+        self, variables: Params, x: Pixels | Features, key: Array
     ) -> tuple[Features, Float[Array, ""]]:
         """(what the spatial decoder sees, divergence)."""
-        if self.window is None:
-            features = self.vae.apply(variables, x, method="encode_features")
-            return features, jnp.zeros(())
-        posterior = encode(self.vae, variables, x)
-        latent = posterior.sample(key)
+        if self.part == "spatial":
+            mean = self.vae.apply(variables, x, method="encode_features")
+            noise = jax.random.normal(key, mean.shape)
+            return mean + noise, losses.kl_divergence(mean, jnp.zeros_like(mean))
+        found = (posterior if self.part == "temporal" else encode)(self.vae, variables, x)
+        latent = found.sample(key)
         features = decode_features(self.vae, variables, latent, x.shape[1], self.window)
-        return features, losses.kl_divergence(*posterior)
+        return features, losses.kl_divergence(*found)
 
     def _reconstruction(
         self, y: Pixels, x: Pixels, step: Array, key: Array, perceptual: Perceptual | None

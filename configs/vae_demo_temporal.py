@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The second run of the demo's VAE: both halves, on parts of 32x32 pixels cut out of clips.
+"""The second run of the demo's VAE: its temporal half, on the features of the spatial half.
 
-    mugv-jax train-vae --config configs/vae_demo_crops.py --output runs/vae_crops \\
+    mugv-jax train-vae --config configs/vae_demo_temporal.py --output runs/vae_temporal \\
         --config.run.weights=runs/vae_spatial --config.run.ema_weights=true \\
         --config.data.paths="('world',)" --config.data.holdout_split=validation
 
-A quarter of the pixels is a quarter of the time, and four times as many steps teach more.
+No pixel is decoded: a step takes a third of the time that one of the whole takes.
 """
 
 from ml_collections import ConfigDict
@@ -16,15 +16,17 @@ from configs import vae_demo
 
 def get_config() -> ConfigDict:
     config = vae_demo.get_config()
-    config.data.size = (32, 32)
     config.data.rows = 2
+    config.data.picture_share = 0.1
     config.data.picture_rows = 16
     config.loss.adaptive_from = None
     config.loss.gan_from = None
+    config.optimizer.freeze = ("^spatial_",)
     config.optimizer.learning_rate = 8e-3
-    config.optimizer.groups = (("^spatial_", 0.3, 0.0),)  # it has learned already
-    config.run.steps = 5_000
+    config.run.part = "temporal"
+    config.run.windows = (8,)
+    config.run.steps = 3_000
     config.checkpoint.every = 500
-    config.log.validate_every = 500
+    config.log.validate_every = 250
     config.log.sample_every = 0
     return config
