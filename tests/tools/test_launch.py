@@ -118,7 +118,9 @@ def test_kubernetes_starts_a_process_for_each_node(calls, tmp_path):
 def test_a_pod_passes_sigterm_on(calls, tmp_path):
     waiting = tmp_path / "bin" / "mugv-jax"
     waiting.write_text(
-        '#!/bin/bash\ntrap "echo saved; exit 0" TERM\nkill -TERM $PPID\nsleep 9 & wait\n'
+        # Its parent must know its number before it asks; `sleep` must not hold the pipe open.
+        '#!/bin/bash\ntrap "echo saved; exit 0" TERM\nsleep 0.3\nkill -TERM $PPID\n'
+        "sleep 9 >/dev/null 2>&1 & wait\n"
     )
     script, *_ = container()[1]["args"]
     (tmp_path / "run" / "checkpoints" / "5").mkdir(parents=True)
