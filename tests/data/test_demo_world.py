@@ -12,11 +12,18 @@ from mugv_jax.data.demo_world import scene as scenes
 from mugv_jax.data.demo_world.captions import MOTION_PHRASES, NOUNS, TEMPLATES, caption
 from mugv_jax.data.demo_world.clips import DemoClips
 from mugv_jax.data.demo_world.render import LIGHT, RGB, TONE_RGB, render
-from mugv_jax.data.demo_world.scene import Format, combinations, draw, path
+from mugv_jax.data.demo_world.scene import (
+    WORLDS,
+    Format,
+    World,
+    combinations,
+    draw,
+    path,
+)
 from mugv_jax.data.demo_world.segment import LEAST_CHROMA, chroma
 from mugv_jax.data.demo_world.shapes import AREAS, SILHOUETTES
 
-TEXT_CLIPS = 600
+TEXT_CLIPS = 300
 WORDS = 120  # of all captions: a small vocabulary learns them
 
 
@@ -34,6 +41,47 @@ def test_training_sees_every_pair_of_what_is_never_seen_together():
         counts = collections.Counter(tuple(each[i] for i in pair) for each in unseen)
         assert set(counts.values()) == {1}
         assert len(counts) == 64
+
+
+def test_the_small_world_is_of_few_words_and_has_every_pair_in_training():
+    world = WORLDS["small"]
+    seen, unseen = combinations("train", world), combinations("unseen", world)
+    parts = (world.shapes, world.colours, world.motions)
+    assert set(seen) | set(unseen) == set(itertools.product(*parts))
+    assert not set(seen) & set(unseen)
+    assert 0.1 < len(unseen) / len(seen) < 0.2
+    for i, j in itertools.combinations(range(3), 2):
+        pairs = set(itertools.product(parts[i], parts[j]))
+        assert {(each[i], each[j]) for each in seen} == pairs
+        counts = collections.Counter((each[i], each[j]) for each in unseen)
+        assert max(counts.values()) == 1
+
+
+@pytest.mark.parametrize("split", scenes.SPLITS)
+def test_the_small_world_draws_nothing_else(split):
+    world = WORLDS["small"]
+    allowed = set(combinations(split, world))
+    for number in range(200):
+        scene = draw(split, number, world=world)
+        thing = scene.main.thing
+        assert (thing.shape, thing.colour, scene.motion) in allowed
+        assert (scene.second, thing.texture, scene.backdrop.camera) == (None, "plain", "still")
+        assert scene.backdrop.pattern in world.patterns
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"colours": ("red", "mauve")}, "colours=.* must be some of red, orange"),
+        ({"shapes": ("box", "box")}, "each once"),
+        ({"motions": ()}, r"motions=\(\) must be"),
+        ({"second": 1.5}, r"second=1.5 must lie in \[0, 1\]"),
+        ({"textures": ("plain",)}, "rotate need the texture 'striped'"),
+    ],
+)
+def test_worlds_that_cannot_be_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        World(**values)
 
 
 @pytest.mark.parametrize("split", scenes.SPLITS)

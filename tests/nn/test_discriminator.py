@@ -11,7 +11,7 @@ from mugv_jax.nn.vae.discriminator import Discriminator, DiscriminatorConfig
 
 @pytest.fixture(scope="module")
 def critic():
-    module = Discriminator(DiscriminatorConfig(channels=(32, 32)), jnp.float32)
+    module = Discriminator(DiscriminatorConfig(channels=(8, 8)), jnp.float32)
     variables = unboxed(jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, 1, 16, 16, 3))))
     return jax.jit(lambda x: module.apply(variables, x))
 
@@ -31,5 +31,7 @@ def test_a_score_sees_neighbouring_frames(critic):
 
 
 def test_widths_are_checked():
-    with pytest.raises(ValueError, match=r"channels=\(40,\) must be"):
+    with pytest.raises(ValueError, match=r"width of 40 channels among \(40,\) must be a multiple"):
         DiscriminatorConfig(channels=(40,))
+    with pytest.raises(ValueError, match="must be one width or more"):
+        DiscriminatorConfig(channels=())

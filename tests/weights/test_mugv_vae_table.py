@@ -14,6 +14,9 @@ from flax import traverse_util
 from mugv_jax.axes import LOGICAL_AXES
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.weights.check import variable_shapes
+from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.parameters import published_shapes
 from mugv_jax.weights.tables import mugv_vae
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mugv"
@@ -24,6 +27,20 @@ def read(name: str) -> tuple[VAEConfig, dict[str, tuple[int, ...]]]:
     case = json.loads((GOLDEN / f"{name}.json").read_text())
     shapes = {tensor: tuple(shape) for tensor, shape in case["tensors"].items()}
     return mugv_vae.config_from_published(case["config"]), shapes
+
+
+def test_sizes_of_a_narrow_vae_are_read_off_its_tensors():
+    config = VAEConfig(
+        spatial_channels=(4, 8),
+        spatial_layers=1,
+        temporal_filters=4,
+        temporal_multipliers=(1, 2),
+        temporal_layers=1,
+        latent_channels=3,
+    )
+    table = mugv_vae.table(config)
+    shapes = published_shapes(table, variable_shapes(MODELS["mugv_vae"], config))
+    assert mugv_vae.infer_config(shapes) == config
 
 
 def rearranged(shape: tuple[int, ...], axes: str) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from mugv_jax.weights.picture_vae import load_picture_vae
 
 SINGLE = 1e-5
 CONFIG = VAEConfig(
-    spatial_channels=(32, 64), spatial_layers=1, temporal_filters=32, temporal_multipliers=(1, 1)
+    spatial_channels=(8, 16), spatial_layers=1, temporal_filters=8, temporal_multipliers=(1, 1)
 )
 
 
@@ -29,6 +29,7 @@ def picture_vae(tmp_path_factory):
         layers_per_block=CONFIG.spatial_layers,
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=CONFIG.norm_groups,
     )
     folder = tmp_path_factory.mktemp("weights") / "picture"
     model.save_pretrained(folder)
@@ -43,8 +44,8 @@ def test_the_spatial_half_computes_what_the_picture_vae_does(picture_vae):
     model, folder = picture_vae
     params = load_picture_vae(folder, CONFIG)
     rng = np.random.default_rng(0)
-    pixels = rng.uniform(-1, 1, (2, 16, 24, 3)).astype(np.float32)
-    features = rng.standard_normal((2, 8, 12, 64)).astype(np.float32)
+    pixels = rng.uniform(-1, 1, (2, 8, 12, 3)).astype(np.float32)
+    features = rng.standard_normal((2, 4, 6, 16)).astype(np.float32)
     with torch.no_grad():
         x = model.encoder.conv_in(published(pixels))
         for block in model.encoder.down_blocks:
@@ -75,9 +76,9 @@ def test_every_spatial_parameter_is_there(picture_vae):
 
 def test_another_architecture_is_refused_with_all_differences(picture_vae):
     other = VAEConfig(
-        spatial_channels=(32, 32, 64),
+        spatial_channels=(8, 8, 16),
         spatial_layers=1,
-        temporal_filters=32,
+        temporal_filters=8,
         temporal_multipliers=(1, 1),
     )
     with pytest.raises(ValueError, match="no picture VAE for spatial_channels=") as error:
