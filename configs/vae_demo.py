@@ -30,11 +30,11 @@ def get_config() -> ConfigDict:
     config.data.picture_rows = 8
     config.data.picture_share = 0.25
     config.loss.kl = 1e-4
-    config.loss.adaptive_from = 250
-    config.loss.gan_from = 1_000
+    config.loss.adaptive_from = 200
+    config.loss.gan_from = 700
     config.discriminator.channels = (16, 32, 64)
     config.optimizer.method = "muon"
-    config.optimizer.learning_rate = 3e-3
+    config.optimizer.learning_rate = 8e-4
     config.discriminator_optimizer.learning_rate = 5e-4
     for optimizer in (config.optimizer, config.discriminator_optimizer):
         optimizer.schedule = "cosine"
@@ -42,11 +42,11 @@ def get_config() -> ConfigDict:
         optimizer.final_fraction = 0.05
     config.optimizer.b2 = 0.99
     config.ema.decay = 0.995
-    config.run.steps = 1_250
+    config.run.steps = 900
     config.run.dtype = "float32"
-    config.checkpoint.every = 250
+    config.checkpoint.every = 100
     config.checkpoint.keep = 1
-    config.checkpoint.archive = 250
+    config.checkpoint.archive = 100
     config.run.statistics_batches = 8
     config.log.every = 20
     config.log.validate_every = 100
