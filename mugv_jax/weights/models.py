@@ -109,7 +109,7 @@ MODELS = {
 }
 
 
-@functools.lru_cache
+@functools.cache  # tracing the whole model takes seconds, and every reader of weights asks again
 def abstract_variables(kind: str, config: Any) -> Any:
     """The variables of a model: float32 `ShapeDtypeStruct`s boxed with their logical axis names."""
     model = MODELS[kind]
