@@ -1,21 +1,63 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every test runs on eight host devices, with strict dtypes and ranks and checked array shapes."""
+"""Every test runs on eight host devices, with strict dtypes and ranks and checked array shapes.
 
+Tests compile for seconds what runs for milliseconds: compilation is made cheap, and what takes long
+is compiled once a session. Processes that tests start inherit all of it.
+"""
+
+import gc
 import os
+from importlib.metadata import version
 
 os.environ["XLA_FLAGS"] = " ".join(
-    (os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8")
+    (
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=8",
+        # These emitters take half of the compiler's time. Later versions have no others.
+        "--xla_cpu_use_fusion_emitters=false" if version("jaxlib") < "0.11" else "",
+    )
 ).strip()
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Tests compile for seconds what runs for milliseconds; processes that they start inherit it.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import jax
 import jaxtyping
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 import tests.typecheck  # noqa: F401 - the hook below looks it up by name
+
+KEPT_PROGRAMS_SECONDS = 0.3  # to compile; keeping a smaller one costs more than it saves
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jaxtyping.install_import_hook("mugv_jax", "tests.typecheck.checked")
+# Tracing makes many small objects that live: collecting as often as by default is a sixth of it.
+gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """The folder of programs that the processes of this session share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
+        environment.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(KEPT_PROGRAMS_SECONDS))
+        keep_compiled_in(folder)
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def compiled_once(compiled):
+    """What a test chooses for the cache ends with the test."""
+    yield
+    if jax.config.jax_compilation_cache_dir != str(compiled):
+        compilation_cache.reset_cache()  # else it stays where it was first used
+    keep_compiled_in(compiled)
+
+
+def keep_compiled_in(folder):
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", KEPT_PROGRAMS_SECONDS)

@@ -6,7 +6,6 @@ import shlex
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 from mugv_jax import cli
@@ -32,10 +31,6 @@ def _inside(tmp_path, monkeypatch):
         "path,caption\nred.png,a red wall\nbroken.png,nothing\nblue.png,a blue wall\n"
     )
     write_config(tmp_path / "small.py")
-    cache = jax.config.jax_compilation_cache_dir
-    yield
-    jax.config.update("jax_compilation_cache_dir", cache)
-    compilation_cache.reset_cache()
 
 
 def run(capsys, options: str) -> tuple[int, str]:
