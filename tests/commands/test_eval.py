@@ -3,26 +3,20 @@
 import json
 import shlex
 
-import jax
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from mugv_jax import cli, commands
 from mugv_jax.pipelines.defaults import Defaults
 from tests.eval.renderer import Renderer, config
 from tests.pipelines.systems import SMALL, write_config
 
-RANDOM = "--random-weights --config small.py --compile-cache cache --frames 9 --clips 2 --steps 1"
+RANDOM = "--random-weights --config small.py --frames 9 --clips 2 --steps 1"
 
 
 @pytest.fixture(autouse=True)
 def _inside(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_config(tmp_path / "small.py")
-    cache = jax.config.jax_compilation_cache_dir
-    yield
-    jax.config.update("jax_compilation_cache_dir", cache)
-    compilation_cache.reset_cache()  # else it stays where it was first used
 
 
 def run(options: str) -> int:
@@ -58,7 +52,7 @@ def test_a_model_is_scored_and_the_second_run_has_nothing_left_to_do(tmp_path, a
     assert scores["scores"]["t2v"]["unseen"]["all"]["right"] == 2
     assert len(scores["answers"]) == 4 * 2 * 2
     zoo, size, tiling = (asked[0].pop(name) for name in ("zoo", "size", "tiling"))
-    assert asked == [{"fps": 8.0, "steps": 1, "guidance": 2.0, "rows": 2}]
+    assert asked == [{"fps": 8.0, "steps": 1, "shift": None, "guidance": 2.0, "rows": 2}]
     assert (zoo.config, zoo.keep_loaded) == (SMALL, True)
     assert (size.width_px, size.height_px, size.frames, tiling.rows) == (64, 64, 9, 8)
     answers = (tmp_path / "new" / "scores" / "answers.jsonl").read_bytes()

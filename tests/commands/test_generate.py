@@ -14,7 +14,6 @@ import time
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 from mugv_jax import cli, video
@@ -57,10 +56,6 @@ def weights(folder):
 @pytest.fixture(autouse=True)
 def _inside(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    cache = jax.config.jax_compilation_cache_dir
-    yield
-    jax.config.update("jax_compilation_cache_dir", cache)
-    compilation_cache.reset_cache()  # else it stays where it was first used
 
 
 SMALL = (
@@ -293,14 +288,20 @@ def test_videos_finished_before_a_failure_are_kept(error, expected, folder, caps
     assert not list(folder.glob(".several*"))
 
 
+@pytest.fixture
+def interruptible():
+    """What a test starts heeds SIGINT, which shells have their background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_sampling_leaves_what_was_there(folder):
     (folder / "there.mp4").write_bytes(b"the older video")
-    command = [sys.executable, "-m", "mugv_jax.cli", "generate", "a boat", *shlex.split(SMALL)]
-    command += ["--steps", "1000000", "-o", "there.mp4"]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "XLA_FLAGS": "",
-    }
+    options = SMALL.replace("--compile-cache cache", "--steps 1000000 -o there.mp4")
+    command = [sys.executable, "-m", "mugv_jax.cli", "generate", "a boat", *shlex.split(options)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         printed = b""
         deadline = time.monotonic() + 120
@@ -320,6 +321,7 @@ def test_an_interrupt_while_sampling_leaves_what_was_there(folder):
 
 def test_a_cache_that_nobody_asked_for_need_not_be_writable(folder, capsys, monkeypatch):
     monkeypatch.setattr("mugv_jax.commands.runtime.COMPILE_CACHE", str(folder / "image.png"))
+    jax.config.update("jax_compilation_cache_dir", None)
     options = SMALL.replace("--compile-cache cache", "")
     status, printed = generate(capsys, f"{options} --guidance 1 -o plain.mp4")
     assert status == 0
