@@ -27,8 +27,8 @@ def zoo():
 
 
 def batched(zoo, **fields):
-    options = {"size": SIZE, "fps": 8, "steps": 2, "guidance": 3.0, "rows": 2, **fields}
-    return BatchedPipeline(zoo=zoo, **options)
+    options = {"size": SIZE, "fps": 8, "steps": 2, "shift": None, "guidance": 3.0, "rows": 2}
+    return BatchedPipeline(zoo=zoo, **options | fields)
 
 
 def alone(zoo, caption, **fields):
