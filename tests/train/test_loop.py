@@ -24,6 +24,7 @@ from tests.weights.checkpoints import golden_tensors, save
 
 # Writing more fails, as on a full disk.
 FILES_OF_20_KIB = ("bash", "-c", 'ulimit -f 20; exec "$@"', "bash")
+SIX_STEPS = ("run.steps=6", "log.every=1", "checkpoint.every=2")
 SAME_CURVE = 1e-5  # relative: sums over processes have another order
 
 
@@ -178,7 +179,8 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(straight, tmp_path):
             "--config", CONFIG, "--output", run,
             *tiny_fields(samples, "data.holdout=0.2"),
         ],
-        env=environment(), capture_output=True, text=True, timeout=300,
+        env=on_one_device() | {"PYTHONDONTWRITEBYTECODE": "1"},  # it would leave halves of files
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert on_a_full_disk.returncode == 2, on_a_full_disk.stderr
     assert re.search(
@@ -190,14 +192,15 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(straight, tmp_path):
 
 
 def command(samples, run, *overrides):
-    fields = ("run.steps=6", "log.every=1", "checkpoint.every=2", *overrides)
+    fields = (*SIX_STEPS, *overrides)
     return [
         sys.executable, "-m", "tests.train.run_tiny", str(samples), str(run), *fields,
     ]  # fmt: skip
 
 
-def environment(devices=1):
-    flags = f"--xla_force_host_platform_device_count={devices}"
+def on_one_device():
+    """The environment of a process that has no more; of two values XLA takes the last."""
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
     return os.environ | {"XLA_FLAGS": flags}
 
 
@@ -209,17 +212,15 @@ def test_two_processes_train_like_one_on_rows_of_their_own(samples, tmp_path):
     processes = [
         subprocess.Popen(
             [*command(samples, together, "mesh.fsdp=2", "mesh.data=1"), address, str(number)],
-            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=on_one_device(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for number in range(2)
     ]  # fmt: skip
+    config = tiny(samples, *SIX_STEPS, "mesh.fsdp=2", "mesh.data=1")
+    assert train(config, alone, devices=2) == config.run.steps
     outputs = [process.communicate(timeout=300) for process in processes]
     for process, (_, errors) in zip(processes, outputs):
         assert process.returncode == 0, errors
-    subprocess.run(
-        command(samples, alone, "mesh.fsdp=2", "mesh.data=1"),
-        env=environment(devices=2), check=True, timeout=300, capture_output=True,
-    )  # fmt: skip
     assert losses(together) == pytest.approx(losses(alone), rel=SAME_CURVE)
     rows = [json.loads(output.splitlines()[-1]) for output, _ in outputs]
     for step in range(6):
@@ -233,7 +234,7 @@ def test_sigterm_saves_and_a_kill_loses_only_what_was_not_saved(straight, sample
     run = tmp_path / "run"
     for number, status, step in ((signal.SIGTERM, 0, 1), (signal.SIGKILL, -signal.SIGKILL, 3)):
         process = subprocess.Popen(
-            command(samples, run, "data.holdout=0.2"), env=environment(), text=True,
+            command(samples, run, "data.holdout=0.2"), env=on_one_device(), text=True,
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         wait_for_step(run, step, process)
