@@ -25,6 +25,7 @@ from mugv_jax.axes import Array, Float, Latent, Pixels
 
 # (video, reconstruction) in [-1, 1] -> scalar, such as LPIPS.
 Perceptual = Callable[[Pixels, Pixels], Array]
+Clips = Float[Array, "b _f _h _w _c"]  # pixels, or features in their place
 Map = Float[Array, "b _f _h _w 1"]
 
 MOST_BALANCE = 1e4  # of (7), where the critic's gradient vanishes
@@ -67,18 +68,18 @@ class VaeLossConfig:
             raise ValueError("mse=0 and l1=0: nothing would be reconstructed; raise one of them.")
 
 
-def mean_square(x: Pixels, y: Pixels) -> Float[Array, ""]:
+def mean_square(x: Clips, y: Clips) -> Float[Array, ""]:
     """mean (x - y)^2."""
     return jnp.mean(jnp.square(x - y))
 
 
-def weighted_l1(x: Pixels, y: Pixels, weight: Map | None = None) -> Float[Array, ""]:
+def weighted_l1(x: Clips, y: Clips, weight: Map | None = None) -> Float[Array, ""]:
     """(3): mean |x - y|, weighted by pixel."""
     error = jnp.abs(x - y)
     return jnp.mean(error if weight is None else error * weight)
 
 
-def laplacian(x: Pixels) -> Pixels:
+def laplacian(x: Clips) -> Clips:
     """Sum of the four neighbours minus four times the pixel; borders are repeated outwards."""
     padded = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1]
@@ -86,8 +87,8 @@ def laplacian(x: Pixels) -> Pixels:
     return rows + columns - 4 * x
 
 
-def saliency(x: Pixels) -> Map:
-    """r of (4): |lap(x_{t+1}) - lap(x_t)|, mean over colours; the last frame has the one before's.
+def saliency(x: Clips) -> Map:
+    """r of (4): |lap(x_{t+1}) - lap(x_t)|, mean over channels; the last frame has the one before's.
 
     A picture, of one frame, has none: 0.
     """
@@ -98,7 +99,7 @@ def saliency(x: Pixels) -> Map:
     return jnp.concatenate([change, change[:, -1:]], axis=1)
 
 
-def adaptive_weight(x: Pixels, strength: float) -> Map:
+def adaptive_weight(x: Clips, strength: float) -> Map:
     """w of (4): mean 1 over each sample, larger where fine detail moves fast; no gradient.
 
     Of the video itself, not of its reconstruction: that is smooth just where it fails. Where

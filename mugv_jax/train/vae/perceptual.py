@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """P of the VAE's loss: LPIPS of every frame, its weights from local files."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import einops
@@ -23,10 +25,15 @@ def lpips(files: str, dtype: DTypeLike) -> Perceptual:
     Raises:
         ValueError: files that do not hold these weights.
     """
-    module = Lpips(jnp.dtype(dtype))
+    return jax.tree_util.Partial(_distance(jnp.dtype(dtype)), {"params": load_lpips(files)})
+
+
+@functools.cache  # so that what is compiled for some weights serves others
+def _distance(dtype: DTypeLike) -> Callable[[Any, Pixels, Pixels], Array]:
+    module = Lpips(dtype)
 
     def distance(variables: Any, x: Pixels, y: Pixels) -> Float[Array, ""]:
         pictures = (einops.rearrange(each, "b f h w c -> (b f) h w c") for each in (x, y))
         return jnp.mean(module.apply(variables, *pictures))
 
-    return jax.tree_util.Partial(distance, {"params": load_lpips(files)})
+    return distance

@@ -24,7 +24,7 @@ from mugv_jax.nn.vae.discriminator import Discriminator
 from mugv_jax.train.state import Params, join
 from mugv_jax.train.step import constrain_batch, updated
 from mugv_jax.train.vae import loss as losses
-from mugv_jax.train.vae.loss import Perceptual, VaeLossConfig
+from mugv_jax.train.vae.loss import Clips, Perceptual, VaeLossConfig
 from mugv_jax.train.vae.quality import psnr
 from mugv_jax.train.vae.reconstruct import decode_features, encode, posterior
 from mugv_jax.train.vae.state import VaeState
@@ -98,8 +98,8 @@ class VaeStep:
         return jax.lax.stop_gradient(self.vae.apply(variables, x, method="encode_features"))
 
     def _forward(
-        self, params: Params, state: VaeState, x: Pixels | Features, key: Array
-    ) -> tuple[tuple[Pixels | Features, Float[Array, ""]], Array | None]:
+        self, params: Params, state: VaeState, x: Clips, key: Array
+    ) -> tuple[tuple[Clips, Float[Array, ""]], Array | None]:
         """((reconstruction of a sample of the posterior, divergence), the last layer's input)."""
         variables = {"params": join(params, state.frozen), "constants": state.constants}
         features, kl = self._features(variables, x, key)
@@ -112,7 +112,7 @@ class VaeStep:
         return (y, kl), last
 
     def _features(
-        self, variables: Params, x: Pixels | Features, key: Array
+        self, variables: Params, x: Clips, key: Array
     ) -> tuple[Features, Float[Array, ""]]:
         """(what the spatial decoder sees, divergence)."""
         if self.part == "spatial":
@@ -125,7 +125,7 @@ class VaeStep:
         return features, losses.kl_divergence(*found)
 
     def _reconstruction(
-        self, y: Pixels, x: Pixels, step: Array, key: Array, perceptual: Perceptual | None
+        self, y: Clips, x: Clips, step: Array, key: Array, perceptual: Perceptual | None
     ) -> tuple[Float[Array, ""], Metrics]:
         """L_rec and its parts; the l1 among them is the plain one."""
         config, weight = self.loss, None
