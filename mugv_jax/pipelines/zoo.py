@@ -94,9 +94,8 @@ class Zoo:
             tokenizer=tokenizer,
             needs_dit=needs_dit,
         )
-        paths = {"mugv_vae": found.vae, "t5_encoder": found.text_encoder}
-        if found.dit is not None:
-            paths["mugv_dit"] = found.dit
+        paths = {} if found.dit is None else {"mugv_dit": found.dit}
+        paths |= {"mugv_vae": found.vae, "t5_encoder": found.text_encoder}
         read = {GROUPS[kind]: read_config(path, kind)[1] for kind, path in paths.items()}
         config = MugvConfig(**{"dit": None, **read})
         if expected is not None:
