@@ -38,15 +38,18 @@ def write_clips(folder: Path, count: int = 3) -> Path:
 def tiny(clips: Path | str, *overrides: str) -> VaeTrainConfig:
     """A VAE of the least widths and of full depth in time."""
     fields = (
-        "vae.spatial_channels=(32,32)", "vae.temporal_multipliers=(1,1)", "vae.temporal_layers=1",
-        "vae.spatial_layers=1", "vae.latent_channels=4", "vae.window_frames=4",
+        "vae.spatial_channels=(8,8)", "vae.temporal_filters=8", "vae.temporal_multipliers=(1,1)",
+        "vae.temporal_layers=1", "vae.spatial_layers=1", "vae.latent_channels=4",
+        "vae.window_frames=8", "vae.scaling_factor=0.18215",
         f"data.paths=('{clips}',)", f"data.size=({SIDE},{SIDE})", "data.frames=5",
         "data.rows=1", "data.picture_rows=2", "data.threads=1", "data.picture_share=0.0",
-        "discriminator.channels=(32,)", "loss.adaptive_from=2", "loss.gan_from=4",
-        "optimizer.schedule=constant", "optimizer.warmup_steps=1", "optimizer.learning_rate=3e-3",
+        "discriminator.channels=(8,)", "loss.adaptive_from=2", "loss.gan_from=3",
+        "optimizer.method=adamw", "optimizer.schedule=constant", "optimizer.warmup_steps=1",
+        "optimizer.learning_rate=3e-3",
         "discriminator_optimizer.schedule=constant", "discriminator_optimizer.warmup_steps=1",
-        "run.steps=6", "run.windows=(2,)", "run.dtype=float32", "run.statistics_batches=2",
-        "checkpoint.every=3", "log.every=1", "log.validate_every=0", "log.sample_every=0",
+        "run.steps=6", "run.windows=(4,)", "run.dtype=float32", "run.statistics_batches=2",
+        "checkpoint.every=3", "checkpoint.keep=3", "checkpoint.archive=0",
+        "log.every=1", "log.validate_every=0", "log.sample_every=0",
         *overrides,
     )  # fmt: skip
     values = configs.override(configs.read(CONFIG), [f"--config.{each}" for each in fields])

@@ -1,23 +1,30 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from configs import vae_demo, vae_mugv
 from mugv_jax.config import build_group
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.pipelines import windows
-from mugv_jax.sharding.mesh import make_mesh
+from mugv_jax.sharding.mesh import make_mesh, use
+from mugv_jax.sharding.place import place_batch
+from mugv_jax.train.state import new_state
 from mugv_jax.train.vae.config import GROUPS, from_config_dict
+from mugv_jax.train.vae.loss import VaeLossConfig
 from mugv_jax.train.vae.program import VaeProgram, _overlaid
 from mugv_jax.train.vae.reconstruct import decode_features, encode
+from mugv_jax.train.vae.state import VaeState
+from mugv_jax.train.vae.step import VaeStep
 from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
-from tests.train.vae.runs import tiny
+from tests.train.vae.runs import moving_square, tiny
 
 ROUNDING = 1e-5
 
@@ -38,12 +45,12 @@ def pixels(frames):
 def test_a_clip_goes_through_as_in_generation(vae, frames):
     module, variables = vae
     x = pixels(frames)
-    window = (module.config.window_latents,)
+    window = module.config.window_latents
 
     @jax.jit
     def through(x):
         mean = encode(module, variables, x).mean
-        features = decode_features(module, variables, mean, frames, window, jnp.int32(0))
+        features = decode_features(module, variables, mean, frames, window)
         return (
             module.apply(variables, mean, method="normalize"),
             module.apply(variables, features, method="decode_pixels"),
@@ -56,32 +63,44 @@ def test_a_clip_goes_through_as_in_generation(vae, frames):
 
 
 def test_windows_are_decoded_apart(vae):
-    """A window of one latent does not see its neighbour; one of two does."""
+    """A latent changes the frames of its own window, which are all in a window of all."""
     module, variables = vae
     latent = jnp.asarray(np.random.default_rng(0).standard_normal((1, 3, 4, 4, 4)), jnp.float32)
 
-    @jax.jit
-    def change(drawn):
+    @functools.partial(jax.jit, static_argnames="window")
+    def change(window):
         def features(latent):
-            return decode_features(module, variables, latent, 6, (1, 2, 8), drawn)
+            return decode_features(module, variables, latent, 6, window)
 
         there, other = features(latent), features(latent.at[:, 1].add(1.0))
         return jnp.max(jnp.abs(there - other), axis=(0, 2, 3, 4)) > ROUNDING
 
-    assert change(jnp.int32(0)).tolist() == [False, False, True, True, False, False]
-    assert change(jnp.int32(1)).tolist() == [True, True, True, True, False, False]
-    assert change(jnp.int32(2)).all()
+    assert change(window=2).tolist() == [True, True, True, True, False, False]
+    assert change(window=8).all()
 
 
-def test_the_balance_is_the_ratio_of_the_last_kernels_gradients():
+def test_the_balance_is_the_ratio_of_the_last_kernels_gradients(vae):
     """Against derivatives of the whole reconstruction by that kernel."""
-    config = tiny("clips", "loss.gan=0.5", "run.windows=(2,)", "vae.spatial_channels=(32,32)")
-    step = VaeProgram(config, make_mesh()).step.__wrapped__
-    state = VaeProgram(config, make_mesh()).start({})
+    module, variables = vae
+    step = VaeStep(
+        vae=module,
+        part="whole",
+        loss=VaeLossConfig(gan=0.5),
+        window=2,
+        optimizer=optax.identity(),
+        schedule=optax.constant_schedule(0.0),
+    )
+    state = VaeState(
+        **vars(new_state(variables["params"], {}, step.optimizer, ema=False, seed=0)),
+        critic={},
+        critic_opt=(),
+        constants=variables["constants"],
+        unused={},
+    )
     x = pixels(2)
-    directions = [jnp.asarray(np.random.default_rng(i).standard_normal(x.shape)) for i in (0, 1)]
     directions = [
-        jnp.float32(i + 1) * each.astype(jnp.float32) for i, each in enumerate(directions)
+        jnp.asarray((i + 1) * np.random.default_rng(i).standard_normal(x.shape), jnp.float32)
+        for i in (0, 1)
     ]
 
     @jax.jit
@@ -103,20 +122,60 @@ def test_the_balance_is_the_ratio_of_the_last_kernels_gradients():
     assert found == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_a_perceptual_network_counts_and_a_broken_step_changes_nothing():
-    def broken(x, y):
-        return jnp.mean(jnp.square(x - y)) * jnp.nan
+@pytest.mark.parametrize(
+    ("part", "rest", "least"),
+    [("spatial", ("temporal_", "quant_conv"), 1.5), ("temporal", ("spatial_",), 1.5)],
+)
+def test_a_half_learns_a_clip_by_heart_and_gradients_reach_all_of_it(vae, part, rest, least):
+    config = tiny("clips", f"run.part={part}", f"optimizer.freeze={rest}", "ema.enabled=False",
+                  "loss.gan_from=None", "loss.adaptive_from=None")  # fmt: skip
+    program = VaeProgram(config, make_mesh({"data": 1}, devices=jax.devices()[:1]))
+    clip, loss = moving_square(5)[None], []
+    state = program._state_of({**vae[1], "unused": {}})
+    with use(program.mesh):
+        # A copy: steps write over the state that they are given.
+        state = jax.device_put(jax.tree.map(np.array, state), program._everywhere)
+        for step in range(24):
+            batch = {"frames": clip, "step": np.array([step], np.int32)}
+            state, metrics = program.step(state, place_batch(batch, program.mesh))
+            loss.append(float(metrics["loss"]))
+    assert np.mean(loss[-5:]) < np.mean(loss[:2]) / least
+    silent = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree.leaves_with_path(optax.tree.get(state.opt, "mu"))
+        if not np.any(leaf)
+    ]
+    # A softmax over keys cannot tell a bias that is the same for all of them.
+    assert all("attention" in path and "'k'" in path and "bias" in path for path in silent)
 
-    config = tiny("clips", "loss.gan_from=None", "run.windows=(2,)")
-    program = VaeProgram(config, make_mesh(), broken)
-    state = program.start({})
-    before = jax.device_get(state)
-    batch = {"frames": jnp.zeros((2, 1, 16, 16, 3), jnp.uint8)}
-    after, metrics = program.step(state, batch)
-    assert np.isnan(metrics["perceptual"])
-    assert metrics["skipped"] == 1
-    jax.tree.map(np.testing.assert_array_equal, after.params, before.params)
-    jax.tree.map(np.testing.assert_array_equal, after.opt, before.opt)
+
+def test_every_step_draws_a_window_by_its_number():
+    config = tiny("clips", "run.windows=(1,4,8)")
+    programs = [VaeProgram(config, make_mesh()) for _ in range(2)]
+    drawn = [[program._window(step, 16) for step in range(40)] for program in programs]
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0]) == {1, 4, 8}
+    assert {programs[0]._window(step, 5) for step in range(40)} == {1, 3}, "a clip has 3 latents"
+
+
+def test_the_perceptual_network_sees_as_many_frames_as_it_is_allowed(vae):
+    x = jnp.broadcast_to(jnp.arange(5.0)[:, None, None, None], (2, 5, 1, 1, 3))
+    seen = {}
+    for count in (None, 2, 9):
+        step = VaeStep(
+            vae=vae[0],
+            part="whole",
+            loss=VaeLossConfig(perceptual_frames=count),
+            window=1,
+            optimizer=optax.identity(),
+            schedule=optax.constant_schedule(0.0),
+        )
+        drawn = [step._drawn(x, -x, jax.random.key(key)) for key in range(6)]
+        assert all(np.array_equal(x, -y) for x, y in drawn)
+        seen[count] = [x[0, :, 0, 0, 0].tolist() for x, _ in drawn]
+    assert seen[None] == seen[9] == [[0, 1, 2, 3, 4]] * 6
+    assert {len(set(frames)) for frames in seen[2]} == {2}
+    assert len({*map(tuple, seen[2])}) > 1
 
 
 def test_given_weights_replace_random_ones():
@@ -145,11 +204,19 @@ def test_configs_hold_every_field_and_their_phases_come_in_order(config):
         ("data.size=(15,16)", "picture of 15x16"),
         ("run.windows=()", r"windows=\(\) must be"),
         ("discriminator_optimizer.freeze=('a',)", "trained whole"),
+        ("run.part=half", "part='half' must be one of whole"),
+        ("run.part=temporal", "makes no pixels to judge"),
+        ("loss.perceptual_frames=0", "perceptual_frames=0 must be at least 1"),
     ],
 )
 def test_groups_that_do_not_fit_are_refused(field, says):
     with pytest.raises(ValueError, match=says):
         tiny("clips", field)
+
+
+def test_a_perceptual_network_that_counts_nothing_is_refused():
+    with pytest.raises(ValueError, match="counts nothing with loss"):
+        tiny("clips", "run.perceptual=lpips.pt", "loss.perceptual=0.0")
 
 
 def test_the_balance_needs_the_last_layer_trained():
