@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).parents[1] / "mugv_jax"
 # Part -> what it may know beside itself; all others join these together.
 KNOWS = {
     "axes": set(),
+    "bounds": set(),
     "kernels": {"axes"},
-    "nn": {"axes", "kernels"},
+    "nn": {"axes", "bounds", "kernels"},
     "flow": {"axes"},
     "video": {"axes"},
-    "sharding": {"axes", "kernels", "nn"},
+    "sharding": {"axes", "bounds", "kernels", "nn"},
     "weights": {"axes", "nn", "kernels"},
 }
 OPTIONAL = {"torch"}  # an extra: must never be needed at import

@@ -4,6 +4,8 @@
 
 import dataclasses
 
+from mugv_jax.bounds import require_at_least
+
 Shape = tuple[int, ...]  # (f, h, w) of a latent
 
 
@@ -62,9 +64,8 @@ class DataConfig:
         for field in ("paths", "holdout_paths", "image_share"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
         object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))
-        for field, least in _LEAST.items():
-            if getattr(self, field) < least:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least {least}.")
+        require_at_least(1, self, *_POSITIVE)
+        require_at_least(0, self, "threads", "prefetch", "workers", "max_bad")
         for field in ("holdout", "crop_limit"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1).")
@@ -80,7 +81,7 @@ class DataConfig:
             )
 
 
-_LEAST = {
-    "max_holdout": 1, "text_tokens": 1, "tokens_per_shard": 1, "max_rows": 1, "max_buckets": 1,
-    "image_share_steps": 1, "threads": 0, "prefetch": 0, "workers": 0, "max_bad": 0,
-}  # fmt: skip
+_POSITIVE = (
+    "max_holdout", "text_tokens", "tokens_per_shard", "max_rows", "max_buckets",
+    "image_share_steps",
+)  # fmt: skip

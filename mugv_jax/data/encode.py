@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from mugv_jax import video
 from mugv_jax.axes import Array
+from mugv_jax.bounds import require_at_least
 from mugv_jax.data.ahead import ahead
 from mugv_jax.data.captions import Captioned, read_captions
 from mugv_jax.data.clips import ClipRule, read_clip
@@ -69,9 +70,8 @@ class EncodeConfig:
     tiling: windows.Tiling | None = None
 
     def __post_init__(self):
-        for field, least in (("text_batch", 1), ("threads", 1), ("max_bad", 0)):
-            if getattr(self, field) < least:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least {least}.")
+        require_at_least(1, self, "text_batch", "threads")
+        require_at_least(0, self, "max_bad")
         if self.posterior_seed is not None and not 0 <= self.posterior_seed < 2**32:
             raise ValueError(f"posterior_seed={self.posterior_seed} must lie in 0 to {2**32 - 1}.")
 

@@ -20,6 +20,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from mugv_jax.axes import Frames
+from mugv_jax.bounds import require_at_least
 from mugv_jax.data.clips import PICTURES, ClipRule, read_clip
 from mugv_jax.data.samples import BadSample
 from mugv_jax.pipelines.size import STRIDE
@@ -67,10 +68,9 @@ class PixelConfig:
     workers: int = 0
 
     def __post_init__(self):
-        least = {"holdout_clips": 1, "frames": 2, "rows": 1, "picture_rows": 1, "threads": 1}
-        for field, bound in (*least.items(), ("prefetch", 0), ("workers", 0)):
-            if getattr(self, field) < bound:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least {bound}.")
+        require_at_least(1, self, "holdout_clips", "rows", "picture_rows", "threads")
+        require_at_least(2, self, "frames")
+        require_at_least(0, self, "prefetch", "workers")
         read = (self.read_frames - 1) // STRIDE * STRIDE + 1
         if read < self.frames:
             raise ValueError(

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from mugv_jax import video
 from mugv_jax.axes import Array, Float
+from mugv_jax.bounds import require_at_least
 from mugv_jax.data.demo_world.clips import Clip, DemoClips
 from mugv_jax.data.demo_world.reading import read
 from mugv_jax.data.demo_world.scene import WORLDS, Format
@@ -70,9 +71,7 @@ class DemoEval:
             raise ValueError(f"tasks={','.join(self.tasks)} must be some of {', '.join(TASKS)}.")
         if self.clips < 2:
             raise ValueError(f"clips={self.clips} must be at least 2, to have an interval.")
-        for name in ("steps", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        require_at_least(1, self, "steps", "batch")
         if not 0 <= self.seed <= MAX_SEED - self.clips:
             raise ValueError(f"seed={self.seed} must lie in 0 to {MAX_SEED - self.clips}.")
         check_shift(self.shift)

@@ -19,6 +19,7 @@ import jax
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
+from mugv_jax.bounds import require_at_least
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
@@ -48,9 +49,7 @@ class ParallelConfig:
     microbatches: int = 1
 
     def __post_init__(self):
-        for field in ("fsdp", "sequence", "tensor", "pipeline", "microbatches"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        require_at_least(1, self, "fsdp", "sequence", "tensor", "pipeline", "microbatches")
         if self.data is not None and self.data < 1:
             raise ValueError(
                 f"data={self.data} must be at least 1, or None for all devices that are left."

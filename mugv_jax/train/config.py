@@ -6,6 +6,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
+from mugv_jax.bounds import require_at_least
 from mugv_jax.config import MODEL_GROUPS, build_group, check_groups, models_of
 from mugv_jax.data.config import DataConfig
 from mugv_jax.kernels.select import KernelConfig
@@ -45,9 +46,7 @@ class RunConfig:
     accumulate: int = 1
 
     def __post_init__(self):
-        for field in ("steps", "accumulate"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        require_at_least(1, self, "steps", "accumulate")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype={self.dtype!r} must be one of {', '.join(DTYPES)}.")
         if self.ema_weights and not self.weights:
@@ -84,17 +83,14 @@ class CheckpointConfig:
     archive: int = 0
 
     def __post_init__(self):
-        for field, least in (("every", 1), ("keep", 1), ("archive", 0)):
-            if getattr(self, field) < least:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least {least}.")
+        require_at_least(1, self, "every", "keep")
+        require_at_least(0, self, "archive")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogConfig:
     """Steps between lines of metrics, validations and samples; 0 switches the latter two off.
 
-    sample_steps, guidance: of a logged sample.
-    vae: checkpoint that decodes samples; without one ("") the first latent channels are shown.
     wandb: name of a Weights & Biases project beside TensorBoard, or "".
 
     Raises:
@@ -104,17 +100,31 @@ class LogConfig:
     every: int = 10
     validate_every: int = 500
     sample_every: int = 0
-    sample_steps: int = 25
-    guidance: float = 4.0
-    vae: str = ""
     wandb: str = ""
 
     def __post_init__(self):
-        for field, least in (
-            ("every", 1), ("validate_every", 0), ("sample_every", 0), ("sample_steps", 1),
-        ):  # fmt: skip
-            if getattr(self, field) < least:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least {least}.")
+        require_at_least(1, self, "every")
+        require_at_least(0, self, "validate_every", "sample_every")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiTLogConfig(LogConfig):
+    """What is logged of a diffusion transformer.
+
+    sample_steps, guidance: of a logged sample.
+    vae: checkpoint that decodes samples; without one ("") the first latent channels are shown.
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    sample_steps: int = 25
+    guidance: float = 4.0
+    vae: str = ""
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_at_least(1, self, "sample_steps")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,7 +146,7 @@ class TrainConfig:
     lora: LoraConfig | None
     run: RunConfig
     checkpoint: CheckpointConfig
-    log: LogConfig
+    log: DiTLogConfig
 
     def __post_init__(self):
         if self.lora is not None and self.optimizer.freeze:
@@ -157,7 +167,7 @@ GROUPS = {
     "lora": LoraConfig,
     "run": RunConfig,
     "checkpoint": CheckpointConfig,
-    "log": LogConfig,
+    "log": DiTLogConfig,
 }
 OPTIONAL = {"kernels"}  # nothing but a platform's choice is overridden there
 

@@ -4,6 +4,8 @@
 
 import dataclasses
 
+from mugv_jax.bounds import require_at_least
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiTConfig:
@@ -23,9 +25,7 @@ class DiTConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "patch", tuple(self.patch))
-        for field in ("depth", "width", "num_heads", "in_channels", "text_dim"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        require_at_least(1, self, "depth", "width", "num_heads", "in_channels", "text_dim")
         head_dim, rest = divmod(self.width, self.num_heads)
         if rest or head_dim % 6:
             raise ValueError(

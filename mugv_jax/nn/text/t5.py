@@ -25,6 +25,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Int, TextMask, TextStates
+from mugv_jax.bounds import require_at_least
 from mugv_jax.nn.layers import Linear, RMSNorm, named
 
 
@@ -49,9 +50,7 @@ class T5Config:
     max_distance: int = 128
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            if getattr(self, field.name) < 1:
-                raise ValueError(f"{field.name}={getattr(self, field.name)} must be at least 1.")
+        require_at_least(1, self, *(field.name for field in dataclasses.fields(self)))
         if self.num_buckets % 4 or self.max_distance <= self.num_buckets // 4:
             raise ValueError(
                 f"num_buckets={self.num_buckets} must be a multiple of 4 and max_distance="

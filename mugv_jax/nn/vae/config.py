@@ -4,6 +4,8 @@
 
 import dataclasses
 
+from mugv_jax.bounds import require_at_least
+
 GROUPS = 32  # of every GroupNorm, as published
 CHANNELS_A_GROUP = 4  # of the narrowest one, where it has fewer than 32 channels
 
@@ -64,9 +66,7 @@ class VAEConfig:
                     "its input once for every entry after the first."
                 )
         counts = ("spatial_layers", "spatial_latent_channels", "temporal_layers", "latent_channels")
-        for field in counts:
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        require_at_least(1, self, *counts)
         norm_groups(*self.spatial_channels, *self.temporal_channels)
         if self.scaling_factor <= 0:
             raise ValueError(

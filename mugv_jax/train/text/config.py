@@ -4,6 +4,7 @@
 
 import dataclasses
 
+from mugv_jax.bounds import require_at_least
 from mugv_jax.nn.text.t5 import T5Config
 
 
@@ -41,9 +42,7 @@ class TextTrainConfig:
 
     def __post_init__(self):
         self.encoder(1)
-        for field in ("captions", "length", "batch_size", "steps"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        require_at_least(1, self, "captions", "length", "batch_size", "steps")
         for field in ("replaced", "kept", "spelled"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1).")

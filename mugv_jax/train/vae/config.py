@@ -6,11 +6,12 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
+from mugv_jax.bounds import require_at_least
 from mugv_jax.config import build_group, check_groups
 from mugv_jax.data.pixels import PixelConfig
 from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.nn.vae.discriminator import DiscriminatorConfig
-from mugv_jax.train.config import DTYPES, CheckpointConfig, EmaConfig
+from mugv_jax.train.config import DTYPES, CheckpointConfig, EmaConfig, LogConfig
 from mugv_jax.train.optimizer import OptimizerConfig
 from mugv_jax.train.vae.loss import VaeLossConfig
 
@@ -49,9 +50,7 @@ class VaeRunConfig:
     statistics_batches: int = 16
 
     def __post_init__(self):
-        for field in ("steps", "statistics_batches"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least 1.")
+        require_at_least(1, self, "steps", "statistics_batches")
         if self.part not in PARTS:
             raise ValueError(f"part={self.part!r} must be one of {', '.join(PARTS)}.")
         if self.dtype not in DTYPES:
@@ -65,26 +64,6 @@ class VaeRunConfig:
             )
         if self.ema_weights and not self.weights:
             raise ValueError("ema_weights=True needs weights: the folder of a training run.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class VaeLogConfig:
-    """Steps between lines of metrics, validations and pictures of reconstructions; 0 switches the
-    latter two off.  wandb: name of a Weights & Biases project beside TensorBoard, or "".
-
-    Raises:
-        ValueError: values out of range.
-    """
-
-    every: int = 10
-    validate_every: int = 500
-    sample_every: int = 0
-    wandb: str = ""
-
-    def __post_init__(self):
-        for field, least in (("every", 1), ("validate_every", 0), ("sample_every", 0)):
-            if getattr(self, field) < least:
-                raise ValueError(f"{field}={getattr(self, field)} must be at least {least}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,7 +83,7 @@ class VaeTrainConfig:
     ema: EmaConfig
     run: VaeRunConfig
     checkpoint: CheckpointConfig
-    log: VaeLogConfig
+    log: LogConfig
 
     def __post_init__(self):
         width, height = self.data.size
@@ -139,7 +118,7 @@ GROUPS = {
     "ema": EmaConfig,
     "run": VaeRunConfig,
     "checkpoint": CheckpointConfig,
-    "log": VaeLogConfig,
+    "log": LogConfig,
 }
 
 
