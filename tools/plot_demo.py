@@ -17,6 +17,7 @@ from typing import Any
 
 from mugv_jax.eval.report import ROWS, TITLES
 from mugv_jax.eval.score import SPLITS
+from tools import drawing
 
 Report = Mapping[str, Any]
 WIDTH, HEIGHT, MARGIN = 380, 280, 48  # of a panel, px
@@ -41,20 +42,16 @@ def svg(report: Report) -> str:
     ]
     floor = min(lows) // FLOOR_STEP * FLOOR_STEP
     width, height = WIDTH * len(SPLITS), HEAD + HEIGHT * len(tasks) + FOOT
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect width="{width}" height="{height}" fill="white"/>',
-        _text(width / 2, 24, f"Right, by {report['sweep']} (95% intervals)", "middle", size=15),
-    ]
+    title = f"Right, by {report['sweep']} (95% intervals)"
+    parts = [drawing.text(width / 2, 24, title, "middle", size=15)]
     for row, task in enumerate(tasks):
         for column, split in enumerate(SPLITS):
             parts.append(f'<g transform="translate({column * WIDTH},{HEAD + row * HEIGHT})">')
             parts += _panel(report, task, split, floor)
             parts.append("</g>")
     for number, (measure, colour) in enumerate(COLOURS.items()):
-        parts.append(_text(MARGIN + 90 * number, height - 12, measure, "start", colour))
-    return "\n".join([*parts, "</svg>", ""])
+        parts.append(drawing.text(MARGIN + 90 * number, height - 12, measure, "start", colour))
+    return drawing.picture(width, height, parts)
 
 
 def _panel(report: Report, task: str, split: str, floor: float) -> list[str]:
@@ -69,13 +66,13 @@ def _panel(report: Report, task: str, split: str, floor: float) -> list[str]:
         return bottom - (bottom - top) * (share - floor) / (1 - floor)
 
     title = f"{TITLES[task]}, {ROWS[split]} combinations"
-    parts = [_text((left + right) / 2, top - 14, title, "middle")]
+    parts = [drawing.text((left + right) / 2, top - 14, title, "middle")]
     for tick in range(round(100 * floor), 101, 10):
-        parts.append(_line(left, y(tick / 100), right, y(tick / 100), "#dddddd"))
-        parts.append(_text(left - 6, y(tick / 100) + 4, f"{tick}%", "end"))
+        parts.append(drawing.line(left, y(tick / 100), right, y(tick / 100), drawing.GRID))
+        parts.append(drawing.text(left - 6, y(tick / 100) + 4, f"{tick}%", "end"))
     for number, entry in enumerate(entries):
-        parts.append(_text(x(number), bottom + 18, f"{entry['value']:g}", "middle"))
-    parts.append(_text((left + right) / 2, bottom + 36, report["sweep"], "middle"))
+        parts.append(drawing.text(x(number), bottom + 18, f"{entry['value']:g}", "middle"))
+    parts.append(drawing.text((left + right) / 2, bottom + 36, report["sweep"], "middle"))
     for number, measure in enumerate(COLOURS):
         shift = OFFSET * (number - (len(COLOURS) - 1) / 2)
         estimates = [entry["scores"][task][split][measure] for entry in entries]
@@ -90,23 +87,11 @@ def _curve(
     colour: str,
 ) -> list[str]:
     points = [(x(number), y(each["value"])) for number, each in enumerate(estimates)]
-    path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
-    parts = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>']
+    parts = [drawing.curve(points, colour)]
     for (px, py), each in zip(points, estimates, strict=True):
-        parts.append(_line(px, y(each["low"]), px, y(each["high"]), colour))
-        parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="{colour}"/>')
+        parts.append(drawing.line(px, y(each["low"]), px, y(each["high"]), colour))
+        parts.append(drawing.dot(px, py, colour))
     return parts
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str, colour: str = "black", size: int = 12) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" '
-        f'font-size="{size}">{text}</text>'
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

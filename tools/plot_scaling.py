@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tools import drawing
+
 Report = Mapping[str, Any]
 WIDTH, HEIGHT, MARGIN = 640, 400, 60  # of the picture, px
 COLOURS = {"weak": "#1f77b4", "strong": "#d62728"}
@@ -91,40 +93,22 @@ def svg(found: Mapping[str, Sequence[Report]]) -> str:
     def y(share: float) -> float:
         return bottom - (bottom - MARGIN) * min(share, 1.1) / 1.1
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        'font-family="sans-serif" font-size="13">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<text x="{WIDTH / 2}" y="26" text-anchor="middle" font-size="15">Predicted scaling '
-        "efficiency (per-chip throughput)</text>",
-    ]
+    title = "Predicted scaling efficiency (per-chip throughput)"
+    parts = [drawing.text(WIDTH / 2, 26, title, "middle", size=15)]
     for tick in range(0, 101, 20):
-        parts.append(_line(left, y(tick / 100), right, y(tick / 100), "#dddddd"))
-        parts.append(_text(left - 8, y(tick / 100) + 4, f"{tick}%", "end"))
-    parts.append(_line(left, y(0.9), right, y(0.9), "#888888", dashed=True))
+        parts.append(drawing.line(left, y(tick / 100), right, y(tick / 100), drawing.GRID))
+        parts.append(drawing.text(left - 8, y(tick / 100) + 4, f"{tick}%", "end"))
+    parts.append(drawing.line(left, y(0.9), right, y(0.9), "#888888", dashed=True))
     for count in chips:
-        parts.append(_text(x(count), bottom + 22, f"{count}", "middle"))
-    parts.append(_text((left + right) / 2, bottom + 44, "chips", "middle"))
+        parts.append(drawing.text(x(count), bottom + 22, f"{count}", "middle"))
+    parts.append(drawing.text((left + right) / 2, bottom + 44, "chips", "middle"))
     for number, (name, reports) in enumerate(found.items()):
         points = [(x(r["chips"]), y(s)) for r, s in zip(reports, efficiency(reports))]
-        path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         colour = COLOURS[name]
-        line = f'fill="none" stroke="{colour}" stroke-width="2"'
-        parts.append(f'<polyline points="{path}" {line}/>')
-        for px, py in points:
-            parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}"/>')
+        parts += [drawing.curve(points, colour), *(drawing.dot(*point, colour) for point in points)]
         label = bottom - 16 - 18 * number
-        parts.append(_text(left + 14, label, f"{name} scaling", "start", colour))
-    return "\n".join([*parts, "</svg>", ""])
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, dashed: bool = False) -> str:
-    dash = ' stroke-dasharray="5 4"' if dashed else ""
-    return f'<line x1="{x1}" y1="{y1:.1f}" x2="{x2}" y2="{y2:.1f}" stroke="{colour}"{dash}/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str, colour: str = "black") -> str:
-    return f'<text x="{x}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{text}</text>'
+        parts.append(drawing.text(left + 14, label, f"{name} scaling", "start", colour))
+    return drawing.picture(WIDTH, HEIGHT, parts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
