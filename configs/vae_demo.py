@@ -6,9 +6,10 @@
         --config.run.weights=runs/vae_temporal --config.run.ema_weights=true \\
         --config.data.paths="('world',)" --config.data.holdout_split=validation
 
-5,290,379 parameters. The last of three runs, for two CPU cores: `configs/vae_demo_spatial.py`
-trains the spatial half on frames, `configs/vae_demo_temporal.py` the temporal half on its features,
-and this one goes through the three phases of the loss on whole clips.
+5,290,379 parameters. The last of the runs, for two CPU cores: `configs/vae_demo_spatial.py` trains
+the spatial half on frames, `configs/vae_demo_temporal.py` the temporal half on its features, and this
+one takes both decoders through the three phases of the loss on whole clips. The encoder stays as it
+is, and with it what the DiT is trained on.
 """
 
 from ml_collections import ConfigDict
@@ -30,11 +31,12 @@ def get_config() -> ConfigDict:
     config.data.picture_rows = 8
     config.data.picture_share = 0.25
     config.loss.kl = 1e-4
-    config.loss.adaptive_from = 200
+    config.loss.adaptive_from = 400
     config.loss.gan_from = 700
     config.discriminator.channels = (16, 32, 64)
     config.optimizer.method = "muon"
-    config.optimizer.learning_rate = 8e-4
+    config.optimizer.learning_rate = 6e-4
+    config.optimizer.freeze = ("^spatial_encoder", "^temporal_encoder", "^quant_conv")
     config.discriminator_optimizer.learning_rate = 5e-4
     for optimizer in (config.optimizer, config.discriminator_optimizer):
         optimizer.schedule = "cosine"
@@ -42,7 +44,8 @@ def get_config() -> ConfigDict:
         optimizer.final_fraction = 0.05
     config.optimizer.b2 = 0.99
     config.ema.decay = 0.995
-    config.run.steps = 900
+    config.run.steps = 1_000
+    config.run.windows = (8,)  # clips have three latents: generation decodes them at once
     config.run.dtype = "float32"
     config.checkpoint.every = 100
     config.checkpoint.keep = 1

@@ -24,7 +24,6 @@ def get_config() -> ConfigDict:
     config.optimizer.freeze = ("^spatial_",)
     config.optimizer.learning_rate = 8e-3
     config.run.part = "temporal"
-    config.run.windows = (8,)
     config.run.steps = 3_000
     config.checkpoint.every = 500
     config.log.validate_every = 250

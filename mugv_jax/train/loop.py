@@ -63,25 +63,16 @@ def train(config: TrainConfig, folder: Path, devices: Sequence[jax.Device] | Non
         batches, held_out = _data(program, source)
         null = load_null_text(config)
         evaluation = None if held_out is None else Evaluation(program, held_out, null)
-    with (
-        Checkpoints(folder / FOLDER, config.checkpoint) as checkpoints,
-        Writer.of_run(folder, config) as writer,
-        Stop(checkpoints).listening() as stop,
-        meshes.use(program.mesh),
-    ):
-        with clock.losing("start"):
-            state = start(program, batches, checkpoints)
-        run = Run(
-            program=program,
-            step=functools.partial(program.step, null=null),
-            work=functools.partial(work_of, config.dit),
-            clock=clock,
-            checkpoints=checkpoints,
-            writer=writer,
-            evaluation=evaluation,
-        )
-        with contextlib.closing(PlacedBatches(batches, program.mesh)) as placed:
-            return run.steps(state, placed, stop)
+    return run_in(
+        folder,
+        program,
+        batches,
+        start,
+        clock=clock,
+        step=functools.partial(program.step, null=null),
+        work=functools.partial(work_of, config.dit),
+        evaluation=evaluation,
+    )
 
 
 def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation | None]:
@@ -268,6 +259,33 @@ class Run:
         with self.clock.losing("checkpoint"):
             state = self.complete(state)
             self.checkpoints.save(step, state, batches.get_state(), self.program)
+
+
+def run_in(
+    folder: Path,
+    program: Any,
+    batches: Batches,
+    start: Callable[[Any, Batches, Checkpoints], Any],
+    *,
+    clock: Clock,
+    **parts: Any,
+) -> int:
+    """Takes the steps of a run in its folder; the step that was reached.
+
+    start: (program, batches, checkpoints) -> the state to go on from.  parts: others of `Run`.
+    """
+    config = program.config
+    with (
+        Checkpoints(folder / FOLDER, config.checkpoint) as checkpoints,
+        Writer.of_run(folder, config) as writer,
+        Stop(checkpoints).listening() as stop,
+        meshes.use(program.mesh),
+    ):
+        with clock.losing("start"):
+            state = start(program, batches, checkpoints)
+        run = Run(program=program, clock=clock, checkpoints=checkpoints, writer=writer, **parts)
+        with contextlib.closing(PlacedBatches(batches, program.mesh)) as placed:
+            return run.steps(state, placed, stop)
 
 
 def due(every: int, step: int) -> bool:

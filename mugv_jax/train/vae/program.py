@@ -36,6 +36,7 @@ from mugv_jax.train.vae.step import LAST_LAYER, VaeStep, to_pixels
 from mugv_jax.weights.models import MODELS
 
 KIND = "mugv_vae"
+ENCODER = {"spatial_encoder", "temporal_encoder", "quant_conv"}  # all that latents come from
 NARROWEST = 1e-6  # deviation of a latent channel that says nothing
 
 
@@ -131,8 +132,12 @@ class VaeProgram:
     def with_statistics(self, state: VaeState, batches: Any) -> VaeState:
         """The state with mean and deviation of the latent's channels over `batches`.
 
-        Of the running average where there is one: it is what is used afterwards.
+        Of the running average where there is one: it is what is used afterwards. A run that goes
+        on from other weights and freezes their encoder keeps their statistics, so that what was
+        encoded with those is still decoded alike.
         """
+        if self.config.run.weights and not self._trains_encoder():
+            return state
         variables = self._variables(state)
         sums = [jax.device_get(self._moments(variables, batch)) for batch in batches]
         mean, square, count = (np.sum(part, axis=0, dtype=np.float64) for part in zip(*sums))
@@ -202,6 +207,9 @@ class VaeProgram:
             features = decode_features(self.vae, variables, latent, x.shape[1], window)
         y = jnp.clip(self.vae.apply(variables, features, method="decode_pixels"), -1, 1)
         return y, {"psnr": jnp.mean(psnr(x, y), axis=1), "ssim": jnp.mean(ssim(x, y), axis=1)}
+
+    def _trains_encoder(self) -> bool:
+        return not ENCODER.isdisjoint(self.abstract.params)
 
     def _check_last_layer(self) -> None:
         trained = traverse_util.flatten_dict(self.abstract.params, sep="/")

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training run of the VAE, through the same loop as the DiT's."""
 
-import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,13 +13,11 @@ import numpy as np
 from mugv_jax.axes import Array, Frames
 from mugv_jax.data.batches import Batches
 from mugv_jax.data.pixels import PixelSteps, first_clips, held_out, open_pixels
-from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import local_shards, place_batch
-from mugv_jax.train.checkpoint import FOLDER, Checkpoints
-from mugv_jax.train.loop import Run
-from mugv_jax.train.metrics import Clock, Scalars, Work, Writer
-from mugv_jax.train.stop import Stop
+from mugv_jax.train.checkpoint import Checkpoints
+from mugv_jax.train.loop import run_in
+from mugv_jax.train.metrics import Clock, Scalars, Work
 from mugv_jax.train.vae.config import VaeTrainConfig
 from mugv_jax.train.vae.loss import Perceptual
 from mugv_jax.train.vae.perceptual import lpips
@@ -62,26 +59,17 @@ def train(
         if clips is not None:
             evaluation = Reconstructions(program, first_clips(clips, config.data))
         _say(config, batches, perceptual, evaluation)
-    with (
-        Checkpoints(folder / FOLDER, config.checkpoint) as checkpoints,
-        Writer.of_run(folder, config) as writer,
-        Stop(checkpoints).listening() as stop,
-        meshes.use(program.mesh),
-    ):
-        with clock.losing("start"):
-            state = _start(program, batches, checkpoints)
-        run = Run(
-            program=program,
-            step=program.step,
-            work=work_of,
-            clock=clock,
-            checkpoints=checkpoints,
-            writer=writer,
-            evaluation=evaluation,
-            complete=lambda state: program.with_statistics(state, _first(program, batches)),
-        )
-        with contextlib.closing(PlacedBatches(batches, program.mesh)) as placed:
-            return run.steps(state, placed, stop)
+    return run_in(
+        folder,
+        program,
+        batches,
+        _start,
+        clock=clock,
+        step=program.step,
+        work=work_of,
+        evaluation=evaluation,
+        complete=lambda state: program.with_statistics(state, _first(program, batches)),
+    )
 
 
 def _lpips(config: VaeTrainConfig) -> Perceptual | None:

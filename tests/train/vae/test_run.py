@@ -215,6 +215,14 @@ def test_statistics_are_those_of_the_posteriors_samples(straight, posterior):
     np.testing.assert_allclose(samples.std(axis=0), constants["scale"], rtol=0.05)
 
 
+def test_a_frozen_encoder_of_other_weights_keeps_their_statistics(straight, clips):
+    state, _ = state_at(*straight)
+    frozen = ("optimizer.freeze=('encoder','^quant_conv')", "run.weights=elsewhere")
+    assert program_of(tiny(clips, *frozen)).with_statistics(state, batches=()) is state
+    with pytest.raises(ValueError, match="unpack"):  # there is nothing to compute them of
+        program_of(tiny(clips, *frozen[1:])).with_statistics(state, batches=())
+
+
 def test_a_step_with_broken_numbers_changes_nothing(straight, lpips, tmp_path, caplog):
     """Through the program that is compiled already: the network's weights are an argument."""
     program, _ = straight
