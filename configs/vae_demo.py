@@ -7,9 +7,9 @@
         --config.data.paths="('world',)" --config.data.holdout_split=validation
 
 5,290,379 parameters. The last of the runs, for two CPU cores: `configs/vae_demo_spatial.py` trains
-the spatial half on frames, `configs/vae_demo_temporal.py` the temporal half on its features, and this
-one takes both decoders through the three phases of the loss on whole clips. The encoder stays as it
-is, and with it what the DiT is trained on.
+the spatial half on frames, `configs/vae_demo_temporal.py` the temporal half on its features, and
+this one takes both decoders through the three phases of the loss on whole clips. The encoder stays
+as it is, and with it what the DiT is trained on.
 """
 
 from ml_collections import ConfigDict

@@ -24,6 +24,7 @@ from tools import demo_export, demo_text, demo_world
 CLIPS, PICTURES, HELD_OUT = 6144, 2048, 128
 PICTURE_SEED = 7  # other scenes than those of the clips
 WORLD = "small"
+LONGER = ("optimizer.learning_rate=5e-3", "run.steps=2400", "run.seed=1")  # of the temporal half
 DONE = "done"  # suffix of an empty file beside the folders
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,12 @@ class Recipe:
     def vae_temporal(self) -> None:
         self._train_vae("vae_demo_temporal", "vae_temporal", start="vae_spatial")
 
+    def vae_longer(self) -> None:
+        again = [f"--config.{each}" for each in LONGER]
+        self._train_vae("vae_demo_temporal", "vae_longer", *again, start="vae_temporal")
+
     def vae(self) -> None:
-        self._train_vae("vae_demo", "vae", start="vae_temporal")
+        self._train_vae("vae_demo", "vae", start="vae_longer")
         target = self.folder("weights/vae.safetensors")
         mugv("convert", self.folder("vae"), target, "--ema", "--dtype", "bfloat16", "--overwrite")
 
@@ -98,11 +103,12 @@ class Recipe:
             sweep = ["--sweep", values, "--clips", 100, "--out", self.folder("sweeps")]
             mugv("eval", "demo", *shared, *sweep)
 
-    def _train_vae(self, config: str, folder: str, start: str = "") -> None:
+    def _train_vae(self, config: str, folder: str, *more: str, start: str = "") -> None:
         (data,) = (self.root / "world").glob("demo_world/*/")
         options = [
             f"--config.data.paths=({str(data)!r},)",
             "--config.data.holdout_split=validation",
+            *more,
         ]
         if start:
             options += [f"--config.run.weights={self.folder(start)}"]
@@ -115,8 +121,8 @@ class Recipe:
 
 
 STAGES = (
-    "world", "clips", "text", "vae_spatial", "vae_temporal", "vae", "samples", "dit", "files",
-    "scores",
+    "world", "clips", "text", "vae_spatial", "vae_temporal", "vae_longer", "vae", "samples", "dit",
+    "files", "scores",
 )  # fmt: skip
 
 
