@@ -49,7 +49,7 @@ def get_config() -> ConfigDict:
     config.optimizer.final_fraction = 0.02
     config.optimizer.b2 = 0.99
     config.ema.decay = 0.999
-    config.run.steps = 5_600
+    config.run.steps = 4_800
     config.run.dtype = "float32"
     config.run.remat = "none"
     config.checkpoint.every = 500

@@ -16,6 +16,7 @@ from configs import vae_demo
 def get_config() -> ConfigDict:
     config = vae_demo.get_config()
     config.data.picture_share = 1.0
+    config.loss.mse = 1.0
     config.loss.adaptive_from = None
     config.loss.gan_from = None
     config.optimizer.freeze = ("^temporal_", "quant_conv")

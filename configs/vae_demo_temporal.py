@@ -17,7 +17,7 @@ from configs import vae_demo
 def get_config() -> ConfigDict:
     config = vae_demo.get_config()
     config.data.rows = 2
-    config.data.picture_share = 0.1
+    config.loss.mse = 1.0
     config.data.picture_rows = 16
     config.loss.adaptive_from = None
     config.loss.gan_from = None
