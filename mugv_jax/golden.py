@@ -28,6 +28,7 @@ from mugv_jax.flow.path import MODEL_TIME, frame_times, interpolate
 from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio, shift_time
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
+from mugv_jax.nn.wan import streaming
 from mugv_jax.pipelines import windows
 from mugv_jax.pipelines.network import DiTVelocity
 from mugv_jax.train.loss import velocity_loss
@@ -236,6 +237,23 @@ def _vae(case: Case) -> Outputs:
     }
 
 
+def _wan_vae(case: Case) -> Outputs:
+    a = case.arrays
+    module, variables = build(case)
+    pixels, mean = jnp.asarray(_ours(a["x"])), jnp.asarray(_ours(a["mu"]))
+    whole = jax.jit(module.apply, static_argnames="method")
+    encode, decode = (
+        jax.jit(functools.partial(part, module, method=f"{part.__name__}_mean"))
+        for part in (streaming.encode, streaming.decode)
+    )
+    return {
+        "mu": (_published(encode(variables, pixels)), a["mu"]),
+        "mu at once": (_published(whole(variables, pixels, method="encode_mean")), a["mu"]),
+        "decoded": (_published(decode(variables, mean)), a["decoded"]),
+        "decoded at once": (_published(whole(variables, mean, method="decode_mean")), a["decoded"]),
+    }
+
+
 def _t5(case: Case) -> Outputs:
     a = case.arrays
     module, variables = build(case)
@@ -263,6 +281,7 @@ KINDS: dict[str, Callable[[Case], Outputs]] = {
     "mugv_loss": _loss,
     "mugv_vae": _vae,
     "t5_encoder": _t5,
+    "wan_vae": _wan_vae,
     "manifest": _manifest,
 }
 

@@ -17,8 +17,9 @@ from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.weights.table import Table
-from mugv_jax.weights.tables import mugv_dit, mugv_vae, t5
+from mugv_jax.weights.tables import mugv_dit, mugv_vae, t5, wan_vae
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -65,6 +66,11 @@ def _vae_inputs(config: VAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
     return {"pixels": jax.ShapeDtypeStruct(window, jnp.float32)}
 
 
+def _wan_vae_inputs(config: WanVAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    frames, side = config.time_factor + 1, config.spatial_factor  # the least with two latents
+    return {"pixels": jax.ShapeDtypeStruct((1, frames, side, side, 3), jnp.float32)}
+
+
 def _t5_inputs(_: T5Config) -> dict[str, jax.ShapeDtypeStruct]:
     return {
         "ids": jax.ShapeDtypeStruct((1, 4), jnp.int32),
@@ -93,6 +99,21 @@ MODELS = {
             infer_config=mugv_vae.infer_config,
             config_from_published=mugv_vae.config_from_published,
             published_factors=mugv_vae.published_factors,
+        ),
+        *(
+            Model(
+                kind=kind,
+                config_class=WanVAEConfig,
+                build=WanVAE,
+                inputs=_wan_vae_inputs,
+                table=functools.partial(wan_vae.table, names=names),
+                infer_config=functools.partial(wan_vae.infer_config, names=names),
+                config_from_published=wan_vae.config_from_published,
+            )
+            for kind, names in (
+                ("wan_vae", wan_vae.PUBLISHED),
+                ("wan_vae_diffusers", wan_vae.DIFFUSERS),
+            )
         ),
         Model(
             kind="t5_encoder",
