@@ -9,10 +9,8 @@ JOBS ?= auto
 .PHONY: demo test test-tpu lint clean
 
 demo: $(DEMO)/installed
-	$(DEMO)/bin/mugv-jax generate --random-weights --config configs/mugv_debug.py \
-	  --size 128x80 --frames 25 --steps 4 --output outputs/demo.mp4 \
-	  "a red paper boat drifts down a rainy street"
-	@echo "The video is outputs/demo.mp4. Its weights are random, so the picture is noise."
+	$(call clip,demo_text,"a red star moves left")
+	$(call clip,demo_picture,--image mugv_jax/assets/demo/picture.png "a yellow box moves up")
 
 test: $(TEST)/installed lint
 	$(TEST)/bin/python -m pytest -n $(JOBS) --dist worksteal
@@ -24,6 +22,14 @@ test-tpu: $(TEST)/installed
 
 lint: $(TEST)/installed
 	PATH="$(CURDIR)/$(TEST)/bin:$$PATH" $(TEST)/bin/pre-commit run --all-files
+
+# clip(name in outputs/, arguments of generate)
+define clip
+@begun=$$(date +%s) && \
+$(DEMO)/bin/mugv-jax generate --upscale 4 --output outputs/$(1).mp4 \
+  --contact-sheet outputs/$(1).png $(2) && \
+echo "$$(($$(date +%s) - begun)) s for outputs/$(1).mp4; its frames side by side: outputs/$(1).png"
+endef
 
 $(DEMO)/installed: pyproject.toml
 	$(call environment,$(DEMO),.)

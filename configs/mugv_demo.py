@@ -32,7 +32,7 @@ def get_config() -> ConfigDict:
     config.data.max_rows = 64
     config.data.shapes = ((1, 8, 8), (3, 8, 8))
     config.data.image_share = (0.6, 0.05)
-    config.data.image_share_steps = 4_000
+    config.data.image_share_steps = 2_500
     config.data.holdout = 0.01
     config.tasks.probability.t2v = 0.6
     config.tasks.probability.i2v = 0.25
@@ -42,13 +42,14 @@ def get_config() -> ConfigDict:
     config.tasks.drop_caption.i2v = 0.1
     config.loss.shift = False  # a latent of so few numbers hides no structure behind them
     config.loss.image_weight = 1.0
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.method = "muon"
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 200
     config.optimizer.final_fraction = 0.02
     config.optimizer.b2 = 0.99
     config.ema.decay = 0.999
-    config.run.steps = 9_000
+    config.run.steps = 5_600
     config.run.dtype = "float32"
     config.run.remat = "none"
     config.checkpoint.every = 500

@@ -5,7 +5,7 @@
     8 k frames      k latents, one for every 8 frames
     8 k + 1 frames  k + 1 latents, the first of the first frame, repeated 8 times
 
-as in `pipelines/windows.py`, but all at once, differentiable, and with windows of any length.
+as in generation (`pipelines/`), but all at once, differentiable, and with windows of any length.
 """
 
 import functools
@@ -61,8 +61,19 @@ def decode_features(
 ) -> Features:
     """Features of `frames` frames, decoded by windows of `window` latents, the last maybe shorter.
 
-    A window longer than the clip is the clip. What was repeated in front is dropped.
+    A window longer than the clip is the clip. A latent of the first frame, repeated, is decoded
+    alone, as generation does, and only the last of its frames is kept.
     """
+    lead, apply = repeats(vae, frames), functools.partial(_decode, vae, variables)
+    if not lead:
+        return apply(latent, window)
+    first = apply(latent[:, :1], window)[:, lead:]
+    if latent.shape[1] == 1:
+        return first
+    return jnp.concatenate([first, apply(latent[:, 1:], window)], axis=1)
+
+
+def _decode(vae: VideoVAE, variables: Variables, latent: Latent, window: int) -> Features:
     window = min(window, latent.shape[1])
     whole = latent.shape[1] // window * window
     apply = functools.partial(vae.apply, variables, method="decode_features")
@@ -71,4 +82,4 @@ def decode_features(
     features = einops.rearrange(features, "(b g) f h x c -> b (g f) h x c", b=len(latent))
     if whole < latent.shape[1]:
         features = jnp.concatenate([features, apply(latent[:, whole:])], axis=1)
-    return features[:, repeats(vae, frames) :]
+    return features
