@@ -262,6 +262,13 @@ def _t5(case: Case) -> Outputs:
     return {"out": (np.asarray(out)[mask], a["out"][mask])}
 
 
+def _clip_text(case: Case) -> Outputs:
+    a = case.arrays
+    module, variables = build(case)
+    out = jax.jit(module.apply)(variables, a["ids"].astype(np.int32))
+    return {name: (np.asarray(value), a[name]) for name, value in out._asdict().items()}
+
+
 def _manifest(case: Case) -> Outputs:
     """Names and shapes as two equal lists of numbers, or an error that names the differences."""
     model = MODELS[case.spec["model"]]
@@ -281,6 +288,8 @@ KINDS: dict[str, Callable[[Case], Outputs]] = {
     "mugv_loss": _loss,
     "mugv_vae": _vae,
     "t5_encoder": _t5,
+    "umt5_encoder": _t5,
+    "clip_text": _clip_text,
     "wan_vae": _wan_vae,
     "manifest": _manifest,
 }

@@ -14,12 +14,13 @@ from jax.typing import DTypeLike
 
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.text.clip import ClipTextConfig, ClipTextEncoder
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.weights.table import Table
-from mugv_jax.weights.tables import mugv_dit, mugv_vae, t5, wan_vae
+from mugv_jax.weights.tables import clip, mugv_dit, mugv_vae, t5, umt5, wan_vae
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -69,6 +70,10 @@ def _vae_inputs(config: VAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
 def _wan_vae_inputs(config: WanVAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
     frames, side = config.time_factor + 1, config.spatial_factor  # the least with two latents
     return {"pixels": jax.ShapeDtypeStruct((1, frames, side, side, 3), jnp.float32)}
+
+
+def _clip_inputs(_: ClipTextConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    return {"ids": jax.ShapeDtypeStruct((1, 4), jnp.int32)}
 
 
 def _t5_inputs(_: T5Config) -> dict[str, jax.ShapeDtypeStruct]:
@@ -125,6 +130,25 @@ MODELS = {
             config_from_published=t5.config_from_published,
             is_foreign=t5.is_foreign,
             model_type="t5",
+        ),
+        Model(
+            kind="clip_text",
+            config_class=ClipTextConfig,
+            build=ClipTextEncoder,
+            inputs=_clip_inputs,
+            table=clip.table,
+            infer_config=clip.infer_config,
+            config_from_published=clip.config_from_published,
+            model_type="clip_text_model",
+        ),
+        Model(
+            kind="umt5_encoder",
+            config_class=T5Config,
+            build=T5Encoder,
+            inputs=_t5_inputs,
+            table=umt5.table,
+            infer_config=umt5.infer_config,
+            config_from_published=umt5.config_from_published,
         ),
     )
 }

@@ -82,7 +82,7 @@ class WanVAEConfig:
 
 
 class ChannelNorm(nn.Module):
-    """sqrt(c) x / |x| times a learned scale, norms over channels; float32 (published `RMS_norm`)."""
+    """sqrt(c) x / |x| times a learned scale, |x| over channels; float32 (published `RMS_norm`)."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *positions c"]) -> Float[Array, "b *positions c"]:
