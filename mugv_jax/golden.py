@@ -262,6 +262,21 @@ def _t5(case: Case) -> Outputs:
     return {"out": (np.asarray(out)[mask], a["out"][mask])}
 
 
+def _wan_dit(case: Case) -> Outputs:
+    a = case.arrays
+    module, variables = build(case)
+    x, clean = (jnp.asarray(_ours(a[name])) for name in ("x", "y"))
+    texts = [a[f"context{i}"] for i in range(len(x))]
+    longest = max(map(len, texts))
+    text = np.stack([np.pad(each, ((0, longest - len(each)), (0, 0))) for each in texts])
+    t = jnp.broadcast_to(jnp.asarray(a["timestep"], jnp.float32), (len(x),))
+    apply = jax.jit(module.apply)
+    return {
+        "out_i2v": (_published(apply(variables, x, t, text, clean)), a["out_i2v"]),
+        "out_t2v": (_published(apply(variables, x, t, text)), a["out_t2v"]),
+    }
+
+
 def _clip_text(case: Case) -> Outputs:
     a = case.arrays
     module, variables = build(case)
@@ -290,6 +305,7 @@ KINDS: dict[str, Callable[[Case], Outputs]] = {
     "t5_encoder": _t5,
     "umt5_encoder": _t5,
     "clip_text": _clip_text,
+    "wan_enhancer_dit": _wan_dit,
     "wan_vae": _wan_vae,
     "manifest": _manifest,
 }

@@ -18,9 +18,10 @@ from mugv_jax.nn.text.clip import ClipTextConfig, ClipTextEncoder
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.weights.table import Table
-from mugv_jax.weights.tables import clip, mugv_dit, mugv_vae, t5, umt5, wan_vae
+from mugv_jax.weights.tables import clip, mugv_dit, mugv_vae, t5, umt5, wan_dit, wan_vae
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -67,6 +68,15 @@ def _vae_inputs(config: VAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
     return {"pixels": jax.ShapeDtypeStruct(window, jnp.float32)}
 
 
+def _wan_dit_inputs(config: WanDiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    latent = (1, 1, *config.patch[1:], config.in_channels)
+    return {
+        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
+        "t": jax.ShapeDtypeStruct((1,), jnp.float32),
+        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
+    }
+
+
 def _wan_vae_inputs(config: WanVAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
     frames, side = config.time_factor + 1, config.spatial_factor  # the least with two latents
     return {"pixels": jax.ShapeDtypeStruct((1, frames, side, side, 3), jnp.float32)}
@@ -104,6 +114,15 @@ MODELS = {
             infer_config=mugv_vae.infer_config,
             config_from_published=mugv_vae.config_from_published,
             published_factors=mugv_vae.published_factors,
+        ),
+        Model(
+            kind="wan_enhancer_dit",
+            config_class=WanDiTConfig,
+            build=WanDiT,
+            inputs=_wan_dit_inputs,
+            table=wan_dit.table,
+            infer_config=wan_dit.infer_config,
+            config_from_published=wan_dit.config_from_published,
         ),
         *(
             Model(
