@@ -27,6 +27,7 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import MODEL_TIME, frame_times, interpolate
 from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio, shift_time
+from mugv_jax.nn.mmdit.model import place_embed
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.nn.wan import streaming
 from mugv_jax.pipelines import windows
@@ -277,6 +278,17 @@ def _wan_dit(case: Case) -> Outputs:
     }
 
 
+def _mmdit(case: Case) -> Outputs:
+    a = case.arrays
+    module, variables = build(case)
+    x, text = jnp.asarray(_ours(a["x"])), a["encoder_hidden_states"]
+    t = jnp.asarray(a["timestep"], jnp.float32)
+    out = jax.jit(module.apply)(variables, x, t, text, a["pooled"])
+    grid = (-(-size // step) for size, step in zip(x.shape[1:4], module.config.patch, strict=True))
+    places = place_embed(*grid, module.config.width)[None]
+    return {"out": (_published(out), a["out"]), "pos_embed": (np.asarray(places), a["pos_embed"])}
+
+
 def _clip_text(case: Case) -> Outputs:
     a = case.arrays
     module, variables = build(case)
@@ -305,6 +317,7 @@ KINDS: dict[str, Callable[[Case], Outputs]] = {
     "t5_encoder": _t5,
     "umt5_encoder": _t5,
     "clip_text": _clip_text,
+    "contentv_dit": _mmdit,
     "wan_enhancer_dit": _wan_dit,
     "wan_vae": _wan_vae,
     "manifest": _manifest,

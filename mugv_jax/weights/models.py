@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.text.clip import ClipTextConfig, ClipTextEncoder
@@ -21,7 +22,7 @@ from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.weights.table import Table
-from mugv_jax.weights.tables import clip, mugv_dit, mugv_vae, t5, umt5, wan_dit, wan_vae
+from mugv_jax.weights.tables import clip, mmdit, mugv_dit, mugv_vae, t5, umt5, wan_dit, wan_vae
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -66,6 +67,16 @@ def _dit_inputs(config: DiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
 def _vae_inputs(config: VAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
     window = (1, config.time_factor, config.spatial_factor, config.spatial_factor, 3)
     return {"pixels": jax.ShapeDtypeStruct(window, jnp.float32)}
+
+
+def _mmdit_inputs(config: MMDiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    latent = (1, 1, *config.patch[1:], config.in_channels)
+    return {
+        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
+        "t": jax.ShapeDtypeStruct((1,), jnp.float32),
+        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
+        "pooled": jax.ShapeDtypeStruct((1, config.pooled_dim), jnp.float32),
+    }
 
 
 def _wan_dit_inputs(config: WanDiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
@@ -114,6 +125,15 @@ MODELS = {
             infer_config=mugv_vae.infer_config,
             config_from_published=mugv_vae.config_from_published,
             published_factors=mugv_vae.published_factors,
+        ),
+        Model(
+            kind="contentv_dit",
+            config_class=MMDiTConfig,
+            build=MMDiT,
+            inputs=_mmdit_inputs,
+            table=mmdit.table,
+            infer_config=mmdit.infer_config,
+            config_from_published=mmdit.config_from_published,
         ),
         Model(
             kind="wan_enhancer_dit",
