@@ -9,6 +9,7 @@ published layout, b c f h w). Its weights follow from the tensors' names, so non
 import dataclasses
 import functools
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -296,6 +297,21 @@ def _clip_text(case: Case) -> Outputs:
     return {name: (np.asarray(value), a[name]) for name, value in out._asdict().items()}
 
 
+# Of a schedule's name: (shift, time to start from).
+_SCHEDULES = {"enh": (1.0, 0.3), "wan": (5.0, 1.0)}
+
+
+def _schedules(case: Case) -> Outputs:
+    outputs = {}
+    for name, reference in case.arrays.items():
+        found = re.fullmatch(r"(?:(\w+)_)?(sigmas|timesteps)_(\d+)(?:_shift(\d+))?", name)
+        model, unit, steps, shift = found.groups()
+        ratio, start = (float(shift), 1.0) if shift else _SCHEDULES[model]
+        times = sample_times(int(steps), ratio, start)[: len(reference)]
+        outputs[name] = (times * (MODEL_TIME if unit == "timesteps" else 1), reference)
+    return outputs
+
+
 def _manifest(case: Case) -> Outputs:
     """Names and shapes as two equal lists of numbers, or an error that names the differences."""
     model = MODELS[case.spec["model"]]
@@ -320,6 +336,7 @@ KINDS: dict[str, Callable[[Case], Outputs]] = {
     "contentv_dit": _mmdit,
     "wan_enhancer_dit": _wan_dit,
     "wan_vae": _wan_vae,
+    "schedules": _schedules,
     "manifest": _manifest,
 }
 
