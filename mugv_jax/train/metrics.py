@@ -96,10 +96,11 @@ class Stretch:
         samples, tokens, flops = self._work
         finite = [each for each in found if np.isfinite(each["loss"])]
         last = found[-1]
+        # Steps of another phase lack some.
+        names = {name for each in finite for name, x in each.items() if not np.ndim(x)} - {*LAST}
         scalars = {
-            f"train/{name}": float(np.mean([each[name] for each in finite]))
-            for name, value in last.items()
-            if finite and name not in LAST and not np.ndim(value)
+            f"train/{name}": float(np.mean([each[name] for each in finite if name in each]))
+            for name in sorted(names)
         }
         scalars |= {f"train/{name}": float(last[name]) for name in LAST}
         scalars |= task_means(finite)
