@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
-from mugv_jax.golden import mugv, others
+from mugv_jax.golden import mugv, wan_contentv
 from mugv_jax.golden.cases import Case, Outputs, RecipeSource, build, read_case, recipe
 from mugv_jax.weights.check import check, variable_shapes
 from mugv_jax.weights.models import MODELS
@@ -51,11 +51,11 @@ KINDS: dict[str, Callable[[Case], Outputs]] = {
     "mugv_vae": mugv.vae,
     "t5_encoder": mugv.text,
     "umt5_encoder": mugv.text,
-    "clip_text": others.clip_text,
-    "contentv_dit": others.mmdit,
-    "wan_enhancer_dit": others.wan_dit,
-    "wan_vae": others.wan_vae,
-    "schedules": others.schedules,
+    "clip_text": wan_contentv.clip_text,
+    "contentv_dit": wan_contentv.mmdit,
+    "wan_enhancer_dit": wan_contentv.wan_dit,
+    "wan_vae": wan_contentv.wan_vae,
+    "schedules": wan_contentv.schedules,
     "manifest": _manifest,
 }
 

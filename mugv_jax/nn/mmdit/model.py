@@ -222,7 +222,7 @@ class MMDiT(nn.Module):
         x: Latent,
         t: Float[Array, "b"],
         text: TextStates,
-        pooled: Float[Array, "b c"],
+        pooled: Float[Array, "b p"],
     ) -> Latent:
         """
         t: time in [0, 1000].

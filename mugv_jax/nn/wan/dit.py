@@ -189,7 +189,7 @@ class WanDiT(nn.Module):
         patches = patchify(x.astype(self.dtype), self.config.patch)
         return Linear(self.config.width, axes=(None, "embed"), dtype=self.dtype, name=name)(patches)
 
-    def _text_embed(self, text: TextStates) -> Float[Array, "b s d"]:
+    def _text_embed(self, text: TextStates) -> Float[Array, "b m e"]:
         width, tokens = self.config.width, self.config.text_tokens
         text = jnp.pad(text, ((0, 0), (0, max(0, tokens - text.shape[1])), (0, 0)))[:, :tokens]
         return Mlp(width, features=width, dtype=self.dtype, name="text_embed")(
