@@ -101,10 +101,11 @@ def _over_taps(
     kernel: Float[Array, "kt ..."],
     product: Operator,
     stride: int,
+    padding: Padding,
 ) -> Array:
     """y[f] = sum_k product(x[stride f + k - before], kernel[k]) without the frames of padding."""
     frames, taps = x.shape[1], kernel.shape[0]
-    before, after = time_padding(taps, stride)
+    before, after = padding
     count = (frames + before + after - taps) // stride + 1
     y = None
     for k in range(taps):
@@ -128,25 +129,31 @@ def _every_frame(x: Array, kernel: Array) -> Array:
 
 def conv3d(
     x: Float[Array, "b f h w c_in"],
-    kernel: Float[Array, "k k k c_in c_out"],
+    kernel: Float[Array, "kt k k c_in c_out"],
     stride: int = 1,
+    padding: Padding | None = None,
 ) -> Float[Array, "b f2 h w c_out"]:
-    """Zero padded convolution that keeps the picture and moves by `stride` in time; float32."""
+    """Zero padded convolution that keeps the picture and moves by `stride` in time; float32.
+
+    padding: frames of zeros (before, after); `time_padding` by default.
+    """
+    taps, window = kernel.shape[:2]
+    padding = time_padding(taps, stride) if padding is None else padding
 
     def natural(x: Array, kernel: Array) -> Array:
-        taps = kernel.shape[0]
         return jax.lax.conv_general_dilated(
             x,
             kernel,
             (stride, 1, 1),
-            (time_padding(taps, stride), (taps // 2,) * 2, (taps // 2,) * 2),
+            (padding, (window // 2,) * 2, (window // 2,) * 2),
             dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
             preferred_element_type=jnp.float32,
         )
 
-    over_taps = functools.partial(_over_taps, product=_every_frame, stride=stride)
-    if kernel.shape[0] == 3 and _pays(math.prod(x.shape[:-1]), kernel):
-        product = functools.partial(_over_taps, product=winograd.matmul, stride=stride)
+    shared = functools.partial(_over_taps, stride=stride, padding=padding)
+    over_taps = functools.partial(shared, product=_every_frame)
+    if window == 3 and _pays(math.prod(x.shape[:-1]), kernel):
+        product = functools.partial(shared, product=winograd.matmul)
         over_taps = functools.partial(winograd.conv3x3, product=product)
     return _run(x, kernel, over_taps, natural)
 
@@ -211,6 +218,51 @@ class TemporalConv(_Conv):
     def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f2 h w d"]:
         operator = functools.partial(conv3d, stride=self.stride)
         return self._convolve(x, (self.window,) * 3, operator)
+
+
+class FollowingConv(_Conv):
+    """Convolution of frames that stand behind the `window[0] - 1` that they need before them.
+
+    The picture is zero padded, time is not: so many frames become fewer. `stride` is in time only.
+    """
+
+    window: tuple[int, int, int] = (3, 3, 3)
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f2 h w d"]:
+        operator = functools.partial(conv3d, stride=self.stride, padding=(0, 0))
+        return self._convolve(x, self.window, operator)
+
+
+class CausalConv(_Conv):
+    """Convolution over a frame, those before it, and the picture; see `behind` for `first`."""
+
+    window: int = 3
+    first: bool = True
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f h w d"]:
+        if self.window > 1:
+            x = behind(self, x, self.window - 1, first=self.first)
+        return self._convolve(x, (self.window,) * 3, functools.partial(conv3d, padding=(0, 0)))
+
+
+def behind(
+    module: nn.Module, x: Float[Array, "b f *rest"], count: int, *, first: bool
+) -> Float[Array, "b f2 *rest"]:
+    """x behind the `count` frames before it, which the last call left in the collection "cache".
+
+    first: nothing is before x: zeros.
+    """
+    if first:
+        before = jnp.zeros((x.shape[0], count, *x.shape[2:]), x.dtype)
+    else:
+        before = module.get_variable("cache", "frames")
+    joined = jnp.concatenate([before, x], axis=1)
+    if module.is_mutable_collection("cache") and not module.is_initializing():
+        module.put_variable("cache", "frames", joined[:, -count:])
+    return joined
 
 
 class GroupNorm(nn.Module):

@@ -12,13 +12,17 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.text.clip import ClipTextConfig, ClipTextEncoder
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
+from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.weights.table import Table
-from mugv_jax.weights.tables import mugv_dit, mugv_vae, t5
+from mugv_jax.weights.tables import clip, mmdit, mugv_dit, mugv_vae, t5, umt5, wan_dit, wan_vae
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -65,6 +69,34 @@ def _vae_inputs(config: VAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
     return {"pixels": jax.ShapeDtypeStruct(window, jnp.float32)}
 
 
+def _mmdit_inputs(config: MMDiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    latent = (1, 1, *config.patch[1:], config.in_channels)
+    return {
+        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
+        "t": jax.ShapeDtypeStruct((1,), jnp.float32),
+        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
+        "pooled": jax.ShapeDtypeStruct((1, config.pooled_dim), jnp.float32),
+    }
+
+
+def _wan_dit_inputs(config: WanDiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    latent = (1, 1, *config.patch[1:], config.in_channels)
+    return {
+        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
+        "t": jax.ShapeDtypeStruct((1,), jnp.float32),
+        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
+    }
+
+
+def _wan_vae_inputs(config: WanVAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    frames, side = config.time_factor + 1, config.spatial_factor  # the least with two latents
+    return {"pixels": jax.ShapeDtypeStruct((1, frames, side, side, 3), jnp.float32)}
+
+
+def _clip_inputs(_: ClipTextConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    return {"ids": jax.ShapeDtypeStruct((1, 4), jnp.int32)}
+
+
 def _t5_inputs(_: T5Config) -> dict[str, jax.ShapeDtypeStruct]:
     return {
         "ids": jax.ShapeDtypeStruct((1, 4), jnp.int32),
@@ -95,6 +127,39 @@ MODELS = {
             published_factors=mugv_vae.published_factors,
         ),
         Model(
+            kind="contentv_dit",
+            config_class=MMDiTConfig,
+            build=MMDiT,
+            inputs=_mmdit_inputs,
+            table=mmdit.table,
+            infer_config=mmdit.infer_config,
+            config_from_published=mmdit.config_from_published,
+        ),
+        Model(
+            kind="wan_enhancer_dit",
+            config_class=WanDiTConfig,
+            build=WanDiT,
+            inputs=_wan_dit_inputs,
+            table=wan_dit.table,
+            infer_config=wan_dit.infer_config,
+            config_from_published=wan_dit.config_from_published,
+        ),
+        *(
+            Model(
+                kind=kind,
+                config_class=WanVAEConfig,
+                build=WanVAE,
+                inputs=_wan_vae_inputs,
+                table=functools.partial(wan_vae.table, names=names),
+                infer_config=functools.partial(wan_vae.infer_config, names=names),
+                config_from_published=wan_vae.config_from_published,
+            )
+            for kind, names in (
+                ("wan_vae", wan_vae.PUBLISHED),
+                ("wan_vae_diffusers", wan_vae.DIFFUSERS),
+            )
+        ),
+        Model(
             kind="t5_encoder",
             config_class=T5Config,
             build=T5Encoder,
@@ -104,6 +169,25 @@ MODELS = {
             config_from_published=t5.config_from_published,
             is_foreign=t5.is_foreign,
             model_type="t5",
+        ),
+        Model(
+            kind="clip_text",
+            config_class=ClipTextConfig,
+            build=ClipTextEncoder,
+            inputs=_clip_inputs,
+            table=clip.table,
+            infer_config=clip.infer_config,
+            config_from_published=clip.config_from_published,
+            model_type="clip_text_model",
+        ),
+        Model(
+            kind="umt5_encoder",
+            config_class=T5Config,
+            build=T5Encoder,
+            inputs=_t5_inputs,
+            table=umt5.table,
+            infer_config=umt5.infer_config,
+            config_from_published=umt5.config_from_published,
         ),
     )
 }

@@ -25,9 +25,12 @@ class Listing(Source):
         raise AssertionError(name)
 
 
-@pytest.mark.parametrize("manifest", ["mugv_dit_10b", "mugv_vae"])
+MANIFESTS = sorted(GOLDEN.parent.glob("*/manifest_*.json"))
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.stem)
 def test_every_full_size_name_maps_both_ways(manifest):
-    case = json.loads((GOLDEN / f"manifest_{manifest}.json").read_text())
+    case = json.loads(manifest.read_text())
     published = {name: tuple(shape) for name, shape in case["tensors"].items()}
     source = Listing(published)
     model, config = identify(source)

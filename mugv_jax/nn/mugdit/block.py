@@ -10,6 +10,8 @@ From the end of one part to the start of the next all is one pass over the token
 sum, norm, scale and shift. LN_affine is one more modulation, with the same vectors in every group.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
@@ -22,7 +24,6 @@ from mugv_jax.kernels.modulate import Modulation
 from mugv_jax.nn.layers import LayerNormAffine, Mlp, named
 from mugv_jax.nn.mugdit import remat
 from mugv_jax.nn.mugdit.attention import CrossAttention, SelfAttention
-from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.text import KeysValues
 
 RESIDUAL = ("batch", "residual_tokens", None)
@@ -35,7 +36,8 @@ class Context(flax.struct.PyTreeNode):
 
     modulation: six vectors per token group (start token, each latent frame, end token).
     group: the group of each token.  cos, sin: RoPE.  token_lengths: tokens before the padding.
-    text: embedded, or keys and values that were computed before.  text_lengths: its valid tokens.
+    text: embedded, or keys and values that were computed before.
+    text_lengths: its valid tokens; None for all.
     """
 
     modulation: Float[Array, "b g 6 d"]
@@ -44,19 +46,24 @@ class Context(flax.struct.PyTreeNode):
     sin: Float[Array, "b n k"]
     token_lengths: Int[Array, "b"] | None
     text: Float[Array, "b s d"] | KeysValues
-    text_lengths: Int[Array, "b"]
+    text_lengths: Int[Array, "b"] | None
 
 
 class Block(nn.Module):
     """`(x, context, number) -> (x, None)`: the form that `nn.scan` repeats.
 
     The block's number is read where the text comes as keys and values of all blocks.
+
+    config: the sizes `width`, `num_heads` and `mlp_dim`.
+    self_attention, cross_attention: classes like `SelfAttention` and `CrossAttention`.
     """
 
-    config: DiTConfig
+    config: Any
     dtype: DTypeLike
     attend: Attend
     modulate: Modulation
+    self_attention: type[nn.Module] = SelfAttention
+    cross_attention: type[nn.Module] = CrossAttention
 
     @nn.compact
     def __call__(
@@ -75,13 +82,13 @@ class Block(nn.Module):
         shift_c, scale_c = (jnp.broadcast_to(v[None, None], gate_a.shape) for v in affine)
 
         y = self.modulate.norm_modulate(x, shift_a, scale_a, group)
-        y, bias = SelfAttention(
+        y, bias = self.self_attention(
             config.num_heads, self.dtype, self.attend, self.modulate, name="self_attention"
         )(_gathered(y), context.cos, context.sin, context.token_lengths)
         x, y = self._next_part(x, y, bias, gate_a, shift_c, scale_c, group)
-        y, bias = CrossAttention(config.num_heads, self.dtype, self.attend, name="cross_attention")(
-            _gathered(y), text, context.text_lengths
-        )
+        y, bias = self.cross_attention(
+            config.num_heads, self.dtype, self.attend, name="cross_attention"
+        )(_gathered(y), text, context.text_lengths)
         x, y = self._next_part(x, y, bias, jnp.ones_like(gate_a), shift_m, scale_m, group)
         y, bias = Mlp(config.mlp_dim, self.dtype, name="mlp").apart(_gathered(y))
         y = nn.with_logical_constraint(y, RESIDUAL)

@@ -160,9 +160,12 @@ class MugDiT(nn.Module):
 
 
 class Final(nn.Module):
-    """LN, shift and scale from the time embedding itself, Linear to the patches' pixels."""
+    """LN, shift and scale from the time embedding itself, Linear to the patches' pixels.
 
-    config: DiTConfig
+    config: the sizes `width`, `patch` and `out_channels`.
+    """
+
+    config: Any
     dtype: DTypeLike
     modulate: Modulation
 

@@ -52,10 +52,19 @@ def rotation(
         axis=1,
     )
     space = jnp.broadcast_to(jnp.stack([row, column], axis=-1), (b, row.shape[0], 2))
-    position = jnp.concatenate([space, time[..., None]], axis=-1).astype(jnp.float32)
-    frequency = 10000.0 ** (-6.0 * jnp.arange(head_dim // 6, dtype=jnp.float32) / head_dim)
-    angle = position[..., None] * frequency[None, None, None]
-    angle = angle.reshape(b, -1, head_dim // 2)
+    position = jnp.concatenate([space, time[..., None]], axis=-1)
+    return cos_sin(position, (head_dim // 6,) * 3)
+
+
+def cos_sin(
+    position: Int[Array, "b n axes"], pairs: tuple[int, ...]
+) -> tuple[Float[Array, "b n k"], Float[Array, "b n k"]]:
+    """Of all pairs, axis by axis: pair j of an axis' p turns by position x 10000^(-j/p)."""
+    angles = []
+    for axis, count in enumerate(pairs):
+        frequency = 10000.0 ** (-jnp.arange(count, dtype=jnp.float32) / count)
+        angles.append(position[:, :, axis, None].astype(jnp.float32) * frequency[None, None])
+    angle = jnp.concatenate(angles, axis=-1)
     return jnp.cos(angle), jnp.sin(angle)
 
 

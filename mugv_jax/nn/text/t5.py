@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The T5 v1.1 text encoder (arXiv:1910.10683; v1.1: no biases, gated GELU).
+"""The text encoders T5 v1.1 (arXiv:1910.10683; v1.1: no biases, gated GELU) and UMT5.
 
     x += out(softmax(q k + bias) v),   x += down(gelu(gate) up),   each on RMSNorm(x)
 
 Scores are not scaled: T5 trains with the factor folded into its weights. `bias` depends on the
-distance of two tokens alone and is shared by all layers.
+distance of two tokens alone; T5's layers share it, UMT5's have their own (arXiv:2304.09151).
 
 Numerics. `dtype` is that of the MLP's matrix products, two thirds of the work. The rest is float32:
 the residual stream, because a few channels of T5-XXL grow beyond what float16 holds and lie orders
@@ -34,7 +34,8 @@ class T5Config:
     """Sizes of a T5 v1.1 encoder.
 
     `width`, `head_dim`, `mlp_dim`, `depth` are published as d_model, d_kv, d_ff, num_layers.
-    `num_buckets` and `max_distance` belong to the relative position bias.
+    `num_buckets` and `max_distance` belong to the relative position bias, which all layers share
+    (T5) or do not (UMT5).
 
     Raises:
         ValueError: sizes that the architecture cannot hold.
@@ -48,9 +49,11 @@ class T5Config:
     num_heads: int
     num_buckets: int = 32
     max_distance: int = 128
+    shared_bias: bool = True
 
     def __post_init__(self):
-        require_at_least(1, self, *(field.name for field in dataclasses.fields(self)))
+        names = (field.name for field in dataclasses.fields(self))
+        require_at_least(1, self, *(name for name in names if name != "shared_bias"))
         if self.num_buckets % 4 or self.max_distance <= self.num_buckets // 4:
             raise ValueError(
                 f"num_buckets={self.num_buckets} must be a multiple of 4 and max_distance="
@@ -77,6 +80,19 @@ def distance_buckets(length: int, num_buckets: int, max_distance: int) -> Int[np
     far_ss = exact + (octave_ss * np.float32(half - exact)).astype(np.int32)
     bucket_ss = np.where(distance_ss < exact, distance_ss, np.minimum(far_ss, half - 1))
     return (bucket_ss + half * (ahead_ss > 0)).astype(np.int32)
+
+
+def attention_bias(module: nn.Module, config: T5Config, mask: TextMask) -> Float[Array, "b a s s"]:
+    """Relative position bias, a parameter of `module`, and the float32 minimum towards padding."""
+    relative_bias = module.param(
+        "relative_bias",
+        named(nn.initializers.normal(config.width**-0.5), None, "heads"),
+        (config.num_buckets, config.num_heads),
+    ).astype(jnp.float32)
+    bucket_ss = distance_buckets(mask.shape[1], config.num_buckets, config.max_distance)
+    bias_1ask = einops.rearrange(relative_bias[bucket_ss], "s k a -> 1 a s k")
+    # Finite, not -inf: a row that is all padding must not become NaN.
+    return jnp.where(mask[:, None, None, :], bias_1ask, jnp.finfo(jnp.float32).min)
 
 
 class Attention(nn.Module):
@@ -122,16 +138,17 @@ class GatedMlp(nn.Module):
 
 
 class Block(nn.Module):
-    """One encoder layer on a float32 residual stream."""
+    """One encoder layer on a float32 residual stream; without a shared bias it has its own."""
 
     config: T5Config
     dtype: DTypeLike
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b s d"], bias: Float[Array, "b a s s"]
+        self, x: Float[Array, "b s d"], mask: TextMask, shared: Float[Array, "b a s s"] | None
     ) -> tuple[Float[Array, "b s d"], None]:
         config = self.config
+        bias = attention_bias(self, config, mask) if shared is None else shared
         attention = Attention(config.num_heads, config.head_dim, name="attention")
         mlp = GatedMlp(config.mlp_dim, self.dtype, name="mlp")
         x = x + attention(RMSNorm(jnp.float32, name="attention_norm")(x), bias)
@@ -168,18 +185,6 @@ class T5Encoder(nn.Module):
             length=config.depth,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )
-        x, _ = blocks(config, self.dtype, name="blocks")(x, self._attention_bias(mask))
+        shared = attention_bias(self, config, mask) if config.shared_bias else None
+        x, _ = blocks(config, self.dtype, name="blocks")(x, mask, shared)
         return RMSNorm(self.dtype, name="final_norm")(x)
-
-    def _attention_bias(self, mask: TextMask) -> Float[Array, "b a s s"]:
-        """Relative position bias, and the float32 minimum towards padding."""
-        config = self.config
-        relative_bias = self.param(
-            "relative_bias",
-            named(nn.initializers.normal(config.width**-0.5), None, "heads"),
-            (config.num_buckets, config.num_heads),
-        ).astype(jnp.float32)
-        bucket_ss = distance_buckets(mask.shape[1], config.num_buckets, config.max_distance)
-        bias_1ask = einops.rearrange(relative_bias[bucket_ss], "s k a -> 1 a s k")
-        # Finite, not -inf: a row that is all padding must not become NaN.
-        return jnp.where(mask[:, None, None, :], bias_1ask, jnp.finfo(jnp.float32).min)

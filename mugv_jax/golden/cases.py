@@ -1,0 +1,121 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Golden cases: reference numbers of the published models, and the models to compare with them.
+
+A case is NAME.json (kind, config, tensor names and shapes) and NAME.npz (inputs and outputs in the
+published layout, b c f h w). Its weights follow from the tensors' names, so none are stored.
+"""
+
+import dataclasses
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import einops
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from jax.typing import ArrayLike, DTypeLike
+
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
+from mugv_jax.weights.check import check
+from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.sources import Source, TensorSpec
+
+# Ours and the reference, both in the published layout.
+Outputs = dict[str, tuple[ArrayLike, ArrayLike]]
+# (name, shape) of a tensor -> its value.
+Values = Callable[[str, tuple[int, ...]], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """The contents of one case; `sibling` reads another case of the same folder."""
+
+    path: Path
+    spec: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    dtype: DTypeLike
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def sibling(self, name: str) -> "Case":
+        return read_case(self.path.with_name(f"{name}.json"), self.dtype)
+
+
+def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The value of a golden tensor: a function of its published name and shape."""
+    match name:
+        case "shift" if shape:
+            return np.asarray(LATENT_SHIFT, np.float32).reshape(shape)
+        case "scale" if shape:
+            return np.asarray(LATENT_SCALE, np.float32).reshape(shape)
+    seed = zlib.crc32(name.encode())
+    normal = np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
+    if len(shape) >= 2:
+        return (normal / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    if name.endswith(("weight", "gamma")):
+        return (1 + 0.1 * normal).astype(np.float32)
+    return np.asarray(0.1 * normal, np.float32)
+
+
+class RecipeSource(Source):
+    """A checkpoint whose tensors follow from their names."""
+
+    format = "golden"
+
+    def __init__(self, path: Path, shapes: Mapping[str, Sequence[int]], values: Values = recipe):
+        self.path, self._values = path, values
+        self.specs = {
+            name: TensorSpec(tuple(shape), np.dtype(np.float32)) for name, shape in shapes.items()
+        }
+
+    def read(self, name: str) -> np.ndarray:
+        return self._values(name, self.specs[name].shape)
+
+
+def read_case(path: Path, dtype: DTypeLike = jnp.float32) -> Case:
+    """The case of NAME.json at `path`.
+
+    Raises:
+        ValueError: a file that is missing or damaged.
+    """
+    try:
+        spec = json.loads(path.read_text())
+        arrays: dict[str, np.ndarray] = {}
+        if spec["kind"] != "manifest":
+            with path.with_suffix(".npz").open("rb") as file, np.load(file) as data:
+                arrays = dict(data)
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no golden case: {type(error).__name__}: {error}.") from error
+    return Case(path=path, spec=spec, arrays=arrays, dtype=dtype)
+
+
+def build(case: Case, values: Values = recipe) -> tuple[Any, Any]:
+    """(module, variables) of the model of `case`."""
+    model = MODELS[case.spec["kind"]]
+    config = model.config_from_published(case.spec["config"])
+    tensors = check(RecipeSource(case.path, case.spec["tensors"], values), model, config)
+    dtype = np.dtype(case.dtype)
+    variables = {}
+    for path, lazy in tensors.items():
+        if not path.startswith("unused/"):
+            variables[path] = np.empty(lazy.shape, dtype)
+            for index, piece in lazy.cast(dtype).pieces():
+                variables[path][index] = piece
+    tree = traverse_util.unflatten_dict(variables, sep="/")
+    return model.build(config, case.dtype), jax.device_put(tree)
+
+
+def ours(x: np.ndarray) -> np.ndarray:
+    return einops.rearrange(x, "b c f h w -> b f h w c")
+
+
+def published(x: Any) -> np.ndarray:
+    return einops.rearrange(np.asarray(x, np.float32), "b f h w c -> b c f h w")

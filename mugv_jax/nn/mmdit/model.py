@@ -1,0 +1,256 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""ContentV's diffusion transformer: the MM-DiT of Stable Diffusion 3.5 (arXiv:2403.03206) on video.
+
+Tokens: one per (1, 2, 2) patch of the latent, with the sines and cosines of its place added. Video
+and text go through weights of their own and meet in attention over both. Time and the pooled text
+enter through shift, scale and gate.
+"""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float, Latent, TextStates
+from mugv_jax.bounds import require_at_least
+from mugv_jax.kernels.attention import Attend, attend
+from mugv_jax.kernels.modulate import Modulation
+from mugv_jax.nn.layers import Linear, Mlp, RMSNorm
+from mugv_jax.nn.mugdit.attention import TOKENS
+from mugv_jax.nn.mugdit.block import RESIDUAL
+from mugv_jax.nn.mugdit.embed import ScalarEmbed
+from mugv_jax.nn.mugdit.patch import patchify, unpatchify
+from mugv_jax.nn.mugdit.remat import rematerialised
+
+MLP_RATIO = 4
+# Places are divided by it: rows and columns of patches lie two apart.
+SPATIAL_SCALE = 0.5
+
+Heads = Float[Array, "b n a e"]
+Vectors = tuple[Float[Array, "b 1 d"], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MMDiTConfig:
+    """Sizes of the published class `SD3Transformer3DModel`; those of ContentV 8B by default.
+
+    text_dim: of the text encoders' states.  pooled_dim: of their summaries.
+
+    Raises:
+        ValueError: sizes that the architecture cannot hold.
+    """
+
+    depth: int = 38
+    num_heads: int = 38
+    head_dim: int = 64
+    in_channels: int = 16
+    out_channels: int = 16
+    patch: tuple[int, int, int] = (1, 2, 2)
+    text_dim: int = 4096
+    pooled_dim: int = 2048
+
+    def __post_init__(self):
+        object.__setattr__(self, "patch", tuple(self.patch))
+        counts = ("num_heads", "head_dim", "in_channels", "out_channels", "text_dim", "pooled_dim")
+        require_at_least(1, self, *counts)
+        require_at_least(2, self, "depth")  # the last block is another one
+        if self.width % 16:
+            raise ValueError(
+                f"num_heads={self.num_heads} x head_dim={self.head_dim} must divide by 16: a "
+                "quarter of the width tells the frame, three eighths column and row each."
+            )
+        if len(self.patch) != 3 or min(self.patch) < 1 or self.patch[0] != 1:
+            raise ValueError(f"patch={self.patch} must be (1, h, w) with h, w >= 1.")
+
+    @property
+    def width(self) -> int:
+        return self.num_heads * self.head_dim
+
+
+class PooledEmbed(nn.Module):
+    """Linear - SiLU - Linear."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, pooled: Float[Array, "b c"]) -> Float[Array, "b d"]:
+        linear = functools.partial(Linear, self.width, dtype=jnp.float32)
+        x = linear(axes=(None, "embed"), name="up")(pooled.astype(jnp.float32))
+        return linear(axes=("embed", None), name="down")(nn.silu(x))
+
+
+class Stream(nn.Module):
+    """Video's or text's part of a block.
+
+    ends: of the last block's text, which is only read: two vectors instead of six, and no output.
+    """
+
+    config: MMDiTConfig
+    dtype: DTypeLike
+    modulate: Modulation
+    ends: bool = False
+
+    def setup(self):
+        config, width = self.config, self.config.width
+        heads = (config.num_heads, config.head_dim)
+        axes = ("embed", "heads", "head_dim")
+        self.modulation = Linear(
+            (2 if self.ends else 6, width), ("embed", "modulation", None), jnp.float32
+        )
+        self.q, self.k, self.v = (Linear(heads, axes, self.dtype) for _ in "qkv")
+        self.q_norm, self.k_norm = (RMSNorm(self.dtype, axis_name="head_dim") for _ in "qk")
+        if not self.ends:
+            self.out = Linear(width, ("heads", "head_dim", "embed"), self.dtype, contract=2)
+            self.mlp = Mlp(MLP_RATIO * width, self.dtype)
+
+    def before(
+        self, x: Float[Array, "b n d"], embed: Float[Array, "b d"]
+    ) -> tuple[tuple[Heads, Heads, Heads], Vectors]:
+        """Queries, keys and values, and what `after` needs."""
+        vectors = self.modulation(nn.silu(embed))
+        vectors = [vectors[:, i, None] for i in range(vectors.shape[1])]
+        if self.ends:
+            vectors.reverse()  # published the other way round here
+        shift, scale, *others = vectors
+        y = self.modulate.norm_modulate(x, shift, scale, _one_group(x))
+        q, k, v = self.q_norm(self.q(y)), self.k_norm(self.k(y)), self.v(y)
+        q, k, v = (nn.with_logical_constraint(part, TOKENS) for part in (q, k, v))
+        return (q, k, v), tuple(others)
+
+    def after(self, x: Float[Array, "b n d"], y: Heads, vectors: Vectors) -> Float[Array, "b n d"]:
+        """The residual behind attention, whose result is `y`, and MLP."""
+        gate_a, shift_m, scale_m, gate_m = vectors
+        group = _one_group(x)
+        y, bias = self.out.apart(nn.with_logical_constraint(y, TOKENS))
+        x, y = self.modulate.gate_residual_norm_modulate(
+            x, y, bias, gate_a, shift_m, scale_m, group
+        )
+        y, bias = self.mlp.apart(y)
+        x = self.modulate.gate_residual(x, y, bias, gate_m, group)
+        return nn.with_logical_constraint(x, RESIDUAL)
+
+
+def _one_group(x: Float[Array, "b n d"]) -> Array:
+    """All tokens have the same vectors."""
+    return jnp.zeros(x.shape[1], jnp.int32)
+
+
+class JointBlock(nn.Module):
+    """`((video, text), embed) -> ((video, text), None)`: the form that `nn.scan` repeats."""
+
+    config: MMDiTConfig
+    dtype: DTypeLike
+    attend: Attend
+    modulate: Modulation
+    last: bool = False
+
+    @nn.compact
+    def __call__(
+        self, state: tuple[Float[Array, "b n d"], Float[Array, "b s d"]], embed: Float[Array, "b d"]
+    ) -> tuple[tuple[Float[Array, "b n d"], Float[Array, "b s d"]], None]:
+        x, text = state
+        stream = functools.partial(Stream, self.config, self.dtype, self.modulate)
+        of_video, of_text = stream(name="video"), stream(ends=self.last, name="text")
+        video_heads, video_vectors = of_video.before(x, embed)
+        text_heads, text_vectors = of_text.before(text, embed)
+        q, k, v = (
+            jnp.concatenate(parts, axis=1) for parts in zip(video_heads, text_heads, strict=True)
+        )
+        y = self.attend(q, k, v, None)
+        x, tokens = of_video.after(x, y[:, : x.shape[1]], video_vectors), x.shape[1]
+        if not self.last:
+            text = of_text.after(text, y[:, tokens:], text_vectors)
+        return (x, text), None
+
+
+class Final(nn.Module):
+    """LN, scale and shift, Linear to the patches' channels."""
+
+    config: MMDiTConfig
+    dtype: DTypeLike
+    modulate: Modulation
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b n d"], embed: Float[Array, "b d"]
+    ) -> Float[Array, "b n p"]:
+        axes = ("embed", "modulation", None)
+        vectors = Linear((2, self.config.width), axes, jnp.float32, name="modulation")(
+            nn.silu(embed)
+        )
+        scale, shift = vectors[:, 0, None], vectors[:, 1, None]
+        x = self.modulate.norm_modulate(x, shift, scale, _one_group(x))
+        features = int(np.prod(self.config.patch)) * self.config.out_channels
+        return Linear(features, axes=("embed", None), dtype=self.dtype, name="linear")(x)
+
+
+def place_embed(frames: int, rows: int, columns: int, width: int) -> Float[Array, "n d"]:
+    """[frame, column, row] of every token: a quarter and twice three eighths of the width, each
+
+    [sin, cos] of place x 10000^(-2i/d).
+    """
+    parts = []
+    for axis, (count, scale, share) in enumerate(
+        ((frames, 1.0, width // 4), (columns, SPATIAL_SCALE, 3 * width // 8),
+         (rows, SPATIAL_SCALE, 3 * width // 8))
+    ):  # fmt: skip
+        frequency = 10000.0 ** (-np.arange(share // 2) / (share // 2))
+        angle = np.arange(count)[:, None] / scale * frequency
+        table = np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
+        shape = {0: (frames, 1, 1), 1: (1, 1, columns), 2: (1, rows, 1)}[axis]
+        grid = (frames, rows, columns, share)
+        parts.append(jnp.broadcast_to(jnp.asarray(table).reshape(*shape, share), grid))
+    return jnp.concatenate(parts, axis=-1).reshape(-1, width)
+
+
+class MMDiT(nn.Module):
+    """Velocity noise - x_0 of noisy latents; fields as of `MugDiT`."""
+
+    config: MMDiTConfig
+    dtype: DTypeLike = jnp.float32
+    attend: Attend = attend
+    modulate: Modulation = Modulation()
+    remat: str = "none"
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Latent,
+        t: Float[Array, "b"],
+        text: TextStates,
+        pooled: Float[Array, "b p"],
+    ) -> Latent:
+        """
+        t: time in [0, 1000].
+        text: states of all text encoders, one after the other; none is masked.
+        pooled: the projected summaries, side by side.
+        """
+        config, shape = self.config, x.shape[1:4]
+        patches = patchify(x.astype(self.dtype), config.patch)
+        linear = functools.partial(Linear, config.width, axes=(None, "embed"), dtype=self.dtype)
+        grid = (-(-size // step) for size, step in zip(shape, config.patch, strict=True))
+        places = place_embed(*grid, config.width)
+        tokens = linear(name="patch_embed")(patches) + places[None].astype(self.dtype)
+        text = linear(name="text_embed")(text.astype(self.dtype))
+        embed = ScalarEmbed(config.width, name="time_embed")(t)
+        embed = embed + PooledEmbed(config.width, name="pooled_embed")(pooled)
+        embed = nn.with_logical_constraint(embed, ("batch", None))
+
+        state = nn.with_logical_constraint(tokens, RESIDUAL), text
+        fields = (config, self.dtype, self.attend, self.modulate)
+        blocks = nn.scan(
+            rematerialised(JointBlock, self.remat),
+            variable_axes={"params": 0, "lora": 0, "intermediates": 0},
+            split_rngs={"params": True},
+            in_axes=nn.broadcast,
+            length=config.depth - 1,
+            metadata_params={nn.PARTITION_NAME: "layers"},
+        )(*fields, name="blocks")
+        state, _ = blocks(state, embed)
+        (tokens, _), _ = JointBlock(*fields, last=True, name="last_block")(state, embed)
+        out = Final(config, self.dtype, self.modulate, name="final")(tokens, embed)
+        return unpatchify(out, shape, config.patch)

@@ -1,0 +1,215 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The enhancer's diffusion transformer: Wan2.1 1.3B with a second patch embedding.
+
+Its block is MUGDiT's, with queries and keys normalised over all heads together and cross-attention
+to all of a zero-padded text. Where clean latents y are given, their patches are added to those of x
+and the tokens of frame 0 are modulated as of time 0.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float, Int, Latent, TextStates
+from mugv_jax.bounds import require_at_least
+from mugv_jax.kernels.attention import Attend, attend
+from mugv_jax.kernels.modulate import Modulation
+from mugv_jax.kernels.modulate_xla import rotate
+from mugv_jax.nn.layers import Linear, Mlp, RMSNorm
+from mugv_jax.nn.mugdit.attention import TOKENS
+from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
+from mugv_jax.nn.mugdit.embed import ScalarEmbed
+from mugv_jax.nn.mugdit.model import Final
+from mugv_jax.nn.mugdit.patch import patchify, unpatchify
+from mugv_jax.nn.mugdit.remat import rematerialised
+from mugv_jax.nn.mugdit.rope import cos_sin
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WanDiTConfig:
+    """Sizes of the published class `WanModel`, as the enhancer uses it.
+
+    text_tokens: texts are filled up with zeros, or cut, to so many states.
+
+    Raises:
+        ValueError: sizes that the architecture cannot hold.
+    """
+
+    depth: int = 30
+    width: int = 1536
+    mlp_dim: int = 8960
+    num_heads: int = 12
+    in_channels: int = 16
+    out_channels: int = 16
+    patch: tuple[int, int, int] = (1, 2, 2)
+    text_dim: int = 4096
+    text_tokens: int = 512
+
+    def __post_init__(self):
+        object.__setattr__(self, "patch", tuple(self.patch))
+        counts = ("depth", "width", "mlp_dim", "num_heads", "in_channels", "out_channels")
+        require_at_least(1, self, *counts, "text_dim", "text_tokens")
+        if self.width % (2 * self.num_heads) or self.width // self.num_heads < 6:
+            raise ValueError(
+                f"width={self.width} / num_heads={self.num_heads} must be even and at least 6: "
+                "RoPE turns pairs of channels, by frame, row and column."
+            )
+        if len(self.patch) != 3 or min(self.patch) < 1 or self.patch[0] != 1:
+            raise ValueError(f"patch={self.patch} must be (1, h, w) with h, w >= 1.")
+
+    @property
+    def pairs(self) -> tuple[int, int, int]:
+        """Pairs of a head's channels that turn with frame, row and column."""
+        half = self.width // self.num_heads // 2
+        third = self.width // self.num_heads // 6
+        return half - 2 * third, third, third
+
+
+def _heads(
+    module: nn.Module, x: Float[Array, "b n d"], name: str, *, norm: bool
+) -> Float[Array, "b n a e"]:
+    """One of queries, keys and values; normalised over all heads together."""
+    width, heads = x.shape[-1], module.num_heads
+    axes = ("embed", "heads", "head_dim")
+    y = Linear((heads, width // heads), axes=axes, dtype=module.dtype, name=name)(x)
+    if norm:
+        flat = y.reshape(*y.shape[:2], width)
+        y = RMSNorm(module.dtype, axis_name="heads", name=f"{name}_norm")(flat).reshape(y.shape)
+    return nn.with_logical_constraint(y, TOKENS)
+
+
+def _out(module: nn.Module, y: Float[Array, "b n a e"]) -> tuple[Float[Array, "b n d"], Array]:
+    y = nn.with_logical_constraint(y, TOKENS)
+    width = y.shape[-1] * y.shape[-2]
+    axes = ("heads", "head_dim", "embed")
+    return Linear(width, axes=axes, contract=2, dtype=module.dtype, name="out").apart(y)
+
+
+class SelfAttention(nn.Module):
+    """As MUGDiT's, but for the norms."""
+
+    num_heads: int
+    dtype: DTypeLike
+    attend: Attend
+    modulate: Modulation  # has no kernel for norms over all heads
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "b n d"],
+        cos: Float[Array, "b n k"],
+        sin: Float[Array, "b n k"],
+        key_lengths: Int[Array, "b"] | None,
+    ) -> tuple[Float[Array, "b n d"], Float[Array, "d"]]:
+        q, k = (
+            rotate(_heads(self, x, name, norm=True), cos, sin).astype(self.dtype) for name in "qk"
+        )
+        return _out(self, self.attend(q, k, _heads(self, x, "v", norm=False), key_lengths))
+
+
+class CrossAttention(nn.Module):
+    """As MUGDiT's, but for the norms."""
+
+    num_heads: int
+    dtype: DTypeLike
+    attend: Attend
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b n d"], text: TextStates, text_lengths: Int[Array, "b"] | None
+    ) -> tuple[Float[Array, "b n d"], Float[Array, "d"]]:
+        q = _heads(self, x, "q", norm=True)
+        k, v = (_heads(self, text, name, norm=name == "k") for name in "kv")
+        return _out(self, self.attend(q, k, v, text_lengths))
+
+
+class WanDiT(nn.Module):
+    """Velocity noise - x_0 of noisy latents; fields as of `MugDiT`."""
+
+    config: WanDiTConfig
+    dtype: DTypeLike = jnp.float32
+    attend: Attend = attend
+    modulate: Modulation = Modulation()
+    remat: str = "none"
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Latent,
+        t: Float[Array, "b"],
+        text: TextStates,
+        clean: Latent | None = None,
+    ) -> Latent:
+        """
+        t: time in [0, 1000] of all frames, but of frame 0 where `clean` is given: that is at 0.
+        text: states of the text encoder, zeros behind each text's end.
+        clean: latents of the same shape, of the video that is enhanced.
+        """
+        config = self.config
+        frames, height, width = x.shape[1:4]
+        embedded = self._patch_embed(x, "patch_embed")
+        if clean is not None or self.is_initializing():
+            second = self._patch_embed(x if clean is None else clean, "clean_patch_embed")
+            embedded = embedded + second
+        tokens = embedded.shape[1]
+        per_frame = tokens // frames
+        of_frame = jnp.arange(tokens) // per_frame
+
+        time = t[:, None] if clean is None else jnp.stack([jnp.zeros_like(t), t], axis=1)
+        group = jnp.minimum(of_frame, time.shape[1] - 1)
+        embed = ScalarEmbed(config.width, name="time_embed")(time)
+        embed = nn.with_logical_constraint(embed, ("batch", None, None))
+        six_vectors = Linear(
+            (6, config.width),
+            axes=("embed", "modulation", None),
+            dtype=jnp.float32,
+            name="modulation",
+        )
+        columns = -(-width // config.patch[2])
+        place = jnp.arange(tokens) % per_frame
+        position = jnp.stack([of_frame, place // columns, place % columns], axis=-1)
+        cos, sin = cos_sin(jnp.broadcast_to(position[None], (len(x), tokens, 3)), config.pairs)
+        context = Context(
+            modulation=six_vectors(nn.silu(embed)),
+            group=group,
+            cos=cos,
+            sin=sin,
+            token_lengths=None,
+            text=self._text_embed(text),
+            text_lengths=None,
+        )
+        y = self._blocks()(nn.with_logical_constraint(embedded, RESIDUAL), context, None)[0]
+        y = Final(config, self.dtype, self.modulate, name="final")(y, embed, group)
+        return unpatchify(y, (frames, height, width), config.patch)
+
+    def _patch_embed(self, x: Latent, name: str) -> Float[Array, "b n d"]:
+        patches = patchify(x.astype(self.dtype), self.config.patch)
+        return Linear(self.config.width, axes=(None, "embed"), dtype=self.dtype, name=name)(patches)
+
+    def _text_embed(self, text: TextStates) -> Float[Array, "b m e"]:
+        width, tokens = self.config.width, self.config.text_tokens
+        text = jnp.pad(text, ((0, 0), (0, max(0, tokens - text.shape[1])), (0, 0)))[:, :tokens]
+        return Mlp(width, features=width, dtype=self.dtype, name="text_embed")(
+            text.astype(self.dtype)
+        )
+
+    def _blocks(self) -> nn.Module:
+        return nn.scan(
+            rematerialised(Block, self.remat),
+            variable_axes={"params": 0, "lora": 0, "intermediates": 0},
+            split_rngs={"params": True},
+            in_axes=(nn.broadcast, nn.broadcast),
+            length=self.config.depth,
+            metadata_params={nn.PARTITION_NAME: "layers"},
+        )(
+            self.config,
+            self.dtype,
+            self.attend,
+            self.modulate,
+            SelfAttention,
+            CrossAttention,
+            name="blocks",
+        )

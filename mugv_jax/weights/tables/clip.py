@@ -1,0 +1,114 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""CLIP's text encoder: names of a Hugging Face folder and where they go."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from mugv_jax.nn.text.clip import ClipTextConfig
+from mugv_jax.weights.table import Rule, Table
+
+_LAYER = "text_model.encoder.layers.{layer}"
+_TOKENS, _PLACES = (f"text_model.embeddings.{x}_embedding.weight" for x in ("token", "position"))
+_PROJECTION = "text_projection.weight"
+# Some files hold the numbers 0, 1, 2, ... of the positions.
+_POSITIONS = "text_model.embeddings.position_ids"
+# OpenCLIP's and CLIP's vocabulary; its last token ends the text.
+VOCABULARY = 49408
+HEAD_DIM = 64  # of both published encoders; the shapes do not tell it
+
+
+def _affine(name: str, path: str) -> Iterator[Rule]:
+    yield Rule(f"{name}.weight", f"params/{path}/scale")
+    yield Rule(f"{name}.bias", f"params/{path}/bias")
+
+
+def _linear(name: str, path: str) -> Iterator[Rule]:
+    yield Rule(f"{name}.weight", f"params/{path}/kernel", "o i -> i o")
+    yield Rule(f"{name}.bias", f"params/{path}/bias")
+
+
+def _heads(name: str, path: str) -> Iterator[Rule]:
+    yield Rule(f"{name}.weight", f"params/{path}/kernel", "(a e) d -> d a e")
+    yield Rule(f"{name}.bias", f"params/{path}/bias", "(a e) -> a e")
+
+
+RULES = (
+    Rule(_TOKENS, "params/token_embed"),
+    Rule(_PLACES, "params/position_embed"),
+    *(
+        rule
+        for x in "qkv"
+        for rule in _heads(f"{_LAYER}.self_attn.{x}_proj", f"blocks/attention/{x}")
+    ),
+    Rule(
+        f"{_LAYER}.self_attn.out_proj.weight",
+        "params/blocks/attention/out/kernel",
+        "d (a e) -> a e d",
+    ),
+    Rule(f"{_LAYER}.self_attn.out_proj.bias", "params/blocks/attention/out/bias"),
+    *_affine(f"{_LAYER}.layer_norm1", "blocks/attention_norm"),
+    *_linear(f"{_LAYER}.mlp.fc1", "blocks/up"),
+    *_linear(f"{_LAYER}.mlp.fc2", "blocks/down"),
+    *_affine(f"{_LAYER}.layer_norm2", "blocks/mlp_norm"),
+    *_affine("text_model.final_layer_norm", "final_norm"),
+    Rule(_PROJECTION, "params/project/kernel", "o i -> i o"),
+)
+
+
+def table(config: ClipTextConfig) -> Table:
+    """The table of a CLIP text encoder of these sizes."""
+    return Table(
+        rules=RULES,
+        layers=config.depth,
+        sizes={"a": config.num_heads, "e": config.width // config.num_heads},
+        optional={_POSITIONS: (1, config.length)},
+    )
+
+
+def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> ClipTextConfig:
+    """Sizes read off the shapes of a checkpoint, for where no config.json lies beside it.
+
+    The published encoders are told apart by their width: CLIP's has 768 and its quick GELU,
+    OpenCLIP's bigG 1280 and the exact one. Heads have 64 channels in both.
+
+    Raises:
+        ValueError: the tensors that tell the sizes are not there.
+    """
+    up = _LAYER.format(layer=0) + ".mlp.fc1.weight"
+    missing = [name for name in (_TOKENS, _PLACES, _PROJECTION, up) if name not in shapes]
+    if missing:
+        raise ValueError(f"not a CLIP text encoder checkpoint: it has no {', '.join(missing)}.")
+    vocab_size, width = shapes[_TOKENS]
+    layers = (re.match(r"text_model\.encoder\.layers\.(\d+)\.", name) for name in shapes)
+    return ClipTextConfig(
+        vocab_size=vocab_size,
+        width=width,
+        mlp_dim=shapes[up][0],
+        depth=1 + max(int(layer[1]) for layer in layers if layer),
+        num_heads=max(1, width // HEAD_DIM),
+        features=shapes[_PROJECTION][0],
+        length=shapes[_PLACES][0],
+        activation="quick_gelu" if width <= 768 else "gelu",
+        end=vocab_size - 1,
+    )
+
+
+def config_from_published(published: Mapping) -> ClipTextConfig:
+    """From a Hugging Face `CLIPTextConfig` as a dictionary.
+
+    An `eos_token_id` of 2 is that of configs which never meant it; the text then ends with the last
+    token of the vocabulary, as in the published class.
+    """
+    end, vocab_size = published.get("eos_token_id", 2), published["vocab_size"]
+    return ClipTextConfig(
+        vocab_size=vocab_size,
+        width=published["hidden_size"],
+        mlp_dim=published["intermediate_size"],
+        depth=published["num_hidden_layers"],
+        num_heads=published["num_attention_heads"],
+        features=published["projection_dim"],
+        length=published.get("max_position_embeddings", 77),
+        activation=published.get("hidden_act", "quick_gelu"),
+        end=vocab_size - 1 if end == 2 else end,
+    )

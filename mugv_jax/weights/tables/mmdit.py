@@ -1,0 +1,109 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""ContentV's transformer: names of its diffusers folder and where they go."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from mugv_jax.nn.mmdit.model import MMDiTConfig
+from mugv_jax.weights.table import LAYER, Rule, Table
+
+
+def _linear(name: str, path: str, axes: str = "o i -> i o", bias: str = "") -> Iterator[Rule]:
+    yield Rule(f"{name}.weight", f"params/{path}/kernel", axes)
+    yield Rule(f"{name}.bias", f"params/{path}/bias", bias)
+
+
+def _vectors(name: str, path: str, count: str) -> Iterator[Rule]:
+    yield from _linear(name, path, f"({count} d) i -> i {count} d", f"({count} d) -> {count} d")
+
+
+def _stream(block: str, path: str, *, text: bool, ends: bool) -> Iterator[Rule]:
+    """One side of a block."""
+    norm, mlp = ("norm1_context", "ff_context") if text else ("norm1", "ff")
+    out = "to_add_out" if text else "to_out.0"
+    yield from _vectors(f"{block}.{norm}.linear", f"{path}/modulation", "two" if ends else "six")
+    for part in "qkv":
+        name = f"add_{part}_proj" if text else f"to_{part}"
+        heads = "(a e) d -> d a e", "(a e) -> a e"
+        yield from _linear(f"{block}.attn.{name}", f"{path}/{part}", *heads)
+    for part in "qk":
+        name = f"norm_added_{part}" if text else f"norm_{part}"
+        yield Rule(f"{block}.attn.{name}.weight", f"params/{path}/{part}_norm/scale")
+    if not ends:
+        yield from _linear(f"{block}.attn.{out}", f"{path}/out", "d (a e) -> a e d")
+        yield from _linear(f"{block}.{mlp}.net.0.proj", f"{path}/mlp/up")
+        yield from _linear(f"{block}.{mlp}.net.2", f"{path}/mlp/down")
+
+
+def _block(number: int | str, path: str, *, last: bool = False) -> Iterator[Rule]:
+    block = f"transformer_blocks.{number}"
+    yield from _stream(block, f"{path}/video", text=False, ends=False)
+    yield from _stream(block, f"{path}/text", text=True, ends=last)
+
+
+def table(config: MMDiTConfig) -> Table:
+    """The table of an MM-DiT of these sizes."""
+    patches = "d c ph pw -> (ph pw c) d"
+    time = "time_text_embed"
+    rules = (
+        *_linear("pos_embed.proj", "patch_embed", patches),
+        *_linear(f"{time}.timestep_embedder.linear_1", "time_embed/up"),
+        *_linear(f"{time}.timestep_embedder.linear_2", "time_embed/down"),
+        *_linear(f"{time}.text_embedder.linear_1", "pooled_embed/up"),
+        *_linear(f"{time}.text_embedder.linear_2", "pooled_embed/down"),
+        *_linear("context_embedder", "text_embed"),
+        *_block(LAYER, "blocks"),
+        *_block(config.depth - 1, "last_block", last=True),
+        *_vectors("norm_out.linear", "final/modulation", "two"),
+        *_linear("proj_out", "final/linear"),
+    )
+    _, rows, columns = config.patch
+    sizes = {"a": config.num_heads, "e": config.head_dim, "six": 6, "two": 2}
+    return Table(rules=rules, layers=config.depth - 1, sizes=sizes | {"ph": rows, "pw": columns})
+
+
+def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> MMDiTConfig:
+    """Sizes read off the shapes of a checkpoint.
+
+    Raises:
+        ValueError: the tensors that tell the sizes are not there.
+    """
+    patches, norm, text, pooled, out = (
+        f"{name}.weight"
+        for name in (
+            "pos_embed.proj", "transformer_blocks.0.attn.norm_q", "context_embedder",
+            "time_text_embed.text_embedder.linear_1", "proj_out",
+        )
+    )  # fmt: skip
+    missing = [name for name in (patches, norm, text, pooled, out) if name not in shapes]
+    if missing:
+        raise ValueError(f"not a ContentV transformer: it has no {', '.join(missing)}.")
+    width, in_channels, rows, columns = shapes[patches]
+    (head_dim,) = shapes[norm]
+    blocks = (re.match(r"transformer_blocks\.(\d+)\.", name) for name in shapes)
+    return MMDiTConfig(
+        depth=1 + max(int(block[1]) for block in blocks if block),
+        num_heads=width // head_dim,
+        head_dim=head_dim,
+        in_channels=in_channels,
+        out_channels=shapes[out][0] // (rows * columns),
+        patch=(1, rows, columns),
+        text_dim=shapes[text][1],
+        pooled_dim=shapes[pooled][1],
+    )
+
+
+def config_from_published(published: Mapping) -> MMDiTConfig:
+    """From the constructor arguments (`transformer/config.json`)."""
+    patch = published["patch_size"]
+    return MMDiTConfig(
+        depth=published["num_layers"],
+        num_heads=published["num_attention_heads"],
+        head_dim=published["attention_head_dim"],
+        in_channels=published["in_channels"],
+        out_channels=published["out_channels"],
+        patch=(1, patch, patch),
+        text_dim=published["joint_attention_dim"],
+        pooled_dim=published["pooled_projection_dim"],
+    )

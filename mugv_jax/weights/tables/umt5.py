@@ -1,0 +1,81 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""UMT5 encoder: names of Wan's file (`models_t5_umt5-xxl-enc-bf16.pth`) and where they go."""
+
+import re
+from collections.abc import Mapping
+
+from mugv_jax.nn.text.t5 import T5Config
+from mugv_jax.weights.table import Rule, Table
+
+_BLOCK = "blocks.{layer}"
+_EMBED = "token_embedding.weight"
+
+RULES = (
+    Rule(_EMBED, "params/token_embed"),
+    Rule(f"{_BLOCK}.pos_embedding.embedding.weight", "params/blocks/relative_bias"),
+    *(
+        Rule(f"{_BLOCK}.attn.{x}.weight", f"params/blocks/attention/{x}/kernel", "(a e) d -> d a e")
+        for x in "qkv"
+    ),
+    Rule(f"{_BLOCK}.attn.o.weight", "params/blocks/attention/out/kernel", "d (a e) -> a e d"),
+    Rule(f"{_BLOCK}.norm1.weight", "params/blocks/attention_norm/scale"),
+    Rule(f"{_BLOCK}.ffn.gate.0.weight", "params/blocks/mlp/gate/kernel", "o i -> i o"),
+    Rule(f"{_BLOCK}.ffn.fc1.weight", "params/blocks/mlp/up/kernel", "o i -> i o"),
+    Rule(f"{_BLOCK}.ffn.fc2.weight", "params/blocks/mlp/down/kernel", "o i -> i o"),
+    Rule(f"{_BLOCK}.norm2.weight", "params/blocks/mlp_norm/scale"),
+    Rule("norm.weight", "params/final_norm/scale"),
+)
+
+
+def table(config: T5Config) -> Table:
+    """The table of a UMT5 encoder of these sizes."""
+    sizes = {"a": config.num_heads, "e": config.head_dim}
+    return Table(rules=RULES, layers=config.depth, sizes=sizes)
+
+
+def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> T5Config:
+    """Sizes read off the shapes of a checkpoint; the bias's `max_distance` is the published 128.
+
+    Raises:
+        ValueError: the tensors that tell the sizes are not there.
+    """
+    bias, q, gate = (
+        f"blocks.0.{name}.weight" for name in ("pos_embedding.embedding", "attn.q", "ffn.gate.0")
+    )
+    missing = [name for name in (_EMBED, bias, q, gate) if name not in shapes]
+    if missing:
+        raise ValueError(f"not a UMT5 encoder checkpoint: it has no {', '.join(missing)}.")
+    vocab_size, width = shapes[_EMBED]
+    num_buckets, num_heads = shapes[bias]
+    blocks = (re.match(r"blocks\.(\d+)\.", name) for name in shapes)
+    return T5Config(
+        vocab_size=vocab_size,
+        width=width,
+        head_dim=shapes[q][0] // num_heads,
+        mlp_dim=shapes[gate][0],
+        depth=1 + max(int(block[1]) for block in blocks if block),
+        num_heads=num_heads,
+        num_buckets=num_buckets,
+        shared_bias=False,
+    )
+
+
+def config_from_published(published: Mapping) -> T5Config:
+    """From the constructor arguments of Wan's `T5Encoder`.
+
+    Raises:
+        ValueError: a bias that all layers share: that is T5.
+    """
+    if published["shared_pos"]:
+        raise ValueError("shared_pos=True: UMT5's layers have a position bias of their own.")
+    return T5Config(
+        vocab_size=published["vocab"],
+        width=published["dim"],
+        head_dim=published["dim_attn"] // published["num_heads"],
+        mlp_dim=published["dim_ffn"],
+        depth=published["num_layers"],
+        num_heads=published["num_heads"],
+        num_buckets=published["num_buckets"],
+        shared_bias=False,
+    )
