@@ -57,7 +57,8 @@ def test_updates_beside_the_weights_equal_updates_merged_into_them(params, lora)
 def test_fresh_factors_change_nothing_and_only_b_learns_first(params):
     fresh = init_lora(jax.random.key(0), abstract(), LORA)
     plain = forward({"params": params})
-    np.testing.assert_array_equal(forward({"params": params, "lora": scaled(fresh, LORA)}), plain)
+    updated = forward({"params": params, "lora": scaled(fresh, LORA)})
+    np.testing.assert_allclose(updated, plain, rtol=1e-5, atol=2e-6)  # two programs' rounding
 
     def loss(factors):
         return jnp.mean(jnp.square(forward({"params": params, "lora": scaled(factors, LORA)})))

@@ -13,6 +13,7 @@ moves the components once, at conversion, so the function is the same.
 """
 
 import jax.numpy as jnp
+import numpy as np
 
 from mugv_jax.axes import Array, Float, Int
 
@@ -60,11 +61,9 @@ def cos_sin(
     position: Int[Array, "b n axes"], pairs: tuple[int, ...]
 ) -> tuple[Float[Array, "b n k"], Float[Array, "b n k"]]:
     """Of all pairs, axis by axis: pair j of an axis' p turns by position x 10000^(-j/p)."""
-    angles = []
-    for axis, count in enumerate(pairs):
-        frequency = 10000.0 ** (-jnp.arange(count, dtype=jnp.float32) / count)
-        angles.append(position[:, :, axis, None].astype(jnp.float32) * frequency[None, None])
-    angle = jnp.concatenate(angles, axis=-1)
+    axis = np.repeat(np.arange(len(pairs)), pairs)
+    frequency = np.concatenate([10000.0 ** (-np.arange(count) / count) for count in pairs])
+    angle = position[:, :, axis].astype(jnp.float32) * frequency.astype(np.float32)[None, None]
     return jnp.cos(angle), jnp.sin(angle)
 
 

@@ -5,7 +5,6 @@
 config.json    model.safetensors (bfloat16)    spiece.model
 """
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def _published(config: T5Config) -> str:
         "num_buckets": "relative_attention_num_buckets",
         "max_distance": "relative_attention_max_distance",
     }
-    sizes = {names[field]: value for field, value in dataclasses.asdict(config).items()}
+    sizes = {theirs: getattr(config, ours) for ours, theirs in names.items()}
     fixed = {
         "architectures": ["T5EncoderModel"],
         "model_type": "t5",

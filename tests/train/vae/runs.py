@@ -44,6 +44,7 @@ def tiny(clips: Path | str, *overrides: str) -> VaeTrainConfig:
         f"data.paths=('{clips}',)", f"data.size=({SIDE},{SIDE})", "data.frames=5",
         "data.rows=1", "data.picture_rows=2", "data.threads=1", "data.picture_share=0.0",
         "discriminator.channels=(8,)", "loss.adaptive_from=2", "loss.gan_from=3",
+        "loss.mse=1.0", "optimizer.freeze=()",
         "optimizer.method=adamw", "optimizer.schedule=constant", "optimizer.warmup_steps=1",
         "optimizer.learning_rate=3e-3",
         "discriminator_optimizer.schedule=constant", "discriminator_optimizer.warmup_steps=1",

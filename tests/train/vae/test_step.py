@@ -196,7 +196,8 @@ def test_configs_hold_every_field_and_their_phases_come_in_order(config):
         build_group(name, group, values[name])
         assert set(values[name]) == {field.name for field in dataclasses.fields(group)}, name
     assert 0 < built.loss.adaptive_from < built.loss.gan_from < built.run.steps
-    assert built.run.windows == (1, 4, 8)
+    if config is vae_mugv:
+        assert built.run.windows == (1, 4, 8)
     assert (built.vae.time_factor, built.vae.spatial_factor) == (8, 8)
     assert built.vae.latent_channels == 24
 
