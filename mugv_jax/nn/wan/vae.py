@@ -257,6 +257,6 @@ class WanVAE(nn.Module):
 
     def _statistics(self) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
         channels = self.config.latent_channels
-        if channels != len(LATENT_MEAN):
+        if channels != len(LATENT_MEAN):  # of no published VAE: nothing is known of its latents
             return jnp.zeros(channels), jnp.ones(channels)
         return jnp.asarray(LATENT_MEAN), jnp.asarray(LATENT_DEVIATION)
