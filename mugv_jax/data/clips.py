@@ -13,9 +13,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from numbers import Rational
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -27,8 +25,6 @@ from mugv_jax.pipelines.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
 GRID_PX = 2 * STRIDE  # one token covers two latents a side
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 LEAST_FRAMES = STRIDE + 1  # of a video: its first frame and one group
-
-Frame = TypeVar("Frame")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,11 +90,11 @@ def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
             raise ValueError(f"video {str(path)!r} does not tell its frame rate.")
         source_rate = Fraction(source_rate)  # newer PyAV has rationals of its own
         rate = min(Fraction(fps).limit_denominator(1001), source_rate)
-        shown = resample(
-            _timed(decoded, source_rate),
+        shown = video.resample(
+            video.timed(decoded, source_rate),
             rate,
             frame_duration=1 / source_rate,
-            late=_rounding(stream.time_base, source_rate),
+            late=video.rounding(stream.time_base, source_rate),
         )
         frames = list(_fitted(itertools.islice(shown, rule.max_frames), rule))
     count = (len(frames) - 1) // STRIDE * STRIDE + 1
@@ -108,34 +104,6 @@ def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
             f"{LEAST_FRAMES} are needed."
         )
     return video.Video(np.stack(frames[:count]), float(rate))
-
-
-def resample(
-    timed: Iterable[tuple[Fraction, Frame]],
-    rate: Fraction,
-    *,
-    frame_duration: Fraction,
-    late: Fraction = Fraction(0),
-) -> Iterator[Frame]:
-    """What is shown at the times 0, 1 / rate, 2 / rate, ... after the first frame.
-
-    timed: frames by the time in seconds at which they appear; one is shown until the next.
-    frame_duration: how long the last one is shown, in seconds.
-    late: a frame counts as shown at a time that it misses by no more than this.
-    """
-    held = None
-    number = 0
-    for time, frame in timed:
-        if held is None:
-            start = time
-        else:
-            while start + number / rate + late < time:
-                yield held[1]
-                number += 1
-        held = (time, frame)
-    while held is not None and start + number / rate + late < held[0] + frame_duration:
-        yield held[1]
-        number += 1
 
 
 def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
@@ -153,22 +121,6 @@ def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
         return w * h > pixels, abs(math.log(w * height / (h * width))), -w * h
 
     return min(itertools.product(nearest(width), nearest(height)), key=misfit)
-
-
-def _rounding(tick: Rational | None, rate: Fraction) -> Fraction:
-    """By how much times may be late because the file's clock rounded them.
-
-    A tick as long as a frame (AVI) rounds nothing: there frames are counted.
-    """
-    return Fraction(tick) if tick is not None and 2 * tick * rate < 1 else Fraction(0)
-
-
-def _timed(decoded: Iterable, rate: Fraction) -> Iterator[tuple[Fraction, object]]:
-    """Frames by their time; one without a time comes when its turn is, at the average rate."""
-    time = -1 / rate
-    for frame in decoded:
-        time = time + 1 / rate if frame.pts is None else frame.pts * frame.time_base
-        yield time, frame
 
 
 def _fitted(shown: Iterable, rule: ClipRule) -> Iterator[np.ndarray]:

@@ -12,40 +12,16 @@ from mugv_jax import video
 from mugv_jax.data.clips import ClipRule, fit_size, read_clip
 from mugv_jax.data.samples import BadSample
 from tests.data.real_clips import real_clip
+from tests.video.numbered import numbered, numbers, write_timed
 
 FRAMES = 40
-LEVEL_STEP = 6  # of 256 between neighbouring frames: x264 and yuv take less than half of it
 RULE = ClipRule(fps=30, size=(32, 32), max_frames=33)
-
-
-def numbered(count=FRAMES):
-    """Frames whose brightness is their number."""
-    levels = np.arange(count, dtype=np.uint8)[:, None, None, None] * LEVEL_STEP
-    return np.broadcast_to(levels, (count, 48, 64, 3)).copy()
-
-
-def numbers(frames) -> list[int]:
-    return np.rint(frames.mean((1, 2, 3)) / LEVEL_STEP).astype(int).tolist()
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("clips") / "numbered.mp4"
     video.write_video(path, numbered(), 30)
-    return path
-
-
-def write_timed(path, times_ms, rate):
-    """A video whose frames appear at these times, on a clock of milliseconds."""
-    with av.open(path, "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "10"})
-        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for time, pixels in zip(times_ms, numbered(len(times_ms))):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = time, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
     return path
 
 

@@ -1,0 +1,43 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""File <-> uint8 frames <-> pixels in [-1, 1]. Frames are RGB, (f, h, w, 3).
+
+pictures  picture files, and the fit to a size    reading  video files -> frames, whole or streamed
+frames    frames in memory, pixels in [-1, 1]     writing  frames -> video files, whole or streamed
+files     paths and containers                    sound    the audio track that goes with them
+times     rates and time stamps                   colour   decoded pictures <-> RGB
+"""
+
+from mugv_jax.video.colour import upright_rgb
+from mugv_jax.video.files import CONTAINERS, completed, prepare_output
+from mugv_jax.video.frames import Video, side_by_side, to_frames, to_pixels
+from mugv_jax.video.pictures import MAX_PIXELS, MIN_SIDE_PX, fit, read_image, to_rgb
+from mugv_jax.video.reading import FrameStream, decoding, open_frames, read_video
+from mugv_jax.video.times import resample, rounding, timed
+from mugv_jax.video.writing import CRF, write_video, writing
+
+__all__ = [
+    "CONTAINERS",
+    "CRF",
+    "MAX_PIXELS",
+    "MIN_SIDE_PX",
+    "FrameStream",
+    "Video",
+    "completed",
+    "decoding",
+    "fit",
+    "open_frames",
+    "prepare_output",
+    "read_image",
+    "read_video",
+    "resample",
+    "rounding",
+    "side_by_side",
+    "timed",
+    "to_frames",
+    "to_pixels",
+    "to_rgb",
+    "upright_rgb",
+    "write_video",
+    "writing",
+]

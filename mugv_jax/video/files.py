@@ -1,0 +1,118 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Files: what is read is there and opens; what is written appears only when it is complete."""
+
+import contextlib
+import os
+import pathlib
+import secrets
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import av
+
+CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+
+def existing_file(path: str | os.PathLike, what: str) -> pathlib.Path:
+    """
+    Raises:
+        ValueError: there is no such file; it is called `what`.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        reason = "is a folder" if path.is_dir() else "does not exist"
+        raise ValueError(f"{what} {str(path)!r} {reason}.")
+    return path
+
+
+@contextlib.contextmanager
+def damage_told(message: str) -> Iterator[None]:
+    """What FFmpeg raises becomes a ValueError: `message`, and FFmpeg's reason."""
+    from av import FFmpegError
+
+    try:
+        yield
+    except FFmpegError as error:
+        raise ValueError(f"{message}: {error.strerror}.") from error
+
+
+def video_damage(path: str | os.PathLike) -> contextlib.AbstractContextManager[None]:
+    """`damage_told` where a video is read."""
+    return damage_told(f"video {str(path)!r} is damaged or no video")
+
+
+@contextlib.contextmanager
+def open_media(path: str | os.PathLike) -> Iterator["av.container.InputContainer"]:
+    """A video file, to read packets and frames from.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    import av
+
+    path = existing_file(path, "video")
+    # PyAV 19 always tolerates metadata that is not UTF-8 and has no such option.
+    tolerant = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+    with video_damage(path):
+        container = av.open(path, **tolerant)
+    with container:
+        yield container
+
+
+def video_stream(container: "av.container.InputContainer") -> "av.VideoStream":
+    """The first video stream of a file; the cover of a record is none.
+
+    Raises:
+        ValueError: there is no video.
+    """
+    from av.stream import Disposition
+
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise ValueError(f"{container.name!r} holds no video.")
+
+
+def prepare_output(
+    path: str | os.PathLike, suffixes: Collection[str] = tuple(CONTAINERS)
+) -> pathlib.Path:
+    """Makes sure, before any long work, that a file of one of `suffixes` can be written to `path`.
+
+    The missing folder is created.
+
+    Raises:
+        ValueError: an unknown suffix, `path` is a folder, or its folder cannot be written to.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"output {str(path)!r} must end in {', '.join(suffixes)}.")
+    if path.is_dir():
+        raise ValueError(f"output {str(path)!r} is a folder: name a file in it.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = _partial_name(path)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"output {str(path)!r} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def _partial_name(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+
+
+@contextlib.contextmanager
+def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file beside `path` to write to: it becomes `path` when the block ends without an error.
+
+    After any failure, what was there before stays.
+    """
+    partial = _partial_name(path)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in memory: uint8, (f, h, w, 3), RGB; and pixels: the same in [-1, 1], as models see it."""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from mugv_jax.axes import Array, Float, Frames
+from mugv_jax.video.writing import CRF, write_video
+
+LINE_PX = 2  # even, as sizes of videos are
+
+
+class Video(NamedTuple):
+    """Frames and their rate in frames per second."""
+
+    frames: Frames
+    fps: float
+
+    def save(self, path: str | os.PathLike, *, crf: int = CRF) -> None:
+        """Writes the video file `path`; see `write_video`."""
+        write_video(path, self.frames, self.fps, crf=crf)
+
+
+def to_pixels(frames: UInt8[np.ndarray, "*f h w 3"]) -> Float[np.ndarray, "*f h w 3"]:
+    """[0, 255] -> [-1, 1], float32."""
+    pixels = frames.astype(np.float32)
+    pixels /= 255  # in place: a video is large
+    pixels -= 0.5
+    pixels /= 0.5
+    return pixels
+
+
+def to_frames(pixels: Float[Array | np.ndarray, "*f h w 3"]) -> UInt8[np.ndarray, "*f h w 3"]:
+    """[-1, 1] -> [0, 255], rounded to nearest; what lies outside is clamped.
+
+    Raises:
+        ValueError: NaN among the pixels.
+    """
+    pixels = np.asarray(pixels, np.float32)
+    if np.isnan(np.min(pixels, initial=0)):
+        raise ValueError("the pixels hold NaN: the model overflowed; compute in float32.")
+    levels = np.clip(pixels, -1, 1)
+    levels += 1  # in place: a video is large
+    levels /= 2
+    levels *= 255
+    levels += 0.5
+    return levels.astype(np.uint8)
+
+
+def side_by_side(
+    left: UInt8[np.ndarray, "f h w 3"], right: UInt8[np.ndarray, "f h w 3"]
+) -> UInt8[np.ndarray, "f h _w 3"]:
+    """Two videos of one size as one, a thin white line between them."""
+    line = np.full((*left.shape[:2], LINE_PX, 3), 255, np.uint8)
+    return np.concatenate([left, line, right], axis=2)

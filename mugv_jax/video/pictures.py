@@ -1,0 +1,113 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures: files to uint8 RGB, and the fit of a picture to a video size.
+
+Files are read through Pillow.
+"""
+
+import os
+import pathlib
+import struct
+import warnings
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from mugv_jax.video.files import existing_file
+
+MIN_SIDE_PX = 16  # one token of the model covers 16 x 16 pixels
+MAX_PIXELS = 150_000_000  # 450 MB once decoded
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)  # from Pillow
+
+
+def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture in a file, upright (EXIF) and in RGB.
+
+    Transparency is flattened onto white, the ground that product pictures are cut out for. Grey
+    pictures of 16 bits keep their range. Of several frames or pages the first is read. Colour
+    profiles are not applied, as in the published code.
+
+    Raises:
+        ValueError: the file is missing, damaged or no picture, its shorter side is below
+            `MIN_SIDE_PX`, or it has more than `MAX_PIXELS`.
+    """
+    path = existing_file(path, "image")
+    with warnings.catch_warnings():
+        # Pillow doubts sizes below MAX_PIXELS, and tells of broken EXIF that nothing reads.
+        warnings.simplefilter("ignore")
+        try:
+            image = Image.open(path)
+        except (Image.DecompressionBombError, *DAMAGED) as error:
+            raise ValueError(f"image {str(path)!r} cannot be opened: {error}.") from error
+        with image:
+            _check_image_size(path, *image.size)
+            try:
+                return to_rgb(image)
+            except DAMAGED as error:
+                raise ValueError(f"image {str(path)!r} is damaged: {error}.") from error
+
+
+def _check_image_size(path: pathlib.Path, width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE_PX:
+        raise ValueError(
+            f"image {str(path)!r} is {width}x{height} pixels: at least {MIN_SIDE_PX} are needed "
+            "on its shorter side."
+        )
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f"image {str(path)!r} is {width}x{height} pixels: at most {MAX_PIXELS / 1e6:.0f} "
+            "million are read; scale it down."
+        )
+
+
+def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a Pillow image, as `read_image` gives those of a file.
+
+    Raises:
+        ValueError: pixels of unknown range.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown range")
+    if image.mode.startswith("I"):  # 16 bits, also where Pillow widens them to 32
+        grey = np.clip(np.asarray(image).astype(np.int32), 0, 65535)
+        return np.repeat(((grey * 255 + 32767) // 65535).astype(np.uint8)[..., None], 3, axis=-1)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.array(image.convert("RGB"))
+
+
+def fit(
+    frames: UInt8[np.ndarray, "*f h w 3"], height: int, width: int
+) -> UInt8[np.ndarray, "*f {height} {width} 3"]:
+    """Pictures scaled (bicubic) until they cover height x width, the overhang cut off evenly.
+
+    Geometry and rounding are those of the published `resize_crop_to_fill`.
+
+    Raises:
+        ValueError: the size is not positive, or so unlike the picture's that more than
+            `MAX_PIXELS` would have to be made.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"size {height}x{width} (height x width) must be positive.")
+    old_height, old_width = frames.shape[-3:-1]
+    scale_h, scale_w = height / old_height, width / old_width
+    if scale_h > scale_w:
+        covering_h, covering_w = height, round(old_width * scale_h)
+    else:
+        covering_h, covering_w = round(old_height * scale_w), width
+    if covering_h * covering_w > MAX_PIXELS:
+        raise ValueError(
+            f"a picture of {old_width}x{old_height} pixels is too long and narrow to cover "
+            f"{width}x{height}: crop it to a similar shape."
+        )
+    top, left = round((covering_h - height) / 2), round((covering_w - width) / 2)
+    fitted = np.empty((*frames.shape[:-3], height, width, 3), np.uint8)
+    for index in np.ndindex(frames.shape[:-3]):
+        image = Image.fromarray(frames[index])
+        image = image.resize((covering_w, covering_h), Image.Resampling.BICUBIC)
+        fitted[index] = np.asarray(image)[top : top + height, left : left + width]
+    return fitted

@@ -1,0 +1,176 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The audio track of one video file on its way into another, packet by packet.
+
+Packets are copied where players know their codec in the new container, and become AAC elsewhere.
+The track keeps its place beside the video. With `start` the time of the first frame in the new file
+and `video_start` in the old one,
+
+    time in the new file = time in the old file - video_start + start.
+"""
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from mugv_jax.video.files import damage_told, open_media, video_damage, video_stream
+
+if TYPE_CHECKING:
+    import av
+
+PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "f32le")}
+COPIED = {  # container -> codecs; a container takes more than players do
+    "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "flac", "opus"},
+    "mov": {"aac", "mp3", "ac3", "eac3", "alac"} | PCM,
+    "matroska": {"aac", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "alac", "flac", "opus"}
+    | PCM
+    | {"vorbis"},
+}
+AAC_RATE_HZ = 48_000  # where AAC does not know the track's own
+AAC_BITS_PER_SECOND = 96_000  # a channel, which is generous
+AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+# Times of packets shiver with the container's clock; a hole in the track is longer.
+HOLE_S = Fraction(1, 20)
+
+
+class Track(NamedTuple):
+    """The first audio stream of a file, found whole.
+
+    packet: how long its first packet sounds, in seconds.
+    even: whether sample rate, sample format and channels stay the same throughout.
+    start, video_start: when it begins to sound and when the first frame is shown, in seconds.
+    """
+
+    path: str | os.PathLike
+    container: "av.container.InputContainer"
+    stream: "av.AudioStream"
+    packet: Fraction
+    even: bool
+    start: Fraction
+    video_start: Fraction
+
+    def frames_ahead(self, rate: Fraction) -> int:
+        """How many frames the video must wait for the audio that begins before it.
+
+        None for a packet or less: that is an encoder's delay, which players skip.
+        """
+        lead = self.video_start - self.start
+        return math.ceil(lead * rate) if lead > self.packet else 0
+
+
+@contextlib.contextmanager
+def open_track(path: str | os.PathLike) -> Iterator[Track | None]:
+    """The audio of a video file, None if it has none.
+
+    All of it is decoded here once, so that hours of work do not end at a broken packet.
+
+    Raises:
+        ValueError: the file is missing or damaged, or its audio is.
+    """
+    packet, even = _examine(path)
+    if packet is None:
+        yield None
+        return
+    video_start = _video_start(path)
+    with open_media(path) as container:
+        stream = container.streams.audio[0]
+        start = (stream.start_time or 0) * Fraction(stream.time_base)
+        yield Track(path, container, stream, packet, even, start, video_start)
+
+
+def _damaged(path: str | os.PathLike) -> str:
+    return f"audio of {str(path)!r} is damaged; leave it out, or repair the file"
+
+
+def _examine(path: str | os.PathLike) -> tuple[Fraction | None, bool]:
+    """Decodes the audio of a file: `Track.packet`, None if there is no packet, and `Track.even`."""
+    first = stamp = None
+    broken = False
+    forms = set()
+    with open_media(path) as container, damage_told(_damaged(path)):
+        if not container.streams.audio:
+            return None, True
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise ValueError(f"{_damaged(path)}: its codec is unknown.")
+        for packet in container.demux(stream):
+            forms |= {(f.format.name, f.layout.name, f.sample_rate) for f in packet.decode()}
+            if not packet.size:
+                continue
+            before, stamp = stamp, _stamp(packet)
+            if stamp is None or (before is not None and stamp < before):
+                raise ValueError(f"{_damaged(path)}: its time stamps are missing or out of order.")
+            broken = packet.is_corrupt  # the last one is, where the file breaks off in it
+            if first is None:
+                first = (packet.duration or 0) * Fraction(packet.time_base)
+    if broken:
+        raise ValueError(f"{_damaged(path)}: it breaks off.")
+    return first, len(forms) < 2
+
+
+def _video_start(path: str | os.PathLike) -> Fraction:
+    with open_media(path) as container, video_damage(path):
+        frame = next(container.decode(video_stream(container)), None)
+    if frame is None:
+        raise ValueError(f"video {str(path)!r} is damaged: no frame can be decoded.")
+    return (frame.pts or 0) * Fraction(frame.time_base)
+
+
+def _stamp(packet: "av.Packet") -> int | None:
+    return packet.dts if packet.pts is None else packet.pts
+
+
+def add_track(
+    output: "av.container.OutputContainer", track: Track, start: Fraction
+) -> Iterator["av.Packet"]:
+    """Adds a stream to `output`, and gives the packets to be written to it, as they are taken.
+
+    start: when the first frame is shown, in seconds.
+
+    Raises:
+        ValueError: the audio changes its form on the way and would have to be encoded anew.
+    """
+    shift = start - track.video_start
+    context = track.stream.codec_context
+    if context.codec.canonical_name in COPIED[output.format.name]:
+        return _copied(track, output.add_stream_from_template(track.stream), shift)
+    if not track.even:
+        raise ValueError(
+            f"audio of {str(track.path)!r} changes its channels or its rate on the way and cannot "
+            f"be copied into {output.format.name}: write .mkv, or leave it out."
+        )
+    stream = output.add_stream("aac")
+    encoder = stream.codec_context
+    known = context.sample_rate in encoder.codec.audio_rates
+    encoder.sample_rate = context.sample_rate if known else AAC_RATE_HZ
+    encoder.layout = AAC_LAYOUTS.get(context.layout.nb_channels, "stereo")
+    encoder.bit_rate = AAC_BITS_PER_SECOND * encoder.layout.nb_channels
+    return _encoded(track, stream, shift)
+
+
+def _copied(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterator["av.Packet"]:
+    with damage_told(_damaged(track.path)):
+        for packet in track.container.demux(track.stream):
+            if packet.size:
+                moved = _stamp(packet) + round(shift / Fraction(packet.time_base))
+                packet.pts = packet.dts = moved
+                packet.stream = stream
+                yield packet
+
+
+def _encoded(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterator["av.Packet"]:
+    """Samples follow on each other as they are counted, but for holes in the track."""
+    due = None
+    with damage_told(_damaged(track.path)):
+        for frame in track.container.decode(track.stream):
+            rate = frame.sample_rate
+            if frame.pts is not None:
+                told = round((frame.pts * Fraction(frame.time_base) + shift) * rate)
+                due = told if due is None or told > due + HOLE_S * rate else due
+            frame.pts, frame.time_base = due or 0, Fraction(1, rate)
+            due = frame.pts + frame.samples
+            yield from stream.encode(frame)
+        yield from stream.encode(None)

@@ -1,0 +1,157 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames -> H.264 files: yuv420p, BT.709 matrix, limited range, tagged so.
+
+This pixel format has even sizes only: an odd height or width gets its last row or column twice.
+A file appears under its name only when it is complete; until then, and after any failure, what was
+there before stays.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mugv_jax.axes import Frames
+from mugv_jax.video import sound
+from mugv_jax.video.colour import to_yuv
+from mugv_jax.video.files import CONTAINERS, completed, prepare_output
+from mugv_jax.video.times import exact_rate
+
+if TYPE_CHECKING:
+    import av
+
+CRF = 17  # x264's quality, as published
+
+
+def write_video(
+    path: str | os.PathLike,
+    frames: Frames | Iterable[Frames],
+    fps: float | Fraction,
+    *,
+    crf: int = CRF,
+) -> None:
+    """Frames to a file, as `writing` does it.
+
+    frames: (f, h, w, 3) uint8, or chunks of that shape one after the other, so that a long video
+        need not be in memory.
+
+    Raises:
+        ValueError: as `writing`.
+    """
+    with writing(path, fps, crf=crf) as write:
+        for chunk in [frames] if isinstance(frames, np.ndarray) else frames:
+            write(chunk)
+
+
+@contextlib.contextmanager
+def writing(
+    path: str | os.PathLike,
+    fps: float | Fraction,
+    *,
+    crf: int = CRF,
+    audio_from: str | os.PathLike | None = None,
+) -> Iterator[Callable[[Frames], None]]:
+    """A function that appends chunks, (f, h, w, 3) uint8, to the video file `path`.
+
+    crf: x264's constant rate factor, 0 (lossless but for colour) to 51.
+    audio_from: a video file whose first audio track is put beside the frames, as it lies beside the
+        frames there, also where it begins before them or ends after them. None there, none here.
+
+    Raises:
+        ValueError: no frames, frames that are not uint8 RGB of one size, an `fps` or `crf` out of
+            range, audio that cannot be read, or an output that `prepare_output` refuses.
+    """
+    import av
+
+    if not 1 <= fps <= 1000:
+        raise ValueError(f"fps={fps} must lie in 1 to 1000.")
+    if not 0 <= crf <= 51:
+        raise ValueError(f"crf={crf} must lie in 0 (best) to 51.")
+    path = prepare_output(path)
+    with contextlib.ExitStack() as stack:
+        track = None if audio_from is None else stack.enter_context(sound.open_track(audio_from))
+        partial = stack.enter_context(completed(path))
+        container_format = CONTAINERS[path.suffix.lower()]
+        container = stack.enter_context(av.open(partial, "w", format=container_format))
+        encoder = _Encoder(container, exact_rate(fps), crf, track)
+        yield encoder.write
+        encoder.finish()
+
+
+class _Encoder:
+    """Frames as they come, and the audio that goes with them, into a container."""
+
+    def __init__(
+        self,
+        container: "av.container.OutputContainer",
+        rate: Fraction,
+        crf: int,
+        track: sound.Track | None,
+    ):
+        self.container = container
+        self.rate = rate
+        self.crf = crf
+        self.track = track
+        self.size = None  # (height, width) of the first frames
+        self.stream = None  # made for the first frame
+        self.packets = iter(())  # of audio, and the next of them
+        self.packet = None
+        self.number = 0  # the next frame's, counted from time 0
+
+    def write(self, chunk: Frames) -> None:
+        if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] != 3:
+            raise ValueError(
+                f"frames must be uint8 (f, h, w, 3), not {chunk.dtype} {chunk.shape}: "
+                "to_frames converts pixels."
+            )
+        self.size = self.size or chunk.shape[1:3]
+        if chunk.shape[1:3] != self.size:
+            raise ValueError(f"frames of {chunk.shape[1:3]} follow frames of {self.size}.")
+        missing = ((0, self.size[0] % 2), (0, self.size[1] % 2), (0, 0))
+        for frame in chunk:
+            self._encode(np.pad(frame, missing, mode="edge"))
+
+    def finish(self) -> None:
+        if self.stream is None:
+            raise ValueError("there are no frames to write.")
+        self.container.mux(self.stream.encode())
+        while self.packet is not None:
+            self._mux_packet()
+
+    def _encode(self, frame: np.ndarray) -> None:
+        if self.stream is None:
+            self._start(*frame.shape[:2])
+        image = to_yuv(frame)
+        image.pts, image.time_base = self.number, 1 / self.rate
+        self.container.mux(self.stream.encode(image))
+        self.number += 1
+        # The file has what is shown and what is heard at a time side by side.
+        while self.packet is not None and self._packet_time() <= self.number / self.rate:
+            self._mux_packet()
+
+    def _start(self, height: int, width: int) -> None:
+        from av.video.reformatter import ColorRange, Colorspace
+
+        options = {"crf": str(self.crf)}
+        self.stream = self.container.add_stream("libx264", rate=self.rate, options=options)
+        self.stream.height, self.stream.width = height, width
+        self.stream.pix_fmt = "yuv420p"
+        context = self.stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = Colorspace.ITU709
+        context.color_range = ColorRange.MPEG
+        if self.track is not None:
+            self.number = self.track.frames_ahead(self.rate)
+            start = self.number / self.rate
+            self.packets = sound.add_track(self.container, self.track, start)
+            self.packet = next(self.packets, None)
+
+    def _packet_time(self) -> Fraction:
+        return self.packet.dts * Fraction(self.packet.time_base)
+
+    def _mux_packet(self) -> None:
+        self.container.mux(self.packet)
+        self.packet = next(self.packets, None)

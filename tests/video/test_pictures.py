@@ -1,0 +1,89 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from PIL import Image
+
+from mugv_jax import video
+
+
+def saved(path, image: Image.Image, **options):
+    image.save(path, **options)
+    return path
+
+
+def test_exif_orientation_is_honoured(photo, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn by a quarter clockwise
+    path = saved(tmp_path / "turned.png", Image.fromarray(photo), exif=exif)
+    np.testing.assert_array_equal(video.read_image(path), np.rot90(photo, -1))
+
+
+def test_alpha_is_flattened_onto_white(photo, tmp_path):
+    alpha = np.zeros(photo.shape[:2], np.uint8)
+    alpha[:, 80:] = 255
+    image = Image.fromarray(np.dstack([photo, alpha]))
+    flat = video.read_image(saved(tmp_path / "alpha.png", image))
+    assert (flat[:, :80] == 255).all()
+    np.testing.assert_array_equal(flat[:, 80:], photo[:, 80:])
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "CMYK", "1"])
+def test_other_colour_modes_become_rgb(mode, photo, tmp_path):
+    image = Image.fromarray(photo).convert(mode)
+    path = saved(tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png"), image)
+    np.testing.assert_array_equal(video.read_image(path), np.asarray(image.convert("RGB")))
+
+
+def test_sixteen_bit_grey_keeps_its_range(photo, tmp_path):
+    grey = photo[..., 0]
+    path = saved(tmp_path / "deep.png", Image.fromarray(grey.astype(np.uint16) * 257))
+    np.testing.assert_array_equal(video.read_image(path), np.dstack([grey] * 3))
+
+
+def test_unusable_images_are_refused_in_one_line(photo, tmp_path):
+    whole = saved(tmp_path / "whole.jpg", Image.fromarray(photo))
+    (tmp_path / "truncated.jpg").write_bytes(whole.read_bytes()[:2000])
+    (tmp_path / "text.png").write_text("no picture")
+    saved(tmp_path / "dot.png", Image.new("RGB", (1, 1)))
+    saved(tmp_path / "huge.png", Image.new("1", (16_000, 10_000)))
+    saved(tmp_path / "bomb.png", Image.new("1", (20_000, 20_000)))
+    reasons = {
+        "missing.png": "does not exist",
+        ".": "is a folder",
+        "truncated.jpg": "is damaged: image file is truncated",
+        "text.png": "cannot be opened",
+        "dot.png": "is 1x1 pixels: at least 16",
+        "huge.png": "16000x10000 pixels: at most 150 million",
+        "bomb.png": "cannot be opened: Image size",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(ValueError, match=reason) as caught:
+            video.read_image(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "covering", "top", "left"),
+    # By hand from round(): (120, 160) scaled by the larger ratio, half of the overhang cut off.
+    [
+        (64, 64, (64, 85), 0, 10),
+        (48, 96, (72, 96), 12, 0),
+        (60, 80, (60, 80), 0, 0),
+        (121, 77, (121, 161), 0, 42),
+    ],
+)
+def test_fit_covers_then_crops_the_centre(photo, height, width, covering, top, left):
+    scaled = Image.fromarray(photo).resize(covering[::-1], Image.Resampling.BICUBIC)
+    expected = np.asarray(scaled)[top : top + height, left : left + width]
+    np.testing.assert_array_equal(video.fit(photo, height, width), expected)
+    two = video.fit(np.stack([photo, photo[:, ::-1]]), height, width)
+    np.testing.assert_array_equal(two[0], expected)
+
+
+def test_fit_refuses_a_strip_that_would_be_blown_up():
+    strip = np.zeros((16, 4000, 3), np.uint8)
+    with pytest.raises(ValueError, match="4000x16 pixels is too long and narrow"):
+        video.fit(strip, 1280, 720)
+    with pytest.raises(ValueError, match="must be positive"):
+        video.fit(strip, 0, 720)
