@@ -4,16 +4,24 @@
 
 import functools
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
+from jax.sharding import SingleDeviceSharding
 
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.flow.schedule import sample_times
-from mugv_jax.golden.cases import Case, Outputs, build, ours, published
+from mugv_jax.golden.cases import Case, Outputs, RecipeSource, build, ours, published
 from mugv_jax.nn.mmdit.model import place_embed
 from mugv_jax.nn.wan import streaming
+from mugv_jax.weights.check import check
+from mugv_jax.weights.lora import adapted
+from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.pipe_lora import read_pipe_adapter
+from mugv_jax.weights.place import place
 
 # Of a schedule's name: (shift, time to start from).
 SCHEDULES = {"enh": (1.0, 0.3), "wan": (5.0, 1.0)}
@@ -45,10 +53,28 @@ def wan_dit(case: Case) -> Outputs:
     text = np.stack([np.pad(each, ((0, longest - len(each)), (0, 0))) for each in texts])
     t = jnp.broadcast_to(jnp.asarray(a["timestep"], jnp.float32), (len(x),))
     apply = jax.jit(module.apply)
-    return {
+    outputs = {
         "out_i2v": (published(apply(variables, x, t, text, clean)), a["out_i2v"]),
         "out_t2v": (published(apply(variables, x, t, text)), a["out_t2v"]),
     }
+    if "lora_tensors" in case.spec:
+        for name, merge in (("out_i2v_lora", True), ("out_i2v_lora unmerged", False)):
+            updated = apply(_with_lora(case, merge=merge), x, t, text, clean)
+            outputs[name] = published(updated), a["out_i2v_lora"]
+    return outputs
+
+
+def _with_lora(case: Case, *, merge: bool) -> Any:
+    """The variables of `case` with its low-rank updates."""
+    model = MODELS[case.spec["kind"]]
+    config = model.config_from_published(case.spec["config"])
+    base, file = (RecipeSource(case.path, case.spec[key]) for key in ("tensors", "lora_tensors"))
+    adapter = read_pipe_adapter(file, model, config, alpha=float(case.arrays["lora_alpha"]))
+    device = SingleDeviceSharding(jax.local_devices()[0])
+    parameters = adapted(check(base, model, config), adapter, merge=merge)
+    dtype = np.dtype(case.dtype)
+    placed = {path: place(lazy.cast(dtype), device) for path, lazy in parameters.items()}
+    return traverse_util.unflatten_dict(placed, sep="/")
 
 
 def mmdit(case: Case) -> Outputs:

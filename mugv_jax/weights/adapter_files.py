@@ -1,38 +1,42 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Low-rank updates in the files of the `peft` library.
+"""Low-rank updates in files: those of the `peft` library, and the one of `pipe_lora.py`.
 
     adapter_config.json          rank, alpha, names of the layers
     adapter_model.safetensors    base_model.model.LAYER.lora_A.weight  (rank, inputs)
                                  base_model.model.LAYER.lora_B.weight  (outputs, rank)
 
-LAYER is published, such as `blocks.0.attn.qkv`. A published weight is B A, so the rows of B and the
-columns of A are laid out as its own, and the weight's rule in the table tells where they go.
+LAYER is published, such as `blocks.0.attn.qkv`.
 """
 
-import dataclasses
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flax import traverse_util
-
-from mugv_jax.nn.layers import unboxed
-from mugv_jax.nn.lora import LoraConfig, abstract_lora
-from mugv_jax.weights.check import check, differences, identify
-from mugv_jax.weights.lora import Adapter, factors_of, merged
-from mugv_jax.weights.models import MODELS, Model, abstract_variables
+from mugv_jax.nn.lora import LoraConfig
+from mugv_jax.weights import pipe_lora
+from mugv_jax.weights.adapter_table import (
+    adapter_table,
+    factor_shapes,
+    layer_names,
+    layer_of,
+    read_factors,
+)
+from mugv_jax.weights.check import check, differences, identify, variable_shapes
+from mugv_jax.weights.formats import open_source
+from mugv_jax.weights.lora import Adapter, adapted
+from mugv_jax.weights.models import MODELS, Model
 from mugv_jax.weights.parameter_source import ParameterSource, TableSource, narrower_dtypes
-from mugv_jax.weights.parameters import parameters_of, published_shapes
+from mugv_jax.weights.parameters import published_shapes
 from mugv_jax.weights.safetensors_files import SafetensorsSource, SafetensorsWriter
 from mugv_jax.weights.sources import Source
-from mugv_jax.weights.table import LAYER, Rule, Table
+from mugv_jax.weights.table import LAYER, Table
 
 CONFIG_FILE = "adapter_config.json"
 MODEL_FILE = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
+_NAMES = _PREFIX + "{}.lora_{}.weight"
 _NAME = re.compile(re.escape(_PREFIX) + r"(.+)\.lora_[AB]\.weight")
 # Variants of peft that are another function than W + (alpha / rank) B A.
 _VARIANTS = (
@@ -47,68 +51,53 @@ _VARIANTS = (
 )
 
 
-def adapter_table(table: Table, layers: Iterable[str]) -> Table:
-    """Where an adapter's tensors go: "lora/LAYER/a" and "/b" for each of `layers`.
+def open_adapter(
+    path: str | Path, model: Model, config: Any, *, alpha: float | None = None
+) -> Adapter:
+    """The adapter at `path`, for a model of these sizes.
+
+    path: a folder that `peft` has saved, a file as of `pipe_lora.py`, or a folder that holds one.
+    alpha: of the updates, where the file does not tell it.
 
     Raises:
-        ValueError: a layer that is not a linear one.
+        ValueError: no adapter, another kind than plain LoRA, or one of another model; an alpha
+            that is missing, or given though the file tells it.
     """
-    of_path = {rule.path: rule for rule in table.rules}
-    rules = tuple(
-        rule for layer in layers for rule in _factor_rules(of_path[f"params/{layer}/kernel"])
-    )
-    return dataclasses.replace(table, rules=rules, unused={}, optional={})
-
-
-def _factor_rules(rule: Rule) -> tuple[Rule, Rule]:
-    """For "o i -> i o": A "rank i -> i rank", B "o rank -> rank o"."""
-    layer = rule.path.removeprefix("params/").removesuffix("/kernel")
-    left, right = (re.findall(r"\([^)]*\)|\w+", side) for side in rule.axes.split("->"))
-    if len(left) != 2:
-        raise ValueError(f"low-rank updates are for linear layers; {layer} is a convolution.")
-    out, into = left
-    ours_out = " ".join(axis for axis in right if _axes(axis) <= _axes(out))
-    ours_into = " ".join(axis for axis in right if _axes(axis) <= _axes(into))
-    name = f"{_PREFIX}{rule.name.removesuffix('.weight')}"
-    return (
-        Rule(f"{name}.lora_A.weight", f"lora/{layer}/a", f"rank {into} -> {ours_into} rank"),
-        Rule(f"{name}.lora_B.weight", f"lora/{layer}/b", f"{out} rank -> rank {ours_out}"),
-    )
-
-
-def _axes(pattern: str) -> set[str]:
-    return set(re.findall(r"\w+", pattern))
-
-
-def open_adapter(path: str | Path, model: Model, config: Any) -> Adapter:
-    """The adapter that `peft` saved in the folder `path`, for a model of these sizes.
-
-    Raises:
-        ValueError: no adapter, another kind than plain LoRA, or one of another model.
-    """
-    folder = Path(path).expanduser()
-    folder = folder.parent if folder.name == MODEL_FILE else folder
+    path = Path(path).expanduser()
+    if path.name == MODEL_FILE:
+        path = path.parent
+    elif not (path / CONFIG_FILE).is_file() and (path / pipe_lora.FILE).is_file():
+        path = path / pipe_lora.FILE
+    if path.is_file():
+        return pipe_lora.read_pipe_adapter(open_source(path), model, config, alpha=alpha)
     for name in (CONFIG_FILE, MODEL_FILE):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder}: no LoRA adapter of peft, which has a file {name}.")
+        if not (path / name).is_file():
+            raise ValueError(
+                f"{path}: no LoRA adapter of peft, which has a file {name}, nor a folder that "
+                f"holds {pipe_lora.FILE}."
+            )
+    if alpha is not None:
+        raise ValueError(
+            f"{path}: alpha={alpha} is given, but {CONFIG_FILE} tells it; leave it out."
+        )
+    return _read_peft(path, model, config)
+
+
+def _read_peft(folder: Path, model: Model, config: Any) -> Adapter:
     rank, alpha = _read_config(folder / CONFIG_FILE)
     source = SafetensorsSource(folder / MODEL_FILE)
-    layers = _layers(source, model.table(config))
-    lora = LoraConfig(rank=rank, alpha=alpha, targets=tuple(f"^{layer}$" for layer in layers))
-    table = adapter_table(model.table(config), layers)
-    abstract = unboxed(abstract_lora(abstract_variables(model.kind, config)["params"], lora))
-    shapes = {
-        f"lora/{name}": leaf.shape
-        for name, leaf in traverse_util.flatten_dict(abstract, sep="/").items()
-    }
+    table = model.table(config)
+    layers = _layers(source, table)
+    updates = adapter_table(table, layers, _NAMES)
+    weights = published_shapes(table, variable_shapes(model, config))
     problems = differences(
-        {name: spec.shape for name, spec in source.specs.items()}, published_shapes(table, shapes)
+        {name: spec.shape for name, spec in source.specs.items()},
+        factor_shapes(table, layers, _NAMES, weights, rank),
     )
     if problems:
         raise ValueError(f"{folder}: does not fit {model.kind} with {config}; {problems}.")
-    flat = parameters_of(source, table)
-    factors = factors_of({name.removeprefix("lora/"): lazy for name, lazy in flat.items()})
-    return Adapter(lora, factors)
+    lora = LoraConfig(rank=rank, alpha=alpha, targets=tuple(f"^{layer}$" for layer in layers))
+    return Adapter(lora, read_factors(source, updates))
 
 
 def _read_config(path: Path) -> tuple[int, float]:
@@ -131,12 +120,7 @@ def _read_config(path: Path) -> tuple[int, float]:
 
 def _layers(source: SafetensorsSource, table: Table) -> list[str]:
     """Paths of the layers that the file has factors for, in the order of the table."""
-    of_name = {
-        name.removesuffix(".weight"): rule.path.removeprefix("params/").removesuffix("/kernel")
-        for rule in table.rules
-        for name in table.names(rule)
-        if rule.path.endswith("/kernel")
-    }
+    of_name = {name: layer_of(rule) for name, rule in layer_names(table).items()}
     found = {name: _NAME.fullmatch(name) for name in source.specs}
     odd = [name for name, match in found.items() if not match or match[1] not in of_name]
     if odd or not found:
@@ -148,23 +132,31 @@ def _layers(source: SafetensorsSource, table: Table) -> list[str]:
     return [layer for layer in dict.fromkeys(of_name.values()) if layer in layers]
 
 
-def with_adapter(source: Source, lora: str | Path, kind: str | None = None) -> Source:
-    """`source` with the low-rank updates that `peft` saved in the folder `lora` merged in.
+def with_adapter(
+    source: Source,
+    lora: str | Path,
+    kind: str | None = None,
+    *,
+    alpha: float | None = None,
+    scale: float = 1.0,
+) -> Source:
+    """`source` with the adapter at `lora` merged in; see `open_adapter` and `adapted`.
 
     Raises:
         ValueError: no adapter, or one of another model.
     """
     model, config = identify(source, kind)
     parameters = check(source, model, config)
-    adapter = open_adapter(lora, model, config)
     dtypes = narrower_dtypes(source, parameters, model.table(config))
-    parameters = merged(parameters, adapter.factors, adapter.lora.scale)
+    adapter = open_adapter(lora, model, config, alpha=alpha)
+    parameters = adapted(parameters, adapter, scale=scale)
     return ParameterSource(source.path, source.format, model.kind, config, parameters, dtypes)
 
 
 def write_adapter(folder: Path, adapter: Adapter, kind: str, config: Any) -> None:
     """Write an adapter as `peft` does, under published names; `folder` must not exist yet."""
-    table = adapter_table(MODELS[kind].table(config), adapter.factors)
+    assert not adapter.overrides, "files of peft have no place for them"
+    table = adapter_table(MODELS[kind].table(config), adapter.factors, _NAMES)
     parameters = {}
     for layer, (a, b) in adapter.factors.items():
         parameters |= {f"lora/{layer}/a": a, f"lora/{layer}/b": b}

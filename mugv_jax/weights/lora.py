@@ -1,8 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Low-rank updates of weights, merged as the weights are read: W + (alpha / rank) A B."""
+"""Low-rank updates of weights, merged as the weights are read or kept beside them.
+
+    W + scale (alpha / rank) A B
+
+`scale` is the user's choice, and 1 is what was trained.
+"""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,19 +16,26 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from mugv_jax.nn.lora import LoraConfig
+from mugv_jax.nn.lora import COLLECTION, LoraConfig
 from mugv_jax.weights.parameters import Index, LazyTensor
 
 # Path of a linear layer, such as "blocks/mlp/up" -> its factors A, B
 Factors = Mapping[str, tuple[LazyTensor, LazyTensor]]
+# Path of a parameter -> number of a layer, 0 where layers are not stacked -> that layer of it
+Overrides = Mapping[str, Mapping[int, LazyTensor]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Adapter:
-    """Low-rank updates of one model. lora: rank and alpha; its targets are the layers of all."""
+    """Low-rank updates of one model.
+
+    lora: rank and alpha; its targets are the layers of all.
+    overrides: what comes in place of the model's own parameters, before any update.
+    """
 
     lora: LoraConfig
     factors: Factors
+    overrides: Overrides = dataclasses.field(default_factory=dict)
 
 
 def factors_of(flat: Mapping[str, LazyTensor]) -> Factors:
@@ -39,10 +52,62 @@ def factors_of(flat: Mapping[str, LazyTensor]) -> Factors:
     return {layer: (flat[f"{layer}/a"], flat[f"{layer}/b"]) for layer in layers}
 
 
+def adapted(
+    parameters: Mapping[str, LazyTensor],
+    adapter: Adapter,
+    *,
+    scale: float = 1.0,
+    merge: bool = True,
+) -> dict[str, LazyTensor]:
+    """`parameters` of a model with those of `adapter`.
+
+    scale: of the updates, beside alpha / rank; overriding parameters are taken as they are.
+    merge: add the updates to the weights. Otherwise the factors are there too, float32, as `Linear`
+        reads them: A, and B x scale x alpha / rank, under "lora/".
+
+    Raises:
+        ValueError: a scale that is no finite number, or see `merged`.
+    """
+    if not math.isfinite(scale):
+        raise ValueError(f"scale={scale} must be a finite number: 1 for the update as trained.")
+    scale *= adapter.lora.scale
+    whole = dict(parameters)
+    for path, layers in adapter.overrides.items():
+        whole[path] = _overridden(whole[path], layers)
+    if merge:
+        return merged(whole, adapter.factors, scale)
+    for layer, (a, b) in adapter.factors.items():
+        whole[f"{COLLECTION}/{layer}/a"] = a.cast(np.dtype(np.float32))
+        whole[f"{COLLECTION}/{layer}/b"] = _multiplied(b, scale)
+    return whole
+
+
+def _overridden(base: LazyTensor, layers: Mapping[int, LazyTensor]) -> LazyTensor:
+    """`base`, in its own dtype, with some of its layers replaced."""
+
+    def read(index: Index) -> np.ndarray:
+        if not base.stacked:
+            return layers[0].read(index).astype(base.dtype)
+        out = np.array(base.read(index))
+        for position, layer in enumerate(range(index[0].start, index[0].stop)):
+            if layer in layers:
+                out[position] = layers[layer].read(index[1:]).astype(base.dtype)
+        return out
+
+    return dataclasses.replace(base, read=read)
+
+
+def _multiplied(factor: LazyTensor, scale: float) -> LazyTensor:
+    wide = factor.cast(np.dtype(np.float32))
+    return dataclasses.replace(wide, read=lambda index: wide.read(index) * np.float32(scale))
+
+
 def merged(
     parameters: Mapping[str, LazyTensor], factors: Factors, scale: float
 ) -> dict[str, LazyTensor]:
     """`parameters` with W + scale A B in place of W, in W's dtype, computed as they are read.
+
+    A scale of 0 leaves W as it is to the last bit.
 
     Raises:
         ValueError: factors of a layer that is not there, or of another shape.
@@ -60,7 +125,8 @@ def merged(
                 f"the low-rank factors of {layer}, {a.shape} and {b.shape}, do not make its "
                 f"weight of {kernel.shape}."
             )
-        out[path] = _merged(kernel, a, b, stacked=bool(stacked), scale=scale)
+        if scale:
+            out[path] = _merged(kernel, a, b, stacked=bool(stacked), scale=scale)
     return out
 
 

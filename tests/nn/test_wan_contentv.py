@@ -10,7 +10,10 @@ from tests.nn.test_vae import PARITY, relative_error
 from tests.weights.checkpoints import GOLDEN
 
 CASES = (
-    ("enhancer/enhancer_dit_tiny", {"out_i2v", "out_t2v"}),
+    (
+        "enhancer/enhancer_dit_tiny",
+        {"out_i2v", "out_t2v", "out_i2v_lora", "out_i2v_lora unmerged"},
+    ),
     ("contentv/contentv_tiny", {"out", "pos_embed"}),
     ("enhancer/umt5_tiny", {"out"}),
 )

@@ -124,6 +124,13 @@ def test_an_adapter_is_merged_before_weights_are_quantised(base, ours):
     assert not np.array_equal(narrow[path], unmerged[path])
 
 
+def test_an_adapter_stays_beside_the_weights_where_asked(base, ours):
+    _, factors, folder = ours
+    _, variables = load(base, lora=folder, lora_merged=False)
+    expected = {**load(base)[1], "lora": scaled(factors, LORA)}
+    checkpoints.assert_trees_identical(variables, expected)
+
+
 def test_our_adapter_does_in_peft_what_our_model_does(base, ours):
     config, factors, folder = ours
     _, variables = load(base)
@@ -229,6 +236,11 @@ def test_adapters_of_other_kinds_are_refused(base, ours, tmp_path, fields, messa
     with pytest.raises(ValueError, match=re.escape(message)):
         convert(base, tmp_path / "out.pt", lora=edit(ours[2], tmp_path, **fields))
     assert not (tmp_path / "out.pt").exists()
+
+
+def test_alpha_is_stated_once(base, ours, tmp_path):
+    with pytest.raises(ValueError, match=r"alpha=6\.0 is given, but adapter_config\.json tells it"):
+        convert(base, tmp_path / "out.pt", lora=ours[2], lora_alpha=6.0)
 
 
 def test_adapters_of_other_models_are_refused(base, ours, tmp_path):

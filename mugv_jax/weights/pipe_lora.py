@@ -1,0 +1,126 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Low-rank updates in one file, as those of the enhancer are published (`pytorch_model.bin`).
+
+    pipe.dit.LAYER.lora_A.default.weight    (rank, inputs)
+    pipe.dit.LAYER.lora_B.default.weight    (outputs, rank)
+    pipe.dit.NAME                           in place of the model's own tensor NAME
+
+LAYER and NAME are published. The shapes tell the rank; nothing in the file tells alpha.
+"""
+
+import collections
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mugv_jax.nn.lora import LoraConfig
+from mugv_jax.weights.adapter_table import (
+    adapter_table,
+    factor_shapes,
+    is_linear,
+    layer_names,
+    layer_of,
+    read_factors,
+)
+from mugv_jax.weights.check import differences, variable_shapes
+from mugv_jax.weights.lora import Adapter, Overrides
+from mugv_jax.weights.models import Model
+from mugv_jax.weights.parameters import LazyTensor, parameters_of, published_shapes
+from mugv_jax.weights.sources import Source
+from mugv_jax.weights.table import Rule, Table
+
+FILE = "pytorch_model.bin"
+PREFIX = "pipe.dit."
+NAMES = PREFIX + "{}.lora_{}.default.weight"
+PUBLISHED_RANK, PUBLISHED_ALPHA = 256, 4.0
+_FACTOR = re.compile(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.default\.weight")
+
+
+def read_pipe_adapter(
+    source: Source, model: Model, config: Any, *, alpha: float | None = None
+) -> Adapter:
+    """The adapter that `source` holds, for a model of these sizes.
+
+    Where one layer of a stack has an update, every layer of that stack must have one.
+
+    alpha: None is for the published rank, whose alpha is known.
+
+    Raises:
+        ValueError: no adapter, one of another model (with all that does not fit), or an alpha that
+            is not known.
+    """
+    found = {name: spec.shape for name, spec in source.specs.items()}
+    ranks = _ranks(found)
+    if not ranks:
+        raise ValueError(
+            f"{source.path}: no LoRA adapter: must hold {NAMES.format('LAYER', 'A')} and lora_B; "
+            f"found {', '.join(list(found)[:3]) or 'nothing'}{' ...' * (len(found) > 3)}."
+        )
+    rank = ranks.most_common(1)[0][0]
+    table = model.table(config)
+    weights = published_shapes(table, variable_shapes(model, config))
+    layers, homes = _layers(found, table), _homes(found, table)
+    own = {name: weights[name.removeprefix(PREFIX)] for name in homes}
+    problems = differences(found, factor_shapes(table, layers, NAMES, weights, rank) | own)
+    if len(ranks) > 1:
+        counted = ", ".join(f"{each} of {count} tensors" for each, count in ranks.most_common())
+        problems += f"; all layers must have one rank, found {counted}"
+    if problems:
+        raise ValueError(
+            f"{source.path}: low-rank updates of rank {rank} do not fit {model.kind} with "
+            f"{config}; {problems}."
+        )
+    lora = LoraConfig(
+        rank=rank,
+        alpha=_alpha(source, rank, alpha),
+        targets=tuple(f"^{layer}$" for layer in layers),
+    )
+    factors = read_factors(source, adapter_table(table, layers, NAMES))
+    return Adapter(lora, factors, _overrides(source, table, homes))
+
+
+def _ranks(found: Mapping[str, tuple[int, ...]]) -> collections.Counter[int]:
+    """Rank -> how many factors have it."""
+    factors = ((_FACTOR.fullmatch(name), shape) for name, shape in found.items())
+    return collections.Counter(
+        shape["AB".index(match[2])] for match, shape in factors if match and len(shape) == 2
+    )
+
+
+def _layers(found: Mapping[str, tuple[int, ...]], table: Table) -> list[str]:
+    """Paths of the linear layers that a factor is found for, in the order of the table."""
+    updated = {match[1] for match in map(_FACTOR.fullmatch, found) if match}
+    rules = layer_names(table).items()
+    paths = (layer_of(rule) for name, rule in rules if name in updated and is_linear(rule))
+    return list(dict.fromkeys(paths))
+
+
+def _alpha(source: Source, rank: int, alpha: float | None) -> float:
+    if alpha is not None:
+        return alpha
+    if rank == PUBLISHED_RANK:
+        return PUBLISHED_ALPHA
+    raise ValueError(
+        f"{source.path}: has rank {rank}, and such a file does not tell alpha, which is known of "
+        f"the published rank {PUBLISHED_RANK} only; give it with --lora-alpha, or alpha= in Python."
+    )
+
+
+def _homes(found: Mapping[str, tuple[int, ...]], table: Table) -> dict[str, tuple[Rule, int]]:
+    """Name of an overriding tensor -> (rule, layer) of the model's own tensor of that name."""
+    return {
+        PREFIX + name: (rule, layer)
+        for rule in table.rules
+        for layer, name in enumerate(table.names(rule))
+        if PREFIX + name in found
+    }
+
+
+def _overrides(source: Source, table: Table, homes: Mapping[str, tuple[Rule, int]]) -> Overrides:
+    rules = tuple(Rule(name, name, rule.axes) for name, (rule, _) in homes.items())
+    lazies = parameters_of(source, Table(rules, sizes=table.sizes))
+    overrides: dict[str, dict[int, LazyTensor]] = {}
+    for name, (rule, layer) in homes.items():
+        overrides.setdefault(rule.path, {})[layer] = lazies[name]
+    return overrides
