@@ -14,14 +14,16 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import flax.linen as nn
 import jax
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
 from mugv_jax.bounds import require_at_least
 from mugv_jax.kernels.select import KernelConfig
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mmdit.model import MMDiT
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.modulation import MeshModulation
@@ -92,16 +94,18 @@ class ParallelConfig:
 
 
 def build_dit(
-    config: DiTConfig,
+    config: Any,
     mesh: Mesh,
     parallel: ParallelConfig | None = None,
     *,
     dtype: DTypeLike,
+    module: type[nn.Module] = MugDiT,
     remat: str = "none",
     kernels: KernelConfig | None = None,
-) -> MugDiT:
+) -> nn.Module:
     """The DiT as it runs on `mesh`. What it reads of `parallel` is not the axes' sizes.
 
+    config: of `module`, which is `MugDiT`, `WanDiT` or `MMDiT`.
     kernels: implementations in place of those that the platform would choose.
 
     Raises:
@@ -109,11 +113,6 @@ def build_dit(
     """
     parallel, kernels = parallel or ParallelConfig(), kernels or KernelConfig()
     sizes = mesh.shape
-    if config.depth % sizes["pipeline"]:
-        raise ValueError(
-            f"depth={config.depth} does not divide into pipeline={sizes['pipeline']} stages: "
-            "choose a pipeline that divides it."
-        )
     if config.num_heads % sizes["tensor"]:
         raise ValueError(
             f"num_heads={config.num_heads} does not divide over tensor={sizes['tensor']}: choose "
@@ -121,16 +120,30 @@ def build_dit(
         )
     attention = MeshAttention(mesh, parallel.sequence_method, kernels.attention)
     attention.exchanged(config.num_heads)  # a method that cannot be is refused now
-    pipeline = Pipeline(sizes["pipeline"], parallel.microbatches)
-    return MugDiT(
+    built = module(
         config,
         dtype,
-        attend=attention,
+        attend=attention.jointly if module is MMDiT else attention,
         modulate=MeshModulation(kernels.modulation, mesh=mesh),
         token_multiple=sizes["sequence"] * sizes["tensor"],
         remat=remat,
-        pipeline=pipeline if sizes["pipeline"] > 1 else None,
     )
+    stages = sizes["pipeline"]
+    return built if stages == 1 else _in_stages(built, stages, parallel.microbatches)
+
+
+def _in_stages(module: nn.Module, stages: int, microbatches: int) -> MugDiT:
+    if not isinstance(module, MugDiT):
+        raise ValueError(
+            f"pipeline={stages}: {type(module).__name__} does not run in stages. Set pipeline=1, "
+            "and use fsdp, sequence or tensor instead."
+        )
+    if module.config.depth % stages:
+        raise ValueError(
+            f"depth={module.config.depth} does not divide into pipeline={stages} stages: choose a "
+            "pipeline that divides it."
+        )
+    return module.clone(pipeline=Pipeline(stages, microbatches))
 
 
 def check_batch(batch: int, mesh: Mesh, parallel: ParallelConfig) -> None:

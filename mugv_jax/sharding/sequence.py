@@ -10,7 +10,8 @@ axis "sequence" of P = u x r devices,
 - the r groups pass keys and values round a ring, see `ring.py`.
 
 Ulysses moves less, but u must divide the heads that the axis "tensor" leaves to a device.
-Text is not split: queries of cross-attention stay where they are. Attention itself runs on local
+Text of cross-attention is not split: the queries stay where they are. Text that is one sequence
+with the video, as in MM-DiT, is split and travels as the video does. Attention itself runs on local
 arrays only.
 """
 
@@ -19,11 +20,13 @@ import functools
 import math
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels import select
 from mugv_jax.kernels.attention import attend
+from mugv_jax.nn.mmdit.block import TextHeads, VideoHeads, attend_jointly
 from mugv_jax.sharding.ring import Ring
 
 METHODS = ("auto", "ulysses", "ring")
@@ -72,6 +75,31 @@ class MeshAttention:
             local, mesh=self.mesh, in_specs=specs, out_specs=q_spec, check_vma=False
         )(*arrays)
 
+    def jointly(
+        self,
+        video: tuple[VideoHeads, VideoHeads, VideoHeads],
+        text: tuple[TextHeads, TextHeads, TextHeads],
+        lengths: tuple[int, int],
+    ) -> tuple[VideoHeads, TextHeads]:
+        """`attend_jointly` where the tokens of both are split over "sequence".
+
+        Raises:
+            ValueError: tokens or heads that do not divide over the mesh.
+        """
+        for q, *_ in (video, text):
+            self._check_tokens(q.shape[TOKENS])
+        batch = self._split(("data", "fsdp"), video[0].shape[0])
+        heads = self._split(("tensor",), video[0].shape[HEADS])
+        exchanged = self.exchanged(video[0].shape[HEADS])
+        spec = PartitionSpec(batch, "sequence", heads, None)
+        return jax.shard_map(
+            functools.partial(self._attend_slices, exchanged, lengths),
+            mesh=self.mesh,
+            in_specs=spec,
+            out_specs=spec,
+            check_vma=False,
+        )(video, text)
+
     def exchanged(self, heads: int) -> int:
         """u: how many devices exchange tokens for heads.
 
@@ -106,22 +134,82 @@ class MeshAttention:
         if exchanged == devices:
             out = attend(q, k, v, key_lengths, implementation=self.implementation)
         else:
-            implementation = self.implementation or select.blocked_attention()
-            out = Ring("sequence", devices, exchanged, implementation)(q, k, v, key_lengths)
+            out = Ring("sequence", devices, exchanged, self._blocked())(q, k, v, key_lengths)
         return exchange(out, HEADS, TOKENS)
+
+    def _attend_slices(
+        self,
+        exchanged: int,
+        lengths: tuple[int, int],
+        video: tuple[VideoHeads, VideoHeads, VideoHeads],
+        text: tuple[TextHeads, TextHeads, TextHeads],
+    ) -> tuple[VideoHeads, TextHeads]:
+        """Joint attention of this device's slices of video and text, inside `jax.shard_map`."""
+        devices = self.mesh.shape["sequence"]
+        exchange = functools.partial(_exchange, devices, exchanged)
+        video, text = (tuple(exchange(x, TOKENS, HEADS) for x in part) for part in (video, text))
+        if exchanged == devices:
+            local = functools.partial(attend, implementation=self.implementation)
+            out = attend_jointly(video, text, lengths, attend=local)
+        else:
+            parts = (lengths[0], video[0].shape[TOKENS]), (lengths[1], text[0].shape[TOKENS])
+            ring = _JointRing("sequence", devices, exchanged, self._blocked(), parts)
+            out = ring.attend_jointly(video, text)
+        return tuple(exchange(x, HEADS, TOKENS) for x in out)
+
+    def _blocked(self) -> str:
+        return self.implementation or select.blocked_attention()
 
     def _check_tokens(self, tokens: int) -> None:
         devices = self.mesh.shape["sequence"]
         if tokens % devices:
             raise ValueError(
-                f"{tokens} tokens do not divide over sequence={devices}: give MugDiT a "
-                "token_multiple, as `sharding.parallel.build_dit` does."
+                f"{tokens} tokens do not divide over sequence={devices}: give the model "
+                "a token_multiple, as `sharding.parallel.build_dit` does."
             )
 
     def _split(self, axes: tuple[str, ...], size: int) -> tuple[str, ...] | None:
         """`axes` if they divide `size` evenly, else None: not split."""
         parts = math.prod(self.mesh.shape[axis] for axis in axes)
         return axes if size % parts == 0 else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _JointRing(Ring):
+    """A ring of chunks that each hold video tokens, then text tokens, then the padding of both.
+
+    parts: (tokens of all chunks without padding, slots of one chunk) of video and of text.
+    """
+
+    parts: tuple[tuple[int, int], tuple[int, int]]
+
+    def attend_jointly(
+        self,
+        video: tuple[VideoHeads, VideoHeads, VideoHeads],
+        text: tuple[TextHeads, TextHeads, TextHeads],
+    ) -> tuple[VideoHeads, TextHeads]:
+        """Attention of this device's chunk of both over the chunks of all."""
+        (tokens, slots), (text_tokens, text_slots) = self.parts
+        # Text begins where the video ends, on its padding: so the valid keys of a chunk are its
+        # first ones. Results at that padding are then text's, which nobody reads.
+        start = self._valid(self.parts[0], jnp.int32(0))
+        room = (0, 0), (0, text_slots), (0, 0), (0, 0)
+        q, k, v = (
+            jax.lax.dynamic_update_slice_in_dim(jnp.pad(x, room), y, start, TOKENS)
+            for x, y in zip(video, text, strict=True)
+        )
+        out = self(q, k, v, jnp.full(q.shape[:1], tokens + text_tokens))
+        of_text = jax.lax.dynamic_slice_in_dim(out, start, text_slots, TOKENS)
+        return out[:, :slots], of_text
+
+    def lengths(self, key_lengths: Array, step: Array, size: int) -> Array:
+        del size
+        return jnp.full_like(key_lengths, sum(self._valid(part, step) for part in self.parts))
+
+    def _valid(self, part: tuple[int, int], step: Array) -> Array:
+        """Tokens of one part, without padding, in the chunk that is here in `step`."""
+        tokens, slots = part
+        return super().lengths(jnp.int32(tokens), step, slots)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 3, 4))

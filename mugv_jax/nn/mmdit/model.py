@@ -17,21 +17,23 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Latent, TextStates
 from mugv_jax.bounds import require_at_least
-from mugv_jax.kernels.attention import Attend, attend
 from mugv_jax.kernels.modulate import Modulation
-from mugv_jax.nn.layers import Linear, Mlp, RMSNorm
-from mugv_jax.nn.mugdit.attention import TOKENS
+from mugv_jax.nn.layers import Linear
+from mugv_jax.nn.mmdit.block import (
+    JointAttend,
+    JointBlock,
+    attend_jointly,
+    modulation_vectors,
+    one_group,
+)
 from mugv_jax.nn.mugdit.block import RESIDUAL
 from mugv_jax.nn.mugdit.embed import ScalarEmbed
+from mugv_jax.nn.mugdit.model import pad_tokens
 from mugv_jax.nn.mugdit.patch import patchify, unpatchify
 from mugv_jax.nn.mugdit.remat import rematerialised
 
-MLP_RATIO = 4
 # Places are divided by it: rows and columns of patches lie two apart.
 SPATIAL_SCALE = 0.5
-
-Heads = Float[Array, "b n a e"]
-Vectors = tuple[Float[Array, "b 1 d"], ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,90 +85,6 @@ class PooledEmbed(nn.Module):
         return linear(axes=("embed", None), name="down")(nn.silu(x))
 
 
-class Stream(nn.Module):
-    """Video's or text's part of a block.
-
-    ends: of the last block's text, which is only read: two vectors instead of six, and no output.
-    """
-
-    config: MMDiTConfig
-    dtype: DTypeLike
-    modulate: Modulation
-    ends: bool = False
-
-    def setup(self):
-        config, width = self.config, self.config.width
-        heads = (config.num_heads, config.head_dim)
-        axes = ("embed", "heads", "head_dim")
-        self.modulation = Linear(
-            (2 if self.ends else 6, width), ("embed", "modulation", None), jnp.float32
-        )
-        self.q, self.k, self.v = (Linear(heads, axes, self.dtype) for _ in "qkv")
-        self.q_norm, self.k_norm = (RMSNorm(self.dtype, axis_name="head_dim") for _ in "qk")
-        if not self.ends:
-            self.out = Linear(width, ("heads", "head_dim", "embed"), self.dtype, contract=2)
-            self.mlp = Mlp(MLP_RATIO * width, self.dtype)
-
-    def before(
-        self, x: Float[Array, "b n d"], embed: Float[Array, "b d"]
-    ) -> tuple[tuple[Heads, Heads, Heads], Vectors]:
-        """Queries, keys and values, and what `after` needs."""
-        vectors = self.modulation(nn.silu(embed))
-        vectors = [vectors[:, i, None] for i in range(vectors.shape[1])]
-        if self.ends:
-            vectors.reverse()  # published the other way round here
-        shift, scale, *others = vectors
-        y = self.modulate.norm_modulate(x, shift, scale, _one_group(x))
-        q, k, v = self.q_norm(self.q(y)), self.k_norm(self.k(y)), self.v(y)
-        q, k, v = (nn.with_logical_constraint(part, TOKENS) for part in (q, k, v))
-        return (q, k, v), tuple(others)
-
-    def after(self, x: Float[Array, "b n d"], y: Heads, vectors: Vectors) -> Float[Array, "b n d"]:
-        """The residual behind attention, whose result is `y`, and MLP."""
-        gate_a, shift_m, scale_m, gate_m = vectors
-        group = _one_group(x)
-        y, bias = self.out.apart(nn.with_logical_constraint(y, TOKENS))
-        x, y = self.modulate.gate_residual_norm_modulate(
-            x, y, bias, gate_a, shift_m, scale_m, group
-        )
-        y, bias = self.mlp.apart(y)
-        x = self.modulate.gate_residual(x, y, bias, gate_m, group)
-        return nn.with_logical_constraint(x, RESIDUAL)
-
-
-def _one_group(x: Float[Array, "b n d"]) -> Array:
-    """All tokens have the same vectors."""
-    return jnp.zeros(x.shape[1], jnp.int32)
-
-
-class JointBlock(nn.Module):
-    """`((video, text), embed) -> ((video, text), None)`: the form that `nn.scan` repeats."""
-
-    config: MMDiTConfig
-    dtype: DTypeLike
-    attend: Attend
-    modulate: Modulation
-    last: bool = False
-
-    @nn.compact
-    def __call__(
-        self, state: tuple[Float[Array, "b n d"], Float[Array, "b s d"]], embed: Float[Array, "b d"]
-    ) -> tuple[tuple[Float[Array, "b n d"], Float[Array, "b s d"]], None]:
-        x, text = state
-        stream = functools.partial(Stream, self.config, self.dtype, self.modulate)
-        of_video, of_text = stream(name="video"), stream(ends=self.last, name="text")
-        video_heads, video_vectors = of_video.before(x, embed)
-        text_heads, text_vectors = of_text.before(text, embed)
-        q, k, v = (
-            jnp.concatenate(parts, axis=1) for parts in zip(video_heads, text_heads, strict=True)
-        )
-        y = self.attend(q, k, v, None)
-        x, tokens = of_video.after(x, y[:, : x.shape[1]], video_vectors), x.shape[1]
-        if not self.last:
-            text = of_text.after(text, y[:, tokens:], text_vectors)
-        return (x, text), None
-
-
 class Final(nn.Module):
     """LN, scale and shift, Linear to the patches' channels."""
 
@@ -179,11 +97,9 @@ class Final(nn.Module):
         self, x: Float[Array, "b n d"], embed: Float[Array, "b d"]
     ) -> Float[Array, "b n p"]:
         axes = ("embed", "modulation", None)
-        vectors = Linear((2, self.config.width), axes, jnp.float32, name="modulation")(
-            nn.silu(embed)
-        )
-        scale, shift = vectors[:, 0, None], vectors[:, 1, None]
-        x = self.modulate.norm_modulate(x, shift, scale, _one_group(x))
+        linear = Linear((2, self.config.width), axes, jnp.float32, name="modulation")
+        scale, shift = modulation_vectors(linear, embed)
+        x = self.modulate.norm_modulate(x, shift, scale, one_group(x))
         features = int(np.prod(self.config.patch)) * self.config.out_channels
         return Linear(features, axes=("embed", None), dtype=self.dtype, name="linear")(x)
 
@@ -208,12 +124,17 @@ def place_embed(frames: int, rows: int, columns: int, width: int) -> Float[Array
 
 
 class MMDiT(nn.Module):
-    """Velocity noise - x_0 of noisy latents; fields as of `MugDiT`."""
+    """Velocity noise - x_0 of noisy latents; fields as of `MugDiT`.
+
+    attend: a function like `attend_jointly`, over video and text.
+    token_multiple: both are padded to multiples of it.
+    """
 
     config: MMDiTConfig
     dtype: DTypeLike = jnp.float32
-    attend: Attend = attend
+    attend: JointAttend = attend_jointly
     modulate: Modulation = Modulation()
+    token_multiple: int = 1
     remat: str = "none"
 
     @nn.compact
@@ -238,10 +159,15 @@ class MMDiT(nn.Module):
         text = linear(name="text_embed")(text.astype(self.dtype))
         embed = ScalarEmbed(config.width, name="time_embed")(t)
         embed = embed + PooledEmbed(config.width, name="pooled_embed")(pooled)
-        embed = nn.with_logical_constraint(embed, ("batch", None))
+        # Split as the weights that every block multiplies it by, see `modulation_vectors`.
+        embed = nn.with_logical_constraint(nn.silu(embed), (None, "embed"))
 
-        state = nn.with_logical_constraint(tokens, RESIDUAL), text
-        fields = (config, self.dtype, self.attend, self.modulate)
+        lengths = tokens.shape[1], text.shape[1]
+        state = tuple(
+            nn.with_logical_constraint(pad_tokens(x, self.token_multiple), RESIDUAL)
+            for x in (tokens, text)
+        )
+        fields = (config, self.dtype, self.attend, self.modulate, lengths)
         blocks = nn.scan(
             rematerialised(JointBlock, self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
@@ -253,4 +179,6 @@ class MMDiT(nn.Module):
         state, _ = blocks(state, embed)
         (tokens, _), _ = JointBlock(*fields, last=True, name="last_block")(state, embed)
         out = Final(config, self.dtype, self.modulate, name="final")(tokens, embed)
-        return unpatchify(out, shape, config.patch)
+        # Gathered here: XLA would do it before the last layer, where tokens are far wider.
+        out = nn.with_logical_constraint(out, ("batch", None, None))
+        return unpatchify(out[:, : lengths[0]], shape, config.patch)

@@ -91,8 +91,8 @@ class MugDiT(nn.Module):
         context = Context(
             modulation=vectors,
             group=token_groups(frames, patches.shape[1] // frames, length + padding),
-            cos=_pad_tokens(cos, padding),
-            sin=_pad_tokens(sin, padding),
+            cos=pad_tokens(cos, self.token_multiple),
+            sin=pad_tokens(sin, self.token_multiple),
             token_lengths=jnp.full(x.shape[:1], length) if padding else None,
             text=text,
             text_lengths=text_lengths,
@@ -101,7 +101,7 @@ class MugDiT(nn.Module):
         residual = Linear(config.width, axes=(None, "embed"), dtype=self.dtype, name="patch_embed")(
             patches
         )
-        residual = _pad_tokens(self._with_ends(residual), padding)
+        residual = pad_tokens(self._with_ends(residual), self.token_multiple)
         residual = nn.with_logical_constraint(residual, RESIDUAL)
         residual = self._run_blocks(residual, context)
 
@@ -187,5 +187,6 @@ def token_groups(frames: int, tokens_per_frame: int, length: int) -> Int[Array, 
     return jnp.clip((jnp.arange(length) - 1) // tokens_per_frame + 1, 0, frames + 1)
 
 
-def _pad_tokens(x: Float[Array, "b n d"], padding: int) -> Float[Array, "b m d"]:
-    return jnp.pad(x, ((0, 0), (0, padding), (0, 0)))
+def pad_tokens(x: Float[Array, "b n d"], multiple: int) -> Float[Array, "b m d"]:
+    """`x` with zeros behind its tokens, up to a multiple."""
+    return jnp.pad(x, ((0, 0), (0, -x.shape[1] % multiple), (0, 0)))

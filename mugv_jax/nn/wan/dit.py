@@ -22,7 +22,7 @@ from mugv_jax.nn.layers import Linear, Mlp, RMSNorm
 from mugv_jax.nn.mugdit.attention import TOKENS
 from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
 from mugv_jax.nn.mugdit.embed import ScalarEmbed
-from mugv_jax.nn.mugdit.model import Final
+from mugv_jax.nn.mugdit.model import Final, pad_tokens
 from mugv_jax.nn.mugdit.patch import patchify, unpatchify
 from mugv_jax.nn.mugdit.remat import rematerialised
 from mugv_jax.nn.mugdit.rope import cos_sin
@@ -78,7 +78,7 @@ def _heads(
     if norm:
         flat = y.reshape(*y.shape[:2], width)
         y = RMSNorm(module.dtype, axis_name="heads", name=f"{name}_norm")(flat).reshape(y.shape)
-    return nn.with_logical_constraint(y, TOKENS)
+    return y
 
 
 def _out(module: nn.Module, y: Float[Array, "b n a e"]) -> tuple[Float[Array, "b n d"], Array]:
@@ -104,10 +104,12 @@ class SelfAttention(nn.Module):
         sin: Float[Array, "b n k"],
         key_lengths: Int[Array, "b"] | None,
     ) -> tuple[Float[Array, "b n d"], Float[Array, "d"]]:
-        q, k = (
-            rotate(_heads(self, x, name, norm=True), cos, sin).astype(self.dtype) for name in "qk"
+        q, k, v = (
+            nn.with_logical_constraint(_heads(self, x, name, norm=name != "v"), TOKENS)
+            for name in "qkv"
         )
-        return _out(self, self.attend(q, k, _heads(self, x, "v", norm=False), key_lengths))
+        q, k = (rotate(part, cos, sin).astype(self.dtype) for part in (q, k))
+        return _out(self, self.attend(q, k, v, key_lengths))
 
 
 class CrossAttention(nn.Module):
@@ -121,7 +123,7 @@ class CrossAttention(nn.Module):
     def __call__(
         self, x: Float[Array, "b n d"], text: TextStates, text_lengths: Int[Array, "b"] | None
     ) -> tuple[Float[Array, "b n d"], Float[Array, "d"]]:
-        q = _heads(self, x, "q", norm=True)
+        q = nn.with_logical_constraint(_heads(self, x, "q", norm=True), TOKENS)
         k, v = (_heads(self, text, name, norm=name == "k") for name in "kv")
         return _out(self, self.attend(q, k, v, text_lengths))
 
@@ -133,6 +135,7 @@ class WanDiT(nn.Module):
     dtype: DTypeLike = jnp.float32
     attend: Attend = attend
     modulate: Modulation = Modulation()
+    token_multiple: int = 1
     remat: str = "none"
 
     @nn.compact
@@ -154,8 +157,10 @@ class WanDiT(nn.Module):
         if clean is not None or self.is_initializing():
             second = self._patch_embed(x if clean is None else clean, "clean_patch_embed")
             embedded = embedded + second
+        length = embedded.shape[1]
+        per_frame = length // frames
+        embedded = pad_tokens(embedded, self.token_multiple)
         tokens = embedded.shape[1]
-        per_frame = tokens // frames
         of_frame = jnp.arange(tokens) // per_frame
 
         time = t[:, None] if clean is None else jnp.stack([jnp.zeros_like(t), t], axis=1)
@@ -177,13 +182,15 @@ class WanDiT(nn.Module):
             group=group,
             cos=cos,
             sin=sin,
-            token_lengths=None,
+            token_lengths=jnp.full(x.shape[:1], length) if tokens > length else None,
             text=self._text_embed(text),
             text_lengths=None,
         )
         y = self._blocks()(nn.with_logical_constraint(embedded, RESIDUAL), context, None)[0]
         y = Final(config, self.dtype, self.modulate, name="final")(y, embed, group)
-        return unpatchify(y, (frames, height, width), config.patch)
+        # Gathered here: XLA would do it before the last layer, where tokens are far wider.
+        y = nn.with_logical_constraint(y, ("batch", None, None))
+        return unpatchify(y[:, :length], (frames, height, width), config.patch)
 
     def _patch_embed(self, x: Latent, name: str) -> Float[Array, "b n d"]:
         patches = patchify(x.astype(self.dtype), self.config.patch)
