@@ -15,53 +15,15 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
-from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.nn.text.t5 import T5Config
-from mugv_jax.nn.vae.config import VAEConfig
-from mugv_jax.pipelines.size import STRIDE
+from mugv_jax.systems import SYSTEMS, MugvConfig, System, model_groups
 
 Group = TypeVar("Group")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MugvConfig:
-    """Sizes of the three models of one system; `dit` is None where nothing is generated.
-
-    Raises:
-        ValueError: models that do not fit together, or not to the pipeline's grid.
-    """
-
-    dit: DiTConfig | None
-    vae: VAEConfig
-    text: T5Config
-
-    def __post_init__(self):
-        if self.dit is not None:
-            self._check_dit(self.dit)
-        strides = self.vae.time_factor, self.vae.spatial_factor
-        if strides != (STRIDE, STRIDE):
-            raise ValueError(
-                f"the VAE makes one latent of {strides[0]} frames and {strides[1]} pixels a side, "
-                f"but videos are planned on a grid of {STRIDE}: give spatial_channels and "
-                "temporal_multipliers 4 entries each."
-            )
-
-    def _check_dit(self, dit: DiTConfig) -> None:
-        if dit.in_channels != self.vae.latent_channels:
-            raise ValueError(
-                f"the DiT takes {dit.in_channels} latent channels, but the VAE makes "
-                f"{self.vae.latent_channels}: they are not of one system."
-            )
-        if dit.text_dim != self.text.width:
-            raise ValueError(
-                f"the DiT reads text states of width {dit.text_dim}, but the text encoder "
-                f"makes {self.text.width}: they are not of one system."
-            )
-
-
 # Values on a command line, in any case.
 WORDS = {"true": True, "false": False, "none": None}
-MODEL_GROUPS = {"dit": DiTConfig, "vae": VAEConfig, "text": T5Config}
+SYSTEM = "system"  # field of a config file: a name of SYSTEMS, MUG-V where there is none
+MODEL_GROUPS = model_groups(MugvConfig)
 # Groups that only training reads, see `train/config.py`.
 TRAINING_GROUPS = (
     "mesh",
@@ -78,7 +40,7 @@ TRAINING_GROUPS = (
 )
 
 
-def load(path: str | os.PathLike) -> MugvConfig:
+def load(path: str | os.PathLike) -> System:
     """The models that `get_config()` of the file `path` describes.
 
     Raises:
@@ -123,25 +85,36 @@ def _root(path: Path) -> Path:
     )
 
 
-def from_config_dict(values: ConfigDict) -> MugvConfig:
-    """Checks every group of a model, by name and type.
+def from_config_dict(values: ConfigDict) -> System:
+    """Checks every group of a system's models, by name and type.
 
     Raises:
         ValueError: unknown or missing names, or values the dataclasses refuse.
     """
-    check_groups(values, MODEL_GROUPS, optional=TRAINING_GROUPS)
-    return models_of(values)
+    name = values.get(SYSTEM, "mugv")
+    if name not in SYSTEMS:
+        raise ValueError(f"config {SYSTEM}={name!r} must be one of {', '.join(SYSTEMS)}.")
+    groups = model_groups(SYSTEMS[name])
+    check_groups(values, groups, optional=(SYSTEM, *TRAINING_GROUPS))
+    return SYSTEMS[name](**build_groups(groups, values))
 
 
 def models_of(values: ConfigDict) -> MugvConfig:
-    """The groups of the models alone.
+    """The groups of MUG-V's models alone.
 
     Raises:
         ValueError: values the dataclasses refuse.
     """
-    return MugvConfig(
-        **{name: build_group(name, cls, values[name]) for name, cls in MODEL_GROUPS.items()}
-    )
+    return MugvConfig(**build_groups(MODEL_GROUPS, values))
+
+
+def build_groups(groups: Mapping[str, type], values: ConfigDict) -> dict[str, Any]:
+    """The dataclasses of all `groups`.
+
+    Raises:
+        ValueError: see `build_group`.
+    """
+    return {name: build_group(name, cls, values[name]) for name, cls in groups.items()}
 
 
 def check_groups(

@@ -25,7 +25,7 @@ from PIL import Image
 from mugv_jax.data.demo_world.clips import DemoClips
 from mugv_jax.data.demo_world.scene import WORLDS
 from mugv_jax.nn.vae.config import VAEConfig
-from mugv_jax.pipelines.zoo import GROUPS, Zoo
+from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import read_config
 
@@ -70,8 +70,9 @@ def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:
     """Bytes by file of a folder that holds one whole system, and is small enough."""
     zoo = Zoo.from_pretrained(folder)
     zoo.tokenize([PROBE])
-    for kind, run in (("mugv_dit", dit), ("mugv_vae", vae)):
-        trained, told = _in_a_file(read_config(run, kind)[1]), getattr(zoo.config, GROUPS[kind])
+    for name, run in (("dit", dit), ("vae", vae)):
+        (kind,) = zoo.config.KINDS[name]
+        trained, told = _in_a_file(read_config(run, kind)[1]), getattr(zoo.config, name)
         if told != trained:
             raise ValueError(
                 f"{run} has sizes that leave no trace in a published file, which would be read as "

@@ -169,7 +169,7 @@ def _encode_texts(
     ids, mask = zoo.tokenize(list(todo.values()))
     with (
         meshes.use(zoo.mesh),
-        zoo.model("t5_encoder") as (module, variables),
+        zoo.model("text") as (module, variables),
         tqdm(total=len(files), desc="captions", unit="caption", disable=None) as bar,
     ):
         for start in range(0, len(files), size):
@@ -200,7 +200,7 @@ def _encode_clips(
         return read_clip(job.entry.path, config.clip, job.entry.fps)
 
     flushed = time.monotonic()
-    with meshes.use(zoo.mesh), zoo.model("mugv_vae") as (vae, variables):
+    with meshes.use(zoo.mesh), zoo.model("vae") as (vae, variables):
         calls = ahead(read, jobs, threads=config.threads)
         for job, clip in tqdm(calls, total=len(jobs), desc="clips", unit="clip", disable=None):
             try:

@@ -99,7 +99,7 @@ class BatchedPipeline:
             x, noisy[:, 0] = x.at[:, 0].set(given), False
         placed = functools.partial(jax.device_put, device=batch_sharding(zoo.mesh, len(x)))
         texts = self._read_texts([*captions, NO_TEXT])
-        with zoo.model("mugv_dit") as (dit, variables):
+        with zoo.model("dit") as (dit, variables):
             positive, negative = (
                 read_text(dit, variables, placed(self._condition(texts, of)))
                 for of in (captions, [NO_TEXT] * len(captions))
@@ -137,20 +137,20 @@ class BatchedPipeline:
         new = sorted(set(captions) - self._texts.keys())
         if new:
             ids, mask = self.zoo.tokenize(new)
-            with self.zoo.model("t5_encoder") as (module, variables):
+            with self.zoo.model("text") as (module, variables):
                 for caption, i, m in zip(new, ids, mask, strict=True):
                     states = _text_states(module, variables, i[None], m[None])
                     self._texts[caption] = np.asarray(states[0])[m]
         return {caption: self._texts[caption] for caption in captions}
 
     def _encode(self, videos: Videos) -> Latent:
-        with self.zoo.model("mugv_vae") as (vae, variables):
+        with self.zoo.model("vae") as (vae, variables):
             pixels = jnp.asarray(video.to_pixels(videos))
             return windows.encode(vae, variables, pixels, tiling=self.tiling)
 
     def _decode(self, latent: Latent, first: Pictures | None) -> Videos:
         """Latent 0 stands for one frame, repeated: decoded alone, its last is that one."""
-        with self.zoo.model("mugv_vae") as model:
+        with self.zoo.model("vae") as model:
             if first is None:
                 decoded = windows.decode(*model, latent[:, :1], tiling=self.tiling)
                 first = video.to_frames(decoded[:, -1])

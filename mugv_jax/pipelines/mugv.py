@@ -10,9 +10,7 @@
 Models are loaded when their turn comes and freed when it is over, so the peak is the largest one.
 """
 
-import dataclasses
 import functools
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,40 +19,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from tqdm import tqdm
 
 from mugv_jax import video
 from mugv_jax.axes import Array, Float, Frames
-from mugv_jax.config import MugvConfig
 from mugv_jax.flow import sampler
 from mugv_jax.flow.path import interpolate
 from mugv_jax.flow.reuse import Reuse
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.nn.mugdit.model import MugDiT
-from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.pipelines import windows
 from mugv_jax.pipelines.defaults import Defaults, read_defaults
+from mugv_jax.pipelines.denoise import Denoised, denoise
+from mugv_jax.pipelines.frames import gather, whole_or_tiled
 from mugv_jax.pipelines.network import DiTFirstInput, DiTVelocity, read_text
 from mugv_jax.pipelines.pretrained import demo_weights
 from mugv_jax.pipelines.request import GivenPixels, Request, read_given
 from mugv_jax.pipelines.size import VideoSize
+from mugv_jax.pipelines.text import text_states
+from mugv_jax.pipelines.tiles import Tiling
 from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.place import batch_sharding, data_shards
-
-log = logging.getLogger(__name__)
-
-FALLBACK_TILING = windows.Tiling(rows=64, columns=64)  # 512 pixels
-
-
-@dataclasses.dataclass(frozen=True)
-class Denoised:
-    """latent: (f, h, w, c), normalised.  evaluations, possible: as in `flow.sampler.Sample`."""
-
-    latent: np.ndarray
-    evaluations: int
-    possible: int
+from mugv_jax.sharding.place import batch_sharding
+from mugv_jax.systems import MugvConfig
 
 
 class MugvPipeline:
@@ -69,7 +56,7 @@ class MugvPipeline:
         self,
         zoo: Zoo,
         *,
-        tiling: windows.Tiling | None = None,
+        tiling: Tiling | None = None,
         defaults: Defaults | None = None,
     ):
         self.zoo = zoo
@@ -89,7 +76,7 @@ class MugvPipeline:
         dtype: DTypeLike | None = None,
         keep_loaded: bool = False,
         quantize: str | None = None,
-        tiling: windows.Tiling | None = None,
+        tiling: Tiling | None = None,
     ) -> "MugvPipeline":
         """From published or converted weights in a local folder or Hugging Face repository.
 
@@ -127,7 +114,7 @@ class MugvPipeline:
         config: MugvConfig,
         *,
         seed: int = 0,
-        tiling: windows.Tiling | None = None,
+        tiling: Tiling | None = None,
         **options: Any,
     ) -> "MugvPipeline":
         """With seeded random weights: everything runs, the picture is noise.
@@ -165,11 +152,11 @@ class MugvPipeline:
     ) -> Iterator[video.Video]:
         """The videos of a request and its pictures (`read_given`), each as it is decoded."""
         latents = [made.latent for made in self.sample(request, given, progress=progress)]
-        with self.zoo.model("mugv_vae") as vae:
+        with self.zoo.model("vae") as vae:
             for number, latent in enumerate(latents, start=1):
                 label = f"decoding video {number} of {len(latents)}" if progress else None
                 with meshes.use(self.zoo.mesh):  # not across the yield: that is the caller's
-                    frames = self._whole_or_tiled(latent, given, request.size, label, *vae)
+                    frames = self._frames(latent, given, request.size, label, *vae)
                 yield video.Video(frames, request.fps)
 
     def sample(
@@ -184,21 +171,15 @@ class MugvPipeline:
     def _encode_text(self, request: Request) -> dict[str, np.ndarray]:
         """States and mask of every prompt, then of the negative prompt."""
         ids, mask = self.zoo.tokenize([*request.texts(), request.negative_prompt])
-        with self.zoo.model("t5_encoder") as (module, variables):
-            # One prompt at a time: the float32 scores of a long batch would set the peak.
-            states = [
-                np.asarray(
-                    _text_states(module, variables, jnp.asarray(i[None]), jnp.asarray(m[None]))
-                )
-                for i, m in zip(ids, mask)
-            ]
-        return {"text": np.concatenate(states), "text_mask": np.asarray(mask)}
+        with self.zoo.model("text") as (module, variables):
+            states = text_states(module, variables, ids, mask)
+        return {"text": states, "text_mask": np.asarray(mask)}
 
     def _encode_given(self, pixels: GivenPixels) -> tuple[dict[int, np.ndarray], np.ndarray | None]:
         """Latents (h, w, c) by latent frame, and the latent (f, h, w, c) to start from."""
         if not pixels.images and pixels.start is None and pixels.init is None:
             return {}, None
-        with self.zoo.model("mugv_vae") as (vae, variables):
+        with self.zoo.model("vae") as (vae, variables):
 
             def encode(frames: np.ndarray) -> np.ndarray:
                 batch = jnp.asarray(video.to_pixels(frames)[None])
@@ -224,44 +205,26 @@ class MugvPipeline:
         ratio = request.shift or shift_ratio(size.height_px, size.width_px, size.latent_frames)
         start = 1.0 if init is None else request.strength
         times = sample_times(request.steps, ratio, start)
-        group = data_shards(self.zoo.mesh)
-        if len(request.prompts) < group:
-            log.warning(
-                "The mesh computes %d videos at a time, but there are %d prompts: spread the "
-                "devices over tensor or sequence instead.",
-                group,
-                len(request.prompts),
-            )
-        made: list[Denoised] = []
-        with self.zoo.model("mugv_dit") as (dit, variables):
-            for first in range(0, len(request.prompts), group):
-                # The last group repeats its last prompt, so that one program serves all groups.
-                rows = [min(first + i, len(request.prompts) - 1) for i in range(group)]
+        with self.zoo.model("dit") as (dit, variables):
+            prompt = functools.partial(self._prompt, dit, variables, request, text)
+
+            def sample(rows: list[int], label: str) -> sampler.Sample:
                 x, noisy = self._start(request, rows, given, init, float(times[0]))
-                prompt = functools.partial(self._prompt, dit, variables, request, text)
-                positive = prompt(rows)
                 guided = request.guidance.scale != 1
-                negative = prompt([len(request.prompts)] * group) if guided else None
-                numbers = "-".join(str(row + 1) for row in sorted({rows[0], rows[-1]}))
-                label = f"denoising video {numbers} of {len(request.prompts)}"
-                sampled = sampler.sample(
+                return sampler.sample(
                     DiTVelocity(dit),
                     variables,
                     x,
                     times=times,
                     noisy=noisy,
-                    positive=positive,
-                    negative=negative,
+                    positive=prompt(rows),
+                    negative=prompt([len(request.prompts)] * len(rows)) if guided else None,
                     guidance=request.guidance,
                     reuse=Reuse(request.reuse_threshold, DiTFirstInput(dit)),
                     progress=label if progress else None,
                 )
-                log.info("%s: %d of %d evaluations", label, sampled.evaluations, sampled.possible)
-                latents = np.asarray(sampled.x)[: len(request.prompts) - first]
-                made += [
-                    Denoised(latent, sampled.evaluations, sampled.possible) for latent in latents
-                ]
-        return made
+
+            return denoise(len(request.prompts), self.zoo.mesh, sample)
 
     def _start(
         self,
@@ -303,31 +266,16 @@ class MugvPipeline:
         placed = jax.device_put(condition, batch_sharding(self.zoo.mesh, count))
         return read_text(dit, variables, placed)
 
-    def _whole_or_tiled(self, *arguments: Any) -> Frames:
-        """`_frames`; where whole frames do not fit the device, in tiles from then on.
-
-        What was sampled for minutes must not be lost to the last and shortest stage.
-        """
-        try:
-            return self._frames(*arguments)
-        except jax.errors.JaxRuntimeError as error:
-            if self.tiling is not None or "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-        self.tiling = FALLBACK_TILING
-        log.warning("Whole frames do not fit the device's memory: the VAE goes on in tiles.")
-        return self._frames(*arguments)
-
     def _frames(
         self, latent: np.ndarray, given: GivenPixels, size: VideoSize, label: str | None, *vae: Any
     ) -> Frames:
         """All frames of a latent; those that were given as such are returned as given."""
         first = None if given.start is None else given.start[:1]
-        parts = []
-        with tqdm(total=size.frames, desc=label, unit="frame", disable=label is None) as bar:
-            for part in self._decode(latent, first, size, *vae):
-                parts.append(part)
-                bar.update(len(part))
-        frames = np.concatenate(parts)
+
+        def decode(tiling: Tiling | None) -> Frames:
+            return gather(self._decode(latent, first, size, tiling, *vae), size.frames, label)
+
+        frames, self.tiling = whole_or_tiled(decode, self.tiling)
         if given.start is not None:
             frames[: len(given.start)] = given.start
         return frames
@@ -337,6 +285,7 @@ class MugvPipeline:
         latent: np.ndarray,
         first: np.ndarray | None,
         size: VideoSize,
+        tiling: Tiling | None,
         vae: VideoVAE,
         variables: Any,
     ) -> Iterator[Frames]:
@@ -344,7 +293,7 @@ class MugvPipeline:
 
         def decode(part: np.ndarray) -> Iterator[Frames]:
             for chunk in windows.decode_in_steps(
-                vae, variables, jnp.asarray(part[None]), tiling=self.tiling
+                vae, variables, jnp.asarray(part[None]), tiling=tiling
             ):
                 yield video.to_frames(np.asarray(chunk[0]))
 
@@ -354,8 +303,3 @@ class MugvPipeline:
             latent = latent[1:]
         if len(latent):
             yield from decode(latent)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _text_states(module: T5Encoder, variables: Any, ids: Array, mask: Array) -> Array:
-    return module.apply(variables, ids, mask)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib.resources
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 TEXT_ENCODER = "DeepFloyd/t5-v1_1-xxl"
@@ -53,21 +54,23 @@ def find_weights(
     Raises:
         ValueError: a model that is not there, naming what was looked for.
     """
-    folder = _folder(weights, (*(name for names in NAMES.values() for name in names), *_SHARDS))
+    folder = local_folder(
+        weights, (*(name for names in NAMES.values() for name in names), *_SHARDS)
+    )
     if dit is not None:
         transformer = Path(dit).expanduser()
     else:
-        find = _required if needs_dit else _optional
-        transformer = find(folder, "mugv_dit")
-    vae = _required(folder, "mugv_vae")
+        names = NAMES["mugv_dit"]
+        transformer = required(folder, "mugv_dit", names) if needs_dit else first_of(folder, names)
+    vae = required(folder, "mugv_vae", NAMES["mugv_vae"])
     if text_encoder is not None:
-        text = _folder(text_encoder, _T5_FILES)
+        text = local_folder(text_encoder, _T5_FILES)
     else:
-        text = _first(folder, NAMES["t5_encoder"]) or _published_text_encoder(folder)
+        text = first_of(folder, NAMES["t5_encoder"]) or _published_text_encoder(folder)
     if tokenizer is not None:
-        tokens = _folder(tokenizer, ("*.json", "spiece.model"))
+        tokens = local_folder(tokenizer, ("*.json", "spiece.model"))
     else:
-        tokens = _first(folder, ("tokenizer",)) or text
+        tokens = first_of(folder, ("tokenizer",)) or text
     return WeightPaths(dit=transformer, vae=vae, text_encoder=text, tokenizer=tokens)
 
 
@@ -78,7 +81,7 @@ def demo_weights() -> Path:
         ValueError: this installation was made without them.
     """
     folder = Path(str(importlib.resources.files("mugv_jax") / "assets" / "demo"))
-    if _first(folder, NAMES["mugv_dit"]) is None:
+    if first_of(folder, NAMES["mugv_dit"]) is None:
         raise ValueError(
             f"no weights: this installation lacks those of the demo ({folder}), which are used "
             "where no others are given. Name a folder of published or converted ones."
@@ -92,7 +95,7 @@ def find_defaults(weights: str | os.PathLike) -> Path | None:
     Raises:
         ValueError: no such folder or repository.
     """
-    return _first(_folder(weights, (DEFAULTS,)), (DEFAULTS,))
+    return first_of(local_folder(weights, (DEFAULTS,)), (DEFAULTS,))
 
 
 def find_local(weights: str | os.PathLike) -> dict[str, Path]:
@@ -101,32 +104,18 @@ def find_local(weights: str | os.PathLike) -> dict[str, Path]:
     Raises:
         ValueError: no such folder, and no repository of that name on this machine.
     """
-    folder = _folder(weights, (), download=False)
-    found = {kind: _first(folder, names) for kind, names in NAMES.items()}
+    folder = local_folder(weights, (), download=False)
+    found = {kind: first_of(folder, names) for kind, names in NAMES.items()}
     found = {kind: path for kind, path in found.items() if path is not None}
     if found and "t5_encoder" not in found:
         with contextlib.suppress(ValueError):
-            found["t5_encoder"] = _folder(TEXT_ENCODER, (), download=False)
+            found["t5_encoder"] = local_folder(TEXT_ENCODER, (), download=False)
     return found
-
-
-def _required(folder: Path, kind: str) -> Path:
-    found = _first(folder, NAMES[kind])
-    if found is None:
-        raise ValueError(
-            f"{folder} holds no {kind} weights: looked for {', '.join(NAMES[kind])}. "
-            "Download the published files, or convert them with `mugv-jax convert`."
-        )
-    return found
-
-
-def _optional(folder: Path, kind: str) -> Path | None:
-    return _first(folder, NAMES[kind])
 
 
 def _published_text_encoder(folder: Path) -> Path:
     try:
-        return _folder(TEXT_ENCODER, _T5_FILES)
+        return local_folder(TEXT_ENCODER, _T5_FILES)
     except ValueError as error:
         looked = ", ".join(NAMES["t5_encoder"])
         raise ValueError(
@@ -134,14 +123,36 @@ def _published_text_encoder(folder: Path) -> Path:
         ) from error
 
 
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+def required(folder: Path, kind: str, names: Sequence[str]) -> Path:
+    """The first of `names` that is in `folder`, weights of a `kind`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = first_of(folder, names)
+    if found is None:
+        raise ValueError(
+            f"{folder} holds no {kind} weights: looked for {', '.join(names)}. "
+            "Download the published files, or convert them with `mugv-jax convert`."
+        )
+    return found
+
+
+def first_of(folder: Path, names: Sequence[str]) -> Path | None:
+    """The first of `names` that is in `folder`."""
     return next((folder / name for name in names if (folder / name).exists()), None)
 
 
-def _folder(
-    path_or_repo: str | os.PathLike, files: tuple[str, ...], *, download: bool = True
+def local_folder(
+    path_or_repo: str | os.PathLike, files: Sequence[str], *, download: bool = True
 ) -> Path:
-    """A local folder as it is; a repository as its cached snapshot, downloaded when missing."""
+    """A local folder as it is; a repository as its cached snapshot, downloaded when missing.
+
+    files: files and folders, or patterns of them, to download.
+
+    Raises:
+        ValueError: no such folder or repository.
+    """
     path = Path(path_or_repo).expanduser()
     if path.is_dir():
         return path

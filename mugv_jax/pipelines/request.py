@@ -4,7 +4,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,11 +70,7 @@ class Request:
     seed: int = 42
 
     def __post_init__(self):
-        if not self.prompts:
-            raise ValueError("no prompt: give at least one.")
-        for number, prompt in enumerate(self.prompts, start=1):
-            if not prompt.strip():
-                raise ValueError(f"prompt {number} is empty: describe the video in words.")
+        check_prompts(self.prompts)
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} must be at least 1.")
         check_shift(self.shift)
@@ -86,9 +82,7 @@ class Request:
             raise ValueError(f"strength={self.strength} must lie in (0, 1]: 1 is pure noise.")
         if self.aesthetic_score is not None and not 0 <= self.aesthetic_score <= 10:
             raise ValueError(f"aesthetic_score={self.aesthetic_score} must lie in 0 to 10.")
-        largest = MAX_SEED + 1 - len(self.prompts)  # the last prompt's is the largest
-        if not 0 <= self.seed <= largest:
-            raise ValueError(f"seed={self.seed} must lie in 0 to {largest}.")
+        check_seed(self.seed, len(self.prompts))
         self._check_given()
 
     def _check_given(self) -> None:
@@ -141,6 +135,22 @@ class Request:
         if self.aesthetic_score is None:
             return list(self.prompts)
         return [f"{p} aesthetic score: {self.aesthetic_score:.1f}." for p in self.prompts]
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Raise a ValueError if there is none, or one without words."""
+    if not prompts:
+        raise ValueError("no prompt: give at least one.")
+    for number, prompt in enumerate(prompts, start=1):
+        if not prompt.strip():
+            raise ValueError(f"prompt {number} is empty: describe the video in words.")
+
+
+def check_seed(seed: int, prompts: int) -> None:
+    """Raise a ValueError if so many prompts cannot have seeds from `seed` on."""
+    largest = MAX_SEED + 1 - prompts  # the last prompt's is the largest
+    if not 0 <= seed <= largest:
+        raise ValueError(f"seed={seed} must lie in 0 to {largest}.")
 
 
 @dataclasses.dataclass(frozen=True)

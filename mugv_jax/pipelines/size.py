@@ -3,6 +3,7 @@
 """Size of a video in pixels and frames, and on the latent grid of the 8x8x8 VAE."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from mugv_jax.nn.mugdit.rope import MAX_FRAMES, MAX_ROWS
 
@@ -44,7 +45,7 @@ class VideoSize:
             if value < STRIDE or value % STRIDE:
                 raise ValueError(
                     f"{name}={value} must be a positive multiple of {STRIDE} (the VAE's grid): "
-                    f"{_nearest(value, 0)}."
+                    f"{nearest(value, 0, STRIDE)}."
                 )
         if self.frames > LONGEST:
             raise ValueError(
@@ -54,7 +55,7 @@ class VideoSize:
         if self.frames < 1 or self.frames % STRIDE not in (0, 1):
             raise ValueError(
                 f"frames={self.frames} must be 8k+1 (a first frame, then groups of 8) or 8k "
-                f"(groups alone): of the first kind {_nearest(self.frames, 1)}."
+                f"(groups alone): of the first kind {nearest(self.frames, 1, STRIDE)}."
             )
 
     @property
@@ -86,26 +87,26 @@ class VideoSize:
         return -(-frame // STRIDE) if self.starts_with_image else frame // STRIDE
 
 
-def _nearest(value: int, offset: int) -> str:
-    """The members of STRIDE k + offset on both sides of `value`, the smallest alone below it."""
-    smallest = offset or STRIDE
-    low = (value - offset) // STRIDE * STRIDE + offset
+def nearest(value: int, offset: int, stride: int) -> str:
+    """The members of stride k + offset on both sides of `value`, the smallest alone below it."""
+    smallest = offset or stride
+    low = (value - offset) // stride * stride + offset
     if low < smallest:
         return f"the nearest is {smallest}"
-    return f"the nearest are {low} and {low + STRIDE}"
+    return f"the nearest are {low} and {low + stride}"
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) in pixels from "1280x720" (width first) or a name in SIZES.
+def parse_size(text: str, sizes: Mapping[str, tuple[int, int]] = SIZES) -> tuple[int, int]:
+    """(width, height) in pixels from "1280x720" (width first) or a name in `sizes`.
 
     Raises:
         ValueError: text of another form.
     """
-    if text in SIZES:
-        return SIZES[text]
+    if text in sizes:
+        return sizes[text]
     width, x, height = text.lower().partition("x")
     if not x or not width.isdecimal() or not height.isdecimal():
-        names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
+        names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in sizes.items())
         raise ValueError(f"size {text!r} must be WIDTHxHEIGHT such as 1280x720, or one of {names}.")
     return int(width), int(height)
 

@@ -6,9 +6,7 @@ The temporal half sees windows of frames, as published; the spatial half a few f
 and, where a frame is still too large, both see overlapping tiles that are blended together.
 """
 
-import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,87 +17,13 @@ import numpy as np
 
 from mugv_jax.axes import Array, Float, Latent, Pixels
 from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
+from mugv_jax.pipelines.tiles import Tile, Tiling, tiles_of, zoomed
 
 Variables = Mapping[str, Any]
 
 # One frame of 720p is work enough for a device; four at once took 20 GB to decode, not 5.
 STEP_PIXELS = 2**20
 MOST_FRAMES = 4
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Tiling:
-    """Tiles of `rows` x `columns` latents that share `overlap` latents with their neighbours.
-
-    Across an overlap the weight of a tile rises linearly. A tile as large as the frame is the
-    frame, exactly.
-
-    Raises:
-        ValueError: tiles that would not advance.
-    """
-
-    rows: int
-    columns: int
-    overlap: int = 4
-
-    def __post_init__(self):
-        if not 0 <= self.overlap <= min(self.rows, self.columns) // 2:
-            raise ValueError(
-                f"overlap={self.overlap} must be between 0 and half of a tile of {self.rows} rows "
-                f"and {self.columns} columns, so that every tile is at least half new."
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class Tile:
-    """One tile: where it lies, in latents, and its share of every latent or pixel in it."""
-
-    rows: slice
-    columns: slice
-    weight: np.ndarray
-
-
-def _spans(size: int, span: int, overlap: int) -> list[slice]:
-    """Spans of one length that cover `size`; the last is moved back to end with it."""
-    if size <= span:
-        return [slice(0, size)]
-    starts = range(0, size - overlap, span - overlap)
-    return [slice(start, start + span) for start in (min(s, size - span) for s in starts)]
-
-
-def _ramps(spans: list[slice], overlap: int, zoom: int) -> list[np.ndarray]:
-    """Weight of every span along one axis, `zoom` entries a latent; they sum to one everywhere."""
-    total = np.zeros(spans[-1].stop * zoom)
-    ramps = []
-    for span in spans:
-        inside = np.arange((span.stop - span.start) * zoom) + 0.5
-        ramp = np.ones_like(inside)
-        if overlap and span.start > 0:
-            ramp = np.minimum(ramp, inside / (overlap * zoom))
-        if overlap and span.stop < spans[-1].stop:
-            ramp = np.minimum(ramp, inside[::-1] / (overlap * zoom))
-        ramps.append(ramp)
-        total[span.start * zoom : span.stop * zoom] += ramp
-    return [r / total[s.start * zoom : s.stop * zoom] for s, r in zip(spans, ramps, strict=True)]
-
-
-def _tiles(height: int, width: int, tiling: Tiling | None, zoom: int) -> list[Tile]:
-    """The tiles of a frame of height x width latents; weights at `zoom` entries a latent."""
-    tiling = tiling or Tiling(rows=height, columns=width, overlap=0)
-    rows = _spans(height, tiling.rows, tiling.overlap)
-    columns = _spans(width, tiling.columns, tiling.overlap)
-    row_ramps = _ramps(rows, tiling.overlap, zoom)
-    column_ramps = _ramps(columns, tiling.overlap, zoom)
-    return [
-        Tile(row, column, (down[:, None] * across).astype(np.float32)[..., None])
-        for (row, down), (column, across) in itertools.product(
-            zip(rows, row_ramps, strict=True), zip(columns, column_ramps, strict=True)
-        )
-    ]
-
-
-def _zoomed(span: slice, zoom: int) -> slice:
-    return slice(span.start * zoom, span.stop * zoom)
 
 
 @functools.partial(jax.jit, donate_argnames="canvas")
@@ -191,11 +115,11 @@ def encode(
     vae.config.check_picture(*pixels.shape[2:4])
     zoom = vae.config.spatial_factor
     height, width = (size // zoom for size in pixels.shape[2:4])
-    tiles = _tiles(height, width, tiling, zoom=1)
+    tiles = tiles_of(height, width, tiling, zoom=1)
     step = _step(frames_per_step, pixels.shape[1], tiles[0], zoom)
     canvases = None
     for tile in tiles:
-        part = pixels[:, :, _zoomed(tile.rows, zoom), _zoomed(tile.columns, zoom)]
+        part = pixels[:, :, zoomed(tile.rows, zoom), zoomed(tile.columns, zoom)]
         moments = _encode_tile(vae, variables, part, step)
         if canvases is None:
             shape = (*moments[0].shape[:2], height, width, moments[0].shape[-1])
@@ -256,7 +180,7 @@ def decode_in_steps(
             f"{time_factor} frames, but there are {latent.shape[1]}; the nearest number of frames "
             f"is {latent.shape[1] * time_factor}."
         )
-    tiles = _tiles(*latent.shape[2:4], tiling, zoom=vae.config.spatial_factor)
+    tiles = tiles_of(*latent.shape[2:4], tiling, zoom=vae.config.spatial_factor)
     step = _step(frames_per_step, frames, tiles[0], vae.config.spatial_factor)
     return _decode_windows(vae, variables, latent, frames, tiles, step)
 

@@ -88,7 +88,7 @@ def count_encodings(monkeypatch, stop_after: int | None = None) -> list:
 def direct(zoo, path, fps=None, key=None):
     """The latent as the pipeline's own parts make it."""
     frames, rate = read_clip(path, CONFIG.clip, fps)
-    with meshes.use(zoo.mesh), zoo.model("mugv_vae") as (vae, variables):
+    with meshes.use(zoo.mesh), zoo.model("vae") as (vae, variables):
         pixels = jnp.asarray(video.to_pixels(frames)[None])
         return np.asarray(windows.encode(vae, variables, pixels, key)[0]), rate
 
@@ -105,7 +105,7 @@ def test_samples_are_what_the_models_make_of_the_files(folder, whole, zoo):
         tokens = len(CAPTIONS[sample.name].encode()) + 1  # bytes, and the end
         assert sample.text_mask.tolist() == [True] * tokens
         ids, mask = zoo.tokenize([CAPTIONS[sample.name]])
-        with meshes.use(zoo.mesh), zoo.model("t5_encoder") as (t5, variables):
+        with meshes.use(zoo.mesh), zoo.model("text") as (t5, variables):
             states = t5.apply(variables, jnp.asarray(ids), jnp.asarray(mask))
         # One program for two captions, and one for one: sums in another order.
         np.testing.assert_allclose(sample.text, np.asarray(states)[0, :tokens], atol=1e-5)

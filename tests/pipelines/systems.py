@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mugv_jax import golden
-from mugv_jax.config import MugvConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.systems import MugvConfig
 from mugv_jax.weights.check import variable_shapes
 from mugv_jax.weights.models import MODELS, abstract_variables
 from mugv_jax.weights.parameters import published_shapes

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.pipelines import mugv, windows
+from mugv_jax.pipelines import windows
+from mugv_jax.pipelines.denoise import Denoised
+from mugv_jax.pipelines.frames import FALLBACK_TILING
 from mugv_jax.pipelines.mugv import MugvPipeline
 from mugv_jax.pipelines.request import Request, read_given
 from mugv_jax.pipelines.size import VideoSize
@@ -79,7 +81,7 @@ def test_a_continued_video_begins_with_its_end(pipeline):
 )
 def test_given_latents_pass_through_the_sampler_untouched(pipeline, fields, given):
     (made,) = latents(pipeline, **fields)
-    with pipeline.zoo.model("mugv_vae") as (vae, variables):
+    with pipeline.zoo.model("vae") as (vae, variables):
         for index, image in given.items():
             encoded = windows.encode(vae, variables, jnp.asarray(to_pixels(image[None, None])))
             np.testing.assert_array_equal(made[index], encoded[0, 0])
@@ -90,7 +92,7 @@ def test_given_latents_pass_through_the_sampler_untouched(pipeline, fields, give
 
 def test_an_init_video_hardly_noised_comes_back(pipeline):
     (made,) = latents(pipeline, init_video=CLIP, strength=1e-4)
-    with pipeline.zoo.model("mugv_vae") as (vae, variables):
+    with pipeline.zoo.model("vae") as (vae, variables):
         encoded = windows.encode(vae, variables, jnp.asarray(to_pixels(CLIP[None, :17])))[0]
     assert np.linalg.norm(made - encoded) <= HARDLY_NOISED * np.linalg.norm(encoded)
     (noisier,) = latents(pipeline, init_video=CLIP, strength=0.9)
@@ -125,7 +127,7 @@ def test_without_guidance_the_negative_prompt_is_not_heard(pipeline):
     )
 
 
-def denoised(pipeline: MugvPipeline, **fields) -> mugv.Denoised:
+def denoised(pipeline: MugvPipeline, **fields) -> Denoised:
     asked = request(**fields)
     (made,) = pipeline.sample(asked, read_given(asked), progress=False)
     return made
@@ -179,9 +181,9 @@ def test_videos_are_handed_out_one_by_one_and_the_models_freed():
     pipeline = MugvPipeline.random(SMALL)
     loaded, fetch = [], pipeline.zoo.fetch
 
-    def recorded(kind, *arguments):
+    def recorded(name, *arguments):
         assert all(leaf.is_deleted() for _, tree in loaded for leaf in jax.tree.leaves(tree))
-        loaded.append((kind, fetch(kind, *arguments)))
+        loaded.append((name, fetch(name, *arguments)))
         return loaded[-1][1]
 
     pipeline.zoo.fetch = recorded
@@ -189,7 +191,7 @@ def test_videos_are_handed_out_one_by_one_and_the_models_freed():
     videos = pipeline.run(asked, read_given(asked), progress=False)
     assert not loaded
     next(videos)
-    assert [kind for kind, _ in loaded] == ["t5_encoder", "mugv_vae", "mugv_dit", "mugv_vae"]
+    assert [name for name, _ in loaded] == ["text", "vae", "dit", "vae"]
     videos.close()
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(loaded[-1][1]))
 
@@ -217,7 +219,7 @@ def test_frames_too_large_to_decode_whole_are_decoded_in_tiles(monkeypatch, capl
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte")
         return decode_in_steps(*arrays, tiling=tiling, **options)
 
-    expected = MugvPipeline.random(SMALL, tiling=mugv.FALLBACK_TILING)
+    expected = MugvPipeline.random(SMALL, tiling=FALLBACK_TILING)
     monkeypatch.setattr(windows, "decode_in_steps", small_device)
     made = MugvPipeline.random(SMALL)
     np.testing.assert_array_equal(frames(made, "a", "b"), frames(expected, "a", "b"))

@@ -46,10 +46,10 @@ def test_a_run_and_an_adapter_make_the_model_of_the_command_line(published, tmp_
     parser = argparse.ArgumentParser()
     add_models(parser)
     words = ["--weights", str(published), "--dit", str(run), "--mesh", "tensor=2"]
-    with zoo_of(parser.parse_args(words)).model("mugv_dit") as (_, variables):
+    with zoo_of(parser.parse_args(words)).model("dit") as (_, variables):
         assert_trees_identical(variables["params"], params)
     words += ["--lora", str(tmp_path / "adapter")]
-    with zoo_of(parser.parse_args(words)).model("mugv_dit") as (_, variables):
+    with zoo_of(parser.parse_args(words)).model("dit") as (_, variables):
         jax.tree.map(
             lambda found, wanted: np.testing.assert_allclose(found, wanted, ROUNDING, ROUNDING),
             variables["params"],

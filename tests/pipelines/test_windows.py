@@ -12,7 +12,7 @@ import pytest
 from mugv_jax import golden
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.config import VAEConfig
-from mugv_jax.pipelines import windows
+from mugv_jax.pipelines import tiles, windows
 from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
 
@@ -196,17 +196,17 @@ def test_larger_tiles_come_closer_to_the_whole(tiny):
     ("size", "span", "overlap"), [(24, 10, 4), (7, 4, 2), (9, 4, 0), (5, 8, 3)]
 )
 def test_ramps_sum_to_one_and_rise_linearly(size, span, overlap):
-    spans = windows._spans(size, span, overlap)
+    spans = tiles.spans_of(size, span, overlap)
     assert spans[0].start == 0
     assert spans[-1].stop == size
     assert {s.stop - s.start for s in spans} == {min(span, size)}
     total = np.zeros(2 * size)
-    for s, ramp in zip(spans, windows._ramps(spans, overlap, zoom=2), strict=True):
+    for s, ramp in zip(spans, tiles.ramps(spans, overlap, zoom=2), strict=True):
         total[2 * s.start : 2 * s.stop] += ramp
         assert ramp.min() > 0
     np.testing.assert_allclose(total, 1)
     if (size, span, overlap) == (24, 10, 4):
-        rise = windows._ramps(spans, overlap, zoom=1)[1][:4]
+        rise = tiles.ramps(spans, overlap, zoom=1)[1][:4]
         np.testing.assert_allclose(rise, [1 / 8, 3 / 8, 5 / 8, 7 / 8])
 
 

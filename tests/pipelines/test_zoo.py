@@ -48,12 +48,12 @@ def test_published_and_converted_files_make_the_same_video(published, tmp_path):
 
 def test_weights_land_where_the_mesh_wants_them(published):
     zoo = Zoo.from_pretrained(published, mesh={"tensor": 2, "sequence": 2})
-    names = {"dit.pt": "mugv_dit", "vae.pt": "mugv_vae", "text_encoder": "t5_encoder"}
+    names = {"dit": "dit.pt", "vae": "vae.pt", "text": "text_encoder"}
     assert zoo.sources == {
-        **{kind: published / name for name, kind in names.items()},
+        **{field: published / name for field, name in names.items()},
         "tokenizer": published / "text_encoder",
     }
-    with zoo.model("mugv_dit") as (_, variables):
+    with zoo.model("dit") as (_, variables):
         kernel = variables["params"]["blocks"]["mlp"]["up"]["kernel"]
         assert kernel.shape == (2, 96, 384)
         assert {shard.data.shape for shard in kernel.addressable_shards} == {(2, 48, 192)}
@@ -127,7 +127,7 @@ def test_a_tokenizer_of_another_model_is_refused(published):
 def test_random_weights_depend_on_the_seed_alone():
     trees = []
     for options in ({"seed": 1}, {"seed": 1, "mesh": {"tensor": 2, "sequence": 2}}, {"seed": 2}):
-        with Zoo.random(SMALL, **options).model("mugv_vae") as (_, variables):
+        with Zoo.random(SMALL, **options).model("vae") as (_, variables):
             trees.append(jax.tree.map(np.asarray, variables))
     jax.tree.map(np.testing.assert_array_equal, trees[0], trees[1])
     kernels = [tree["params"]["quant_conv"]["kernel"] for tree in trees]
@@ -136,8 +136,8 @@ def test_random_weights_depend_on_the_seed_alone():
 
 def test_a_model_in_use_is_not_freed_by_another_user():
     zoo = Zoo.random(SMALL)
-    with zoo.model("t5_encoder") as (_, outer):
-        with zoo.model("t5_encoder") as (_, inner):
+    with zoo.model("text") as (_, outer):
+        with zoo.model("text") as (_, inner):
             assert inner is outer
         assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(outer))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(outer))
