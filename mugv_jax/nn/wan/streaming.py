@@ -24,10 +24,8 @@ def encode(vae: WanVAE, variables: Any, pixels: Pixels, method: str = "encode") 
     Raises:
         ValueError: another number of frames.
     """
-    frames, factor = pixels.shape[1], vae.config.time_factor
-    if frames % factor != 1 % factor:
-        raise ValueError(f"{frames} frames must be {factor} k + 1: cut some, or repeat the last.")
-    return _in_parts(vae, variables, pixels, factor, method)
+    check_frames(vae, pixels.shape[1])
+    return _in_parts(vae, variables, pixels, vae.config.time_factor, method)
 
 
 def decode(vae: WanVAE, variables: Any, z: Latent, method: str = "decode") -> Pixels:
@@ -35,14 +33,31 @@ def decode(vae: WanVAE, variables: Any, z: Latent, method: str = "decode") -> Pi
     return _in_parts(vae, variables, z, 1, method)
 
 
+def check_frames(vae: WanVAE, frames: int) -> None:
+    """Raise a ValueError for a number of frames that makes no whole latents."""
+    factor = vae.config.time_factor
+    if frames % factor != 1 % factor:
+        raise ValueError(f"{frames} frames must be {factor} k + 1: cut some, or repeat the last.")
+
+
+def first_part(vae: WanVAE, variables: Any, x: Array, method: str) -> tuple[Array, Any]:
+    """y_0 of the first frame or latent, and the cache."""
+    return vae.apply(variables, x, method=method, mutable="cache")
+
+
+def next_part(vae: WanVAE, variables: Any, cache: Any, x: Array, method: str) -> tuple[Array, Any]:
+    """y_k of what follows, and the cache."""
+    following = vae.clone(first=False)
+    return following.apply({**variables, **cache}, x, method=method, mutable="cache")
+
+
 def _in_parts(
     vae: WanVAE, variables: Any, x: Float[Array, "b f ..."], size: int, method: str
 ) -> Float[Array, "b f2 ..."]:
-    first, cache = vae.apply(variables, x[:, :1], method=method, mutable="cache")
-    following = vae.clone(first=False)
+    first, cache = first_part(vae, variables, x[:, :1], method)
 
     def part(cache: Any, x: Array) -> tuple[Any, Array]:
-        y, cache = following.apply({**variables, **cache}, x, method=method, mutable="cache")
+        y, cache = next_part(vae, variables, cache, x, method)
         return cache, y
 
     parts = einops.rearrange(x[:, 1:], "b (k f) ... -> k b f ...", f=size)

@@ -34,6 +34,7 @@ LATENT_DEVIATION = (
     3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
 )  # fmt: skip
 TINY_NORM = 1e-12
+ROWS = ("batch", None, "rows", None, None)  # every device has some rows of all frames
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,11 +239,13 @@ class WanVAE(nn.Module):
 
     def encode_mean(self, pixels: Pixels) -> Latent:
         """The posterior's mean as it comes; 4 k + 1 frames if `first`, 4 k otherwise."""
-        return jnp.split(self.quant_conv(self.encoder(pixels)), 2, axis=-1)[0]
+        x = nn.with_logical_constraint(pixels, ROWS)
+        return jnp.split(self.quant_conv(self.encoder(x)), 2, axis=-1)[0]
 
     def decode_mean(self, z: Latent) -> Pixels:
         """Pixels of what `encode_mean` gives: 4 k + 1 frames of k + 1 latents, or 4 k of k."""
-        return self.decoder(self.post_quant_conv(z))
+        z = nn.with_logical_constraint(z, ROWS)
+        return nn.with_logical_constraint(self.decoder(self.post_quant_conv(z)), ROWS)
 
     def encode(self, pixels: Pixels) -> Latent:
         """`encode_mean`, normalised."""
