@@ -9,6 +9,8 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
+    "ContentvPipeline": "mugv_jax.pipelines.contentv",
+    "EnhancerPipeline": "mugv_jax.pipelines.enhancer",
     "MugvPipeline": "mugv_jax.pipelines.mugv",
     "Video": "mugv_jax.video",
     "convert": "mugv_jax.weights.convert",

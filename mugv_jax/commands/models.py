@@ -3,6 +3,8 @@
 """The options that say which models a command runs, and on what."""
 
 import argparse
+from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -14,12 +16,13 @@ from mugv_jax.pipelines.size import STRIDE
 from mugv_jax.pipelines.windows import Tiling
 from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.sharding.mesh import parse_mesh
+from mugv_jax.systems import SYSTEMS, MugvConfig, System
 
 SMALLEST_TILE_PX = 8 * STRIDE
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
-    """The options that `zoo_of`, `tiling_of` and `keep_compiled` read."""
+    """The options that `zoo_of` reads, and those of `add_hardware`."""
     group = parser.add_argument_group("models")
     group.add_argument(
         "--weights",
@@ -53,6 +56,11 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config", type=path_text, metavar="FILE", help="sizes, which --weights must then have"
     )
+    add_hardware(group)
+
+
+def add_hardware(group: argparse._ActionsContainer) -> None:
+    """The options that `hardware_of`, `tiling_of` and `keep_compiled` read."""
     group.add_argument(
         "--dtype",
         choices=("bfloat16", "float32"),
@@ -95,25 +103,15 @@ def zoo_of(args: argparse.Namespace, *, needs_dit: bool = True) -> Zoo:
     Raises:
         ValueError: options that exclude each other or lack one, or weights that cannot be used.
     """
-    config = None if args.config is None else configs.load(args.config)
-    options = {
-        "mesh": parse_mesh(args.mesh),
-        "dtype": None if args.dtype is None else jnp.dtype(args.dtype),
-        "quantize": args.quantize,
-        "kernels": KernelConfig(attention=args.attention, modulation=args.modulation),
-    }
+    config = sizes_of(
+        args,
+        MugvConfig,
+        files=("weights", "dit", "lora", "text_encoder", "tokenizer"),
+        example="configs/mugv_debug.py",
+    )
+    options = hardware_of(args)
     if args.random_weights:
-        for name in ("weights", "dit", "lora", "text_encoder", "tokenizer"):
-            if getattr(args, name) is not None:
-                raise ValueError(f"{flag(name)} and --random-weights exclude each other.")
-        if config is None:
-            raise ValueError("--random-weights needs --config, such as configs/mugv_debug.py.")
         return Zoo.random(config, **options)
-    if args.weights is None:
-        raise ValueError(
-            "no weights: give --weights FOLDER (published or converted files), or "
-            "--random-weights --config configs/mugv_debug.py to try things out."
-        )
     return Zoo.from_pretrained(
         args.weights,
         dit=args.dit,
@@ -124,6 +122,51 @@ def zoo_of(args: argparse.Namespace, *, needs_dit: bool = True) -> Zoo:
         needs_dit=needs_dit,
         **options,
     )
+
+
+def sizes_of(
+    args: argparse.Namespace, system: type, *, files: Sequence[str], example: str
+) -> System | None:
+    """The sizes in --config, which random weights are made of and others must have.
+
+    files: the options that name weights.  example: a config of the system.
+
+    Raises:
+        ValueError: sizes of another system, or options that exclude each other or lack one.
+    """
+    config = None if args.config is None else configs.load(args.config)
+    if config is not None and not isinstance(config, system):
+        names = {of: name for name, of in SYSTEMS.items()}
+        raise ValueError(
+            f"config {args.config} is of {names[type(config)]}, not of {names[system]}: give one "
+            f"such as {example}."
+        )
+    if args.random_weights:
+        for name in files:
+            if getattr(args, name) is not None:
+                raise ValueError(f"{flag(name)} and --random-weights exclude each other.")
+        if config is None:
+            raise ValueError(f"--random-weights needs --config, such as {example}.")
+    elif args.weights is None:
+        raise ValueError(
+            "no weights: give --weights FOLDER (published or converted files), or "
+            f"--random-weights --config {example} to try things out."
+        )
+    return config
+
+
+def hardware_of(args: argparse.Namespace) -> dict[str, Any]:
+    """What the options of `add_hardware` ask of `pipelines.models.Models`.
+
+    Raises:
+        ValueError: a mesh that cannot be read.
+    """
+    return {
+        "mesh": parse_mesh(args.mesh),
+        "dtype": None if args.dtype is None else jnp.dtype(args.dtype),
+        "quantize": args.quantize,
+        "kernels": KernelConfig(attention=args.attention, modulation=args.modulation),
+    }
 
 
 def tiling_of(tile_px: int | None) -> Tiling | None:

@@ -44,8 +44,8 @@ def identify(source: Source, kind: str | None = None) -> tuple[Model, Any]:
 
 def _config(source: Source, model: Model) -> Any:
     inferred = model.infer_config({name: spec.shape for name, spec in source.specs.items()})
-    stated = source.config
-    if stated is not None and stated.get("model_type", "") == model.model_type:
+    stated, names = source.config or {}, model.described_as
+    if names and all(stated.get(key) == name for key, name in names.items()):
         try:
             return model.config_from_published(stated)
         except KeyError as error:

@@ -20,11 +20,18 @@ from tqdm import tqdm
 from mugv_jax.weights import store
 from mugv_jax.weights.adapter_files import with_adapter, write_adapter
 from mugv_jax.weights.check import check, floating_dtype, identify
+from mugv_jax.weights.diffusers_folder import FolderWriter, folder_config
 from mugv_jax.weights.formats import FORMATS, format_of, open_source, open_writer
 from mugv_jax.weights.models import MODELS, Model
 from mugv_jax.weights.orbax_files import trained_adapter
 from mugv_jax.weights.parameter_source import narrower_dtypes
 from mugv_jax.weights.parameters import LazyTensor, cast_weights, constant_names
+from mugv_jax.weights.pipeline_folder import (
+    MODEL_FOLDERS,
+    check_pipeline,
+    copy_small_files,
+    is_pipeline,
+)
 from mugv_jax.weights.sources import Recast, Scaled, Source
 from mugv_jax.weights.staging import refuse_existing, staged
 
@@ -43,17 +50,21 @@ def convert(
     tensor_parallel: int = 1,
     ema: bool = False,
     lora: str | Path | None = None,
+    lora_alpha: float | None = None,
     dtype: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write the checkpoint at `src` to `dst` in another format; nothing else changes.
+
+    Of a pipeline's folder (`pipeline_folder.py`) all models are written, and the rest is copied.
 
     kind: which model it is, where the tensor names leave a doubt.
     format: one of FORMATS; the suffix of `dst` tells it otherwise (a folder is Orbax). "peft"
         writes the low-rank updates alone that a training run with LoRA has learnt.
     tensor_parallel: ranks of a Megatron checkpoint to write.
     ema: take the averaged weights of a training checkpoint.
-    lora: folder of an adapter, saved by `peft`, to merge into the weights.
+    lora: adapter to merge into the weights, a file or folder (see `open_adapter`).
+    lora_alpha: alpha of the adapter, where its file does not tell it.
     dtype: cast floating tensors but the model's constants, each as it is read.
 
     Raises:
@@ -63,15 +74,27 @@ def convert(
     src, dst = Path(src).expanduser(), Path(dst).expanduser()
     target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
     target.check_path(src)
+    if lora is None and lora_alpha is not None:
+        raise ValueError(f"lora_alpha={lora_alpha} is of an adapter; say which with --lora.")
     if format == PEFT:
         if dtype is not None or lora is not None:
             raise ValueError("an adapter is written as it was trained: give no dtype or lora.")
         _export_adapter(src, target, ema=ema)
         return
+    if is_pipeline(src):
+        if kind is not None or lora is not None or ema:
+            raise ValueError(
+                f"{src} is a whole pipeline: a model's kind, EMA weights or an adapter are of one "
+                "of its models; convert that one alone."
+            )
+        _convert_pipeline(src, target)
+        return
     with open_source(src, ema=ema) as source:
         if dtype is None and lora is None and target.chosen == source.format:
             raise ValueError(f"{src} is {target.chosen} already; ask for another format or dtype.")
-        write(source if lora is None else with_adapter(source, lora, kind), target, kind)
+        if lora is not None:
+            source = with_adapter(source, lora, kind, alpha=lora_alpha)
+        write(source, target, kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,12 +135,41 @@ class Target:
         refuse_existing(self.path, overwrite=self.overwrite)
 
 
+def _convert_pipeline(src: Path, target: Target) -> None:
+    """All models of a pipeline's folder, each as a folder again; every one is checked before."""
+    if target.chosen not in ("orbax", "diffusers"):
+        raise ValueError(
+            f"{src} is a whole pipeline, which is a folder of folders: write it as orbax or "
+            f"diffusers, or its models one by one as {target.chosen}."
+        )
+    check_pipeline(src)
+    for name, kind in MODEL_FOLDERS.items():
+        with open_source(src / name) as source:
+            model, config = identify(source, kind)
+            check(source, model, config)
+            if target.chosen == "diffusers":
+                folder_config(model, config)
+    with staged(target.path, overwrite=target.overwrite) as partial:
+        partial.mkdir()
+        copy_small_files(src, partial)
+        for name, kind in MODEL_FOLDERS.items():
+            part = dataclasses.replace(target, path=partial / name, format=target.chosen)
+            with open_source(src / name) as source:
+                _write(source, part, kind)
+    logger.info("wrote %s: a whole pipeline, %s", target.path, target.chosen)
+
+
 def write(source: Source, target: Target, kind: str | None = None) -> None:
     """Write a whole checkpoint of a known model, published or computed, to `target`.
 
     Raises:
         ValueError: see `convert`.
     """
+    model = _write(source, target, kind)
+    logger.info("wrote %s: %s, %s", target.path, model.kind, target.chosen)
+
+
+def _write(source: Source, target: Target, kind: str | None) -> Model:
     cast = floating_dtype(target.dtype)
     model, config = identify(source, kind)
     parameters = cast_weights(check(source, model, config), cast)
@@ -130,8 +182,8 @@ def write(source: Source, target: Target, kind: str | None = None) -> None:
         if target.chosen == "orbax":
             _import(source, parameters, partial, model, config)
         else:
-            _export(source, partial, model, target.chosen, target.tensor_parallel)
-    logger.info("wrote %s: %s, %s", target.path, model.kind, target.chosen)
+            _export(source, partial, model, config, target)
+    return model
 
 
 def _export_adapter(src: Path, target: Target, *, ema: bool) -> None:
@@ -157,7 +209,8 @@ def _import(
         )
 
 
-def _export(source: Source, path: Path, model: Model, chosen: str, tensor_parallel: int) -> None:
+def _export(source: Source, path: Path, model: Model, config: Any, target: Target) -> None:
+    chosen = target.chosen
     if chosen == "megatron" and model.kind != "mugv_dit":
         raise ValueError(f"{source.path}: the Megatron trainer knows mugv_dit, not {model.kind}.")
     specs = {name: spec for name, spec in source.specs.items() if not model.is_foreign(name)}
@@ -168,7 +221,10 @@ def _export(source: Source, path: Path, model: Model, chosen: str, tensor_parall
             source.path,
             DROPPED_CAPTION,
         )
-    writer = open_writer(path, chosen, specs, tensor_parallel=tensor_parallel)
+    if chosen == "diffusers":
+        writer = FolderWriter(path, model, config, specs)
+    else:
+        writer = open_writer(path, chosen, specs, tensor_parallel=target.tensor_parallel)
     with _progress(sum(spec.nbytes for spec in specs.values()), chosen) as bar, writer:
         for name, spec in specs.items():
             writer.add(name, source.read(name))
@@ -183,12 +239,28 @@ def _progress(total: int, format: str) -> tqdm:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `mugv-jax convert`."""
     parser.description = "Convert weights between published files and Orbax checkpoints."
-    parser.add_argument("src", metavar="SRC", help="checkpoint file or folder, published or Orbax")
-    parser.add_argument("dst", metavar="DST", help="x.pt, x.safetensors, or a folder (Orbax)")
+    parser.add_argument(
+        "src",
+        metavar="SRC",
+        help="checkpoint file or folder, published or Orbax, or the folder of a whole pipeline",
+    )
+    parser.add_argument(
+        "dst",
+        metavar="DST",
+        help="x.pt, x.safetensors, or a folder (of Orbax; of others with --format)",
+    )
     parser.add_argument("--model", choices=sorted(MODELS), help="what SRC holds (found out)")
     add_target_arguments(parser, (*FORMATS, PEFT))
     parser.add_argument("--ema", action="store_true", help="the averaged weights of SRC")
-    parser.add_argument("--lora", metavar="ADAPTER", help="folder of a peft adapter to merge in")
+    parser.add_argument(
+        "--lora", metavar="ADAPTER", help="adapter to merge in: a folder of peft, or one file"
+    )
+    parser.add_argument(
+        "--lora-alpha",
+        type=float,
+        metavar="ALPHA",
+        help="alpha of ADAPTER, where its file does not tell it",
+    )
 
 
 def add_target_arguments(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
@@ -226,6 +298,7 @@ def run(args: argparse.Namespace) -> None:
         tensor_parallel=args.tensor_parallel,
         ema=args.ema,
         lora=args.lora,
+        lora_alpha=args.lora_alpha,
         dtype=args.dtype,
         overwrite=args.overwrite,
     )

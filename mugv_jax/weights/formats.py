@@ -22,10 +22,12 @@ from mugv_jax.weights.shards import INDEX_SUFFIX, ShardedSource
 from mugv_jax.weights.sources import Source, TensorSpec, Writer
 from mugv_jax.weights.torch_files import TorchSource, TorchWriter
 
-FORMATS = ("orbax", "torch", "safetensors", "megatron")
+FORMATS = ("orbax", "torch", "safetensors", "diffusers", "megatron")
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
-# What a Hugging Face folder holds, in the order in which its own loader looks.
+# What a Hugging Face folder holds, in the order in which its own loaders look.
 FOLDER_FILES = (
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",

@@ -37,7 +37,8 @@ class Model:
     is_foreign: name -> whether it is another model's that shares the file; dropped unread.
     published_factors: config -> factors of tensors, by name, that make up in a published file for
         what it does not tell of the config.
-    model_type: what the `config.json` beside the weights calls the model, where there is one.
+    described_as: what the `config.json` beside the weights calls the model, where there is one.
+    published_config: config -> that file.
     """
 
     kind: str
@@ -49,7 +50,8 @@ class Model:
     config_from_published: Callable[[Mapping], Any]
     is_foreign: Callable[[str], bool] = lambda _name: False
     published_factors: Callable[[Any], Mapping[str, float]] = lambda _config: {}
-    model_type: str | None = None
+    described_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    published_config: Callable[[Any], Mapping[str, Any]] | None = None
 
 
 def _dit_inputs(config: DiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
@@ -134,6 +136,8 @@ MODELS = {
             table=mmdit.table,
             infer_config=mmdit.infer_config,
             config_from_published=mmdit.config_from_published,
+            described_as={"_class_name": mmdit.CLASS},
+            published_config=mmdit.published_config,
         ),
         Model(
             kind="wan_enhancer_dit",
@@ -153,10 +157,18 @@ MODELS = {
                 table=functools.partial(wan_vae.table, names=names),
                 infer_config=functools.partial(wan_vae.infer_config, names=names),
                 config_from_published=wan_vae.config_from_published,
+                **described,
             )
-            for kind, names in (
-                ("wan_vae", wan_vae.PUBLISHED),
-                ("wan_vae_diffusers", wan_vae.DIFFUSERS),
+            for kind, names, described in (
+                ("wan_vae", wan_vae.PUBLISHED, {}),
+                (
+                    "wan_vae_diffusers",
+                    wan_vae.DIFFUSERS,
+                    {
+                        "described_as": {"_class_name": wan_vae.CLASS},
+                        "published_config": wan_vae.published_config,
+                    },
+                ),
             )
         ),
         Model(
@@ -168,7 +180,8 @@ MODELS = {
             infer_config=t5.infer_config,
             config_from_published=t5.config_from_published,
             is_foreign=t5.is_foreign,
-            model_type="t5",
+            described_as={"model_type": t5.TYPE},
+            published_config=t5.published_config,
         ),
         Model(
             kind="clip_text",
@@ -178,7 +191,8 @@ MODELS = {
             table=clip.table,
             infer_config=clip.infer_config,
             config_from_published=clip.config_from_published,
-            model_type="clip_text_model",
+            described_as={"model_type": clip.TYPE},
+            published_config=clip.published_config,
         ),
         Model(
             kind="umt5_encoder",

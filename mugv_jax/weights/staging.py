@@ -10,8 +10,19 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-# A file of these names makes a folder a checkpoint: of Orbax, of Megatron, of peft.
-MARKERS = ("_METADATA", "latest_checkpointed_iteration.txt", "adapter_config.json")
+# A file of these names makes a folder a checkpoint: of Orbax, of Megatron, of peft, of diffusers or
+# transformers, whole pipelines and single models.
+MARKERS = (
+    "_METADATA",
+    "latest_checkpointed_iteration.txt",
+    "adapter_config.json",
+    "model_index.json",
+    *(
+        f"{stem}.safetensors{index}"
+        for stem in ("model", "diffusion_pytorch_model")
+        for index in ("", ".index.json")
+    ),
+)
 
 
 @contextlib.contextmanager

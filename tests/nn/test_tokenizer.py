@@ -8,7 +8,7 @@ import sentencepiece
 import transformers
 
 from mugv_jax.nn.text import tokenizer
-from tests.vocabulary import train_vocabulary
+from tests.vocabulary import train_vocabulary, write_clip_vocabulary
 
 PROMPTS = (
     "A cat sits on the mat. aesthetic score: 6.0.",
@@ -82,3 +82,70 @@ def test_a_folder_without_a_readable_tokenizer_is_refused(folder, tmp_path):
     (tmp_path / "spiece.model").write_bytes(truncated)
     with pytest.raises(ValueError, match="no readable T5 tokenizer in"):
         tokenizer.load(str(tmp_path))
+
+
+@pytest.fixture(scope="module", params=["<|endoftext|>", "!"], ids=["CLIP-L", "bigG"])
+def clip(request, tmp_path_factory):
+    """A folder with a vocabulary of CLIP's kind, filled up by either token."""
+    folder = tmp_path_factory.mktemp("clip")
+    write_clip_vocabulary(folder, ["a cat sits on the mat"], request.param)
+    return folder
+
+
+def test_ids_of_clip_are_those_of_transformers_filled_up_with_its_token(clip):
+    reference = transformers.CLIPTokenizer.from_pretrained(str(clip))
+    prompts = ("A cat, wow!", "", "café 日本", "the mat " * 50)
+    made = tokenizer.load_clip(str(clip))
+    ids, mask = made.tokenize(prompts, max_tokens=77)
+    expected = reference(list(prompts), padding="max_length", max_length=77, truncation=True)
+    np.testing.assert_array_equal(ids, expected.input_ids)
+    np.testing.assert_array_equal(mask, np.asarray(expected.attention_mask, bool))
+    assert (ids[:, 0] == reference.bos_token_id).all()
+    assert ids[3, -1] == reference.eos_token_id == made.vocab_size - 1
+    assert ids[1, -1] == made.pad_id == reference.pad_token_id
+
+
+def test_what_clip_does_not_read_is_shown(clip, caplog):
+    with caplog.at_level(logging.WARNING):
+        tokenizer.load_clip(str(clip)).tokenize(["the mat " * 50], max_tokens=77)
+    (message,) = caplog.messages
+    assert message.startswith("The prompt has 102 tokens, CLIP reads 77. This end of it was cut")
+    assert message.split("cut off: ")[1] == repr("mat " + "the mat " * 12)
+
+
+def test_a_saved_tokenizer_json_of_clip_gives_the_same_ids(clip, tmp_path):
+    transformers.CLIPTokenizer.from_pretrained(str(clip)).save_pretrained(tmp_path)
+    assert not (tmp_path / "vocab.json").exists()
+    for made, saved in zip(
+        tokenizer.load_clip(str(clip)).tokenize(PROMPTS, 77),
+        tokenizer.load_clip(str(tmp_path)).tokenize(PROMPTS, 77),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(saved, made)
+
+
+@pytest.mark.parametrize("end", [257, 49407])
+def test_byte_level_ids_of_clip_end_with_its_end(end):
+    ids, mask = tokenizer.byte_level_clip(end).tokenize(["ab", "", "é" * 9], max_tokens=6)
+    start = end - 1
+    assert ids.tolist() == [
+        [start, 97, 98, end, end, end],
+        [start, end, end, end, end, end],
+        [start, 195, 169, 195, 169, end],
+    ]
+    assert mask.sum(axis=1).tolist() == [4, 2, 6]
+    assert tokenizer.byte_level_clip(end).vocab_size == end + 1
+    with pytest.raises(ValueError, match="end=256 must be at least 257"):
+        tokenizer.byte_level_clip(256)
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "cut"])
+def test_a_folder_without_a_readable_tokenizer_of_clip_is_refused(clip, tmp_path, damage):
+    """Also one for which transformers would make up a vocabulary of three tokens."""
+    if damage != "empty":
+        text = (clip / "vocab.json").read_text()
+        (tmp_path / "vocab.json").write_text(text[:1000] if damage == "cut" else text)
+    if damage == "cut":
+        (tmp_path / "merges.txt").write_text((clip / "merges.txt").read_text())
+    with pytest.raises(ValueError, match="no readable CLIP tokenizer in"):
+        tokenizer.load_clip(str(tmp_path))

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompts to padded token ids.
 
-The published pipeline pads every prompt to 300 tokens and masks the padding.
+MUG-V's published pipeline pads every prompt to 300 tokens and masks the padding; ContentV's pads to
+77 for CLIP and 256 for T5, and masks nothing.
 """
 
 import dataclasses
@@ -20,20 +21,25 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 300
 PAD = "<pad>"
+CLIP, START, END = "CLIP", "<|startoftext|>", "<|endoftext|>"
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Tokenizer:
-    """Text to ids that end with one end token. Made by `load` or `byte_level`."""
+    """Text to ids that end with one end token. Made by the functions below.
+
+    reader: who reads the ids, in words.
+    """
 
     backend: "tokenizers.Tokenizer"
     pad_id: int
+    reader: str = "the model"
 
     @property
     def vocab_size(self) -> int:
         """Every id is below it. T5's embedding has a few rows more, which nothing uses."""
-        return self.backend.get_vocab_size()
+        return 1 + max(self.backend.get_vocab().values())
 
     def tokenize(
         self, prompts: Sequence[str], max_tokens: int = MAX_TOKENS
@@ -58,8 +64,9 @@ class Tokenizer:
             return encoding.ids
         first_cut, _ = encoding.offsets[max_tokens - 1]
         _log.warning(
-            "The prompt has %d tokens, the model reads %d. This end of it was cut off: %r",
+            "The prompt has %d tokens, %s reads %d. This end of it was cut off: %r",
             len(encoding.ids),
+            self.reader,
             max_tokens,
             prompt[first_cut:],
         )
@@ -92,19 +99,65 @@ def load(source: str) -> Tokenizer:
         ) from error
 
 
+def load_clip(folder: str) -> Tokenizer:
+    """The tokenizer of a CLIP checkpoint, whose texts begin with a start token.
+
+    A folder needs no more than `vocab.json` and `merges.txt`, or `tokenizer.json`. Texts are filled
+    up with the folder's own token: the end token again for CLIP-L, "!" for OpenCLIP's bigG.
+
+    Raises:
+        ValueError: no tokenizer is there, or a damaged one.
+    """
+    import transformers
+
+    here = pathlib.Path(folder)
+    needed = ("tokenizer.json",), ("vocab.json", "merges.txt")
+    try:
+        if not any(all((here / name).is_file() for name in names) for names in needed):
+            raise ValueError("files are missing")  # transformers would make up a vocabulary
+        made = transformers.CLIPTokenizer.from_pretrained(folder)
+        backend = made.backend_tokenizer
+    except Exception as error:  # the library of tokenizers has no narrower one
+        raise ValueError(
+            f"no readable CLIP tokenizer in {folder!r}: it must be a folder with vocab.json and "
+            "merges.txt, or with tokenizer.json."
+        ) from error
+    backend.no_padding()
+    backend.no_truncation()
+    return Tokenizer(backend, made.pad_token_id, reader=CLIP)
+
+
 def byte_level() -> Tokenizer:
     """A tokenizer that needs no files: pad 0, end 1, unknown 2, then the 256 bytes of UTF-8.
 
     For models with random weights. The ids are those of ByT5 (arXiv:2105.13626).
     """
+    special = {PAD: 0, "</s>": 1, "<unk>": 2}
+    return _byte_level(special, len(special), "<unk>", "$A </s>", PAD)
+
+
+def byte_level_clip(end: int) -> Tokenizer:
+    """The same with the ids of CLIP: the 256 bytes first, then start and end token, the last `end`.
+
+    Raises:
+        ValueError: an `end` among the bytes.
+    """
+    if end < 257:
+        raise ValueError(f"end={end} must be at least 257: 256 bytes and a start token precede it.")
+    made = _byte_level({START: end - 1, END: end}, 0, END, f"{START} $A {END}", END)
+    return dataclasses.replace(made, reader=CLIP)
+
+
+def _byte_level(
+    special: dict[str, int], first: int, unknown: str, template: str, pad: str
+) -> Tokenizer:
+    """Bytes from id `first` on, texts as in `template`."""
     import tokenizers
     from tokenizers import models, processors
 
-    special = {PAD: 0, "</s>": 1, "<unk>": 2}
-    vocab = special | {f"<0x{byte:02X}>": len(special) + byte for byte in range(256)}
-    model = models.BPE(vocab, merges=[], unk_token="<unk>", byte_fallback=True)
+    vocab = special | {f"<0x{byte:02X}>": first + byte for byte in range(256)}
+    model = models.BPE(vocab, merges=[], unk_token=unknown, byte_fallback=True)
     backend = tokenizers.Tokenizer(model)
-    backend.post_processor = processors.TemplateProcessing(
-        single="$A </s>", special_tokens=[("</s>", special["</s>"])]
-    )
-    return Tokenizer(backend, special[PAD])
+    around = [(token, special[token]) for token in template.split() if token in special]
+    backend.post_processor = processors.TemplateProcessing(single=template, special_tokens=around)
+    return Tokenizer(backend, special[pad])

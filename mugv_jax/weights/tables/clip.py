@@ -4,10 +4,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mugv_jax.nn.text.clip import ClipTextConfig
 from mugv_jax.weights.table import Rule, Table
 
+TYPE = "clip_text_model"  # as config.json calls it
 _LAYER = "text_model.encoder.layers.{layer}"
 _TOKENS, _PLACES = (f"text_model.embeddings.{x}_embedding.weight" for x in ("token", "position"))
 _PROJECTION = "text_projection.weight"
@@ -112,3 +114,21 @@ def config_from_published(published: Mapping) -> ClipTextConfig:
         activation=published.get("hidden_act", "quick_gelu"),
         end=vocab_size - 1 if end == 2 else end,
     )
+
+
+def published_config(config: ClipTextConfig) -> dict[str, Any]:
+    """The `config.json` of a `CLIPTextModelWithProjection`: `config_from_published` backwards."""
+    return {
+        "architectures": ["CLIPTextModelWithProjection"],
+        "model_type": TYPE,
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.width,
+        "intermediate_size": config.mlp_dim,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.num_heads,
+        "projection_dim": config.features,
+        "max_position_embeddings": config.length,
+        "hidden_act": config.activation,
+        "bos_token_id": config.end - 1,
+        "eos_token_id": config.end,
+    }

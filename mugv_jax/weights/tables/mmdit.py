@@ -4,9 +4,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mugv_jax.nn.mmdit.model import MMDiTConfig
 from mugv_jax.weights.table import LAYER, Rule, Table
+
+CLASS = "SD3Transformer3DModel"
 
 
 def _linear(name: str, path: str, axes: str = "o i -> i o", bias: str = "") -> Iterator[Rule]:
@@ -104,6 +107,31 @@ def config_from_published(published: Mapping) -> MMDiTConfig:
         in_channels=published["in_channels"],
         out_channels=published["out_channels"],
         patch=(1, patch, patch),
-        text_dim=published["joint_attention_dim"],
-        pooled_dim=published["pooled_projection_dim"],
+        # The class does not take these two: files may leave them out.
+        text_dim=published.get("joint_attention_dim", MMDiTConfig.text_dim),
+        pooled_dim=published.get("pooled_projection_dim", MMDiTConfig.pooled_dim),
     )
+
+
+def published_config(config: MMDiTConfig) -> dict[str, Any]:
+    """The `config.json` of the published class: `config_from_published` backwards.
+
+    Raises:
+        ValueError: patches that the class cannot have.
+    """
+    _, rows, columns = config.patch
+    if rows != columns:
+        raise ValueError(f"patch={config.patch}: patches of the published class are square.")
+    return {
+        "_class_name": CLASS,
+        "num_layers": config.depth,
+        "num_attention_heads": config.num_heads,
+        "attention_head_dim": config.head_dim,
+        "in_channels": config.in_channels,
+        "out_channels": config.out_channels,
+        "patch_size": rows,
+        "joint_attention_dim": config.text_dim,
+        "pooled_projection_dim": config.pooled_dim,
+        "caption_projection_dim": config.width,
+        "qk_norm": "rms_norm",
+    }

@@ -4,10 +4,12 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.weights.table import Rule, Table
 
+TYPE = "t5"  # as config.json calls it
 _BLOCK = "encoder.block.{layer}"
 _ATTENTION = f"{_BLOCK}.layer.0.SelfAttention"
 _MLP = f"{_BLOCK}.layer.1.DenseReluDense"
@@ -106,3 +108,24 @@ def config_from_published(published: Mapping) -> T5Config:
         num_buckets=published.get("relative_attention_num_buckets", 32),
         max_distance=published.get("relative_attention_max_distance", 128),
     )
+
+
+def published_config(config: T5Config) -> dict[str, Any]:
+    """The `config.json` of a `T5EncoderModel`: `config_from_published` backwards."""
+    return {
+        "architectures": ["T5EncoderModel"],
+        "model_type": TYPE,
+        "feed_forward_proj": "gated-gelu",
+        "layer_norm_epsilon": 1e-6,
+        "is_encoder_decoder": False,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "vocab_size": config.vocab_size,
+        "d_model": config.width,
+        "d_kv": config.head_dim,
+        "d_ff": config.mlp_dim,
+        "num_layers": config.depth,
+        "num_heads": config.num_heads,
+        "relative_attention_num_buckets": config.num_buckets,
+        "relative_attention_max_distance": config.max_distance,
+    }

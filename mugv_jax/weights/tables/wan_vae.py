@@ -5,10 +5,12 @@
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from mugv_jax.nn.wan.vae import WanVAEConfig
+from mugv_jax.nn.wan.vae import LATENT_DEVIATION, LATENT_MEAN, WanVAEConfig
 from mugv_jax.weights.table import Rule, Table
 
+CLASS = "AutoencoderKLWan"  # of diffusers
 Shapes = Mapping[str, tuple[int, ...]]
 _KERNEL_3D, _KERNEL_2D = "o i f h w -> f h w i o", "o i h w -> h w i o"
 
@@ -182,11 +184,44 @@ def infer_config(shapes: Shapes, names: Names = PUBLISHED) -> WanVAEConfig:
 
 
 def config_from_published(published: Mapping) -> WanVAEConfig:
-    """From constructor arguments: of the published class, or of `AutoencoderKLWan`."""
-    return WanVAEConfig(
+    """From constructor arguments: of the published class, or of `AutoencoderKLWan`.
+
+    Raises:
+        ValueError: latents that are normalised by other numbers than ours.
+    """
+    config = WanVAEConfig(
         width=published["dim"] if "dim" in published else published["base_dim"],
         multipliers=tuple(published["dim_mult"]),
         layers=published["num_res_blocks"],
         latent_channels=published["z_dim"],
         halve_time=tuple(published["temperal_downsample"]),
     )
+    for name, ours in _statistics(config.latent_channels).items():
+        stated = tuple(published.get(name, ours))
+        if stated != ours and len(stated) == len(ours):
+            raise ValueError(f"{name}={stated} must be {ours}: this is the VAE of another model.")
+    return config
+
+
+def published_config(config: WanVAEConfig) -> dict[str, Any]:
+    """The `config.json` of an `AutoencoderKLWan`: `config_from_published` backwards."""
+    return {
+        "_class_name": CLASS,
+        "base_dim": config.width,
+        "z_dim": config.latent_channels,
+        "dim_mult": list(config.multipliers),
+        "num_res_blocks": config.layers,
+        "attn_scales": [],
+        "temperal_downsample": list(config.halve_time),
+        "dropout": 0.0,
+        **{name: list(values) for name, values in _statistics(config.latent_channels).items()},
+    }
+
+
+def _statistics(channels: int) -> dict[str, tuple[float, ...]]:
+    """What latents are normalised by, as `WanVAE` has it."""
+    known = channels == len(LATENT_MEAN)
+    return {
+        "latents_mean": LATENT_MEAN if known else (0.0,) * channels,
+        "latents_std": LATENT_DEVIATION if known else (1.0,) * channels,
+    }

@@ -1,0 +1,78 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""ContentV for `mugv-jax generate`."""
+
+import argparse
+from collections.abc import Callable, Iterator
+
+from mugv_jax.commands.models import hardware_of, sizes_of, tiling_of
+from mugv_jax.commands.sampling import chosen, guidance_of
+from mugv_jax.pipelines.contentv import ContentvPipeline
+from mugv_jax.pipelines.contentv_models import ContentvModels
+from mugv_jax.pipelines.contentv_request import FRAMES, GUIDANCE, ContentvRequest, make_request
+from mugv_jax.pipelines.size import parse_size
+from mugv_jax.pipelines.wan_size import CONTENTV_SIZES
+from mugv_jax.systems import ContentvConfig
+from mugv_jax.video import Video
+
+DEFAULTS = {
+    "size": "multiples of 16; "
+    + ", ".join(f"{name} ({w}x{h})" for name, (w, h) in CONTENTV_SIZES.items())
+    + "; 16:9",
+    "frames": f"4k+1 (5, 9, 13, ...); {FRAMES}",
+    "fps": f"{ContentvRequest.fps:g}",
+    "steps": f"{ContentvRequest.steps}",
+    "shift": f"{ContentvRequest.shift:g}",
+    "guidance": f"{GUIDANCE:g}",
+    "negative_prompt": "no text",
+}
+OPTIONS = ()  # what no other model has a use for
+
+
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """ContentV has no options of its own."""
+
+
+def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
+    """Checks what is asked; what it returns loads the models and samples.
+
+    Raises:
+        ValueError: a mistake of the user.
+    """
+    options = chosen(args)
+    if "size" in options:
+        options["size"] = parse_size(options["size"], CONTENTV_SIZES)
+    if "frames" in options:
+        options["frames"] = _frames(options["frames"])
+    if "shift" in options and options["shift"] is None:
+        raise ValueError("--shift auto is of --model mugv: give contentv a number, such as 17.")
+    options["guidance"] = guidance_of(args, options.get("guidance", GUIDANCE))
+    request = make_request(tuple(args.prompt), seed=args.seed, **options)
+
+    def videos() -> Iterator[Video]:
+        pipeline = ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile))
+        return pipeline.run(request)
+
+    return videos
+
+
+def _models(args: argparse.Namespace) -> ContentvModels:
+    config = sizes_of(
+        args,
+        ContentvConfig,
+        files=("weights", "dit", "lora"),
+        example="configs/contentv_debug.py",
+    )
+    options = hardware_of(args)
+    if args.random_weights:
+        return ContentvModels.random(config, **options)
+    return ContentvModels.from_pretrained(
+        args.weights, dit=args.dit, lora=args.lora, expected=config, **options
+    )
+
+
+def _frames(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"frames {text!r} must be a whole number of the form 4k+1.") from None

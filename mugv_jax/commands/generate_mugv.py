@@ -1,0 +1,195 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""MUG-V for `mugv-jax generate`: its own options, and videos from all of them."""
+
+import argparse
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+from mugv_jax.commands.models import flag, tiling_of, zoo_of
+from mugv_jax.commands.runtime import path_text
+from mugv_jax.commands.sampling import guidance_of
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.pipelines.defaults import Defaults, read_defaults
+from mugv_jax.pipelines.mugv import MugvPipeline
+from mugv_jax.pipelines.pretrained import demo_weights
+from mugv_jax.pipelines.request import NEGATIVE_PROMPT, Request, read_given
+from mugv_jax.pipelines.size import SIZES, parse_frames, parse_size
+from mugv_jax.video import Video
+
+log = logging.getLogger(__name__)
+
+# In the words of --help; * marks what weights may bring defaults of their own for.
+DEFAULTS = {
+    "size": "multiples of 8; "
+    + ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
+    + "; portrait*",
+    "frames": "8k+1 (9, 17, 25, ...), 8k without a first frame, 3s (73) or 5s (105); 5s*",
+    "fps": f"{Request.fps:g}*",
+    "steps": f"{Request.steps}*",
+    "shift": "auto*",
+    "guidance": f"{Guidance.scale:g}*",
+    "negative_prompt": f"{NEGATIVE_PROMPT}*",
+}
+# What no other model has a use for.
+OPTIONS = (
+    "text_encoder",
+    "tokenizer",
+    "image",
+    "last_image",
+    "keyframe",
+    "continue_video",
+    "continue_frames",
+    "init_video",
+    "strength",
+    "reuse_threshold",
+    "conditioning_fps",
+    "aesthetic_score",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of MUG-V alone, but for those of `add_models`."""
+    group = parser.add_argument_group("given frames (mugv only; cut and scaled to the size)")
+    group.add_argument("--image", type=path_text, help="the first frame")
+    group.add_argument("--last-image", type=path_text, metavar="IMAGE", help="the last frame")
+    group.add_argument(
+        "--keyframe",
+        action="append",
+        default=[],
+        metavar="FRAME=IMAGE",
+        help="any frame, counted from 0, such as 48=middle.png; may be given several times",
+    )
+    group.add_argument(
+        "--continue-video", type=path_text, metavar="VIDEO", help="go on where this video ends"
+    )
+    group.add_argument(
+        "--continue-frames",
+        type=int,
+        metavar="N",
+        help=f"how many of its last frames to begin with, 8k+1 [{Request.continue_frames}]",
+    )
+    group.add_argument(
+        "--init-video", type=path_text, metavar="VIDEO", help="start from this video, noised"
+    )
+    group.add_argument(
+        "--strength",
+        type=float,
+        metavar="X",
+        help=f"how much it is noised, above 0 and up to 1 [{Request.strength}]",
+    )
+    _add_sampling(parser)
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampling (mugv only)")
+    group.add_argument(
+        "--reuse-threshold",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="go without an evaluation until the model's input has changed by so much: 0.1 halves "
+        "the evaluations, 0 makes all [%(default)s]",
+    )
+    group.add_argument(
+        "--conditioning-fps",
+        type=float,
+        default=argparse.SUPPRESS,
+        metavar="FPS",
+        help=f"what the model is told [{Request.conditioning_fps:g}*]",
+    )
+    group.add_argument(
+        "--aesthetic-score",
+        type=_score,
+        default=argparse.SUPPRESS,
+        metavar="SCORE",
+        help="0 to 10, appended to the prompt as in training; none to append nothing "
+        f"[{Request.aesthetic_score}*]",
+    )
+
+
+def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
+    """Checks what is asked and reads pictures; what it returns loads the models and samples.
+
+    Raises:
+        ValueError: a mistake of the user.
+    """
+    own = args.weights is not None or args.random_weights
+    if not own:
+        args.weights = demo_weights()
+    request = _request(args, Defaults() if args.random_weights else read_defaults(args.weights))
+    given = read_given(request)
+
+    def videos() -> Iterator[Video]:
+        pipeline = MugvPipeline(zoo_of(args), tiling=tiling_of(args.vae_tile))
+        if not own:
+            log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
+        return pipeline.run(request, given)
+
+    return videos
+
+
+def _demo_words() -> str:
+    """What the demo's prompts may speak of."""
+    from mugv_jax.data.demo_world.scene import WORLDS
+
+    world = WORLDS["small"]
+    return "; ".join(
+        f"the {what} {', '.join(words)}"
+        for what, words in (
+            ("shapes", world.shapes),
+            ("colours", world.colours),
+            ("motions", world.motions),
+        )
+    )
+
+
+def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
+    for option, owner in (("continue_frames", "continue_video"), ("strength", "init_video")):
+        if getattr(args, option) is not None and getattr(args, owner) is None:
+            raise ValueError(f"{flag(option)} says how to use {flag(owner)}: give both or none.")
+    options = {
+        field.name: getattr(args, field.name)
+        for field in dataclasses.fields(Defaults)
+        if hasattr(args, field.name)
+    }
+    for name, parse in (("size", parse_size), ("frames", parse_frames)):
+        if name in options:
+            options[name] = parse(options[name])
+    for name in ("continue_frames", "strength"):
+        if getattr(args, name) is not None:
+            options[name] = getattr(args, name)
+    options["guidance"] = guidance_of(args, options.get("guidance", defaults.guidance))
+    return defaults.request(
+        tuple(args.prompt),
+        image=args.image,
+        last_image=args.last_image,
+        keyframes=_keyframes(args.keyframe),
+        continue_video=args.continue_video,
+        init_video=args.init_video,
+        reuse_threshold=args.reuse_threshold,
+        seed=args.seed,
+        **options,
+    )
+
+
+def _score(text: str) -> float | None:
+    try:
+        return None if text.lower() == "none" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a number from 0 to 10, or none"
+        ) from None
+
+
+def _keyframes(texts: Sequence[str]) -> dict[int, str]:
+    keyframes: dict[int, str] = {}
+    for text in texts:
+        frame, equals, path = text.partition("=")
+        if not frame.removeprefix("-").isdecimal() or not equals or not path:
+            raise ValueError(f"keyframe {text!r} must be FRAME=IMAGE, such as 48=middle.png.")
+        if int(frame) in keyframes:
+            raise ValueError(f"keyframe {int(frame)} is given twice.")
+        keyframes[int(frame)] = path
+    return keyframes

@@ -1,0 +1,118 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The options of `mugv-jax generate` that every model has: size, steps, guidance.
+
+Those whose default is the model's are missing from the parsed options where they are not given.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from mugv_jax.flow.guidance import Guidance
+
+# What a model's module tells the default of, in words.
+OF_MODEL = ("size", "frames", "fps", "steps", "shift", "guidance", "negative_prompt")
+
+
+def add_size(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> None:
+    """default: option -> its defaults, by model."""
+    group = parser.add_argument_group("size")
+    group.add_argument(
+        "--size",
+        default=argparse.SUPPRESS,
+        help=f"WIDTHxHEIGHT in pixels, or a name [{default('size')}]",
+    )
+    group.add_argument(
+        "--frames", default=argparse.SUPPRESS, help=f"how many [{default('frames')}]"
+    )
+    group.add_argument(
+        "--fps",
+        type=float,
+        default=argparse.SUPPRESS,
+        help=f"frames per second of the file [{default('fps')}]",
+    )
+
+
+def add_sampling(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> None:
+    """default: as of `add_size`."""
+    group = parser.add_argument_group("sampling")
+    group.add_argument(
+        "--steps", type=int, default=argparse.SUPPRESS, help=f"of denoising [{default('steps')}]"
+    )
+    group.add_argument(
+        "--shift",
+        type=_shift,
+        default=argparse.SUPPRESS,
+        metavar="RATIO",
+        help="of the steps towards noise; 1 spaces them evenly, auto goes by the video's size "
+        f"[{default('shift')}]",
+    )
+    group.add_argument("--seed", type=int, default=42, help="of the first prompt [%(default)s]")
+    group.add_argument(
+        "--guidance",
+        type=float,
+        default=argparse.SUPPRESS,
+        metavar="SCALE",
+        help=f"how strongly the prompt pulls; 1 is off and twice as fast [{default('guidance')}]",
+    )
+    group.add_argument(
+        "--guidance-rescale",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="0 to 1: tames the contrast that strong guidance makes [%(default)s]",
+    )
+    group.add_argument(
+        "--guidance-interval",
+        default="0,1",
+        metavar="LOW,HIGH",
+        help="times with guidance, 1 is pure noise, 0 the video; the steps outside take one "
+        "evaluation instead of two [%(default)s]",
+    )
+    group.add_argument(
+        "--guidance-together",
+        action="store_true",
+        help="both forwards as one batch: faster on small videos, more memory",
+    )
+    group.add_argument(
+        "--negative-prompt",
+        default=argparse.SUPPRESS,
+        metavar="TEXT",
+        help="what to steer away from; an empty one guides away from no text at all "
+        f"[{default('negative_prompt')}]",
+    )
+
+
+def chosen(args: argparse.Namespace) -> dict[str, Any]:
+    """Those of the options OF_MODEL that were given."""
+    return {name: getattr(args, name) for name in OF_MODEL if hasattr(args, name)}
+
+
+def guidance_of(args: argparse.Namespace, scale: float) -> Guidance:
+    """The guidance that the options ask for, of this scale.
+
+    Raises:
+        ValueError: an option that is no number, or out of range.
+    """
+    return Guidance(
+        scale=scale,
+        rescale=args.guidance_rescale,
+        interval=_interval(args.guidance_interval),
+        together=args.guidance_together,
+    )
+
+
+def _shift(text: str) -> float | None:
+    try:
+        return None if text.lower() == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0, or auto") from None
+
+
+def _interval(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"guidance interval {text!r} must be LOW,HIGH, such as 0.2,0.8.") from None
+    return low, high
