@@ -14,6 +14,7 @@ from typing import NoReturn
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
 COMMANDS = {
     "generate": ("mugv_jax.commands.generate", "make videos from prompts and pictures"),
+    "enhance": ("mugv_jax.commands.enhance", "put detail back into videos"),
     "train": ("mugv_jax.commands.train", "train a model, or go on with it"),
     "train-vae": ("mugv_jax.commands.train_vae", "train the video VAE, or go on with it"),
     "curriculum": ("mugv_jax.commands.curriculum", "train stages, each from the one before"),

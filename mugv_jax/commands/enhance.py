@@ -1,0 +1,262 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mugv-jax enhance`: detail back into videos, one or many."""
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from mugv_jax import video
+from mugv_jax.commands.models import add_hardware, hardware_of, sizes_of, tiling_of
+from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory, path_text
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.pipelines.enhance_files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
+from mugv_jax.pipelines.enhance_request import EnhanceRequest
+from mugv_jax.pipelines.enhancer import EnhancerPipeline
+from mugv_jax.pipelines.enhancer_models import EnhancerModels
+from mugv_jax.systems import EnhancerConfig
+
+log = logging.getLogger(__name__)
+
+REPORT = "enhanced.jsonl"  # beside the videos of a folder or list
+DESCRIPTION = """Put detail back into videos: the same frames, size, rate and sound.
+
+Videos that are there already are left alone, so that the same command goes on where it was."""
+EXAMPLES = """examples:
+  mugv-jax enhance --weights MUG-V/MUG-V-inference --video outputs/video.mp4 --out enhanced.mp4
+  mugv-jax enhance --weights weights/enhancer --video clips/ --out enhanced/ --compare
+  mugv-jax enhance --weights weights/enhancer --video clips.csv --out enhanced/ --steps 4
+"""
+DEFAULTS = EnhanceRequest()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--video",
+        type=path_text,
+        required=True,
+        metavar="IN",
+        help=f"a video, a folder of videos, or a csv file with the columns {NAME} and perhaps "
+        f"{TEXT}, the prompt of each",
+    )
+    parser.add_argument(
+        "--out",
+        type=path_text,
+        required=True,
+        metavar="OUT",
+        help="the video file to write, or a folder for several",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="also write NAME_compare.mp4: input and result side by side",
+    )
+    parser.add_argument(
+        "--blur",
+        action="store_true",
+        help="shrink and enlarge the input by two before, to see what is restored",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="make anew what is there already")
+    models = parser.add_argument_group("models")
+    models.add_argument(
+        "--weights",
+        type=path_text,
+        metavar="FOLDER",
+        help="folder or Hugging Face repository with dit_i2v.safetensors and pytorch_model.bin, "
+        "itself or in its folder enhancer, or the same converted",
+    )
+    add_wan(models)
+    _add_lora(models)
+    models.add_argument(
+        "--random-weights",
+        action="store_true",
+        help="seeded random weights of the sizes in --config: the picture is noise",
+    )
+    models.add_argument(
+        "--config", type=path_text, metavar="FILE", help="sizes, which --weights must then have"
+    )
+    add_hardware(models)
+    _add_sampling(parser)
+
+
+def add_wan(group: argparse._ActionsContainer) -> None:
+    """The option that says where that lies which comes from Wan2.1."""
+    group.add_argument(
+        "--wan",
+        type=path_text,
+        metavar="FOLDER",
+        help="folder or repository of Wan2.1 with the VAE, UMT5 and its tokenizer [beside the "
+        "enhancer, else the published one]",
+    )
+
+
+def _add_lora(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--lora",
+        type=path_text,
+        metavar="FILE",
+        help="other low-rank updates than those beside the enhancer",
+    )
+    group.add_argument(
+        "--lora-alpha", type=float, metavar="X", help="of updates whose rank is not 256 [4]"
+    )
+    group.add_argument(
+        "--lora-scale", type=float, default=1.0, metavar="X", help="of the updates [%(default)s]"
+    )
+    group.add_argument(
+        "--lora-apart",
+        action="store_true",
+        help="keep the updates beside the weights instead of adding them: slower, but 8-bit "
+        "weights do not round them",
+    )
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampling")
+    group.add_argument(
+        "--steps", type=int, default=DEFAULTS.steps, help="of denoising [%(default)s]"
+    )
+    group.add_argument(
+        "--sigma",
+        type=float,
+        default=DEFAULTS.sigma,
+        help="how much is made anew, above 0 and up to 1 [%(default)s]",
+    )
+    group.add_argument(
+        "--guidance",
+        type=float,
+        default=DEFAULTS.guidance.scale,
+        metavar="SCALE",
+        help="how strongly the prompt pulls; 1 is off and twice as fast [%(default)s]",
+    )
+    group.add_argument("--prompt", default=DEFAULTS.prompt, metavar="TEXT", help="[%(default)s]")
+    group.add_argument(
+        "--negative-prompt",
+        default=DEFAULTS.negative_prompt,
+        metavar="TEXT",
+        help="what to steer away from [that of Wan2.1]",
+    )
+    group.add_argument(
+        "--window",
+        type=int,
+        default=DEFAULTS.window,
+        metavar="FRAMES",
+        help="that the model sees at once, 4k+1 [%(default)s]",
+    )
+    group.add_argument(
+        "--overlap",
+        type=int,
+        default=DEFAULTS.overlap,
+        metavar="FRAMES",
+        help="that windows share, where one goes over into the next [%(default)s]",
+    )
+    group.add_argument("--seed", type=int, default=DEFAULTS.seed, help="[%(default)s]")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks everything that can be checked, then enhances video by video; 1 if one was bad.
+
+    Raises:
+        ValueError: a mistake of the user, or a window that does not fit in memory.
+    """
+    request = EnhanceRequest(
+        prompt=args.prompt,
+        steps=args.steps,
+        sigma=args.sigma,
+        guidance=Guidance(scale=args.guidance),
+        negative_prompt=args.negative_prompt,
+        window=args.window,
+        overlap=args.overlap,
+        seed=args.seed,
+    )
+    jobs = jobs_of(args.video, args.out, compare=args.compare)
+    todo = [job for job in jobs if args.overwrite or not job.done]
+    if len(todo) < len(jobs):
+        log.info("%d of %d are there already (--overwrite makes them anew)",
+                 len(jobs) - len(todo), len(jobs))  # fmt: skip
+    if not todo:
+        return 0
+    several = len(jobs) > 1 or Path(args.video).is_dir()
+    if not several:
+        with video.open_frames(jobs[0].source):
+            pass  # what cannot be read is told before models load
+    keep_compiled(args.compile_cache)
+    pipeline = EnhancerPipeline(_models(args), tiling=tiling_of(args.vae_tile))
+    if args.random_weights:
+        log.warning("The weights are random: the picture will be noise.")
+    with out_of_memory(
+        "give --vae-tile 512, a smaller --window, or split the work over devices with --mesh"
+    ):
+        bad = _enhance_all(pipeline, todo, request, blur=args.blur, several=several)
+    log_peak_memory()
+    for path, reason in bad:
+        log.error("not enhanced: %s: %s", path, reason)
+    return 1 if bad else 0
+
+
+def _enhance_all(
+    pipeline: EnhancerPipeline,
+    jobs: Sequence[Job],
+    request: EnhanceRequest,
+    *,
+    blur: bool,
+    several: bool,
+) -> list[tuple[Path, str]]:
+    """Enhances every video; those that could not be read, and why.
+
+    Raises:
+        ValueError: the only video that was asked for could not be read.
+    """
+    prompts = {job.prompt or request.prompt for job in jobs}
+    pipeline.read([*sorted(prompts), request.negative_prompt])
+    bad = []
+    with pipeline.loaded():
+        for job in jobs:
+            try:
+                made, note = enhance_file(pipeline, job, request, blur=blur)
+            except ValueError as error:
+                if not several:
+                    raise
+                bad.append((job.source, str(error)))
+                continue
+            if note is not None:
+                log.warning("%s", note)
+            log.info("wrote %s: %d frames at %g per second; PSNR to the input %.2f dB",
+                     job.output, made.frames, made.fps, made.psnr)  # fmt: skip
+            if several:
+                _report(job, made)
+    return bad
+
+
+def _report(job: Job, made: Enhanced) -> None:
+    """One more line in the folder's report."""
+    line = {"source": str(job.source), "output": str(job.output), "frames": made.frames,
+            "fps": made.fps, "psnr": round(made.psnr, 4)}  # fmt: skip
+    with (job.output.parent / REPORT).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _models(args: argparse.Namespace) -> EnhancerModels:
+    config = sizes_of(
+        args,
+        EnhancerConfig,
+        files=("weights", "wan", "lora"),
+        example="configs/enhancer_debug.py",
+    )
+    if args.random_weights:
+        return EnhancerModels.random(config, **hardware_of(args))
+    return EnhancerModels.from_pretrained(
+        args.weights,
+        wan=args.wan,
+        lora=args.lora,
+        lora_alpha=args.lora_alpha,
+        lora_scale=args.lora_scale,
+        lora_merged=not args.lora_apart,
+        expected=config,
+        **hardware_of(args),
+    )

@@ -1,0 +1,49 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mugv-jax generate --enhance`: every video goes through the enhancer before it is written."""
+
+import argparse
+from collections.abc import Callable
+
+from mugv_jax.commands.enhance import add_wan
+from mugv_jax.commands.models import flag, hardware_of, tiling_of
+from mugv_jax.commands.runtime import path_text
+from mugv_jax.pipelines.enhancer import EnhancerPipeline
+from mugv_jax.pipelines.enhancer_models import EnhancerModels
+from mugv_jax.video import Video
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that `prepare` reads."""
+    group = parser.add_argument_group("enhancement (its other options: mugv-jax enhance)")
+    group.add_argument(
+        "--enhance",
+        action="store_true",
+        help="put detail back into each video before it is written",
+    )
+    group.add_argument(
+        "--enhancer",
+        type=path_text,
+        metavar="FOLDER",
+        help="folder or repository of the enhancer's weights [--weights]",
+    )
+    add_wan(group)
+
+
+def prepare(args: argparse.Namespace) -> Callable[[Video], Video]:
+    """What is done to each video; weights that cannot be used are told now, and loaded later.
+
+    Raises:
+        ValueError: no weights, some that cannot be used, or options without --enhance.
+    """
+    if not args.enhance:
+        for name in ("enhancer", "wan"):
+            if getattr(args, name) is not None:
+                raise ValueError(f"{flag(name)} says how to enhance: give --enhance as well.")
+        return lambda made: made
+    weights = args.enhancer or args.weights
+    if weights is None:
+        raise ValueError("--enhance needs the enhancer's weights: give --enhancer FOLDER.")
+    models = EnhancerModels.from_pretrained(weights, wan=args.wan, **hardware_of(args))
+    pipeline = EnhancerPipeline(models, tiling=tiling_of(args.vae_tile))
+    return lambda made: Video(pipeline.enhance(made.frames), made.fps)

@@ -1,0 +1,122 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mugv_jax import cli, video
+from mugv_jax.pipelines.enhancer import EnhancerPipeline
+from tests.pipelines.enhancer_systems import write_published
+from tests.pipelines.systems import write_config
+
+OPTIONS = "--lora-alpha 1.5 --window 5 --overlap 2 --compile-cache cache"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Weights, and videos of which one is none; every test runs in it."""
+    folder = tmp_path_factory.mktemp("enhance")
+    (folder / "weights").mkdir()
+    write_published(folder / "weights")
+    (folder / "clips").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (6, 16, 20, 3), np.uint8)
+    for name in "ac":
+        video.write_video(folder / "clips" / f"{name}.mp4", noise, 12)
+    (folder / "clips" / "b.mp4").write_text("no video")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _inside(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+
+
+def enhance(words):
+    return cli.main(["enhance", *shlex.split(words)])
+
+
+def test_one_video(capsys):
+    assert enhance(f"--weights weights --video clips/a.mp4 --out one.mp4 --compare {OPTIONS}") == 0
+    made, pair = (video.read_video(name) for name in ("one.mp4", "one_compare.mp4"))
+    assert (made.frames.shape, made.fps) == ((6, 16, 20, 3), 12.0)
+    assert pair.frames.shape[:2] == (6, 16)
+    assert pair.frames.shape[2] >= 40
+    said = capsys.readouterr().err
+    assert "wrote one.mp4: 6 frames at 12 per second; PSNR to the input" in said
+    assert enhance(f"--weights absent --video clips/a.mp4 --out one.mp4 --compare {OPTIONS}") == 0
+    assert "1 of 1 are there already" in capsys.readouterr().err
+
+
+def test_a_folder_goes_on_where_it_was(capsys, monkeypatch):
+    words = f"--weights weights --video clips --out many {OPTIONS}"
+    assert enhance(words) == 1
+    said = capsys.readouterr().err
+    assert "not enhanced: clips/b.mp4: video 'clips/b.mp4' is damaged or no video" in said
+    listed = list(map(json.loads, Path("many/enhanced.jsonl").read_text().splitlines()))
+    assert [line["output"] for line in listed] == ["many/a.mp4", "many/c.mp4"]
+    assert listed[0]["frames"] == 6
+    assert listed[0]["psnr"] == listed[1]["psnr"]
+    first = Path("many/a.mp4").read_bytes()
+    made = []
+    run = EnhancerPipeline.run
+    monkeypatch.setattr(EnhancerPipeline, "run", lambda *a, **k: made.append(0) or run(*a, **k))
+    assert enhance(words) == 1
+    assert not made  # what could not be read is tried again, and nothing else
+    assert enhance(f"{words} --overwrite") == 1
+    assert len(made) == 2
+    assert Path("many/a.mp4").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--video clips/a.mp4 --out x.mp4", "no weights: give --weights FOLDER"),
+        ("--weights weights --video clips/b.mp4 --out x.mp4 --lora-alpha 1", "clips/b.mp4' is dam"),
+        ("--weights weights --video no.mp4 --out x.mp4 --lora-alpha 1", "no.mp4' does not exist"),
+        ("--weights weights --video clips/a.mp4 --out x.gif --lora-alpha 1", "must end in .mp4"),
+        ("--weights weights --video clips --out x.mp4", "must be a folder: there are several"),
+        ("--weights weights --video clips/a.mp4 --out x.mp4", "rank 3"),
+        ("--weights weights --video clips/a.mp4 --out x.mp4 --sigma 2", "sigma=2.0 must lie in"),
+        (
+            "--weights clips --wan weights --video clips/a.mp4 --out x.mp4",
+            "no enhancer's DiT",
+        ),
+        ("--random-weights --video clips/a.mp4 --out x.mp4", "--random-weights needs --config"),
+        ("--random-weights --wan w --video clips/a.mp4 --out x.mp4", "exclude each other"),
+    ],
+)
+def test_a_mistake_is_one_line(words, message, capsys, folder):
+    assert enhance(words) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.strip().count("\n") <= 1  # a bar may have begun
+    assert not list(folder.glob("x.*"))
+    assert not list(folder.glob(".x*"))
+
+
+def test_a_generated_video_is_enhanced_before_it_is_there(tmp_path, capsys):
+    write_config(tmp_path / "small.py")
+    words = f"--random-weights --config {tmp_path}/small.py --size 16x16 --frames 9 --steps 1"
+    words += " --compile-cache cache a"
+
+    def made(more):
+        assert cli.main(["generate", *shlex.split(f"{words} {more} -o {tmp_path}/x.mp4")]) == 0
+        return video.read_video(tmp_path / "x.mp4")
+
+    plain = made("")
+    enhancer = shutil.copytree("weights", tmp_path / "enhancer")
+    (enhancer / "pytorch_model.bin").unlink()  # of a rank whose alpha nothing tells
+    better = made(f"--enhance --enhancer {enhancer}")
+    assert (better.frames.shape, better.fps) == (plain.frames.shape, plain.fps)
+    assert not np.array_equal(better.frames, plain.frames)
+    for more, message in (
+        ("--enhancer weights", "--enhancer says how to enhance: give --enhance as well"),
+        ("--enhance", "--enhance needs the enhancer's weights: give --enhancer FOLDER"),
+        ("--enhance --enhancer clips", "no enhancer's DiT"),
+    ):
+        assert cli.main(["generate", *shlex.split(f"{words} {more} -o {tmp_path}/y.mp4")]) == 2
+        assert message in capsys.readouterr().err
