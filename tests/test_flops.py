@@ -1,5 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import functools
 import math
 
 import jax
@@ -10,10 +11,13 @@ from jax.extend.core import jaxprs_in_params
 from mugv_jax import flops
 from mugv_jax.kernels.modulate import Modulation
 from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.mmdit.block import attend_jointly
+from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
 from mugv_jax.nn.mugdit.block import Block, Context
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.mugdit.remat import POLICIES
+from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
 from mugv_jax.weights.models import abstract_variables
 
 # The compiler also counts norms, softmax, rotations and gates: less beside wider products.
@@ -55,6 +59,29 @@ def test_a_forward_is_all_products_of_the_traced_model():
     traced = jax.make_jaxpr(model.apply)(variables, **arguments)
     assert flops.dit_tokens(config, (frames, 7, 8)) == frames * 4 * 4 + 2
     assert flops.dit_forward(config, (frames, 7, 8), text_tokens) == products(traced.jaxpr)
+
+
+def test_a_forward_of_the_enhancer_is_all_products_of_the_traced_model():
+    sizes = {"depth": 3, "width": 48, "mlp_dim": 80, "num_heads": 4, "text_dim": 24}
+    config = WanDiTConfig(**sizes, in_channels=5, out_channels=5, text_tokens=11)
+    latent = jnp.zeros((1, 3, 7, 8, 5))
+    model = WanDiT(config, attend=plain_attention)
+    variables = unboxed(abstract_variables("wan_enhancer_dit", config))
+    text = jnp.zeros((1, 6, 24))  # filled up to 11
+    traced = jax.make_jaxpr(model.apply)(variables, latent, jnp.zeros(1), text, latent)
+    assert flops.patches(config, (3, 7, 8)) == 3 * 4 * 4
+    assert flops.wan_forward(config, (3, 7, 8)) == products(traced.jaxpr)
+
+
+def test_a_forward_of_contentv_is_all_products_of_the_traced_model():
+    sizes = {"depth": 3, "num_heads": 4, "head_dim": 12, "in_channels": 5, "out_channels": 5}
+    config = MMDiTConfig(**sizes, text_dim=24, pooled_dim=10)
+    latent, text_tokens = jnp.zeros((1, 3, 7, 8, 5)), 11
+    model = MMDiT(config, attend=functools.partial(attend_jointly, attend=plain_attention))
+    variables = unboxed(abstract_variables("contentv_dit", config))
+    text, pooled = jnp.zeros((1, text_tokens, 24)), jnp.zeros((1, 10))
+    traced = jax.make_jaxpr(model.apply)(variables, latent, jnp.zeros(1), text, pooled)
+    assert flops.mmdit_forward(config, (3, 7, 8), text_tokens) == products(traced.jaxpr)
 
 
 @pytest.mark.parametrize("backward", [False, True], ids=["forward", "forward and backward"])

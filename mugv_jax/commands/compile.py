@@ -14,13 +14,13 @@ import jax
 from mugv_jax import config as configs
 from mugv_jax import flops
 from mugv_jax.commands.models import add_quantize
-from mugv_jax.pipelines.size import SIZES, VideoSize, parse_frames, parse_size
 from mugv_jax.scaling.compile import slice_devices
 from mugv_jax.scaling.estimate import Assumptions
 from mugv_jax.scaling.gpu_target import is_gpu
 from mugv_jax.scaling.report import Request, report
+from mugv_jax.scaling.samplers import read_config, sampler_of
 from mugv_jax.scaling.search import search
-from mugv_jax.train.config import from_config_dict
+from mugv_jax.scaling.videos import FRAMES_HELP, VIDEOS, size_help
 
 GIB = 2**30
 DESCRIPTION = """Compile a step for a TPU slice or for GPUs, on a machine without them: does it fit?
@@ -32,6 +32,8 @@ EXAMPLES = """examples:
   mugv-jax compile --config configs/mugv_10b.py --topology v5e:2x4 --sampler \\
     --config.mesh.tensor=8
   mugv-jax compile --config configs/mugv_10b.py --topology h200:1 --sampler --quantize int8
+  mugv-jax compile --config configs/contentv_8b.py --topology v5p:2x2x2 --sampler \\
+    --config.mesh.sequence=4 --config.mesh.tensor=2
 
 Every field of the config can be set by --config.GROUP.FIELD=VALUE.
 """
@@ -44,11 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(overrides=())
     parser.add_argument("--config", required=True, metavar="FILE", help="such as configs/...py")
     parser.add_argument("--topology", required=True, help="such as v5p:4x4x4, or h200:8 of GPUs")
-    names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
-    parser.add_argument(
-        "--size", default="landscape", help=f"WIDTHxHEIGHT in pixels, width first, or {names}"
-    )
-    parser.add_argument("--frames", default="5s", help="8k+1, or 3s (73), 5s (105) [%(default)s]")
+    parser.add_argument("--size", default="landscape", help=size_help())
+    parser.add_argument("--frames", default="5s", help=FRAMES_HELP)
     parser.add_argument(
         "--batch", type=int, help="samples of a step [one per data shard and microbatch]"
     )
@@ -80,12 +79,11 @@ def run(args: argparse.Namespace) -> int:
         ValueError: a config, slice, size, mesh or assumption that is not possible.
     """
     jax.config.update("jax_platforms", "cpu")  # an accelerator may be someone else's
-    values = configs.override(configs.read(args.config), args.overrides)
-    width, height = parse_size(args.size)
+    config = read_config(configs.override(configs.read(args.config), args.overrides))
     request = Request(
-        config=from_config_dict(values),
+        config=config,
         topology=args.topology,
-        size=VideoSize(width_px=width, height_px=height, frames=parse_frames(args.frames)),
+        size=VIDEOS[sampler_of(config).system].parse(args.size, args.frames),
         kind="sampler" if args.sampler else "train",
         rows=_positive("batch", args.batch),
         assumptions=_assumptions(args.assume),

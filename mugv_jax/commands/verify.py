@@ -40,13 +40,13 @@ def run(args: argparse.Namespace) -> int:
     if not 0 < tolerance < math.inf:
         raise ValueError(f"tolerance={tolerance} must be a positive number, such as 1e-5.")
     failed = count = 0
-    sys.stdout.write(f"{'case':28}{'output':30}{'max abs':>12}{'relative L2':>14}\n")
+    sys.stdout.write(f"{'case':36}{'output':30}{'max abs':>12}{'relative L2':>14}\n")
     for row in golden.run(folder, jnp.dtype(args.dtype), tolerance):
         count += 1
         failed += not row.passed
         verdict = "pass" if row.passed else "FAIL"
         numbers = f"{row.max_abs:12.3e}{row.relative_l2:14.3e}"
-        sys.stdout.write(f"{row.case:28}{row.output:30}{numbers}  {verdict}  {row.note}".rstrip())
+        sys.stdout.write(f"{row.case:36}{row.output:30}{numbers}  {verdict}  {row.note}".rstrip())
         sys.stdout.write("\n")
         sys.stdout.flush()
     summary = f"{failed} of {count} rows failed" if failed else f"all {count} rows passed"

@@ -11,16 +11,20 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Convolutions:
-    """Copies alive at once in the VAE, all float32.
+    """Copies alive at once in the VAEs, all float32.
 
     picture: the spatial half's widest array (frames, height, width, channels).
     features: the temporal encoder's input, while the first convolution reads it.
     window: the temporal half's widest array inside.
+    part: the Wan VAE's widest array (a latent's frames, height, width, channels).
+    cache: what the Wan VAE carries from part to part, which some platforms lay out anew.
     """
 
     picture: float
     features: float
     window: float
+    part: float
+    cache: float = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,8 @@ class Live:
     heads: (n a e) arrays: queries, keys and values before and after norms and changes of layout,
         and attention's output.
     hidden: the MLP's hidden layer (n m), before and after GELU.
+    apart: (n d) arrays around a block that stands outside of the scan over layers (MM-DiT's last),
+        on one device: there the two forwards of a step reach it together.
     vectors: modulation vectors of every token (n d), float32, where looking them up is not fused
         into the arithmetic.
     scores: blocks of attention scores, each of the budget in `kernels/attention.py`.
@@ -47,6 +53,7 @@ class Live:
     residual: float
     heads: float
     hidden: float
+    apart: float = 0
     vectors: float = 0
     scores: float
     layer: float
@@ -63,18 +70,20 @@ LIVE = {
         residual=3,
         heads=8,
         hidden=2,
+        apart=20,
         vectors=6,
         scores=2,
         layer=0.75,  # the MLP's part of it
         unpacked=2,
         widened=1,
-        direct=Convolutions(picture=3.25, features=3, window=9.5),
-        transformed=Convolutions(picture=6, features=10, window=17),
+        direct=Convolutions(picture=3.25, features=3, window=9.5, part=9),
+        transformed=Convolutions(picture=6, features=10, window=17, part=13),
     ),
     # The DiT: programs compiled for an H200 (`scaling/gpu_target.py`), with cuDNN's attention and
     # every layer's weights cut out; what ran there before needed 2.5% more than its program said.
     # The VAE: constants of the TPU, which agree with what an H200 needed (1% more for decoding, 15%
-    # more for encoding) as the program does not: it leaves out the convolutions' work space.
+    # more for encoding) as the program does not: it leaves out the convolutions' work space. The
+    # Wan VAE: programs compiled for an H200, which lay out nothing anew; not measured.
     "gpu": Live(
         residual=2,
         heads=6,
@@ -82,17 +91,18 @@ LIVE = {
         scores=1.5,
         layer=1,
         unpacked=2,
-        direct=Convolutions(picture=5, features=1.8, window=4.5),
+        direct=Convolutions(picture=5, features=1.8, window=4.5, part=5),
     ),
-    # Programs compiled for v5p at full size: the DiT on one device and on four, the VAE on one.
+    # Programs compiled for v5p at full size: the DiTs on one device and on four, the VAEs on one.
     "tpu": Live(
         residual=3,
         heads=6,
         hidden=2,
+        apart=18,
         scores=1.5,  # float32 scores and 16-bit weights
         layer=0,
         unpacked=2,
         relaid=1,
-        direct=Convolutions(picture=5, features=1.8, window=4.5),
+        direct=Convolutions(picture=5, features=1.8, window=4.5, part=4.5, cache=2),
     ),
 }

@@ -4,8 +4,10 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import traverse_util
 from jax.sharding import AbstractMesh
@@ -14,8 +16,9 @@ from jax.typing import DTypeLike
 from mugv_jax.kernels.flash import CPU_SCORE_BYTES, SCORE_BYTES
 from mugv_jax.memory.live import LIVE, Live
 from mugv_jax.nn.layers import unboxed
-from mugv_jax.nn.quantize import KERNEL, SCALE, abstract_quantized, quantized_dtype, quantized_paths
+from mugv_jax.nn.quantize import SCALE, abstract_quantized, quantized_dtype, quantized_paths
 from mugv_jax.pipelines.size import STRIDE, VideoSize
+from mugv_jax.pipelines.wan_size import WanSize
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights.models import abstract_variables
 
@@ -36,7 +39,7 @@ class Plan:
         ValueError: tiles that are too small to overlap, or an unknown `quantize`.
     """
 
-    size: VideoSize
+    size: VideoSize | WanSize
     mesh: AbstractMesh
     platform: str
     dtype: DTypeLike
@@ -109,12 +112,12 @@ def widened_weights(kind: str, config: Any, plan: Plan) -> float:
     return plan.live.widened * sixteen * FLOAT32 / plan.itemsize
 
 
-def stacked_weights(kind: str, config: Any, plan: Plan, module: str = "") -> int:
-    """Bytes on one device of the weights of all layers, where the path holds `module`."""
+def stacked_weights(kind: str, config: Any, plan: Plan, modules: Sequence[str] = ("",)) -> int:
+    """Bytes on one device of the weights of all layers, where the path holds one of `modules`."""
     return sum(
         size
         for path, size in weight_shards(kind, config, plan).items()
-        if path.startswith("params/blocks/") and module in path
+        if path.startswith("params/blocks/") and any(module in path for module in modules)
     )
 
 
@@ -124,13 +127,17 @@ def layer_weights(kind: str, config: Any, plan: Plan) -> float:
     Weights split over the axes of "embed" are gathered, one layer at a time, before they are used;
     8-bit ones are widened, one kernel at a time.
     """
-    gathered = plan.parts("fsdp", "sequence")
-    layer = stacked_weights(kind, config, plan) / config.depth
-    taken = plan.live.layer * gathered * layer
+    gathered, layers = plan.parts("fsdp", "sequence"), stacked_layers(kind, config)
+    taken = plan.live.layer * gathered * stacked_weights(kind, config, plan) / layers
     if plan.quantize is not None:
         shards = weight_shards(kind, config, plan)
-        largest = max(
-            size for path, size in shards.items() if path.endswith(f"blocks/mlp/up/{KERNEL}")
-        )
-        taken += plan.live.unpacked * gathered * largest / config.depth * plan.activation_itemsize
+        narrow = quantized_paths(abstract_variables(kind, config), plan.quantize)
+        largest = max(shards[path] for path in narrow)
+        taken += plan.live.unpacked * gathered * largest / layers * plan.activation_itemsize
     return taken
+
+
+def stacked_layers(kind: str, config: Any) -> int:
+    """How many layers the stacked weights of a model are of."""
+    blocks = jax.tree.leaves(unboxed(abstract_variables(kind, config))["params"]["blocks"])
+    return blocks[0].shape[0]

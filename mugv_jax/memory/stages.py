@@ -10,11 +10,16 @@ the compiled programs and the allocator's gaps take comes on top.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mugv_jax.memory import transformers, vae
+from mugv_jax.memory import text, transformers, vae, wan_vae
 from mugv_jax.memory.plan import Plan, weight_shards, widened_weights
+from mugv_jax.nn.text.tokenizer import MAX_TOKENS
+from mugv_jax.nn.wan.dit import WanDiTConfig
+from mugv_jax.pipelines.contentv_models import T5_TOKENS
+from mugv_jax.systems import ContentvConfig, EnhancerConfig, MugvConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,20 +35,38 @@ class Stage:
         return self.weights + self.activations
 
 
-# Name, model and activations of each stage, in the order in which they run.
-STAGES = (
-    ("text encoder", "t5_encoder", transformers.text_encoder),
-    ("VAE encode", "mugv_vae", vae.encode),
-    ("DiT step", "mugv_dit", transformers.dit_step),
-    ("VAE decode", "mugv_vae", vae.decode),
-)
+_mugv_text = functools.partial(text.t5, kind="t5_encoder", tokens=MAX_TOKENS)
+_enhancer_text = functools.partial(text.t5, kind="umt5_encoder", tokens=WanDiTConfig.text_tokens)
+_contentv_text = functools.partial(text.t5, kind="t5_encoder", tokens=T5_TOKENS)
+# Name, model and activations of each stage of a system, in the order in which they run.
+STAGES = {
+    MugvConfig: (
+        ("text encoder", "text", _mugv_text),
+        ("VAE encode", "vae", vae.encode),
+        ("DiT step", "dit", transformers.dit_step),
+        ("VAE decode", "vae", vae.decode),
+    ),
+    EnhancerConfig: (
+        ("text encoder", "text", _enhancer_text),
+        ("VAE encode", "vae", wan_vae.encode),
+        ("DiT step", "dit", transformers.wan_step),
+        ("VAE decode", "vae", wan_vae.decode),
+    ),
+    ContentvConfig: (
+        ("CLIP", "clip_l", text.clip),
+        ("second CLIP", "clip_g", text.clip),
+        ("T5", "text", _contentv_text),
+        ("DiT step", "dit", transformers.mmdit_step),
+        ("VAE decode", "vae", wan_vae.decode),
+    ),
+}
 
 
-def stages(configs: Mapping[str, Any], plan: Plan) -> Iterator[Stage]:
-    """The stages of those models that `configs` (by kind) holds."""
-    for name, kind, activations in STAGES:
-        if kind in configs:
-            config = configs[kind]
+def stages(system: type, models: Mapping[str, Any], plan: Plan) -> Iterator[Stage]:
+    """The stages of those models of a system that there are; `models` are their sizes by field."""
+    for name, field, activations in STAGES[system]:
+        if field in models:
+            config, kind = models[field], system.KINDS[field][0]
             weights = sum(weight_shards(kind, config, plan).values())
             more = activations(config, plan) + widened_weights(kind, config, plan)
             yield Stage(name, weights, round(more))

@@ -25,18 +25,18 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.quantize import abstract_quantized
-from mugv_jax.pipelines.network import DiTVelocity, abstract_condition
 from mugv_jax.scaling.chips import Chip
 from mugv_jax.scaling.gpu_target import gpu_devices, is_gpu
 from mugv_jax.scaling.network import Torus
+from mugv_jax.scaling.samplers import NETWORKS, SamplerConfig, sampler_of
+from mugv_jax.scaling.videos import LatentShape
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit, check_batch
 from mugv_jax.sharding.place import batch_sharding, data_shards, variable_shardings
 from mugv_jax.train.config import TrainConfig
-from mugv_jax.train.program import KIND, Program
-from mugv_jax.weights.models import abstract_variables
+from mugv_jax.train.program import Program
+from mugv_jax.weights.models import MODELS, abstract_variables
 
-LatentShape = tuple[int, int, int]
 # libtpu looks for the machine's own TPU; with these it need not, and two processes may compile.
 LIBTPU_SETTINGS = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -132,7 +132,7 @@ def compile_train_step(
 
 
 def compile_sampler_step(
-    config: TrainConfig,
+    config: TrainConfig | SamplerConfig,
     mesh: Mesh,
     latent_shape: LatentShape,
     rows: int,
@@ -146,22 +146,21 @@ def compile_sampler_step(
     Raises:
         ValueError: a model, batch or memory that does not fit the mesh, or unknown 8-bit weights.
     """
+    config = sampler_of(config)
     check_batch(rows, mesh, config.mesh)
-    dtype = jnp.dtype(config.run.dtype)
-    module = build_dit(config.dit, mesh, config.mesh, dtype=dtype, kernels=config.kernels)
-    weights = abstract_quantized(abstract_variables(KIND, config.dit), quantize)
-
-    def resident(leaf: jax.ShapeDtypeStruct, place: NamedSharding) -> jax.ShapeDtypeStruct:
-        kept = leaf.dtype if leaf.dtype.itemsize == 1 else dtype
-        return jax.ShapeDtypeStruct(leaf.shape, kept, sharding=place)
-
-    variables = jax.tree.map(resident, unboxed(weights), variable_shardings(weights, mesh))
+    kind, network = config.system.KINDS["dit"][0], NETWORKS[config.system]
+    module = build_dit(
+        config.dit,
+        mesh,
+        config.mesh,
+        dtype=jnp.dtype(config.run.dtype),
+        kernels=config.kernels,
+        module=MODELS[kind].build,
+    )
     shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
-    frames, tokens = latent_shape[0], config.data.text_tokens
-    condition = abstract_condition(
-        config.dit, mesh, rows=rows, frames=frames, text_tokens=tokens, dtype=dtype
-    )
+    condition = network.condition(config, mesh, rows, latent_shape)
+    variables = _resident(kind, config, mesh, quantize)
     # Weights that only the text meets are in memory as well, though a step does not read them.
     step = jax.jit(
         euler_step,
@@ -172,17 +171,28 @@ def compile_sampler_step(
     )
     with meshes.use(mesh):
         lowered = step.lower(
-            DiTVelocity(module),
+            network.velocity(module),
             variables,
             shaped((rows, *latent_shape, config.dit.in_channels), jnp.float32),
             scalar,
             scalar,
-            shaped((rows, frames), jnp.bool_),
+            shaped((rows, latent_shape[0]), jnp.bool_),
             condition,
             condition,
             guidance=Guidance(),
         )
     return _compile(lowered, mesh)
+
+
+def _resident(kind: str, config: SamplerConfig, mesh: Mesh, quantize: str | None) -> Any:
+    """Shapes and places of the weights."""
+    weights = abstract_quantized(abstract_variables(kind, config.dit), quantize)
+
+    def resident(leaf: jax.ShapeDtypeStruct, place: NamedSharding) -> jax.ShapeDtypeStruct:
+        kept = leaf.dtype if leaf.dtype.itemsize == 1 else jnp.dtype(config.run.dtype)
+        return jax.ShapeDtypeStruct(leaf.shape, kept, sharding=place)
+
+    return jax.tree.map(resident, unboxed(weights), variable_shardings(weights, mesh))
 
 
 def _compile(lowered: Any, mesh: Mesh) -> Compiled:

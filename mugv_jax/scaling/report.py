@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from mugv_jax import flops
 from mugv_jax.pipelines.size import VideoSize
+from mugv_jax.pipelines.wan_size import WanSize
 from mugv_jax.scaling import hlo
 from mugv_jax.scaling.chips import chip_of
 from mugv_jax.scaling.collectives import collectives
@@ -22,6 +23,8 @@ from mugv_jax.scaling.compile import (
 )
 from mugv_jax.scaling.estimate import Assumptions, estimate
 from mugv_jax.scaling.gpu_target import is_gpu, memory_bytes
+from mugv_jax.scaling.samplers import SamplerConfig, sampler_of, title
+from mugv_jax.scaling.videos import VIDEOS
 from mugv_jax.scaling.work import work_of
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.train.config import TrainConfig
@@ -38,12 +41,13 @@ class Request:
     quantize: 8-bit weights of the sampler, see `nn/quantize.py`.
 
     Raises:
-        ValueError: a slice of a chip that is not in the table, or 8-bit weights in training.
+        ValueError: a slice of a chip that is not in the table, 8-bit weights in training, or
+            training of a system that is not trained.
     """
 
-    config: TrainConfig
+    config: TrainConfig | SamplerConfig
     topology: str
-    size: VideoSize
+    size: VideoSize | WanSize
     kind: Kind = "train"
     rows: int | None = None
     assumptions: Assumptions = dataclasses.field(default_factory=Assumptions)
@@ -54,6 +58,11 @@ class Request:
             chip_of(self.topology)
         if self.quantize and self.kind == "train":
             raise ValueError(f"quantize={self.quantize}: weights in training are not quantised.")
+        if self.kind == "train" and isinstance(self.config, SamplerConfig):
+            raise ValueError(
+                f"the system {title(self.config.system)} is not trained here: compile a step of "
+                "its sampler, with --sampler."
+            )
 
 
 def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
@@ -76,6 +85,7 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
         compiled = compile_sampler_step(*where, quantize=request.quantize)
     gpu = is_gpu(request.topology)
     counted = _flops(request, rows)
+    tokens = VIDEOS[sampler_of(config).system].tokens(config.dit, request.size.latent_shape)
     chip_bytes = memory_bytes(request.topology) if gpu else chip_of(request.topology).hbm_bytes
     known = {
         "step": request.kind,
@@ -84,10 +94,7 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
         "mesh": {axis: size for axis, size in mesh.shape.items() if size > 1},
         "options": _options(config) if training else {"quantize": request.quantize or "off"},
         "video": dataclasses.asdict(request.size)
-        | {
-            "latent_shape": list(request.size.latent_shape),
-            "tokens": flops.dit_tokens(config.dit, request.size.latent_shape),
-        },
+        | {"latent_shape": list(request.size.latent_shape), "tokens": tokens},
         "samples": rows,
         "memory": _memory(compiled, chip_bytes),
         "flops": counted,
@@ -148,10 +155,10 @@ def _memory(compiled: Compiled, chip_bytes: int) -> dict[str, Any]:
 
 def _flops(request: Request, rows: int) -> dict[str, int]:
     """Of all chips together."""
-    config, text_tokens = request.config, request.config.data.text_tokens
-    shape = request.size.latent_shape
+    config, shape = request.config, request.size.latent_shape
     if request.kind == "sampler":
-        guided = 2 * rows * flops.dit_forward(config.dit, shape, text_tokens)
-        return {"model": guided, "hardware": guided}
-    one = flops.train_step(config.dit, shape, text_tokens, remat=config.run.remat)
+        sampler = sampler_of(config)
+        forward = VIDEOS[sampler.system].forward(sampler.dit, shape, sampler.text_tokens)
+        return dict.fromkeys(("model", "hardware"), 2 * rows * forward)
+    one = flops.train_step(config.dit, shape, config.data.text_tokens, remat=config.run.remat)
     return {"model": rows * one.model, "hardware": rows * one.hardware}

@@ -11,7 +11,9 @@ from mugv_jax import cli
 from mugv_jax.commands.compile import lines
 
 ROOT = Path(__file__).parents[2]
-DEBUG = str(ROOT / "configs" / "mugv_debug.py")
+DEBUG, CONTENTV, ENHANCER = (
+    str(ROOT / "configs" / f"{name}.py") for name in ("mugv_debug", "contentv_8b", "enhancer")
+)
 
 REPORT = {
     "step": "train",
@@ -95,6 +97,44 @@ def test_the_report_says_whether_it_fits_and_what_limits_it():
 )
 def test_mistakes_are_one_line(capsys, arguments, message):
     assert message in fail(capsys, "--config", DEBUG, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the system contentv is not trained here: compile a step of its sampler, with"),
+        (["--search", "1"], "with --sampler"),
+        (["--sampler", "--search", "1"], "leave out --sampler"),
+        (["--sampler", "--frames", "120"], "frames=120 must be 4k+1"),
+        (["--sampler", "--size", "16:10"], "or one of landscape (768x432)"),
+        (["--sampler", "--config.mesh.pipeline=2"], "there is no 'pipeline'"),
+    ],
+)
+def test_mistakes_about_contentv_are_one_line(capsys, arguments, message):
+    arguments = ["--config", CONTENTV, "--topology", "v5p:2x2x1", *arguments]
+    assert message in fail(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("config", "sizes"),
+    [
+        (CONTENTV, ["depth=3", "num_heads=4", "head_dim=32"]),
+        (ENHANCER, ["depth=2", "width=256", "mlp_dim=256", "num_heads=2", "text_tokens=32"]),
+    ],
+    ids=["contentv", "enhancer"],
+)
+def test_a_sampler_step_for_a_slice_that_is_not_there(capsys, config, sizes):
+    pytest.importorskip("libtpu")
+    arguments = ["--config", config, "--topology", "v5e:2x2", "--size", "64x64", "--frames", "9"]
+    arguments += ["--sampler", "--config.mesh.sequence=2", "--json"]
+    assert cli.main(["compile", *arguments, *(f"--config.dit.{size}" for size in sizes)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["step"] == "sampler"
+    assert report["mesh"] == {"data": 2, "sequence": 2}
+    assert report["video"]["tokens"] == 3 * 4 * 4
+    assert report["unknown_loops"] == report["uncounted_kernels"] == []
+    assert report["kernels"]["norm_modulate"] > 0
+    assert report["sent_per_chip"]["all-to-all"] > 0
 
 
 def test_a_step_for_a_slice_that_is_not_there(capsys):

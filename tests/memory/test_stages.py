@@ -1,35 +1,34 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-import functools
 import math
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from mugv_jax.flow.guidance import Guidance
-from mugv_jax.flow.sampler import euler_step
-from mugv_jax.memory.plan import Plan, weight_shards
+from mugv_jax.memory.plan import weight_shards
 from mugv_jax.memory.stages import stages
-from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.nn.quantize import SCALE, abstract_quantized
+from mugv_jax.nn.quantize import abstract_quantized
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.config import VAEConfig
 from mugv_jax.pipelines import windows
-from mugv_jax.pipelines.network import DiTVelocity, abstract_condition
-from mugv_jax.pipelines.size import VideoSize
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.parallel import build_dit
-from mugv_jax.sharding.place import batch_sharding, variable_shardings
+from mugv_jax.sharding.place import variable_shardings
+from mugv_jax.systems import MugvConfig
 from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
-
-# Predicted over compiled. Small sizes, where slices of weights and little arrays count most, are
-# the hardest to tell; too much is the safer side.
-LEAST, MOST = 0.8, 1.5
+from tests.memory.compiled import (
+    LEAST,
+    MOST,
+    abstract,
+    compiled_bytes,
+    compiled_step,
+    plan,
+    variables,
+)
 
 DIT = DiTConfig(depth=3, width=576, num_heads=8, text_dim=64)
 VAE = VAEConfig(
@@ -40,63 +39,6 @@ VAE = VAEConfig(
     temporal_layers=1,
 )
 T5 = T5Config(vocab_size=512, width=256, head_dim=64, mlp_dim=640, depth=3, num_heads=8)
-
-
-def plan(width=512, height=256, frames=33, mesh=None, dtype=jnp.float32, platform="cpu", **options):
-    return Plan(
-        size=VideoSize(width_px=width, height_px=height, frames=frames),
-        mesh=meshes.abstract_mesh(mesh),
-        platform=platform,
-        dtype=dtype,
-        **options,
-    )
-
-
-def abstract(shape, dtype=jnp.float32, sharding=None):
-    return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
-
-
-def variables(kind, config, mesh, dtype=jnp.float32, quantize=None):
-    boxed = abstract_quantized(abstract_variables(kind, config), quantize)
-
-    def leaf_of(path, leaf, sharding):
-        as_it_is = leaf.dtype != jnp.float32 or path[-1].key == SCALE
-        return abstract(leaf.shape, leaf.dtype if as_it_is else dtype, sharding)
-
-    shardings = variable_shardings(boxed, mesh)
-    return jax.tree_util.tree_map_with_path(leaf_of, unboxed(boxed), shardings)
-
-
-def compiled_bytes(function, *args, **kwargs):
-    """(temporaries and arguments, outputs) of the compiled program, on each device."""
-    found = function.lower(*args, **kwargs).compile().memory_analysis()
-    return found.temp_size_in_bytes + found.argument_size_in_bytes, found.output_size_in_bytes
-
-
-def compiled_dit(size, sizes=None, dtype=jnp.float32, quantize=None):
-    """One guided step on a mesh of `sizes`."""
-    mesh = meshes.make_mesh(sizes)
-    batch = mesh.shape["data"] * mesh.shape["fsdp"]
-    of_batch = functools.partial(abstract, sharding=batch_sharding(mesh, batch))
-    frames = size.latent_frames
-    condition = abstract_condition(
-        DIT, mesh, rows=batch, frames=frames, text_tokens=MAX_TOKENS, dtype=dtype
-    )
-    dit = build_dit(DIT, mesh, dtype=dtype)
-    with meshes.use(mesh):
-        step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
-        return compiled_bytes(
-            step,
-            DiTVelocity(dit),
-            variables("mugv_dit", DIT, mesh, dtype, quantize),
-            of_batch((batch, *size.latent_shape, DIT.in_channels)),
-            abstract(()),
-            abstract(()),
-            of_batch((batch, frames), jnp.bool_),
-            condition,
-            condition,
-            guidance=Guidance(),
-        )[0]
 
 
 @pytest.mark.parametrize(
@@ -111,16 +53,16 @@ def compiled_dit(size, sizes=None, dtype=jnp.float32, quantize=None):
 )
 def test_dit_step_as_compiled(width, height, frames, mesh):
     planned = plan(width, height, frames, mesh)
-    (stage,) = stages({"mugv_dit": DIT}, planned)
-    ratio = stage.total / compiled_dit(planned.size, mesh)
+    (stage,) = stages(MugvConfig, {"dit": DIT}, planned)
+    ratio = stage.total / compiled_step(MugvConfig, DIT, planned.size, mesh)
     assert LEAST <= ratio <= MOST
 
 
 @pytest.mark.parametrize("quantize", [None, "int8", "fp8"])
 def test_sixteen_bits_are_widened_on_cpu_and_eight_are_not(quantize):
     planned = plan(512, 512, 65, dtype=jnp.bfloat16, quantize=quantize)
-    (stage,) = stages({"mugv_dit": DIT}, planned)
-    compiled = compiled_dit(planned.size, dtype=jnp.bfloat16, quantize=quantize)
+    (stage,) = stages(MugvConfig, {"dit": DIT}, planned)
+    compiled = compiled_step(MugvConfig, DIT, planned.size, dtype=jnp.bfloat16, quantize=quantize)
     assert LEAST <= stage.total / compiled <= MOST
 
 
@@ -150,7 +92,7 @@ def test_vae_as_compiled():
     frame, features = 4 * math.prod(pixels[2:]), 4 * math.prod(window)
     held = (size.frames + VAE.window_frames) * frame + features
     canvas = 3 * frames * frame
-    encoding, decoding = stages({"mugv_vae": VAE}, planned)
+    encoding, decoding = stages(MugvConfig, {"vae": VAE}, planned)
     compiled = encoding.weights + held + max(encode, moments)
     assert LEAST <= encoding.total / compiled <= MOST
     compiled = decoding.weights + features + max(unpack, decode + canvas)
@@ -161,8 +103,8 @@ def test_vae_as_compiled():
 def test_text_encoder_as_compiled(quantize):
     ids = abstract((1, MAX_TOKENS), jnp.int32), abstract((1, MAX_TOKENS), jnp.bool_)
     weights = variables("t5_encoder", T5, meshes.make_mesh(), quantize=quantize)
-    compiled, _ = compiled_bytes(jax.jit(T5Encoder(T5, jnp.float32).apply), weights, *ids)
-    (stage,) = stages({"t5_encoder": T5}, plan(quantize=quantize))
+    compiled = compiled_bytes(jax.jit(T5Encoder(T5, jnp.float32).apply), weights, *ids)
+    (stage,) = stages(MugvConfig, {"text": T5}, plan(quantize=quantize))
     assert LEAST <= stage.total / compiled <= MOST
 
 
@@ -182,7 +124,9 @@ def test_a_large_picture_is_decoded_one_frame_at_a_time():
     """Four at once would be the largest stage of all."""
     sizes = VAEConfig()
     (_, small), (_, large) = (
-        stages({"mugv_vae": sizes}, plan(width, height, 105, platform="gpu", dtype=jnp.bfloat16))
+        stages(
+            MugvConfig, {"vae": sizes}, plan(width, height, 105, platform="gpu", dtype=jnp.bfloat16)
+        )
         for width, height in ((640, 352), (1280, 720))
     )
     assert large.activations < 2.5 * small.activations
@@ -190,13 +134,13 @@ def test_a_large_picture_is_decoded_one_frame_at_a_time():
 
 
 def test_tiles_as_large_as_the_frame_change_nothing():
-    whole, tiled = (list(stages({"mugv_vae": VAE}, plan(tile_px=px))) for px in (None, 512))
+    whole, tiled = (list(stages(MugvConfig, {"vae": VAE}, plan(tile_px=px))) for px in (None, 512))
     assert whole == tiled
 
 
 def test_cudnn_holds_no_scores():
     sixteen, thirty_two = (
-        next(stages({"mugv_dit": DIT}, plan(dtype=dtype, platform="gpu")))
+        next(stages(MugvConfig, {"dit": DIT}, plan(dtype=dtype, platform="gpu")))
         for dtype in (jnp.bfloat16, jnp.float32)
     )
     scores = 4 * DIT.num_heads * 2562**2  # of (5, 32, 64) latents

@@ -14,9 +14,11 @@ from mugv_jax import config as configs
 from mugv_jax.kernels import select
 from mugv_jax.kernels.attention import attend
 from mugv_jax.pipelines.size import VideoSize
+from mugv_jax.pipelines.wan_size import WanSize
 from mugv_jax.scaling import gpu_target
 from mugv_jax.scaling.gpu_target import gpu_devices
 from mugv_jax.scaling.report import Request, report
+from mugv_jax.scaling.samplers import read_config
 from mugv_jax.train.config import from_config_dict
 
 needs_compiler = pytest.mark.skipif(
@@ -71,3 +73,22 @@ def test_a_step_with_8_bit_weights_fits_a_card_of_24_gb():
     found = report(request, gpu_devices("h200:1"))
     assert "estimate" not in found
     assert 10e9 < found["memory"]["arguments"] < found["memory"]["total"] <= 22e9
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated")
+@pytest.mark.parametrize("name", ["contentv_8b", "enhancer"])
+def test_steps_of_the_other_systems_compile_at_full_width(name):
+    values = configs.override(
+        configs.read(Path(__file__).parents[2] / "configs" / f"{name}.py"),
+        ["--config.dit.depth=2"],
+    )
+    request = Request(
+        config=read_config(values),
+        topology="h200:1",
+        size=WanSize(width_px=128, height_px=64, frames=9),
+        kind="sampler",
+    )
+    found = report(request, gpu_devices("h200:1"))
+    assert found["memory"]["fits"]
+    assert found["memory"]["temporaries"] > 0
