@@ -253,8 +253,12 @@ def behind(
 ) -> Float[Array, "b f2 *rest"]:
     """x behind the `count` frames before it, which the last call left in the collection "cache".
 
+    Both in the module's dtype, to which its convolution rounds them anyway: so the cache is no
+    larger than it must be.
+
     first: nothing is before x: zeros.
     """
+    x = x.astype(module.dtype)
     if first:
         before = jnp.zeros((x.shape[0], count, *x.shape[2:]), x.dtype)
     else:
