@@ -30,13 +30,13 @@ def get_config() -> ConfigDict:
     config.data.rows = 1
     config.data.picture_rows = 8
     config.data.picture_share = 0.1
-    config.loss.mse = 4.0
+    config.loss.mse = 12.0
     config.loss.kl = 1e-4
-    config.loss.adaptive_from = 400
-    config.loss.gan_from = 650
+    config.loss.adaptive_from = 1600
+    config.loss.gan_from = 2200
     config.discriminator.channels = (16, 32, 64)
     config.optimizer.method = "muon"
-    config.optimizer.learning_rate = 6e-4
+    config.optimizer.learning_rate = 1e-3
     config.optimizer.freeze = ("^spatial_encoder", "^temporal_encoder", "^quant_conv")
     config.discriminator_optimizer.learning_rate = 5e-4
     for optimizer in (config.optimizer, config.discriminator_optimizer):
@@ -45,7 +45,7 @@ def get_config() -> ConfigDict:
         optimizer.final_fraction = 0.05
     config.optimizer.b2 = 0.99
     config.ema.decay = 0.995
-    config.run.steps = 850
+    config.run.steps = 2600
     config.run.windows = (8,)  # as generation decodes clips this short
     config.run.dtype = "float32"
     config.checkpoint.every = 50

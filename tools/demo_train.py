@@ -13,7 +13,7 @@ import argparse
 import dataclasses
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mugv_jax import cli
@@ -24,7 +24,11 @@ from tools import demo_export, demo_text, demo_world
 CLIPS, PICTURES, HELD_OUT = 6144, 2048, 128
 PICTURE_SEED = 7  # other scenes than those of the clips
 WORLD = "small"
-LONGER = ("optimizer.learning_rate=5e-3", "run.steps=2400", "run.seed=1")  # of the temporal half
+# The temporal half again, and then its decoder alone: the latents stay as they are.
+LONGER = ("optimizer.learning_rate=5e-3", "run.steps=2400", "run.seed=1")
+ENCODER = "('^spatial_','^temporal_encoder','^quant_conv')"
+DECODER = ("optimizer.learning_rate=5e-3", "run.steps=2200", "run.seed=5",
+           f"optimizer.freeze={ENCODER}")  # fmt: skip
 DONE = "done"  # suffix of an empty file beside the folders
 
 log = logging.getLogger(__name__)
@@ -70,11 +74,13 @@ class Recipe:
         self._train_vae("vae_demo_temporal", "vae_temporal", start="vae_spatial")
 
     def vae_longer(self) -> None:
-        again = [f"--config.{each}" for each in LONGER]
-        self._train_vae("vae_demo_temporal", "vae_longer", *again, start="vae_temporal")
+        self._again("vae_longer", LONGER, start="vae_temporal")
+
+    def vae_decoder(self) -> None:
+        self._again("vae_decoder", DECODER, start="vae_longer")
 
     def vae(self) -> None:
-        self._train_vae("vae_demo", "vae", start="vae_longer")
+        self._train_vae("vae_demo", "vae", start="vae_decoder")
         target = self.folder("weights/vae.safetensors")
         mugv("convert", self.folder("vae"), target, "--ema", "--dtype", "bfloat16", "--overwrite")
 
@@ -103,6 +109,11 @@ class Recipe:
             sweep = ["--sweep", values, "--clips", 100, "--out", self.folder("sweeps")]
             mugv("eval", "demo", *shared, *sweep)
 
+    def _again(self, folder: str, fields: Sequence[str], *, start: str) -> None:
+        """The temporal half once more, with some fields of its config changed."""
+        changed = [f"--config.{each}" for each in fields]
+        self._train_vae("vae_demo_temporal", folder, *changed, start=start)
+
     def _train_vae(self, config: str, folder: str, *more: str, start: str = "") -> None:
         (data,) = (self.root / "world").glob("demo_world/*/")
         options = [
@@ -121,8 +132,8 @@ class Recipe:
 
 
 STAGES = (
-    "world", "clips", "text", "vae_spatial", "vae_temporal", "vae_longer", "vae", "samples", "dit",
-    "files", "scores",
+    "world", "clips", "text", "vae_spatial", "vae_temporal", "vae_longer", "vae_decoder", "vae",
+    "samples", "dit", "files", "scores",
 )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def test_every_stage_starts_from_what_the_ones_before_made(tmp_path, calls):
         made |= {words[i + 1] for i, word in enumerate(words) if word in ("--out", "--output")}
     commands = [words[:2] for words in calls]
     assert [command for command in commands if command[1].startswith("train")] == [
-        *[["cli", "train-vae"]] * 4,
+        *[["cli", "train-vae"]] * 5,
         ["cli", "train"],
     ]
     assert commands[-1] == ["cli", "eval"]
