@@ -7,7 +7,8 @@
     noised a little -> WanDiT, beside the clean latent, once per step and prompt -> latent
     latent -> Wan VAE decoder -> window, blended into the one before it
 
-Frame 0 of a window is clean, as the model was trained: it comes back as the VAE has it.
+Frame 0 of a window is clean, as the model was trained: it comes back as the VAE has it. In all
+windows but the first it is the one before that shows there.
 """
 
 import contextlib
@@ -163,14 +164,11 @@ class EnhancerPipeline:
         return made[:, :frames, :height, :width]
 
     def _padded(self, clips: np.ndarray) -> np.ndarray:
-        """With the last frame, row and column repeated up to whole latents and tokens.
-
-        A single frame becomes two latents: the first alone would come back as it is.
-        """
+        """With the last frame, row and column repeated up to whole latents and tokens."""
         config = self.models.config
         time, space = config.vae.time_factor, config.vae.spatial_factor
         frames, *sides = clips.shape[1:4]
-        more = [max(time + 1, frames - (frames - 1) % -time) - frames]
+        more = [(1 - frames) % time]
         more += [-side % (space * step) for side, step in zip(sides, config.dit.patch[1:])]
         return np.pad(clips, [(0, 0), *((0, each) for each in more), (0, 0)], mode="edge")
 
