@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mugv_jax import video
-from mugv_jax.commands.models import add_hardware, hardware_of, sizes_of, tiling_of
+from mugv_jax.commands.models import add_hardware, add_sizes, hardware_of, sizes_of, tiling_of
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory, path_text
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.pipelines.enhance_files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
@@ -72,14 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_wan(models)
     _add_lora(models)
-    models.add_argument(
-        "--random-weights",
-        action="store_true",
-        help="seeded random weights of the sizes in --config: the picture is noise",
-    )
-    models.add_argument(
-        "--config", type=path_text, metavar="FILE", help="sizes, which --weights must then have"
-    )
+    add_sizes(models)
     add_hardware(models)
     _add_sampling(parser)
 

@@ -48,6 +48,12 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tokenizer", type=path_text, metavar="FOLDER", help="of T5, if it lies elsewhere"
     )
+    add_sizes(group)
+    add_hardware(group)
+
+
+def add_sizes(group: argparse._ActionsContainer) -> None:
+    """The options that `sizes_of` reads, beside --weights."""
     group.add_argument(
         "--random-weights",
         action="store_true",
@@ -56,7 +62,6 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config", type=path_text, metavar="FILE", help="sizes, which --weights must then have"
     )
-    add_hardware(group)
 
 
 def add_hardware(group: argparse._ActionsContainer) -> None:
