@@ -4,9 +4,9 @@
 
     stage = weights + activations,    pipeline = its largest stage
 
-since models are loaded one at a time. Weights are exact. Activations are the arrays alive at the
-worst point of a model: their sizes follow from the code, their copies from `live`. What the driver,
-the compiled programs and the allocator's gaps take comes on top.
+since models are loaded one at a time, but for those of TOGETHER. Weights are exact. Activations are
+the arrays alive at the worst point of a model: their sizes follow from the code, their copies from
+`live`. What the driver, the compiled programs and the allocator's gaps take comes on top.
 """
 
 import dataclasses
@@ -61,12 +61,21 @@ STAGES = {
     ),
 }
 
+# Fields of models that stay in memory beside each other: windows go to and fro between them.
+TOGETHER = {EnhancerConfig: ("vae", "dit")}
+
 
 def stages(system: type, models: Mapping[str, Any], plan: Plan) -> Iterator[Stage]:
     """The stages of those models of a system that there are; `models` are their sizes by field."""
     for name, field, activations in STAGES[system]:
         if field in models:
             config, kind = models[field], system.KINDS[field][0]
-            weights = sum(weight_shards(kind, config, plan).values())
+            together = TOGETHER.get(system, ())
+            held = [each for each in together if each in models] if field in together else [field]
+            weights = sum(_weights(system, each, models[each], plan) for each in held)
             more = activations(config, plan) + widened_weights(kind, config, plan)
             yield Stage(name, weights, round(more))
+
+
+def _weights(system: type, field: str, config: Any, plan: Plan) -> int:
+    return sum(weight_shards(system.KINDS[field][0], config, plan).values())

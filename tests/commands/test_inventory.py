@@ -118,8 +118,8 @@ def test_options_count_as_for_mugv(info, name):
         for more in ([], ["--quantize", "int8"], ["--mesh", "sequence=2", "--platform", "tpu"])
     ]
     for narrow in weights[1:]:
-        # What is not stacked keeps its 16 bits, and scales and norms come on top.
-        assert narrow["DiT step"] == pytest.approx(weights[0]["DiT step"] / 2, rel=0.1)
+        # What is not stacked keeps its 16 bits, as does the enhancer's VAE beside its DiT.
+        assert narrow["DiT step"] == pytest.approx(weights[0]["DiT step"] / 2, rel=0.2)
 
 
 def test_a_mesh_splits_no_head(info):

@@ -72,6 +72,17 @@ def test_vae_as_compiled(mesh):
         assert LEAST <= found[f"VAE {method}"].total / needed <= MOST, method
 
 
+def test_the_enhancers_vae_and_transformer_stay_beside_each_other():
+    alone = {
+        field: next(stages(EnhancerConfig, {field: config}, plan())).weights
+        for field, config in (("vae", VAE), ("dit", WAN), ("text", UMT5))
+    }
+    models = {"vae": VAE, "dit": WAN, "text": UMT5}
+    found = {stage.name: stage.weights for stage in stages(EnhancerConfig, models, plan())}
+    assert found.pop("text encoder") == alone["text"]
+    assert set(found.values()) == {alone["vae"] + alone["dit"]}
+
+
 def test_vae_needs_as_much_for_a_long_video_as_for_a_short_one():
     short, long = (list(stages(EnhancerConfig, {"vae": VAE}, plan(frames=n))) for n in (9, 105))
     assert short == long
