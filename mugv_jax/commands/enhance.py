@@ -174,10 +174,13 @@ def run(args: argparse.Namespace) -> int:
                  len(jobs) - len(todo), len(jobs))  # fmt: skip
     if not todo:
         return 0
+    # What cannot be read or written is told before models load.
+    for job in todo:
+        video.prepare_output(job.output)
     several = len(jobs) > 1 or Path(args.video).is_dir()
     if not several:
         with video.open_frames(jobs[0].source):
-            pass  # what cannot be read is told before models load
+            pass
     keep_compiled(args.compile_cache)
     pipeline = EnhancerPipeline(_models(args), tiling=tiling_of(args.vae_tile))
     if args.random_weights:

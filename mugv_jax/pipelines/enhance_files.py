@@ -59,8 +59,8 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     Results have the names of their sources, with the suffix .mp4.
 
     Raises:
-        ValueError: no such file or folder, no videos in it, a list that cannot be read, or two
-            videos that would be written to one file.
+        ValueError: no videos in the folder, a list that cannot be read, or videos that would be
+            written to one file, or over one that is read.
     """
     source, out = Path(source).expanduser(), Path(out).expanduser()
     if source.is_dir():
@@ -72,7 +72,7 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     elif source.suffix.lower() == LIST:
         named = list(_listed(source))
     else:
-        return [Job(source, out, compared=_compared(out) if compare else None)]
+        return _safe([Job(source, out, compared=_compared(out) if compare else None)])
     if out.suffix:
         raise ValueError(f"output {str(out)!r} must be a folder: there are several videos.")
     jobs = []
@@ -84,6 +84,18 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
         raise ValueError(
             f"several videos of {source} would be written to {', '.join(map(str, twice))}: give "
             "their files different names."
+        )
+    return _safe(jobs)
+
+
+def _safe(jobs: list[Job]) -> list[Job]:
+    """`jobs`, none of which is written over a video that is read."""
+    sources = {job.source.resolve() for job in jobs}
+    over = [job.output for job in jobs if job.output.resolve() in sources]
+    if over:
+        raise ValueError(
+            f"{', '.join(map(str, over))} would be written over what is read: choose another "
+            "output."
         )
     return jobs
 

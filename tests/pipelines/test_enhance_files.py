@@ -169,6 +169,10 @@ def test_folders_are_written_to_folders(tmp_path):
     shutil.copy(real_clip("bikes.mp4"), tmp_path / "bikes.mp4")
     with pytest.raises(ValueError, match="must be a folder: there are several videos"):
         jobs_of(tmp_path, tmp_path / "out.mp4", compare=False)
+    for source in (tmp_path, tmp_path / "bikes.mp4"):
+        out = tmp_path if source.is_dir() else source
+        with pytest.raises(ValueError, match=r"bikes.mp4 would be written over what is read"):
+            jobs_of(source, out, compare=False)
     with pytest.raises(ValueError, match=r"absent\.mp4"):
         enhance_file(
             Lighter(), Job(tmp_path / "absent.mp4", tmp_path / "x.mp4"), REQUEST, progress=False
