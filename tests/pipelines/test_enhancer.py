@@ -1,5 +1,7 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,25 +39,33 @@ def enhance(pipeline, frames, **options):
     return pipeline.enhance(frames, progress=False, **SIZES | options)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def call(function, module, *arguments):
+    return function(module, *arguments)
+
+
 def by_hand(pipeline, frames, *, sigma, scale, seed):
     """One step on one window of whole latents, as the published code takes it."""
     models = pipeline.models
     prompts = [EnhanceRequest().prompt, EnhanceRequest().negative_prompt]
     ids, mask = map(jnp.asarray, models.tokenize(prompts))
     with models.model("text") as (text, variables):
-        states = text.apply(variables, ids, mask) * mask[..., None].astype(jnp.float32)
+        states = call(type(text).apply, text, variables, ids, mask)
+        states = states * mask[..., None].astype(jnp.float32)
     with models.model("vae") as (vae, variables):
-        y = streaming.encode(vae, variables, jnp.asarray(video.to_pixels(frames)[None]))
+        y = call(streaming.encode, vae, variables, jnp.asarray(video.to_pixels(frames)[None]))
     noise = jax.random.normal(jax.random.key(seed), y.shape[1:])[None]
     z = (1 - sigma) * y + sigma * noise
     z = z.at[:, :1].set(y[:, :1])
     with models.model("dit") as (dit, variables):
         t = jnp.full(1, 1000 * sigma)
-        positive, negative = (dit.apply(variables, z, t, s[None], y) for s in states)
+        positive, negative = (
+            call(type(dit).apply, dit, variables, z, t, s[None], y) for s in states
+        )
     z = z - sigma * (negative + scale * (positive - negative))
     z = z.at[:, :1].set(y[:, :1])
     with models.model("vae") as (vae, variables):
-        return video.to_frames(np.asarray(streaming.decode(vae, variables, z)[0]))
+        return video.to_frames(np.asarray(call(streaming.decode, vae, variables, z)[0]))
 
 
 def test_one_window_is_the_published_procedure(pipeline):

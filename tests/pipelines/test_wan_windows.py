@@ -83,7 +83,7 @@ def test_rows_are_split_over_a_mesh(tiny):
     placed = jax.device_put(
         variables, variable_shardings(abstract_variables("wan_vae", TINY), mesh)
     )
-    for height in (16, 12, 10):  # 8, 6 and 5 rows of latents on four devices
+    for height in (16, 10):  # 8 and 5 rows of latents on four devices
         x = smooth(3, height, 8, 3)
         z = wan_windows.encode(vae, variables, x)
         y = decoded(vae, variables, z)
