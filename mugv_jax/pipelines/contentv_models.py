@@ -18,8 +18,6 @@ from mugv_jax.pipelines.models import Models
 from mugv_jax.pipelines.pretrained import local_folder, required
 from mugv_jax.pipelines.text import text_states, tokenize
 from mugv_jax.systems import ContentvConfig
-from mugv_jax.weights.adapter_files import open_adapter
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.pipeline_folder import MODEL_FOLDERS
 
 # Field -> folder, of published models as of converted ones.
@@ -84,7 +82,7 @@ class ContentvModels(Models):
         sources = {TOKENIZERS[field]: path for field, path in found.items()}
         if lora is not None:
             sources["lora"] = Path(lora)
-        models = cls.from_files(
+        return cls.from_files(
             ContentvConfig,
             paths,
             loading={"dit": {"lora": lora}},
@@ -93,9 +91,6 @@ class ContentvModels(Models):
             quantize=quantize,
             **options,
         )
-        if lora is not None:  # says now if it does not fit
-            open_adapter(lora, MODELS["contentv_dit"], models.config.dit)
-        return models
 
     @classmethod
     def random(cls, config: ContentvConfig, **options: Any) -> "ContentvModels":

@@ -17,8 +17,6 @@ from mugv_jax.pipelines.models import Models
 from mugv_jax.pipelines.pretrained import first_of, local_folder, required
 from mugv_jax.pipelines.text import tokenize
 from mugv_jax.systems import EnhancerConfig
-from mugv_jax.weights.adapter_files import open_adapter
-from mugv_jax.weights.models import MODELS
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +30,6 @@ NAMES = {
     "tokenizer": ("tokenizer", "google/umt5-xxl"),
     "lora": ("lora", "pytorch_model.bin"),
 }
-DIT = MODELS["wan_enhancer_dit"]
 OF_WAN = ("vae", "text", "tokenizer")
 
 
@@ -108,8 +105,6 @@ class EnhancerModels(Models):
             quantize=quantize,
             **options,
         )
-        if adapter:  # says now if it does not fit
-            open_adapter(paths["lora"], DIT, models.config.dit, alpha=lora_alpha)
         updates = f"with the updates of {paths['lora']}" if adapter else "without updates"
         log.info("the enhancer is %s, %s.", of_models["dit"], updates)
         return models

@@ -24,7 +24,7 @@ from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.systems import System
 from mugv_jax.weights.adapter_files import open_adapter
 from mugv_jax.weights.load import load, read_config
-from mugv_jax.weights.models import MODELS, Model, abstract_variables
+from mugv_jax.weights.models import MODELS, abstract_variables
 from mugv_jax.weights.random import random_variables
 
 # (name, shardings, dtype) -> variables on the mesh
@@ -77,8 +77,8 @@ class Models:
         fields: those of the class.
 
         Raises:
-            ValueError: weights that are damaged or of another size, a mesh that does not fit, or
-                an unknown `quantize`.
+            ValueError: weights that are damaged or of another size, low-rank updates or a mesh
+                that do not fit, or an unknown `quantize`.
         """
         placed_on = make_mesh(mesh)
         kinds, sizes = read_sizes(system, paths)
@@ -86,11 +86,21 @@ class Models:
         if expected is not None:
             _check_expected(config, expected, paths)
 
+        # Opened now, so that one that does not fit is told before models load.
+        adapters = {
+            name: open_adapter(
+                more["lora"], MODELS[kinds[name]], sizes[name], alpha=more.get("lora_alpha")
+            )
+            for name, more in (loading or {}).items()
+            if more.get("lora") is not None
+        }
+
         def fetch(name: str, shardings: Any, dtype: DTypeLike) -> Any:
             more = (loading or {}).get(name, {})
-            if not more.get("lora_merged", True):
-                model = MODELS[kinds[name]], sizes[name]
-                shardings = shardings | {"lora": _lora_shardings(*model, more, placed_on)}
+            if name in adapters and not more.get("lora_merged", True):
+                params = abstract_variables(kinds[name], sizes[name])["params"]
+                factors = abstract_lora(params, adapters[name].lora)
+                shardings = shardings | {"lora": variable_shardings(factors, placed_on)}
             options = {"shardings": shardings, "dtype": dtype, "quantize": quantize}
             return load(paths[name], kinds[name], **options, **more)[1]
 
@@ -171,13 +181,6 @@ def read_sizes(system: type, paths: Mapping[str, Path]) -> tuple[dict[str, str],
             raise ValueError(f"{path}: holds {kind}, not {' or '.join(accepted)}.")
         kinds[name] = kind
     return kinds, sizes
-
-
-def _lora_shardings(model: Model, config: Any, loading: Mapping[str, Any], mesh: Mesh) -> Any:
-    """Of low-rank updates that are not merged."""
-    adapter = open_adapter(loading["lora"], model, config, alpha=loading["lora_alpha"])
-    params = abstract_variables(model.kind, config)["params"]
-    return variable_shardings(abstract_lora(params, adapter.lora), mesh)
 
 
 def default_dtype() -> DTypeLike:

@@ -15,8 +15,6 @@ from mugv_jax.pipelines.models import Models
 from mugv_jax.pipelines.pretrained import find_weights
 from mugv_jax.pipelines.text import tokenize
 from mugv_jax.systems import MugvConfig
-from mugv_jax.weights.adapter_files import open_adapter
-from mugv_jax.weights.models import MODELS
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -62,7 +60,7 @@ class Zoo(Models):
         sources = {"tokenizer": found.tokenizer}
         if lora is not None:
             sources["lora"] = Path(lora)
-        zoo = cls.from_files(
+        return cls.from_files(
             MugvConfig,
             paths,
             absent=() if found.dit is not None else ("dit",),
@@ -72,9 +70,6 @@ class Zoo(Models):
             quantize=quantize,
             **options,
         )
-        if lora is not None:
-            open_adapter(lora, MODELS["mugv_dit"], zoo.config.dit)  # says now if it does not fit
-        return zoo
 
     @classmethod
     def random(cls, config: MugvConfig, **options: Any) -> "Zoo":
