@@ -12,7 +12,7 @@ from mugv_jax.nn.mmdit.model import MMDiTConfig
 from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.nn.wan.dit import WanDiTConfig
-from mugv_jax.scaling.videos import CONTENTV_TEXT_TOKENS
+from mugv_jax.pipelines.contentv_models import TEXT_TOKENS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def wan_step(config: WanDiTConfig, plan: Plan) -> float:
 def mmdit_step(config: MMDiTConfig, plan: Plan) -> float:
     """Bytes of one guided step of MM-DiT, whose text goes through all blocks as the video does."""
     forward = _Forward(
-        tokens=flops.patches(config, plan.size.latent_shape) + CONTENTV_TEXT_TOKENS,
+        tokens=flops.patches(config, plan.size.latent_shape) + TEXT_TOKENS,
         width=config.width,
         num_heads=config.num_heads,
         head_dim=config.head_dim,
@@ -84,7 +84,7 @@ def mmdit_step(config: MMDiTConfig, plan: Plan) -> float:
         attention=("/q/", "/k/", "/v/", "/out/"),
         relaid=2,  # heads of 64 channels fill half of a TPU's lanes
         channels=config.in_channels,
-        given=2 * CONTENTV_TEXT_TOKENS * config.text_dim * FLOAT32,
+        given=2 * TEXT_TOKENS * config.text_dim * FLOAT32,
     )
     return _step("contentv_dit", config, forward, plan)
 

@@ -13,7 +13,7 @@ import numpy as np
 from mugv_jax.axes import Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
-from mugv_jax.nn.text.clip import ClipText
+from mugv_jax.nn.text.clip import ClipText, ClipTextConfig
 from mugv_jax.pipelines.models import Models
 from mugv_jax.pipelines.pretrained import local_folder, required
 from mugv_jax.pipelines.text import text_states, tokenize
@@ -30,6 +30,7 @@ FOLDERS = {
 }
 TOKENIZERS = {"clip_l": "tokenizer", "clip_g": "tokenizer_2", "text": "tokenizer_3"}
 T5_TOKENS = 256
+TEXT_TOKENS = ClipTextConfig.length + T5_TOKENS  # both CLIPs' states lie side by side
 
 
 def find_contentv(

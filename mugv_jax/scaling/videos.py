@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mugv_jax import flops
-from mugv_jax.nn.text.clip import ClipTextConfig
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.nn.wan.dit import WanDiTConfig
-from mugv_jax.pipelines.contentv_models import T5_TOKENS
+from mugv_jax.pipelines.contentv_models import TEXT_TOKENS
 from mugv_jax.pipelines.contentv_request import FRAMES, ContentvRequest
 from mugv_jax.pipelines.enhance_request import EnhanceRequest
 from mugv_jax.pipelines.request import Request
@@ -19,8 +18,6 @@ from mugv_jax.pipelines.wan_size import CONTENTV_SIZES, WanSize
 from mugv_jax.systems import ContentvConfig, EnhancerConfig, MugvConfig
 
 LatentShape = tuple[int, int, int]
-# The states of both CLIPs, which lie side by side, and those of T5 behind them.
-CONTENTV_TEXT_TOKENS = ClipTextConfig.length + T5_TOKENS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +78,7 @@ VIDEOS = {
         | CONTENTV_SIZES,
         lengths={"5s": FRAMES},
         steps=ContentvRequest.steps,
-        text_tokens=lambda _: CONTENTV_TEXT_TOKENS,
+        text_tokens=lambda _: TEXT_TOKENS,
         tokens=flops.patches,
         forward=flops.mmdit_forward,
     ),
