@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--vae", type=Path, required=True, help="training run of the VAE")
     parser.add_argument("--text", type=Path, required=True, help="folder of the text encoder")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--steps", type=int, default=20, help="best measured [%(default)s]")
+    parser.add_argument("--steps", type=int, default=8, help="best measured [%(default)s]")
     parser.add_argument("--guidance", type=float, default=3.0, help="best measured [%(default)s]")
     args = parser.parse_args(arguments)
     defaults = {

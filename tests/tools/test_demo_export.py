@@ -59,7 +59,7 @@ def test_averaged_weights_are_written_as_they_are_read(exported):
     rounded = jax.tree.map(lambda x: np.asarray(x).astype(ml_dtypes.bfloat16), drawn["params"])
     jax.tree.map(np.testing.assert_array_equal, found["params"], rounded)
     defaults = json.loads((out / "defaults.json").read_text())
-    assert (defaults["guidance"], defaults["steps"], defaults["size"]) == (2.5, 20, "64x64")
+    assert (defaults["guidance"], defaults["steps"], defaults["size"]) == (2.5, 8, "64x64")
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     listed = {name: float(size) for size, name in re.findall(r"([\d.]+) MB  (.+)", printed)}
     assert listed.keys() == files - {"README.md"} | {str(out)}
