@@ -155,6 +155,13 @@ class Checkpoints:
                     "its optimizer state does not fit. To train on like this, start a new run with "
                     f"run.weights={folder}."
                 )
+        was, now = (meta["train"]["loss"].get("gan_from") for meta in (found, wanted))
+        if (was is None) != (now is None):
+            raise ValueError(
+                f"{folder}: was trained with gan_from={was}, the config says {now}: a critic does "
+                "not come or go within a run. Give a step past run.steps to go on without one, or "
+                f"start a new run with run.weights={folder}."
+            )
 
     def _failed(self, step: int | None, error: Exception) -> ValueError:
         what = "a checkpoint" if step is None else f"the checkpoint of step {step}"

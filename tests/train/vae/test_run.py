@@ -223,6 +223,14 @@ def test_a_frozen_encoder_of_other_weights_keeps_their_statistics(straight, clip
         program_of(tiny(clips, *frozen[1:])).with_statistics(state, batches=())
 
 
+def test_a_critic_does_not_go_within_a_run(straight):
+    program, run = straight
+    loss = dataclasses.replace(program.config.loss, gan_from=None)
+    without = program_of(dataclasses.replace(program.config, loss=loss))
+    with pytest.raises(ValueError, match=r"gan_from=\d+, the config says None: a critic does not"):
+        state_at(without, run)
+
+
 def test_a_step_with_broken_numbers_changes_nothing(straight, lpips, tmp_path, caplog):
     """Through the program that is compiled already: the network's weights are an argument."""
     program, _ = straight
