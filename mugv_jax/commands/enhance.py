@@ -177,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
     # What cannot be read or written is told before models load.
     for job in todo:
         video.prepare_output(job.output)
-    several = len(jobs) > 1 or Path(args.video).is_dir()
+    several = jobs[0].source != Path(args.video).expanduser()  # a folder's or a list's
     if not several:
         with video.open_frames(jobs[0].source):
             pass

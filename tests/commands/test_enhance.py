@@ -71,6 +71,12 @@ def test_a_folder_goes_on_where_it_was(capsys, monkeypatch):
     assert Path("many/a.mp4").read_bytes() == first
 
 
+def test_a_list_of_one_video_is_a_list(capsys, folder):
+    (folder / "one.csv").write_text("file_name\nclips/b.mp4\n")
+    assert enhance(f"--weights weights --video one.csv --out listed {OPTIONS}") == 1
+    assert "not enhanced: clips/b.mp4: video" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,6 +1,5 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ import torch
 
 from mugv_jax import cli
 from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.pipelines import pretrained
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.torch_files import TorchSource
 from tests.weights import checkpoints
@@ -22,23 +20,6 @@ PARAMETERS = {
 }
 # The smallest that reads the text states of the golden T5.
 DIT = DiTConfig(depth=2, width=72, num_heads=1, text_dim=32)
-
-
-@pytest.fixture(autouse=True)
-def no_cached_text_encoder(monkeypatch):
-    monkeypatch.setattr(pretrained, "TEXT_ENCODER", "nobody/nothing")
-
-
-@pytest.fixture
-def info(capsys):
-    """What `mugv-jax info` prints, parsed where it is JSON."""
-
-    def call(*args):
-        assert cli.main(["info", *map(str, args)]) == 0
-        printed = capsys.readouterr().out
-        return json.loads(printed) if "--json" in args else printed
-
-    return call
 
 
 @pytest.fixture(scope="module")

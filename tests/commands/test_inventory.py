@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mugv-jax info` of the enhancer and of ContentV."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -29,23 +28,6 @@ PARAMETERS = {
         "text encoder (umt5_encoder)": 5_680_910_336,
     },
 }
-
-
-@pytest.fixture(autouse=True)
-def no_cached_text_encoder(monkeypatch):
-    monkeypatch.setattr(pretrained, "TEXT_ENCODER", "nobody/nothing")
-
-
-@pytest.fixture
-def info(capsys):
-    """What `mugv-jax info` prints, parsed where it is JSON."""
-
-    def call(*args):
-        assert cli.main(["info", *map(str, args)]) == 0
-        printed = capsys.readouterr().out
-        return json.loads(printed) if "--json" in args else printed
-
-    return call
 
 
 @pytest.fixture(scope="module")
