@@ -18,7 +18,7 @@ test: $(TEST)/installed lint
 test-tpu: $(TEST)/installed
 	$(TEST)/bin/python -m pip install --quiet --editable '.[test,tpu]'
 	$(TEST)/bin/python -m pytest -n $(JOBS) --dist worksteal tests/kernels/test_tpu_compile.py \
-	  tests/scaling/test_compile.py tests/scaling/test_compile_tpu.py tests/commands/test_compile.py
+	  tests/compile/test_steps.py tests/compile/test_compile_tpu.py tests/commands/test_compile.py
 
 lint: $(TEST)/installed
 	PATH="$(CURDIR)/$(TEST)/bin:$$PATH" $(TEST)/bin/pre-commit run --all-files

@@ -6,7 +6,7 @@
         --config.data.paths="('demo/clips_encoded','demo/pictures_encoded')"
 
 4,077,696 parameters; the VAE is that of `configs/vae_demo.py`, the text encoder that of
-`mugv_jax/train/text`. Pictures first, then more and more clips; masking tasks; EMA.
+`mugv_jax/demo/text`. Pictures first, then more and more clips; masking tasks; EMA.
 """
 
 from ml_collections import ConfigDict

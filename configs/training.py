@@ -3,8 +3,8 @@
 """How a model is trained, with the released trainer's settings; the sizes' configs include it.
 
 Every group is one dataclass, which says what its fields mean: mesh `sharding/parallel.py`, data
-`data/config.py`, tasks `train/tasks.py`, loss `train/loss.py`, optimizer `train/optimizer.py`,
-lora `nn/lora.py`, the rest `train/config.py`.
+`data/data_config.py`, tasks `train/tasks.py`, loss `train/loss.py`, optimizer `train/optimizer.py`,
+lora `nn/lora.py`, the rest `train/train_config.py`.
 """
 
 from ml_collections import ConfigDict

@@ -10,8 +10,9 @@ Phases: mean square, l1 and divergence; from `adaptive_from` with l1 weighted by
 these are ours, and have not been tried at this size.
 
 Every group is one dataclass, which says what its fields mean: data `data/pixels.py`, vae
-`nn/vae/config.py`, loss `train/vae/loss.py`, optimizers `train/optimizer.py`, discriminator
-`nn/vae/discriminator.py`, ema and checkpoint `train/config.py`, the rest `train/vae/config.py`.
+`nn/vae/sizes.py`, loss `train/vae/loss.py`, optimizers `train/optimizer.py`, discriminator
+`nn/vae/discriminator.py`, ema and checkpoint `train/train_config.py`, the rest
+`train/vae/vae_config.py`.
 """
 
 from ml_collections import ConfigDict

@@ -9,9 +9,9 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "ContentvPipeline": "mugv_jax.pipelines.contentv",
-    "EnhancerPipeline": "mugv_jax.pipelines.enhancer",
-    "MugvPipeline": "mugv_jax.pipelines.mugv",
+    "ContentvPipeline": "mugv_jax.systems.contentv.pipeline",
+    "EnhancerPipeline": "mugv_jax.systems.enhancer.pipeline",
+    "MugvPipeline": "mugv_jax.systems.mugv.pipeline",
     "Video": "mugv_jax.video",
     "convert": "mugv_jax.weights.convert",
     "load": "mugv_jax.weights.load",

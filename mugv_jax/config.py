@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
-from mugv_jax.systems import SYSTEMS, MugvConfig, System, model_groups
+from mugv_jax.systems.system import SYSTEMS, MugvConfig, System, model_groups
 
 Group = TypeVar("Group")
 
@@ -24,7 +24,7 @@ Group = TypeVar("Group")
 WORDS = {"true": True, "false": False, "none": None}
 SYSTEM = "system"  # field of a config file: a name of SYSTEMS, MUG-V where there is none
 MODEL_GROUPS = model_groups(MugvConfig)
-# Groups that only training reads, see `train/config.py`.
+# Groups that only training reads, see `train/train_config.py`.
 TRAINING_GROUPS = (
     "mesh",
     "kernels",

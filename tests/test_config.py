@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from mugv_jax import config
 from mugv_jax.nn.layers import unboxed
-from mugv_jax.weights.models import abstract_variables
+from mugv_jax.weights.registry import abstract_variables
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PARAMETERS = {  # of the DiT, without the statistics that are no parameters

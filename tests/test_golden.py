@@ -11,8 +11,8 @@ import pytest
 
 from mugv_jax import golden
 from mugv_jax.weights.check import variable_shapes
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.registry import MODELS
 
 GOLDEN = Path(__file__).parent / "golden" / "mugv"
 TOLERANCE = 1e-5

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mugv_jax.eval.report import ROWS, TITLES
-from mugv_jax.eval.score import SPLITS
+from mugv_jax.demo.eval.report import ROWS, TITLES
+from mugv_jax.demo.eval.score import SPLITS
 from tools import drawing
 
 Report = Mapping[str, Any]

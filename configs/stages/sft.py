@@ -12,7 +12,7 @@ several decays. It is better than a running average (paper), so there is none.
 Hardware: 512 H100 80 GB, 64 data shards of the 8 chips of a node, weights split over 64.
 Hours: 18,750 steps x 64 shards x 8.729 PFLOP / (512 chips x 989 TFLOP/s x 0.30 MFU) = 19
 
-PFLOP: of one shard's part in a step (`mugv_jax/flops.py`), the mean over the shapes. MFU and
+PFLOP: of one shard's part in a step (`mugv_jax/cost/flops.py`), the mean over the shapes. MFU and
 memory: assumed, not measured. A checkpoint of this run is 130 GB (weights and two moments in
 float32).
 

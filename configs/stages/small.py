@@ -7,7 +7,7 @@
 Hardware: 64 H100 80 GB, 64 data shards in groups of 8 that share the weights (fsdp).
 Hours: 100,000 steps x 64 shards x 0.242 PFLOP / (64 chips x 989 TFLOP/s x 0.30 MFU) = 23
 
-PFLOP: of one shard's part in a step (`mugv_jax/flops.py`), the mean over pictures and clips and
+PFLOP: of one shard's part in a step (`cost/flops.py`), the mean over pictures and clips and
 over the shapes. MFU and memory: assumed, not measured. In all 34 M pictures and 8 M clips.
 
 From the paper: width 1728, pictures and 360p clips only. Ours: everything else.

@@ -10,7 +10,7 @@ starts from the small model, expanded. `mugv-jax train` with run.weights starts 
 Hardware: 512 H100 80 GB (the paper has 500), 512 data shards, weights split over 64.
 Hours: 100,000 steps x 512 shards x 0.431 PFLOP / (512 chips x 989 TFLOP/s x 0.30 MFU) = 40
 
-PFLOP: of one shard's part in a step (`mugv_jax/flops.py`), the mean over pictures and clips and
+PFLOP: of one shard's part in a step (`cost/flops.py`), the mean over pictures and clips and
 over the shapes. MFU and memory: assumed, not measured. In all 70 M pictures and 41 M clips.
 
 From the paper: pictures and 2 s clips at 360p, pictures annealed until clips dominate, and more

@@ -8,7 +8,7 @@
 Hardware: 512 H100 80 GB, 256 data shards of 2 chips, weights split over 64.
 Hours: 100,000 steps x 256 shards x 0.978 PFLOP / (512 chips x 989 TFLOP/s x 0.30 MFU) = 46
 
-PFLOP: of one shard's part in a step (`mugv_jax/flops.py`), the mean over the shapes. MFU and
+PFLOP: of one shard's part in a step (`mugv_jax/cost/flops.py`), the mean over the shapes. MFU and
 memory: assumed, not measured. In all 38 M clips.
 
 From the paper: 360p, 2 s to 5 s, first-frame masking; it goes on until the validation loss stays

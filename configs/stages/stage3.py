@@ -8,7 +8,7 @@
 Hardware: 512 H100 80 GB, 64 data shards of the 8 chips of a node, weights split over 64.
 Hours: 187,500 steps x 64 shards x 8.729 PFLOP / (512 chips x 989 TFLOP/s x 0.30 MFU) = 192
 
-PFLOP: of one shard's part in a step (`mugv_jax/flops.py`), the mean over the shapes. MFU and
+PFLOP: of one shard's part in a step (`mugv_jax/cost/flops.py`), the mean over the shapes. MFU and
 memory: assumed, not measured; docs/scaling.md has what the compiler says for v5p.
 
 From the paper: 5 s at 720p, about 12 M clips, of which this is one pass, first-frame masking. Ours:

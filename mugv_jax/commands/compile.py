@@ -12,15 +12,15 @@ from typing import Any
 import jax
 
 from mugv_jax import config as configs
-from mugv_jax import flops
-from mugv_jax.commands.models import add_quantize
-from mugv_jax.scaling.compile import slice_devices
-from mugv_jax.scaling.estimate import Assumptions
-from mugv_jax.scaling.gpu_target import is_gpu
-from mugv_jax.scaling.report import Request, report
-from mugv_jax.scaling.samplers import read_config, sampler_of
-from mugv_jax.scaling.search import search
-from mugv_jax.scaling.videos import FRAMES_HELP, VIDEOS, size_help
+from mugv_jax.commands.model_options import add_quantize
+from mugv_jax.compile.estimate import Assumptions
+from mugv_jax.compile.gpu_target import is_gpu
+from mugv_jax.compile.report import Request, report
+from mugv_jax.compile.samplers import read_config, sampler_of
+from mugv_jax.compile.search import search
+from mugv_jax.compile.steps import slice_devices
+from mugv_jax.compile.videos import FRAMES_HELP, VIDEOS, size_help
+from mugv_jax.cost import flops
 
 GIB = 2**30
 DESCRIPTION = """Compile a step for a TPU slice or for GPUs, on a machine without them: does it fit?

@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> None:
     """
     values = [configs.override(configs.read(path), args.overrides) for path in args.stages]
     join(args)
-    from mugv_jax.train.config import from_config_dict
     from mugv_jax.train.curriculum import Curriculum, Stage
+    from mugv_jax.train.train_config import from_config_dict
 
     stages = [Stage(path.stem, from_config_dict(each)) for path, each in zip(args.stages, values)]
     keep_compiled(args.compile_cache)

@@ -10,12 +10,12 @@ from pathlib import Path
 import jax
 
 from mugv_jax import config as configs
-from mugv_jax.commands.models import add_models, tiling_of, zoo_of
+from mugv_jax.commands.model_options import add_models, load_models, tiling_of
 from mugv_jax.commands.runtime import keep_compiled, out_of_memory, path_text
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.published import listed
-from mugv_jax.pipelines.size import SIZES, parse_frames, parse_size
+from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
 
 log = logging.getLogger(__name__)
 
@@ -176,11 +176,11 @@ def run(args: argparse.Namespace) -> None:
 def _encode(args: argparse.Namespace) -> None:
     config = _encode_config(args)
     keep_compiled(args.compile_cache)
-    zoo = zoo_of(args, needs_dit=False)
+    models = load_models(args, needs_dit=False)
     if args.random_weights:
         log.warning("The weights are random: nothing can be learnt from these samples.")
     with out_of_memory("make --pixels or --size, or --text-batch, smaller, or give --vae-tile 512"):
-        done = encode(Path(args.captions).expanduser(), Path(args.out).expanduser(), zoo, config)
+        done = encode(Path(args.captions).expanduser(), Path(args.out).expanduser(), models, config)
     log.info("%s: %d samples done here, %d in train.csv.", args.out, done.finished, done.rows)
     _warn_of_bad(done.bad)
 
@@ -227,7 +227,7 @@ def _pack(args: argparse.Namespace) -> None:
 def _describe(args: argparse.Namespace) -> None:
     from mugv_jax.data.describe import describe_source  # Grain: seconds to import
     from mugv_jax.data.select import open_all
-    from mugv_jax.train.config import from_config_dict
+    from mugv_jax.train.train_config import from_config_dict
 
     if args.shards < 1:
         raise ValueError(f"--shards={args.shards} must be at least 1.")

@@ -9,14 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mugv_jax import video
-from mugv_jax.commands.models import add_hardware, add_sizes, hardware_of, sizes_of, tiling_of
+from mugv_jax.commands.model_options import (
+    add_hardware,
+    add_sizes,
+    hardware_of,
+    sizes_of,
+    tiling_of,
+)
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory, path_text
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.pipelines.enhance_files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
-from mugv_jax.pipelines.enhance_request import EnhanceRequest
-from mugv_jax.pipelines.enhancer import EnhancerPipeline
-from mugv_jax.pipelines.enhancer_models import EnhancerModels
-from mugv_jax.systems import EnhancerConfig
+from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
+from mugv_jax.systems.enhancer.models import EnhancerModels
+from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
+from mugv_jax.systems.enhancer.request import EnhanceRequest
+from mugv_jax.systems.system import EnhancerConfig
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Callable
 
 from mugv_jax.commands.enhance import add_wan
-from mugv_jax.commands.models import flag, hardware_of, tiling_of
+from mugv_jax.commands.model_options import flag, hardware_of, tiling_of
 from mugv_jax.commands.runtime import path_text
-from mugv_jax.pipelines.enhancer import EnhancerPipeline
-from mugv_jax.pipelines.enhancer_models import EnhancerModels
+from mugv_jax.systems.enhancer.models import EnhancerModels
+from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.video import Video
 
 

@@ -8,19 +8,19 @@ import functools
 import sys
 from pathlib import Path
 
-from mugv_jax.commands.models import add_models, tiling_of, zoo_of
+from mugv_jax.commands.model_options import add_models, load_models, tiling_of
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory, path_text
-from mugv_jax.data.demo_world.scene import WORLDS, Format
-from mugv_jax.eval.demo import TASKS, DemoEval, evaluate
-from mugv_jax.eval.generator import BatchedPipeline, Generator
-from mugv_jax.eval.identity import identify
-from mugv_jax.eval.report import report_text, sweep_text
-from mugv_jax.eval.sweep import Sweep, evaluate_sweep
-from mugv_jax.pipelines.defaults import Defaults, read_defaults
-from mugv_jax.pipelines.pretrained import demo_weights
-from mugv_jax.pipelines.size import VideoSize, parse_size
-from mugv_jax.pipelines.windows import Tiling
-from mugv_jax.pipelines.zoo import Zoo
+from mugv_jax.demo.eval.adherence import TASKS, DemoEval, evaluate
+from mugv_jax.demo.eval.generator import BatchedPipeline, Generator
+from mugv_jax.demo.eval.identity import identify
+from mugv_jax.demo.eval.report import report_text, sweep_text
+from mugv_jax.demo.eval.sweep import Sweep, evaluate_sweep
+from mugv_jax.demo.world.scene import WORLDS, Format
+from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
+from mugv_jax.systems.mugv.models import MugvModels
+from mugv_jax.systems.mugv.size import VideoSize, parse_size
+from mugv_jax.systems.mugv.windows import Tiling
+from mugv_jax.systems.pretrained import demo_weights
 
 DEMO = "Score a model on the demo world: what captions ask for, and what a program reads."
 EXAMPLES = """examples:
@@ -114,9 +114,11 @@ def run(args: argparse.Namespace) -> None:
         args.sweep.configs(config)  # a bad value should not wait for the models
     tiling = tiling_of(args.vae_tile)
     keep_compiled(args.compile_cache)
-    zoo = dataclasses.replace(zoo_of(args), keep_loaded=True)  # every batch needs all of them
-    generator = functools.partial(_generator, zoo, tiling)
-    weights = identify(zoo)
+    models = dataclasses.replace(
+        load_models(args), keep_loaded=True
+    )  # every batch needs all of them
+    generator = functools.partial(_generator, models, tiling)
+    weights = identify(models)
     with out_of_memory("give a smaller --batch"):
         if args.sweep:
             text = sweep_text(evaluate_sweep(args.sweep, config, generator, weights, folder))
@@ -142,10 +144,10 @@ def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
     )
 
 
-def _generator(zoo: Zoo, tiling: Tiling | None, config: DemoEval) -> Generator:
+def _generator(models: MugvModels, tiling: Tiling | None, config: DemoEval) -> Generator:
     format = config.format
     return BatchedPipeline(
-        zoo=zoo,
+        models=models,
         size=VideoSize(width_px=format.width_px, height_px=format.height_px, frames=format.frames),
         fps=format.fps,
         steps=config.steps,

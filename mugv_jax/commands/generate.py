@@ -7,9 +7,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mugv_jax import contact_sheet, video
+from mugv_jax import video
 from mugv_jax.commands import enhancing, generate_contentv, generate_mugv
-from mugv_jax.commands.models import add_models, flag
+from mugv_jax.commands.model_options import add_models, flag
 from mugv_jax.commands.runtime import (
     keep_compiled,
     log_peak_memory,
@@ -17,7 +17,7 @@ from mugv_jax.commands.runtime import (
     path_text,
 )
 from mugv_jax.commands.sampling import add_sampling, add_size
-from mugv_jax.video import Video
+from mugv_jax.video import Video, contact_sheet
 
 log = logging.getLogger(__name__)
 

@@ -5,14 +5,14 @@
 import argparse
 from collections.abc import Callable, Iterator
 
-from mugv_jax.commands.models import hardware_of, sizes_of, tiling_of
+from mugv_jax.commands.model_options import hardware_of, sizes_of, tiling_of
 from mugv_jax.commands.sampling import chosen, guidance_of
-from mugv_jax.pipelines.contentv import ContentvPipeline
-from mugv_jax.pipelines.contentv_models import ContentvModels
-from mugv_jax.pipelines.contentv_request import FRAMES, GUIDANCE, ContentvRequest, make_request
-from mugv_jax.pipelines.size import parse_size
-from mugv_jax.pipelines.wan_size import CONTENTV_SIZES
-from mugv_jax.systems import ContentvConfig
+from mugv_jax.systems.contentv.models import ContentvModels
+from mugv_jax.systems.contentv.pipeline import ContentvPipeline
+from mugv_jax.systems.contentv.request import FRAMES, GUIDANCE, ContentvRequest, make_request
+from mugv_jax.systems.mugv.size import parse_size
+from mugv_jax.systems.system import ContentvConfig
+from mugv_jax.systems.wan_size import CONTENTV_SIZES
 from mugv_jax.video import Video
 
 DEFAULTS = {

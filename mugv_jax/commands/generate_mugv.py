@@ -7,15 +7,15 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
-from mugv_jax.commands.models import flag, tiling_of, zoo_of
+from mugv_jax.commands.model_options import flag, load_models, tiling_of
 from mugv_jax.commands.runtime import path_text
 from mugv_jax.commands.sampling import guidance_of
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.pipelines.defaults import Defaults, read_defaults
-from mugv_jax.pipelines.mugv import MugvPipeline
-from mugv_jax.pipelines.pretrained import demo_weights
-from mugv_jax.pipelines.request import NEGATIVE_PROMPT, Request, read_given
-from mugv_jax.pipelines.size import SIZES, parse_frames, parse_size
+from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
+from mugv_jax.systems.mugv.pipeline import MugvPipeline
+from mugv_jax.systems.mugv.request import NEGATIVE_PROMPT, Request, read_given
+from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
+from mugv_jax.systems.pretrained import demo_weights
 from mugv_jax.video import Video
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
     given = read_given(request)
 
     def videos() -> Iterator[Video]:
-        pipeline = MugvPipeline(zoo_of(args), tiling=tiling_of(args.vae_tile))
+        pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile))
         if not own:
             log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
         return pipeline.run(request, given)
@@ -132,7 +132,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
 
 def _demo_words() -> str:
     """What the demo's prompts may speak of."""
-    from mugv_jax.data.demo_world.scene import WORLDS
+    from mugv_jax.demo.world.scene import WORLDS
 
     world = WORLDS["small"]
     return "; ".join(

@@ -15,17 +15,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mugv_jax import flops
 from mugv_jax.commands.inventory import NAMES, TITLES, Inventory, take_inventory
-from mugv_jax.commands.models import add_quantize
-from mugv_jax.memory.live import LIVE
-from mugv_jax.memory.plan import Plan
-from mugv_jax.memory.stages import Stage, stages
-from mugv_jax.pipelines.size import VideoSize
-from mugv_jax.pipelines.wan_size import WanSize
-from mugv_jax.scaling.videos import FRAMES_HELP, VIDEOS, size_help
+from mugv_jax.commands.model_options import add_quantize
+from mugv_jax.compile.videos import FRAMES_HELP, VIDEOS, size_help
+from mugv_jax.cost import flops
+from mugv_jax.cost.memory.live import LIVE
+from mugv_jax.cost.memory.plan import Plan
+from mugv_jax.cost.memory.stages import Stage, stages
 from mugv_jax.sharding.mesh import abstract_mesh, parse_mesh
-from mugv_jax.systems import SYSTEMS
+from mugv_jax.systems.mugv.size import VideoSize
+from mugv_jax.systems.system import SYSTEMS
+from mugv_jax.systems.wan_size import WanSize
 
 GIB = 2**30
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mugv_jax import config as configs
-from mugv_jax.pipelines import contentv_models, enhancer_models, pretrained
-from mugv_jax.pipelines.pretrained import find_local, first_of, local_folder
-from mugv_jax.systems import SYSTEMS, ContentvConfig, EnhancerConfig, MugvConfig
+from mugv_jax.systems import pretrained
+from mugv_jax.systems.contentv import models as contentv_models
+from mugv_jax.systems.enhancer import models as enhancer_models
+from mugv_jax.systems.pretrained import find_local, first_of, local_folder
+from mugv_jax.systems.system import SYSTEMS, ContentvConfig, EnhancerConfig, MugvConfig
 from mugv_jax.weights.check import variable_shapes
 from mugv_jax.weights.describe import Description, describe
 from mugv_jax.weights.formats import FOLDER_FILES
 from mugv_jax.weights.load import read_config
-from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.registry import MODELS
 
 # Of every system: what its models are called, and what their files are called in a folder.
 TITLES = {

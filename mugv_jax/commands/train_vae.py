@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _train(values: ConfigDict, folder: Path) -> None:
-    from mugv_jax.train.vae.config import from_config_dict
     from mugv_jax.train.vae.run import train
+    from mugv_jax.train.vae.vae_config import from_config_dict
 
     train(from_config_dict(values), folder)

@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from mugv_jax.data.buckets import PATCH, Bucket, fill_buckets
-from mugv_jax.data.config import DataConfig, Shape
+from mugv_jax.data.data_config import DataConfig, Shape
 from mugv_jax.data.reader import Batch, Reader, Steps
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Sweep, Turns, make_schedule

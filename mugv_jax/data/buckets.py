@@ -15,7 +15,7 @@ import numpy as np
 
 from mugv_jax.axes import Int
 from mugv_jax.data.choose import choose_shapes, fits
-from mugv_jax.data.config import DataConfig, Shape
+from mugv_jax.data.data_config import DataConfig, Shape
 
 PATCH = (1, 2, 2)  # of MUGDiT
 NAMED = 5  # samples that one message names

@@ -12,7 +12,7 @@ process whatever the order in which its processor adds.
 import numpy as np
 
 from mugv_jax.axes import Bool, Int
-from mugv_jax.data.config import Shape
+from mugv_jax.data.data_config import Shape
 
 # The most frequent ones decide, which bounds time and memory; the others are assigned all the same.
 DECIDING_SHAPES = 2048

@@ -20,7 +20,7 @@ import numpy as np
 from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.data.samples import DEFAULT_FPS, BadSample
-from mugv_jax.pipelines.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
+from mugv_jax.systems.mugv.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
 
 GRID_PX = 2 * STRIDE  # one token covers two latents a side
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mugv_jax.data.buckets import PATCH, Bucket, fill_buckets, token_count
-from mugv_jax.data.config import DataConfig, Shape
+from mugv_jax.data.data_config import DataConfig, Shape
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule, make_schedule
 from mugv_jax.data.select import split_holdout

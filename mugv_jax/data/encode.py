@@ -34,9 +34,9 @@ from mugv_jax.data.published import listed
 from mugv_jax.data.samples import EMPTY_TEXT, BadSample
 from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
-from mugv_jax.pipelines import windows
-from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.systems.mugv import windows
+from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.weights.torch_files import import_torch
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Bad(list):
             )
 
 
-def encode(captions: Path, out: Path, zoo: Zoo, config: EncodeConfig) -> Encoded:
+def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) -> Encoded:
     """Encodes the list at `captions` into the folder `out`; see `EncodedFolder` for what it holds.
 
     Raises:
@@ -113,7 +113,7 @@ def encode(captions: Path, out: Path, zoo: Zoo, config: EncodeConfig) -> Encoded
     folder = EncodedFolder(
         out,
         read_captions(captions),
-        _settings(zoo, config),
+        _settings(models, config),
         shard_index=config.shard_index,
         shard_count=config.shard_count,
     )
@@ -122,24 +122,24 @@ def encode(captions: Path, out: Path, zoo: Zoo, config: EncodeConfig) -> Encoded
     jobs = [job for job in jobs if not folder.recall(job)]
     log.info("%d of %d samples are to be encoded.", len(jobs), len(folder.entries))
     try:
-        _encode_texts(folder, jobs, zoo, config)
+        _encode_texts(folder, jobs, models, config)
         jobs = [job for job in jobs if not folder.recall(job)]  # of some the video is done
-        _encode_clips(folder, jobs, zoo, config, bad)
+        _encode_clips(folder, jobs, models, config, bad)
     finally:
         rows = folder.flush()
     return Encoded(finished=len(folder.entries) - len(bad), rows=rows, bad=tuple(bad))
 
 
-def _settings(zoo: Zoo, config: EncodeConfig) -> dict:
+def _settings(models: MugvModels, config: EncodeConfig) -> dict:
     """All that changes what a sample's files hold, apart from its own video and caption."""
     return {
         **dataclasses.asdict(config.clip),
         "posterior_seed": config.posterior_seed,
         "tiling": None if config.tiling is None else dataclasses.asdict(config.tiling),
-        "dtype": jnp.dtype(zoo.dtype).name,
+        "dtype": jnp.dtype(models.dtype).name,
         "text_tokens": MAX_TOKENS,
-        "vae": dataclasses.asdict(zoo.config.vae),
-        "text_encoder": dataclasses.asdict(zoo.config.text),
+        "vae": dataclasses.asdict(models.config.vae),
+        "text_encoder": dataclasses.asdict(models.config.text),
     }
 
 
@@ -157,7 +157,7 @@ def _plan(folder: EncodedFolder, bad: Bad) -> list[Job]:
 
 
 def _encode_texts(
-    folder: EncodedFolder, jobs: Sequence[Job], zoo: Zoo, config: EncodeConfig
+    folder: EncodedFolder, jobs: Sequence[Job], models: MugvModels, config: EncodeConfig
 ) -> None:
     """Text states of all captions that have none yet, and of the empty one."""
     todo = {job.text: job.entry.caption for job in jobs if not folder.has(job.text)}
@@ -166,10 +166,10 @@ def _encode_texts(
     if not todo:
         return
     files, size = list(todo), config.text_batch
-    ids, mask = zoo.tokenize(list(todo.values()))
+    ids, mask = models.tokenize(list(todo.values()))
     with (
-        meshes.use(zoo.mesh),
-        zoo.model("text") as (module, variables),
+        meshes.use(models.mesh),
+        models.model("text") as (module, variables),
         tqdm(total=len(files), desc="captions", unit="caption", disable=None) as bar,
     ):
         for start in range(0, len(files), size):
@@ -190,7 +190,7 @@ def _text_states(module: T5Encoder, variables: Any, ids: Array, mask: Array) -> 
 
 
 def _encode_clips(
-    folder: EncodedFolder, jobs: Sequence[Job], zoo: Zoo, config: EncodeConfig, bad: Bad
+    folder: EncodedFolder, jobs: Sequence[Job], models: MugvModels, config: EncodeConfig, bad: Bad
 ) -> None:
     """Latents of all files that have none yet. Files are decoded while others are encoded."""
     if not jobs:
@@ -200,7 +200,7 @@ def _encode_clips(
         return read_clip(job.entry.path, config.clip, job.entry.fps)
 
     flushed = time.monotonic()
-    with meshes.use(zoo.mesh), zoo.model("vae") as (vae, variables):
+    with meshes.use(models.mesh), models.model("vae") as (vae, variables):
         calls = ahead(read, jobs, threads=config.threads)
         for job, clip in tqdm(calls, total=len(jobs), desc="clips", unit="clip", disable=None):
             try:

@@ -23,7 +23,7 @@ from mugv_jax.axes import Frames
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.clips import PICTURES, ClipRule, read_clip
 from mugv_jax.data.samples import BadSample
-from mugv_jax.pipelines.size import STRIDE
+from mugv_jax.systems.mugv.size import STRIDE
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class PixelConfig:
     frames: of a clip, cut out at random.  read_frames: of a video file's start, to cut it from.
     rows, picture_rows: clips, or pictures, of one data shard in a step.
     picture_share: of steps that train on pictures: single frames of any sample.
-    threads, prefetch, workers: see `data/config.py`.
+    threads, prefetch, workers: see `data/data_config.py`.
 
     Raises:
         ValueError: values out of range.

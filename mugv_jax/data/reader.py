@@ -21,7 +21,7 @@ import numpy as np
 
 from mugv_jax.axes import Float
 from mugv_jax.data.buckets import Bucket
-from mugv_jax.data.config import Shape
+from mugv_jax.data.data_config import Shape
 from mugv_jax.data.samples import BadSample, Sample, SampleSource
 from mugv_jax.data.schedule import Turns
 

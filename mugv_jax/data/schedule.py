@@ -22,7 +22,7 @@ import numpy as np
 
 from mugv_jax.axes import Bool, Float, Int
 from mugv_jax.data.buckets import Bucket
-from mugv_jax.data.config import DataConfig, Shape
+from mugv_jax.data.data_config import DataConfig, Shape
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mugv_jax.axes import Int
-from mugv_jax.data.config import DataConfig
+from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.samples import Sample, SampleSource, open_samples
 
 

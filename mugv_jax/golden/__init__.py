@@ -13,8 +13,8 @@ from jax.typing import ArrayLike, DTypeLike
 from mugv_jax.golden import mugv, wan_contentv
 from mugv_jax.golden.cases import Case, Outputs, RecipeSource, build, read_case, recipe
 from mugv_jax.weights.check import check, variable_shapes
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.registry import MODELS
 
 __all__ = ["KINDS", "Case", "Row", "build", "compare", "read_case", "recipe", "run"]
 

@@ -23,7 +23,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.weights.check import check
-from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.sources import Source, TensorSpec
 
 # Ours and the reference, both in the published layout.

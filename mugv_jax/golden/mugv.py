@@ -16,8 +16,8 @@ from mugv_jax.flow.path import MODEL_TIME, frame_times, interpolate
 from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio, shift_time
 from mugv_jax.golden.cases import Case, Outputs, build, ours, published
-from mugv_jax.pipelines import windows
-from mugv_jax.pipelines.network import DiTVelocity
+from mugv_jax.systems.mugv import windows
+from mugv_jax.systems.mugv.denoiser import DiTVelocity
 from mugv_jax.train.loss import velocity_loss
 
 

@@ -19,9 +19,9 @@ from mugv_jax.nn.mmdit.model import place_embed
 from mugv_jax.nn.wan import streaming
 from mugv_jax.weights.check import check
 from mugv_jax.weights.lora import adapted
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.pipe_lora import read_pipe_adapter
 from mugv_jax.weights.place import place
+from mugv_jax.weights.registry import MODELS
 
 # Of a schedule's name: (shift, time to start from).
 SCHEDULES = {"enh": (1.0, 0.3), "wan": (5.0, 1.0)}

@@ -83,7 +83,7 @@ def at_least_one_key(
     return v, jnp.maximum(key_lengths, 1)
 
 
-def named(saved: Any) -> Any:
+def saved_by_policies(saved: Any) -> Any:
     """`saved` under the name that rematerialisation policies keep."""
     return jax.tree.map(lambda x: checkpoint_name(x, SAVED), saved)
 
@@ -96,7 +96,7 @@ def _blocked(implementation: str, q: Array, k: Array, v: Array, key_lengths: Arr
 def _blocked_forward(
     implementation: str, q: Array, k: Array, v: Array, key_lengths: Array | None
 ) -> tuple[Array, tuple]:
-    out, lse = named(blocked(implementation).forward(q, k, v, key_lengths))
+    out, lse = saved_by_policies(blocked(implementation).forward(q, k, v, key_lengths))
     return out, (q, k, v, key_lengths, out, lse)
 
 
@@ -121,7 +121,7 @@ _cudnn = jax.custom_vjp(_cudnn_plain)
 def _cudnn_forward(q: Array, k: Array, v: Array, key_lengths: Array | None) -> tuple[Array, Any]:
     # What cuDNN saves, its inputs among it, is only reachable through its own derivative.
     out, derivative = jax.vjp(lambda *qkv: _cudnn_plain(*qkv, key_lengths), q, k, v)
-    return out, named(derivative)
+    return out, saved_by_policies(derivative)
 
 
 def _cudnn_backward(derivative: Any, d_out: Array) -> tuple:

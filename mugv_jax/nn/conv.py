@@ -24,7 +24,7 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Array, Float
 from mugv_jax.kernels import select
 from mugv_jax.nn import winograd
-from mugv_jax.nn.layers import against, named
+from mugv_jax.nn.layers import against, partitioned
 
 # Below these the transforms of `winograd` cost more than the products that they save.
 FAST_CHANNELS = 128
@@ -169,7 +169,7 @@ class _Conv(nn.Module):
         shape = (*window, x.shape[-1], self.features)
         axes = (*[None] * len(window), "conv_in", "conv_out")
         init = nn.initializers.normal(1 / math.sqrt(math.prod(shape[:-1])))
-        kernel = self.param("kernel", named(init, *axes), shape).astype(self.dtype)
+        kernel = self.param("kernel", partitioned(init, *axes), shape).astype(self.dtype)
         x = x.astype(self.dtype)
         if set(window) == {1}:
             matrix = kernel.reshape(shape[-2:])
@@ -178,7 +178,7 @@ class _Conv(nn.Module):
         else:
             y = operator(x, kernel)
         if self.use_bias:
-            init = named(nn.initializers.zeros, "conv_out")
+            init = partitioned(nn.initializers.zeros, "conv_out")
             bias = self.param("bias", init, (self.features,))
             y = y + against(bias.astype(jnp.float32), y)
         return y
@@ -281,7 +281,7 @@ class GroupNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b *positions c"]) -> Float[Array, "b *positions c"]:
         scale, bias = (
-            self.param(name, named(init, "conv_out"), x.shape[-1:]).astype(jnp.float32)
+            self.param(name, partitioned(init, "conv_out"), x.shape[-1:]).astype(jnp.float32)
             for name, init in (("scale", nn.initializers.ones), ("bias", nn.initializers.zeros))
         )
         positions = tuple(range(1, x.ndim - 1))

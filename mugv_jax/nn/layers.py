@@ -20,7 +20,9 @@ from mugv_jax.axes import Array, Float
 from mugv_jax.nn import lora, quantize
 
 
-def named(init: nn.initializers.Initializer, *axes: str | None) -> nn.initializers.Initializer:
+def partitioned(
+    init: nn.initializers.Initializer, *axes: str | None
+) -> nn.initializers.Initializer:
     """`init` whose parameter carries the logical names `axes`."""
     return nn.with_logical_partitioning(init, axes)
 
@@ -70,7 +72,7 @@ class Linear(nn.Module):
         features = (self.features,) if isinstance(self.features, int) else tuple(self.features)
         inputs = x.shape[x.ndim - self.contract :]
         init = self.kernel_init or nn.initializers.normal(1 / math.sqrt(math.prod(inputs)))
-        kernel = self.param("kernel", named(init, *self.axes), (*inputs, *features))
+        kernel = self.param("kernel", partitioned(init, *self.axes), (*inputs, *features))
         # A weight split by width is gathered, its gradient summed and scattered. Left alone, the
         # partitioner gathers the tokens of all those devices instead, which are far larger.
         whole = tuple(None if axis == "embed" else axis for axis in self.axes)
@@ -85,7 +87,7 @@ class Linear(nn.Module):
             y = y + _product(_product(x, a, self.contract, self.dtype), b, 1, self.dtype)
         if not self.use_bias:
             return y, None
-        bias_init = named(nn.initializers.zeros, *self.axes[self.contract :])
+        bias_init = partitioned(nn.initializers.zeros, *self.axes[self.contract :])
         return y, self.param("bias", bias_init, features)
 
 
@@ -109,8 +111,8 @@ class LayerNormAffine(nn.Module):
     @nn.compact
     def __call__(self) -> tuple[Float[Array, "d"], Float[Array, "d"]]:
         """shift and scale."""
-        weight = self.param("scale", named(nn.initializers.ones, "embed"), (self.width,))
-        bias = self.param("bias", named(nn.initializers.zeros, "embed"), (self.width,))
+        weight = self.param("scale", partitioned(nn.initializers.ones, "embed"), (self.width,))
+        bias = self.param("bias", partitioned(nn.initializers.zeros, "embed"), (self.width,))
         return bias.astype(jnp.float32), weight.astype(jnp.float32) - 1
 
 
@@ -134,7 +136,7 @@ class RMSNorm(nn.Module):
     @nn.compact
     def scale(self, width: int) -> Float[Array, "d"]:
         """The learned scale alone, for a kernel that does the rest."""
-        return self.param("scale", named(nn.initializers.ones, self.axis_name), (width,))
+        return self.param("scale", partitioned(nn.initializers.ones, self.axis_name), (width,))
 
 
 class Mlp(nn.Module):

@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
 from mugv_jax.nn.conv import Conv2d
-from mugv_jax.nn.layers import against, named
+from mugv_jax.nn.layers import against, partitioned
 
 # Widths of the 3x3 convolutions of each stage; every stage after the first halves the picture.
 STAGES = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
@@ -69,7 +69,7 @@ class Lpips(nn.Module):
         vgg = Vgg16(self.dtype, name="vgg")
         distance = jnp.zeros(len(x))
         for stage, (g_x, g_y) in enumerate(zip(vgg(_scaled(x)), vgg(_scaled(y)))):
-            init = named(nn.initializers.ones, "conv_in")
+            init = partitioned(nn.initializers.ones, "conv_in")
             weight = self.param(f"linear_{stage}", init, g_x.shape[-1:]).astype(jnp.float32)
             square = jnp.square(_unit(g_x) - _unit(g_y))
             distance += jnp.mean(square @ weight, axis=(1, 2))

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Float, Int
-from mugv_jax.kernels.attention import at_least_one_key, blocked, named
+from mugv_jax.kernels.attention import at_least_one_key, blocked, saved_by_policies
 from mugv_jax.kernels.flash import UNSEEN
 
 
@@ -87,7 +87,7 @@ def _forward(
 
     nothing = jnp.zeros(q.shape, jnp.float32), jnp.full(q.shape[:3], UNSEEN, jnp.float32)
     (_, _, out, lse), _ = jax.lax.scan(one_step, (k, v, *nothing), jnp.arange(ring.chunks))
-    out, lse = named((out.astype(q.dtype), lse))
+    out, lse = saved_by_policies((out.astype(q.dtype), lse))
     return out, (q, k, v, key_lengths, out, lse)
 
 

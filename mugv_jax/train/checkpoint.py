@@ -20,8 +20,8 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from mugv_jax.train.config import CheckpointConfig
 from mugv_jax.train.state import TrainState
+from mugv_jax.train.train_config import CheckpointConfig
 from mugv_jax.weights.store import refuse_other_model, save_args, training_metadata
 
 FOLDER = "checkpoints"

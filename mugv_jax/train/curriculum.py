@@ -18,12 +18,12 @@ from pathlib import Path
 
 import jax
 
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.train.checkpoint import FOLDER
-from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.expand import Expansion, expanded
 from mugv_jax.train.loop import train
 from mugv_jax.train.optimizer import learning_rate
+from mugv_jax.train.train_config import TrainConfig
 from mugv_jax.weights.convert import Target, write
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.orbax_files import steps

@@ -21,7 +21,7 @@ from mugv_jax.train.state import TrainState
 from mugv_jax.train.step import NullText
 from mugv_jax.train.validate import TIMES_U, validation_tasks
 from mugv_jax.weights.load import load, read_config
-from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.registry import MODELS
 
 SAMPLES = 4  # shown at a time
 VAE = "mugv_vae"

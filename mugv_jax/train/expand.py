@@ -24,7 +24,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.parameter_source import ParameterSource
 from mugv_jax.weights.parameters import UNUSED, Index, LazyTensor, rows_per_piece

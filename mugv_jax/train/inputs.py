@@ -9,8 +9,8 @@ import numpy as np
 
 from mugv_jax.data.empty_text import find_empty_text, read_empty_text
 from mugv_jax.data.samples import EMPTY_TEXT
-from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.step import NullText
+from mugv_jax.train.train_config import TrainConfig
 from mugv_jax.weights.formats import open_source
 
 log = logging.getLogger(__name__)

@@ -19,26 +19,26 @@ import numpy as np
 import tqdm
 from jax.experimental import multihost_utils
 
-from mugv_jax import flops
+from mugv_jax.cost import flops
+from mugv_jax.cost.chips import peak_flops
 from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
 from mugv_jax.data.describe import describe
 from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule
 from mugv_jax.data.select import open_all
-from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.scaling.chips import peak_flops
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import check_batch
 from mugv_jax.sharding.place import local_shards
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints, frozen_elsewhere
-from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.evaluation import Evaluation
 from mugv_jax.train.inputs import load_null_text
 from mugv_jax.train.metrics import DATA, Clock, Scalars, Stretch, Work, Writer
 from mugv_jax.train.program import KIND, Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.stop import Stop
+from mugv_jax.train.train_config import TrainConfig
 from mugv_jax.weights.load import load
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from mugv_jax.axes import Array, Float
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
-from mugv_jax.pipelines import windows
+from mugv_jax.systems.mugv import windows
 from mugv_jax.train.loss import STRIDE_PX
 from mugv_jax.train.program import Program
 from mugv_jax.train.step import CONDITION, NullText

@@ -17,12 +17,12 @@ from mugv_jax.nn.layers import unboxed
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, data_shards, variable_shardings
-from mugv_jax.train.config import TrainConfig
 from mugv_jax.train.optimizer import make_optimizer
 from mugv_jax.train.state import TrainState, join, new_state, split
 from mugv_jax.train.step import NullText, Step
+from mugv_jax.train.train_config import TrainConfig
 from mugv_jax.train.validate import Validation
-from mugv_jax.weights.models import MODELS, abstract_variables
+from mugv_jax.weights.registry import MODELS, abstract_variables
 
 KIND = "mugv_dit"
 

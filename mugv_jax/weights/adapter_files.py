@@ -26,9 +26,9 @@ from mugv_jax.weights.adapter_table import (
 from mugv_jax.weights.check import check, differences, identify, variable_shapes
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.lora import Adapter, adapted
-from mugv_jax.weights.models import MODELS, Model
 from mugv_jax.weights.parameter_source import ParameterSource, TableSource, narrower_dtypes
 from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.registry import MODELS, Model
 from mugv_jax.weights.safetensors_files import SafetensorsSource, SafetensorsWriter
 from mugv_jax.weights.sources import Source
 from mugv_jax.weights.table import LAYER, Table

@@ -10,9 +10,9 @@ import numpy as np
 from flax import traverse_util
 
 from mugv_jax.nn.layers import unboxed
-from mugv_jax.weights.models import MODELS, Model, abstract_variables
 from mugv_jax.weights.parameter_source import ParameterSource
 from mugv_jax.weights.parameters import LazyTensor, parameters_of, published_shapes
+from mugv_jax.weights.registry import MODELS, Model, abstract_variables
 from mugv_jax.weights.sources import Source
 
 

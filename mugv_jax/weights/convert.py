@@ -22,7 +22,6 @@ from mugv_jax.weights.adapter_files import with_adapter, write_adapter
 from mugv_jax.weights.check import check, floating_dtype, identify
 from mugv_jax.weights.diffusers_folder import FolderWriter, folder_config
 from mugv_jax.weights.formats import FORMATS, format_of, open_source, open_writer
-from mugv_jax.weights.models import MODELS, Model
 from mugv_jax.weights.orbax_files import trained_adapter
 from mugv_jax.weights.parameter_source import narrower_dtypes
 from mugv_jax.weights.parameters import LazyTensor, cast_weights, constant_names
@@ -32,6 +31,7 @@ from mugv_jax.weights.pipeline_folder import (
     copy_small_files,
     is_pipeline,
 )
+from mugv_jax.weights.registry import MODELS, Model
 from mugv_jax.weights.sources import Recast, Scaled, Source
 from mugv_jax.weights.staging import refuse_existing, staged
 

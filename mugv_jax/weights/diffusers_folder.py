@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mugv_jax.weights.models import Model
+from mugv_jax.weights.registry import Model
 from mugv_jax.weights.safetensors_files import SafetensorsWriter
 from mugv_jax.weights.shards import INDEX_SUFFIX
 from mugv_jax.weights.sources import TensorSpec, Writer

@@ -20,10 +20,10 @@ from mugv_jax.weights.adapter_files import open_adapter
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.lora import adapted
-from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.parameters import LazyTensor, cast_weights
 from mugv_jax.weights.place import place
 from mugv_jax.weights.quantize import place_quantized
+from mugv_jax.weights.registry import abstract_variables
 
 COLLECTIONS = ("params", "constants")
 

@@ -25,9 +25,9 @@ from flax import traverse_util
 
 from mugv_jax.weights.check import check, differences, identify, variable_shapes
 from mugv_jax.weights.lora import Adapter, factors_of, merged
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameter_source import ParameterSource
 from mugv_jax.weights.parameters import UNUSED, Index, LazyTensor, rows_per_piece
+from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.sources import Source
 from mugv_jax.weights.store import METADATA_KEY, stated_lora, stated_model
 

@@ -10,8 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import UNUSED, LazyTensor, published_shape, to_published
+from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.sources import Source, TensorSpec
 from mugv_jax.weights.table import Rule, Table
 

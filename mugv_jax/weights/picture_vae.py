@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.weights.check import differences, variable_shapes
 from mugv_jax.weights.formats import open_source
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import published_shape, to_ours
+from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.tables.mugv_vae import table
 
 SPATIAL = "spatial_vae.module."

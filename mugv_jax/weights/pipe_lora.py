@@ -25,8 +25,8 @@ from mugv_jax.weights.adapter_table import (
 )
 from mugv_jax.weights.check import differences, variable_shapes
 from mugv_jax.weights.lora import Adapter, Overrides
-from mugv_jax.weights.models import Model
 from mugv_jax.weights.parameters import LazyTensor, parameters_of, published_shapes
+from mugv_jax.weights.registry import Model
 from mugv_jax.weights.sources import Source
 from mugv_jax.weights.table import Rule, Table
 

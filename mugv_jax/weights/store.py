@@ -23,8 +23,8 @@ from etils import epath
 from flax import traverse_util
 
 from mugv_jax.nn.lora import LoraConfig
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import PIECE_BYTES, UNUSED, LazyTensor
+from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.table import Table
 
 METADATA_KEY = "mugv_jax"

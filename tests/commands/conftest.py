@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mugv_jax import cli
-from mugv_jax.pipelines import pretrained
+from mugv_jax.systems import pretrained
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mugv_jax import cli
 from mugv_jax.commands import data
 from mugv_jax.data.samples import open_samples
 from tests.data.folders import write_folder
-from tests.pipelines.systems import write_config
+from tests.systems.mugv.folders import write_config
 
 ENCODE = (
     "encode captions.csv --out samples --random-weights --config small.py --pixels 1024 "

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from mugv_jax import cli, video
-from mugv_jax.pipelines.enhancer import EnhancerPipeline
-from tests.pipelines.enhancer_systems import write_published
-from tests.pipelines.systems import write_config
+from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
+from tests.systems.enhancer.folders import write_published
+from tests.systems.mugv.folders import write_config
 
 OPTIONS = "--lora-alpha 1.5 --window 5 --overlap 2 --compile-cache cache"
 

@@ -6,9 +6,9 @@ import shlex
 import pytest
 
 from mugv_jax import cli, commands
-from mugv_jax.pipelines.defaults import Defaults
-from tests.eval.renderer import Renderer, config
-from tests.pipelines.systems import SMALL, write_config
+from mugv_jax.systems.mugv.defaults import Defaults
+from tests.demo.eval.renderer import Renderer, config
+from tests.systems.mugv.folders import SMALL, write_config
 
 RANDOM = "--random-weights --config small.py --frames 9 --clips 2 --steps 1"
 
@@ -51,9 +51,9 @@ def test_a_model_is_scored_and_the_second_run_has_nothing_left_to_do(tmp_path, a
     assert scores["weights"]["sizes"]["dit"]["width"] == SMALL.dit.width
     assert scores["scores"]["t2v"]["unseen"]["all"]["right"] == 2
     assert len(scores["answers"]) == 4 * 2 * 2
-    zoo, size, tiling = (asked[0].pop(name) for name in ("zoo", "size", "tiling"))
+    models, size, tiling = (asked[0].pop(name) for name in ("models", "size", "tiling"))
     assert asked == [{"fps": 8.0, "steps": 1, "shift": None, "guidance": 2.0, "rows": 2}]
-    assert (zoo.config, zoo.keep_loaded) == (SMALL, True)
+    assert (models.config, models.keep_loaded) == (SMALL, True)
     assert (size.width_px, size.height_px, size.frames, tiling.rows) == (64, 64, 9, 8)
     answers = (tmp_path / "new" / "scores" / "answers.jsonl").read_bytes()
     assert run(command) == 0

@@ -18,9 +18,9 @@ from PIL import Image
 
 from mugv_jax import cli, video
 from mugv_jax.commands.generate import output_paths
-from mugv_jax.contact_sheet import GAP_PX
-from mugv_jax.pipelines import windows
-from tests.pipelines.systems import write_config, write_published
+from mugv_jax.systems.mugv import windows
+from mugv_jax.video.contact_sheet import GAP_PX
+from tests.systems.mugv.folders import write_config, write_published
 
 CODED_LEVELS = 4  # of 256: what x264 and 4:2:0 colour take from a smooth picture, on average
 
@@ -140,7 +140,7 @@ def refusals(text: str) -> list[tuple[str, str]]:
     ),
 )
 def test_a_mistake_is_one_line_before_anything_is_loaded(options, message, capsys, monkeypatch):
-    monkeypatch.setattr("mugv_jax.pipelines.mugv.MugvPipeline.run", None)
+    monkeypatch.setattr("mugv_jax.systems.mugv.pipeline.MugvPipeline.run", None)
     status, printed = generate(capsys, f"{SMALL} -o new/refused.mp4 {options}")
     assert status == 2
     assert message in printed

@@ -12,10 +12,10 @@ from mugv_jax import cli, video
 from mugv_jax.commands import generate_contentv
 from mugv_jax.commands.generate import SYSTEMS
 from mugv_jax.commands.sampling import OF_MODEL
-from mugv_jax.pipelines.contentv import ContentvPipeline
-from mugv_jax.pipelines.wan_size import CONTENTV_SIZES
-from tests.pipelines.contentv_systems import write_published
-from tests.pipelines.systems import write_config
+from mugv_jax.systems.contentv.pipeline import ContentvPipeline
+from mugv_jax.systems.wan_size import CONTENTV_SIZES
+from tests.systems.contentv.folders import write_published
+from tests.systems.mugv.folders import write_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = (

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from mugv_jax import cli
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.torch_files import TorchSource
 from tests.weights import checkpoints

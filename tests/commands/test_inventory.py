@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from mugv_jax import cli
-from mugv_jax.pipelines import pretrained
+from mugv_jax.systems import pretrained
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.torch_files import TorchSource
-from tests.pipelines import contentv_systems, enhancer_systems
+from tests.systems.contentv import folders as contentv_systems
+from tests.systems.enhancer import folders as enhancer_systems
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GIB = 2**30

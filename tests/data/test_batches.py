@@ -8,7 +8,7 @@ import pytest
 
 from mugv_jax.data import select
 from mugv_jax.data.batches import make_batches, make_validation
-from mugv_jax.data.config import DataConfig
+from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.reader import crop
 from mugv_jax.data.select import JoinedSamples, split_holdout
 from tests.data.sources import MemorySource, source_of

@@ -16,11 +16,11 @@ from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.pt_files import read_text
 from mugv_jax.data.samples import open_samples
-from mugv_jax.pipelines import windows
-from mugv_jax.pipelines.zoo import Zoo
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.systems.mugv import windows
+from mugv_jax.systems.mugv.models import MugvModels
 from tests.data.real_clips import real_clip
-from tests.pipelines.systems import SMALL
+from tests.systems.mugv.folders import SMALL
 
 CONFIG = EncodeConfig(clip=ClipRule(fps=10, size=(32, 32), max_frames=17), text_batch=2)
 CAPTIONS = {
@@ -31,8 +31,8 @@ CAPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def zoo():
-    return Zoo.random(SMALL, keep_loaded=True)
+def models():
+    return MugvModels.random(SMALL, keep_loaded=True)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,10 @@ def write_list(folder, captions=CAPTIONS, name="captions.csv"):
 
 
 @pytest.fixture(scope="module")
-def whole(folder, zoo, tmp_path_factory):
+def whole(folder, models, tmp_path_factory):
     """The folder that one uninterrupted run makes."""
     out = tmp_path_factory.mktemp("whole")
-    done = encode(folder / "captions.csv", out, zoo, CONFIG)
+    done = encode(folder / "captions.csv", out, models, CONFIG)
     assert (done.finished, done.rows, done.bad) == (3, 3, ())
     return out
 
@@ -85,27 +85,27 @@ def count_encodings(monkeypatch, stop_after: int | None = None) -> list:
     return calls
 
 
-def direct(zoo, path, fps=None, key=None):
+def direct(models, path, fps=None, key=None):
     """The latent as the pipeline's own parts make it."""
     frames, rate = read_clip(path, CONFIG.clip, fps)
-    with meshes.use(zoo.mesh), zoo.model("vae") as (vae, variables):
+    with meshes.use(models.mesh), models.model("vae") as (vae, variables):
         pixels = jnp.asarray(video.to_pixels(frames)[None])
         return np.asarray(windows.encode(vae, variables, pixels, key)[0]), rate
 
 
-def test_samples_are_what_the_models_make_of_the_files(folder, whole, zoo):
+def test_samples_are_what_the_models_make_of_the_files(folder, whole, models):
     samples = open_samples(whole)
     assert samples.names == ("bikes", "picture", "carphone")
     np.testing.assert_array_equal(samples.shapes, [(3, 4, 4), (1, 4, 4), (3, 4, 4)])
     files = (("bikes.mp4", None), ("picture.png", None), ("carphone.mp4", 15))
     for sample, (name, fps) in zip((samples[n] for n in range(3)), files, strict=True):
-        latent, rate = direct(zoo, folder / name, fps)
+        latent, rate = direct(models, folder / name, fps)
         np.testing.assert_array_equal(sample.latent, latent)
         assert sample.fps == rate == (fps or 10)
         tokens = len(CAPTIONS[sample.name].encode()) + 1  # bytes, and the end
         assert sample.text_mask.tolist() == [True] * tokens
-        ids, mask = zoo.tokenize([CAPTIONS[sample.name]])
-        with meshes.use(zoo.mesh), zoo.model("text") as (t5, variables):
+        ids, mask = models.tokenize([CAPTIONS[sample.name]])
+        with meshes.use(models.mesh), models.model("text") as (t5, variables):
             states = t5.apply(variables, jnp.asarray(ids), jnp.asarray(mask))
         # One program for two captions, and one for one: sums in another order.
         np.testing.assert_allclose(sample.text, np.asarray(states)[0, :tokens], atol=1e-5)
@@ -115,24 +115,26 @@ def test_samples_are_what_the_models_make_of_the_files(folder, whole, zoo):
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_files(
-    folder, whole, zoo, tmp_path, monkeypatch
+    folder, whole, models, tmp_path, monkeypatch
 ):
     with monkeypatch.context() as patch:
         count_encodings(patch, stop_after=1)
         with pytest.raises(KeyboardInterrupt):
-            encode(folder / "captions.csv", tmp_path, zoo, CONFIG)
+            encode(folder / "captions.csv", tmp_path, models, CONFIG)
     assert open_samples(tmp_path).names == ("bikes",)  # what was finished can be trained on
     calls = count_encodings(monkeypatch)
-    encode(folder / "captions.csv", tmp_path, zoo, CONFIG)
+    encode(folder / "captions.csv", tmp_path, models, CONFIG)
     assert len(calls) == 2
     assert contents(tmp_path) == contents(whole)
     calls.clear()
     monkeypatch.setattr(encoding, "_text_states", None)
-    encode(folder / "captions.csv", tmp_path, zoo, CONFIG)
+    encode(folder / "captions.csv", tmp_path, models, CONFIG)
     assert calls == []
 
 
-def test_a_killed_write_leaves_no_file_and_is_repeated(folder, whole, zoo, tmp_path, monkeypatch):
+def test_a_killed_write_leaves_no_file_and_is_repeated(
+    folder, whole, models, tmp_path, monkeypatch
+):
     original = os.fsync
 
     def full(descriptor):
@@ -143,39 +145,39 @@ def test_a_killed_write_leaves_no_file_and_is_repeated(folder, whole, zoo, tmp_p
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match=r"No space left on device: .*latents/bikes-"):
-            encode(folder / "captions.csv", tmp_path, zoo, CONFIG)
+            encode(folder / "captions.csv", tmp_path, models, CONFIG)
     assert os.listdir(tmp_path / "latents") == []
     (tmp_path / "latents" / ".bikes.pt.partial").write_bytes(b"left by a killed process")
-    encode(folder / "captions.csv", tmp_path, zoo, CONFIG)
+    encode(folder / "captions.csv", tmp_path, models, CONFIG)
     (tmp_path / "latents" / ".bikes.pt.partial").unlink()
     assert contents(tmp_path) == contents(whole)
 
 
-def test_two_shards_together_equal_one_run(folder, whole, zoo, tmp_path):
+def test_two_shards_together_equal_one_run(folder, whole, models, tmp_path):
     for index in (1, 0):
         config = dataclasses.replace(CONFIG, shard_index=index, shard_count=2)
-        done = encode(folder / "captions.csv", tmp_path, zoo, config)
+        done = encode(folder / "captions.csv", tmp_path, models, config)
         assert done.finished == (2, 1)[index]
     assert done.rows == 3
     assert contents(tmp_path) == contents(whole)
     # Work done by two is not repeated by one.
-    assert encode(folder / "captions.csv", tmp_path, zoo, CONFIG).rows == 3
+    assert encode(folder / "captions.csv", tmp_path, models, CONFIG).rows == 3
     assert contents(tmp_path) == contents(whole)
 
 
 def test_what_has_changed_is_encoded_anew_and_nothing_else(
-    folder, whole, zoo, tmp_path, monkeypatch
+    folder, whole, models, tmp_path, monkeypatch
 ):
     videos = shutil.copytree(folder, tmp_path / "videos")
     out = shutil.copytree(whole, tmp_path / "out")
     calls = count_encodings(monkeypatch)
     # Copied files have other times of change, and are known all the same.
-    encode(videos / "captions.csv", out, zoo, CONFIG)
+    encode(videos / "captions.csv", out, models, CONFIG)
     assert calls == []
     before = contents(out)
     Image.new("RGB", (40, 40), "red").save(videos / "picture.png")
     write_list(videos, CAPTIONS | {"bikes": "bicycles pass, again"})
-    encode(videos / "captions.csv", out, zoo, CONFIG)
+    encode(videos / "captions.csv", out, models, CONFIG)
     assert len(calls) == 1  # the other's video is the same
     after = contents(out)
     changed = {name.split("-")[0] for name in set(before) ^ set(after)}
@@ -186,36 +188,38 @@ def test_what_has_changed_is_encoded_anew_and_nothing_else(
     assert len(samples[0].text) == len("bicycles pass, again") + 1
 
 
-def test_removed_and_added_captions_follow_the_list(folder, whole, zoo, tmp_path):
+def test_removed_and_added_captions_follow_the_list(folder, whole, models, tmp_path):
     out = shutil.copytree(whole, tmp_path / "out")
     videos = shutil.copytree(folder, tmp_path / "videos")
     write_list(videos, {"carphone": CAPTIONS["carphone"], "bikes": CAPTIONS["bikes"]})
-    encode(videos / "captions.csv", out, zoo, CONFIG)
+    encode(videos / "captions.csv", out, models, CONFIG)
     assert open_samples(out).names == ("carphone", "bikes")
 
 
-def test_bad_files_are_named_and_skipped_up_to_a_limit(folder, zoo, tmp_path):
+def test_bad_files_are_named_and_skipped_up_to_a_limit(folder, models, tmp_path):
     (tmp_path / "broken.mp4").write_text("no video")
     shutil.copy(folder / "picture.png", tmp_path)
     path = write_list(tmp_path, {"missing": "x", "broken": "y", "picture": "z"})
     out = tmp_path / "out"
     limited = dataclasses.replace(CONFIG, max_bad=1)
     with pytest.raises(ValueError, match="more than max bad=1 files") as caught:
-        encode(path, out, zoo, limited)
+        encode(path, out, models, limited)
     assert "2 are bad:\n  missing: " in str(caught.value)
     assert f"broken: video '{tmp_path}/broken.mp4' is damaged" in str(caught.value)
-    done = encode(path, out, zoo, CONFIG)
+    done = encode(path, out, models, CONFIG)
     assert (done.finished, done.rows, len(done.bad)) == (1, 1, 2)
     assert open_samples(out).names == ("picture",)
 
 
-def test_a_folder_has_one_set_of_settings(folder, whole, zoo):
+def test_a_folder_has_one_set_of_settings(folder, whole, models):
     other = dataclasses.replace(CONFIG, clip=dataclasses.replace(CONFIG.clip, fps=12))
     with pytest.raises(ValueError, match=r"other settings: fps=12 \(was 10\). Encode to another"):
-        encode(folder / "captions.csv", whole, zoo, other)
+        encode(folder / "captions.csv", whole, models, other)
 
 
-def test_a_sampled_posterior_depends_on_the_seed_and_the_sample_alone(folder, whole, zoo, tmp_path):
+def test_a_sampled_posterior_depends_on_the_seed_and_the_sample_alone(
+    folder, whole, models, tmp_path
+):
     captions = {name: CAPTIONS[name] for name in ("picture", "carphone")}
     path = write_list(folder, captions, "two.csv")
     latents = []
@@ -223,7 +227,7 @@ def test_a_sampled_posterior_depends_on_the_seed_and_the_sample_alone(folder, wh
         config = dataclasses.replace(CONFIG, posterior_seed=seed)
         if number == 1:  # in another place of another list
             path = write_list(folder, {"picture": CAPTIONS["picture"]}, "one.csv")
-        encode(path, tmp_path / str(number), zoo, config)
+        encode(path, tmp_path / str(number), models, config)
         latents.append(open_samples(tmp_path / str(number))[0].latent)
     np.testing.assert_array_equal(latents[0], latents[1])
     mean = open_samples(whole)[1].latent
@@ -231,11 +235,11 @@ def test_a_sampled_posterior_depends_on_the_seed_and_the_sample_alone(folder, wh
     assert np.abs(latents[0] - mean).max() > 0
 
 
-def test_a_vae_that_overflows_makes_no_sample(folder, zoo, tmp_path, monkeypatch):
+def test_a_vae_that_overflows_makes_no_sample(folder, models, tmp_path, monkeypatch):
     original = windows.encode
     monkeypatch.setattr(windows, "encode", lambda *a, **o: original(*a, **o) + jnp.inf)
     path = write_list(folder, {"picture": "x"}, "picture.csv")
-    done = encode(path, tmp_path, zoo, CONFIG)
+    done = encode(path, tmp_path, models, CONFIG)
     assert done.finished == 0
     assert "the VAE overflowed on it" in done.bad[0]
 
@@ -252,6 +256,6 @@ def test_a_vae_that_overflows_makes_no_sample(folder, zoo, tmp_path, monkeypatch
         ({"shard_index": 0, "shard_count": 0}, "shard index=0 of shard count=0"),
     ],
 )
-def test_options_out_of_range_are_refused(fields, message, folder, zoo, tmp_path):
+def test_options_out_of_range_are_refused(fields, message, folder, models, tmp_path):
     with pytest.raises(ValueError, match=message):
-        encode(folder / "captions.csv", tmp_path, zoo, dataclasses.replace(CONFIG, **fields))
+        encode(folder / "captions.csv", tmp_path, models, dataclasses.replace(CONFIG, **fields))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mugv_jax.data.batches import make_batches
-from mugv_jax.data.config import DataConfig
+from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.sharding.mesh import make_mesh
 from mugv_jax.sharding.place import batch_sharding

@@ -16,7 +16,7 @@ from mugv_jax.kernels.modulate import Modulation
 from mugv_jax.kernels.modulate_tiles import group_sums, tile_table
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.mugdit.block import Block, Context
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from tests.kernels.float64 import (
     arguments,
     assert_equals_float64,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from mugv_jax.compile import hlo
+from mugv_jax.compile.steps import slice_devices
+from mugv_jax.compile.work import work_of
 from mugv_jax.kernels.attention import attend
 from mugv_jax.kernels.modulate import Modulation
-from mugv_jax.scaling import hlo
-from mugv_jax.scaling.compile import slice_devices
-from mugv_jax.scaling.work import work_of
 from mugv_jax.sharding import mesh as meshes
 
 TPU = Modulation("tpu")

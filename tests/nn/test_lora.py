@@ -9,10 +9,10 @@ from flax import traverse_util
 
 from mugv_jax.nn.layers import Linear, unboxed
 from mugv_jax.nn.lora import LoraConfig, abstract_lora, init_lora, merge, scaled
-from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
-from mugv_jax.weights.models import abstract_variables
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 from tests.nn.test_mugdit import inputs
 
 CONFIG = DiTConfig(depth=2, width=48, num_heads=2, text_dim=16)

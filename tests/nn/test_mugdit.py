@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from mugv_jax.kernels.modulate_xla import norm_modulate, rotate
+from mugv_jax.nn.dit.patch import patchify, unpatchify
+from mugv_jax.nn.dit.rope import rotation
 from mugv_jax.nn.mugdit import first_input
-from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.first_input import FirstInput
 from mugv_jax.nn.mugdit.model import MugDiT, token_groups
-from mugv_jax.nn.mugdit.patch import patchify, unpatchify
-from mugv_jax.nn.mugdit.rope import rotation
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.mugdit.text import TextReader, valid_first
-from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 
 CONFIG = DiTConfig(depth=2, width=48, num_heads=2, text_dim=16)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.quantize import (
     DTYPES,
     GROUP,
@@ -22,8 +22,8 @@ from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
-from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 
 DIT = DiTConfig(depth=4, width=288, num_heads=4, text_dim=32)
 T5 = T5Config(vocab_size=64, width=256, head_dim=32, mlp_dim=640, depth=3, num_heads=8)

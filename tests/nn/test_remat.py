@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import pytest
 
 from mugv_jax.kernels import attention
-from mugv_jax.nn.mugdit import remat
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.dit import remat
 from mugv_jax.nn.mugdit.model import MugDiT
-from mugv_jax.weights.models import abstract_variables
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 
 CONFIG = DiTConfig(depth=3, width=24, num_heads=2, in_channels=4, text_dim=8)
 # Far more tokens than a weight has rows, so that what is kept is told by its shape.

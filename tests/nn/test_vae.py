@@ -15,10 +15,10 @@ from configs import vae_demo
 from mugv_jax import golden
 from mugv_jax.nn.vae import spatial
 from mugv_jax.nn.vae.autoencoder import VideoVAE
-from mugv_jax.nn.vae.config import VAEConfig, norm_groups
+from mugv_jax.nn.vae.sizes import VAEConfig, norm_groups
 from mugv_jax.sharding.mesh import make_mesh, use
-from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 
 CASE = Path(__file__).parents[1] / "golden" / "mugv" / "vae_tiny.json"
 

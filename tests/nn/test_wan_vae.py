@@ -13,8 +13,8 @@ from diffusers import AutoencoderKLWan
 from mugv_jax import golden
 from mugv_jax.nn.wan import streaming
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
-from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 from tests.nn.test_vae import HALF_PRECISION, PARITY, relative_error
 from tests.weights.checkpoints import GOLDEN
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from mugv_jax.axes import LOGICAL_AXES
-from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.sharding.rules import RULES
-from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 
 SHARDED = 1e-5  # relative L2: the order of float32 sums differs
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.mugdit.text import TextReader
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import ParallelConfig, build_dit, check_batch
 from mugv_jax.sharding.pipeline import Pipeline
 from mugv_jax.sharding.place import local_shards, place_batch, variable_shardings
-from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 
 SHARDED = 1e-5  # relative L2 of loss and gradients: the order of float32 sums differs
 # Compiling is what takes time here.

@@ -9,19 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mugv_jax.compile import hlo
+from mugv_jax.compile.collectives import collectives
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.mmdit.block import attend_jointly
 from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
 from mugv_jax.nn.quantize import abstract_quantized, quantized_paths
 from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
-from mugv_jax.scaling import hlo
-from mugv_jax.scaling.collectives import collectives
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import ParallelConfig, build_dit
 from mugv_jax.sharding.place import batch_sharding, variable_shardings
 from mugv_jax.sharding.sequence import MeshAttention
-from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 
 SHARDED = 1e-5  # relative L2: the order of float32 sums differs
 # Compiling is what takes time here.

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from mugv_jax.eval.answers import Answer
-from mugv_jax.eval.score import SPLITS, score
+from mugv_jax.demo.eval.answers import Answer
+from mugv_jax.demo.eval.score import SPLITS, score
 from tools import plot_demo
 
 STAR = ("star", "red", "left")

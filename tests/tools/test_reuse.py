@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mugv_jax.flow.sampler import Sample
-from tests.pipelines.systems import SMALL, published_tensors
+from tests.systems.mugv.folders import SMALL, published_tensors
 from tests.train.runs import TEXT_DIM, write_samples
 from tools.benchmarks import reuse
 

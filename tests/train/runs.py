@@ -8,7 +8,7 @@ import numpy as np
 
 from mugv_jax import config as configs
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
-from mugv_jax.train.config import TrainConfig, from_config_dict
+from mugv_jax.train.train_config import TrainConfig, from_config_dict
 
 CONFIG = Path(__file__).parents[2] / "configs" / "mugv_debug.py"
 TEXT_DIM = 8

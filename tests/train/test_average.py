@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mugv_jax.commands import average as command
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.train import average as average_module
 from mugv_jax.train.average import weights_of
 from mugv_jax.weights import torch_files

@@ -14,15 +14,15 @@ from jax.sharding import AxisType, Mesh
 
 from configs import shapes, training
 from mugv_jax import config as configs
-from mugv_jax import flops
 from mugv_jax.config import build_group
+from mugv_jax.cost import flops
+from mugv_jax.cost.chips import peak_of
 from mugv_jax.data.buckets import token_count
-from mugv_jax.scaling.chips import peak_of
 from mugv_jax.sharding.mesh import AXES
 from mugv_jax.sharding.parallel import build_dit
-from mugv_jax.train.config import GROUPS, from_config_dict
 from mugv_jax.train.curriculum import Curriculum, Stage
 from mugv_jax.train.optimizer import learning_rate
+from mugv_jax.train.train_config import GROUPS, from_config_dict
 
 ROOT = Path(__file__).parents[2] / "configs"
 MODELS = sorted(ROOT.glob("mugv_*.py"))

@@ -14,15 +14,15 @@ import torch
 from flax import traverse_util
 
 from mugv_jax.commands import expand as command
-from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.train import expand as module
 from mugv_jax.train.expand import AXES, Expansion, block_order, expand, widen
 from mugv_jax.weights import parameters as parameters_module
 from mugv_jax.weights.check import variable_shapes
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.lora import in_memory
-from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.registry import MODELS
 from tests.nn.test_mugdit import inputs
 from tests.weights import checkpoints
 from tests.weights.training import weights

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from mugv_jax.golden import recipe
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights.check import variable_shapes
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.registry import MODELS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mugv"
 # Four heads, so that it splits over four ranks; depth and widths all differ.

@@ -18,7 +18,7 @@ from mugv_jax.weights.describe import describe
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.load import read_config
 from mugv_jax.weights.pipeline_folder import MODEL_FOLDERS, SCHEDULER_CONFIG, TOKENIZER_FOLDERS
-from tests.pipelines.contentv_systems import SMALL, write_published
+from tests.systems.contentv.folders import SMALL, write_published
 from tests.weights import checkpoints
 
 CONFIGS = dict(zip(MODEL_FOLDERS, (SMALL.dit, SMALL.vae, SMALL.clip_l, SMALL.clip_g, SMALL.text)))

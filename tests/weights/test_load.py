@@ -16,7 +16,7 @@ from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights import torch_files
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load, read_config
-from mugv_jax.weights.models import abstract_variables
+from mugv_jax.weights.registry import abstract_variables
 from tests.weights import checkpoints
 from tests.weights.checkpoints import FOUR_HEADS
 

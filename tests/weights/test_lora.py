@@ -26,7 +26,7 @@ from mugv_jax.weights.adapter_files import (
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load
 from mugv_jax.weights.lora import Adapter, factors_of, in_memory
-from mugv_jax.weights.models import MODELS, abstract_variables
+from mugv_jax.weights.registry import MODELS, abstract_variables
 from tests.weights import checkpoints
 from tests.weights.training import save_steps
 from tools import torch_reference

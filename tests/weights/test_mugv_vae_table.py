@@ -13,10 +13,10 @@ from flax import traverse_util
 
 from mugv_jax.axes import LOGICAL_AXES
 from mugv_jax.nn.vae.autoencoder import VideoVAE
-from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.weights.check import variable_shapes
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.tables import mugv_vae
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mugv"

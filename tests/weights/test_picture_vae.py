@@ -8,11 +8,11 @@ import torch
 from diffusers import AutoencoderKL
 from flax import traverse_util
 
-from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.nn.vae.spatial import SpatialDecoder, SpatialEncoder
 from mugv_jax.weights.check import variable_shapes
-from mugv_jax.weights.models import MODELS
 from mugv_jax.weights.picture_vae import load_picture_vae
+from mugv_jax.weights.registry import MODELS
 
 SINGLE = 1e-5
 CONFIG = VAEConfig(

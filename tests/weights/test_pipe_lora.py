@@ -26,9 +26,9 @@ from mugv_jax.weights.adapter_files import open_adapter
 from mugv_jax.weights.check import variable_shapes
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load
-from mugv_jax.weights.models import MODELS, abstract_variables
 from mugv_jax.weights.parameters import published_shapes
 from mugv_jax.weights.pipe_lora import FILE, read_pipe_adapter
+from mugv_jax.weights.registry import MODELS, abstract_variables
 from tests.weights import checkpoints
 
 KIND = "wan_enhancer_dit"

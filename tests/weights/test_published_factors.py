@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.nn.vae.autoencoder import VideoVAE
-from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load
 from mugv_jax.weights.tables.mugv_vae import published_factors
-from tests.pipelines.systems import write_run
+from tests.systems.mugv.folders import write_run
 
 TINY = VAEConfig(
     spatial_channels=(4, 8),

@@ -10,14 +10,14 @@ import pytest
 
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.lora import LoraConfig, abstract_lora, merge
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights import store
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.describe import describe
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.load import load, read_config
-from mugv_jax.weights.models import abstract_variables
 from mugv_jax.weights.orbax_files import steps
+from mugv_jax.weights.registry import abstract_variables
 from mugv_jax.weights.store import refuse_other_model, training_metadata
 from tests.weights import checkpoints
 from tests.weights.training import save_steps, weights

@@ -11,9 +11,9 @@ import optax
 import orbax.checkpoint as ocp
 
 from mugv_jax.nn.lora import LoraConfig
-from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.weights.models import abstract_variables
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 from mugv_jax.weights.store import save_args, training_metadata
 
 

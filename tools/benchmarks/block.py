@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import torch
 from torch import Tensor
 
-from mugv_jax import flops
+from mugv_jax.cost import flops
 from mugv_jax.kernels.attention import attend
 from mugv_jax.kernels.modulate import Modulation
+from mugv_jax.nn.dit.rope import rotation
 from mugv_jax.nn.mugdit.block import Block, Context
-from mugv_jax.nn.mugdit.config import DiTConfig
 from mugv_jax.nn.mugdit.model import token_groups
-from mugv_jax.nn.mugdit.rope import rotation
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from tools.benchmarks.dit import TOLERANCES
 from tools.benchmarks.exchange import from_jax, to_jax
 from tools.benchmarks.measure import Task, Variant, relative_l2

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import torch
 
-from mugv_jax.scaling.chips import peak_of
+from mugv_jax.cost.chips import peak_of
 from tools.benchmarks.exchange import to_jax
 from tools.benchmarks.sizes import Size
 

@@ -10,7 +10,7 @@ import jax
 import torch
 from torch import Tensor
 
-from mugv_jax import flops
+from mugv_jax.cost import flops
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit

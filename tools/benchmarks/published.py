@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mugv_jax import config as configs
 from mugv_jax.kernels.select import KernelConfig
-from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.train.config import TrainConfig, from_config_dict
+from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.train.train_config import TrainConfig, from_config_dict
 from mugv_jax.weights.tables import mugv_dit
 from tools.benchmarks.exchange import build, to_jax, variables
 from tools.benchmarks.setting import Setting

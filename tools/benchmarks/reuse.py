@@ -31,8 +31,8 @@ from mugv_jax.flow.sampler import Sample, sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
-from mugv_jax.pipelines.network import DiTFirstInput, DiTVelocity, read_text
-from mugv_jax.pipelines.size import STRIDE
+from mugv_jax.systems.mugv.denoiser import DiTFirstInput, DiTVelocity, read_text
+from mugv_jax.systems.mugv.size import STRIDE
 from mugv_jax.weights.load import load
 
 # (steps, threshold, interval of guidance) -> the samples of every clip and seed

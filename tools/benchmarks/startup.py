@@ -20,7 +20,7 @@ import jax
 import torch
 
 from mugv_jax.commands.runtime import keep_compiled
-from mugv_jax.scaling.compile import compile_sampler_step
+from mugv_jax.compile.steps import compile_sampler_step
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load

@@ -17,8 +17,8 @@ import torch
 from flax import traverse_util
 from torch import Tensor
 
-from mugv_jax import flops
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.cost import flops
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.train.loss import velocity_loss
 from mugv_jax.train.program import Program

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from mugv_jax.nn.vae.autoencoder import VideoVAE
-from mugv_jax.pipelines import windows
+from mugv_jax.systems.mugv import windows
 from mugv_jax.weights.tables import mugv_vae
 from tools.benchmarks.exchange import build, from_jax, to_jax, variables
 from tools.benchmarks.measure import Task, Variant, relative_l2

@@ -18,6 +18,9 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Array, Float, Latent, TextStates
 from mugv_jax.bounds import require_at_least
 from mugv_jax.kernels.modulate import Modulation
+from mugv_jax.nn.dit.embed import ScalarEmbed
+from mugv_jax.nn.dit.patch import patchify, unpatchify
+from mugv_jax.nn.dit.remat import rematerialised
 from mugv_jax.nn.layers import Linear
 from mugv_jax.nn.mmdit.block import (
     JointAttend,
@@ -27,10 +30,7 @@ from mugv_jax.nn.mmdit.block import (
     one_group,
 )
 from mugv_jax.nn.mugdit.block import RESIDUAL
-from mugv_jax.nn.mugdit.embed import ScalarEmbed
 from mugv_jax.nn.mugdit.model import pad_tokens
-from mugv_jax.nn.mugdit.patch import patchify, unpatchify
-from mugv_jax.nn.mugdit.remat import rematerialised
 
 # Places are divided by it: rows and columns of patches lie two apart.
 SPATIAL_SCALE = 0.5

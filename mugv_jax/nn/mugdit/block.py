@@ -21,8 +21,8 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels.attention import Attend
 from mugv_jax.kernels.modulate import Modulation
-from mugv_jax.nn.layers import LayerNormAffine, Mlp, named
-from mugv_jax.nn.mugdit import remat
+from mugv_jax.nn.dit import remat
+from mugv_jax.nn.layers import LayerNormAffine, Mlp, partitioned
 from mugv_jax.nn.mugdit.attention import CrossAttention, SelfAttention
 from mugv_jax.nn.mugdit.text import KeysValues
 
@@ -73,7 +73,7 @@ class Block(nn.Module):
         if isinstance(text, KeysValues):
             text = text.of_block(number)
         x = checkpoint_name(x, remat.RESIDUAL)
-        init = named(nn.initializers.normal(config.width**-0.5), "modulation", "embed")
+        init = partitioned(nn.initializers.normal(config.width**-0.5), "modulation", "embed")
         table = self.param("scale_shift_table", init, (6, config.width))
         vectors = context.modulation + table.astype(jnp.float32)[None, None]
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (vectors[:, :, i] for i in range(6))

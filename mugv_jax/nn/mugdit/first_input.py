@@ -14,10 +14,10 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
 from mugv_jax.kernels.modulate_xla import norm_modulate
-from mugv_jax.nn.layers import Linear, named
-from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.nn.mugdit.embed import FrameEmbed
-from mugv_jax.nn.mugdit.patch import patchify
+from mugv_jax.nn.dit.embed import FrameEmbed
+from mugv_jax.nn.dit.patch import patchify
+from mugv_jax.nn.layers import Linear, partitioned
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 
 # Enough for the mean of a change; a 720p clip of 5 s has 50,400.
 MAX_TOKENS = 4096
@@ -59,6 +59,6 @@ class _FirstTable(nn.Module):
 
     @nn.compact
     def __call__(self) -> Float[Array, "6 d"]:
-        init = named(nn.initializers.normal(), "layers", "modulation", "embed")
+        init = partitioned(nn.initializers.normal(), "layers", "modulation", "embed")
         shape = (self.config.depth, 6, self.config.width)
         return self.param("scale_shift_table", init, shape)[0].astype(jnp.float32)

@@ -19,13 +19,13 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.kernels.attention import Attend, attend
 from mugv_jax.kernels.modulate import Modulation
-from mugv_jax.nn.layers import Linear, named, unboxed
+from mugv_jax.nn.dit.embed import FrameEmbed, TextEmbed
+from mugv_jax.nn.dit.patch import patchify, unpatchify
+from mugv_jax.nn.dit.remat import rematerialised
+from mugv_jax.nn.dit.rope import rotation
+from mugv_jax.nn.layers import Linear, partitioned, unboxed
 from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
-from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.nn.mugdit.embed import FrameEmbed, TextEmbed
-from mugv_jax.nn.mugdit.patch import patchify, unpatchify
-from mugv_jax.nn.mugdit.remat import rematerialised
-from mugv_jax.nn.mugdit.rope import rotation
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.mugdit.text import KeysValues, valid_first
 
 # (run, variables stacked over layers, x, context) -> x, where `run(some layers' variables, x,
@@ -113,7 +113,7 @@ class MugDiT(nn.Module):
         return out[..., : config.in_channels]
 
     def _with_ends(self, tokens: Float[Array, "b n d"]) -> Float[Array, "b m d"]:
-        init = named(nn.initializers.normal(0.02), "embed")
+        init = partitioned(nn.initializers.normal(0.02), "embed")
         ends = [
             jnp.broadcast_to(
                 self.param(name, init, tokens.shape[2:]).astype(self.dtype)[None, None],
@@ -174,7 +174,7 @@ class Final(nn.Module):
         self, x: Float[Array, "b n d"], embed: Float[Array, "b g d"], group: Int[Array, "n"]
     ) -> Float[Array, "b n p"]:
         config = self.config
-        init = named(nn.initializers.normal(config.width**-0.5), "modulation", "embed")
+        init = partitioned(nn.initializers.normal(config.width**-0.5), "modulation", "embed")
         table = self.param("scale_shift_table", init, (2, config.width))
         shift, scale = (embed + table[i].astype(jnp.float32)[None, None] for i in range(2))
         x = self.modulate.norm_modulate(x, shift, scale, group)

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Bool, Float, Int
+from mugv_jax.nn.dit.embed import TextEmbed
 from mugv_jax.nn.layers import Linear, RMSNorm
-from mugv_jax.nn.mugdit.config import DiTConfig
-from mugv_jax.nn.mugdit.embed import TextEmbed
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 
 
 class KeysValues(NamedTuple):

@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Int, TextStates
 from mugv_jax.bounds import require_at_least
-from mugv_jax.nn.layers import Linear, named
+from mugv_jax.nn.layers import Linear, partitioned
 
 EPSILON = 1e-5
 ACTIVATIONS = {
@@ -75,8 +75,8 @@ class LayerNorm(nn.Module):
     def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
         norm = nn.LayerNorm(
             epsilon=EPSILON,
-            scale_init=named(nn.initializers.ones, "embed"),
-            bias_init=named(nn.initializers.zeros, "embed"),
+            scale_init=partitioned(nn.initializers.ones, "embed"),
+            bias_init=partitioned(nn.initializers.zeros, "embed"),
             use_fast_variance=False,
         )
         nn.share_scope(self, norm)
@@ -143,12 +143,12 @@ class ClipTextEncoder(nn.Module):
         config = self.config
         tokens = self.param(
             "token_embed",
-            named(nn.initializers.normal(0.02), "vocab", "embed"),
+            partitioned(nn.initializers.normal(0.02), "vocab", "embed"),
             (config.vocab_size, config.width),
         )
         places = self.param(
             "position_embed",
-            named(nn.initializers.normal(0.01), None, "embed"),
+            partitioned(nn.initializers.normal(0.01), None, "embed"),
             (config.length, config.width),
         )
         x = jnp.take(tokens, ids, axis=0, mode="fill").astype(jnp.float32)

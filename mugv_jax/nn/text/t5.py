@@ -26,7 +26,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Int, TextMask, TextStates
 from mugv_jax.bounds import require_at_least
-from mugv_jax.nn.layers import Linear, RMSNorm, named
+from mugv_jax.nn.layers import Linear, RMSNorm, partitioned
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def attention_bias(module: nn.Module, config: T5Config, mask: TextMask) -> Float
     """Relative position bias, a parameter of `module`, and the float32 minimum towards padding."""
     relative_bias = module.param(
         "relative_bias",
-        named(nn.initializers.normal(config.width**-0.5), None, "heads"),
+        partitioned(nn.initializers.normal(config.width**-0.5), None, "heads"),
         (config.num_buckets, config.num_heads),
     ).astype(jnp.float32)
     bucket_ss = distance_buckets(mask.shape[1], config.num_buckets, config.max_distance)
@@ -172,7 +172,7 @@ class T5Encoder(nn.Module):
         config = self.config
         embedding = self.param(
             "token_embed",
-            named(nn.initializers.normal(1.0), "vocab", "embed"),
+            partitioned(nn.initializers.normal(1.0), "vocab", "embed"),
             (config.vocab_size, config.width),
         )
         x = jnp.take(embedding, ids, axis=0, mode="fill").astype(jnp.float32)

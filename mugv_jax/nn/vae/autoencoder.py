@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The video VAE: pixels - spatial half - features - temporal half - latent, and back.
 
-Whole videos, in bounded memory, are the business of `pipelines/windows.py`; here is one window.
+Whole videos, in bounded memory, are the business of `systems/mugv/windows.py`; here is one window.
 """
 
 import einops
@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Array, Float, Latent, Pixels
 from mugv_jax.nn.conv import TemporalConv
 from mugv_jax.nn.layers import against
-from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.nn.vae.spatial import SpatialDecoder, SpatialEncoder
 from mugv_jax.nn.vae.temporal import TemporalDecoder, TemporalEncoder
 

@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Pixels
 from mugv_jax.nn.conv import Conv2d, GroupNorm, TemporalConv
-from mugv_jax.nn.vae.config import norm_groups
+from mugv_jax.nn.vae.sizes import norm_groups
 
 EPSILON = 1e-6
 SLOPE = 0.2  # of the leaky ReLU

@@ -18,7 +18,7 @@ from mugv_jax.kernels.attention import attend
 from mugv_jax.nn.conv import Conv2d, GroupNorm, RepeatedConv2d
 from mugv_jax.nn.layers import Linear
 from mugv_jax.nn.vae.blocks import ResBlock
-from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.sizes import VAEConfig
 
 EPSILON = 1e-6
 

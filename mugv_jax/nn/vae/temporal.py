@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Array, Float
 from mugv_jax.nn.conv import GroupNorm, TemporalConv
 from mugv_jax.nn.vae.blocks import ResBlock
-from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.sizes import VAEConfig
 
 EPSILON = 1e-5
 

@@ -18,14 +18,14 @@ from mugv_jax.bounds import require_at_least
 from mugv_jax.kernels.attention import Attend, attend
 from mugv_jax.kernels.modulate import Modulation
 from mugv_jax.kernels.modulate_xla import rotate
+from mugv_jax.nn.dit.embed import ScalarEmbed
+from mugv_jax.nn.dit.patch import patchify, unpatchify
+from mugv_jax.nn.dit.remat import rematerialised
+from mugv_jax.nn.dit.rope import cos_sin
 from mugv_jax.nn.layers import Linear, Mlp, RMSNorm
 from mugv_jax.nn.mugdit.attention import TOKENS
 from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
-from mugv_jax.nn.mugdit.embed import ScalarEmbed
 from mugv_jax.nn.mugdit.model import Final, pad_tokens
-from mugv_jax.nn.mugdit.patch import patchify, unpatchify
-from mugv_jax.nn.mugdit.remat import rematerialised
-from mugv_jax.nn.mugdit.rope import cos_sin
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from mugv_jax.axes import Array, Float, Latent, Pixels
 from mugv_jax.bounds import require_at_least
 from mugv_jax.kernels.attention import attend
 from mugv_jax.nn.conv import CausalConv, Conv2d, FollowingConv, RepeatedConv2d, behind
-from mugv_jax.nn.layers import Linear, against, named
+from mugv_jax.nn.layers import Linear, against, partitioned
 from mugv_jax.nn.vae.blocks import ResBlock
 
 # Of the posterior's mean, by channel, over the published training data.
@@ -88,7 +88,7 @@ class ChannelNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b *positions c"]) -> Float[Array, "b *positions c"]:
         width = x.shape[-1]
-        scale = self.param("scale", named(nn.initializers.ones, "conv_out"), (width,))
+        scale = self.param("scale", partitioned(nn.initializers.ones, "conv_out"), (width,))
         x = x.astype(jnp.float32)
         length = jnp.linalg.norm(x, axis=-1, keepdims=True)
         y = x / jnp.maximum(length, TINY_NORM)

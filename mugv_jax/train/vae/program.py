@@ -27,13 +27,13 @@ from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.train.optimizer import make_optimizer
 from mugv_jax.train.state import Params, join, new_state, split
-from mugv_jax.train.vae.config import VaeTrainConfig
 from mugv_jax.train.vae.loss import Perceptual
 from mugv_jax.train.vae.quality import psnr, ssim
 from mugv_jax.train.vae.reconstruct import decode_features, encode
 from mugv_jax.train.vae.state import VaeState
 from mugv_jax.train.vae.step import LAST_LAYER, VaeStep, to_pixels
-from mugv_jax.weights.models import MODELS
+from mugv_jax.train.vae.vae_config import VaeTrainConfig
+from mugv_jax.weights.registry import MODELS
 
 KIND = "mugv_vae"
 ENCODER = {"spatial_encoder", "temporal_encoder", "quant_conv"}  # all that latents come from

@@ -18,11 +18,11 @@ from mugv_jax.sharding.place import local_shards, place_batch
 from mugv_jax.train.checkpoint import Checkpoints
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock, Scalars, Work
-from mugv_jax.train.vae.config import VaeTrainConfig
 from mugv_jax.train.vae.loss import Perceptual
 from mugv_jax.train.vae.perceptual import lpips
 from mugv_jax.train.vae.program import KIND, VaeProgram
 from mugv_jax.train.vae.state import VaeState
+from mugv_jax.train.vae.vae_config import VaeTrainConfig
 from mugv_jax.video import to_frames
 from mugv_jax.weights.load import load
 from mugv_jax.weights.picture_vae import load_picture_vae

@@ -9,7 +9,7 @@ axis of self-attention's head dimension is read as (k r) and stored as (r k), r 
 import re
 from collections.abc import Mapping
 
-from mugv_jax.nn.mugdit.config import DiTConfig
+from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights.table import Rule, Table
 
 MAX_TEXT_TOKENS = 300

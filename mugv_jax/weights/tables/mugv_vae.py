@@ -5,7 +5,7 @@
 import re
 from collections.abc import Mapping
 
-from mugv_jax.nn.vae.config import VAEConfig
+from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.weights.table import Rule, Table
 
 _KERNEL = {2: "o i h w -> h w i o", 3: "o i f h w -> f h w i o"}

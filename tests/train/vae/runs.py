@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from mugv_jax import config as configs
-from mugv_jax.train.vae.config import VaeTrainConfig, from_config_dict
+from mugv_jax.train.vae.vae_config import VaeTrainConfig, from_config_dict
 from mugv_jax.video import write_video
 
 CONFIG = Path(__file__).parents[3] / "configs" / "vae_demo.py"

@@ -24,7 +24,7 @@ from mugv_jax.train.vae.program import VaeProgram
 from mugv_jax.train.vae.reconstruct import encode
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load
-from mugv_jax.weights.models import MODELS
+from mugv_jax.weights.registry import MODELS
 from tests.train.vae.runs import tiny, write_clips
 from tests.weights.published_lpips import Published, save
 

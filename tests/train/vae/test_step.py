@@ -12,18 +12,18 @@ import pytest
 from configs import vae_demo, vae_mugv
 from mugv_jax.config import build_group
 from mugv_jax.nn.vae.autoencoder import VideoVAE
-from mugv_jax.pipelines import windows
 from mugv_jax.sharding.mesh import make_mesh, use
 from mugv_jax.sharding.place import place_batch
+from mugv_jax.systems.mugv import windows
 from mugv_jax.train.state import new_state
-from mugv_jax.train.vae.config import GROUPS, from_config_dict
 from mugv_jax.train.vae.loss import VaeLossConfig
 from mugv_jax.train.vae.program import VaeProgram, _overlaid
 from mugv_jax.train.vae.reconstruct import decode_features, encode
 from mugv_jax.train.vae.state import VaeState
 from mugv_jax.train.vae.step import VaeStep
-from mugv_jax.weights.models import abstract_variables
+from mugv_jax.train.vae.vae_config import GROUPS, from_config_dict
 from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import abstract_variables
 from tests.train.vae.runs import moving_square, tiny
 
 ROUNDING = 1e-5

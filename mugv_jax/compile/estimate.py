@@ -1,0 +1,138 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Step time of a compiled TPU program, from its text and from stated assumptions.
+
+    step = arithmetic + kernels + blocking exchanges + what of the others is not hidden
+
+Nothing here was measured on the chip: an estimate ranks meshes and names the bottleneck.
+"""
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping
+
+from mugv_jax.compile.collectives import KINDS, Collective
+from mugv_jax.compile.torus import Torus
+from mugv_jax.compile.work import Work
+from mugv_jax.cost.chips import Chip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Assumptions:
+    """Shares of the ideal that a real program reaches.
+
+    compiled: of the speed that the compiler estimates for its own operations.
+    attention: of the peak of the matrix unit's part that a head fills, for attention kernels.
+    memory: of the memory's bandwidth, for kernels that hardly compute.
+    links: of a link's bandwidth.
+    overlap: of the arithmetic of a loop's body that its asynchronous exchanges run beside.
+
+    Raises:
+        ValueError: a share outside (0, 1], an overlap outside [0, 1].
+    """
+
+    compiled: float = 0.9
+    attention: float = 0.6
+    memory: float = 0.8
+    links: float = 0.8
+    overlap: float = 0.9
+
+    def __post_init__(self):
+        for name in ("compiled", "attention", "memory", "links"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(
+                    f"assumed {name}={getattr(self, name)} must be a share above 0, at most 1."
+                )
+        if not 0 <= self.overlap <= 1:
+            raise ValueError(f"assumed overlap={self.overlap} must be a share from 0 to 1.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Seconds of one step on every chip.
+
+    arithmetic: all that is no kernel.  attention: its kernels.  modulation: the other kernels.
+    exposed: exchanges that the chip waits for, by kind.  hidden: those that run beside arithmetic.
+    sent: bytes that each chip sends, by kind.
+    """
+
+    arithmetic: float
+    attention: float
+    modulation: float
+    exposed: Mapping[str, float]
+    hidden: float
+    sent: Mapping[str, int]
+
+    @property
+    def step(self) -> float:
+        kernels = self.attention + self.modulation
+        return self.arithmetic + kernels + sum(self.exposed.values())
+
+    @property
+    def limit(self) -> str:
+        """What the longest part of the step is."""
+        parts = {
+            "attention kernels": self.attention,
+            "modulation kernels": self.modulation,
+            "arithmetic outside of kernels": self.arithmetic,
+            "exchanges between chips": sum(self.exposed.values()),
+        }
+        return max(parts, key=parts.get)
+
+    def mfu(self, model_flops: float, chips: int, chip: Chip) -> float:
+        """Share of the peak that the model's own arithmetic takes; recomputation is not counted."""
+        return model_flops / (self.step * chips * chip.peak_flops)
+
+
+def estimate(
+    work: Work, exchanges: list[Collective], torus: Torus, assumptions: Assumptions
+) -> Estimate:
+    """Time of the step whose arithmetic and exchanges are given."""
+    chip = torus.chip
+    arithmetic = {
+        name: cycles / chip.clock_hz / assumptions.compiled for name, cycles in work.cycles.items()
+    }
+    speed = attention_speed(work, chip) * assumptions.attention
+    attention = {name: flops / speed for name, flops in work.attention_flops.items()}
+    bandwidth = chip.hbm_bandwidth * assumptions.memory
+    modulation = {name: nbytes / bandwidth for name, nbytes in work.moved_bytes.items()}
+    exposed: Counter[str] = Counter()
+    sent: Counter[str] = Counter()
+    beside: dict[str, Counter[str]] = {}
+    for each in exchanges:
+        seconds = torus.seconds(each, assumptions.links)
+        sent[each.kind] += round(each.sent)
+        target = beside.setdefault(each.computation, Counter()) if each.asynchronous else exposed
+        target[each.kind] += seconds
+    hidden = 0.0
+    for name, kinds in beside.items():
+        total = sum(kinds.values())
+        busy = sum(part.get(name, 0) for part in (arithmetic, attention, modulation))
+        room = assumptions.overlap * busy
+        covered = min(total, room)
+        hidden += covered
+        for kind, seconds in kinds.items():
+            exposed[kind] += seconds * (1 - covered / total)
+    return Estimate(
+        arithmetic=sum(arithmetic.values()),
+        attention=sum(attention.values()),
+        modulation=sum(modulation.values()),
+        exposed={kind: exposed[kind] for kind in KINDS if exposed[kind]},
+        hidden=hidden,
+        sent={kind: sent[kind] for kind in KINDS if sent[kind]},
+    )
+
+
+def attention_speed(work: Work, chip: Chip) -> float:
+    """FLOP/s at best: one side of every product is the head, and only as much of the unit works."""
+    total = sum(work.head_dims.values())
+    if not total:
+        return chip.peak_flops
+    time = sum(flops / filled(dim, chip) for dim, flops in work.head_dims.items())
+    return chip.peak_flops * total / time
+
+
+def filled(head_dim: int, chip: Chip) -> float:
+    """Share of the matrix unit that a side of `head_dim` fills."""
+    return head_dim / (math.ceil(head_dim / chip.mxu) * chip.mxu)

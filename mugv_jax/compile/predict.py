@@ -1,0 +1,191 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A first guess of a training step's time and memory, from sizes alone: it ranks meshes.
+
+Per layer and sample, with n tokens over P = sequence chips, T = tensor, weights over F = fsdp x P:
+
+    tensor      tokens gathered before and sums all-reduced after each of three products in each
+                pass: n d / P, each (1 - 1/T)
+    sequence    q, k, v and out change places, forward and backward: n d / (P T) each (Ulysses),
+                or keys and values go round: n d / T (ring)
+    weights     gathered in each pass, gradients scattered back: W / T, each (1 - 1/F)
+    data        gradients once a step: W / (T F pipeline), twice
+
+A pipeline of S stages and M microbatches idles (S - 1) / (M + S - 1) of its time. All passes but
+the first compute again what the rematerialisation drops. `report.py` compiles the best of these.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+
+from mugv_jax.compile.estimate import Assumptions, filled
+from mugv_jax.cost import flops
+from mugv_jax.cost.chips import Chip
+from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.sharding.parallel import ParallelConfig
+from mugv_jax.train.train_config import TrainConfig
+
+BFLOAT16, FLOAT32 = 2, 4
+# The attention kernel computes 5 products in the backward pass, of which 4 are the model's.
+BACKWARD_PRODUCTS = 5 / 4
+# Share of the peak of operations outside of attention: norms, gates and changes of layout take
+# longer than the products themselves. Fitted to compiled steps.
+OTHER_SHARE = 0.36
+# Live arrays of one block's forward and backward pass, in units of its widest activation; fitted
+# to compiled steps.
+LIVE = 40
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """seconds: of a step.  nbytes: of a chip.  mfu: share of the peak."""
+
+    parallel: ParallelConfig
+    seconds: float
+    nbytes: float
+    mfu: float
+
+
+def candidates(config: TrainConfig, chips: int) -> Iterator[ParallelConfig]:
+    """All meshes of `chips` that can hold the model, microbatches two and four to a stage."""
+    dit = config.dit
+    for pipeline, fsdp, sequence, tensor in _splits(chips, 4):
+        if dit.num_heads % tensor or dit.depth % pipeline or dit.width % (fsdp * sequence):
+            continue
+        for microbatches in (1,) if pipeline == 1 else (2 * pipeline, 4 * pipeline):
+            yield dataclasses.replace(
+                config.mesh,
+                data=chips // (pipeline * fsdp * sequence * tensor),
+                fsdp=fsdp,
+                sequence=sequence,
+                tensor=tensor,
+                pipeline=pipeline,
+                microbatches=microbatches,
+            )
+
+
+def _splits(number: int, axes: int) -> Iterator[tuple[int, ...]]:
+    """Sizes of `axes` axes whose product divides `number`."""
+    if axes == 0:
+        yield ()
+        return
+    for size in range(1, number + 1):
+        if number % size == 0:
+            for rest in _splits(number // size, axes - 1):
+                yield (size, *rest)
+
+
+def predict(
+    config: TrainConfig,
+    parallel: ParallelConfig,
+    latent_shape: tuple[int, int, int],
+    chip: Chip,
+    assumptions: Assumptions,
+) -> Prediction:
+    """One step of the smallest batch."""
+    sizes = parallel.sizes(math.prod((parallel.data or 1, *_inner(parallel))))
+    chips = math.prod(sizes.values())
+    samples = sizes["data"] * sizes["fsdp"] * parallel.microbatches * config.run.accumulate
+    work = flops.train_step(
+        config.dit, latent_shape, config.data.text_tokens, remat=config.run.remat
+    )
+    busy = samples * _compute_seconds(config, latent_shape, chip, assumptions) / chips
+    link = 2 * chip.link_bandwidth * assumptions.links
+    per_chip = samples / (sizes["data"] * sizes["fsdp"])
+    waiting = _sent(config, parallel, sizes, latent_shape, per_chip) / link
+    stages, microbatches = sizes["pipeline"], parallel.microbatches
+    bubble = (microbatches + stages - 1) / microbatches
+    seconds = (busy + waiting) * bubble
+    return Prediction(
+        parallel=parallel,
+        seconds=seconds,
+        nbytes=_bytes(config, parallel, sizes, latent_shape),
+        mfu=samples * work.model / (seconds * chips * chip.peak_flops),
+    )
+
+
+def _inner(parallel: ParallelConfig) -> tuple[int, ...]:
+    return parallel.fsdp, parallel.sequence, parallel.tensor, parallel.pipeline
+
+
+def _compute_seconds(
+    config: TrainConfig,
+    latent_shape: tuple[int, int, int],
+    chip: Chip,
+    assumptions: Assumptions,
+) -> float:
+    """Of one sample on one chip."""
+    dit, text_tokens = config.dit, config.data.text_tokens
+    block = flops.dit_block(dit, flops.dit_tokens(dit, latent_shape), text_tokens)
+    again = flops.RECOMPUTED[config.run.remat]
+    attention = dit.depth * block.attention * (1 + 2 * BACKWARD_PRODUCTS + ("attention" in again))
+    step = flops.train_step(dit, latent_shape, text_tokens, remat=config.run.remat)
+    rest = step.hardware - dit.depth * block.attention * (3 + ("attention" in again))
+    speed = chip.peak_flops * filled(dit.head_dim, chip) * assumptions.attention
+    return attention / speed + rest / (chip.peak_flops * OTHER_SHARE * assumptions.compiled)
+
+
+def _block_weights(dit: DiTConfig) -> int:
+    """Parameters of a block's matrices."""
+    return 8 * dit.width**2 + 2 * dit.width * dit.mlp_dim
+
+
+def _sent(
+    config: TrainConfig,
+    parallel: ParallelConfig,
+    sizes: Mapping[str, int],
+    latent_shape: tuple[int, int, int],
+    samples: float,
+) -> float:
+    """Bytes that a chip sends in a step; `samples` are those of its data shard."""
+    dit = config.dit
+    tokens = flops.dit_tokens(dit, latent_shape)
+    sequence, tensor = sizes["sequence"], sizes["tensor"]
+    shards = sizes["fsdp"] * sequence
+    passes = 3 if "products" in flops.RECOMPUTED[config.run.remat] else 2
+    attended = passes if "attention" in flops.RECOMPUTED[config.run.remat] else 2
+    layers = dit.depth / sizes["pipeline"]
+    residual = BFLOAT16 * tokens * dit.width / sequence
+    # Self-attention, cross-attention and MLP: a gather, and an all-reduce of twice as much.
+    activations = 3 * (1 + 2) * passes * residual * (1 - 1 / tensor)
+    # A ring's keys and values, twice as many as one array, go past all of its other chips.
+    exchanged = math.gcd(dit.num_heads // tensor, sequence)
+    if parallel.sequence_method == "ring":
+        exchanged = 1
+    local = residual / tensor
+    ulysses = 4 * attended * local * (1 - 1 / exchanged)
+    ring = 2 * (attended + 1) * local * (sequence / exchanged - 1)
+    weights = BFLOAT16 * _block_weights(dit) / tensor
+    gathered = (passes + 1) * weights * (1 - 1 / shards)
+    reduced = 2 * FLOAT32 * _block_weights(dit) / tensor / shards * (1 - 1 / sizes["data"])
+    repeats = parallel.microbatches * config.run.accumulate
+    return layers * (samples * (activations + ulysses + ring) + repeats * gathered + reduced)
+
+
+def _bytes(
+    config: TrainConfig,
+    parallel: ParallelConfig,
+    sizes: Mapping[str, int],
+    latent_shape: tuple[int, int, int],
+) -> float:
+    """Of a chip: master weights, two moments, average and gradients; activations kept and live."""
+    dit = config.dit
+    parts = sizes["sequence"] * sizes["tensor"]
+    parameters = dit.depth * _block_weights(dit) + 6 * dit.width**2 + dit.text_dim * dit.width
+    state = (4 + config.ema.enabled) * FLOAT32 * parameters
+    state /= sizes["fsdp"] * parts * sizes["pipeline"]
+    tokens = flops.dit_tokens(dit, latent_shape) / parts
+    kept = {
+        "full": 1,
+        "attention": 3,
+        "offload": 0,
+        "dots": 12 + dit.mlp_ratio,
+        "none": 30 + 4 * dit.mlp_ratio,
+    }
+    layers = dit.depth / sizes["pipeline"]
+    in_flight = parallel.microbatches + sizes["pipeline"] - 1
+    saved = layers * in_flight * kept[config.run.remat] * BFLOAT16 * tokens * dit.width
+    live = LIVE * BFLOAT16 * tokens * dit.mlp_dim
+    layer = 2 * BFLOAT16 * _block_weights(dit) / sizes["tensor"]
+    return state + saved + live + layer

@@ -1,0 +1,164 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is told about one step on one slice, as plain values."""
+
+import dataclasses
+from typing import Any, Literal
+
+import jax
+from jax.sharding import Mesh
+
+from mugv_jax.compile import hlo
+from mugv_jax.compile.collectives import collectives
+from mugv_jax.compile.estimate import Assumptions, estimate
+from mugv_jax.compile.gpu_target import is_gpu, memory_bytes
+from mugv_jax.compile.samplers import SamplerConfig, sampler_of, title
+from mugv_jax.compile.steps import (
+    Compiled,
+    compile_sampler_step,
+    compile_train_step,
+    torus_of,
+    train_step_rows,
+)
+from mugv_jax.compile.videos import VIDEOS
+from mugv_jax.compile.work import work_of
+from mugv_jax.cost import flops
+from mugv_jax.cost.chips import chip_of
+from mugv_jax.sharding.place import data_shards
+from mugv_jax.systems.mugv.size import VideoSize
+from mugv_jax.systems.wan_size import WanSize
+from mugv_jax.train.train_config import TrainConfig
+
+Kind = Literal["train", "sampler"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for.
+
+    topology: of a TPU slice, or GPUs.
+    rows: samples of a step; None is one per data shard and microbatch.
+    quantize: 8-bit weights of the sampler, see `nn/quantize.py`.
+
+    Raises:
+        ValueError: a slice of a chip that is not in the table, 8-bit weights in training, or
+            training of a system that is not trained.
+    """
+
+    config: TrainConfig | SamplerConfig
+    topology: str
+    size: VideoSize | WanSize
+    kind: Kind = "train"
+    rows: int | None = None
+    assumptions: Assumptions = dataclasses.field(default_factory=Assumptions)
+    quantize: str | None = None
+
+    def __post_init__(self):
+        if not is_gpu(self.topology):
+            chip_of(self.topology)
+        if self.quantize and self.kind == "train":
+            raise ValueError(f"quantize={self.quantize}: weights in training are not quantised.")
+        if self.kind == "train" and isinstance(self.config, SamplerConfig):
+            raise ValueError(
+                f"the system {title(self.config.system)} is not trained here: compile a step of "
+                "its sampler, with --sampler."
+            )
+
+
+def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
+    """Compiles the step on the `devices` of the slice, and tells what it needs and takes.
+
+    How long it takes is estimated for TPUs, whose compiler tells; for GPUs memory alone is known.
+
+    Raises:
+        ValueError: a model, batch, mesh or memory that does not fit.
+    """
+    config = request.config
+    mesh = config.mesh.make_mesh(devices)
+    training = request.kind == "train"
+    least = train_step_rows(config, mesh) if training else data_shards(mesh)
+    rows = request.rows or least
+    where = config, mesh, request.size.latent_shape, rows
+    if training:
+        compiled = compile_train_step(*where)
+    else:
+        compiled = compile_sampler_step(*where, quantize=request.quantize)
+    gpu = is_gpu(request.topology)
+    counted = _flops(request, rows)
+    tokens = VIDEOS[sampler_of(config).system].tokens(config.dit, request.size.latent_shape)
+    chip_bytes = memory_bytes(request.topology) if gpu else chip_of(request.topology).hbm_bytes
+    known = {
+        "step": request.kind,
+        "topology": request.topology,
+        "chips": mesh.size,
+        "mesh": {axis: size for axis, size in mesh.shape.items() if size > 1},
+        "options": _options(config) if training else {"quantize": request.quantize or "off"},
+        "video": dataclasses.asdict(request.size)
+        | {"latent_shape": list(request.size.latent_shape), "tokens": tokens},
+        "samples": rows,
+        "memory": _memory(compiled, chip_bytes),
+        "flops": counted,
+        "compile_s": compiled.seconds,
+    }
+    return known if gpu else known | _timed(request, compiled, mesh, rows, counted)
+
+
+def _timed(
+    request: Request, compiled: Compiled, mesh: Mesh, rows: int, counted: dict[str, int]
+) -> dict[str, Any]:
+    """What the compiler of a TPU tells about time."""
+    chip = chip_of(request.topology)
+    program = hlo.parse(compiled.text)
+    work, exchanges = work_of(program), list(collectives(program, mesh.size))
+    time = estimate(work, exchanges, torus_of(mesh, chip), request.assumptions)
+    return {
+        "flops": counted | {"attention_kernels_per_chip": sum(work.attention_flops.values())},
+        "sent_per_chip": dict(time.sent),
+        "estimate": {
+            "arithmetic_s": time.arithmetic,
+            "attention_s": time.attention,
+            "modulation_s": time.modulation,
+            "exposed_s": dict(time.exposed),
+            "hidden_s": time.hidden,
+            "step_s": time.step,
+            "mfu": time.mfu(counted["model"], mesh.size, chip),
+            "samples_per_second": rows / time.step,
+            "limit": time.limit,
+        },
+        "assumptions": dataclasses.asdict(request.assumptions),
+        "kernels": dict(work.kernels),
+        "uncounted_kernels": list(work.uncounted),
+        "unknown_loops": list(program.unknown_loops()),
+    }
+
+
+def _options(config: TrainConfig) -> dict[str, Any]:
+    """What beside the mesh decides memory and time."""
+    return {
+        "sequence_method": config.mesh.sequence_method,
+        "microbatches": config.mesh.microbatches,
+        "accumulate": config.run.accumulate,
+        "remat": config.run.remat,
+        "dtype": config.run.dtype,
+        "ema": config.ema.enabled,
+    }
+
+
+def _memory(compiled: Compiled, chip_bytes: int) -> dict[str, Any]:
+    memory = compiled.memory
+    return dataclasses.asdict(memory) | {
+        "total": memory.total,
+        "chip": chip_bytes,
+        "fits": memory.total <= chip_bytes,
+    }
+
+
+def _flops(request: Request, rows: int) -> dict[str, int]:
+    """Of all chips together."""
+    config, shape = request.config, request.size.latent_shape
+    if request.kind == "sampler":
+        sampler = sampler_of(config)
+        forward = VIDEOS[sampler.system].forward(sampler.dit, shape, sampler.text_tokens)
+        return dict.fromkeys(("model", "hardware"), 2 * rows * forward)
+    one = flops.train_step(config.dit, shape, config.data.text_tokens, remat=config.run.remat)
+    return {"model": rows * one.model, "hardware": rows * one.hardware}

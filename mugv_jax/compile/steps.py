@@ -1,0 +1,220 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles training's step and the sampler's for a TPU slice, or for GPUs, without having them.
+
+The compilers of libtpu and of `jax[cuda13]` run on any x86 machine, and a topology describes
+devices that are not there. The arrays of a program stay shapes: no weights are made, and a step of
+10B parameters takes minutes (more where memory is tight) and 4 GiB.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import os
+import re
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from mugv_jax.compile.gpu_target import gpu_devices, is_gpu
+from mugv_jax.compile.samplers import NETWORKS, SamplerConfig, sampler_of
+from mugv_jax.compile.torus import Torus
+from mugv_jax.compile.videos import LatentShape
+from mugv_jax.cost.chips import Chip
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.sampler import euler_step
+from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.quantize import abstract_quantized
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.parallel import build_dit, check_batch
+from mugv_jax.sharding.place import batch_sharding, data_shards, variable_shardings
+from mugv_jax.train.program import Program
+from mugv_jax.train.train_config import TrainConfig
+from mugv_jax.weights.registry import MODELS, abstract_variables
+
+# libtpu looks for the machine's own TPU; with these it need not, and two processes may compile.
+LIBTPU_SETTINGS = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",  # any one that exists: the topology says what counts
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+
+
+class DoesNotFitError(ValueError):
+    """A program that needs more memory than a chip has."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes of one chip.
+
+    arguments: weights, optimizer and data.  temporaries: what a step makes and frees.
+    outputs: results that are not written over arguments.  code: the program itself.
+    """
+
+    arguments: int
+    temporaries: int
+    outputs: int
+    code: int
+
+    @property
+    def total(self) -> int:
+        return self.arguments + self.temporaries + self.outputs + self.code
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """A compiled step: its text, its memory, and how long it took to compile."""
+
+    text: str
+    memory: Memory
+    seconds: float
+
+
+def slice_devices(topology: str) -> list[jax.Device]:
+    """Devices that need not be there: of a TPU slice, such as "v5p:4x4x4", or GPUs, as "h200:8".
+
+    Raises:
+        ValueError: no compiler for them, or a slice that does not exist.
+    """
+    if is_gpu(topology):
+        return gpu_devices(topology)
+    if importlib.util.find_spec("libtpu") is None:
+        raise ValueError(
+            "compiling for a TPU needs its compiler, the package libtpu: "
+            "pip install 'mugv_jax[tpu]', or libtpu alone."
+        )
+    os.environ.update({name: os.environ.get(name, to) for name, to in LIBTPU_SETTINGS.items()})
+    try:
+        return list(topologies.get_topology_desc(topology, platform="tpu").devices)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"topology {topology!r} is not known to the TPU compiler: {reason}. Write a slice as "
+            "v5p:4x4x4 or v5e:4x8."
+        ) from error
+
+
+def torus_of(mesh: Mesh, chip: Chip) -> Torus:
+    """Places of the mesh's devices: number i of a program is `mesh.devices.flat[i]`."""
+    return Torus(chip, np.array([device.coords for device in mesh.devices.flat]))
+
+
+def train_step_rows(config: TrainConfig, mesh: Mesh) -> int:
+    """Samples of the smallest step: one per data shard and microbatch."""
+    return data_shards(mesh) * config.mesh.microbatches * config.run.accumulate
+
+
+def compile_train_step(
+    config: TrainConfig, mesh: Mesh, latent_shape: LatentShape, rows: int
+) -> Compiled:
+    """The step of `rows` samples with latents of (f, h, w).
+
+    Raises:
+        ValueError: a model, batch or memory that does not fit the mesh.
+    """
+    check_batch(rows // config.run.accumulate, mesh, config.mesh)
+    program = Program(config, mesh)
+    text_tokens = config.data.text_tokens
+    with meshes.use(mesh):
+        lowered = program.step.lower(
+            program.abstract_state(),
+            program.abstract_batch(latent_shape, rows, text_tokens),
+            program.abstract_null(text_tokens),
+        )
+    return _compile(lowered, mesh)
+
+
+def compile_sampler_step(
+    config: TrainConfig | SamplerConfig,
+    mesh: Mesh,
+    latent_shape: LatentShape,
+    rows: int,
+    *,
+    quantize: str | None = None,
+) -> Compiled:
+    """One guided step of `rows` videos, weights in the arithmetic's dtype as in generation.
+
+    quantize: 8-bit weights, see `nn/quantize.py`.
+
+    Raises:
+        ValueError: a model, batch or memory that does not fit the mesh, or unknown 8-bit weights.
+    """
+    config = sampler_of(config)
+    check_batch(rows, mesh, config.mesh)
+    kind, network = config.system.KINDS["dit"][0], NETWORKS[config.system]
+    module = build_dit(
+        config.dit,
+        mesh,
+        config.mesh,
+        dtype=jnp.dtype(config.run.dtype),
+        kernels=config.kernels,
+        module=MODELS[kind].build,
+    )
+    shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
+    scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
+    condition = network.condition(config, mesh, rows, latent_shape)
+    variables = _resident(kind, config, mesh, quantize)
+    # Weights that only the text meets are in memory as well, though a step does not read them.
+    step = jax.jit(
+        euler_step,
+        static_argnums=0,
+        static_argnames="guidance",
+        donate_argnums=2,
+        keep_unused=True,
+    )
+    with meshes.use(mesh):
+        lowered = step.lower(
+            network.velocity(module),
+            variables,
+            shaped((rows, *latent_shape, config.dit.in_channels), jnp.float32),
+            scalar,
+            scalar,
+            shaped((rows, latent_shape[0]), jnp.bool_),
+            condition,
+            condition,
+            guidance=Guidance(),
+        )
+    return _compile(lowered, mesh)
+
+
+def _resident(kind: str, config: SamplerConfig, mesh: Mesh, quantize: str | None) -> Any:
+    """Shapes and places of the weights."""
+    weights = abstract_quantized(abstract_variables(kind, config.dit), quantize)
+
+    def resident(leaf: jax.ShapeDtypeStruct, place: NamedSharding) -> jax.ShapeDtypeStruct:
+        kept = leaf.dtype if leaf.dtype.itemsize == 1 else jnp.dtype(config.run.dtype)
+        return jax.ShapeDtypeStruct(leaf.shape, kept, sharding=place)
+
+    return jax.tree.map(resident, unboxed(weights), variable_shardings(weights, mesh))
+
+
+def _compile(lowered: Any, mesh: Mesh) -> Compiled:
+    start = time.monotonic()
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        needed = re.search(r"Used (\S+) of (\S+) hbm", str(error))
+        what = f"{needed[1]} of {needed[2]}" if needed else "more than all"
+        sizes = ", ".join(f"{axis}={size}" for axis, size in mesh.shape.items() if size > 1)
+        raise DoesNotFitError(
+            f"on a mesh of {sizes or 'one chip'} the step needs {what} of a chip's memory: split "
+            "it further (fsdp, sequence, tensor or pipeline), or recompute more (run.remat)."
+        ) from error
+    used = compiled.memory_analysis()
+    memory = Memory(
+        arguments=used.argument_size_in_bytes,
+        temporaries=used.temp_size_in_bytes,
+        outputs=used.output_size_in_bytes - used.alias_size_in_bytes,
+        code=used.generated_code_size_in_bytes,
+    )
+    seconds = time.monotonic() - start
+    return Compiled(text=compiled.as_text(), memory=memory, seconds=seconds)

@@ -1,0 +1,76 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Peak activations of the Wan VAE, per device, as `systems/wan_windows.py` runs it.
+
+    cache (frames that convolutions look back on) + widest array x copies of it + pixels
+
+of one latent's frames and one tile, however long the video is: the rest lies in host memory. Rows
+of the picture are split over "sequence" and "tensor".
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+from mugv_jax.cost.memory.plan import FLOAT32, Plan
+from mugv_jax.cost.memory.vae import SCORE_COPIES
+from mugv_jax.nn.conv import FAST_CHANNELS, FAST_VALUES
+from mugv_jax.nn.wan import streaming
+from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
+from mugv_jax.weights.registry import abstract_variables
+
+KIND = "wan_vae"
+
+
+def encode(config: WanVAEConfig, plan: Plan) -> float:
+    """Bytes of encoding a latent's frames."""
+    return _part(config, plan, "encode")
+
+
+def decode(config: WanVAEConfig, plan: Plan) -> float:
+    """Bytes of decoding a latent."""
+    return _part(config, plan, "decode")
+
+
+def _part(config: WanVAEConfig, plan: Plan, method: str) -> float:
+    factor, size = config.spatial_factor, plan.size
+    tile = (plan.tile_px or max(size.height_px, size.width_px)) // factor
+    rows, columns = (min(side // factor, tile) for side in (size.height_px, size.width_px))
+    local = -(-rows // plan.parts("sequence", "tensor")) * columns
+    frames = config.time_factor if size.frames > 1 else 1
+    widest = local * frames * _widest(config) * FLOAT32
+    scores = min(plan.score_budget, local * rows * columns * FLOAT32)
+    return (
+        plan.live.direct.cache * local * _cache(config, jnp.dtype(plan.dtype), method)
+        + max(_alive(config, plan, widest), SCORE_COPIES * scores)
+        + local * frames * factor**2 * 3 * FLOAT32
+    )
+
+
+@functools.cache
+def _cache(config: WanVAEConfig, dtype: jnp.dtype, method: str) -> int:
+    """Bytes of the cache, for each latent of a picture."""
+    if method == "encode":
+        shape = (1, 1, config.spatial_factor, config.spatial_factor, 3)
+    else:
+        shape = (1, 1, 1, 1, config.latent_channels)
+    first = functools.partial(streaming.first_part, WanVAE(config, dtype), method=method)
+    x = jax.ShapeDtypeStruct(shape, jnp.float32)
+    _, cache = jax.eval_shape(first, abstract_variables(KIND, config), x)
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache))
+
+
+def _widest(config: WanVAEConfig) -> int:
+    """Entries for each latent and frame of the widest array that a scale makes."""
+    scales = len(config.widths)
+    return max(4 ** (scales - 1 - scale) * width for scale, width in enumerate(config.widths))
+
+
+def _alive(config: WanVAEConfig, plan: Plan, widest: int) -> float:
+    """Bytes alive around the widest array."""
+    direct = plan.live.direct.part * widest
+    if plan.live.transformed is None or max(config.widths) < FAST_CHANNELS:
+        return direct
+    return max(direct, plan.live.transformed.part * min(widest, FAST_VALUES * FLOAT32))

@@ -1,0 +1,186 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Adherence on the demo world: clips are made for held-out captions and read by its checker.
+
+    truth   the clips that the captions belong to: what the checker makes of a perfect model
+    vae     their reconstructions, with PSNR and SSIM
+    t2v     text to video
+    i2v     image to video, from the first frame of the caption's clip
+
+each on combinations of shape, colour and motion that training has seen (new draws of them) and on
+those that it has not.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from mugv_jax import video
+from mugv_jax.axes import Array, Float
+from mugv_jax.bounds import require_at_least
+from mugv_jax.data.whole_files import write_whole
+from mugv_jax.demo.eval.answers import FIELDS, Answer, AnswerFile
+from mugv_jax.demo.eval.generator import Generator, Videos
+from mugv_jax.demo.eval.score import SPLITS, score
+from mugv_jax.demo.world.clips import Clip, DemoClips
+from mugv_jax.demo.world.reading import read
+from mugv_jax.demo.world.scene import WORLDS, Format
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.schedule import check_shift
+from mugv_jax.systems.mugv.request import MAX_SEED, Request
+from mugv_jax.train.vae import quality
+
+TASKS = ("truth", "vae", "t2v", "i2v")
+ANSWERS, SCORES = "answers.jsonl", "scores.json"
+BATCH = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoEval:
+    """What is measured.
+
+    clips: of each split and task.  batch: clips made at a time.
+    seed: of the drawn clips; the noise of clip n (from 0) has seed + n. Training draws with 0.
+    format: of the clips; its frame rate is what the model is told, as in training.
+
+    Raises:
+        ValueError: a field out of range.
+    """
+
+    world: str = "small"
+    format: Format = dataclasses.field(default_factory=Format)
+    tasks: tuple[str, ...] = TASKS
+    clips: int = 100
+    seed: int = 1
+    steps: int = Request.steps
+    shift: float | None = Request.shift
+    guidance: float = Guidance.scale
+    batch: int = BATCH
+
+    def __post_init__(self):
+        if self.world not in WORLDS:
+            raise ValueError(f"world={self.world!r} must be one of {', '.join(WORLDS)}.")
+        if not self.tasks or not set(self.tasks) <= set(TASKS):
+            raise ValueError(f"tasks={','.join(self.tasks)} must be some of {', '.join(TASKS)}.")
+        if self.clips < 2:
+            raise ValueError(f"clips={self.clips} must be at least 2, to have an interval.")
+        require_at_least(1, self, "steps", "batch")
+        if not 0 <= self.seed <= MAX_SEED - self.clips:
+            raise ValueError(f"seed={self.seed} must lie in 0 to {MAX_SEED - self.clips}.")
+        check_shift(self.shift)
+        Guidance(scale=self.guidance)  # says what is wrong with it
+
+    def settings(self) -> dict[str, Any]:
+        """All that the answer to one clip depends on."""
+        values = dataclasses.asdict(self)
+        return {k: v for k, v in values.items() if k not in ("tasks", "clips", "batch")}
+
+
+def evaluate(
+    config: DemoEval, generator: Generator, weights: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Measures, and writes `folder/scores.json`; what is there of the same measurement is kept.
+
+    weights: their identity (`demo/eval/identity.py`).  Returns what is written, without answers.
+
+    Raises:
+        ValueError: a folder with answers of another measurement.
+    """
+    digests = {name: file["sha256"] for name, file in weights["files"].items()}
+    about = {"settings": config.settings(), "weights": {**weights, "files": digests}}
+    answers = measure(config, generator, AnswerFile(folder / ANSWERS, about))
+    report = {
+        "settings": dataclasses.asdict(config),
+        "weights": weights,
+        "scores": score(answers),
+    }
+    head = json.dumps(report, indent=2).removesuffix("\n}")
+    lines = ",\n".join(f"    {json.dumps(answer.to_dict())}" for answer in answers)
+    text = f'{head},\n  "answers": [\n{lines}\n  ]\n}}\n'
+    write_whole(folder / SCORES, text.encode())
+    return report
+
+
+def measure(config: DemoEval, generator: Generator, kept: AnswerFile) -> list[Answer]:
+    """The answer to every clip of all tasks and splits, each batch kept as it is read."""
+    answers = []
+    for task in config.tasks:
+        for split in SPLITS:
+            keys = [(task, split, number) for number in range(config.clips)]
+            missing = [number for *_, number in keys if (task, split, number) not in kept]
+            with tqdm(
+                total=len(keys), initial=len(keys) - len(missing), desc=f"{task}, {split}",
+                unit="clip", disable=None,
+            ) as bar:  # fmt: skip
+                for start in range(0, len(missing), config.batch):
+                    numbers = missing[start : start + config.batch]
+                    kept.add(_answer(config, generator, task, split, numbers))
+                    bar.update(len(numbers))
+            answers += [kept[key] for key in keys]
+    return answers
+
+
+def _answer(
+    config: DemoEval, generator: Generator, task: str, split: str, numbers: Sequence[int]
+) -> list[Answer]:
+    source = DemoClips(
+        split=split,
+        count=config.clips,
+        seed=config.seed,
+        format=config.format,
+        world=WORLDS[config.world],
+    )
+    clips = [source[number] for number in numbers]
+    made = _make(generator, task, clips, [config.seed + number for number in numbers])
+    qualities = [{}] * len(clips)
+    if task == "vae":
+        qualities = _qualities(np.stack([clip.video for clip in clips]), made)
+    return [
+        Answer(
+            task=task,
+            split=split,
+            clip=number,
+            caption=clip.caption,
+            asked=tuple(clip.attributes[field] for field in FIELDS),
+            read=_read(frames),
+            **quality,
+        )
+        for number, clip, frames, quality in zip(numbers, clips, made, qualities, strict=True)
+    ]
+
+
+def _make(generator: Generator, task: str, clips: Sequence[Clip], seeds: Sequence[int]) -> Videos:
+    videos = np.stack([clip.video for clip in clips])
+    captions = [clip.caption for clip in clips]
+    if task == "truth":
+        return videos
+    if task == "vae":
+        return generator.reconstruct(videos)
+    return generator.generate(captions, seeds, videos[:, 0] if task == "i2v" else None)
+
+
+def _read(frames: Any) -> tuple[str, ...] | None:
+    """Words of FIELDS."""
+    reading = read(frames)
+    return reading and tuple(getattr(reading, field).name for field in FIELDS)
+
+
+def _qualities(videos: Videos, made: Videos) -> list[dict[str, float]]:
+    """Of each clip, means over its frames: of what a viewer gets, 8 bits a colour."""
+    x, y = (jnp.asarray(video.to_pixels(each)) for each in (videos, made))
+    means = (np.mean(each, axis=1).tolist() for each in _of_frames(x, y))
+    return [dict(zip(("psnr", "ssim"), values)) for values in zip(*means, strict=True)]
+
+
+@jax.jit
+def _of_frames(
+    x: Float[Array, "b f h w 3"], y: Float[Array, "b f h w 3"]
+) -> tuple[Float[Array, "b f"], Float[Array, "b f"]]:
+    return quality.psnr(x, y), quality.ssim(x, y)

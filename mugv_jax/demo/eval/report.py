@@ -1,0 +1,98 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scores as tables to read: shares in percent, each with its 95% interval."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mugv_jax.demo.eval.score import MEASURES, QUALITIES, SEEN, SPLITS, UNSEEN
+
+TITLES = {
+    "truth": "the clips themselves",
+    "vae": "VAE reconstruction",
+    "t2v": "text to video",
+    "i2v": "image to video",
+}
+ROWS = {SEEN: "seen", UNSEEN: "unseen", "difference": "seen - unseen"}
+UNITS = {"psnr": ("PSNR", "{:.2f}"), "ssim": ("SSIM", "{:.4f}")}
+
+Scores = Mapping[str, Mapping[str, Any]]
+
+
+def report_text(scores: Scores) -> str:
+    """Shares, qualities, and what was taken for what."""
+    shares = [["what", "combinations", "clips", *MEASURES]]
+    for task, title in TITLES.items():
+        for split, name in ROWS.items():
+            row = scores.get(task, {}).get(split)
+            if row is not None:
+                shares.append([title, name, str(row.get("clips", "")), *_shares(row, split)])
+    parts = [_table(shares)]
+    qualities = list(_quality_rows(scores))
+    if qualities:
+        parts.append(
+            _table([["what", "combinations", *(UNITS[q][0] for q in QUALITIES)], *qualities])
+        )
+    mistakes = list(_mistakes(scores))
+    if mistakes:
+        parts.append("\n".join(["taken for another:", *mistakes]))
+    return "\n\n".join(parts) + "\n"
+
+
+def sweep_text(report: Mapping[str, Any]) -> str:
+    """The shares of a sweep, a row for each value and split."""
+    rows = [["what", "combinations", report["sweep"], *MEASURES]]
+    for task, title in TITLES.items():
+        for split in SPLITS:
+            for entry in report["entries"]:
+                row = entry["scores"].get(task, {}).get(split)
+                if row is not None:
+                    rows.append([title, ROWS[split], f"{entry['value']:g}", *_shares(row, split)])
+    return _table(rows) + "\n"
+
+
+def _shares(row: Mapping[str, Any], split: str) -> list[str]:
+    sign = "+" if split == "difference" else ""
+    return [_estimate(row[measure], f"{{:{sign}.1f}}", 100) for measure in MEASURES]
+
+
+def _estimate(estimate: Mapping[str, float], form: str, unit: float = 1) -> str:
+    value, low, high = (form.format(unit * estimate[end]) for end in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def _quality_rows(scores: Scores) -> Iterator[list[str]]:
+    for task, title in TITLES.items():
+        for split in SPLITS:
+            row = scores.get(task, {}).get(split, {})
+            if set(QUALITIES) <= row.keys():
+                measured = (_estimate(row[quality], UNITS[quality][1]) for quality in QUALITIES)
+                yield [title, ROWS[split], *measured]
+
+
+def _mistakes(scores: Scores) -> Iterator[str]:
+    """One line for each task, split and field, as far as something was taken for another."""
+    for task, title in TITLES.items():
+        for split in SPLITS:
+            confusion = scores.get(task, {}).get(split, {}).get("confusion", {})
+            for field, counts in confusion.items():
+                wrong = [
+                    (count, f"{asked} -> {read} {count}")
+                    for asked, reads in counts.items()
+                    for read, count in reads.items()
+                    if read != asked
+                ]
+                if wrong:
+                    ordered = ", ".join(text for _, text in sorted(wrong, key=lambda x: -x[0]))
+                    yield f"  {title}, {ROWS[split]}, {field}: {ordered}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Markdown, with columns that line up."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *body = (
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
+        for row in rows
+    )
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([head, rule, *body])

@@ -1,0 +1,77 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Answers -> shares right with their intervals, and what was taken for what."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mugv_jax.demo.eval.answers import FIELDS, Answer
+from mugv_jax.demo.eval.intervals import difference, mean, share
+
+SEEN, UNSEEN = SPLITS = ("validation", "unseen")
+# What counts as right -> the fields that must be. A given picture's object is its shape and colour.
+MEASURES = {
+    "colour": ("colour",),
+    "shape": ("shape",),
+    "object": ("shape", "colour"),
+    "motion": ("motion",),
+    "all": FIELDS,
+}
+QUALITIES = ("psnr", "ssim")
+NOTHING = "nothing"  # was read: no object in half of the frames or more
+
+
+def is_right(answer: Answer, measure: str) -> bool:
+    """Whether what was read agrees with what was asked for in the fields of `measure`."""
+    if answer.read is None:
+        return False
+    right = {field: a == r for field, a, r in zip(FIELDS, answer.asked, answer.read, strict=True)}
+    return all(right[field] for field in MEASURES[measure])
+
+
+def score(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
+    """Task -> split -> estimates, counts and confusions; `difference` is seen minus unseen.
+
+    Every estimate is {"value", "low", "high"}, a share in [0, 1] or, of `psnr`, in dB.
+    """
+    parts: dict[str, dict[str, list[Answer]]] = {}
+    for answer in answers:
+        parts.setdefault(answer.task, {}).setdefault(answer.split, []).append(answer)
+    scores = {}
+    for task, splits in parts.items():
+        scores[task] = {split: _of_split(part) for split, part in splits.items()}
+        if set(SPLITS) <= splits.keys():
+            seen, unseen = (
+                {m: share(*_count(splits[split], m)) for m in MEASURES} for split in SPLITS
+            )
+            scores[task]["difference"] = {
+                m: difference(seen[m], unseen[m])._asdict() for m in MEASURES
+            }
+    return scores
+
+
+def _of_split(answers: Sequence[Answer]) -> dict[str, Any]:
+    scores: dict[str, Any] = {"clips": len(answers)}
+    for measure in MEASURES:
+        right, count = _count(answers, measure)
+        scores[measure] = {"right": right, **share(right, count)._asdict()}
+    for quality in QUALITIES:
+        values = [getattr(answer, quality) for answer in answers]
+        if None not in values:
+            scores[quality] = mean(values)._asdict()
+    return scores | {"confusion": {field: _confusion(answers, field) for field in FIELDS}}
+
+
+def _count(answers: Sequence[Answer], measure: str) -> tuple[int, int]:
+    return sum(is_right(answer, measure) for answer in answers), len(answers)
+
+
+def _confusion(answers: Sequence[Answer], field: str) -> dict[str, dict[str, int]]:
+    """Asked for -> read -> clips, the most frequent first."""
+    place = FIELDS.index(field)
+    counts: dict[str, Counter[str]] = {}
+    for answer in answers:
+        read = NOTHING if answer.read is None else answer.read[place]
+        counts.setdefault(answer.asked[place], Counter())[read] += 1
+    return {asked: dict(counts[asked].most_common()) for asked in sorted(counts)}

@@ -1,0 +1,77 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The scores at several values of one setting of the sampler."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mugv_jax.data.whole_files import write_whole
+from mugv_jax.demo.eval.adherence import DemoEval, evaluate
+from mugv_jax.demo.eval.generator import Generator
+
+SWEPT: dict[str, Callable[[str], float]] = {"guidance": float, "steps": int, "shift": float}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """name: a field of `DemoEval`, of SWEPT.  values: at least two, rising."""
+
+    name: str
+    values: tuple[float, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Sweep":
+        """From text such as "guidance=1,2,4".
+
+        Raises:
+            ValueError: text of another form.
+        """
+        name, _, values = text.partition("=")
+        try:
+            numbers = sorted({SWEPT[name](value) for value in values.split(",")})
+        except (KeyError, ValueError):
+            numbers = []
+        if len(numbers) < 2:
+            raise ValueError(
+                f"sweep {text!r} must be NAME=VALUE,VALUE,... of {' or '.join(SWEPT)}, such as "
+                "guidance=1,2,4 or steps=4,8,16."
+            )
+        return cls(name, tuple(numbers))
+
+    def configs(self, config: DemoEval) -> dict[float, DemoEval]:
+        """`config` with each value.
+
+        Raises:
+            ValueError: a value out of range.
+        """
+        return {v: dataclasses.replace(config, **{self.name: v}) for v in self.values}
+
+
+def evaluate_sweep(
+    sweep: Sweep,
+    config: DemoEval,
+    generator: Callable[[DemoEval], Generator],
+    weights: Mapping[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    """Measures at each value in a folder of its own, and writes `folder/sweep_NAME.json`.
+
+    Raises:
+        ValueError: as `evaluate`.
+    """
+    entries = []
+    for value, each in sweep.configs(config).items():
+        part = folder / f"{sweep.name}_{value:g}"
+        report = evaluate(each, generator(each), weights, part)
+        entries.append({"value": value, "scores": report["scores"]})
+    report = {
+        "sweep": sweep.name,
+        "settings": dataclasses.asdict(config),
+        "weights": weights,
+        "entries": entries,
+    }
+    write_whole(folder / f"sweep_{sweep.name}.json", json.dumps(report, indent=2).encode())
+    return report

@@ -1,0 +1,112 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""How good a text encoder of the demo world is: what it predicts, and what its states tell.
+
+masked      share of masked tokens of held-out captions that are predicted right
+shape, colour, motion   of the main object, from the mean of a caption's states by a linear probe:
+
+    argmax_k  w_k mean_s(state_s) + b_k,   multinomial logistic regression on captions of `train`
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from mugv_jax.axes import Array, Float, Int
+from mugv_jax.demo.text.denoise import Noise, loss
+from mugv_jax.demo.text.run import TrainedText, draw_captions
+from mugv_jax.demo.world.captions import caption
+from mugv_jax.demo.world.scene import Scene, World, draw
+from mugv_jax.nn.text.t5 import T5Encoder
+
+HELD_OUT = ("validation", "unseen")
+LENGTH = 48  # more than any caption has tokens
+BATCH = 128
+MASKED = 0.15
+FIT_STEPS, FIT_RATE = 500, 0.05
+
+Means = Float[np.ndarray, "n d"]
+
+
+def masked_accuracy(trained: TrainedText, world: World, count: int) -> dict[str, float]:
+    """Of `count` captions of each held-out split, MASKED of whose tokens are masked."""
+    noise = Noise(trained.vocabulary, LENGTH, masked=MASKED)
+    encoder = T5Encoder(trained.config, jnp.float32)
+    right = jax.jit(lambda batch: loss(encoder, trained.params, batch)[1])
+    found = {}
+    for split in HELD_OUT:
+        captions = draw_captions(split, count, world=world)
+        rows = [trained.vocabulary.encode(each) for each in captions]
+        found[split] = float(right(noise(rows, np.random.default_rng(0))))
+    return found
+
+
+def probe(
+    trained: TrainedText, world: World, fitted: int, count: int
+) -> dict[str, dict[str, float]]:
+    """Split -> right answers on shape, colour and motion, of a probe of `fitted` captions.
+
+    Its captions are drawn anew (seed 1), and `count` of each held-out split.
+    """
+    counts = {"train": fitted} | dict.fromkeys(HELD_OUT, count)
+    scenes = {
+        split: [draw(split, number, seed=1, world=world) for number in range(size)]
+        for split, size in counts.items()
+    }
+    means = {split: _means(trained, [caption(each) for each in scenes[split]]) for split in counts}
+    names = {"shape": world.shapes, "colour": world.colours, "motion": world.motions}
+    found: dict[str, dict[str, float]] = {split: {} for split in HELD_OUT}
+    for attribute, values in names.items():
+        labels = {split: _labels(scenes[split], attribute, values) for split in counts}
+        weights = _fit(means["train"], labels["train"], len(values))
+        for split in HELD_OUT:
+            answers = np.argmax(_scores(weights, jnp.asarray(means[split])), axis=-1)
+            found[split][attribute] = float(np.mean(answers == labels[split]))
+    return found
+
+
+def _labels(
+    scenes: Sequence[Scene], attribute: str, values: Sequence[str]
+) -> Int[np.ndarray, " n"]:
+    return np.array([values.index(each.attributes[attribute]) for each in scenes], np.int32)
+
+
+def _means(trained: TrainedText, captions: Sequence[str]) -> Means:
+    """Mean state of each caption's tokens."""
+    encoder = T5Encoder(trained.config, jnp.float32)
+
+    @jax.jit
+    def mean(ids: Array, mask: Array) -> Float[Array, "b d"]:
+        states = encoder.apply({"params": trained.params}, ids, mask)
+        return jnp.mean(states, axis=1, where=mask[:, :, None])
+
+    rows = [trained.vocabulary.encode(each) for each in captions]
+    ids, mask = trained.vocabulary.padded(rows, LENGTH)
+    parts = [mean(ids[i : i + BATCH], mask[i : i + BATCH]) for i in range(0, len(rows), BATCH)]
+    return np.concatenate(parts)
+
+
+def _scores(weights: tuple[Array, Array], x: Array) -> Float[Array, "n k"]:
+    return x @ weights[0] + weights[1][None]
+
+
+def _fit(x: Means, labels: Int[np.ndarray, " n"], classes: int) -> tuple[Array, Array]:
+    """Logistic regression by Adam on the whole set."""
+    optimizer = optax.adam(FIT_RATE)
+
+    def nats(weights: tuple[Array, Array]) -> Float[Array, ""]:
+        scores = _scores(weights, jnp.asarray(x))
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
+
+    def update(carry: tuple, _: None) -> tuple[tuple, None]:
+        weights, state = carry
+        updates, state = optimizer.update(jax.grad(nats)(weights), state)
+        return (optax.apply_updates(weights, updates), state), None
+
+    weights = jnp.zeros((x.shape[1], classes)), jnp.zeros(classes)
+    with jax.numpy_dtype_promotion("standard"):  # Optax mixes step counts and floats
+        carry = weights, optimizer.init(weights)
+        return jax.jit(lambda carry: jax.lax.scan(update, carry, length=FIT_STEPS)[0])(carry)[0]

@@ -1,0 +1,65 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Clips as lossless video files, or their first frames as pictures, with their list, as
+`mugv-jax data encode` reads them."""
+
+import csv
+import fractions
+import io
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from tqdm import tqdm
+
+from mugv_jax.axes import Frames
+from mugv_jax.data.whole_files import write_whole
+from mugv_jax.demo.world.clips import DemoClips
+
+LIST = "captions.csv"
+
+
+def write_clips(clips: DemoClips, folder: Path, *, pictures: bool = False) -> Path:
+    """Writes `folder/clips/SPLIT-NUMBER.mkv` and their captions; returns the list.
+
+    pictures: the first frames alone, as `.png`.
+
+    The list is there when all clips are, and has the attributes of each in further columns.
+    """
+    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number in tqdm(range(len(clips)), desc="rendering", unit="clip", disable=None):
+        clip, name = clips[number], f"{clips.split}-{number:06d}"
+        path = f"clips/{name}.{'png' if pictures else 'mkv'}"
+        content = _picture(clip.video[0]) if pictures else _lossless(clip.video, clip.fps)
+        write_whole(folder / path, content)
+        rows.append({"path": path, "caption": clip.caption, "id": name} | clip.attributes)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(folder / LIST, text.getvalue().encode())
+    return folder / LIST
+
+
+def _picture(frame: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(frame).save(content, "png")
+    return content.getvalue()
+
+
+def _lossless(frames: Frames, fps: float) -> bytes:
+    """A Matroska file of H.264 in RGB: no pixel changes, where yuv420p halves the colours' size."""
+    import av
+
+    content = io.BytesIO()
+    with av.open(content, "w", format="matroska") as container:
+        rate = fractions.Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream("libx264rgb", rate=rate, options={"qp": "0"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "rgb24"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return content.getvalue()

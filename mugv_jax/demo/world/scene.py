@@ -1,0 +1,294 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is in a clip of the demo world, drawn from a seed.
+
+Lengths are in short sides of the frame, positions relative to its centre (x right, y down).
+Motion is what the viewer sees the object do in the frame: a moving camera slides or scales the
+backdrop only, as in a product shot whose camera follows its subject.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from mugv_jax.demo.world.shapes import AREAS
+
+SHAPES = tuple(AREAS)
+COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
+SHIFTS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+MOTIONS = (*SHIFTS, "rotate", "grow", "shrink", "still")
+TEXTURES = ("plain", "striped", "dotted")
+PATTERNS = ("plain", "gradient", "checked", "striped", "dotted", "cloudy")
+TONES = ("white", "grey", "dark", "cream", "pale blue")
+CAMERAS = ("still", "pan left", "pan right", "zoom in", "zoom out")
+SPLITS = ("train", "validation", "unseen")
+
+ROUND = ("ball", "ring")  # only stripes show that they turn
+FEWEST_STEPS = 2  # between the colours of two objects, in COLOURS as a circle
+SECOND_AREA = (0.3, 0.42)  # of the main object's
+SECOND_RADIUS = 0.12
+MARGIN = 0.02
+TRIES = 20
+
+Item = TypeVar("Item")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Format:
+    """Size and rate of the clips: sides of 64 to 96 pixels, 8k+1 frames.
+
+    Raises:
+        ValueError: values out of range.
+    """
+
+    height_px: int = 64
+    width_px: int = 64
+    frames: int = 17
+    fps: float = 8.0
+
+    def __post_init__(self):
+        for field in ("height_px", "width_px"):
+            if getattr(self, field) not in (64, 80, 96):
+                raise ValueError(
+                    f"{field}={getattr(self, field)} must be 64, 80 or 96: objects are drawn and "
+                    "read at these sizes, and a token covers 16 pixels."
+                )
+        if self.frames < 9 or self.frames % 8 != 1:
+            raise ValueError(f"frames={self.frames} must be 8k+1, and at least 9 to show a motion.")
+        if not 1 <= self.fps <= 60:
+            raise ValueError(f"fps={self.fps} must lie in 1 to 60.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class World:
+    """What clips are drawn from: all of the above, or some of it.
+
+    second: share of the clips that are tried with a second object.
+    patterned: share with a pattern, of those `patterns`, behind it; all others are plain.
+
+    Raises:
+        ValueError: unknown or missing words, or shares out of range.
+    """
+
+    shapes: tuple[str, ...] = SHAPES
+    colours: tuple[str, ...] = COLOURS
+    motions: tuple[str, ...] = MOTIONS
+    textures: tuple[str, ...] = TEXTURES
+    patterns: tuple[str, ...] = PATTERNS
+    second: float = 0.35
+    patterned: float = 0.6
+
+    def __post_init__(self):
+        known = {
+            "shapes": SHAPES, "colours": COLOURS, "motions": MOTIONS, "textures": TEXTURES,
+            "patterns": PATTERNS,
+        }  # fmt: skip
+        for field, words in known.items():
+            given = getattr(self, field)
+            if not given or len(set(given)) != len(given) or not set(given) <= set(words):
+                raise ValueError(f"{field}={given} must be some of {', '.join(words)}, each once.")
+        for field in ("second", "patterned"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1].")
+        if (
+            "rotate" in self.motions
+            and "striped" not in self.textures
+            and {*ROUND} & {*self.shapes}
+        ):
+            raise ValueError(
+                f"shapes={self.shapes} that rotate need the texture 'striped': nothing else shows "
+                f"how {' or '.join(ROUND)} turns."
+            )
+
+
+WORLDS = {
+    "full": World(),
+    "small": World(
+        shapes=("ball", "box", "cone", "star"),
+        colours=("red", "yellow", "green", "cyan", "blue", "purple"),
+        motions=("left", "right", "up", "down", "grow", "shrink", "still"),
+        textures=("plain",),
+        patterns=("plain", "gradient"),
+        second=0.0,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Thing:
+    shape: str
+    colour: str
+    texture: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Pose:
+    """Centre, radius of the circle around the object, and clockwise turn in radians."""
+
+    x: float
+    y: float
+    radius: float
+    angle: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """An object on its straight way from the first frame to the last."""
+
+    thing: Thing
+    first: Pose
+    last: Pose
+
+
+@dataclasses.dataclass(frozen=True)
+class Backdrop:
+    """phase: where the pattern starts, in radians."""
+
+    pattern: str
+    tone: str
+    camera: str
+    phase: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scene:
+    """One clip. The main object is the larger one, the one that moves and is named first."""
+
+    main: Placed
+    motion: str
+    second: Placed | None
+    backdrop: Backdrop
+    format: Format
+    caption_seed: int
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What is in the clip, in words; `second_*` are empty where there is one object."""
+        thing = dataclasses.asdict(self.main.thing)
+        second = self.second.thing if self.second else Thing("", "", "")
+        return {
+            **thing,
+            "motion": self.motion,
+            **{f"second_{name}": value for name, value in dataclasses.asdict(second).items()},
+            "pattern": self.backdrop.pattern,
+            "tone": self.backdrop.tone,
+            "camera": self.backdrop.camera,
+        }
+
+
+def combinations(split: str, world: World = WORLDS["full"]) -> list[tuple[str, str, str]]:
+    """(shape, colour, motion) of all clips of a split.
+
+    `unseen` is a Latin square, shape + 3 colour + 5 motion = 0 (mod n), n the most there are of
+    one of them: of each pair of a shape, a colour and a motion it holds at most one, so training
+    sees every pair, with all thirds but that one (n = 8, and the 7 of the small world).
+
+    Raises:
+        ValueError: an unknown split.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r} must be one of {', '.join(SPLITS)}.")
+    parts = (world.shapes, world.colours, world.motions)
+    modulus = max(map(len, parts))
+    numbered = itertools.product(*map(enumerate, parts))
+    return [
+        (shape, colour, motion)
+        for (i, shape), (j, colour), (k, motion) in numbered
+        if ((i + 3 * j + 5 * k) % modulus == 0) == (split == "unseen")
+    ]
+
+
+def draw(
+    split: str,
+    number: int,
+    *,
+    seed: int = 0,
+    format: Format | None = None,
+    world: World = WORLDS["full"],
+) -> Scene:
+    """Scene `number` of a split: the same for the same arguments, in any order.
+
+    Raises:
+        ValueError: an unknown split.
+    """
+    all_of_split = combinations(split, world)
+    rng = np.random.default_rng((seed, SPLITS.index(split), number))
+    shape, colour, motion = _pick(rng, all_of_split)
+    striped = motion == "rotate" and shape in ROUND
+    texture = "striped" if striped else _pick(rng, world.textures)
+    main = Placed(Thing(shape, colour, texture), *_poses(rng, motion))
+    return Scene(
+        main=main,
+        motion=motion,
+        second=_second(rng, main, world) if rng.random() < world.second else None,
+        backdrop=_backdrop(rng, world),
+        format=format or Format(),
+        caption_seed=int(rng.integers(2**31)),
+    )
+
+
+def _pick(rng: np.random.Generator, items: Sequence[Item]) -> Item:
+    return items[rng.integers(len(items))]
+
+
+def _poses(rng: np.random.Generator, motion: str) -> tuple[Pose, Pose]:
+    """Of the main object: it never leaves the frame."""
+    x, y = rng.uniform(-0.05, 0.05, 2).tolist()
+    radius, angle = rng.uniform(0.18, 0.23), rng.uniform(-0.1, 0.1)
+    still = Pose(x, y, radius, angle)
+    if motion in SHIFTS:
+        travel, (right, down) = rng.uniform(0.34, 0.44) / 2, SHIFTS[motion]
+        across = dataclasses.replace(still, x=x * abs(down), y=y * abs(right))
+        return (
+            dataclasses.replace(across, x=across.x - right * travel, y=across.y - down * travel),
+            dataclasses.replace(across, x=across.x + right * travel, y=across.y + down * travel),
+        )
+    if motion == "rotate":
+        turn = math.radians(rng.uniform(90, 150)) * rng.choice((-1, 1))
+        return still, dataclasses.replace(still, angle=angle + float(turn))
+    if motion in ("grow", "shrink"):
+        small = dataclasses.replace(still, radius=rng.uniform(0.15, 0.17))
+        large = dataclasses.replace(still, radius=rng.uniform(0.28, 0.32))
+        return (small, large) if motion == "grow" else (large, small)
+    return still, still
+
+
+def _second(rng: np.random.Generator, main: Placed, world: World) -> Placed | None:
+    """A smaller object at rest, of another colour and clear of the first; None where none fits."""
+    colour = _pick(rng, [each for each in world.colours if _apart(each, main.thing.colour)])
+    thing = Thing(_pick(rng, world.shapes), colour, _pick(rng, world.textures))
+    radius = (main.first.radius + main.last.radius) / 2
+    share = rng.uniform(*SECOND_AREA) * AREAS[main.thing.shape] / AREAS[thing.shape]
+    radius = min(radius * math.sqrt(share), SECOND_RADIUS)
+    for _ in range(TRIES):
+        x, y = rng.uniform(radius + MARGIN - 0.5, 0.5 - radius - MARGIN, 2).tolist()
+        if all(
+            math.hypot(x - pose.x, y - pose.y) > radius + pose.radius + MARGIN
+            for pose in path(main, np.linspace(0, 1, 5))
+        ):
+            pose = Pose(x, y, radius)
+            return Placed(thing, pose, pose)
+    return None
+
+
+def _apart(a: str, b: str) -> bool:
+    steps = abs(COLOURS.index(a) - COLOURS.index(b))
+    return min(steps, len(COLOURS) - steps) >= FEWEST_STEPS
+
+
+def path(placed: Placed, times: np.ndarray) -> list[Pose]:
+    """Poses at `times`: 0 is the first frame, 1 the last."""
+    first, last = (np.array(dataclasses.astuple(pose)) for pose in (placed.first, placed.last))
+    return [Pose(*(first + time * (last - first)).tolist()) for time in times]
+
+
+def _backdrop(rng: np.random.Generator, world: World) -> Backdrop:
+    """The camera moves only where the backdrop shows it."""
+    pattern = _pick(rng, world.patterns) if rng.random() < world.patterned else "plain"
+    moves = pattern not in ("plain", "gradient") and rng.random() < 0.5
+    camera = _pick(rng, CAMERAS[1:]) if moves else CAMERAS[0]
+    return Backdrop(pattern, _pick(rng, TONES), camera, rng.uniform(0, 2 * math.pi))

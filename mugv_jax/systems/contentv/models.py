@@ -1,0 +1,155 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""ContentV's five models and three tokenizers: where their files are, and how texts are read."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mugv_jax.axes import Int
+from mugv_jax.nn.quantize import quantized_dtype
+from mugv_jax.nn.text import tokenizer as tokenizers
+from mugv_jax.nn.text.clip import ClipText, ClipTextConfig
+from mugv_jax.systems.models import Models
+from mugv_jax.systems.pretrained import local_folder, required
+from mugv_jax.systems.system import ContentvConfig
+from mugv_jax.systems.text import text_states, tokenize
+from mugv_jax.weights.pipeline_folder import MODEL_FOLDERS
+
+# Field -> folder, of published models as of converted ones.
+FOLDERS = {
+    "dit": "transformer",
+    "vae": "vae",
+    "clip_l": "text_encoder",
+    "clip_g": "text_encoder_2",
+    "text": "text_encoder_3",
+}
+TOKENIZERS = {"clip_l": "tokenizer", "clip_g": "tokenizer_2", "text": "tokenizer_3"}
+T5_TOKENS = 256
+TEXT_TOKENS = ClipTextConfig.length + T5_TOKENS  # both CLIPs' states lie side by side
+
+
+def find_contentv(
+    weights: str | os.PathLike, *, dit: str | os.PathLike | None = None
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """(models, tokenizers) by field, in the folder or Hugging Face repository `weights`.
+
+    dit: another transformer than the one in `weights`: a checkpoint, or a training run.
+
+    Raises:
+        ValueError: a part that is not there, naming what was looked for.
+    """
+    wanted = {field: name for field, name in FOLDERS.items() if field != "dit" or dit is None}
+    folder = local_folder(weights, (*wanted.values(), *TOKENIZERS.values()))
+    models = {} if dit is None else {"dit": Path(dit).expanduser()}
+    for field, name in wanted.items():
+        models[field] = required(folder, MODEL_FOLDERS[name], (name,))
+    found = {field: required(folder, "tokenizer", (name,)) for field, name in TOKENIZERS.items()}
+    return models, found
+
+
+@dataclasses.dataclass(kw_only=True)
+class ContentvModels(Models):
+    """Transformer, VAE, both CLIPs and T5, and the tokenizers of the last three, by field."""
+
+    config: ContentvConfig
+    load_tokenizers: Callable[[], Mapping[str, tokenizers.Tokenizer]]
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: str | os.PathLike,
+        *,
+        dit: str | os.PathLike | None = None,
+        lora: str | os.PathLike | None = None,
+        quantize: str | None = None,
+        **options: Any,
+    ) -> "ContentvModels":
+        """From published or converted files; see `find_contentv`.
+
+        lora: adapter to merge into the transformer, a file or folder.
+        options: expected, mesh, dtype, kernels and keep_loaded as of `Models`.
+
+        Raises:
+            ValueError: weights that are missing, damaged or of another size, or an unknown
+                `quantize`.
+        """
+        quantized_dtype(quantize)  # refused before a download
+        paths, found = find_contentv(weights, dit=dit)
+        sources = {TOKENIZERS[field]: path for field, path in found.items()}
+        if lora is not None:
+            sources["lora"] = Path(lora)
+        return cls.from_files(
+            ContentvConfig,
+            paths,
+            loading={"dit": {"lora": lora}},
+            sources=sources,
+            load_tokenizers=lambda: _load_tokenizers(found),
+            quantize=quantize,
+            **options,
+        )
+
+    @classmethod
+    def random(cls, config: ContentvConfig, **options: Any) -> "ContentvModels":
+        """Seeded random weights and byte-level tokenizers; options as of `Models.random`."""
+        ends = {"clip_l": config.clip_l.end, "clip_g": config.clip_g.end}
+        made = {field: tokenizers.byte_level_clip(end) for field, end in ends.items()}
+        made["text"] = tokenizers.byte_level()
+        return super().random(config, load_tokenizers=lambda: made, **options)
+
+    def tokenize(self, prompts: Sequence[str]) -> dict[str, Int[np.ndarray, "b s"]]:
+        """Ids of every prompt for each text encoder, filled up; nothing is masked, as published.
+
+        Raises:
+            ValueError: a tokenizer of another model than its text encoder.
+        """
+        clips = {field: getattr(self.config, field) for field in ("clip_l", "clip_g")}
+        lengths = dict.fromkeys(clips, min(clip.length for clip in clips.values()))
+        ids = {}
+        for field, tokenizer in self.load_tokenizers().items():
+            vocab_size = getattr(self.config, field).vocab_size
+            length = lengths.get(field, T5_TOKENS)
+            ids[field], _ = tokenize(tokenizer, vocab_size, prompts, length)
+        for field, clip in clips.items():
+            if not np.all(np.any(ids[field] == clip.end, axis=1)):
+                raise ValueError(
+                    f"{TOKENIZERS[field]} ends texts with another token than {clip.end}, by which "
+                    f"{FOLDERS[field]} knows their end: they are not of one model."
+                )
+        return ids
+
+    def read_texts(self, prompts: Sequence[str]) -> dict[str, np.ndarray]:
+        """`joined` states and summaries of every prompt; one encoder is loaded at a time."""
+        ids = self.tokenize(prompts)
+        read = {}
+        for field, of_field in ids.items():
+            inputs = (of_field,) if field != "text" else (of_field, np.ones_like(of_field, bool))
+            with self.model(field) as (module, variables):
+                read[field] = text_states(module, variables, *inputs)
+        return joined(read["clip_l"], read["clip_g"], read["text"])
+
+
+def joined(clip_l: ClipText, clip_g: ClipText, t5: np.ndarray) -> dict[str, np.ndarray]:
+    """What the transformer reads of texts, float32:
+
+        text = [[clip_l, clip_g, 0], t5]    pooled = [clip_l, clip_g]
+
+    Both CLIPs' states stand side by side, filled up to the width of T5's, which follow as further
+    tokens; so do their summaries.
+    """
+    states = np.concatenate([clip_l.penultimate, clip_g.penultimate], axis=-1)
+    states = np.pad(states, ((0, 0), (0, 0), (0, t5.shape[-1] - states.shape[-1])))
+    text = np.concatenate([states.astype(np.float32), t5.astype(np.float32)], axis=1)
+    pooled = np.concatenate([clip_l.pooled, clip_g.pooled], axis=-1)
+    return {"text": text, "pooled": pooled.astype(np.float32)}
+
+
+def _load_tokenizers(folders: Mapping[str, Path]) -> dict[str, tokenizers.Tokenizer]:
+    made = {
+        field: tokenizers.load_clip(os.fspath(folders[field])) for field in ("clip_l", "clip_g")
+    }
+    return {**made, "text": tokenizers.load(os.fspath(folders["text"]))}

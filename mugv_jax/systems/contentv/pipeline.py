@@ -1,0 +1,181 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""ContentV from prompt to video, on one page (arXiv:2506.05343).
+
+    prompts -> two CLIPs and T5 -> text states and summaries
+    noise, text -> MMDiT, once per step and prompt -> latents
+    latents -> Wan VAE decoder -> frames
+
+Models are loaded when their turn comes and freed when it is over, so the peak is the largest one.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from mugv_jax import video
+from mugv_jax.axes import Array, Frames
+from mugv_jax.flow import sampler
+from mugv_jax.flow.schedule import sample_times
+from mugv_jax.nn.mmdit.model import MMDiT
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.place import batch_sharding
+from mugv_jax.systems import wan_windows
+from mugv_jax.systems.contentv.models import ContentvModels
+from mugv_jax.systems.contentv.request import ContentvRequest, make_request
+from mugv_jax.systems.denoise import Denoised, denoise
+from mugv_jax.systems.frames import gather, whole_or_tiled
+from mugv_jax.systems.system import ContentvConfig
+from mugv_jax.systems.tiles import Tiling
+
+
+@dataclasses.dataclass(frozen=True)
+class MMDiTVelocity:
+    """MMDiT in the form the sampler calls: x_0 - noise, one time for all frames of a video."""
+
+    dit: MMDiT
+
+    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
+        return -self.dit.apply(variables, x, t[:, 0], condition["text"], condition["pooled"])
+
+
+class ContentvPipeline:
+    """Text-to-video. Make one with `from_pretrained` or `random`.
+
+    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
+        works on whole frames and falls back to tiles where decoding them does not fit.
+    """
+
+    def __init__(self, models: ContentvModels, *, tiling: Tiling | None = None):
+        self.models = models
+        self.tiling = tiling
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: str | os.PathLike,
+        *,
+        dit: str | os.PathLike | None = None,
+        lora: str | os.PathLike | None = None,
+        mesh: dict[str, int] | None = None,
+        dtype: DTypeLike | None = None,
+        keep_loaded: bool = False,
+        quantize: str | None = None,
+        tiling: Tiling | None = None,
+    ) -> "ContentvPipeline":
+        """From published or converted weights in a local folder or Hugging Face repository.
+
+        dit: another transformer than the one in `weights`: a checkpoint, or a training run.
+        lora: adapter to merge into the transformer, a file or folder.
+        mesh: devices per axis, such as {"tensor": 2}; one device by default.
+        dtype: of weights and arithmetic; bfloat16 on accelerators and float32 on CPU by default.
+        keep_loaded: do not free models between calls of `generate`.
+        quantize: "int8" or "fp8" weights in transformer and text encoders, for half the memory.
+
+        Raises:
+            ValueError: weights that are missing or damaged, or a mesh that does not fit.
+        """
+        models = ContentvModels.from_pretrained(
+            weights,
+            dit=dit,
+            lora=lora,
+            mesh=mesh,
+            dtype=dtype,
+            keep_loaded=keep_loaded,
+            quantize=quantize,
+        )
+        return cls(models, tiling=tiling)
+
+    @classmethod
+    def random(
+        cls,
+        config: ContentvConfig,
+        *,
+        seed: int = 0,
+        tiling: Tiling | None = None,
+        **options: Any,
+    ) -> "ContentvPipeline":
+        """With seeded random weights: everything runs, the picture is noise.
+
+        options: mesh, dtype, keep_loaded and quantize as in `from_pretrained`.
+        """
+        return cls(ContentvModels.random(config, seed=seed, **options), tiling=tiling)
+
+    def generate(
+        self, prompt: str | Sequence[str], *, progress: bool = True, **options: Any
+    ) -> video.Video | list[video.Video]:
+        """One video per prompt; a list for a list of prompts.
+
+        options: size, frames, guidance, steps, shift, negative_prompt, fps and seed, see
+            `make_request`.
+
+        Raises:
+            ValueError: a request that cannot be met, before any model is loaded.
+        """
+        prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
+        videos = list(self.run(make_request(prompts, **options), progress=progress))
+        return videos[0] if isinstance(prompt, str) else videos
+
+    def run(self, request: ContentvRequest, *, progress: bool = True) -> Iterator[video.Video]:
+        """The videos of a request, each as it is decoded."""
+        latents = [made.latent for made in self.sample(request, progress=progress)]
+        with self.models.model("vae") as vae:
+            for number, latent in enumerate(latents, start=1):
+                label = f"decoding video {number} of {len(latents)}" if progress else None
+                with meshes.use(self.models.mesh):  # not across the yield: that is the caller's
+                    frames = self._frames(latent, request.size.frames, label, *vae)
+                yield video.Video(frames, request.fps)
+
+    def sample(self, request: ContentvRequest, *, progress: bool = True) -> list[Denoised]:
+        """The latent of each prompt."""
+        with meshes.use(self.models.mesh):
+            text = self.models.read_texts([*request.prompts, request.negative_prompt])
+            with self.models.model("dit") as (dit, variables):
+
+                def sample(rows: list[int], label: str) -> sampler.Sample:
+                    negative = [len(request.prompts)] * len(rows)
+                    guided = request.guidance.scale != 1
+                    return sampler.sample(
+                        MMDiTVelocity(dit),
+                        variables,
+                        self._noise(request, rows),
+                        times=sample_times(request.steps, request.shift),
+                        noisy=self._placed(
+                            np.ones((len(rows), request.size.latent_shape[0]), bool)
+                        ),
+                        positive=self._condition(text, rows),
+                        negative=self._condition(text, negative) if guided else None,
+                        guidance=request.guidance,
+                        progress=label if progress else None,
+                    )
+
+                return denoise(len(request.prompts), self.models.mesh, sample)
+
+    def _noise(self, request: ContentvRequest, rows: list[int]) -> Array:
+        shape = (*request.size.latent_shape, self.models.config.dit.in_channels)
+        keys = [jax.random.key(request.seed + row) for row in rows]
+        return self._placed(jnp.stack([jax.random.normal(key, shape) for key in keys]))
+
+    def _condition(self, text: dict[str, np.ndarray], rows: list[int]) -> dict[str, Array]:
+        """Some of the texts, as the network reads them."""
+        return {name: self._placed(array[rows]) for name, array in text.items()}
+
+    def _placed(self, rows: Any) -> Array:
+        """Rows of a batch, on the mesh."""
+        return jax.device_put(rows, batch_sharding(self.models.mesh, len(rows)))
+
+    def _frames(self, latent: np.ndarray, total: int, label: str | None, *vae: Any) -> Frames:
+        """All frames of a latent."""
+
+        def decode(tiling: Tiling | None) -> Frames:
+            parts = wan_windows.decode_in_steps(*vae, latent[None], tiling=tiling)
+            return gather((video.to_frames(part[0]) for part in parts), total, label)
+
+        frames, self.tiling = whole_or_tiled(decode, self.tiling)
+        return frames

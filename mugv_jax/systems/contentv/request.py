@@ -1,0 +1,74 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a user asks ContentV for: checked once, before any model is loaded."""
+
+import dataclasses
+from typing import Any
+
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.schedule import check_shift
+from mugv_jax.systems.mugv.request import check_prompts, check_seed
+from mugv_jax.systems.wan_size import CONTENTV_SIZES, WanSize
+
+FRAMES = 125  # about five seconds
+GUIDANCE = 6.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ContentvRequest:
+    """One run: the prompts share everything else. Defaults are those of the released pipeline.
+
+    shift: of the times towards noise (`flow/schedule.py`).
+    negative_prompt: what guidance leads away from; empty means away from no text at all.
+    fps: of the file, 1 to 1000.
+    seed: of the first prompt; prompt number i (from 0) has seed + i.
+
+    Raises:
+        ValueError: any value out of range.
+    """
+
+    prompts: tuple[str, ...]
+    size: WanSize
+    steps: int = 50
+    shift: float = 17.0
+    guidance: Guidance = dataclasses.field(default_factory=lambda: Guidance(scale=GUIDANCE))
+    negative_prompt: str = ""
+    fps: float = 24.0
+    seed: int = 42
+
+    def __post_init__(self):
+        check_prompts(self.prompts)
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps} must be at least 1.")
+        check_shift(self.shift)
+        if not 1 <= self.fps <= 1000:
+            raise ValueError(f"fps={self.fps} must lie in 1 to 1000.")
+        check_seed(self.seed, len(self.prompts))
+
+
+def make_request(
+    prompts: tuple[str, ...],
+    *,
+    size: tuple[int, int] = CONTENTV_SIZES["16:9"],
+    frames: int = FRAMES,
+    guidance: float | Guidance = GUIDANCE,
+    **options: Any,
+) -> ContentvRequest:
+    """The request of `options`, fields of `ContentvRequest`, some in a simpler form.
+
+    size: (width, height) in pixels, multiples of 16.
+    frames: 4k+1.
+    guidance: a scale, or a `Guidance`.
+
+    Raises:
+        ValueError: see `WanSize` and `ContentvRequest`.
+    """
+    width, height = size
+    if not isinstance(guidance, Guidance):
+        guidance = Guidance(scale=guidance)
+    return ContentvRequest(
+        prompts=prompts,
+        size=WanSize(width_px=width, height_px=height, frames=frames),
+        guidance=guidance,
+        **options,
+    )

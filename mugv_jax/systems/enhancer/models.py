@@ -1,0 +1,132 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The enhancer's models and tokenizer: where their files are, and how texts are read."""
+
+import dataclasses
+import html
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mugv_jax.axes import Bool, Int
+from mugv_jax.nn.quantize import quantized_dtype
+from mugv_jax.nn.text import tokenizer as tokenizers
+from mugv_jax.systems.models import Models
+from mugv_jax.systems.pretrained import first_of, local_folder, required
+from mugv_jax.systems.system import EnhancerConfig
+from mugv_jax.systems.text import tokenize
+
+log = logging.getLogger(__name__)
+
+WAN = "Wan-AI/Wan2.1-T2V-1.3B"
+FOLDER = "enhancer"  # of the enhancer's files in MUG-V's repository
+# What each file is called, converted (Orbax folders) first, then as published.
+NAMES = {
+    "dit": ("dit", "dit_i2v.safetensors"),
+    "vae": ("vae", "Wan2.1_VAE.pth"),
+    "text": ("text_encoder", "models_t5_umt5-xxl-enc-bf16.pth"),
+    "tokenizer": ("tokenizer", "google/umt5-xxl"),
+    "lora": ("lora", "pytorch_model.bin"),
+}
+OF_WAN = ("vae", "text", "tokenizer")
+
+
+def find_enhancer(
+    weights: str | os.PathLike, *, wan: str | os.PathLike | None = None, download: bool = True
+) -> dict[str, Path]:
+    """Path of each of `NAMES` in the folder or repository `weights`, or in its folder `enhancer`.
+
+    wan: folder or repository of what comes from Wan2.1, if it is not there; by default Wan's own.
+    "lora" need not be there: a converted DiT may hold its updates already.
+
+    Raises:
+        ValueError: a file that is nowhere, naming what was looked for.
+    """
+    files = [name for names in NAMES.values() for name in names]
+    folder = local_folder(weights, [*files, f"{FOLDER}/*"], download=download)
+    folder = folder / FOLDER if (folder / FOLDER).is_dir() else folder
+    found = {name: first_of(folder, names) for name, names in NAMES.items()}
+    found["dit"] = required(folder, "enhancer's DiT", NAMES["dit"])
+    if any(found[name] is None for name in OF_WAN):
+        other = local_folder(wan or WAN, [n for each in OF_WAN for n in NAMES[each]],
+                             download=download)  # fmt: skip
+        for name in OF_WAN:
+            found[name] = found[name] or required(other, name, NAMES[name])
+    return {name: path for name, path in found.items() if path is not None}
+
+
+@dataclasses.dataclass(kw_only=True)
+class EnhancerModels(Models):
+    """DiT, VAE and UMT5, and the tokenizer."""
+
+    config: EnhancerConfig
+    load_tokenizer: Callable[[], tokenizers.Tokenizer]
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: str | os.PathLike,
+        *,
+        wan: str | os.PathLike | None = None,
+        lora: str | os.PathLike | None = None,
+        lora_alpha: float | None = None,
+        lora_scale: float = 1.0,
+        lora_merged: bool = True,
+        quantize: str | None = None,
+        **options: Any,
+    ) -> "EnhancerModels":
+        """From published or converted files; see `find_enhancer`.
+
+        lora: file or folder of low-rank updates, instead of that beside the weights.
+        lora_alpha, lora_scale, lora_merged: as of `weights.load.load`.
+        options: expected, mesh, dtype, kernels and keep_loaded as of `Models`.
+
+        Raises:
+            ValueError: weights that are missing, damaged or of another size, or an unknown
+                `quantize`.
+        """
+        quantized_dtype(quantize)  # refused before a download
+        paths = find_enhancer(weights, wan=wan)
+        if lora is not None:
+            paths["lora"] = Path(lora)
+        adapter = {}
+        if "lora" in paths:
+            adapter["lora"], adapter["lora_alpha"] = paths["lora"], lora_alpha
+            adapter["lora_scale"], adapter["lora_merged"] = lora_scale, lora_merged
+        of_models = {name: paths.pop(name) for name in EnhancerConfig.KINDS}
+        models = cls.from_files(
+            EnhancerConfig,
+            of_models,
+            loading={"dit": adapter},
+            sources=paths,
+            load_tokenizer=lambda: tokenizers.load(os.fspath(paths["tokenizer"])),
+            quantize=quantize,
+            **options,
+        )
+        updates = f"with the updates of {paths['lora']}" if adapter else "without updates"
+        log.info("the enhancer is %s, %s.", of_models["dit"], updates)
+        return models
+
+    @classmethod
+    def random(cls, config: EnhancerConfig, **options: Any) -> "EnhancerModels":
+        """Seeded random weights and a byte-level tokenizer; options as of `Models.random`."""
+        return super().random(config, load_tokenizer=tokenizers.byte_level, **options)
+
+    def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
+        """Ids and mask of every cleaned prompt, padded to the DiT's number of text tokens.
+
+        Raises:
+            ValueError: a tokenizer whose ids the text encoder does not have.
+        """
+        texts = [cleaned(prompt) for prompt in prompts]
+        sizes = self.config
+        return tokenize(self.load_tokenizer(), sizes.text.vocab_size, texts, sizes.dit.text_tokens)
+
+
+def cleaned(prompt: str) -> str:
+    """As UMT5 was trained on: characters mended, HTML entities read, white space collapsed."""
+    import ftfy
+
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(prompt))).split())

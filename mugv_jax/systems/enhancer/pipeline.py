@@ -1,0 +1,206 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The video enhancer of MUG-V, on one page: detail back into a video of any length and size.
+
+    prompt -> UMT5 -> text states
+    window of frames -> Wan VAE encoder -> clean latent
+    noised a little -> WanDiT, beside the clean latent, once per step and prompt -> latent
+    latent -> Wan VAE decoder -> window, blended into the one before it
+
+Frame 0 of a window is clean, as the model was trained: it comes back as the VAE has it. In all
+windows but the first it is the one before that shows there.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from mugv_jax import video
+from mugv_jax.axes import Array, Frames
+from mugv_jax.flow import sampler
+from mugv_jax.flow.path import interpolate
+from mugv_jax.flow.schedule import sample_times
+from mugv_jax.nn.wan.dit import WanDiT
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.place import batch_sharding, data_shards
+from mugv_jax.systems import wan_windows
+from mugv_jax.systems.enhancer.models import EnhancerModels
+from mugv_jax.systems.enhancer.request import EnhanceRequest
+from mugv_jax.systems.system import EnhancerConfig
+from mugv_jax.systems.text import text_states
+from mugv_jax.systems.tiles import Tiling
+from mugv_jax.systems.time_windows import Window, joined, windows_of
+
+SHIFT = 1.0  # of the times, as published
+
+
+@dataclasses.dataclass(frozen=True)
+class WanVelocity:
+    """The enhancer's DiT in the form the sampler calls: x_0 - noise, time by frame."""
+
+    dit: WanDiT
+
+    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
+        noisy_time = jnp.max(t, axis=1)  # frame 0 is at 0, which the DiT knows
+        return -self.dit.apply(variables, x, noisy_time, condition["text"], condition["clean"])
+
+
+class EnhancerPipeline:
+    """Make one with `from_pretrained` or `random`.
+
+    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory.
+    """
+
+    def __init__(self, models: EnhancerModels, *, tiling: Tiling | None = None):
+        self.models = models
+        self.tiling = tiling
+        self._states: dict[str, np.ndarray] = {}  # of texts that were read
+
+    @classmethod
+    def from_pretrained(
+        cls, weights: str | os.PathLike, *, tiling: Tiling | None = None, **options: Any
+    ) -> "EnhancerPipeline":
+        """From published or converted weights; options as of `EnhancerModels.from_pretrained`.
+
+        Raises:
+            ValueError: weights that are missing or damaged, or a mesh that does not fit.
+        """
+        return cls(EnhancerModels.from_pretrained(weights, **options), tiling=tiling)
+
+    @classmethod
+    def random(
+        cls, config: EnhancerConfig, *, tiling: Tiling | None = None, **options: Any
+    ) -> "EnhancerPipeline":
+        """With seeded random weights: everything runs, the picture is noise."""
+        return cls(EnhancerModels.random(config, **options), tiling=tiling)
+
+    def enhance(self, frames: Frames, *, progress: bool = True, **options: Any) -> Frames:
+        """As many frames of the same size; options are fields of `EnhanceRequest`.
+
+        Raises:
+            ValueError: no frames, or options out of range.
+        """
+        request = EnhanceRequest(**options)
+        return np.concatenate(list(self.run(frames, request, progress=progress)))
+
+    def run(
+        self,
+        frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+        request: EnhanceRequest,
+        *,
+        progress: bool = True,
+    ) -> Iterator[Frames]:
+        """All frames, a few at a time, each part as soon as it is final.
+
+        Two windows and what the models need are in memory, however long the video is.
+
+        Raises:
+            ValueError: no frames.
+        """
+        windows = windows_of(frames, request.window, request.overlap)
+        first = next(windows)  # no frames: said before models load
+        windows = itertools.chain([first], windows)
+        yield from joined(self._enhanced(windows, request, progress=progress))
+
+    def _enhanced(
+        self, windows: Iterator[Window], request: EnhanceRequest, *, progress: bool
+    ) -> Iterator[Window]:
+        """The windows, enhanced, as many at a time as the mesh has data shards."""
+        self.read([request.prompt, request.negative_prompt])
+        group, done = data_shards(self.models.mesh), 0
+        bar = tqdm(desc="enhancing", unit="frame", disable=not progress)
+        with self.models.model("vae") as vae, self.models.model("dit") as dit, bar:
+            while batch := list(itertools.islice(windows, group)):
+                # The last group repeats its last window: one program serves all groups.
+                clips = np.stack([w.frames for w in (*batch, *[batch[-1]] * group)][:group])
+                with meshes.use(self.models.mesh):  # not across the yield
+                    made = self._clips(clips, request, request.seed + done, vae, dit)
+                for window, each in zip(batch, made):
+                    yield Window(window.start, each)
+                done += len(batch)
+                bar.update(batch[-1].start + len(batch[-1].frames) - bar.n)
+
+    def read(self, texts: Iterable[str]) -> None:
+        """Encodes those that have not been; several at once load the text encoder once."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._states]
+        if not new:
+            return
+        ids, mask = self.models.tokenize(new)
+        with meshes.use(self.models.mesh), self.models.model("text") as (module, variables):
+            states = text_states(module, variables, ids, mask)
+        # Behind a text's end the DiT was trained on zeros.
+        self._states |= dict(zip(new, states * mask[..., None], strict=True))
+
+    @contextlib.contextmanager
+    def loaded(self) -> Iterator[None]:
+        """Keeps VAE and DiT loaded for several videos."""
+        with self.models.model("vae"), self.models.model("dit"):
+            yield
+
+    def _clips(
+        self,
+        clips: np.ndarray,
+        request: EnhanceRequest,
+        seed: int,
+        vae: Sequence[Any],
+        dit: Sequence[Any],
+    ) -> np.ndarray:
+        """uint8 (b, f, h, w, 3), enhanced."""
+        frames, height, width = clips.shape[1:4]
+        pixels = video.to_pixels(self._padded(clips))
+        clean = wan_windows.encode(*vae, pixels, tiling=self.tiling)
+        latent = self._denoise(clean, request, seed, *dit)
+        parts = wan_windows.decode_in_steps(*vae, latent, tiling=self.tiling)
+        made = np.concatenate([video.to_frames(part) for part in parts], axis=1)
+        return made[:, :frames, :height, :width]
+
+    def _padded(self, clips: np.ndarray) -> np.ndarray:
+        """With the last frame, row and column repeated up to whole latents and tokens."""
+        config = self.models.config
+        time, space = config.vae.time_factor, config.vae.spatial_factor
+        frames, *sides = clips.shape[1:4]
+        more = [(1 - frames) % time]
+        more += [-side % (space * step) for side, step in zip(sides, config.dit.patch[1:])]
+        return np.pad(clips, [(0, 0), *((0, each) for each in more), (0, 0)], mode="edge")
+
+    def _denoise(
+        self,
+        clean: np.ndarray,
+        request: EnhanceRequest,
+        seed: int,
+        dit: WanDiT,
+        variables: Any,
+    ) -> np.ndarray:
+        """The latent from time sigma down to 0, frame 0 held."""
+        rows, latents = clean.shape[:2]
+        times = sample_times(request.steps, SHIFT, request.sigma)
+        noise = [jax.random.normal(jax.random.key(seed + i), clean.shape[1:]) for i in range(rows)]
+        noisy = np.ones((rows, latents), bool)
+        noisy[:, 0] = False
+        x, _ = interpolate(jnp.asarray(clean), jnp.stack(noise), jnp.where(noisy, times[0], 0))
+        place, guided = batch_sharding(self.models.mesh, rows), request.guidance.scale != 1
+
+        def condition(text: str) -> dict[str, Array]:
+            states = np.repeat(self._states[text][None], rows, axis=0)
+            return jax.device_put({"text": states, "clean": clean}, place)
+
+        sampled = sampler.sample(
+            WanVelocity(dit),
+            variables,
+            jax.device_put(x, place),
+            times=times,
+            noisy=jax.device_put(noisy, place),
+            positive=condition(request.prompt),
+            negative=condition(request.negative_prompt) if guided else None,
+            guidance=request.guidance,
+        )
+        return np.asarray(sampled.x)

@@ -1,0 +1,56 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""How a video is to be enhanced: checked once, before any model is loaded."""
+
+import dataclasses
+
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.systems.mugv.request import MAX_SEED
+from mugv_jax.systems.time_windows import check_windows
+from mugv_jax.systems.wan_size import TEMPORAL
+
+PROMPT = "High quality video, HD, clear, motion, cinema"
+# That of Wan2.1, which the enhancer is made from.
+NEGATIVE_PROMPT = (
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，"
+    "低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，"
+    "毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnhanceRequest:
+    """Defaults are those of the released enhancer; `overlap` is ours, as it sees one window.
+
+    steps: of denoising, from time `sigma` in (0, 1] down to 0: how much is made anew.
+    negative_prompt: what guidance leads away from.
+    window: frames that the model sees at once, 4k+1.  overlap: frames that windows share.
+    seed: of the first window's noise; window number i (from 0) has seed + i.
+
+    Raises:
+        ValueError: any value out of range.
+    """
+
+    prompt: str = PROMPT
+    steps: int = 1
+    sigma: float = 0.3
+    guidance: Guidance = dataclasses.field(default_factory=lambda: Guidance(scale=2.0))
+    negative_prompt: str = NEGATIVE_PROMPT
+    window: int = 105
+    overlap: int = 8
+    seed: int = 42
+
+    def __post_init__(self):
+        if not self.prompt.strip():
+            raise ValueError("the prompt is empty: describe the video or its quality in words.")
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps} must be at least 1.")
+        if not 0 < self.sigma <= 1:
+            raise ValueError(
+                f"sigma={self.sigma} must lie in (0, 1]: 0 would change nothing, 1 is pure noise."
+            )
+        if self.window < TEMPORAL + 1 or self.window % TEMPORAL != 1:
+            raise ValueError(f"window={self.window} must be 4k+1 frames from 5 up, such as 105.")
+        check_windows(self.window, self.overlap)
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f"seed={self.seed} must lie in 0 to {MAX_SEED}.")

@@ -1,0 +1,203 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The models of a pipeline: loaded one at a time onto the mesh, freed when done."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.typing import DTypeLike
+
+from mugv_jax.kernels import select
+from mugv_jax.kernels.select import KernelConfig
+from mugv_jax.nn.lora import abstract_lora
+from mugv_jax.nn.quantize import abstract_quantized, quantized_dtype
+from mugv_jax.sharding.mesh import make_mesh
+from mugv_jax.sharding.parallel import build_dit
+from mugv_jax.sharding.place import variable_shardings
+from mugv_jax.systems.system import System
+from mugv_jax.weights.adapter_files import open_adapter
+from mugv_jax.weights.load import load, read_config
+from mugv_jax.weights.random import random_variables
+from mugv_jax.weights.registry import MODELS, abstract_variables
+
+# (name, shardings, dtype) -> variables on the mesh
+Fetch = Callable[[str, Any, DTypeLike], Any]
+DIT = "dit"  # the field of every system that is built for the mesh
+
+
+@dataclasses.dataclass(kw_only=True)
+class Models:
+    """The models of one system, by its fields.
+
+    fetch: where their variables come from.  dtype: of weights and arithmetic.
+    kernels: implementations in place of those that the platform would choose.
+    keep_loaded: hold on to variables after their first use instead of freeing them.
+    quantize: hold the transformers' weights in 8 bits, a name of `nn.quantize.DTYPES`.
+    sources: the file or folder of each model, of tokenizers and of an adapter; none if random.
+    """
+
+    config: System
+    mesh: Mesh
+    dtype: DTypeLike
+    fetch: Fetch
+    kernels: KernelConfig | None = None
+    keep_loaded: bool = False
+    quantize: str | None = None
+    sources: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    _held: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_files(
+        cls,
+        system: type,
+        paths: Mapping[str, Path],
+        *,
+        absent: Collection[str] = (),
+        loading: Mapping[str, Mapping[str, Any]] | None = None,
+        sources: Mapping[str, Path] | None = None,
+        expected: System | None = None,
+        mesh: Mapping[str, int] | None = None,
+        dtype: DTypeLike | None = None,
+        quantize: str | None = None,
+        **fields: Any,
+    ) -> "Models":
+        """Of published or converted files, by field; only their headers are read now.
+
+        absent: fields without a model.
+        loading: more options of `weights.load.load`, by field.
+        sources: other files than `paths` that count.
+        expected: sizes that the weights must have.
+        fields: those of the class.
+
+        Raises:
+            ValueError: weights that are damaged or of another size, low-rank updates or a mesh
+                that do not fit, or an unknown `quantize`.
+        """
+        placed_on = make_mesh(mesh)
+        kinds, sizes = read_sizes(system, paths)
+        config = system(**dict.fromkeys(absent), **sizes)
+        if expected is not None:
+            _check_expected(config, expected, paths)
+
+        # Opened now, so that one that does not fit is told before models load.
+        adapters = {
+            name: open_adapter(
+                more["lora"], MODELS[kinds[name]], sizes[name], alpha=more.get("lora_alpha")
+            )
+            for name, more in (loading or {}).items()
+            if more.get("lora") is not None
+        }
+
+        def fetch(name: str, shardings: Any, dtype: DTypeLike) -> Any:
+            more = (loading or {}).get(name, {})
+            if name in adapters and not more.get("lora_merged", True):
+                params = abstract_variables(kinds[name], sizes[name])["params"]
+                factors = abstract_lora(params, adapters[name].lora)
+                shardings = shardings | {"lora": variable_shardings(factors, placed_on)}
+            options = {"shardings": shardings, "dtype": dtype, "quantize": quantize}
+            return load(paths[name], kinds[name], **options, **more)[1]
+
+        return cls(
+            config=config,
+            mesh=placed_on,
+            dtype=dtype or default_dtype(),
+            fetch=fetch,
+            quantize=quantize,
+            sources={**paths, **(sources or {})},
+            **fields,
+        )
+
+    @classmethod
+    def random(
+        cls,
+        config: System,
+        *,
+        seed: int = 0,
+        mesh: Mapping[str, int] | None = None,
+        dtype: DTypeLike | None = None,
+        quantize: str | None = None,
+        **fields: Any,
+    ) -> "Models":
+        """Seeded random weights: for trying things, not for pictures."""
+        quantized_dtype(quantize)
+
+        def fetch(name: str, shardings: Any, dtype: DTypeLike) -> Any:
+            abstract = abstract_variables(config.KINDS[name][0], getattr(config, name))
+            return random_variables(
+                abstract, seed, shardings=shardings, dtype=dtype, quantize=quantize
+            )
+
+        return cls(
+            config=config,
+            mesh=make_mesh(mesh),
+            dtype=dtype or default_dtype(),
+            fetch=fetch,
+            quantize=quantize,
+            **fields,
+        )
+
+    @contextlib.contextmanager
+    def model(self, name: str) -> Iterator[tuple[nn.Module, Any]]:
+        """The module of a field and its variables on the mesh."""
+        kind, config = self.config.KINDS[name][0], getattr(self.config, name)
+        module = MODELS[kind].build
+        if name == DIT:
+            built = build_dit(
+                config, self.mesh, dtype=self.dtype, kernels=self.kernels, module=module
+            )
+        else:
+            built = module(config, self.dtype)
+        shared = name in self._held  # kept, or in use further out
+        if not shared:
+            abstract = abstract_quantized(abstract_variables(kind, config), self.quantize)
+            shardings = variable_shardings(abstract, self.mesh)
+            self._held[name] = self.fetch(name, shardings, self.dtype)
+        try:
+            yield built, self._held[name]
+        finally:
+            if not shared and not self.keep_loaded:
+                for leaf in jax.tree.leaves(self._held.pop(name)):
+                    leaf.delete()
+
+
+def read_sizes(system: type, paths: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, Any]]:
+    """(kind, sizes) of the checkpoints of some fields of a system, without reading their tensors.
+
+    Raises:
+        ValueError: no checkpoint, one that is not whole, or one of another model.
+    """
+    kinds, sizes = {}, {}
+    for name, path in paths.items():
+        accepted = system.KINDS[name]
+        kind, sizes[name] = read_config(path, accepted[0] if len(accepted) == 1 else None)
+        if kind not in accepted:
+            raise ValueError(f"{path}: holds {kind}, not {' or '.join(accepted)}.")
+        kinds[name] = kind
+    return kinds, sizes
+
+
+def default_dtype() -> DTypeLike:
+    """bfloat16 where the matrix units have it; float32 on CPU, which is faster there."""
+    return jnp.float32 if select.platform() == "cpu" else jnp.bfloat16
+
+
+def _check_expected(config: System, expected: System, paths: Mapping[str, Any]) -> None:
+    """Raise a ValueError that names the sizes in which a model of `paths` is another one."""
+    for name in paths:
+        found, wanted = getattr(config, name), getattr(expected, name)
+        differences = [
+            f"{field.name}={getattr(found, field.name)} (expected {getattr(wanted, field.name)})"
+            for field in dataclasses.fields(found)
+            if getattr(found, field.name) != getattr(wanted, field.name)
+        ]
+        if differences:
+            raise ValueError(
+                f"{paths[name]} has other sizes than the config: {', '.join(differences)}."
+            )

@@ -1,0 +1,109 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked of a model where the user does not say: `defaults.json` beside its weights.
+
+    {"size": "64x64", "frames": "17", "fps": 8, "steps": 20, "aesthetic_score": null}
+
+Any of the fields of `Defaults`, as on the command line; null is its "none". What the file leaves
+out, and all without a file, is as in the released pipeline.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.systems.mugv.request import Request
+from mugv_jax.systems.mugv.size import FRAMES, SIZES, VideoSize, parse_frames, parse_size
+from mugv_jax.systems.pretrained import find_defaults
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """size: (width, height) in pixels.  guidance: its scale.  The others are those of `Request`.
+
+    Raises:
+        ValueError: values that no request may have.
+    """
+
+    size: tuple[int, int] = SIZES["portrait"]
+    frames: int = FRAMES["5s"]
+    fps: float = Request.fps
+    conditioning_fps: float = Request.conditioning_fps
+    steps: int = Request.steps
+    shift: float | None = Request.shift
+    guidance: float = Guidance.scale
+    negative_prompt: str = Request.negative_prompt
+    aesthetic_score: float | None = Request.aesthetic_score
+
+    def __post_init__(self):
+        self.request(("a prompt",))
+
+    def request(self, prompts: tuple[str, ...], **options: Any) -> Request:
+        """The request of `options`, and of these values for all that they do not give.
+
+        options: fields of `Request`, but `size` and `frames` as here; `guidance` either way.
+
+        Raises:
+            ValueError: see `Request`.
+        """
+        chosen = {**dataclasses.asdict(self), **options}
+        width, height = chosen.pop("size")
+        size = VideoSize(width_px=width, height_px=height, frames=chosen.pop("frames"))
+        guidance = chosen.pop("guidance")
+        if not isinstance(guidance, Guidance):
+            guidance = Guidance(scale=guidance)
+        return Request(prompts=prompts, size=size, guidance=guidance, **chosen)
+
+
+def read_defaults(weights: str | os.PathLike) -> Defaults:
+    """Those that the folder or Hugging Face repository `weights` brings, where it does.
+
+    Raises:
+        ValueError: no such folder or repository, or a file with values that cannot be used.
+    """
+    path = find_defaults(weights)
+    if path is None:
+        return Defaults()
+    try:
+        values = json.loads(path.read_text())
+        if not isinstance(values, dict):
+            raise ValueError(f"must hold names and values in braces, not {values!r}.")
+        unknown = sorted(values.keys() - PARSERS.keys())
+        if unknown:
+            raise ValueError(f"has no use for {', '.join(unknown)}; it knows {', '.join(PARSERS)}.")
+        return Defaults(**{name: PARSERS[name](name, value) for name, value in values.items()})
+    except ValueError as error:  # of JSON as well
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _typed(what: str, *types: type) -> Callable[[str, Any], Any]:
+    def parse(name: str, value: Any) -> Any:
+        if type(value) not in types:  # true is no number, though Python counts it among them
+            raise ValueError(f"{name}={json.dumps(value)} must be {what}.")
+        return float(value) if float in types and value is not None else value
+
+    return parse
+
+
+def _size(name: str, value: Any) -> tuple[int, int]:
+    return parse_size(_typed('a text such as "1280x720"', str)(name, value))
+
+
+def _frames(name: str, value: Any) -> int:
+    return parse_frames(str(_typed('a whole number or a text such as "5s"', int, str)(name, value)))
+
+
+PARSERS: dict[str, Callable[[str, Any], Any]] = {
+    "size": _size,
+    "frames": _frames,
+    "fps": _typed("a number", int, float),
+    "conditioning_fps": _typed("a number", int, float),
+    "steps": _typed("a whole number", int),
+    "shift": _typed("a number or null", int, float, type(None)),
+    "guidance": _typed("a number", int, float),
+    "negative_prompt": _typed("a text", str),
+    "aesthetic_score": _typed("a number or null", int, float, type(None)),
+}

@@ -1,0 +1,225 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whole videos through the video VAE, in bounded memory.
+
+The temporal half sees windows of frames, as published; the spatial half a few frames at a time;
+and, where a frame is still too large, both see overlapping tiles that are blended together.
+"""
+
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mugv_jax.axes import Array, Float, Latent, Pixels
+from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
+from mugv_jax.systems.tiles import Tile, Tiling, tiles_of, zoomed
+
+Variables = Mapping[str, Any]
+
+# One frame of 720p is work enough for a device; four at once took 20 GB to decode, not 5.
+STEP_PIXELS = 2**20
+MOST_FRAMES = 4
+
+
+@functools.partial(jax.jit, donate_argnames="canvas")
+def _paint(
+    canvas: Float[Array, "b f h w c"],
+    tile: Float[Array, "b f h2 w2 c"],
+    weight: Float[Array, "h2 w2 1"],
+    row: int | Array,
+    column: int | Array,
+) -> Float[Array, "b f h w c"]:
+    """`canvas` plus the weighted tile at (row, column)."""
+    start = (0, 0, row, column, 0)
+    below = jax.lax.dynamic_slice(canvas, start, tile.shape)
+    return jax.lax.dynamic_update_slice(canvas, below + tile * weight[None, None], start)
+
+
+@functools.partial(jax.jit, static_argnames=("vae", "method"))
+def _apply(vae: VideoVAE, method: str, variables: Variables, x: Array) -> Any:
+    return vae.apply(variables, x, method=method)
+
+
+def default_step(rows: int, columns: int, zoom: int, devices: int) -> int:
+    """Frames, or tiles, of so many latents that the spatial half sees at once, a device or more."""
+    of_device = STEP_PIXELS // (rows * columns * zoom**2)
+    return devices * min(max(of_device, 1), MOST_FRAMES)
+
+
+def _step(frames_per_step: int | None, frames: int, tile: Tile, zoom: int) -> int:
+    if frames_per_step is None:
+        rows, columns = (span.stop - span.start for span in (tile.rows, tile.columns))
+        devices = math.prod(jax.sharding.get_abstract_mesh().shape.values())
+        frames_per_step = default_step(rows, columns, zoom, devices)
+    if frames_per_step < 1:
+        raise ValueError(f"frames_per_step={frames_per_step} must be at least 1.")
+    return min(frames_per_step, frames)
+
+
+def _in_steps(x: Float[Array, "b f ..."], step: int) -> Iterator[tuple[Array, int]]:
+    """`step` frames at a time, and how many of them count: one compiled program serves them all."""
+    frames = x.shape[1]
+    x = jnp.pad(x, [(0, 0), (0, -frames % step), *[(0, 0)] * (x.ndim - 2)])
+    for start in range(0, frames, step):
+        yield jax.lax.dynamic_slice_in_dim(x, start, step, axis=1), min(step, frames - start)
+
+
+def _encode_tile(
+    vae: VideoVAE, variables: Variables, pixels: Pixels, step: int
+) -> tuple[Latent, Latent]:
+    """Moments of a video of one tile, window by window."""
+    frames, window = pixels.shape[1], vae.config.window_frames
+    lead = vae.config.time_factor - 1 if frames % vae.config.time_factor == 1 else 0
+    moments = []
+    for start in range(-lead, frames, window):
+        chunk = pixels[:, max(start, 0) : start + window]
+        features = [
+            _apply(vae, "encode_features", variables, part)[:, :count]
+            for part, count in _in_steps(chunk, step)
+        ]
+        if start < 0:
+            features = [features[0][:, :1]] * lead + features
+        features = jnp.concatenate(features, axis=1)
+        moments.append(_apply(vae, "encode_moments", variables, features))
+    mean, log_variance = (jnp.concatenate(part, axis=1) for part in zip(*moments, strict=True))
+    return mean, log_variance
+
+
+def encode(
+    vae: VideoVAE,
+    variables: Variables,
+    pixels: Pixels,
+    key: Array | None = None,
+    *,
+    tiling: Tiling | None = None,
+    frames_per_step: int | None = None,
+) -> Latent:
+    """Normalised latent of a video of pixels in [-1, 1]: the posterior's mean, or a sample of it.
+
+    A video of 8 k + 1 frames repeats the features of its first frame 7 times in front; otherwise
+    the last window is zero padded in front. A single picture is a video of one frame.
+
+    Args:
+        key: samples the posterior; without it the mean is returned.
+        tiling: encodes tile by tile.
+        frames_per_step: frames that the spatial half sees at once; None takes `default_step`.
+
+    Raises:
+        ValueError: a picture off the grid, or `frames_per_step` below 1.
+    """
+    vae.config.check_picture(*pixels.shape[2:4])
+    zoom = vae.config.spatial_factor
+    height, width = (size // zoom for size in pixels.shape[2:4])
+    tiles = tiles_of(height, width, tiling, zoom=1)
+    step = _step(frames_per_step, pixels.shape[1], tiles[0], zoom)
+    canvases = None
+    for tile in tiles:
+        part = pixels[:, :, zoomed(tile.rows, zoom), zoomed(tile.columns, zoom)]
+        moments = _encode_tile(vae, variables, part, step)
+        if canvases is None:
+            shape = (*moments[0].shape[:2], height, width, moments[0].shape[-1])
+            canvases = [jnp.zeros(shape) for _ in moments]
+        canvases = [
+            _paint(canvas, moment, tile.weight, tile.rows.start, tile.columns.start)
+            for canvas, moment in zip(canvases, moments, strict=True)
+        ]
+    mean, log_variance = canvases
+    if key is not None:
+        noise = jax.random.normal(key, mean.shape, mean.dtype)
+        mean = mean + jnp.exp(0.5 * log_variance) * noise
+    return _apply(vae, "normalize", variables, mean)
+
+
+def decode(
+    vae: VideoVAE,
+    variables: Variables,
+    latent: Latent,
+    num_frames: int | None = None,
+    *,
+    tiling: Tiling | None = None,
+    frames_per_step: int | None = None,
+) -> Float[np.ndarray, "b _f _h _w 3"]:
+    """`decode_in_steps`, gathered in host memory.
+
+    Raises:
+        ValueError: as there.
+    """
+    steps = decode_in_steps(
+        vae, variables, latent, num_frames, tiling=tiling, frames_per_step=frames_per_step
+    )
+    return np.concatenate([np.asarray(pixels) for pixels in steps], axis=1)
+
+
+def decode_in_steps(
+    vae: VideoVAE,
+    variables: Variables,
+    latent: Latent,
+    num_frames: int | None = None,
+    *,
+    tiling: Tiling | None = None,
+    frames_per_step: int | None = None,
+) -> Iterator[Pixels]:
+    """Pixels, nominally in [-1, 1], of a normalised latent, a few frames at a time.
+
+    A window whose frame count is not a multiple of 8 loses its padding frames at its front, as in
+    the published `decode(z, num_frames)`; by default there is none.
+
+    Raises:
+        ValueError: another number of latents than `num_frames` needs, or `frames_per_step` below 1.
+    """
+    time_factor = vae.config.time_factor
+    frames = latent.shape[1] * time_factor if num_frames is None else num_frames
+    if -(-frames // time_factor) != latent.shape[1]:
+        raise ValueError(
+            f"num_frames={frames} needs {max(0, -(-frames // time_factor))} latents of "
+            f"{time_factor} frames, but there are {latent.shape[1]}; the nearest number of frames "
+            f"is {latent.shape[1] * time_factor}."
+        )
+    tiles = tiles_of(*latent.shape[2:4], tiling, zoom=vae.config.spatial_factor)
+    step = _step(frames_per_step, frames, tiles[0], vae.config.spatial_factor)
+    return _decode_windows(vae, variables, latent, frames, tiles, step)
+
+
+def _decode_windows(
+    vae: VideoVAE,
+    variables: Variables,
+    latent: Latent,
+    frames: int,
+    tiles: list[Tile],
+    step: int,
+) -> Iterator[Pixels]:
+    config = vae.config
+    latent = _apply(vae, "denormalize", variables, latent)
+    for start in range(0, latent.shape[1], config.window_latents):
+        window = latent[:, start : start + config.window_latents]
+        left = frames - start * config.time_factor
+        drop = -min(left, config.window_frames) % config.time_factor
+        features = (
+            _apply(vae, "decode_features", variables, window[:, :, tile.rows, tile.columns])
+            for tile in tiles
+        )
+        for parts in zip(*(_in_steps(part[:, drop:], step) for part in features), strict=True):
+            yield _decode_pixels(vae, variables, parts, tiles, latent.shape[2:4])
+
+
+def _decode_pixels(
+    vae: VideoVAE,
+    variables: Variables,
+    parts: tuple[tuple[Features, int], ...],
+    tiles: list[Tile],
+    size: tuple[int, ...],
+) -> Pixels:
+    """The same few frames of every tile, painted together."""
+    zoom = vae.config.spatial_factor
+    features, count = parts[0]
+    canvas = jnp.zeros((*features.shape[:2], size[0] * zoom, size[1] * zoom, 3))
+    for (features, _), tile in zip(parts, tiles, strict=True):
+        pixels = _apply(vae, "decode_pixels", variables, features)
+        row, column = tile.rows.start * zoom, tile.columns.start * zoom
+        canvas = _paint(canvas, pixels, tile.weight, row, column)
+    return canvas[:, :count]

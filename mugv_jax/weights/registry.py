@@ -1,0 +1,215 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The models that checkpoints are known of: sizes, module, table. One entry per model."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
+from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.nn.text.clip import ClipTextConfig, ClipTextEncoder
+from mugv_jax.nn.text.t5 import T5Config, T5Encoder
+from mugv_jax.nn.vae.autoencoder import VideoVAE
+from mugv_jax.nn.vae.sizes import VAEConfig
+from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
+from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
+from mugv_jax.weights.table import Table
+from mugv_jax.weights.tables import clip, mmdit, mugv_dit, mugv_vae, t5, umt5, wan_dit, wan_vae
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What generic code needs to know of one model.
+
+    build: (config, dtype) -> module.  inputs: config -> abstract arguments of `module.init`.
+    infer_config: shapes of a published checkpoint -> config.
+    config_from_published: constructor arguments as golden cases hold them -> config.
+    is_foreign: name -> whether it is another model's that shares the file; dropped unread.
+    published_factors: config -> factors of tensors, by name, that make up in a published file for
+        what it does not tell of the config.
+    described_as: what the `config.json` beside the weights calls the model, where there is one.
+    published_config: config -> that file.
+    """
+
+    kind: str
+    config_class: type
+    build: Callable[[Any, DTypeLike], nn.Module]
+    inputs: Callable[[Any], Mapping[str, jax.ShapeDtypeStruct]]
+    table: Callable[[Any], Table]
+    infer_config: Callable[[Shapes], Any]
+    config_from_published: Callable[[Mapping], Any]
+    is_foreign: Callable[[str], bool] = lambda _name: False
+    published_factors: Callable[[Any], Mapping[str, float]] = lambda _config: {}
+    described_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    published_config: Callable[[Any], Mapping[str, Any]] | None = None
+
+
+def _dit_inputs(config: DiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    latent = (1, 1, *config.patch[1:], config.in_channels)
+    return {
+        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
+        "t": jax.ShapeDtypeStruct((1, 1), jnp.float32),
+        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
+        "text_mask": jax.ShapeDtypeStruct((1, 1), jnp.bool_),
+        "fps": jax.ShapeDtypeStruct((1,), jnp.float32),
+        "frame_index": jax.ShapeDtypeStruct((1, 3), jnp.int32),
+    }
+
+
+def _vae_inputs(config: VAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    window = (1, config.time_factor, config.spatial_factor, config.spatial_factor, 3)
+    return {"pixels": jax.ShapeDtypeStruct(window, jnp.float32)}
+
+
+def _mmdit_inputs(config: MMDiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    latent = (1, 1, *config.patch[1:], config.in_channels)
+    return {
+        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
+        "t": jax.ShapeDtypeStruct((1,), jnp.float32),
+        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
+        "pooled": jax.ShapeDtypeStruct((1, config.pooled_dim), jnp.float32),
+    }
+
+
+def _wan_dit_inputs(config: WanDiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    latent = (1, 1, *config.patch[1:], config.in_channels)
+    return {
+        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
+        "t": jax.ShapeDtypeStruct((1,), jnp.float32),
+        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
+    }
+
+
+def _wan_vae_inputs(config: WanVAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    frames, side = config.time_factor + 1, config.spatial_factor  # the least with two latents
+    return {"pixels": jax.ShapeDtypeStruct((1, frames, side, side, 3), jnp.float32)}
+
+
+def _clip_inputs(_: ClipTextConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    return {"ids": jax.ShapeDtypeStruct((1, 4), jnp.int32)}
+
+
+def _t5_inputs(_: T5Config) -> dict[str, jax.ShapeDtypeStruct]:
+    return {
+        "ids": jax.ShapeDtypeStruct((1, 4), jnp.int32),
+        "mask": jax.ShapeDtypeStruct((1, 4), jnp.bool_),
+    }
+
+
+MODELS = {
+    model.kind: model
+    for model in (
+        Model(
+            kind="mugv_dit",
+            config_class=DiTConfig,
+            build=MugDiT,
+            inputs=_dit_inputs,
+            table=mugv_dit.table,
+            infer_config=mugv_dit.infer_config,
+            config_from_published=mugv_dit.config_from_published,
+        ),
+        Model(
+            kind="mugv_vae",
+            config_class=VAEConfig,
+            build=VideoVAE,
+            inputs=_vae_inputs,
+            table=mugv_vae.table,
+            infer_config=mugv_vae.infer_config,
+            config_from_published=mugv_vae.config_from_published,
+            published_factors=mugv_vae.published_factors,
+        ),
+        Model(
+            kind="contentv_dit",
+            config_class=MMDiTConfig,
+            build=MMDiT,
+            inputs=_mmdit_inputs,
+            table=mmdit.table,
+            infer_config=mmdit.infer_config,
+            config_from_published=mmdit.config_from_published,
+            described_as={"_class_name": mmdit.CLASS},
+            published_config=mmdit.published_config,
+        ),
+        Model(
+            kind="wan_enhancer_dit",
+            config_class=WanDiTConfig,
+            build=WanDiT,
+            inputs=_wan_dit_inputs,
+            table=wan_dit.table,
+            infer_config=wan_dit.infer_config,
+            config_from_published=wan_dit.config_from_published,
+        ),
+        *(
+            Model(
+                kind=kind,
+                config_class=WanVAEConfig,
+                build=WanVAE,
+                inputs=_wan_vae_inputs,
+                table=functools.partial(wan_vae.table, names=names),
+                infer_config=functools.partial(wan_vae.infer_config, names=names),
+                config_from_published=wan_vae.config_from_published,
+                **described,
+            )
+            for kind, names, described in (
+                ("wan_vae", wan_vae.PUBLISHED, {}),
+                (
+                    "wan_vae_diffusers",
+                    wan_vae.DIFFUSERS,
+                    {
+                        "described_as": {"_class_name": wan_vae.CLASS},
+                        "published_config": wan_vae.published_config,
+                    },
+                ),
+            )
+        ),
+        Model(
+            kind="t5_encoder",
+            config_class=T5Config,
+            build=T5Encoder,
+            inputs=_t5_inputs,
+            table=t5.table,
+            infer_config=t5.infer_config,
+            config_from_published=t5.config_from_published,
+            is_foreign=t5.is_foreign,
+            described_as={"model_type": t5.TYPE},
+            published_config=t5.published_config,
+        ),
+        Model(
+            kind="clip_text",
+            config_class=ClipTextConfig,
+            build=ClipTextEncoder,
+            inputs=_clip_inputs,
+            table=clip.table,
+            infer_config=clip.infer_config,
+            config_from_published=clip.config_from_published,
+            described_as={"model_type": clip.TYPE},
+            published_config=clip.published_config,
+        ),
+        Model(
+            kind="umt5_encoder",
+            config_class=T5Config,
+            build=T5Encoder,
+            inputs=_t5_inputs,
+            table=umt5.table,
+            infer_config=umt5.infer_config,
+            config_from_published=umt5.config_from_published,
+        ),
+    )
+}
+
+
+@functools.cache  # tracing the whole model takes seconds, and every reader of weights asks again
+def abstract_variables(kind: str, config: Any) -> Any:
+    """The variables of a model: float32 `ShapeDtypeStruct`s boxed with their logical axis names."""
+    model = MODELS[kind]
+    module = model.build(config, jnp.float32)
+    return jax.eval_shape(module.init, jax.random.key(0), **model.inputs(config))

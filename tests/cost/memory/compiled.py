@@ -1,0 +1,98 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What programs need that are compiled as the pipelines run them, to hold predictions against."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from mugv_jax.compile.samplers import NETWORKS, RunConfig, SamplerConfig
+from mugv_jax.compile.videos import VIDEOS
+from mugv_jax.cost.memory.plan import Plan
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.sampler import euler_step
+from mugv_jax.kernels.select import KernelConfig
+from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.quantize import SCALE, abstract_quantized
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.parallel import ParallelConfig, build_dit
+from mugv_jax.sharding.place import batch_sharding, variable_shardings
+from mugv_jax.systems.mugv.size import VideoSize
+from mugv_jax.weights.registry import MODELS, abstract_variables
+
+# Predicted over compiled. Small sizes, where slices of weights and little arrays count most, are
+# the hardest to tell; too much is the safer side.
+LEAST, MOST = 0.8, 1.5
+
+
+def plan(
+    width=512,
+    height=256,
+    frames=33,
+    mesh=None,
+    dtype=jnp.float32,
+    platform="cpu",
+    size=VideoSize,
+    **options,
+):
+    return Plan(
+        size=size(width_px=width, height_px=height, frames=frames),
+        mesh=meshes.abstract_mesh(mesh),
+        platform=platform,
+        dtype=dtype,
+        **options,
+    )
+
+
+def abstract(shape, dtype=jnp.float32, sharding=None):
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+
+
+def variables(kind, config, mesh, dtype=jnp.float32, quantize=None):
+    boxed = abstract_quantized(abstract_variables(kind, config), quantize)
+
+    def leaf_of(path, leaf, sharding):
+        as_it_is = leaf.dtype != jnp.float32 or path[-1].key == SCALE
+        return abstract(leaf.shape, leaf.dtype if as_it_is else dtype, sharding)
+
+    shardings = variable_shardings(boxed, mesh)
+    return jax.tree_util.tree_map_with_path(leaf_of, unboxed(boxed), shardings)
+
+
+def compiled_bytes(function, *args, **kwargs):
+    """Temporaries and arguments of the compiled program, on each device."""
+    found = function.lower(*args, **kwargs).compile().memory_analysis()
+    return found.temp_size_in_bytes + found.argument_size_in_bytes
+
+
+def compiled_step(system, dit, size, sizes=None, dtype=jnp.float32, quantize=None):
+    """One guided step of a system's DiT on a mesh of `sizes`."""
+    mesh, kind = meshes.make_mesh(sizes), system.KINDS["dit"][0]
+    batch = mesh.shape["data"] * mesh.shape["fsdp"]
+    of_batch = functools.partial(abstract, sharding=batch_sharding(mesh, batch))
+    config = SamplerConfig(
+        system=system,
+        dit=dit,
+        mesh=ParallelConfig(),
+        kernels=KernelConfig(),
+        run=RunConfig(dtype=jnp.dtype(dtype).name),
+        text_tokens=VIDEOS[system].text_tokens(dit),
+    )
+    network = NETWORKS[system]
+    condition = network.condition(config, mesh, batch, size.latent_shape)
+    module = build_dit(dit, mesh, dtype=dtype, module=MODELS[kind].build)
+    with meshes.use(mesh):
+        step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
+        return compiled_bytes(
+            step,
+            network.velocity(module),
+            variables(kind, dit, mesh, dtype, quantize),
+            of_batch((batch, *size.latent_shape, dit.in_channels)),
+            abstract(()),
+            abstract(()),
+            of_batch((batch, size.latent_shape[0]), jnp.bool_),
+            condition,
+            condition,
+            guidance=Guidance(),
+        )

@@ -1,0 +1,82 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A batch is what the pipeline makes one by one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mugv_jax.demo.eval.generator import BatchedPipeline
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.systems.mugv.models import MugvModels
+from mugv_jax.systems.mugv.pipeline import MugvPipeline
+from mugv_jax.systems.mugv.request import Request, read_given
+from mugv_jax.systems.mugv.size import VideoSize
+from tests.systems.mugv.folders import SMALL
+
+LEVELS = 1  # of 256: the order of float32 sums differs, and half a level may fall to either side
+SIZE = VideoSize(width_px=48, height_px=32, frames=9)
+CAPTIONS = ("a red star moves left", "a cube", "one blue ball that stays still")
+PICTURES = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return MugvModels.random(SMALL, keep_loaded=True)
+
+
+def batched(models, **fields):
+    options = {"size": SIZE, "fps": 8, "steps": 2, "shift": None, "guidance": 3.0, "rows": 2}
+    return BatchedPipeline(models=models, **options | fields)
+
+
+def alone(models, caption, **fields):
+    request = Request(
+        prompts=(caption,),
+        size=SIZE,
+        negative_prompt="",
+        aesthetic_score=None,
+        conditioning_fps=8,
+        steps=2,
+        **{"guidance": Guidance(scale=3.0), **fields},
+    )
+    (made,) = MugvPipeline(models).run(request, read_given(request), progress=False)
+    return made.frames
+
+
+def close(made, expected):
+    assert made.shape == expected.shape
+    assert np.max(np.abs(made.astype(int) - expected)) <= LEVELS
+
+
+def test_from_captions(models):
+    made = batched(models).generate(CAPTIONS[:2], [5, 7])
+    close(made, np.stack([alone(models, c, seed=s) for c, s in zip(CAPTIONS, (5, 7))]))
+    other = batched(models).generate(CAPTIONS[2:], [5])
+    assert np.max(np.abs(made[0].astype(int) - other[0])) > LEVELS  # the captions are read
+
+
+def test_from_captions_and_pictures_of_each(models):
+    made = batched(models).generate(CAPTIONS[:2], [0, 1], PICTURES)
+    np.testing.assert_array_equal(made[:, 0], PICTURES)
+    close(made[1], alone(models, CAPTIONS[1], seed=1, image=PICTURES[1]))
+
+
+def test_a_text_is_read_once(models, monkeypatch):
+    read, tokenize = [], models.tokenize
+    monkeypatch.setattr(models, "tokenize", lambda texts: read.append(texts) or tokenize(texts))
+    generator = batched(models)
+    guided = generator.generate(CAPTIONS[:2], [0, 1])
+    free = dataclasses.replace(generator, guidance=1.0).generate(CAPTIONS[1:], [1, 2])
+    assert not np.array_equal(guided[1], free[0])
+    assert read == [["", *sorted(CAPTIONS[:2])], [CAPTIONS[2]]]
+
+
+def test_a_reconstruction_comes_of_its_latent_alone(models):
+    videos = np.random.default_rng(1).integers(0, 256, (2, 9, 32, 48, 3), np.uint8)
+    generator = batched(models)
+    both = generator.reconstruct(videos)
+    assert both.shape == videos.shape
+    np.testing.assert_array_equal(generator.reconstruct(videos[1:])[0], both[1])
+    assert not np.array_equal(both[0], both[1])

@@ -1,0 +1,124 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+from PIL import Image
+
+from mugv_jax import video
+from mugv_jax.systems.mugv.request import MAX_SEED, Request, read_given
+from mugv_jax.systems.mugv.size import VideoSize
+
+NAN, INF = float("nan"), float("inf")
+CLIP = np.random.default_rng(0).integers(0, 256, (12, 40, 64, 3), np.uint8)
+
+
+def request(frames=17, **fields):
+    size = VideoSize(width_px=48, height_px=32, frames=frames)
+    return Request(**{"prompts": ("a boat",), "size": size} | fields)
+
+
+def test_the_prompt_ends_as_in_training_unless_told_otherwise():
+    assert request().texts() == ["a boat aesthetic score: 6.0."]
+    assert request(aesthetic_score=5).texts() == ["a boat aesthetic score: 5.0."]
+    assert request(aesthetic_score=None).texts() == ["a boat"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prompts": ()}, "no prompt"),
+        ({"prompts": ("a", " \n")}, "prompt 2 is empty"),
+        ({"steps": 0}, "steps=0"),
+        ({"fps": 0.5}, "fps=0.5 must lie in 1 to 1000"),
+        ({"fps": NAN}, "fps=nan"),
+        ({"conditioning_fps": INF}, "conditioning_fps=inf"),
+        ({"strength": 0}, "strength=0"),
+        ({"strength": NAN}, "strength=nan"),
+        ({"aesthetic_score": NAN}, "aesthetic_score=nan"),
+        ({"aesthetic_score": -1}, "aesthetic_score=-1"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": MAX_SEED, "prompts": ("a", "b")}, f"must lie in 0 to {MAX_SEED - 1}"),
+    ],
+)
+def test_values_out_of_range_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        request(**fields)
+
+
+def test_the_ends_of_every_range_are_accepted():
+    low = request(steps=1, fps=1, conditioning_fps=1000, strength=1, aesthetic_score=0, seed=0)
+    high = request(seed=MAX_SEED, aesthetic_score=10, negative_prompt=" ")
+    assert low.texts() == ["a boat aesthetic score: 0.0."]
+    assert (low.seed, high.seed) == (0, MAX_SEED)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"image": "a", "continue_video": "b", "continue_frames": 9}, "both set the first frame"),
+        ({"image": "a", "frames": 16}, "needs 8k.1 frames, such as 17"),
+        ({"continue_video": "a", "continue_frames": 8}, "continue_frames=8 must be 8k.1"),
+        ({"continue_video": "a"}, "continue_frames=17 leaves nothing to generate of 17 frames"),
+        ({"image": "a", "keyframes": {0: "b"}}, "image and keyframe 0 fall on the same latent"),
+        ({"last_image": "a", "keyframes": {9: "b"}}, "last image and keyframe 9 fall on the same"),
+        (
+            {"continue_video": "a", "continue_frames": 9, "keyframes": {8: "b"}},
+            "continued video and keyframe 8 fall on the same",
+        ),
+        ({"keyframes": {17: "a"}}, "frame 17 does not exist"),
+        ({"image": "a", "frames": 1}, "image: all of 1 frames are given"),
+        ({"image": "a", "last_image": "b", "frames": 9}, "image, last image: all of 9 frames"),
+        (
+            {"continue_video": "a", "continue_frames": 9, "last_image": "b"},
+            "last image, continued video: all of 17 frames",
+        ),
+        ({"keyframes": {0: "a", 8: "b"}, "frames": 16}, "all of 16 frames are given"),
+    ],
+)
+def test_given_frames_that_contradict_each_other_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        request(**fields)
+
+
+def test_pictures_are_read_from_files_arrays_and_pillow_images(tmp_path):
+    path = tmp_path / "picture.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter
+    cut_out = Image.fromarray(np.dstack([CLIP[0], CLIP[1, ..., 0]]))
+    cut_out.save(path, exif=exif)
+    pillow = Image.open(path)
+    expected = video.fit(video.read_image(path), 32, 48)
+    for source in (path, str(path), pillow):
+        given = read_given(request(keyframes={9: source}))
+        np.testing.assert_array_equal(given.images[2], expected)
+    given = read_given(request(image=CLIP[0], keyframes={-1: CLIP[1]}))
+    np.testing.assert_array_equal(given.start[0], video.fit(CLIP[0], 32, 48))
+    np.testing.assert_array_equal(given.images[2], video.fit(CLIP[1], 32, 48))
+
+
+def test_the_right_end_of_a_video_is_taken(tmp_path):
+    path = tmp_path / "clip.mp4"
+    video.write_video(path, CLIP, 20)
+    read = video.read_video(path).frames
+    for source in (path, read):
+        asked = request(continue_video=source, continue_frames=9, init_video=None)
+        np.testing.assert_array_equal(read_given(asked).start, video.fit(read[-9:], 32, 48))
+        asked = request(frames=8, init_video=source)
+        np.testing.assert_array_equal(read_given(asked).init, video.fit(read[:8], 32, 48))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"image": CLIP[0] / 255}, r"image must be .* uint8 \(h, w, 3\), not float64"),
+        ({"last_image": CLIP[0, ..., 0]}, "last_image must be"),
+        ({"keyframes": {9: CLIP}}, "keyframe 9 must be"),
+        ({"image": "missing.png"}, "image 'missing.png' does not exist"),
+        ({"init_video": CLIP[0]}, r"init_video must be .* uint8 \(f, h, w, 3\)"),
+        ({"init_video": CLIP}, "init_video has 12 frames, but 17 are needed"),
+        ({"continue_video": CLIP[:5], "continue_frames": 9}, "continue_video has 5 frames"),
+    ],
+)
+def test_pictures_of_another_form_are_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        read_given(request(**fields))
