@@ -4,26 +4,21 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-from jax.sharding import Mesh
-from jax.typing import DTypeLike
 from ml_collections import ConfigDict
 
 from mugv_jax import config as configs
-from mugv_jax.compile.videos import VIDEOS, LatentShape
-from mugv_jax.flow.sampler import Velocity
+from mugv_jax.compile.videos import VIDEOS
+from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.mmdit.model import MMDiTConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.wan.dit import WanDiTConfig
 from mugv_jax.sharding.parallel import ParallelConfig
-from mugv_jax.sharding.place import batch_sharding
-from mugv_jax.systems.contentv.pipeline import MMDiTVelocity
-from mugv_jax.systems.enhancer.pipeline import WanVelocity
-from mugv_jax.systems.mugv.denoiser import DiTVelocity, abstract_condition
+from mugv_jax.systems.contentv.denoiser import ContentvDenoiser
+from mugv_jax.systems.enhancer.denoiser import EnhancerDenoiser
+from mugv_jax.systems.mugv.denoiser import MugvDenoiser
 from mugv_jax.systems.system import SYSTEMS, ContentvConfig, EnhancerConfig, MugvConfig
 from mugv_jax.train import train_config as training
 
@@ -95,60 +90,8 @@ def title(system: type) -> str:
     return next(name for name, each in SYSTEMS.items() if each is system)
 
 
-def _mugv_condition(
-    config: SamplerConfig, mesh: Mesh, rows: int, latent_shape: LatentShape
-) -> dict[str, Any]:
-    return abstract_condition(
-        config.dit,
-        mesh,
-        rows=rows,
-        frames=latent_shape[0],
-        text_tokens=config.text_tokens,
-        dtype=jnp.dtype(config.run.dtype),
-    )
-
-
-def _enhancer_condition(
-    config: SamplerConfig, mesh: Mesh, rows: int, latent_shape: LatentShape
-) -> dict[str, Any]:
-    dit, of_batch = config.dit, _of_batch(mesh, rows)
-    return {
-        "text": of_batch((config.text_tokens, dit.text_dim), jnp.dtype(config.run.dtype)),
-        "clean": of_batch((*latent_shape, dit.in_channels), jnp.float32),
-    }
-
-
-def _contentv_condition(
-    config: SamplerConfig, mesh: Mesh, rows: int, _: LatentShape
-) -> dict[str, Any]:
-    dit, of_batch = config.dit, _of_batch(mesh, rows)
-    return {
-        "text": of_batch((config.text_tokens, dit.text_dim), jnp.float32),
-        "pooled": of_batch((dit.pooled_dim,), jnp.float32),
-    }
-
-
-def _of_batch(
-    mesh: Mesh, rows: int
-) -> Callable[[tuple[int, ...], DTypeLike], jax.ShapeDtypeStruct]:
-    """(shape of a row, dtype) -> shape and place of all rows."""
-    place = batch_sharding(mesh, rows)
-    return lambda shape, dtype: jax.ShapeDtypeStruct((rows, *shape), dtype, sharding=place)
-
-
-class Network(NamedTuple):
-    """velocity: of a DiT, as the sampler calls it.
-
-    condition: (config, mesh, videos, (f, h, w) of the latent) -> shapes and places of what the
-        network is given of a prompt.
-    """
-
-    velocity: Callable[[Any], Velocity]
-    condition: Callable[[SamplerConfig, Mesh, int, LatentShape], dict[str, Any]]
-
-
-NETWORKS = {
-    MugvConfig: Network(DiTVelocity, _mugv_condition),
-    EnhancerConfig: Network(WanVelocity, _enhancer_condition),
-    ContentvConfig: Network(MMDiTVelocity, _contentv_condition),
+DENOISERS: dict[type, Callable[[Any], Denoiser]] = {
+    MugvConfig: MugvDenoiser,
+    EnhancerConfig: EnhancerDenoiser,
+    ContentvConfig: ContentvDenoiser,
 }

@@ -22,7 +22,7 @@ from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mugv_jax.compile.gpu_target import gpu_devices, is_gpu
-from mugv_jax.compile.samplers import NETWORKS, SamplerConfig, sampler_of
+from mugv_jax.compile.samplers import DENOISERS, SamplerConfig, sampler_of
 from mugv_jax.compile.torus import Torus
 from mugv_jax.compile.videos import LatentShape
 from mugv_jax.cost.chips import Chip
@@ -148,7 +148,7 @@ def compile_sampler_step(
     """
     config = sampler_of(config)
     check_batch(rows, mesh, config.mesh)
-    kind, network = config.system.KINDS["dit"][0], NETWORKS[config.system]
+    kind = config.system.KINDS["dit"][0]
     module = build_dit(
         config.dit,
         mesh,
@@ -159,7 +159,14 @@ def compile_sampler_step(
     )
     shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
-    condition = network.condition(config, mesh, rows, latent_shape)
+    denoiser = DENOISERS[config.system](module)
+    condition = denoiser.abstract_condition(
+        mesh,
+        rows=rows,
+        latent_shape=latent_shape,
+        text_tokens=config.text_tokens,
+        dtype=jnp.dtype(config.run.dtype),
+    )
     variables = _resident(kind, config, mesh, quantize)
     # Weights that only the text meets are in memory as well, though a step does not read them.
     step = jax.jit(
@@ -171,7 +178,7 @@ def compile_sampler_step(
     )
     with meshes.use(mesh):
         lowered = step.lower(
-            network.velocity(module),
+            denoiser,
             variables,
             shaped((rows, *latent_shape, config.dit.in_channels), jnp.float32),
             scalar,

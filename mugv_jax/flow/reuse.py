@@ -15,41 +15,20 @@ is the residual of all blocks; (1) continues the velocity, guided where it is: t
 latent's size instead of two of all tokens for each prompt, and as exact (docs/generation.md).
 """
 
-import dataclasses
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Bool, Float
-from mugv_jax.flow.path import MODEL_TIME, frame_times
-
-# (variables, x, t in [0, 1000] per frame, condition) -> u, a pure function.
-FirstInput = Callable[[Any, Array, Array, Any], Array]
-
-
-@dataclasses.dataclass(frozen=True)
-class Reuse:
-    """threshold: of (2); 0 evaluates every step.  first_input: what computes u.
-
-    Raises:
-        ValueError: a threshold that is no number from 0 up.
-    """
-
-    threshold: float
-    first_input: FirstInput
-
-    def __post_init__(self):
-        check_threshold(self.threshold)
+from mugv_jax.flow.denoiser import Denoiser
+from mugv_jax.flow.path import frame_times
 
 
 def check_threshold(threshold: float) -> None:
-    """Raises:
-    ValueError: a threshold that is no number from 0 up.
-    """
+    """Raise a ValueError for a threshold of (2) that is no number from 0 up."""
     if not 0 <= threshold < math.inf:
         raise ValueError(
             f"reuse threshold={threshold} must be a number from 0 up; 0 evaluates every step."
@@ -57,13 +36,14 @@ def check_threshold(threshold: float) -> None:
 
 
 class Forecast:
-    """The last two velocities of a sample, and how much u has changed since the last of them.
+    """The last two velocities of a batch, and how much u has changed since the last of them.
 
     The samples of a batch decide together: the one that changes most speaks for all.
     """
 
-    def __init__(self, reuse: Reuse):
-        self._reuse = reuse
+    def __init__(self, denoiser: Denoiser, threshold: float):
+        check_threshold(threshold)
+        self._denoiser, self._threshold = denoiser, threshold
         self._u: Array | None = None
         self._changed = math.inf  # nothing is known before the first evaluation
         self._known: list[tuple[float, Array]] = []  # (t_k, v_k), the newest last
@@ -79,24 +59,24 @@ class Forecast:
         *,
         guided: bool,
     ) -> bool:
-        """Whether (1) may stand for an evaluation at `x` and t in [0, 1]; to be asked every step.
+        """Whether (1) may stand for an evaluation at `x` and t in [0, 1]; called in every step.
 
-        Never where guidance has just been switched on or off, which the line knows nothing of.
+        False where guidance was switched on or off since the last evaluation: the line does not
+        cross that jump.
         """
-        first_input = self._reuse.first_input
-        u = _first_input(first_input, variables, x, jnp.float32(t), noisy, condition)
+        u = _first_input(self._denoiser, variables, x, jnp.float32(t), noisy, condition)
         if self._u is not None:
             self._changed += float(_change(u, self._u))
         self._u = u
-        return guided == self._guided and self._changed < self._reuse.threshold
+        return guided == self._guided and self._changed < self._threshold
 
     def record(self, v: Float[Array, "b f h w c"], t: float, *, guided: bool) -> None:
-        """`v` was evaluated at t."""
+        """Keeps `v`, evaluated at time t."""
         kept = self._known[-1:] if guided == self._guided else []
         self._known, self._guided, self._changed = [*kept, (t, v)], guided, 0.0
 
     def velocity(self, t: float) -> Float[Array, "b f h w c"]:
-        """(1); constant where only one velocity is known."""
+        """The velocity of (1) at time t; constant where only one velocity is known."""
         (t_before, before), (t_known, known) = self._known[0], self._known[-1]
         if t_known == t_before:
             return known
@@ -105,15 +85,15 @@ class Forecast:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _first_input(
-    first_input: FirstInput, variables: Any, x: Array, t: Array, noisy: Array, condition: Any
+    denoiser: Denoiser, variables: Any, x: Array, t: Array, noisy: Array, condition: Any
 ) -> Float[Array, "b n d"]:
-    times = jnp.broadcast_to(jnp.float32(MODEL_TIME) * t, x.shape[:1])
-    return first_input(variables, x, frame_times(times, noisy), condition)
+    times = frame_times(jnp.broadcast_to(t, x.shape[:1]), noisy)
+    return denoiser.first_input(variables, x, times, condition)
 
 
 @jax.jit
 def _change(u: Float[Array, "b n d"], before: Float[Array, "b n d"]) -> Float[Array, ""]:
-    """Of the sample with the largest relative change."""
+    """The largest relative change among the samples."""
     size = jnp.sum(jnp.abs(before), axis=(1, 2))
     return jnp.max(jnp.sum(jnp.abs(u - before), axis=(1, 2)) / size)
 

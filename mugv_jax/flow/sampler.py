@@ -4,7 +4,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import einops
@@ -15,18 +14,19 @@ import tqdm
 from jax.typing import ArrayLike
 
 from mugv_jax.axes import Array, Bool, Float
+from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.guidance import Guidance, guide
-from mugv_jax.flow.path import MODEL_TIME, frame_times
-from mugv_jax.flow.reuse import Forecast, Reuse
-
-# (variables, x, t in [0, 1000] per frame, condition) -> velocity
-Velocity = Callable[[Any, Array, Array, Any], Array]
+from mugv_jax.flow.path import frame_times
+from mugv_jax.flow.reuse import Forecast
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """x: at the last time.  evaluations: forwards of the network for each sample of the batch, of
-    `possible` ones with guidance in every step and no step left out."""
+    """The latents at the last time, and how many evaluations they took.
+
+    evaluations: forward passes of the network for each sample of the batch.
+    possible: the same with guidance in every step and no step left out.
+    """
 
     x: Float[Array, "b f h w c"]
     evaluations: int
@@ -34,7 +34,7 @@ class Sample:
 
 
 def sample(
-    velocity: Velocity,
+    denoiser: Denoiser,
     variables: Any,
     x: Float[Array, "b f h w c"],
     *,
@@ -43,20 +43,21 @@ def sample(
     positive: Any,
     negative: Any = None,
     guidance: Guidance,
-    reuse: Reuse | None = None,
+    reuse_threshold: float = 0.0,
     progress: str | None = None,
 ) -> Sample:
     """Integrates `x` from times[0] down to times[-1]; the buffer of `x` is donated.
 
-    velocity: a pure function; it is compiled once with and once without guidance, as needed.
-    times: decreasing, in [0, 1]; `x` is at times[0], where `noisy`, and clean elsewhere.
-    positive, negative: conditions as trees of arrays with a leading batch axis.
-    reuse: leaves evaluations out where the velocity can be told (`flow/reuse.py`), but never the
-        first or the last.
+    times: decreasing, in [0, 1]; `x` is at times[0] where `noisy`, and clean elsewhere.
+    positive, negative: conditions; `negative` None means no guidance.
+    reuse_threshold: evaluations are left out where the velocity can be foretold
+        (`flow/reuse.py`), but never the first or the last; 0 evaluates every step.
     progress: label of the progress bar, or None for no bar.
+
+    One program is compiled with guidance and one without, as needed.
     """
     step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
-    forecast = Forecast(reuse) if reuse is not None and reuse.threshold else None
+    forecast = Forecast(denoiser, reuse_threshold) if reuse_threshold else None
     steps, evaluations = len(times) - 1, 0
     bar = tqdm.trange(steps, desc=progress, unit="step", disable=progress is None)
     for i in bar:
@@ -67,20 +68,13 @@ def sample(
             and forecast.holds(variables, x, t, noisy, positive, guided=guided)
             and i < steps - 1
         ):
-            x = _moved(x, forecast.velocity(t), jnp.float32(t), t_next, noisy)
+            x = moved(x, forecast.velocity(t), jnp.float32(t), t_next, noisy)
         else:
             against = negative if guided else None
             x, v = step(
-                velocity,
-                variables,
-                x,
-                jnp.float32(t),
-                t_next,
-                noisy,
-                positive,
-                against,
+                denoiser, variables, x, jnp.float32(t), t_next, noisy, positive, against,
                 guidance=guidance,
-            )
+            )  # fmt: skip
             evaluations += 2 if guided else 1
             if forecast is not None:
                 forecast.record(v, t, guided=guided)
@@ -90,8 +84,14 @@ def sample(
     return Sample(x, evaluations=evaluations, possible=full * steps)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def read(denoiser: Denoiser, variables: Any, condition: Any) -> Any:
+    """`denoiser.read` as one compiled program, called once before the steps of `sample`."""
+    return denoiser.read(variables, condition)
+
+
 def euler_step(
-    velocity: Velocity,
+    denoiser: Denoiser,
     variables: Any,
     x: Float[Array, "b f h w c"],
     t: ArrayLike,
@@ -102,26 +102,46 @@ def euler_step(
     *,
     guidance: Guidance,
 ) -> tuple[Float[Array, "b f h w c"], Float[Array, "b f h w c"]]:
-    """One step and the velocity that it took; `negative` None means no guidance."""
+    """One step from time `t` to `t_next`, and the velocity that it took.
+
+    negative: condition of guidance's second forward pass; None means no guidance.
+    """
+    v = guided_velocity(denoiser, variables, x, t, noisy, positive, negative, guidance=guidance)
+    return moved(x, v, t, t_next, noisy), v
+
+
+def guided_velocity(
+    denoiser: Denoiser,
+    variables: Any,
+    x: Float[Array, "b f h w c"],
+    t: ArrayLike,
+    noisy: Bool[Array, "b f"],
+    positive: Any,
+    negative: Any,
+    *,
+    guidance: Guidance,
+) -> Float[Array, "b f h w c"]:
+    """The velocity at time `t`, guided unless `negative` is None; given frames have time 0."""
     batch = x.shape[0]
-    model_time = frame_times(jnp.broadcast_to(jnp.float32(MODEL_TIME) * t, (batch,)), noisy)
+    velocity = functools.partial(denoiser.velocity, variables)
+    times = frame_times(jnp.broadcast_to(jnp.asarray(t, jnp.float32), (batch,)), noisy)
     if negative is None:
-        v = velocity(variables, x, model_time, positive)
-    elif guidance.together:
+        return velocity(x, times, positive)
+    if guidance.together:
         both = functools.partial(jax.tree.map, lambda a, b: jnp.concatenate([a, b]))
-        v = velocity(variables, both(x, x), both(model_time, model_time), both(positive, negative))
-        v = guide(v[:batch], v[batch:], guidance)
-    else:
-        v = guide(
-            velocity(variables, x, model_time, positive),
-            velocity(variables, x, model_time, negative),
-            guidance,
-        )
-    return _moved(x, v, t, t_next, noisy), v
+        v = velocity(both(x, x), both(times, times), both(positive, negative))
+        return guide(v[:batch], v[batch:], guidance)
+    return guide(velocity(x, times, positive), velocity(x, times, negative), guidance)
 
 
 @jax.jit
-def _moved(x: Array, v: Array, t: ArrayLike, t_next: ArrayLike, noisy: Array) -> Array:
-    """x + v (t - t_next); given frames stay."""
-    moved = x + v.astype(x.dtype) * (t - t_next)
-    return jnp.where(einops.rearrange(noisy, "b f -> b f 1 1 1"), moved, x)
+def moved(
+    x: Float[Array, "b f h w c"],
+    v: Float[Array, "b f h w c"],
+    t: ArrayLike,
+    t_next: ArrayLike,
+    noisy: Bool[Array, "b f"],
+) -> Float[Array, "b f h w c"]:
+    """x + v (t - t_next) in noisy frames; given frames stay."""
+    step = x + v.astype(x.dtype) * (t - t_next)
+    return jnp.where(einops.rearrange(noisy, "b f -> b f 1 1 1"), step, x)

@@ -10,27 +10,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mugv_jax.axes import Array
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import MODEL_TIME, frame_times, interpolate
 from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio, shift_time
 from mugv_jax.golden.cases import Case, Outputs, build, ours, published
 from mugv_jax.systems.mugv import windows
-from mugv_jax.systems.mugv.denoiser import DiTVelocity
+from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.train.loss import velocity_loss
 
 
-def _condition(a: Mapping[str, np.ndarray], frames: int, rows: slice) -> dict[str, Array]:
-    """What a DiT reads beside latent and time, of the samples `rows`."""
+def _condition(a: Mapping[str, np.ndarray], frames: int, rows: slice) -> MugvCondition:
+    """What MUGDiT reads beside latent and time, for the samples `rows`."""
     text = a["y"][rows, 0]
     index = a.get("frame_indice", np.arange(frames + 2)[None])
-    return {
-        "text": jnp.asarray(text),
-        "text_mask": jnp.asarray(a["text_mask"][rows] != 0),
-        "fps": jnp.broadcast_to(a["fps"].reshape(-1), (len(text),)).astype(jnp.float32),
-        "frame_index": jnp.broadcast_to(index, (len(text), frames + 2)).astype(jnp.int32),
-    }
+    return MugvCondition(
+        text=jnp.asarray(text),
+        text_mask=jnp.asarray(a["text_mask"][rows] != 0),
+        fps=jnp.broadcast_to(a["fps"].reshape(-1), (len(text),)).astype(jnp.float32),
+        frame_index=jnp.broadcast_to(index, (len(text), frames + 2)).astype(jnp.int32),
+    )
 
 
 def dit(case: Case) -> Outputs:
@@ -38,8 +37,9 @@ def dit(case: Case) -> Outputs:
     module, variables = build(case)
     condition = _condition(a, a["x"].shape[2], slice(None))
     t = frame_times(jnp.asarray(a["timestep"], jnp.float32), jnp.asarray(a["x_mask"], bool))
-    apply = jax.jit(lambda *args, **kw: module.apply(*args, **kw, mutable="intermediates")[1])
-    sown = apply(variables, ours(a["x"]), t, condition.pop("text"), **condition)["intermediates"]
+    apply = jax.jit(functools.partial(module.apply, mutable="intermediates"))
+    inputs = vars(condition)
+    sown = apply(variables, ours(a["x"]), t, inputs.pop("text"), **inputs)[1]["intermediates"]
     residual = sown["blocks"]["residual"][0]
     return {
         "out": (published(sown["out"][0]), a["out"]),
@@ -57,7 +57,7 @@ def sampler(case: Case) -> Outputs:
     ratio = shift_ratio(int(a["height"]), int(a["width"]), int(a["num_frames"]))
     times = sample_times(int(a["steps"]), ratio)
     out = sample(
-        DiTVelocity(module),
+        MugvDenoiser(module),
         variables,
         jnp.asarray(x),
         times=times,
@@ -83,7 +83,7 @@ def loss(case: Case) -> Outputs:
     per_frame = frame_times(t, noisy)
     x_t, target = interpolate(x_0, noise, per_frame)
     condition = _condition(a, x_0.shape[1], slice(None))
-    v = DiTVelocity(module)(variables, x_t, per_frame * MODEL_TIME, condition)
+    v = MugvDenoiser(module).velocity(variables, x_t, per_frame, condition)
     loss = velocity_loss(v, target, noisy)
     return {
         "timestep": (np.asarray(t) * MODEL_TIME, a["timestep"]),

@@ -12,11 +12,14 @@ import numpy as np
 from flax import traverse_util
 from jax.sharding import SingleDeviceSharding
 
+from mugv_jax.axes import Array
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.golden.cases import Case, Outputs, RecipeSource, build, ours, published
 from mugv_jax.nn.mmdit.model import place_embed
 from mugv_jax.nn.wan import streaming
+from mugv_jax.systems.contentv.denoiser import ContentvCondition, ContentvDenoiser
+from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenoiser
 from mugv_jax.weights.check import check
 from mugv_jax.weights.lora import adapted
 from mugv_jax.weights.pipe_lora import read_pipe_adapter
@@ -51,16 +54,22 @@ def wan_dit(case: Case) -> Outputs:
     texts = [a[f"context{i}"] for i in range(len(x))]
     longest = max(map(len, texts))
     text = np.stack([np.pad(each, ((0, longest - len(each)), (0, 0))) for each in texts])
-    t = jnp.broadcast_to(jnp.asarray(a["timestep"], jnp.float32), (len(x),))
-    apply = jax.jit(module.apply)
+    t = jnp.broadcast_to(jnp.asarray(a["timestep"], jnp.float32).reshape(-1, 1), x.shape[:2])
+    velocity = jax.jit(EnhancerDenoiser(module).velocity)
+
+    def out(variables: Any, clean: Array | None) -> np.ndarray:
+        """The published output, noise - x_0."""
+        condition = EnhancerCondition(text=text, clean=clean)
+        return -published(velocity(variables, x, t / MODEL_TIME, condition))
+
     outputs = {
-        "out_i2v": (published(apply(variables, x, t, text, clean)), a["out_i2v"]),
-        "out_t2v": (published(apply(variables, x, t, text)), a["out_t2v"]),
+        "out_i2v": (out(variables, clean), a["out_i2v"]),
+        "out_t2v": (out(variables, None), a["out_t2v"]),
     }
     if "lora_tensors" in case.spec:
         for name, merge in (("out_i2v_lora", True), ("out_i2v_lora unmerged", False)):
-            updated = apply(_with_lora(case, merge=merge), x, t, text, clean)
-            outputs[name] = published(updated), a["out_i2v_lora"]
+            updated = out(_with_lora(case, merge=merge), clean)
+            outputs[name] = updated, a["out_i2v_lora"]
     return outputs
 
 
@@ -81,11 +90,12 @@ def mmdit(case: Case) -> Outputs:
     a = case.arrays
     module, variables = build(case)
     x, text = jnp.asarray(ours(a["x"])), a["encoder_hidden_states"]
-    t = jnp.asarray(a["timestep"], jnp.float32)
-    out = jax.jit(module.apply)(variables, x, t, text, a["pooled"])
+    t = jnp.broadcast_to(jnp.asarray(a["timestep"], jnp.float32).reshape(-1, 1), x.shape[:2])
+    condition = ContentvCondition(text=text, pooled=a["pooled"])
+    v = jax.jit(ContentvDenoiser(module).velocity)(variables, x, t / MODEL_TIME, condition)
     grid = (-(-size // step) for size, step in zip(x.shape[1:4], module.config.patch, strict=True))
     places = place_embed(*grid, module.config.width)[None]
-    return {"out": (published(out), a["out"]), "pos_embed": (np.asarray(places), a["pos_embed"])}
+    return {"out": (-published(v), a["out"]), "pos_embed": (np.asarray(places), a["pos_embed"])}
 
 
 def clip_text(case: Case) -> Outputs:

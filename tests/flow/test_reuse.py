@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.flow.reuse import Reuse
 from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times
+from tests.flow.denoisers import denoiser
 
 SHAPE = (2, 3, 4, 4, 2)
 STEPS = 12
@@ -22,7 +22,7 @@ def tokens(variables, x, t, condition):
 
 def bent(variables, x, t, condition):
     """A velocity that turns with the latent and with time."""
-    time = t[:, :, None, None, None] / 1000
+    time = t[:, :, None, None, None]
     return condition["target"] - x * (variables["bend"] + jnp.sin(3 * time))
 
 
@@ -36,7 +36,7 @@ def run(threshold, *, rows=slice(None), frames=slice(None), guidance=None, given
     x, target = (array[rows, frames] for array in start())
     noisy = jnp.ones(x.shape[:2], bool).at[:, list(given)].set(False)
     return sample(
-        bent,
+        denoiser(bent, tokens),
         {"bend": jnp.float32(0.5)},
         x,
         times=sample_times(STEPS, 1.0),
@@ -44,13 +44,13 @@ def run(threshold, *, rows=slice(None), frames=slice(None), guidance=None, given
         positive={"target": target},
         negative={"target": -target},
         guidance=guidance or Guidance(scale=1.0),
-        reuse=None if threshold is None else Reuse(threshold, tokens),
+        reuse_threshold=threshold,
     )
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_a_threshold_of_zero_is_the_full_run(scale):
-    full, zero = (run(value, guidance=Guidance(scale=scale)) for value in (None, 0.0))
+    full, zero = (run(value, guidance=Guidance(scale=scale)) for value in (1e-9, 0.0))
     np.testing.assert_array_equal(full.x, zero.x)
     possible = STEPS if scale == 1 else 2 * STEPS
     assert full.evaluations == zero.evaluations == full.possible == possible
@@ -63,7 +63,7 @@ def test_a_large_threshold_evaluates_the_first_and_the_last_step():
 
 
 def test_the_error_falls_with_the_threshold_while_evaluations_rise():
-    full = run(None)
+    full = run(0.0)
     made = [run(threshold) for threshold in (0.4, 0.2, 0.1)]
     errors = [np.linalg.norm(each.x - full.x) / np.linalg.norm(full.x) for each in made]
     counts = [each.evaluations for each in made]
@@ -90,7 +90,7 @@ def test_guidance_switched_on_or_off_is_evaluated():
     made = run(1e6, guidance=guidance)
     # first (off), switched on, switched off, last
     assert made.evaluations == 1 + 2 + 1 + 1
-    full = run(None, guidance=guidance)
+    full = run(0.0, guidance=guidance)
     guided = sum(guidance.is_on(i, float(t)) for i, t in enumerate(sample_times(STEPS, 1.0)[:-1]))
     assert full.evaluations == STEPS + guided
     assert full.possible == 2 * STEPS
@@ -99,4 +99,4 @@ def test_guidance_switched_on_or_off_is_evaluated():
 @pytest.mark.parametrize("threshold", [-0.1, float("nan"), float("inf")])
 def test_a_threshold_out_of_range_is_refused(threshold):
     with pytest.raises(ValueError, match="reuse threshold"):
-        Reuse(threshold, tokens)
+        run(threshold)

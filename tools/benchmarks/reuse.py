@@ -26,12 +26,11 @@ import numpy as np
 from mugv_jax.data.empty_text import find_empty_text, read_empty_text
 from mugv_jax.data.samples import SampleSource, open_samples
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.flow.reuse import Reuse
-from mugv_jax.flow.sampler import Sample, sample
+from mugv_jax.flow.sampler import Sample, read, sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
-from mugv_jax.systems.mugv.denoiser import DiTFirstInput, DiTVelocity, read_text
+from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.systems.mugv.size import STRIDE
 from mugv_jax.weights.load import load
 
@@ -141,7 +140,7 @@ def _runs(
         condition = functools.partial(_condition, dit, variables, frames, told.fps)
         made.append(
             sample(
-                DiTVelocity(dit),
+                MugvDenoiser(dit),
                 variables,
                 jax.random.normal(jax.random.key(seed), (1, *told.latent.shape)),
                 times=sample_times(steps, ratio),
@@ -149,7 +148,7 @@ def _runs(
                 positive=condition(told.text, told.text_mask),
                 negative=None if scale == 1 else condition(*read_empty_text(empty)),
                 guidance=Guidance(scale=scale, interval=interval),
-                reuse=Reuse(threshold, DiTFirstInput(dit)),
+                reuse_threshold=threshold,
             )
         )
     return made
@@ -157,15 +156,11 @@ def _runs(
 
 def _condition(
     dit: MugDiT, variables: Any, frames: int, fps: float, text: np.ndarray, mask: np.ndarray
-) -> dict[str, Any]:
+) -> MugvCondition:
     padding = MAX_TOKENS - len(text)  # one program for all captions
-    condition = {
-        "text": jnp.asarray(np.pad(text, ((0, padding), (0, 0)))[None], jnp.float32),
-        "text_mask": jnp.asarray(np.pad(mask, (0, padding))[None]),
-        "fps": jnp.full((1,), fps, jnp.float32),
-        "frame_index": jnp.arange(frames + 2, dtype=jnp.int32)[None],
-    }
-    return read_text(dit, variables, condition)
+    states = jnp.asarray(np.pad(text, ((0, padding), (0, 0)))[None], jnp.float32)
+    valid = jnp.asarray(np.pad(mask, (0, padding))[None])
+    return read(MugvDenoiser(dit), variables, MugvCondition.of(states, valid, fps, frames))
 
 
 def _psnr(made: np.ndarray, full: np.ndarray) -> float:

@@ -26,7 +26,7 @@ from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import batch_sharding
 from mugv_jax.systems.mugv import windows
-from mugv_jax.systems.mugv.denoiser import DiTVelocity, read_text
+from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.size import VideoSize
 
@@ -101,12 +101,12 @@ class BatchedPipeline:
         texts = self._read_texts([*captions, NO_TEXT])
         with models.model("dit") as (dit, variables):
             positive, negative = (
-                read_text(dit, variables, placed(self._condition(texts, of)))
+                sampler.read(MugvDenoiser(dit), variables, placed(self._condition(texts, of)))
                 for of in (captions, [NO_TEXT] * len(captions))
             )
             by_size = shift_ratio(size.height_px, size.width_px, size.latent_frames)
             return sampler.sample(
-                DiTVelocity(dit),
+                MugvDenoiser(dit),
                 variables,
                 placed(x),
                 times=sample_times(self.steps, self.shift or by_size),
@@ -118,19 +118,17 @@ class BatchedPipeline:
 
     def _condition(
         self, texts: dict[str, Float[np.ndarray, "_s d"]], of: Sequence[str]
-    ) -> dict[str, Any]:
+    ) -> MugvCondition:
         longest = max(map(len, texts.values()))
         tokens = min(-(-longest // TEXT_STEP) * TEXT_STEP, MAX_TOKENS)
         lengths = np.array([len(texts[caption]) for caption in of])
         padded = [np.pad(texts[each], ((0, tokens - len(texts[each])), (0, 0))) for each in of]
-        return {
-            "text": np.stack(padded),
-            "text_mask": np.arange(tokens) < lengths[:, None],
-            "fps": np.full((len(of),), self.fps, np.float32),
-            "frame_index": np.tile(
-                np.arange(self.size.latent_frames + 2, dtype=np.int32), (len(of), 1)
-            ),
-        }
+        return MugvCondition.of(
+            np.stack(padded),
+            np.arange(tokens) < lengths[:, None],
+            self.fps,
+            self.size.latent_frames,
+        )
 
     def _read_texts(self, captions: Sequence[str]) -> dict[str, Float[np.ndarray, "_s d"]]:
         """Encoder states of each, without padding; each is read once in the generator's life."""

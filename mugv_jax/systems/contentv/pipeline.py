@@ -9,7 +9,6 @@
 Models are loaded when their turn comes and freed when it is over, so the peak is the largest one.
 """
 
-import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,26 +22,16 @@ from mugv_jax import video
 from mugv_jax.axes import Array, Frames
 from mugv_jax.flow import sampler
 from mugv_jax.flow.schedule import sample_times
-from mugv_jax.nn.mmdit.model import MMDiT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import batch_sharding
 from mugv_jax.systems import wan_windows
+from mugv_jax.systems.contentv.denoiser import ContentvCondition, ContentvDenoiser
 from mugv_jax.systems.contentv.models import ContentvModels
 from mugv_jax.systems.contentv.request import ContentvRequest, make_request
 from mugv_jax.systems.denoise import Denoised, denoise
 from mugv_jax.systems.frames import gather, whole_or_tiled
 from mugv_jax.systems.system import ContentvConfig
 from mugv_jax.systems.tiles import Tiling
-
-
-@dataclasses.dataclass(frozen=True)
-class MMDiTVelocity:
-    """MMDiT in the form the sampler calls: x_0 - noise, one time for all frames of a video."""
-
-    dit: MMDiT
-
-    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
-        return -self.dit.apply(variables, x, t[:, 0], condition["text"], condition["pooled"])
 
 
 class ContentvPipeline:
@@ -142,7 +131,7 @@ class ContentvPipeline:
                     negative = [len(request.prompts)] * len(rows)
                     guided = request.guidance.scale != 1
                     return sampler.sample(
-                        MMDiTVelocity(dit),
+                        ContentvDenoiser(dit),
                         variables,
                         self._noise(request, rows),
                         times=sample_times(request.steps, request.shift),
@@ -162,9 +151,10 @@ class ContentvPipeline:
         keys = [jax.random.key(request.seed + row) for row in rows]
         return self._placed(jnp.stack([jax.random.normal(key, shape) for key in keys]))
 
-    def _condition(self, text: dict[str, np.ndarray], rows: list[int]) -> dict[str, Array]:
+    def _condition(self, text: dict[str, np.ndarray], rows: list[int]) -> ContentvCondition:
         """Some of the texts, as the network reads them."""
-        return {name: self._placed(array[rows]) for name, array in text.items()}
+        placed = {name: self._placed(array[rows]) for name, array in text.items()}
+        return ContentvCondition(**placed)
 
     def _placed(self, rows: Any) -> Array:
         """Rows of a batch, on the mesh."""

@@ -12,7 +12,6 @@ windows but the first it is the one before that shows there.
 """
 
 import contextlib
-import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +24,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from mugv_jax import video
-from mugv_jax.axes import Array, Frames
+from mugv_jax.axes import Frames
 from mugv_jax.flow import sampler
 from mugv_jax.flow.path import interpolate
 from mugv_jax.flow.schedule import sample_times
@@ -33,6 +32,7 @@ from mugv_jax.nn.wan.dit import WanDiT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import batch_sharding, data_shards
 from mugv_jax.systems import wan_windows
+from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenoiser
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.request import EnhanceRequest
 from mugv_jax.systems.system import EnhancerConfig
@@ -41,17 +41,6 @@ from mugv_jax.systems.tiles import Tiling
 from mugv_jax.systems.time_windows import Window, joined, windows_of
 
 SHIFT = 1.0  # of the times, as published
-
-
-@dataclasses.dataclass(frozen=True)
-class WanVelocity:
-    """The enhancer's DiT in the form the sampler calls: x_0 - noise, time by frame."""
-
-    dit: WanDiT
-
-    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
-        noisy_time = jnp.max(t, axis=1)  # frame 0 is at 0, which the DiT knows
-        return -self.dit.apply(variables, x, noisy_time, condition["text"], condition["clean"])
 
 
 class EnhancerPipeline:
@@ -189,12 +178,12 @@ class EnhancerPipeline:
         x, _ = interpolate(jnp.asarray(clean), jnp.stack(noise), jnp.where(noisy, times[0], 0))
         place, guided = batch_sharding(self.models.mesh, rows), request.guidance.scale != 1
 
-        def condition(text: str) -> dict[str, Array]:
+        def condition(text: str) -> EnhancerCondition:
             states = np.repeat(self._states[text][None], rows, axis=0)
-            return jax.device_put({"text": states, "clean": clean}, place)
+            return jax.device_put(EnhancerCondition(text=states, clean=clean), place)
 
         sampled = sampler.sample(
-            WanVelocity(dit),
+            EnhancerDenoiser(dit),
             variables,
             jax.device_put(x, place),
             times=times,

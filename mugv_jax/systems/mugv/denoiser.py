@@ -1,66 +1,117 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUGDiT in the forms that the sampler calls, and the conditions that it passes on."""
+"""MUGDiT as a denoiser, and the condition that it reads."""
 
 import dataclasses
 import functools
 from typing import Any
 
+import einops
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
-from mugv_jax.axes import Array
+from mugv_jax.axes import Array, Bool, Float, TextStates
+from mugv_jax.flow.denoiser import Denoiser, LatentShape
+from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.nn.mugdit.first_input import FirstInput
 from mugv_jax.nn.mugdit.model import MugDiT
-from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.mugdit.text import KeysValues, TextReader
 from mugv_jax.sharding.place import batch_sharding
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def read_text(dit: MugDiT, variables: Any, condition: dict[str, Any]) -> dict[str, Any]:
-    """`condition` with what the network makes of its text, which is the same in every step."""
-    condition = dict(condition)
-    states, mask = condition.pop("text"), condition.pop("text_mask")
-    return condition | {"text": TextReader(dit.config, dit.dtype).apply(variables, states, mask)}
+class MugvCondition(flax.struct.PyTreeNode):
+    """What MUGDiT reads beside latent and time.
+
+    text: states of the text encoder, of which `text_mask` marks the valid ones; or the keys and
+        values that `MugvDenoiser.read` makes of them, without a mask.
+    fps: frames per second of the video.
+    frame_index: time positions of start token, latent frames and end token.
+    """
+
+    text: Any  # TextStates | KeysValues, or their shapes
+    text_mask: Any
+    fps: Any
+    frame_index: Any
+
+    @classmethod
+    def of(
+        cls,
+        text: TextStates,
+        text_mask: Bool[Array, "b s"],
+        fps: Float[Array, "b"] | float,
+        latent_frames: int,
+    ) -> "MugvCondition":
+        """The condition of whole videos, whose frames follow each other from the first one on."""
+        rows = len(text)
+        index = einops.repeat(jnp.arange(latent_frames + 2), "g -> b g", b=rows)
+        fps = jnp.broadcast_to(jnp.asarray(fps, jnp.float32), (rows,))
+        return cls(text=text, text_mask=text_mask, fps=fps, frame_index=index)
 
 
 @dataclasses.dataclass(frozen=True)
-class DiTVelocity:
-    """MUGDiT in the form the sampler calls; equal modules compare equal, so nothing recompiles."""
+class MugvDenoiser(Denoiser[MugvCondition]):
+    """MUGDiT predicts x_0 - noise itself, and counts time in thousandths."""
 
     dit: MugDiT
 
-    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
-        condition = dict(condition)
-        return self.dit.apply(variables, x, t, condition.pop("text"), **condition)
+    def velocity(
+        self,
+        variables: Any,
+        x: Float[Array, "b f h w c"],
+        t: Float[Array, "b f"],
+        condition: MugvCondition,
+    ) -> Float[Array, "b f h w c"]:
+        """See `Denoiser.velocity`."""
+        return self.dit.apply(
+            variables,
+            x,
+            MODEL_TIME * t,
+            condition.text,
+            text_mask=condition.text_mask,
+            fps=condition.fps,
+            frame_index=condition.frame_index,
+        )
 
+    def read(self, variables: Any, condition: MugvCondition) -> MugvCondition:
+        """Keys and values of the text in all blocks, which do not depend on time."""
+        reader = TextReader(self.dit.config, self.dit.dtype)
+        keys_values = reader.apply(variables, condition.text, condition.text_mask)
+        return condition.replace(text=keys_values, text_mask=None)
 
-@dataclasses.dataclass(frozen=True)
-class DiTFirstInput:
-    """What MUGDiT's first block reads, in the form `flow/reuse.py` calls."""
-
-    dit: MugDiT
-
-    def __call__(self, variables: Any, x: Array, t: Array, condition: dict[str, Any]) -> Array:
+    def first_input(
+        self,
+        variables: Any,
+        x: Float[Array, "b f h w c"],
+        t: Float[Array, "b f"],
+        condition: MugvCondition,
+    ) -> Float[Array, "b n d"]:
+        """What block 0's attention reads, before any text."""
         module = FirstInput(self.dit.config, self.dit.dtype)
-        return module.apply(variables, x, t, condition["fps"])
+        return module.apply(variables, x, MODEL_TIME * t, condition.fps)
 
-
-def abstract_condition(
-    config: DiTConfig, mesh: Mesh, *, rows: int, frames: int, text_tokens: int, dtype: DTypeLike
-) -> dict[str, Any]:
-    """Shapes and places of what `read_text` returns for latents of `frames` frames."""
-    batch = batch_sharding(mesh, rows)
-    heads = None if config.num_heads % mesh.shape["tensor"] else "tensor"
-    of_batch = functools.partial(jax.ShapeDtypeStruct, sharding=batch)
-    of_heads = NamedSharding(mesh, PartitionSpec(*batch.spec, None, None, heads, None))
-    shape = (rows, config.depth, text_tokens, config.num_heads, config.head_dim)
-    cached = jax.ShapeDtypeStruct(shape, dtype, sharding=of_heads)
-    return {
-        "text": KeysValues(keys=cached, values=cached, lengths=of_batch((rows,), jnp.int32)),
-        "fps": of_batch((rows,), jnp.float32),
-        "frame_index": of_batch((rows, frames + 2), jnp.int32),
-    }
+    def abstract_condition(
+        self,
+        mesh: Mesh,
+        *,
+        rows: int,
+        latent_shape: LatentShape,
+        text_tokens: int,
+        dtype: DTypeLike,
+    ) -> MugvCondition:
+        """See `Denoiser.abstract_condition`; keys and values are split by heads."""
+        config = self.dit.config
+        batch = batch_sharding(mesh, rows)
+        heads = None if config.num_heads % mesh.shape["tensor"] else "tensor"
+        of_batch = functools.partial(jax.ShapeDtypeStruct, sharding=batch)
+        of_heads = NamedSharding(mesh, PartitionSpec(*batch.spec, None, None, heads, None))
+        shape = (rows, config.depth, text_tokens, config.num_heads, config.head_dim)
+        cached = jax.ShapeDtypeStruct(shape, dtype, sharding=of_heads)
+        return MugvCondition(
+            text=KeysValues(keys=cached, values=cached, lengths=of_batch((rows,), jnp.int32)),
+            text_mask=None,
+            fps=of_batch((rows,), jnp.float32),
+            frame_index=of_batch((rows, latent_shape[0] + 2), jnp.int32),
+        )

@@ -24,9 +24,7 @@ from mugv_jax import video
 from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.flow import sampler
 from mugv_jax.flow.path import interpolate
-from mugv_jax.flow.reuse import Reuse
 from mugv_jax.flow.schedule import sample_times, shift_ratio
-from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import batch_sharding
@@ -34,7 +32,7 @@ from mugv_jax.systems.denoise import Denoised, denoise
 from mugv_jax.systems.frames import gather, whole_or_tiled
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
-from mugv_jax.systems.mugv.denoiser import DiTFirstInput, DiTVelocity, read_text
+from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.request import GivenPixels, Request, read_given
 from mugv_jax.systems.mugv.size import VideoSize
@@ -206,13 +204,14 @@ class MugvPipeline:
         start = 1.0 if init is None else request.strength
         times = sample_times(request.steps, ratio, start)
         with self.models.model("dit") as (dit, variables):
-            prompt = functools.partial(self._prompt, dit, variables, request, text)
+            denoiser = MugvDenoiser(dit)
+            prompt = functools.partial(self._prompt, denoiser, variables, request, text)
 
             def sample(rows: list[int], label: str) -> sampler.Sample:
                 x, noisy = self._start(request, rows, given, init, float(times[0]))
                 guided = request.guidance.scale != 1
                 return sampler.sample(
-                    DiTVelocity(dit),
+                    denoiser,
                     variables,
                     x,
                     times=times,
@@ -220,7 +219,7 @@ class MugvPipeline:
                     positive=prompt(rows),
                     negative=prompt([len(request.prompts)] * len(rows)) if guided else None,
                     guidance=request.guidance,
-                    reuse=Reuse(request.reuse_threshold, DiTFirstInput(dit)),
+                    reuse_threshold=request.reuse_threshold,
                     progress=label if progress else None,
                 )
 
@@ -249,22 +248,19 @@ class MugvPipeline:
 
     def _prompt(
         self,
-        dit: MugDiT,
+        denoiser: MugvDenoiser,
         variables: Any,
         request: Request,
         text: dict[str, np.ndarray],
         rows: list[int],
-    ) -> dict[str, Any]:
+    ) -> MugvCondition:
         """The condition on some of the texts, as the network has read them."""
         count, frames = len(rows), request.size.latent_frames
-        condition = {
-            "text": text["text"][rows],
-            "text_mask": text["text_mask"][rows],
-            "fps": np.full((count,), request.conditioning_fps, np.float32),
-            "frame_index": np.tile(np.arange(frames + 2, dtype=np.int32), (count, 1)),
-        }
+        condition = MugvCondition.of(
+            text["text"][rows], text["text_mask"][rows], request.conditioning_fps, frames
+        )
         placed = jax.device_put(condition, batch_sharding(self.models.mesh, count))
-        return read_text(dit, variables, placed)
+        return sampler.read(denoiser, variables, placed)
 
     def _frames(
         self, latent: np.ndarray, given: GivenPixels, size: VideoSize, label: str | None, *vae: Any

@@ -1,0 +1,98 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Sampling as a pure function, with the network's gradient in chosen steps only.
+
+    x_(k+1) = x_k + v(theta, stop(x_k)) (t_k - t_(k+1))                                          (1)
+    d x_N / d theta = sum over chosen k of  dv(theta, x_k) / d theta  (t_k - t_(k+1))            (2)
+
+The input of every step is stopped, so (2) is the whole gradient: no product of Jacobians along the
+path. All steps run first, without a gradient, and keep the inputs of the chosen ones; these are
+then evaluated again, one after the other and rematerialised. Memory grows with the number of chosen
+steps by one latent each, and does not depend on the number of all steps. ContentV trains with
+rewards like this (arXiv:2506.05343, section 6).
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mugv_jax.axes import Array, Bool, Float, Int
+from mugv_jax.flow.denoiser import Denoiser
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.sampler import guided_velocity, moved
+
+
+def integrate(
+    denoiser: Denoiser,
+    variables: Any,
+    x: Float[Array, "b f h w c"],
+    *,
+    times: np.ndarray,
+    noisy: Bool[Array, "b f"],
+    positive: Any,
+    negative: Any = None,
+    guidance: Guidance = Guidance(scale=1.0),  # noqa: B008 - constant
+    chosen: Int[Array, "k"] | None = None,
+) -> Float[Array, "b f h w c"]:
+    """The latents at times[-1]: the steps of `flow.sampler.sample` inside one program.
+
+    times: decreasing, in [0, 1], constants of the program; `x` is at times[0] where `noisy`.
+    chosen: numbers of the steps whose evaluation has a gradient, each once, from 0; None for none.
+    """
+    steps = len(times) - 1
+    guided = jnp.asarray(
+        [negative is not None and guidance.is_on(i, float(times[i])) for i in range(steps)]
+    )
+    schedule = jnp.asarray(times[:-1], jnp.float32), jnp.asarray(times[1:], jnp.float32)
+    velocity = functools.partial(_velocity, denoiser, guidance=guidance, noisy=noisy)
+    fixed = jax.lax.stop_gradient((variables, positive, negative))
+    numbers = jnp.zeros((0,), jnp.int32) if chosen is None else chosen
+
+    def step(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], None]:
+        x, kept = carry
+        at = jax.lax.stop_gradient(x)
+        is_chosen = (numbers == k).reshape(-1, *[1] * x.ndim)
+        kept = jnp.where(is_chosen, at[None], kept)
+        v = velocity(fixed, at, schedule[0][k], guided[k])
+        return (moved(x, v, schedule[0][k], schedule[1][k], noisy), kept), None
+
+    kept = jnp.zeros((len(numbers), *x.shape), x.dtype)
+    (x, kept), _ = jax.lax.scan(step, (x, kept), jnp.arange(steps))
+    if chosen is None:
+        return x
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def again(change: Array, at: tuple[Array, Array]) -> tuple[Array, None]:
+        k, kept_x = at
+        v = velocity((variables, positive, negative), kept_x, schedule[0][k], guided[k])
+        only_gradient = v - jax.lax.stop_gradient(v)
+        return moved(change, only_gradient, schedule[0][k], schedule[1][k], noisy), None
+
+    change, _ = jax.lax.scan(again, jnp.zeros_like(x), (numbers, kept))
+    return x + change  # `change` is 0, and has the gradient (2)
+
+
+def _velocity(
+    denoiser: Denoiser,
+    inputs: tuple[Any, Any, Any],
+    x: Float[Array, "b f h w c"],
+    t: Float[Array, ""],
+    guided: Bool[Array, ""],
+    *,
+    guidance: Guidance,
+    noisy: Bool[Array, "b f"],
+) -> Float[Array, "b f h w c"]:
+    """The velocity of one step, with guidance where `guided`.
+
+    inputs: variables, positive and negative condition.
+    """
+    variables, positive, negative = inputs
+    evaluate = functools.partial(
+        guided_velocity, denoiser, variables, x, t, noisy, positive, guidance=guidance
+    )
+    if negative is None:
+        return evaluate(None)
+    return jax.lax.cond(guided, lambda: evaluate(negative), lambda: evaluate(None))

@@ -1,0 +1,66 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""ContentV's MM-DiT as a denoiser, and the condition that it reads."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float
+from mugv_jax.flow.denoiser import Denoiser, LatentShape
+from mugv_jax.flow.path import MODEL_TIME
+from mugv_jax.nn.mmdit.model import MMDiT
+from mugv_jax.sharding.place import batch_sharding
+
+
+class ContentvCondition(flax.struct.PyTreeNode):
+    """What MM-DiT reads beside latent and time.
+
+    text: (b s l) float32, the states of both CLIPs side by side, then T5's.
+    pooled: (b p) float32, the summaries of both CLIPs side by side.
+    """
+
+    text: Any
+    pooled: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class ContentvDenoiser(Denoiser[ContentvCondition]):
+    """MM-DiT predicts noise - x_0, in thousandths of time that all frames of a video share."""
+
+    dit: MMDiT
+
+    def velocity(
+        self,
+        variables: Any,
+        x: Float[Array, "b f h w c"],
+        t: Float[Array, "b f"],
+        condition: ContentvCondition,
+    ) -> Float[Array, "b f h w c"]:
+        """See `Denoiser.velocity`; the time of frame 0 is that of all frames."""
+        time = MODEL_TIME * t[:, 0]
+        return -self.dit.apply(variables, x, time, condition.text, condition.pooled)
+
+    def abstract_condition(
+        self,
+        mesh: Mesh,
+        *,
+        rows: int,
+        latent_shape: LatentShape,
+        text_tokens: int,
+        dtype: DTypeLike,
+    ) -> ContentvCondition:
+        """See `Denoiser.abstract_condition`."""
+        del latent_shape, dtype
+        config = self.dit.config
+        shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
+        return ContentvCondition(
+            text=shaped((rows, text_tokens, config.text_dim), jnp.float32),
+            pooled=shaped((rows, config.pooled_dim), jnp.float32),
+        )

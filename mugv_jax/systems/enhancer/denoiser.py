@@ -1,0 +1,65 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The enhancer's WanDiT as a denoiser, and the condition that it reads."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.typing import DTypeLike
+
+from mugv_jax.axes import Array, Float
+from mugv_jax.flow.denoiser import Denoiser, LatentShape
+from mugv_jax.flow.path import MODEL_TIME
+from mugv_jax.nn.wan.dit import WanDiT
+from mugv_jax.sharding.place import batch_sharding
+
+
+class EnhancerCondition(flax.struct.PyTreeNode):
+    """What WanDiT reads beside latent and time.
+
+    text: (b s l), states of UMT5, zeros behind each text's end.
+    clean: (b f h w c) float32, latents of the video that is enhanced.
+    """
+
+    text: Any
+    clean: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class EnhancerDenoiser(Denoiser[EnhancerCondition]):
+    """WanDiT predicts noise - x_0, and counts time in thousandths; it holds frame 0 at time 0."""
+
+    dit: WanDiT
+
+    def velocity(
+        self,
+        variables: Any,
+        x: Float[Array, "b f h w c"],
+        t: Float[Array, "b f"],
+        condition: EnhancerCondition,
+    ) -> Float[Array, "b f h w c"]:
+        """See `Denoiser.velocity`; all frames but frame 0 share one time, the largest."""
+        time = jnp.max(MODEL_TIME * t, axis=1)
+        return -self.dit.apply(variables, x, time, condition.text, condition.clean)
+
+    def abstract_condition(
+        self,
+        mesh: Mesh,
+        *,
+        rows: int,
+        latent_shape: LatentShape,
+        text_tokens: int,
+        dtype: DTypeLike,
+    ) -> EnhancerCondition:
+        """See `Denoiser.abstract_condition`."""
+        config = self.dit.config
+        shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
+        return EnhancerCondition(
+            text=shaped((rows, text_tokens, config.text_dim), dtype),
+            clean=shaped((rows, *latent_shape, config.in_channels), jnp.float32),
+        )
