@@ -12,7 +12,7 @@ import numpy as np
 from flax import traverse_util
 from jax.sharding import SingleDeviceSharding
 
-from mugv_jax.axes import Array
+from mugv_jax.axes import Array, Float
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.golden.cases import Case, Outputs, RecipeSource, build, ours, published
@@ -54,13 +54,13 @@ def wan_dit(case: Case) -> Outputs:
     texts = [a[f"context{i}"] for i in range(len(x))]
     longest = max(map(len, texts))
     text = np.stack([np.pad(each, ((0, longest - len(each)), (0, 0))) for each in texts])
-    t = jnp.broadcast_to(jnp.asarray(a["timestep"], jnp.float32).reshape(-1, 1), x.shape[:2])
+    t = _unit_times(a["timestep"], x.shape[:2])
     velocity = jax.jit(EnhancerDenoiser(module).velocity)
 
     def out(variables: Any, clean: Array | None) -> np.ndarray:
         """The published output, noise - x_0."""
         condition = EnhancerCondition(text=text, clean=clean)
-        return -published(velocity(variables, x, t / MODEL_TIME, condition))
+        return -published(velocity(variables, x, t, condition))
 
     outputs = {
         "out_i2v": (out(variables, clean), a["out_i2v"]),
@@ -71,6 +71,12 @@ def wan_dit(case: Case) -> Outputs:
             updated = out(_with_lora(case, merge=merge), clean)
             outputs[name] = updated, a["out_i2v_lora"]
     return outputs
+
+
+def _unit_times(timestep: np.ndarray, shape: tuple[int, ...]) -> Float[Array, "b f"]:
+    """Times in [0, 1] of all frames. NumPy's quotient is exact enough to be multiplied back."""
+    t = np.asarray(timestep, np.float32) / np.float32(MODEL_TIME)
+    return jnp.broadcast_to(t.reshape(-1, 1), shape)
 
 
 def _with_lora(case: Case, *, merge: bool) -> Any:
@@ -90,9 +96,9 @@ def mmdit(case: Case) -> Outputs:
     a = case.arrays
     module, variables = build(case)
     x, text = jnp.asarray(ours(a["x"])), a["encoder_hidden_states"]
-    t = jnp.broadcast_to(jnp.asarray(a["timestep"], jnp.float32).reshape(-1, 1), x.shape[:2])
+    t = _unit_times(a["timestep"], x.shape[:2])
     condition = ContentvCondition(text=text, pooled=a["pooled"])
-    v = jax.jit(ContentvDenoiser(module).velocity)(variables, x, t / MODEL_TIME, condition)
+    v = jax.jit(ContentvDenoiser(module).velocity)(variables, x, t, condition)
     grid = (-(-size // step) for size, step in zip(x.shape[1:4], module.config.patch, strict=True))
     places = place_embed(*grid, module.config.width)[None]
     return {"out": (-published(v), a["out"]), "pos_embed": (np.asarray(places), a["pos_embed"])}
