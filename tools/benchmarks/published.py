@@ -13,7 +13,7 @@ from torch import Tensor
 from mugv_jax import config as configs
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
-from mugv_jax.train.train_config import TrainConfig, from_config_dict
+from mugv_jax.train.train_config import DiTTrainConfig, from_config_dict
 from mugv_jax.weights.tables import mugv_dit
 from tools.benchmarks.exchange import build, to_jax, variables
 from tools.benchmarks.setting import Setting
@@ -58,7 +58,7 @@ def models(setting: Setting, depth: int, dtype: torch.dtype | None = None) -> Mo
 
 def train_config(
     setting: Setting, dit: DiTConfig, remat: str = "none", kernels: KernelConfig | None = None
-) -> TrainConfig:
+) -> DiTTrainConfig:
     """The shipped settings for one device, without the running average of weights."""
     shipped = from_config_dict(configs.read(CONFIG))
     return dataclasses.replace(

@@ -8,6 +8,7 @@ measured ceiling is the model's FLOP utilisation (MFU).
 """
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,12 +19,16 @@ from flax import traverse_util
 from torch import Tensor
 
 from mugv_jax.cost import flops
+from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.systems.mugv.denoiser import MugvCondition
+from mugv_jax.train.diffusion import make_program
+from mugv_jax.train.inputs import abstract_null_text
 from mugv_jax.train.loss import velocity_loss
-from mugv_jax.train.program import Program
+from mugv_jax.train.noising import NULL_TEXT, NullText
+from mugv_jax.train.program import Program, for_compute
 from mugv_jax.train.state import TrainState
-from mugv_jax.train.step import NullText
 from mugv_jax.weights.tables import mugv_dit
 from tools.benchmarks.exchange import from_jax, parameter, to_jax, variables
 from tools.benchmarks.measure import Task, Variant
@@ -100,13 +105,17 @@ class _Ours:
         self.reference, self.table = reference, mugv_dit.table(config)
         self.mesh = meshes.make_mesh()
         self.programs = {
-            f"{name}, remat {remat}": Program(
-                train_config(setting, config, remat, kernels), self.mesh
-            )
+            f"{name}, remat {remat}": self._program(setting, config, remat, kernels)
             for remat in REMAT
             for name, kernels in setting.kernels.items()
         }
         self._state: TrainState | None = None
+
+    def _program(
+        self, setting: Setting, dit: DiTConfig, remat: str, kernels: KernelConfig
+    ) -> Program:
+        config = train_config(setting, dit, remat, kernels)
+        return make_program(config, self.mesh, abstract_null_text(config))
 
     def variants(self) -> Iterator[Variant]:
         for name, program in self.programs.items():
@@ -125,13 +134,14 @@ class _Ours:
             "sample": jnp.zeros((1,), jnp.int32),
         }
         null = NullText(text=batch["text"][0], text_mask=batch["text_mask"][0])
+        program.given = {NULL_TEXT: null}
         lost = self._state is None or any(x.is_deleted() for x in jax.tree.leaves(self._state))
         if lost:  # a step that failed has taken its state along
-            self._state = program.from_weights(self._weights())
+            self._state = program.start({"params": self._weights()})
 
         def call() -> dict[str, jax.Array]:
             with meshes.use(self.mesh):
-                self._state, metrics = program.step(self._state, batch, null)
+                self._state, metrics = program.step(self._state, batch)
             return metrics
 
         return call
@@ -144,13 +154,15 @@ class _Ours:
         program = self.programs[name]
         (x_0, t, text), condition = sample.inputs.ours()
         noise = to_jax(sample.noise, "b c f h w -> b f h w c").astype(jnp.float32)
-        x_0, noisy = x_0.astype(jnp.float32), to_jax(sample.inputs.noisy)
-        time = (t / 1000)[..., None, None, None]
+        x_0, noisy, t = x_0.astype(jnp.float32), to_jax(sample.inputs.noisy), t / 1000
+        time = t[..., None, None, None]
         x_t = (1 - time) * x_0 + time * noise
-        condition = condition | {"text": text.astype(jnp.float32)}
+        read = MugvCondition(text=text.astype(jnp.float32), **condition)
+        denoiser = program.objective.denoiser
+        compute = functools.partial(for_compute, dtype=program.dtype)
 
         def loss(params: Any) -> jax.Array:
-            v = program.velocity(params, {}, x_t, t, condition)
+            v = denoiser.velocity({"params": compute(params)}, x_t, t, read)
             return jnp.mean(velocity_loss(v, x_0 - noise, noisy))
 
         with meshes.use(self.mesh):
