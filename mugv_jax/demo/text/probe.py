@@ -9,6 +9,7 @@ shape, colour, motion   of the main object, from the mean of a caption's states 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,16 +20,33 @@ from mugv_jax.axes import Array, Float, Int
 from mugv_jax.demo.text.denoise import Noise, loss
 from mugv_jax.demo.text.run import TrainedText, draw_captions
 from mugv_jax.demo.world.captions import caption
-from mugv_jax.demo.world.scene import Scene, World, draw
+from mugv_jax.demo.world.scene import WORLDS, Scene, World, draw
 from mugv_jax.nn.text.t5 import T5Encoder
 
 HELD_OUT = ("validation", "unseen")
+FITTED_PER_SCORED = 8  # captions that a probe is fitted to, for each that is scored
 LENGTH = 48  # more than any caption has tokens
 BATCH = 128
 MASKED = 0.15
 FIT_STEPS, FIT_RATE = 500, 0.05
 
 Means = Float[np.ndarray, "n d"]
+
+
+def scores(trained: TrainedText, fitted: int) -> dict[str, dict[str, Any]]:
+    """Both measures on every world, by its name.
+
+    fitted: captions that the probes are fitted to; of each held-out split an eighth as many are
+        scored.
+    """
+    count = fitted // FITTED_PER_SCORED
+    return {
+        name: {
+            "masked": masked_accuracy(trained, world, count),
+            "probe": probe(trained, world, fitted, count),
+        }
+        for name, world in WORLDS.items()
+    }
 
 
 def masked_accuracy(trained: TrainedText, world: World, count: int) -> dict[str, float]:
