@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's weights from nothing: clips, text encoder, VAE, samples, DiT, export, scores.
 
-Each stage runs one or more `mugv-jax` commands in the root of the repository. `configs/vae_demo*.py`
-and `configs/mugv_demo.py` set what is trained; assets/demo/README.md lists the hours of each stage.
+Each stage runs one or more `mugv-jax` commands in the root of the repository. The configs of the
+models are `configs/vae_demo*.py` and `configs/mugv_demo.py`; assets/demo/README.md lists the hours.
 """
 
 import dataclasses
