@@ -152,7 +152,7 @@ class BatchedPipeline:
             return windows.encode(vae, variables, pixels, tiling=self.tiling)
 
     def _decode(self, latent: Latent, first: Pictures | None) -> Videos:
-        """Decoded videos; latent 0 stands for one frame: `first`, or the last that it decodes to."""
+        """Decoded videos; latent 0 stands for one frame: `first`, or the last it decodes to."""
         with self.models.model("vae") as model:
             if first is None:
                 decoded = windows.decode(*model, latent[:, :1], tiling=self.tiling)

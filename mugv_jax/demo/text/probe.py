@@ -70,7 +70,7 @@ def probe(
 
     fitted: captions of `train` that the probes are fitted to.
     count: captions of each held-out split that are scored.
-    All are drawn with seed 1, so the encoder was not trained on them.
+    All are drawn with seed 1; training draws with 0 by default.
     """
     counts = {"train": fitted} | dict.fromkeys(HELD_OUT, count)
     scenes = {
