@@ -15,7 +15,7 @@ RADII = 16
 ANGLES = 64
 REACH = 1.9  # largest radius; the slimmest object, a bottle, reaches 1.85
 FREQUENCIES = 16
-TURNS = np.radians(np.arange(-240, 241, 4))  # candidate rotations over the clip
+ROTATIONS = np.radians(np.arange(-240, 241, 4))  # candidate rotations over the clip
 
 Maps = Float[np.ndarray, "f h w"]
 Unrolled = Float[np.ndarray, "f r q"]
@@ -63,7 +63,7 @@ def _bilinear(maps: Maps, x: Unrolled, y: Unrolled) -> Unrolled:
     return upper * (1 - low) + lower * low
 
 
-def turned(surface: Unrolled, time: Float[np.ndarray, " f"]) -> tuple[float, float]:
+def rotation(surface: Unrolled, time: Float[np.ndarray, " f"]) -> tuple[float, float]:
     """Rotation over the clip at a constant rate, in radians, and how well it fits.
 
     Frames rotated back at the right rate agree, so the energy of their mean is largest. The fit is
@@ -72,11 +72,12 @@ def turned(surface: Unrolled, time: Float[np.ndarray, " f"]) -> tuple[float, flo
     time: time of each frame; 0 is the start of the clip, 1 its end.
     """
     spectrum = np.fft.rfft(surface, axis=-1)[..., : FREQUENCIES + 1] / ANGLES
-    phase = TURNS[:, None, None] * time[:, None] * np.arange(FREQUENCIES + 1)
+    phase = ROTATIONS[:, None, None] * time[:, None] * np.arange(FREQUENCIES + 1)
     mean = np.einsum("tfk,frk->trk", np.exp(1j * phase), spectrum) / len(time)
     energy = _energy(mean)
-    still, best = energy[len(TURNS) // 2], int(energy.argmax())
-    return float(TURNS[best]), float((energy[best] - still) / _energy(spectrum).mean())
+    still, best = energy[len(ROTATIONS) // 2], int(energy.argmax())
+    fit = (energy[best] - still) / _energy(spectrum).mean()
+    return float(ROTATIONS[best]), float(fit)
 
 
 def _energy(spectrum: Complex[np.ndarray, "... r k"]) -> Float[np.ndarray, "..."]:

@@ -23,7 +23,7 @@ from mugv_jax.demo.world.segment import Segment, segment
 # Least change that counts as a motion: about half of the smallest in any scene.
 LEAST_SHIFT = 0.15  # of the centre, in short sides
 LEAST_GROWTH = math.log(1.3)  # of the logarithm of the radius
-LEAST_TURN = math.radians(40)
+LEAST_ROTATION = math.radians(40)
 LEAST_FIT = 0.002  # of a rotation: a striped ball has 0.01, noise 0.0001
 
 
@@ -83,8 +83,8 @@ def _motion(
         for name, (right, down) in SHIFTS.items()
     }
     strength["grow"], strength["shrink"] = change[2] / LEAST_GROWTH, -change[2] / LEAST_GROWTH
-    turn, fit = polar.turned(polar.unroll(main.surface, x, y, radius), time)
-    strength["rotate"] = min(abs(turn) / LEAST_TURN, fit / LEAST_FIT)
+    angle, fit = polar.rotation(polar.unroll(main.surface, x, y, radius), time)
+    strength["rotate"] = min(abs(angle) / LEAST_ROTATION, fit / LEAST_FIT)
     strength["still"] = 1.0
     return _least({name: 1 / max(value, 1e-3) for name, value in strength.items()})
 

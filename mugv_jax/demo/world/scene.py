@@ -189,9 +189,8 @@ def combinations(split: str, world: World = WORLDS["full"]) -> list[tuple[str, s
     """Combinations (shape, colour, motion) of a split.
 
     `unseen` is a Latin square, shape + 3 colour + 5 motion = 0 (mod n), where n is the largest of
-    the three counts (8, and 7 in the small world). Each pair of values of two
-    attributes occurs in it at most once, so training sees every pair, with all but one value of
-    the third attribute.
+    the three counts (8, and 7 in the small world). Each pair of values of two attributes occurs in
+    it at most once, so training sees every pair, with all but one value of the third attribute.
 
     Raises:
         ValueError: an unknown split.
