@@ -57,6 +57,6 @@ def test_words_are_spelled_where_there_is_room(vocabulary, rows):
         ({"learning_rate": 0.0}, r"learning_rate=0\.0 must be above 0"),
     ],
 )
-def test_config_refuses(values, message):
+def test_config_values_out_of_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         TextTrainConfig(**values)
