@@ -80,7 +80,7 @@ def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:
     models.tokenize([PROBE])
     for name, run in (("dit", dit), ("vae", vae)):
         (kind,) = models.config.KINDS[name]
-        trained, told = _in_a_file(read_config(run, kind)[1]), getattr(models.config, name)
+        trained, told = _as_published(read_config(run, kind)[1]), getattr(models.config, name)
         if told != trained:
             raise ValueError(
                 f"{run} has sizes that leave no trace in a published file, which would be read as "
@@ -97,7 +97,7 @@ def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:
     return sizes
 
 
-def _in_a_file(config: Any) -> Any:
+def _as_published(config: Any) -> Any:
     """Config as read from a published file, whose VAE weights include the scaling factor."""
     if not isinstance(config, VAEConfig):
         return config

@@ -3,7 +3,7 @@
 """The demo's weights from nothing: clips, text encoder, VAE, samples, DiT, export, scores.
 
 Each stage runs one or more `mugv-jax` commands in the root of the repository. The configs of the
-models are `configs/vae_demo*.py` and `configs/mugv_demo.py`; assets/demo/README.md lists the hours.
+models are `configs/vae_demo*.py` and `configs/mugv_demo.py`; assets/demo/README.md lists hours.
 """
 
 import dataclasses

@@ -136,7 +136,7 @@ class Target:
 
 
 def _convert_pipeline(src: Path, target: Target) -> None:
-    """Converts all models of a pipeline's folder, after a check of each, to folders again."""
+    """Converts every model of a pipeline to a folder, after a check of all of them."""
     if target.chosen not in ("orbax", "diffusers"):
         raise ValueError(
             f"{src} is a whole pipeline, which is a folder of folders: write it as orbax or "

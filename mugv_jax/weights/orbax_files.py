@@ -167,7 +167,7 @@ def _read_parts(folder: Path) -> dict[str, dict[str, LazyTensor]]:
 
 
 def is_training(path: Path) -> bool:
-    """Whether the folder `path` is a training checkpoint, or that of a run with a complete one."""
+    """Whether the folder `path` is a training checkpoint, or a run that has a complete one."""
     return _is_step(path) or bool(steps(path))
 
 

@@ -95,7 +95,7 @@ def _rearrange(array: HostOrTraced, axes: str, table: Table) -> HostOrTraced:
 
 
 def _transposed_first(matrix: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
-    """Matrix and pattern; if the pattern moves an axis to the other end, after a fast transpose."""
+    """Matrix and pattern after a fast transpose, if the pattern moves an axis to the other end."""
     left, right = (side.strip() for side in axes.split("->"))
     rows, columns = re.findall(r"\([^)]*\)|\w+", left)
     words = right.split()

@@ -1,9 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fast transposition: published matrices are (out, in), ours (in, out), which dominates reading.
+"""Fast transposition: published matrices are (out, in), ours (in, out).
 
-NumPy copies a transposed view line by line, each value from another page of memory. Within square
-tiles the pages stay cached, and several threads share the columns of tiles.
+Transposition is most of the cost of reading. NumPy copies a transposed view line by line, each
+value from another page of memory. Within square tiles the pages stay cached, and several threads
+share the columns of tiles.
 """
 
 import os

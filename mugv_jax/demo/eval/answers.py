@@ -19,7 +19,7 @@ Words = tuple[str, str, str]  # one for each of FIELDS
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the caption of one clip asks for, and what the checker read in the clip.
+    """Words that the caption of one clip asks for, and those that the checker read in the clip.
 
     asked: words of the caption.
     read: words of the checker, None if it saw no object.

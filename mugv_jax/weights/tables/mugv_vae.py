@@ -197,7 +197,7 @@ def published_factors(config: VAEConfig) -> dict[str, float]:
     """Factors of tensors that give the same function with the published scaling factor.
 
     A published file does not state its scaling factor s. The temporal half begins with a
-    convolution without bias of s times the features, and divides the last convolution by s.
+    convolution without bias of s times the features, and ends with a convolution divided by s.
     """
     ratio = config.scaling_factor / VAEConfig.scaling_factor
     if ratio == 1:

@@ -19,7 +19,7 @@ def _linear(name: str, path: str, axes: str = "o i -> i o", bias: str = "") -> I
 
 
 def _attention(name: str, path: str, *, rope: bool) -> Iterator[Rule]:
-    """Rules of an attention; RoPE rotates neighbours in the published layout, halves in ours."""
+    """Rules of an attention; with `rope`, pairs of neighbours become pairs across the halves."""
     for part in "qkv":
         if rope and part != "v":
             weight, bias = "(a k r) d -> d a (r k)", "(a k r) -> a (r k)"
