@@ -23,6 +23,7 @@ COMMANDS = {
     "expand": ("mugv_jax.commands.expand", "make a model wider or deeper, same function"),
     "average": ("mugv_jax.commands.average", "average checkpoints of one model"),
     "eval": ("mugv_jax.commands.eval", "score a model on a world whose captions can be checked"),
+    "demo": ("mugv_jax.commands.demo", "make the demo's clips, text encoder and weights"),
     "verify": ("mugv_jax.commands.verify", "run golden cases and report the errors"),
     "info": ("mugv_jax.commands.info", "sizes, parameters and memory of weights"),
     "compile": ("mugv_jax.commands.compile", "compile a step for a TPU slice, and estimate it"),

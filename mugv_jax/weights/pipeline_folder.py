@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a whole pipeline, as ContentV is published:
+"""Folder of a whole pipeline, in the published layout of ContentV:
 
 transformer/  vae/  text_encoder/  text_encoder_2/  text_encoder_3/    models, published or Orbax
 tokenizer/  tokenizer_2/  tokenizer_3/  scheduler/                     small files
-model_index.json                                                       the classes of them all
+model_index.json                                                       classes of all parts
 """
 
 import json
@@ -42,12 +42,12 @@ SCHEDULER_CONFIG = {"_class_name": _SCHEDULER, "num_train_timesteps": 1000, "shi
 
 
 def is_pipeline(path: Path) -> bool:
-    """Whether `path` is the folder of a whole pipeline, and not of one model."""
+    """Whether `path` is the folder of a whole pipeline rather than of one model."""
     return (path / INDEX_FILE).is_file() or all((path / name).is_dir() for name in MODEL_FOLDERS)
 
 
 def check_pipeline(folder: Path) -> None:
-    """Raise a ValueError that names all parts that are missing, or are of another pipeline."""
+    """Raises a ValueError that names all parts that are missing or unknown, if there are any."""
     missing = [name for name in MODEL_FOLDERS if not (folder / name).is_dir()]
     unknown = [name for name in _parts(folder / INDEX_FILE) if name not in INDEX]
     if missing or unknown:
@@ -63,7 +63,7 @@ def check_pipeline(folder: Path) -> None:
 
 
 def copy_small_files(folder: Path, target: Path) -> None:
-    """All but the models; index and scheduler are ContentV's where there are none."""
+    """Copies all files but the models; a missing index or scheduler is replaced by ContentV's."""
     for name in (*TOKENIZER_FOLDERS, SCHEDULER):
         if (folder / name).is_dir():
             shutil.copytree(folder / name, target / name)
@@ -77,12 +77,12 @@ def copy_small_files(folder: Path, target: Path) -> None:
 
 
 def _parts(index: Path) -> list[str]:
-    """What an index names; nothing where there is none."""
+    """Names of the parts in an index; none if there is no index."""
     if not index.is_file():
         return []
     try:
         entries = json.loads(index.read_text()).items()
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{index}: no index of a pipeline ({error}).") from error
-    # [library, class]; of a part that a pipeline may have and this one has not, [null, null].
+    # A part is [library, class]; an optional part that is absent is [null, null].
     return [name for name, value in entries if isinstance(value, list) and any(value)]
