@@ -29,55 +29,48 @@ class NullText(flax.struct.PyTreeNode):
     text_mask: Any
 
 
+class Draws(flax.struct.PyTreeNode):
+    """What is drawn for each sample of a batch. `task` is an index into TASKS.
+
+    t: time of every frame in [0, 1], 0 where it is given.
+    """
+
+    task: Int[Array, "b"]
+    noisy: Bool[Array, "b f"]
+    t: Float[Array, "b f"]
+    noise: Float[Array, "b f h w c"]
+
+
 class Noised(flax.struct.PyTreeNode):
     """Samples on the path, ready for the network; before it, perhaps, an axis of microbatches.
 
-    t: time of every frame in [0, 1].  weight: of each sample in the loss.
-    condition: what the network reads beside latent and time.
+    t: time of every frame in [0, 1].
     """
 
     x_t: Float[Array, "*k b f h w c"]
     t: Float[Array, "*k b f"]
     target: Float[Array, "*k b f h w c"]
     noisy: Bool[Array, "*k b f"]
-    task: Int[Array, "*k b"]
-    weight: Float[Array, "*k b"]
-    condition: Any = None
 
 
-def draw_noised(
-    key: Array,
-    batch: Batch,
-    null: NullText,
-    tasks: TaskConfig,
-    loss: LossConfig,
-) -> tuple[Noised, dict[str, Array]]:
-    """(noised latents, batch with some captions dropped), drawn alike on any mesh."""
+def draw_step(
+    key: Array, batch: Batch, null: NullText, tasks: TaskConfig, loss: LossConfig
+) -> tuple[Draws, dict[str, Array]]:
+    """(draws of a step, the batch with some captions dropped), alike on any mesh."""
     task_key, time_key, noise_key = jax.random.split(key, 3)
-    x_0 = constrained_latent(batch)
-    samples, *latent_shape = x_0.shape[:4]
+    samples, *latent_shape, _ = batch["latent"].shape
     drawn = draw(task_key, samples, latent_shape[0], tasks)
     t = frame_times(draw_times(time_key, samples, tuple(latent_shape), loss), drawn.noisy)
-    noise = constrain_batch(jax.random.normal(noise_key, x_0.shape))
-    part = noised(x_0, noise, t, noisy=drawn.noisy, task=drawn.task, loss=loss)
+    noise = constrain_batch(jax.random.normal(noise_key, batch["latent"].shape))
     text, text_mask = drop_captions(batch, drawn.dropped, null)
-    return part, dict(batch, text=text, text_mask=text_mask)
+    draws = Draws(task=drawn.task, noisy=drawn.noisy, t=t, noise=noise)
+    return draws, dict(batch, text=text, text_mask=text_mask)
 
 
-def noised(
-    x_0: Float[Array, "b f h w c"],
-    noise: Float[Array, "b f h w c"],
-    t: Float[Array, "b f"],
-    *,
-    noisy: Bool[Array, "b f"],
-    task: Int[Array, "b"],
-    loss: LossConfig,
-) -> Noised:
-    """Samples at the times `t` in [0, 1] of their frames."""
-    x_t, target = interpolate(x_0, noise, t)
-    weight = loss.image_weight if x_0.shape[1] == 1 else 1.0
-    weight = jnp.full(x_0.shape[:1], weight)
-    return Noised(x_t=x_t, t=t, target=target, noisy=noisy, task=task, weight=weight)
+def noised(x_0: Float[Array, "b f h w c"], draws: Draws) -> Noised:
+    """The samples at their drawn times, and the velocity there."""
+    x_t, target = interpolate(x_0, draws.noise, draws.t)
+    return Noised(x_t=x_t, t=draws.t, target=target, noisy=draws.noisy)
 
 
 def constrained_latent(batch: Batch, name: str = "latent") -> Float[Array, "b f h w c"]:

@@ -112,6 +112,7 @@ def test_noise_text_and_target_are_those_of_the_published_loss():
     batch, config = batch_of(), LossConfig()
     key = jax.random.key(5)
     noised = prepare(key, batch, config)
+    condition, task, noised = noised.condition, noised.task, noised.sample
     t = noised.t
     noise = batch["latent"] - noised.target
     x_t, target = interpolate(jnp.asarray(batch["latent"]), noise, t)
@@ -122,12 +123,12 @@ def test_noise_text_and_target_are_those_of_the_published_loss():
     assert (np.asarray(t)[given] == 0).all()
     np.testing.assert_array_equal(np.asarray(noised.x_t)[given], batch["latent"][given])
     assert abs(float(jnp.std(noise)) - 1) < 0.05
-    dropped = (np.asarray(noised.condition["text"]) == 0.5).all(axis=(1, 2))
+    dropped = (np.asarray(condition["text"]) == 0.5).all(axis=(1, 2))
     assert 0 < dropped.sum() < ROWS
-    assert not dropped[np.asarray(noised.task) == TASKS.index("i2v")].all()
+    assert not dropped[np.asarray(task) == TASKS.index("i2v")].all()
     kept = ~dropped
-    np.testing.assert_array_equal(noised.condition["text"][kept], batch["text"][kept])
-    np.testing.assert_array_equal(noised.condition["text_mask"][kept], batch["text_mask"][kept])
+    np.testing.assert_array_equal(condition["text"][kept], batch["text"][kept])
+    np.testing.assert_array_equal(condition["text_mask"][kept], batch["text_mask"][kept])
 
 
 def test_times_are_shifted_towards_noise_for_larger_videos():
@@ -189,6 +190,7 @@ def test_gradient_average_and_metrics_are_those_worked_out_by_hand():
     batch = batch_of()
     key = jax.random.fold_in(jax.random.key(7), 0)
     noised = prepare(key, batch)
+    noised = noised.sample
     loss_of = lambda w: velocity_loss(w * noised.x_t, noised.target, noised.noisy)  # noqa: E731
     gradient = jax.grad(lambda w: jnp.mean(loss_of(w)))(2.0)
     after, metrics = jax.jit(step)(state, batch)

@@ -11,11 +11,12 @@ import dataclasses
 import functools
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from mugv_jax.axes import Array, Float
+from mugv_jax.axes import Array, Float, Int
 from mugv_jax.cost import flops
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.path import frame_times
@@ -26,9 +27,10 @@ from mugv_jax.train.loss import LossConfig, shifted, velocity_loss
 from mugv_jax.train.metrics import Work
 from mugv_jax.train.noising import (
     NULL_TEXT,
+    Draws,
     Noised,
     constrained_latent,
-    draw_noised,
+    draw_step,
     fixed_noise,
     noised,
     task_sums,
@@ -52,6 +54,15 @@ class Settings:
     """Flow matching has no settings beside the groups "tasks" and "loss"."""
 
     name: str = "flow_matching"
+
+
+class Prepared(flax.struct.PyTreeNode):
+    """A batch for the loss: samples on the path, their condition, task and weight in the loss."""
+
+    sample: Noised
+    condition: Any
+    task: Int[Array, "*k b"]
+    weight: Float[Array, "*k b"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,16 +110,27 @@ class FlowMatching(Objective):
             remat=config.run.remat,
         )
 
-    def prepare(self, key: Array, policies: Policies, batch: Batch) -> Noised:
+    def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
         """Samples at drawn times, with drawn noise, given frames and dropped captions."""
-        part, condition = draw_noised(key, batch, policies[NULL_TEXT], self.tasks, self.loss_config)
-        return part.replace(condition=self.denoiser.condition(condition))
+        draws, batch = draw_step(key, batch, policies[NULL_TEXT], self.tasks, self.loss_config)
+        x_0 = constrained_latent(batch)
+        weight = self.loss_config.image_weight if x_0.shape[1] == 1 else 1.0
+        return Prepared(
+            sample=noised(x_0, draws),
+            condition=self.denoiser.condition(batch),
+            task=draws.task,
+            weight=jnp.full(x_0.shape[:1], weight),
+        )
 
-    def loss(self, policies: Policies, part: Noised) -> tuple[Float[Array, ""], Metrics]:
+    def loss(self, policies: Policies, part: Prepared) -> tuple[Float[Array, ""], Metrics]:
         """Weighted mean of the velocity's squared error, and its sums by task."""
-        v = self.denoiser.velocity(policies[POLICY], part.x_t, part.t, part.condition)
-        loss = velocity_loss(v, part.target, part.noisy)
+        loss = self.error(policies[POLICY], part.sample, part.condition)
         return jnp.mean(loss * part.weight), task_sums(loss, part.task)
+
+    def error(self, variables: Any, sample: Noised, condition: Any) -> Float[Array, "b"]:
+        """Squared error of a policy's velocity, averaged over each sample's noisy frames."""
+        v = self.denoiser.velocity(variables, sample.x_t, sample.t, condition)
+        return velocity_loss(v, sample.target, sample.noisy)
 
     def validate(
         self, policies: Policies, batch: Batch
@@ -127,9 +149,8 @@ class FlowMatching(Objective):
             task, u = (jnp.broadcast_to(each, x_0.shape[:1]) for each in task_and_u)
             noisy = noisy_frames(jax.random.key(0), task, x_0.shape[1])
             t = frame_times(shifted(u, x_0.shape[1:4], self.loss_config), noisy)
-            part = noised(x_0, noise, t, noisy=noisy, task=task, loss=self.loss_config)
-            v = self.denoiser.velocity(policies[POLICY], part.x_t, part.t, condition)
-            return jnp.sum(velocity_loss(v, part.target, noisy) * weight)
+            sample = noised(x_0, Draws(task=task, noisy=noisy, t=t, noise=noise))
+            return jnp.sum(self.error(policies[POLICY], sample, condition) * weight)
 
         tasks = validation_tasks(x_0.shape[1])
         grid = jnp.meshgrid(
