@@ -15,14 +15,8 @@ from mugv_jax.video.files import existing_file
 
 MIN_SIDE_PX = 16  # one token of the model covers 16 x 16 pixels
 MAX_PIXELS = 150_000_000  # 450 MB once decoded
-DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    RuntimeError,
-    struct.error,
-)  # of Pillow
+# What Pillow raises for damaged files.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:

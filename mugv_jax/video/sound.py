@@ -91,7 +91,7 @@ def _damaged(path: str | os.PathLike) -> str:
 
 
 def _examine(path: str | os.PathLike) -> tuple[Fraction | None, bool]:
-    """Decode the audio of a file; return `Track.packet` (None if there is none) and `Track.even`."""
+    """Decode the audio of a file to find `Track.packet`, None without packets, and `Track.even`."""
     first = stamp = None
     broken = False
     forms = set()
