@@ -33,7 +33,7 @@ COMMAND=(mugv-jax train --config configs/stages/stage3.py)           # EDIT
 export JAX_LOCAL_DEVICE_IDS=0,1,2,3,4,5,6,7
 export JAX_COMPILATION_CACHE_DIR="$RUN/compiled"
 export XLA_PYTHON_CLIENT_MEM_FRACTION=0.92
-# Overlap exchanges of weights and gradients with arithmetic, in pieces large enough for the network.
+# Overlap weight and gradient exchanges with arithmetic, in pieces large enough for the network.
 export XLA_FLAGS="--xla_gpu_enable_latency_hiding_scheduler=true \
 --xla_gpu_enable_pipelined_all_gather=true \
 --xla_gpu_enable_pipelined_reduce_scatter=true \
