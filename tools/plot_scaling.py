@@ -47,8 +47,8 @@ def series(reports: Sequence[Report]) -> dict[str, list[Report]]:
             found[name] = [longest[chips] for chips in sorted(longest)]
     if not found:
         raise ValueError(
-            "no two training steps that fit have as many samples, in all or per chip: give "
-            "reports of several slices."
+            "no two training steps that fit have the same number of samples, in total or per "
+            "chip: give reports of several slices."
         )
     return found
 

@@ -55,12 +55,12 @@ def _direct(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
 
 
 def _fits_memory(positions: int, kernel: Array) -> bool:
-    """Whether the transforms of `winograd` for so many positions stay within FAST_VALUES."""
+    """Whether input and output with this many positions stay within FAST_VALUES."""
     return positions * max(kernel.shape[-2:]) <= FAST_VALUES
 
 
 def _winograd_pays(positions: int, kernel: Array) -> bool:
-    """Whether `winograd.conv3x3` is the faster form on a CPU for so many positions."""
+    """Whether `winograd.conv3x3` is the faster form on a CPU for this many positions."""
     enough = min(kernel.shape[-2:]) >= FAST_CHANNELS and positions >= FAST_POSITIONS
     return enough and _fits_memory(positions, kernel)
 

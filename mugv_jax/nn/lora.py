@@ -92,7 +92,7 @@ def matching(layers: Iterable[str], targets: Iterable[str]) -> list[str]:
     for target in targets or ["(none)"]:
         if not any(re.search(target, path) for path in layers):
             raise ValueError(
-                f"LoRA target {target!r} is found in no linear layer's path; they are "
+                f"LoRA target {target!r} is found in no linear layer's path; the paths are "
                 f"{', '.join(layers)}."
             )
     return [path for path in layers if any(re.search(target, path) for target in targets)]
@@ -106,7 +106,7 @@ def _factors(
 ) -> tuple[nn.LogicallyPartitioned, nn.LogicallyPartitioned]:
     if bias is None:
         raise ValueError(
-            f"LoRA target {path} has no bias, which tells a layer's input axes from its output "
+            f"LoRA target {path} has no bias, which is needed to tell input axes from output "
             "axes; choose other targets."
         )
     stacked = int(kernel.names[:1] == ("layers",))

@@ -31,7 +31,7 @@ def make_mesh(
     devices: for example those of another machine, to compile ahead of time; None takes all.
 
     Raises:
-        ValueError: an unknown axis, a size below 1, more devices asked for than there are, or
+        ValueError: an unknown axis, a size below 1, more devices than there are, or
             slices that no axis can cross.
     """
     shape = _shape(sizes)

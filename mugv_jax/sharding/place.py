@@ -91,7 +91,7 @@ def _place(name: str, array: np.ndarray, mesh: Mesh, local: Sequence[int]) -> Ar
     if rest:
         raise ValueError(
             f"{name}: {len(array)} rows do not divide over the {len(local)} data shards of this "
-            "process: give each of them as many."
+            "process: give each shard the same number."
         )
     shape = (per_shard * data_shards(mesh), *array.shape[1:])
     position = {shard: i for i, shard in enumerate(local)}

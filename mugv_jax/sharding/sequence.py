@@ -35,7 +35,7 @@ TOKENS, HEADS = 1, 2  # axes of an array (b n a e)
 
 @dataclasses.dataclass(frozen=True)
 class MeshAttention:
-    """`attend` on `mesh`: batch over (data, fsdp), heads over tensor, tokens as above.
+    """`attend` on `mesh`: batch over (data, fsdp), heads over tensor, tokens over sequence.
 
     method: "ulysses", "ring", or "auto": Ulysses as far as the heads divide, a ring for the rest.
     implementation: name of the attention kernel on a device; None chooses one.

@@ -59,7 +59,7 @@ def open_frames(path: str | os.PathLike) -> Iterator[FrameStream]:
     constant = timeline.constant_rate()
     rate = constant or timeline.average_rate()
     if not rate:
-        raise ValueError(f"video {str(path)!r} does not tell its frame rate.")
+        raise ValueError(f"video {str(path)!r} does not state its frame rate.")
     with open_media(path) as container:
         stream = video_stream(container)
         stream.thread_type = "AUTO"

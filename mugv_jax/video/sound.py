@@ -173,8 +173,8 @@ def _encoded(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterato
         for frame in track.container.decode(track.stream):
             rate = frame.sample_rate
             if frame.pts is not None:
-                told = round((frame.pts * Fraction(frame.time_base) + shift) * rate)
-                due = told if due is None or told > due + HOLE_S * rate else due
+                stamped = round((frame.pts * Fraction(frame.time_base) + shift) * rate)
+                due = stamped if due is None or stamped > due + HOLE_S * rate else due
             frame.pts, frame.time_base = due or 0, Fraction(1, rate)
             due = frame.pts + frame.samples
             yield from stream.encode(frame)

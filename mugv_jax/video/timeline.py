@@ -101,8 +101,8 @@ def _demux(
             ends[packet.stream_index] = max(ends[packet.stream_index], stamp + duration)
         if packet.stream_index == stream.index and not packet.is_discard:
             frames.append((packet.pts, packet.dts, duration))
-    told = [stream] if stream.duration else container.streams
-    return frames, max(ends[each.index] * float(each.time_base or 0) for each in told), broken
+    measured = [stream] if stream.duration else container.streams
+    return frames, max(ends[each.index] * float(each.time_base or 0) for each in measured), broken
 
 
 def _declared_seconds(container: "av.container.InputContainer", stream: "av.VideoStream") -> float:
@@ -121,8 +121,8 @@ def _check_one_clock(
     step = min((after - before for before, after in itertools.pairwise(stamps)), default=0)
     if step * tick < -1:  # smaller steps back are a muxer's inaccuracy
         raise ValueError(
-            f"video {str(path)!r} has time stamps that start anew on the way: files were "
-            "put one behind the other; join them with a video tool."
+            f"video {str(path)!r} has time stamps that restart on the way: files were "
+            "concatenated; join them with a video tool."
         )
 
 

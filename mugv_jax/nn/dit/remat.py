@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rematerialisation: what the backward pass keeps of a block's forward pass, and recomputes.
+"""Rematerialisation: what the backward pass keeps of a block, and what it recomputes.
 
 | policy    | kept of each block                                               | recomputed        |
 | --------- | ---------------------------------------------------------------- | ----------------- |

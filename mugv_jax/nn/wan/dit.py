@@ -55,7 +55,7 @@ class WanDiTConfig:
         if self.width % (2 * self.num_heads) or self.width // self.num_heads < 6:
             raise ValueError(
                 f"width={self.width} / num_heads={self.num_heads} must be even and at least 6: "
-                "RoPE turns pairs of channels, by frame, row and column."
+                "RoPE rotates pairs of channels by frame, row and column."
             )
         if len(self.patch) != 3 or min(self.patch) < 1 or self.patch[0] != 1:
             raise ValueError(f"patch={self.patch} must be (1, h, w) with h, w >= 1.")
