@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a model is spread over devices: the `mesh` group of a config, and the DiT built for a mesh.
+"""Parallelism of a model: the `mesh` group of a config, and the DiT built for a mesh.
 
 | axis     | splits                                        | what travels between its devices     |
 | -------- | --------------------------------------------- | ------------------------------------ |
@@ -33,9 +33,9 @@ from mugv_jax.sharding.sequence import METHODS, MeshAttention
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ParallelConfig:
-    """Sizes of the mesh's axes; `data=None` takes all devices that the others leave.
+    """Sizes of the mesh's axes; `data=None` takes all devices that the other axes leave.
 
-    sequence_method: how self-attention crosses the axis "sequence", see `sharding/sequence.py`.
+    sequence_method: how self-attention is split over "sequence", see `sharding/sequence.py`.
     microbatches: parts of a batch that follow each other through the pipeline's stages.
 
     Raises:
@@ -103,10 +103,10 @@ def build_dit(
     remat: str = "none",
     kernels: KernelConfig | None = None,
 ) -> nn.Module:
-    """The DiT as it runs on `mesh`. What it reads of `parallel` is not the axes' sizes.
+    """Build the DiT for `mesh`; all settings but the axes' sizes come from `parallel`.
 
-    config: of `module`, which is `MugDiT`, `WanDiT` or `MMDiT`.
-    kernels: implementations in place of those that the platform would choose.
+    config: sizes of `module`, which is `MugDiT`, `WanDiT` or `MMDiT`.
+    kernels: implementations in place of the platform's defaults.
 
     Raises:
         ValueError: a model that the mesh cannot split.
@@ -119,7 +119,7 @@ def build_dit(
             "a tensor that divides it, and sequence for the other devices."
         )
     attention = MeshAttention(mesh, parallel.sequence_method, kernels.attention)
-    attention.exchanged(config.num_heads)  # a method that cannot be is refused now
+    attention.exchanged(config.num_heads)  # raises if the method is impossible
     built = module(
         config,
         dtype,
@@ -147,7 +147,7 @@ def _in_stages(module: nn.Module, stages: int, microbatches: int) -> MugDiT:
 
 
 def check_batch(batch: int, mesh: Mesh, parallel: ParallelConfig) -> None:
-    """That every data shard gets as many whole microbatches.
+    """Check that a batch divides evenly over the data shards and their microbatches.
 
     Raises:
         ValueError: a batch that does not divide.

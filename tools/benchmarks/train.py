@@ -3,7 +3,7 @@
 """One whole training step of a part of MUGDiT's blocks: loss, backward pass, clipping, AdamW.
 
 Arithmetic and gradients are 16-bit, master weights and Adam's moments float32, on both sides. Work
-is 3 x the forward pass; what rematerialisation computes again does not count, so the share of the
+is 3 x the forward pass, without the recomputation of rematerialisation, so that the share of the
 measured ceiling is the model's FLOP utilisation (MFU).
 """
 
@@ -37,13 +37,13 @@ from tools.benchmarks.pytorch_training import Trainer, gradients, trainers
 from tools.benchmarks.setting import Setting
 from tools.torch_reference import MUGDiT
 
-# Of all gradients together: in bfloat16 every activation and its derivative are rounded.
+# For all gradients together; in bfloat16 every activation and its derivative are rounded.
 TOLERANCES = {torch.float32: 5e-5, torch.bfloat16: 5e-2}
-REMAT = ("full", "attention")  # the one that needs less memory first
+REMAT = ("full", "attention")  # least memory first
 
 
 class Sample(NamedTuple):
-    """What a step sees, but for its own draws: a clean latent, text, and for checks the noise."""
+    """Inputs of a step, which draws its own noise: a clean latent, text, and noise for checks."""
 
     inputs: Inputs
     noise: Tensor
@@ -55,15 +55,15 @@ class Sample(NamedTuple):
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """Rematerialisation by policy on our side, a checkpoint a block on PyTorch's."""
+    """Rematerialisation by policy on our side, one checkpoint per block on PyTorch's."""
     size = setting.size
     reference, config, weights = models(setting, size.train_depth, torch.float32)
-    del weights  # they would lie beside the state that is made of them
+    del weights  # they would take memory beside the state made of them
     ours = _Ours(setting, config, reference)
     theirs = trainers(setting, reference)
 
     def check(variant: Variant) -> float | None:
-        if "compiled" in variant.name:  # for other sizes it would be compiled anew
+        if "compiled" in variant.name:  # another size would be compiled again
             return None
         sample = Sample.random(setting, size.check_latent)
         wide = copy.deepcopy(reference).double()
@@ -99,7 +99,7 @@ def _theirs(name: str, trainer: Trainer) -> Variant:
 
 
 class _Ours:
-    """The step as `mugv-jax train` compiles it, under each policy; all move one state on."""
+    """The step as `mugv-jax train` compiles it, under each policy; all update one state."""
 
     def __init__(self, setting: Setting, config: DiTConfig, reference: MUGDiT):
         self.reference, self.table = reference, mugv_dit.table(config)
@@ -136,7 +136,7 @@ class _Ours:
         null = NullText(text=batch["text"][0], text_mask=batch["text_mask"][0])
         program.given = {NULL_TEXT: null}
         lost = self._state is None or any(x.is_deleted() for x in jax.tree.leaves(self._state))
-        if lost:  # a step that failed has taken its state along
+        if lost:  # a failed step has deleted its state
             self._state = program.start({"params": self._weights()})
 
         def call() -> dict[str, jax.Array]:
@@ -150,7 +150,7 @@ class _Ours:
         return variables(self.reference.state_dict(), self.table)["params"]
 
     def gradients(self, name: str, sample: Sample) -> dict[str, Tensor]:
-        """Of the loss at given noise and time, by path."""
+        """Gradients of the loss at given noise and time, by path."""
         program = self.programs[name]
         (x_0, t, text), condition = sample.inputs.ours()
         noise = to_jax(sample.noise, "b c f h w -> b f h w c").astype(jnp.float32)
@@ -171,12 +171,12 @@ class _Ours:
         return {path: from_jax(leaf) for path, leaf in flat.items()}
 
     def layout(self, grads: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Gradients under published names, by the path that ours have."""
+        """Gradients with published names, converted to our paths."""
         return {rule.path: parameter(grads, rule, self.table) for rule in self.table.rules}
 
 
 def _total_error(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    """Relative L2 of all gradients together: small ones are small in proportion."""
+    """Relative L2 error of all gradients together, in which small ones weigh little."""
     pairs = [(actual[path].double(), wide) for path, wide in expected.items()]
     error = sum((a - b).square().sum() for a, b in pairs)
     return float((error / sum(b.square().sum() for _, b in pairs)).sqrt())
