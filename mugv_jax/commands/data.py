@@ -1,8 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax data`: from videos and captions to what training reads."""
+"""`mugv-jax data`: makes training samples of videos and captions, packs and describes them."""
 
 import argparse
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -12,9 +13,12 @@ import jax
 from mugv_jax import config as configs
 from mugv_jax.commands.model_options import add_models, load_models, tiling_of
 from mugv_jax.commands.runtime import keep_compiled, out_of_memory, path_text
+from mugv_jax.cost import flops
+from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
-from mugv_jax.data.published import listed
+from mugv_jax.data.fields import Fields, LatentField, NumberField, flow_fields
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
 
 log = logging.getLogger(__name__)
@@ -27,7 +31,8 @@ ENCODE_EXAMPLES = """examples:
   mugv-jax data encode captions.csv ... --shard-index 3 --shard-count 8     on the fourth of eight
 """
 PACK = "Pack training samples into ArrayRecord files, which TFDS opens too."
-DESCRIBE = "Tell the shapes that a run would train on, and how it would use the samples."
+DESCRIBE = "Show the shapes that a run would train on, and how often it would use the samples."
+STATISTICS = (LATENT_SHIFT, LATENT_SCALE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +142,21 @@ def _add_pack(parser: argparse.ArgumentParser) -> None:
         help="float32, or bfloat16, which is half as large [%(default)s]",
     )
     parser.add_argument(
+        "--latent",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="pack the latents of column NAME_path too, such as the loser of a pair; may be given "
+        "several times",
+    )
+    parser.add_argument(
+        "--number",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="pack the numbers of column NAME too, such as labels; may be given several times",
+    )
+    parser.add_argument(
         "--max-bad",
         type=int,
         default=0,
@@ -215,6 +235,7 @@ def _pack(args: argparse.Namespace) -> None:
     bad = pack(
         args.src,
         args.dst,
+        _pack_fields(args),
         shards=args.shards,
         latent_dtype=args.latent_dtype,
         max_bad=args.max_bad,
@@ -224,19 +245,29 @@ def _pack(args: argparse.Namespace) -> None:
     _warn_of_bad(bad)
 
 
+def _pack_fields(args: argparse.Namespace) -> Fields:
+    """Fields of flow matching, and those that the options add."""
+    latents = [LatentField(name, statistics=STATISTICS) for name in args.latent]
+    numbers = [NumberField(name) for name in args.number]
+    return (*flow_fields(statistics=STATISTICS), *latents, *numbers)
+
+
 def _describe(args: argparse.Namespace) -> None:
     from mugv_jax.data.describe import describe_source  # Grain: seconds to import
-    from mugv_jax.data.select import open_all
+    from mugv_jax.data.open import open_all
     from mugv_jax.train.train_config import from_config_dict
 
     if args.shards < 1:
         raise ValueError(f"--shards={args.shards} must be at least 1.")
     config = from_config_dict(configs.override(configs.read(args.config), args.overrides))
+    dit = config.dit
+    fields = flow_fields(channels=dit.in_channels, text_dim=dit.text_dim, statistics=STATISTICS)
     lines = describe_source(
-        open_all(config.data.paths),
+        open_all(config.data.paths, fields),
         config.data,
         shards=args.shards,
-        patch=config.dit.patch,
+        tokens=functools.partial(flops.dit_tokens, dit),
+        patch=dit.patch,
     )
     sys.stdout.write("\n".join(lines) + "\n")
 

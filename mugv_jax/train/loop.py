@@ -23,11 +23,13 @@ from mugv_jax.cost import flops
 from mugv_jax.cost.chips import peak_flops
 from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
 from mugv_jax.data.describe import describe
+from mugv_jax.data.fields import flow_fields
+from mugv_jax.data.open import open_all
 from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule
-from mugv_jax.data.select import open_all
 from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import check_batch
 from mugv_jax.sharding.place import local_shards
@@ -59,7 +61,12 @@ def train(config: TrainConfig, folder: Path, devices: Sequence[jax.Device] | Non
     clock = Clock()
     with clock.losing("start"):
         program = Program(config, config.mesh.make_mesh(devices))
-        source = open_all(config.data.paths)
+        fields = flow_fields(
+            channels=config.dit.in_channels,
+            text_dim=config.dit.text_dim,
+            statistics=(LATENT_SHIFT, LATENT_SCALE),
+        )
+        source = open_all(config.data.paths, fields)
         batches, held_out = _data(program, source)
         null = load_null_text(config)
         evaluation = None if held_out is None else Evaluation(program, held_out, null)
@@ -76,12 +83,12 @@ def train(config: TrainConfig, folder: Path, devices: Sequence[jax.Device] | Non
 
 
 def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation | None]:
-    """Batches to train on, and what is held out of them, if anything is."""
+    """Batches to train on, and batches of held-out samples if there are any."""
     config, mesh = program.config, program.mesh
     shared = {
         "shards": program.shards,
         "local": local_shards(mesh),
-        "patch": config.dit.patch,
+        "tokens": functools.partial(flops.dit_tokens, config.dit),
     }
     batches = make_batches(
         source,
@@ -92,7 +99,7 @@ def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation |
         **shared,
     )
     _check_schedule(program, batches.schedule)
-    for line in describe(batches.schedule):
+    for line in describe(batches.schedule, patch=config.dit.patch):
         log.info("%s", line)
     if not config.data.holdout and not config.data.holdout_paths:
         log.info("no samples are held out (data.holdout): there is no validation.")
