@@ -1,6 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What all kinds of fields of a training sample have in common; `fields.py` defines the kinds."""
+"""The interface of a training sample's fields, and the types that it uses.
+
+`fields.py` defines the kinds of fields.
+"""
 
 import abc
 import dataclasses
@@ -54,9 +57,11 @@ class Field(abc.ABC):
     """One named value of every sample.
 
     kind: name of the class in the index of a packed data set.
-    suffix: what follows the field's name in the default name of its csv column.
+    suffix: appended to the field's name, it makes the default name of the csv column.
     width: number of channels or width of the states; None accepts that of the first readable file.
     required: whether every sample must state a value.
+    name: key of the value in a sample and in a batch.
+    column: csv column of the value.
     """
 
     kind: ClassVar[str]
@@ -72,7 +77,7 @@ class Field(abc.ABC):
             object.__setattr__(self, "column", self.name + self.suffix)
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}" + (f" of width {self.width}" if self.width else "")
+        return f"{self.kind} {self.name!r}" + (f" of width {self.width}" if self.width else "")
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -84,7 +89,7 @@ class Field(abc.ABC):
         return self
 
     def parse(self, text: str) -> str | float:
-        """The content of a csv cell: a path."""
+        """The content of a csv cell; by default that is a path."""
         return text
 
     @abc.abstractmethod

@@ -27,6 +27,7 @@ from mugv_jax.data.pt_files import read_latent, read_text
 
 DEFAULT_FPS = 24.0  # the published trainer feeds it to every sample
 RESERVED = ("name", "sample", "weight", "frame_index")  # other keys of records and batches
+FLOAT32_MAX = float(np.finfo(np.float32).max)  # batches and records hold numbers in float32
 
 Fields = tuple[Field, ...]
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # (shift, scale) of every channel
@@ -166,7 +167,7 @@ class NumberField(Field):
         """The number in a csv cell; the default if the cell is empty.
 
         Raises:
-            ValueError: no finite number, or one that should be positive and is not.
+            ValueError: no number of float32's range, or one that should be positive and is not.
         """
         if not text and self.default is not None:
             return self.default
@@ -174,7 +175,8 @@ class NumberField(Field):
             number = float(text)
         except ValueError:
             number = math.nan
-        if not math.isfinite(number) or (self.positive and number <= 0):
+        in_range = -FLOAT32_MAX <= number <= FLOAT32_MAX  # false for NaN
+        if not in_range or (self.positive and number <= 0):
             what = "a positive number" if self.positive else "a number"
             empty = "" if self.required else ", or empty"
             raise ValueError(f"{self.column}={text!r} must be {what}{empty}.")
@@ -184,7 +186,9 @@ class NumberField(Field):
         return cell.value
 
     def checked(self, number: float, _shape: Shape) -> float:
-        return float(_finite(np.float64(number)))
+        if not math.isfinite(number):
+            raise BadSample(f"is {number}; it must be finite.")
+        return number
 
     def features(self, _latent_dtype: np.dtype) -> dict[str, Any]:
         import tensorflow_datasets as tfds  # slow, and only packing needs it
@@ -262,7 +266,11 @@ def _tensor(shape: tuple[int | None, ...], dtype: np.dtype, doc: str) -> Any:
     return tfds.features.Tensor(shape=shape, dtype=dtype, encoding="bytes", doc=doc)
 
 
-def _finite(array: Any) -> Any:
+def _finite(array: np.ndarray) -> np.ndarray:
+    """
+    Raises:
+        BadSample: the array holds NaN or infinities.
+    """
     if not np.isfinite(array).all():
         raise BadSample("holds NaN or infinities; encode it again, in float32 if it overflowed.")
     return array

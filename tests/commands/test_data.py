@@ -12,7 +12,7 @@ from mugv_jax import cli
 from mugv_jax.commands import data
 from mugv_jax.data.fields import flow_fields
 from mugv_jax.data.open import open_samples
-from tests.data.folders import write_folder
+from tests.data.folders import PAIR, write_folder, write_pairs
 from tests.systems.mugv.folders import write_config
 
 ENCODE = (
@@ -61,6 +61,17 @@ def test_captions_become_samples_that_pack(capsys, tmp_path):
     status, printed = run(capsys, "pack samples packed")
     assert (status, printed.count("\n")) == (2, 1)
     assert "packed exists; pass --overwrite to replace it." in printed
+
+
+def test_pairs_with_labels_are_packed_by_name(capsys, tmp_path):
+    write_pairs(tmp_path / "set")
+    status, _ = run(capsys, "pack set packed --latent lose --number label --shards 1")
+    assert status == 0
+    samples = open_samples(tmp_path / "packed", PAIR)
+    assert list(samples[1].values) == [field.name for field in PAIR]
+    status, printed = run(capsys, "pack set other --latent win --number rank")
+    assert (status, printed.count("\n")) == (2, 1)
+    assert "lacks the column win_path, rank; it needs" in printed
 
 
 def test_bad_files_end_the_run_past_their_limit(capsys):

@@ -271,6 +271,6 @@ def test_joined_sources_are_one():
         with pytest.raises(IndexError):
             joined[outside]
     other = MemorySource(parts[1].shapes, flow_fields(channels=4, text_dim=3))
-    message = r"text text of width 2.* and .*text text of width 3.*one VAE and one text encoder"
+    message = r"text 'text' of width 2.* and .*text 'text' of width 3.*one VAE and one text encoder"
     with pytest.raises(ValueError, match=message):
         JoinedSamples([parts[0], other])

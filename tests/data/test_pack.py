@@ -99,8 +99,8 @@ def test_fields_that_are_not_packed_are_named_together(packed):
     narrow = flow_fields(channels=16, text_dim=TEXT_DIM)
     fields = (*narrow, LatentField("lose"), NumberField("label"), NumberField("score", default=0.5))
     message = (
-        "lacks latent latent of width 16, latent lose, number label; it holds latent latent of "
-        f"width 24, text text of width {TEXT_DIM}, number fps. Pack the samples again"
+        "lacks latent 'latent' of width 16, latent 'lose', number 'label'; it holds latent "
+        f"'latent' of width 24, text 'text' of width {TEXT_DIM}, number 'fps'. Pack the samples "
     )
     with pytest.raises(ValueError, match=message):
         open_samples(packed, fields)

@@ -288,6 +288,7 @@ def test_columns_that_are_missing_are_named_together_and_empty_cells_too(tmp_pat
         ({"lose_path": "", "label": ""}, "line 2: lose_path, label is empty"),
         ({"label": "good"}, r"line 2: label='good' must be a number\."),
         ({"label": "nan"}, "label='nan'"),
+        ({"label": "-1e39"}, "label='-1e39'"),
     ):
         write_csv(tmp_path, [row("clip_0") | extra | cells])
         with pytest.raises(ValueError, match=message):
