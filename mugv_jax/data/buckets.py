@@ -108,6 +108,11 @@ def _bucket(
     config: DataConfig,
     tokens: Tokens,
 ) -> Bucket:
+    """The bucket of one shape and its `members`.
+
+    Raises:
+        ValueError: one sample of this shape exceeds the token budget.
+    """
     count = tokens(shape)
     rows = config.tokens_per_shard // count
     if not rows:
@@ -148,6 +153,7 @@ def _check_budget(
 def _warn_refused(
     refused: Sequence[str], shapes: Int[np.ndarray, "all 3"], config: DataConfig
 ) -> None:
+    """Logs the names of samples that fit no bucket, if there are any."""
     if refused:
         more = f" and {len(refused) - NAMED} more" if len(refused) > NAMED else ""
         log.warning(

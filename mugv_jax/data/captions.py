@@ -94,7 +94,8 @@ def _json(line: str) -> Mapping[str, Any]:
 
 
 def _entry(folder: Path, values: Mapping[str, Any]) -> Captioned:
-    """
+    """The entry of a record in a list in `folder`.
+
     Raises:
         ValueError: values that make no entry.
     """
@@ -119,7 +120,8 @@ def _entry(folder: Path, values: Mapping[str, Any]) -> Captioned:
 
 
 def _fps(value: Any) -> float | None:
-    """
+    """The frame rate of an entry; None if it states none.
+
     Raises:
         ValueError: not a positive number.
     """

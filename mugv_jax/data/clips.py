@@ -86,7 +86,8 @@ def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Vid
 
 
 def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
-    """
+    """The frames of a video, and their rate.
+
     Raises:
         ValueError: the video is damaged, has no frame rate, or is too short.
     """
@@ -115,7 +116,7 @@ def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
 def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
     """(width, height) on the grid that best keeps the aspect ratio.
 
-    It has at most `pixels` pixels, and no more than the file's own width and height.
+    It has at most `pixels` pixels, and no more than the file has.
     """
     pixels = min(pixels, width * height)
     scale = math.sqrt(pixels / (width * height))

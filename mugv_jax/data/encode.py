@@ -225,7 +225,8 @@ def _key(seed: int | None, entry: Captioned) -> Array | None:
 
 
 def _finite(latent: np.ndarray, job: Job) -> np.ndarray:
-    """
+    """The latent itself, if it is finite.
+
     Raises:
         BadSample: the latent holds NaN or infinities.
     """

@@ -230,7 +230,8 @@ def flow_fields(
 
 
 def check_fields(fields: Fields) -> None:
-    """
+    """Refuses fields that cannot make a batch.
+
     Raises:
         ValueError: no latent, or keys that collide in a batch.
     """
@@ -267,7 +268,8 @@ def _tensor(shape: tuple[int | None, ...], dtype: np.dtype, doc: str) -> Any:
 
 
 def _finite(array: np.ndarray) -> np.ndarray:
-    """
+    """The array itself, if it is finite.
+
     Raises:
         BadSample: the array holds NaN or infinities.
     """

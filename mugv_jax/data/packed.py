@@ -128,4 +128,5 @@ def _is_stored(field: Field, stored: Mapping[str, Field]) -> bool:
 
 
 def _line(error: BaseException) -> str:
+    """The first line of an error's message, shortened."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -74,6 +74,11 @@ def _required(fields: Fields) -> list[str]:
 
 
 def _row(where: str, values: Mapping[str | None, str | list[str] | None], fields: Fields) -> Row:
+    """A checked row; `where` names it in messages.
+
+    Raises:
+        ValueError: cells that are empty or cannot be understood.
+    """
     empty = [name for name in _required(fields) if not values[name]]
     if empty:
         raise ValueError(f"{where}: {', '.join(empty)} is empty.")
@@ -163,15 +168,17 @@ class PublishedSamples:
         raise self._unusable(errors)
 
     def _unusable(self, errors: Sequence[str]) -> ValueError:
+        """The error of a csv without a usable sample; `errors` is why each text was refused."""
         return ValueError(
             f"{self.path}: holds no usable sample. "
             + listed([*self.bad, *errors], "is bad", "are bad")
         )
 
     def _check_statistics(self) -> None:
-        """
+        """Refuses latents that must be normalised by statistics that are not known.
+
         Raises:
-            ValueError: latents are to be normalised, but their statistics are not known.
+            ValueError: a row of `source=real`, and a latent field without fitting statistics.
         """
         real = next((row.sample_id for row in self._rows if row.source == REAL), None)
         for field in latents_of(self.fields):
