@@ -15,9 +15,9 @@ from jax.sharding import Mesh
 
 from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
 from mugv_jax.data.describe import describe
+from mugv_jax.data.open import open_all
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule
-from mugv_jax.data.select import open_all
 from mugv_jax.sharding.parallel import check_batch
 from mugv_jax.sharding.place import local_shards
 from mugv_jax.train import objectives
@@ -46,7 +46,8 @@ def train(config: DiTTrainConfig, folder: Path, devices: Sequence[jax.Device] | 
     clock = Clock()
     with clock.losing("start"):
         program = make_program(config, config.mesh.make_mesh(devices), load_null_text(config))
-        batches, held_out = _data(program, open_all(config.data.paths))
+        source = open_all(config.data.paths, program.objective.fields(config))
+        batches, held_out = _data(program, source)
         evaluation = None if held_out is None else Evaluation(program, held_out)
     load_weights = functools.partial(_load_weights, program)
     return run_in(folder, program, batches, load_weights, clock=clock, evaluation=evaluation)
@@ -70,7 +71,7 @@ def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation |
     shared = {
         "shards": program.shards,
         "local": local_shards(mesh),
-        "patch": config.dit.patch,
+        "tokens": functools.partial(flops.dit_tokens, config.dit),
     }
     batches = make_batches(
         source,
@@ -81,7 +82,7 @@ def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation |
         **shared,
     )
     _check_schedule(program, batches.schedule)
-    for line in describe(batches.schedule):
+    for line in describe(batches.schedule, patch=config.dit.patch):
         log.info("%s", line)
     if not config.data.holdout and not config.data.holdout_paths:
         log.info("no samples are held out (data.holdout): there is no validation.")

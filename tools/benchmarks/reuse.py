@@ -24,12 +24,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.data.empty_text import find_empty_text, read_empty_text
-from mugv_jax.data.samples import SampleSource, open_samples
+from mugv_jax.data.fields import flow_fields
+from mugv_jax.data.open import open_samples
+from mugv_jax.data.samples import SampleSource
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import Sample, read, sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.text.tokenizer import MAX_TOKENS
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.systems.mugv.size import STRIDE
 from mugv_jax.weights.load import load
@@ -40,11 +43,16 @@ Runs = Callable[[int, float, tuple[float, float]], list[Sample]]
 
 def main(arguments: list[str] | None = None) -> None:
     args = _parse(arguments)
-    source = open_samples(args.samples)
     empty = find_empty_text(args.samples)
     if empty is None:
         raise ValueError(f"{args.samples} holds no text states of the empty caption: encode again.")
     config, variables = load(args.dit, "mugv_dit", dtype=jnp.dtype(args.dtype))
+    fields = flow_fields(
+        channels=config.in_channels,
+        text_dim=config.text_dim,
+        statistics=(LATENT_SHIFT, LATENT_SCALE),
+    )
+    source = open_samples(args.samples, fields)
     dit = MugDiT(config, jnp.dtype(args.dtype))
     clips = list(range(len(source)))[:: -(-len(source) // args.clips)]
     rows = []
@@ -137,17 +145,18 @@ def _runs(
     made = []
     for clip, seed in itertools.product(clips, range(seeds)):
         example = source[clip]
-        frames, height, width, _ = example.latent.shape
+        shape = example["latent"].shape
+        frames, height, width, _ = shape
         ratio = shift or shift_ratio(height * STRIDE, width * STRIDE, frames)
-        condition = functools.partial(_condition, dit, variables, frames, example.fps)
+        condition = functools.partial(_condition, dit, variables, frames, example["fps"])
         made.append(
             sample(
                 MugvDenoiser(dit),
                 variables,
-                jax.random.normal(jax.random.key(seed), (1, *example.latent.shape)),
+                jax.random.normal(jax.random.key(seed), (1, *shape)),
                 times=sample_times(steps, ratio),
                 noisy=jnp.ones((1, frames), bool),
-                positive=condition(example.text, example.text_mask),
+                positive=condition(*example["text"]),
                 negative=None if scale == 1 else condition(*read_empty_text(empty)),
                 guidance=Guidance(scale=scale, interval=interval),
                 reuse_threshold=threshold,

@@ -18,8 +18,10 @@ from jax.sharding import Mesh
 
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.cost import flops
+from mugv_jax.data.fields import Fields, flow_fields
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.path import frame_times
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, data_shards
 from mugv_jax.systems.mugv.denoiser import MugvDenoiser
@@ -82,6 +84,15 @@ class FlowMatching(Objective):
     settings: Any
     text_tokens: int
     remat: str
+
+    @classmethod
+    def fields(cls, config: Any) -> Fields:
+        """Fields of a training sample of a run (`DiTTrainConfig`)."""
+        return flow_fields(
+            channels=config.dit.in_channels,
+            text_dim=config.dit.text_dim,
+            statistics=(LATENT_SHIFT, LATENT_SCALE),
+        )
 
     @classmethod
     def build(cls, config: Any, mesh: Mesh) -> "FlowMatching":
