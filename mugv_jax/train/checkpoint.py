@@ -20,7 +20,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from mugv_jax.train.program import Program, weights_elsewhere
+from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.train_config import CheckpointConfig
 from mugv_jax.weights.store import refuse_other_model, save_args, training_metadata
@@ -155,7 +155,7 @@ def _tree(state: TrainState, program: Program) -> dict[str, Any]:
     """What a checkpoint holds of a state: nothing empty, and nothing that lies elsewhere."""
     names = {field.name for field in dataclasses.fields(state)} - {"extra"}
     tree = {name: getattr(state, name) for name in names} | state.extra
-    if program.config.lora is not None and weights_elsewhere(program.config):
+    if program.frozen_elsewhere:
         del tree["frozen"]
     kept = {name: part for name, part in tree.items() if name not in program.unsaved}
     return {name: part for name, part in kept.items() if jax.tree.leaves(part)}

@@ -47,11 +47,12 @@ class Role:
     A reference or a teacher stays as it is. Under low-rank updates it is the frozen weights without
     the updates, and no copy is made.
 
-    saved: checkpoints hold it. Otherwise a run that goes on loads `run.weights` again.
+    saved: checkpoints hold it always. Otherwise a run that goes on loads `run.weights` again, and
+        checkpoints hold it only where the run began with random weights.
     """
 
     name: str
-    saved: bool
+    saved: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

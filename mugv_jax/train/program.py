@@ -15,7 +15,7 @@ from mugv_jax.nn import lora
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import data_shards, variable_shardings
-from mugv_jax.train.objective import POLICY, Metrics, Objective, Policies
+from mugv_jax.train.objective import POLICY, Metrics, Objective, Policies, Role
 from mugv_jax.train.optimizer import make_optimizer
 from mugv_jax.train.state import TrainState, join, new_state, split
 from mugv_jax.train.step import Step
@@ -51,7 +51,7 @@ class Program:
         self.optimizer, self.schedule = make_optimizer(config.optimizer, config.run.steps)
         self.everywhere = NamedSharding(mesh, PartitionSpec())
         self.given = dict(given or {})
-        self.unsaved = {*self.given, *(role.name for role in objective.roles if not role.saved)}
+        self.unsaved = {*self.given, *self._loaded_roles()}
         self._variables = abstract_variables(self.kind, self.model)
         boxed = jax.eval_shape(
             self._new_state, *self._abstract_parts(), self._variables, self.given
@@ -127,12 +127,10 @@ class Program:
         """
         extra = state.extra | jax.device_put(self.given, self.everywhere)
         with meshes.use(self.mesh):
-            for role in self._kept_roles():
-                if not role.saved:
-                    place = self.shardings.extra[role.name]
-                    cast = jax.jit(self._role_params, out_shardings=place)
-                    extra[role.name] = cast(params)
-            if weights_elsewhere(self.config) and self.config.lora is not None:
+            for name in self._loaded_roles():
+                cast = jax.jit(self._role_params, out_shardings=self.shardings.extra[name])
+                extra[name] = cast(params)
+            if self.frozen_elsewhere:
                 cast = jax.jit(self._for_compute, out_shardings=self.shardings.frozen)
                 state = state.replace(frozen=cast(params))
         return state.replace(extra=extra)
@@ -140,8 +138,12 @@ class Program:
     @property
     def needs_weights(self) -> bool:
         """Whether a run that goes on must load the weights it began with."""
-        unsaved = any(not role.saved for role in self._kept_roles())
-        return unsaved or (self.config.lora is not None and weights_elsewhere(self.config))
+        return bool(self._loaded_roles()) or self.frozen_elsewhere
+
+    @property
+    def frozen_elsewhere(self) -> bool:
+        """Whether checkpoints leave the weights under low-rank updates where they were loaded."""
+        return self.config.lora is not None and bool(self.config.run.weights)
 
     def weight_shardings(self) -> Any:
         """Where the whole variables live, trained or not, by collection."""
@@ -175,9 +177,14 @@ class Program:
         """The network's variables that are not parameters."""
         return {name: state.extra[name] for name in self.objective.COLLECTIONS[1:]}
 
-    def _kept_roles(self) -> tuple[Any, ...]:
+    def _kept_roles(self) -> tuple[Role, ...]:
         """Roles with weights of their own; under low-rank updates the frozen weights serve all."""
         return self.objective.roles if self.config.lora is None else ()
+
+    def _loaded_roles(self) -> list[str]:
+        """Roles that checkpoints leave out, since `run.weights` holds them."""
+        kept = self._kept_roles() if self.config.run.weights else ()
+        return [role.name for role in kept if not role.saved]
 
     def _role_params(self, params: Any) -> Any:
         """A role's copy of the weights that are trained, in the dtype of the arithmetic."""
@@ -228,11 +235,6 @@ class Program:
             trained, frozen, self.optimizer,
             ema=config.ema.enabled, seed=config.run.seed, extra=extra | dict(given),
         )  # fmt: skip
-
-
-def weights_elsewhere(config: TrainConfig) -> bool:
-    """Whether checkpoints leave weights that are only read where they were loaded from."""
-    return bool(config.run.weights)
 
 
 def for_compute(params: Any, dtype: Any) -> Any:
