@@ -16,6 +16,7 @@ from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.published import listed
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
+from mugv_jax.systems.mugv.system import SYSTEM
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +206,7 @@ def _encode_config(args: argparse.Namespace) -> EncodeConfig:
         max_bad=args.max_bad,
         shard_index=jax.process_index() if args.shard_index is None else args.shard_index,
         shard_count=jax.process_count() if args.shard_count is None else args.shard_count,
-        tiling=tiling_of(args.vae_tile),
+        tiling=tiling_of(args.vae_tile, SYSTEM),
     )
 
 

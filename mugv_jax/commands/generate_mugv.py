@@ -12,14 +12,16 @@ from mugv_jax.commands.runtime import path_text
 from mugv_jax.commands.sampling import guidance_of
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
+from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import NEGATIVE_PROMPT, Request, read_given
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
-from mugv_jax.systems.pretrained import demo_weights
+from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.video import Video
 
 log = logging.getLogger(__name__)
 
+WEIGHTS = ""
 # In the words of --help; * marks what weights may bring defaults of their own for.
 DEFAULTS = {
     "size": "multiples of 8; "
@@ -32,6 +34,12 @@ DEFAULTS = {
     "guidance": f"{Guidance.scale:g}*",
     "negative_prompt": f"{NEGATIVE_PROMPT}*",
 }
+EXAMPLES = """\
+  mugv-jax generate --contact-sheet outputs/star.png "a red star moves left"
+  mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
+  mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
+  mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
+"""
 # What no other model has a use for.
 OPTIONS = (
     "text_encoder",
@@ -122,7 +130,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
     given = read_given(request)
 
     def videos() -> Iterator[Video]:
-        pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile))
+        pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
         if not own:
             log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
         return pipeline.run(request, given)

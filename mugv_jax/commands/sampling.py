@@ -1,8 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The options of `mugv-jax generate` that every model has: size, steps, guidance.
+"""Options of `mugv-jax generate` that every model has: size, steps, guidance.
 
-Those whose default is the model's are missing from the parsed options where they are not given.
+An option whose default depends on the model is missing from the parsed options unless it is given.
 """
 
 import argparse
@@ -11,12 +11,15 @@ from typing import Any
 
 from mugv_jax.flow.guidance import Guidance
 
-# What a model's module tells the default of, in words.
+# Options whose default depends on the model.
 OF_MODEL = ("size", "frames", "fps", "steps", "shift", "guidance", "negative_prompt")
 
 
 def add_size(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> None:
-    """default: option -> its defaults, by model."""
+    """Add the options of a video's size.
+
+    default: option -> its default for every model, in words.
+    """
     group = parser.add_argument_group("size")
     group.add_argument(
         "--size",
@@ -35,7 +38,7 @@ def add_size(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> 
 
 
 def add_sampling(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> None:
-    """default: as of `add_size`."""
+    """Add the options of sampling; `default` as in `add_size`."""
     group = parser.add_argument_group("sampling")
     group.add_argument(
         "--steps", type=int, default=argparse.SUPPRESS, help=f"of denoising [{default('steps')}]"
@@ -85,12 +88,12 @@ def add_sampling(parser: argparse.ArgumentParser, default: Callable[[str], str])
 
 
 def chosen(args: argparse.Namespace) -> dict[str, Any]:
-    """Those of the options OF_MODEL that were given."""
+    """Options among OF_MODEL that were given."""
     return {name: getattr(args, name) for name in OF_MODEL if hasattr(args, name)}
 
 
 def guidance_of(args: argparse.Namespace, scale: float) -> Guidance:
-    """The guidance that the options ask for, of this scale.
+    """Guidance of the given scale, and otherwise as the options ask for.
 
     Raises:
         ValueError: an option that is no number, or out of range.

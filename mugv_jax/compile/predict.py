@@ -20,10 +20,11 @@ import math
 from collections.abc import Iterator, Mapping
 
 from mugv_jax.compile.estimate import Assumptions, filled
-from mugv_jax.cost import flops
 from mugv_jax.cost.chips import Chip
+from mugv_jax.cost.flops import RECOMPUTED, dit_block
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding.parallel import ParallelConfig
+from mugv_jax.systems.mugv.cost import dit_tokens, train_step
 from mugv_jax.train.train_config import TrainConfig
 
 BFLOAT16, FLOAT32 = 2, 4
@@ -87,9 +88,7 @@ def predict(
     sizes = parallel.sizes(math.prod((parallel.data or 1, *_inner(parallel))))
     chips = math.prod(sizes.values())
     samples = sizes["data"] * sizes["fsdp"] * parallel.microbatches * config.run.accumulate
-    work = flops.train_step(
-        config.dit, latent_shape, config.data.text_tokens, remat=config.run.remat
-    )
+    work = train_step(config.dit, latent_shape, config.data.text_tokens, remat=config.run.remat)
     busy = samples * _compute_seconds(config, latent_shape, chip, assumptions) / chips
     link = 2 * chip.link_bandwidth * assumptions.links
     per_chip = samples / (sizes["data"] * sizes["fsdp"])
@@ -117,10 +116,10 @@ def _compute_seconds(
 ) -> float:
     """Of one sample on one chip."""
     dit, text_tokens = config.dit, config.data.text_tokens
-    block = flops.dit_block(dit, flops.dit_tokens(dit, latent_shape), text_tokens)
-    again = flops.RECOMPUTED[config.run.remat]
+    block = dit_block(dit, dit_tokens(dit, latent_shape), text_tokens)
+    again = RECOMPUTED[config.run.remat]
     attention = dit.depth * block.attention * (1 + 2 * BACKWARD_PRODUCTS + ("attention" in again))
-    step = flops.train_step(dit, latent_shape, text_tokens, remat=config.run.remat)
+    step = train_step(dit, latent_shape, text_tokens, remat=config.run.remat)
     rest = step.hardware - dit.depth * block.attention * (3 + ("attention" in again))
     speed = chip.peak_flops * filled(dit.head_dim, chip) * assumptions.attention
     return attention / speed + rest / (chip.peak_flops * OTHER_SHARE * assumptions.compiled)
@@ -140,11 +139,11 @@ def _sent(
 ) -> float:
     """Bytes that a chip sends in a step; `samples` are those of its data shard."""
     dit = config.dit
-    tokens = flops.dit_tokens(dit, latent_shape)
+    tokens = dit_tokens(dit, latent_shape)
     sequence, tensor = sizes["sequence"], sizes["tensor"]
     shards = sizes["fsdp"] * sequence
-    passes = 3 if "products" in flops.RECOMPUTED[config.run.remat] else 2
-    attended = passes if "attention" in flops.RECOMPUTED[config.run.remat] else 2
+    passes = 3 if "products" in RECOMPUTED[config.run.remat] else 2
+    attended = passes if "attention" in RECOMPUTED[config.run.remat] else 2
     layers = dit.depth / sizes["pipeline"]
     residual = BFLOAT16 * tokens * dit.width / sequence
     # Self-attention, cross-attention and MLP: a gather, and an all-reduce of twice as much.
@@ -175,7 +174,7 @@ def _bytes(
     parameters = dit.depth * _block_weights(dit) + 6 * dit.width**2 + dit.text_dim * dit.width
     state = (4 + config.ema.enabled) * FLOAT32 * parameters
     state /= sizes["fsdp"] * parts * sizes["pipeline"]
-    tokens = flops.dit_tokens(dit, latent_shape) / parts
+    tokens = dit_tokens(dit, latent_shape) / parts
     kept = {
         "full": 1,
         "attention": 3,

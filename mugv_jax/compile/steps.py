@@ -22,10 +22,10 @@ from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mugv_jax.compile.gpu_target import gpu_devices, is_gpu
-from mugv_jax.compile.samplers import DENOISERS, SamplerConfig, sampler_of
+from mugv_jax.compile.samplers import SamplerConfig, sampler_of
 from mugv_jax.compile.torus import Torus
-from mugv_jax.compile.videos import LatentShape
 from mugv_jax.cost.chips import Chip
+from mugv_jax.flow.denoiser import LatentShape
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
 from mugv_jax.nn.layers import unboxed
@@ -148,7 +148,7 @@ def compile_sampler_step(
     """
     config = sampler_of(config)
     check_batch(rows, mesh, config.mesh)
-    kind = config.system.KINDS["dit"][0]
+    kind = config.system.kinds["dit"]
     module = build_dit(
         config.dit,
         mesh,
@@ -159,7 +159,7 @@ def compile_sampler_step(
     )
     shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
-    denoiser = DENOISERS[config.system](module)
+    denoiser = config.system.denoiser(module)
     condition = denoiser.abstract_condition(
         mesh,
         rows=rows,

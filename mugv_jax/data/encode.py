@@ -33,10 +33,10 @@ from mugv_jax.data.pt_files import latent_bytes, text_bytes
 from mugv_jax.data.published import listed
 from mugv_jax.data.samples import EMPTY_TEXT, BadSample
 from mugv_jax.nn.text.t5 import T5Encoder
-from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.models import MugvModels
+from mugv_jax.systems.mugv.size import MAX_TOKENS
 from mugv_jax.weights.torch_files import import_torch
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a model is spread over devices: the `mesh` group of a config, and the DiT built for a mesh.
+"""Distribution of a model over devices: the `mesh` group of a config, and the DiT for a mesh.
 
 | axis     | splits                                        | what travels between its devices     |
 | -------- | --------------------------------------------- | ------------------------------------ |
@@ -23,8 +23,6 @@ from jax.typing import DTypeLike
 
 from mugv_jax.bounds import require_at_least
 from mugv_jax.kernels.select import KernelConfig
-from mugv_jax.nn.mmdit.model import MMDiT
-from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.modulation import MeshModulation
 from mugv_jax.sharding.pipeline import Pipeline
@@ -98,15 +96,17 @@ def build_dit(
     mesh: Mesh,
     parallel: ParallelConfig | None = None,
     *,
+    module: type[nn.Module],
     dtype: DTypeLike,
-    module: type[nn.Module] = MugDiT,
     remat: str = "none",
     kernels: KernelConfig | None = None,
 ) -> nn.Module:
-    """The DiT as it runs on `mesh`. What it reads of `parallel` is not the axes' sizes.
+    """The DiT as it runs on `mesh`; the sizes of the axes in `parallel` are not read.
 
-    config: of `module`, which is `MugDiT`, `WanDiT` or `MMDiT`.
-    kernels: implementations in place of those that the platform would choose.
+    module: class with the fields of `nn.mugdit.model.MugDiT`, of which `pipeline` may be missing,
+        and the attribute `joint_attention`.
+    config: sizes of the module.
+    kernels: implementations that replace the platform's choice.
 
     Raises:
         ValueError: a model that the mesh cannot split.
@@ -119,11 +119,11 @@ def build_dit(
             "a tensor that divides it, and sequence for the other devices."
         )
     attention = MeshAttention(mesh, parallel.sequence_method, kernels.attention)
-    attention.exchanged(config.num_heads)  # a method that cannot be is refused now
+    attention.exchanged(config.num_heads)  # refuses an impossible method now
     built = module(
         config,
         dtype,
-        attend=attention.jointly if module is MMDiT else attention,
+        attend=attention.jointly if module.joint_attention else attention,
         modulate=MeshModulation(kernels.modulation, mesh=mesh),
         token_multiple=sizes["sequence"] * sizes["tensor"],
         remat=remat,
@@ -132,8 +132,9 @@ def build_dit(
     return built if stages == 1 else _in_stages(built, stages, parallel.microbatches)
 
 
-def _in_stages(module: nn.Module, stages: int, microbatches: int) -> MugDiT:
-    if not isinstance(module, MugDiT):
+def _in_stages(module: nn.Module, stages: int, microbatches: int) -> nn.Module:
+    """`module` with its blocks split into stages of a pipeline."""
+    if not hasattr(module, "pipeline"):
         raise ValueError(
             f"pipeline={stages}: {type(module).__name__} does not run in stages. Set pipeline=1, "
             "and use fsdp, sequence or tensor instead."
@@ -147,7 +148,7 @@ def _in_stages(module: nn.Module, stages: int, microbatches: int) -> MugDiT:
 
 
 def check_batch(batch: int, mesh: Mesh, parallel: ParallelConfig) -> None:
-    """That every data shard gets as many whole microbatches.
+    """Check that every data shard gets the same number of whole microbatches.
 
     Raises:
         ValueError: a batch that does not divide.

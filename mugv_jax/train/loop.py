@@ -19,7 +19,6 @@ import numpy as np
 import tqdm
 from jax.experimental import multihost_utils
 
-from mugv_jax.cost import flops
 from mugv_jax.cost.chips import peak_flops
 from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
 from mugv_jax.data.describe import describe
@@ -31,6 +30,7 @@ from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import check_batch
 from mugv_jax.sharding.place import local_shards
+from mugv_jax.systems.mugv import cost as flops
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints, frozen_elsewhere
 from mugv_jax.train.evaluation import Evaluation
 from mugv_jax.train.inputs import load_null_text

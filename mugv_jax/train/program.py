@@ -45,6 +45,7 @@ class Program:
             config.dit,
             mesh,
             config.mesh,
+            module=MODELS[KIND].build,
             dtype=self.dtype,
             remat=config.run.remat,
             kernels=config.kernels,

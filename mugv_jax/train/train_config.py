@@ -7,12 +7,13 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from mugv_jax.bounds import require_at_least
-from mugv_jax.config import MODEL_GROUPS, build_group, check_groups, models_of
+from mugv_jax.config import build_group, check_groups, models_of
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding.parallel import ParallelConfig
+from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.train.loss import LossConfig
 from mugv_jax.train.optimizer import OptimizerConfig
 from mugv_jax.train.tasks import TaskConfig
@@ -178,7 +179,7 @@ def from_config_dict(values: ConfigDict) -> TrainConfig:
     Raises:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
-    needed = [name for name in (*MODEL_GROUPS, *GROUPS) if name not in OPTIONAL]
+    needed = [name for name in (*SYSTEM.groups, *GROUPS) if name not in OPTIONAL]
     check_groups(values, needed, optional=OPTIONAL)
     groups = {
         name: build_group(name, cls, values.get(name, ConfigDict())) for name, cls in GROUPS.items()

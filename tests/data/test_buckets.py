@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from mugv_jax.cost import flops
 from mugv_jax.data.buckets import assign, fill_buckets, token_count
 from mugv_jax.data.choose import choose_shapes, fits
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.systems.mugv import cost as flops
 from tests.data.sources import mixture, source_of
 
 

@@ -17,9 +17,9 @@ import torch
 from flax import traverse_util
 from torch import Tensor
 
-from mugv_jax.cost import flops
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.systems.mugv import cost as flops
 from mugv_jax.train.loss import velocity_loss
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState

@@ -1,14 +1,18 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Peak activations of the text encoders, per device; they read one text at a time."""
+"""Peak activations of text encoders on one device; they read one text at a time."""
 
-from mugv_jax.cost.memory.plan import FLOAT32, Plan, layer_weights
+from mugv_jax.cost.memory.live import FLOAT32
+from mugv_jax.cost.memory.plan import Plan, layer_weights
 from mugv_jax.nn.text.clip import ClipTextConfig
 from mugv_jax.nn.text.t5 import T5Config
 
 
 def t5(config: T5Config, plan: Plan, *, kind: str, tokens: int) -> float:
-    """Bytes of one prompt. Attention is float32 in every block, with copies of its weights."""
+    """Bytes that T5 or UMT5 needs to read one prompt of `tokens` tokens.
+
+    Attention is float32 in every block, with float32 copies of its weights.
+    """
     s, heads = tokens, plan.local(config.num_heads, "tensor")
     states = 3 * s * config.width * FLOAT32  # the scan's carry, the running sum, normalised
     scores = heads * s * s * FLOAT32
@@ -21,7 +25,7 @@ def t5(config: T5Config, plan: Plan, *, kind: str, tokens: int) -> float:
 
 
 def clip(config: ClipTextConfig, plan: Plan) -> float:
-    """Bytes of one prompt: every layer's input is kept, of which the last is the result."""
+    """Bytes that CLIP needs to read one prompt: the input of every layer is kept."""
     s, heads = config.length, plan.local(config.num_heads, "tensor")
     states = (config.depth + 3) * s * config.width * FLOAT32
     qkv_out = 4 * s * heads * (config.width // config.num_heads) * plan.activation_itemsize

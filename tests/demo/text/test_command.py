@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mugv_jax.demo.text import command as demo_text
-from mugv_jax.systems.pretrained import find_weights
+from mugv_jax.systems.mugv.models import find_weights
 
 
 def test_a_folder_is_written_and_scored(tmp_path, capsys):

@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Peak activations of the Wan VAE, per device, as `systems/wan_windows.py` runs it.
+"""Peak activations of the Wan VAE on one device, as `systems/wan_windows.py` runs it.
 
     cache (frames that convolutions look back on) + widest array x copies of it + pixels
 
-of one latent's frames and one tile, however long the video is: the rest lies in host memory. Rows
-of the picture are split over "sequence" and "tensor".
+of one latent's frames and one tile, however long the video is: the rest is in host memory. Rows of
+the picture are split over "sequence" and "tensor".
 """
 
 import functools
@@ -14,9 +14,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from mugv_jax.cost.memory.plan import FLOAT32, Plan
-from mugv_jax.cost.memory.vae import SCORE_COPIES
-from mugv_jax.nn.conv import FAST_CHANNELS, FAST_VALUES
+from mugv_jax.cost.memory.live import FLOAT32, SCORE_COPIES
+from mugv_jax.cost.memory.plan import Plan
 from mugv_jax.nn.wan import streaming
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.weights.registry import abstract_variables
@@ -25,12 +24,12 @@ KIND = "wan_vae"
 
 
 def encode(config: WanVAEConfig, plan: Plan) -> float:
-    """Bytes of encoding a latent's frames."""
+    """Bytes of encoding the frames of one latent."""
     return _part(config, plan, "encode")
 
 
 def decode(config: WanVAEConfig, plan: Plan) -> float:
-    """Bytes of decoding a latent."""
+    """Bytes of decoding one latent."""
     return _part(config, plan, "decode")
 
 
@@ -44,14 +43,14 @@ def _part(config: WanVAEConfig, plan: Plan, method: str) -> float:
     scores = min(plan.score_budget, local * rows * columns * FLOAT32)
     return (
         plan.live.direct.cache * local * _cache(config, jnp.dtype(plan.dtype), method)
-        + max(_alive(config, plan, widest), SCORE_COPIES * scores)
+        + max(plan.live.convolved("part", widest, max(config.widths)), SCORE_COPIES * scores)
         + local * frames * factor**2 * 3 * FLOAT32
     )
 
 
 @functools.cache
 def _cache(config: WanVAEConfig, dtype: jnp.dtype, method: str) -> int:
-    """Bytes of the cache, for each latent of a picture."""
+    """Bytes of the cache for each latent of a picture."""
     if method == "encode":
         shape = (1, 1, config.spatial_factor, config.spatial_factor, 3)
     else:
@@ -63,14 +62,6 @@ def _cache(config: WanVAEConfig, dtype: jnp.dtype, method: str) -> int:
 
 
 def _widest(config: WanVAEConfig) -> int:
-    """Entries for each latent and frame of the widest array that a scale makes."""
+    """Entries of the widest array that a scale makes, for each latent and frame."""
     scales = len(config.widths)
     return max(4 ** (scales - 1 - scale) * width for scale, width in enumerate(config.widths))
-
-
-def _alive(config: WanVAEConfig, plan: Plan, widest: int) -> float:
-    """Bytes alive around the widest array."""
-    direct = plan.live.direct.part * widest
-    if plan.live.transformed is None or max(config.widths) < FAST_CHANNELS:
-        return direct
-    return max(direct, plan.live.transformed.part * min(widest, FAST_VALUES * FLOAT32))
