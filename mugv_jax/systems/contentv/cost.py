@@ -10,7 +10,7 @@ import math
 
 from mugv_jax.cost.costs import Costs, Task
 from mugv_jax.cost.flops import LatentShape, patches
-from mugv_jax.cost.memory import text, transformers
+from mugv_jax.cost.memory import transformers
 from mugv_jax.cost.memory.live import FLOAT32
 from mugv_jax.cost.memory.plan import Plan
 from mugv_jax.nn.dit.embed import SINUSOID_DIM
@@ -55,9 +55,9 @@ def mmdit_step(config: MMDiTConfig, plan: Plan) -> float:
 
 COSTS = Costs(
     tasks=(
-        Task("CLIP", "clip_l", text.clip),
-        Task("second CLIP", "clip_g", text.clip),
-        Task("T5", "text", functools.partial(text.t5, kind="t5_encoder", tokens=T5_TOKENS)),
+        Task("CLIP", "clip_l", transformers.clip),
+        Task("second CLIP", "clip_g", transformers.clip),
+        Task("T5", "text", functools.partial(transformers.t5, kind="t5_encoder", tokens=T5_TOKENS)),
         Task("DiT step", "dit", mmdit_step),
         Task("VAE decode", "vae", wan_cost.decode),
     ),

@@ -10,7 +10,7 @@ import math
 
 from mugv_jax.cost.costs import Costs, Task
 from mugv_jax.cost.flops import LatentShape, dit_block, patches
-from mugv_jax.cost.memory import text, transformers
+from mugv_jax.cost.memory import transformers
 from mugv_jax.cost.memory.plan import Plan
 from mugv_jax.nn.dit.embed import SINUSOID_DIM
 from mugv_jax.nn.wan.dit import WanDiTConfig
@@ -43,7 +43,7 @@ def wan_step(config: WanDiTConfig, plan: Plan) -> float:
     return transformers.guided_step("wan_enhancer_dit", config, forward, plan)
 
 
-_umt5 = functools.partial(text.t5, kind="umt5_encoder", tokens=WanDiTConfig.text_tokens)
+_umt5 = functools.partial(transformers.t5, kind="umt5_encoder", tokens=WanDiTConfig.text_tokens)
 COSTS = Costs(
     tasks=(
         Task("text encoder", "text", _umt5),

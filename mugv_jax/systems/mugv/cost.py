@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from mugv_jax.cost.costs import Costs, Task
 from mugv_jax.cost.flops import LatentShape, StepFlops, dit_block, patches, step_of
-from mugv_jax.cost.memory import text, transformers
+from mugv_jax.cost.memory import transformers
 from mugv_jax.cost.memory.live import FLOAT32, SCORE_COPIES
 from mugv_jax.cost.memory.plan import Plan
 from mugv_jax.nn.dit.embed import SINUSOID_DIM
@@ -192,7 +192,7 @@ def _alive(config: VAEConfig, plan: Plan, array: str, nbytes: int) -> float:
     return plan.live.convolved(array, nbytes, narrowest)
 
 
-_t5 = functools.partial(text.t5, kind="t5_encoder", tokens=MAX_TOKENS)
+_t5 = functools.partial(transformers.t5, kind="t5_encoder", tokens=MAX_TOKENS)
 COSTS = Costs(
     tasks=(
         Task("text encoder", "text", _t5),
