@@ -28,7 +28,7 @@ _SAME = ("copy", "bitcast", "convert", "copy-done", "copy-start", "reshape")
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """Line `%name = type opcode(operands), attributes`; operands are names or a constant's value."""
+    """Line `%name = type opcode(operands), attributes`; a constant's operand is its value."""
 
     name: str
     opcode: str
