@@ -1,21 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax generate`: prompts and pictures to video files.
-
-The module `generate_NAME.py` adds system NAME. It has `DEFAULTS` (option -> default in words), the
-names of its own `OPTIONS` and `add_arguments` for them, `WEIGHTS` (what it reads, for the help of
---model, or ""), `EXAMPLES`, and `prepare(args)`, which checks everything and returns a function
-that makes the videos.
-"""
+"""`mugv-jax generate`: prompts and pictures to video files."""
 
 import argparse
-import functools
-import importlib
-import importlib.util
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import ModuleType
 
 from mugv_jax import video
 from mugv_jax.commands import enhancing
@@ -26,7 +16,7 @@ from mugv_jax.commands.runtime import (
     out_of_memory,
     path_text,
 )
-from mugv_jax.commands.sampling import add_sampling, add_size
+from mugv_jax.commands.sampling import add_sampling, add_size, generators
 from mugv_jax.systems import NAMES
 from mugv_jax.video import Video, contact_sheet
 
@@ -37,17 +27,6 @@ DESCRIPTION = """Make videos from prompts and pictures.
 Without --weights, those of the demo are used: a small model that comes with the package.
 Defaults are those of the released pipelines. MUG-V's weights may bring their own for what is marked
 *, in a defaults.json beside them, as those of the demo do."""
-
-
-@functools.cache
-def generators() -> Mapping[str, ModuleType]:
-    """Module of every system that generates, by the system's name."""
-    modules = {name: f"{__package__}.generate_{name}" for name in NAMES}
-    return {
-        name: importlib.import_module(module)
-        for name, module in modules.items()
-        if importlib.util.find_spec(module) is not None
-    }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

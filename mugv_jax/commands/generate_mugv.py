@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mugv_jax.commands.model_options import flag, load_models, tiling_of
 from mugv_jax.commands.runtime import path_text
-from mugv_jax.commands.sampling import guidance_of
+from mugv_jax.commands.sampling import guidance_of, models_with
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import demo_weights
@@ -40,7 +40,6 @@ EXAMPLES = """\
   mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
   mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
 """
-# What no other model has a use for.
 OPTIONS = (
     "text_encoder",
     "tokenizer",
@@ -59,7 +58,9 @@ OPTIONS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of MUG-V alone, but for those of `add_models`."""
-    group = parser.add_argument_group("given frames (mugv only; cut and scaled to the size)")
+    owners = models_with("image")
+    title = f"given frames ({owners} only; cut and scaled to the size)"
+    group = parser.add_argument_group(title)
     group.add_argument("--image", type=path_text, help="the first frame")
     group.add_argument("--last-image", type=path_text, metavar="IMAGE", help="the last frame")
     group.add_argument(
@@ -91,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("sampling (mugv only)")
+    group = parser.add_argument_group(f"sampling ({models_with('reuse_threshold')} only)")
     group.add_argument(
         "--reuse-threshold",
         type=float,

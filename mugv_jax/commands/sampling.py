@@ -1,18 +1,48 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Options of `mugv-jax generate` that every model has: size, steps, guidance.
+"""Models of `mugv-jax generate`, and the options that all of them have: size, steps, guidance.
 
-An option whose default depends on the model is missing from the parsed options unless it is given.
+A module `generate_NAME.py` makes system NAME a model. It has
+
+    WEIGHTS                sentence about the weights that it reads, for the help of --model; or ""
+    EXAMPLES               lines of the command's help
+    DEFAULTS               option of OF_MODEL -> its default in words
+    OPTIONS                names of options that not every model has, and this one has
+    add_arguments(parser)  adds those of OPTIONS that no other module adds
+    prepare(args)          checks everything, and returns a function that makes the videos
+
+An option of OF_MODEL is missing from the parsed options unless it is given.
 """
 
 import argparse
-from collections.abc import Callable
+import functools
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 from mugv_jax.flow.guidance import Guidance
+from mugv_jax.systems import NAMES
 
 # Options whose default depends on the model.
 OF_MODEL = ("size", "frames", "fps", "steps", "shift", "guidance", "negative_prompt")
+
+
+@functools.cache
+def generators() -> Mapping[str, ModuleType]:
+    """Module of every system that generates, by the system's name."""
+    modules = {name: f"{__package__}.generate_{name}" for name in NAMES}
+    return {
+        name: importlib.import_module(module)
+        for name, module in modules.items()
+        if importlib.util.find_spec(module) is not None
+    }
+
+
+def models_with(option: str) -> str:
+    """Names of the models that have an option, for the title of its group in --help."""
+    return ", ".join(name for name, module in generators().items() if option in module.OPTIONS)
 
 
 def add_size(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> None:

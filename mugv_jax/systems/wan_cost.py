@@ -17,23 +17,24 @@ import jax.numpy as jnp
 from mugv_jax.cost.memory.live import FLOAT32, SCORE_COPIES
 from mugv_jax.cost.memory.plan import Plan
 from mugv_jax.nn.wan import streaming
-from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
-from mugv_jax.weights.registry import abstract_variables
-
-KIND = "wan_vae"
+from mugv_jax.nn.wan.vae import WanVAEConfig
+from mugv_jax.weights.registry import MODELS, abstract_variables
 
 
-def encode(config: WanVAEConfig, plan: Plan) -> float:
-    """Bytes of encoding the frames of one latent."""
-    return _part(config, plan, "encode")
+def encode(config: WanVAEConfig, plan: Plan, *, kind: str = "wan_vae") -> float:
+    """Bytes of encoding the frames of one latent.
+
+    kind: of the VAE in the registry, any that `nn/wan/streaming.py` can run.
+    """
+    return _part(config, plan, "encode", kind)
 
 
-def decode(config: WanVAEConfig, plan: Plan) -> float:
-    """Bytes of decoding one latent."""
-    return _part(config, plan, "decode")
+def decode(config: WanVAEConfig, plan: Plan, *, kind: str = "wan_vae") -> float:
+    """Bytes of decoding one latent; `kind` as in `encode`."""
+    return _part(config, plan, "decode", kind)
 
 
-def _part(config: WanVAEConfig, plan: Plan, method: str) -> float:
+def _part(config: WanVAEConfig, plan: Plan, method: str, kind: str) -> float:
     factor, size = config.spatial_factor, plan.size
     tile = (plan.tile_px or max(size.height_px, size.width_px)) // factor
     rows, columns = (min(side // factor, tile) for side in (size.height_px, size.width_px))
@@ -42,22 +43,23 @@ def _part(config: WanVAEConfig, plan: Plan, method: str) -> float:
     widest = local * frames * _widest(config) * FLOAT32
     scores = min(plan.score_budget, local * rows * columns * FLOAT32)
     return (
-        plan.live.direct.cache * local * _cache(config, jnp.dtype(plan.dtype), method)
+        plan.live.direct.cache * local * _cache(config, jnp.dtype(plan.dtype), method, kind)
         + max(plan.live.convolved("part", widest, max(config.widths)), SCORE_COPIES * scores)
         + local * frames * factor**2 * 3 * FLOAT32
     )
 
 
 @functools.cache
-def _cache(config: WanVAEConfig, dtype: jnp.dtype, method: str) -> int:
+def _cache(config: WanVAEConfig, dtype: jnp.dtype, method: str, kind: str) -> int:
     """Bytes of the cache for each latent of a picture."""
     if method == "encode":
         shape = (1, 1, config.spatial_factor, config.spatial_factor, 3)
     else:
         shape = (1, 1, 1, 1, config.latent_channels)
-    first = functools.partial(streaming.first_part, WanVAE(config, dtype), method=method)
+    vae = MODELS[kind].build(config, dtype)
+    first = functools.partial(streaming.first_part, vae, method=method)
     x = jax.ShapeDtypeStruct(shape, jnp.float32)
-    _, cache = jax.eval_shape(first, abstract_variables(KIND, config), x)
+    _, cache = jax.eval_shape(first, abstract_variables(kind, config), x)
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache))
 
 
