@@ -4,15 +4,16 @@
 
     mugv-jax generate --model contentv --weights FOLDER --config configs/contentv_8b.py "a prompt"
 
-checks that the weights in FOLDER have these sizes.
+Given with weights, the config checks their sizes, as above.
 
     mugv-jax info configs/contentv_8b.py --size 16:9 --frames 125
     mugv-jax compile --config configs/contentv_8b.py --topology v5p:2x2x2 --sampler \\
         --config.mesh.sequence=4 --config.mesh.tensor=2
 
-tell what a video needs, and compile a step of the sampler. Parameters: 8,056,627,520 (MM-DiT),
-126,892,531 (VAE), 123,650,304 and 694,659,840 (CLIPs), 4,762,310,656 (T5). A video of 125 frames at
-768x432 is 41,472 tokens.
+These print what a video needs, and compile a step of the sampler.
+
+Parameters: 8,056,627,520 (MM-DiT), 126,892,531 (VAE), 123,650,304 and 694,659,840 (CLIPs),
+4,762,310,656 (T5). A video of 125 frames at 768x432 is 41,472 tokens.
 """
 
 from ml_collections import ConfigDict
@@ -69,7 +70,7 @@ def get_config() -> ConfigDict:
                 "depth": 24,
                 "num_heads": 64,
             },
-            # What `mugv-jax compile` reads beside the sizes.
+            # Read by `mugv-jax compile` beside the sizes.
             "mesh": {
                 "data": None,  # all devices that the other axes leave
                 "fsdp": 1,

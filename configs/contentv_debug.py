@@ -1,12 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""ContentV with all its parts and small sizes: runs anywhere.
+"""ContentV with all of its models at small sizes; runs anywhere.
 
     mugv-jax generate --model contentv --random-weights --config configs/contentv_debug.py \\
         --size 64x48 --frames 9 --steps 4 "a prompt"
 
-There are no trained weights of this size; the picture is noise. 1,698,240 parameters (MM-DiT),
-829,635 (VAE), 19,976 and 28,896 (CLIPs), 98,944 (T5): seconds on two CPU cores at small sizes.
+There are no trained weights of this size, so the video is noise. A small one takes seconds on two
+CPU cores.
+
+Parameters: 1,698,240 (MM-DiT), 829,635 (VAE), 19,976 and 28,896 (CLIPs), 98,944 (T5).
 """
 
 from ml_collections import ConfigDict

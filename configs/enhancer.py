@@ -4,14 +4,16 @@
 
     mugv-jax enhance --weights FOLDER --config configs/enhancer.py --video IN.mp4 --out OUT.mp4
 
-checks that the weights in FOLDER have these sizes.
+Given with weights, the config checks their sizes, as above.
 
     mugv-jax info configs/enhancer.py --size 1280x720 --frames 105
     mugv-jax compile --config configs/enhancer.py --topology v5p:2x2x1 --sampler \\
         --config.mesh.sequence=4
 
-tell what a window of a video needs, and compile its step. Parameters: 1,419,096,640 (DiT),
-126,892,531 (VAE), 5,680,910,336 (UMT5). A window of 105 frames at 720p is 97,200 tokens.
+These print what a window of a video needs, and compile its step.
+
+Parameters: 1,419,096,640 (DiT), 126,892,531 (VAE), 5,680,910,336 (UMT5). A window of 105 frames at
+720p is 97,200 tokens.
 """
 
 from ml_collections import ConfigDict
@@ -50,7 +52,7 @@ def get_config() -> ConfigDict:
                 "max_distance": 128,
                 "shared_bias": False,
             },
-            # What `mugv-jax compile` reads beside the sizes.
+            # Read by `mugv-jax compile` beside the sizes.
             "mesh": {
                 "data": None,  # all devices that the other axes leave
                 "fsdp": 1,

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The video enhancer with models of almost no size: runs anywhere.
+"""The video enhancer with tiny models; runs anywhere.
 
     mugv-jax enhance --random-weights --config configs/enhancer_debug.py --video IN --out OUT
 
-There are no trained weights of this size; the picture is noise.
+There are no trained weights of this size, so the video is noise.
 """
 
 from ml_collections import ConfigDict

@@ -1,16 +1,16 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUG-V 10B as published; the parent of the other sizes.
+"""MUG-V 10B as published; parent of the configs of other sizes.
 
     mugv-jax generate --weights FOLDER --config configs/mugv_10b.py "a prompt"
 
-checks that the weights in FOLDER have these sizes.
+Given with weights, the config checks their sizes, as above. To train published weights further:
 
     mugv-jax train --config configs/mugv_10b.py --output runs/first \\
         --config.run.weights=dit.pt --config.data.paths="('samples',)" --config.mesh.fsdp=64
 
-trains them on. Parameters: 10,830,321,984 (DiT), 411,696,059 (VAE), 4,762,310,656 (T5). One video
-of 5 s at 720p is 50,402 tokens and 146 PFLOP in 25 guided steps.
+Parameters: 10,830,321,984 (DiT), 411,696,059 (VAE), 4,762,310,656 (T5). One video of 5 s at 720p is
+50,402 tokens and 146 PFLOP in 25 guided steps.
 """
 
 from ml_collections import ConfigDict

@@ -1,11 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The published `debug` size of the DiT with a VAE and a text encoder as small: runs anywhere.
+"""The published `debug` size of the DiT, with a small VAE and text encoder; runs anywhere.
 
     mugv-jax generate --random-weights --config configs/mugv_debug.py "a prompt"
 
-There are no trained weights of this size; the picture is noise. 3,667,296 parameters (DiT),
-7,885,307 (VAE), 98,944 (T5): seconds on two CPU cores at small sizes.
+There are no trained weights of this size, so the video is noise. A small one takes seconds on two
+CPU cores.
+
+Parameters: 3,667,296 (DiT), 7,885,307 (VAE), 98,944 (T5).
 """
 
 from ml_collections import ConfigDict

@@ -5,8 +5,9 @@
     mugv-jax train --config configs/mugv_demo.py --output runs/demo/dit \\
         --config.data.paths="('demo/clips_encoded','demo/pictures_encoded')"
 
-4,077,696 parameters; the VAE is that of `configs/vae_demo.py`, the text encoder that of
-`mugv_jax/demo/text`. Pictures first, then more and more clips; masking tasks; EMA.
+4,077,696 parameters. The VAE comes from `configs/vae_demo.py`, the text encoder from
+`mugv_jax/demo/text`. Training begins with pictures and moves gradually to clips, with masking tasks
+and an EMA.
 """
 
 from ml_collections import ConfigDict
@@ -21,7 +22,7 @@ def get_config() -> ConfigDict:
     config.dit.num_heads = 4
     config.dit.text_dim = 128
     config.vae = vae_demo.get_config().vae
-    config.text.vocab_size = 280  # 180 pieces, and the 100 sentinels of every T5 vocabulary
+    config.text.vocab_size = 280  # 180 pieces, and T5's 100 sentinels
     config.text.width = 128
     config.text.head_dim = 32
     config.text.mlp_dim = 256
@@ -40,7 +41,7 @@ def get_config() -> ConfigDict:
     config.tasks.probability.first_last = 0.05
     config.tasks.probability.continuation = 0.05
     config.tasks.drop_caption.i2v = 0.1
-    config.loss.shift = False  # a latent of so few numbers hides no structure behind them
+    config.loss.shift = False  # little noise hides the structure of so small a latent
     config.loss.image_weight = 1.0
     config.optimizer.method = "muon"
     config.optimizer.learning_rate = 2e-3

@@ -1,8 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a model is trained, with the released trainer's settings; the sizes' configs include it.
+"""Training settings of the released trainer, which the configs of all sizes include.
 
-Every group is one dataclass, which says what its fields mean: mesh `sharding/parallel.py`, data
+Every group is one dataclass, whose docstring explains the fields: mesh `sharding/parallel.py`, data
 `data/data_config.py`, tasks `train/tasks.py`, loss `train/loss.py`, optimizer `train/optimizer.py`,
 lora `nn/lora.py`, the rest `train/train_config.py`.
 """
@@ -84,7 +84,7 @@ def get_config() -> ConfigDict:
                 "freeze": (),
             },
             "ema": {"enabled": True, "decay": 0.9999},
-            # Rank 0 trains the weights themselves; the released trainer's rank is 64.
+            # Rank 0 trains the full weights; the released trainer's rank is 64.
             "lora": {"rank": 0, "alpha": 32.0, "targets": EVERY_LINEAR_OF_A_BLOCK},
             "run": {
                 "steps": 1000,

@@ -6,10 +6,10 @@
         --config.run.weights=runs/vae_temporal --config.run.ema_weights=true \\
         --config.data.paths="('world',)" --config.data.holdout_split=validation
 
-5,290,379 parameters. The last of the runs, for two CPU cores: `configs/vae_demo_spatial.py` trains
+5,290,379 parameters, trained on two CPU cores in three runs: `configs/vae_demo_spatial.py` trains
 the spatial half on frames, `configs/vae_demo_temporal.py` the temporal half on its features, and
-this one takes both decoders through the three phases of the loss on whole clips. The encoder stays
-as it is, and with it what the DiT is trained on.
+this config trains both decoders on whole clips through the three phases of the loss. The encoder
+is frozen in it, so the latents on which the DiT is trained stay the same.
 """
 
 from ml_collections import ConfigDict
@@ -46,7 +46,7 @@ def get_config() -> ConfigDict:
     config.optimizer.b2 = 0.99
     config.ema.decay = 0.995
     config.run.steps = 2600
-    config.run.windows = (8,)  # as generation decodes clips this short
+    config.run.windows = (8,)  # the window in which generation decodes such clips
     config.run.dtype = "float32"
     config.checkpoint.every = 50
     config.checkpoint.keep = 1

@@ -1,11 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The start of the demo's VAE: its spatial half, trained alone on single frames.
+"""First run of the demo's VAE: the spatial half alone, on single frames.
 
     mugv-jax train-vae --config configs/vae_demo_spatial.py --output runs/vae_spatial \\
         --config.data.paths="('world',)" --config.data.holdout_split=validation
 
-as the paper starts from a picture VAE. `configs/vae_demo.py` goes on from it.
+It stands for the picture VAE from which the paper starts; `configs/vae_demo_temporal.py` continues
+from it.
 """
 
 from ml_collections import ConfigDict

@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The second run of the demo's VAE: its temporal half, on the features of the spatial half.
+"""Second run of the demo's VAE: the temporal half, on features of the spatial half.
 
     mugv-jax train-vae --config configs/vae_demo_temporal.py --output runs/vae_temporal \\
         --config.run.weights=runs/vae_spatial --config.run.ema_weights=true \\
         --config.data.paths="('world',)" --config.data.holdout_split=validation
 
-No pixel is decoded: a step takes a third of the time that one of the whole takes.
+No pixels are decoded, so a step takes a third of the time of one of the whole VAE.
 """
 
 from ml_collections import ConfigDict

@@ -1,15 +1,15 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The video VAE, trained as the paper tells it (section 4.1): published sizes, three phases.
+"""The video VAE, trained as in the paper (section 4.1): published sizes, three phases.
 
     mugv-jax train-vae --config configs/vae_mugv.py --output runs/vae \\
         --config.data.paths="('clips',)" --config.run.picture_weights=sdxl-vae
 
-Phases: mean square, l1 and divergence; from `adaptive_from` with l1 weighted by moving detail; from
-`gan_from` with a critic. 412 M parameters. The paper gives neither steps nor weights of the parts:
-these are ours, and have not been tried at this size.
+Phases: mean square, l1, perceptual and KL loss; from `adaptive_from` on, l1 is weighted by moving
+detail; from `gan_from` on, a discriminator is added. 412 M parameters. The paper gives neither
+steps nor weights of the terms: these are ours, and are untested at this size.
 
-Every group is one dataclass, which says what its fields mean: data `data/pixels.py`, vae
+Every group is one dataclass, whose docstring explains the fields: data `data/pixels.py`, vae
 `nn/vae/sizes.py`, loss `train/vae/loss.py`, optimizers `train/optimizer.py`, discriminator
 `nn/vae/discriminator.py`, ema and checkpoint `train/train_config.py`, the rest
 `train/vae/vae_config.py`.

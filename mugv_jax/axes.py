@@ -15,15 +15,15 @@ from jaxtyping import Array, Bool, Float, Int
 LOGICAL_AXES = (
     "batch",  # samples
     "frames",  # per-frame work with time folded into the batch
-    "rows",  # picture rows of the temporal VAE
+    "rows",  # picture rows in the temporal VAE
     "tokens",  # video tokens
-    "residual_tokens",  # video tokens between the parts of a block, where all heads are together
+    "residual_tokens",  # video tokens between the parts of a block, where heads are not split
     "embed",  # width of a weight; an activation's width stays unnamed
     "heads",
     "head_dim",
     "qkv",  # the 3 of a fused query-key-value projection, the 2 of key-value
     "mlp",
-    "layers",  # the scanned axis, and the stages that a pipeline makes of it
+    "layers",  # the scanned axis; a pipeline cuts it into stages
     "vocab",
     "modulation",  # shift, scale, gate vectors
     "conv_in",
@@ -31,7 +31,7 @@ LOGICAL_AXES = (
 )
 
 Latent = Float[Array, "b f h w c"]
-# Sizes in pixels, so not the f, h and w of a latent in the same signature.
+# Sizes in pixels differ from f, h and w of a latent in the same signature: hence the underscores.
 Pixels = Float[Array, "b _f _h _w 3"]
 Frames = np.ndarray  # uint8, (frames, height, width, 3)
 TextStates = Float[Array, "b s d"]

@@ -1,12 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What numbers of a config must at least be."""
+"""Lower bounds of numbers in a config."""
 
 
 def require_at_least(bound: int, config: object, *fields: str) -> None:
-    """
+    """Check that the config's `fields` are at least `bound`.
+
     Raises:
-        ValueError: one of the config's `fields` is below `bound`.
+        ValueError: one of them is below it.
     """
     for field in fields:
         value = getattr(config, field)

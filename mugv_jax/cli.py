@@ -1,6 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax <command>`: a user's mistake is one line on stderr and exit status 2."""
+"""The command line `mugv-jax <command>`.
+
+A user's mistake gives one line on stderr and exit status 2, never a traceback.
+"""
 
 import argparse
 import contextlib
@@ -14,17 +17,18 @@ from typing import NoReturn
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
 COMMANDS = {
     "generate": ("mugv_jax.commands.generate", "make videos from prompts and pictures"),
-    "enhance": ("mugv_jax.commands.enhance", "put detail back into videos"),
-    "train": ("mugv_jax.commands.train", "train a model, or go on with it"),
-    "train-vae": ("mugv_jax.commands.train_vae", "train the video VAE, or go on with it"),
+    "enhance": ("mugv_jax.commands.enhance", "restore detail in videos"),
+    "train": ("mugv_jax.commands.train", "train a model, or resume its run"),
+    "train-vae": ("mugv_jax.commands.train_vae", "train the video VAE, or resume its run"),
     "curriculum": ("mugv_jax.commands.curriculum", "train stages, each from the one before"),
     "convert": ("mugv_jax.commands.convert", "convert weights to Orbax and back"),
     "data": ("mugv_jax.commands.data", "encode videos and captions for training, and pack them"),
-    "expand": ("mugv_jax.commands.expand", "make a model wider or deeper, same function"),
+    "expand": ("mugv_jax.commands.expand", "widen or deepen a model, keeping its function"),
     "average": ("mugv_jax.commands.average", "average checkpoints of one model"),
     "eval": ("mugv_jax.commands.eval", "score a model on a world whose captions can be checked"),
+    "demo": ("mugv_jax.commands.demo", "make the demo's clips, text encoder and weights"),
     "verify": ("mugv_jax.commands.verify", "run golden cases and report the errors"),
-    "info": ("mugv_jax.commands.info", "sizes, parameters and memory of weights"),
+    "info": ("mugv_jax.commands.info", "print sizes, parameter counts and memory of weights"),
     "compile": ("mugv_jax.commands.compile", "compile a step for a TPU slice, and estimate it"),
 }
 OVERRIDE = "--config."  # `--config.mesh.tensor=4`, for commands with an `overrides` default
@@ -33,7 +37,7 @@ INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, not below the usage of thirty options."""
+    """Argument parser that reports a mistake in one line, without the usage of thirty options."""
 
     def error(self, message: str) -> NoReturn:
         if message.endswith("expected one argument"):
@@ -42,7 +46,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status."""
+    """Run one command and return its exit status."""
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
@@ -61,22 +65,22 @@ def _run(arguments: list[str]) -> int:
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        with _told_on_stderr():
+        with _logging_to_stderr():
             return args.run(args) or 0
     except ValueError as error:
         return _fail(parser.prog, args.command, error)
     except OSError as error:
         if error.filename is None:
-            raise  # not a file of the user's: a fault of ours, to be seen whole
+            raise  # not about a file of the user: a bug, which needs its traceback
         return _fail(parser.prog, args.command, error)
 
 
 @contextlib.contextmanager
-def _told_on_stderr() -> Iterator[None]:
-    """What the library logs, and its warnings, as plain lines; afterwards all is as it was."""
+def _logging_to_stderr() -> Iterator[None]:
+    """Print log messages and warnings as plain lines on stderr; restore the settings afterwards."""
     root = logging.getLogger()
     handlers, level, show = list(root.handlers), root.level, warnings.showwarning
-    # A library that logs at import has set the root logger up its own way by now.
+    # A library may already have set up the root logger when it was imported.
     root.handlers = [logging.StreamHandler(sys.stderr)]
     root.setLevel(logging.INFO)
     for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
@@ -91,7 +95,7 @@ def _told_on_stderr() -> Iterator[None]:
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
-    """Only the named command's module is imported: help and mistakes stay fast."""
+    """Argument parser that imports only the module of `command`, so that help stays fast."""
     parser = Parser(
         prog="mugv-jax", description="MUG-V video generation in JAX.", allow_abbrev=False
     )

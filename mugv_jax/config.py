@@ -33,6 +33,7 @@ TRAINING_GROUPS = (
     "data",
     "tasks",
     "loss",
+    "objective",
     "optimizer",
     "ema",
     "lora",

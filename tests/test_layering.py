@@ -33,7 +33,7 @@ KNOWS = {
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
-    "commands": {*MODELS, "compile", "config", "data", "demo", "golden", "systems", "train"},
+    "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
     "cli": set(),  # commands are imported by name, each when it is run
 }
 OPTIONAL = {"torch"}  # an extra: must never be needed at import

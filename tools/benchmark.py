@@ -4,9 +4,9 @@
 
     python -m tools.benchmark --suite NAME [--cases NAME ...] [--output FILE.json]
 
-Both sides compute the same mathematics from the same values; outputs are checked before anything
-is timed, and what the device can do at best is measured first. Prints a table and writes JSON with
-versions, device, sizes and every sample.
+Both sides compute the same mathematics from the same values. The ceilings of the device are
+measured first, and outputs are checked before anything is timed. Prints a table and writes JSON
+with versions, device, sizes and every sample.
 """
 
 import argparse
@@ -21,14 +21,14 @@ import torch
 from tools.benchmarks import report, run
 from tools.benchmarks.setting import Options
 from tools.benchmarks.sizes import DEFAULT_SIZE, SIZES
-from tools.benchmarks.suites import CASES, SUITES, together
+from tools.benchmarks.suites import CASES, SUITES, process_groups
 
 SHORTER = {"dit": "dit-slice"}
 DEFAULT_DTYPE = {"cpu": "float32", "cuda": "bfloat16"}
 
 
 def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Options]:
-    """Command line -> (what to run, how)."""
+    """Parse the command line: what to run, and how."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.benchmark", description=__doc__.splitlines()[0]
     )
@@ -37,7 +37,7 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Optio
         "--cases", nargs="+", choices=CASES, metavar="NAME", help=f"some of {', '.join(CASES)}"
     )
     parser.add_argument(
-        "--size", choices=SIZES, help="of the computations; default: small on a CPU, else full"
+        "--size", choices=SIZES, help="size of the computations; default: small on a CPU, else full"
     )
     parser.add_argument(
         "--repeats", type=int, default=9, help="samples of every variant; long ones get fewer"
@@ -45,7 +45,7 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Optio
     parser.add_argument("--device", choices=DEFAULT_SIZE, help="default: cuda if there is one")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: by device")
     parser.add_argument(
-        "--variants", nargs="+", metavar="NAME", help="only these, as the table names them"
+        "--variants", nargs="+", metavar="NAME", help="measure only these, by name in the table"
     )
     parser.add_argument(
         "--torch-compile",
@@ -53,7 +53,7 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Optio
         help="also measure compiled PyTorch; default: on a GPU",
     )
     parser.add_argument(
-        "--profile", metavar="FOLDER", help="trace a call of each of ours (for XProf, Perfetto)"
+        "--profile", metavar="FOLDER", help="trace our variants into it (for XProf, Perfetto)"
     )
     parser.add_argument("--output", type=pathlib.Path, default="benchmark.json", help="JSON file")
     args = parser.parse_args(arguments)
@@ -74,7 +74,7 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Optio
 
 
 def _cases(args: argparse.Namespace, parser: argparse.ArgumentParser) -> list[str]:
-    """The cases that are asked for."""
+    """Names of the requested cases."""
     known = list(CASES) if args.suite is None else list(SUITES[args.suite])
     foreign = set(args.cases or ()) - set(known)
     if foreign:
@@ -85,7 +85,7 @@ def _cases(args: argparse.Namespace, parser: argparse.ArgumentParser) -> list[st
 
 
 def _economical(name: str, options: Options, rows: list[report.Row]) -> Options:
-    """The options, with only the best variant of PyTorch where a shorter case has told it."""
+    """The options, with only PyTorch's best variant where a shorter case has already found it."""
     shorter = [row for row in rows if row["task"] == SHORTER.get(name) and "ratio" in row]
     if options.variants is not None or not shorter:
         return options
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         "ceilings": ceilings,
         "rows": [],
     }
-    for names in together(args.cases):
+    for names in process_groups(args.cases):
         shown = ", ".join(names)
         print(f"{shown}: {options.size}, {options.dtype} on {options.device}", file=sys.stderr)
         for row in run.case_rows(names, _economical(names[0], options, result["rows"])):

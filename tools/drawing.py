@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The elements that the pictures of docs/ are made of, as SVG; lengths are in pixels."""
+"""SVG elements for the figures of docs/; lengths are in pixels."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ GRID = "#dddddd"
 
 
 def picture(width: float, height: float, parts: Iterable[str]) -> str:
-    """The whole file: `parts` on white."""
+    """SVG file with `parts` on a white ground."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12">'

@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sweeps of `mugv-jax eval demo --sweep` -> pictures of shares right, with 95% intervals.
+"""Plots of sweeps from `mugv-jax eval demo --sweep`: shares right, with 95% intervals.
 
     python -m tools.plot_demo scores/sweeps
 
-draws every `sweep_NAME.json` of the folder as `sweep_NAME.svg` beside it: a panel for each task, on
-seen and on unseen combinations. The values swept stand at equal distances.
+Draws every `sweep_NAME.json` of the folder as `sweep_NAME.svg` beside it: a panel for each task, on
+seen and on unseen combinations. The swept values are spaced evenly.
 """
 
 import argparse
@@ -28,10 +28,10 @@ FLOOR_STEP = 0.2
 
 
 def svg(report: Report) -> str:
-    """The picture of one sweep.
+    """Plot of one sweep.
 
     Raises:
-        ValueError: nothing to draw.
+        ValueError: no task was measured at every value.
     """
     scores = [entry["scores"] for entry in report["entries"]]
     tasks = [task for task in TITLES if all(task in each for each in scores)]
@@ -95,9 +95,9 @@ def _curve(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draws every sweep in a folder, and says where."""
+    """Draw every sweep in a folder, and print the paths of the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="the --out of the sweeps")
+    parser.add_argument("folder", type=Path, help="folder given as --out to the sweeps")
     folder = parser.parse_args(argv).folder
     paths = sorted(folder.glob("sweep_*.json"))
     if not paths:

@@ -5,7 +5,7 @@
     python -m tools.plot_runs --title "Held-out clips: PSNR in dB" --metric validation/psnr \\
         --svg curves.svg spatial=runs/vae_spatial temporal=runs/vae_temporal
 
-draws one metric of several runs over their steps. `--smooth 20` draws means of 20 values in a row.
+Draws one metric of several runs over their steps. `--smooth 20` draws means of 20 values in a row.
 """
 
 import argparse
@@ -25,10 +25,10 @@ TICKS = 5
 
 
 def read(run: Path, metric: str, smooth: int = 1) -> Points:
-    """(step, value), ascending; of a step that was taken twice the later counts.
+    """(step, value) in ascending order; the later value of a repeated step counts.
 
     Raises:
-        ValueError: a run without the metric.
+        ValueError: the run has no such metric.
     """
     path = run / "metrics.jsonl"
     if not path.is_file():
@@ -44,7 +44,7 @@ def read(run: Path, metric: str, smooth: int = 1) -> Points:
 
 
 def svg(title: str, curves: Mapping[str, Points]) -> str:
-    """The picture: all curves in one panel, their names below."""
+    """Plot of all curves in one panel, with their names below."""
     steps = [step for points in curves.values() for step, _ in points]
     values = [value for points in curves.values() for _, value in points]
     ticks = _ticks(min(values), max(values))
@@ -83,15 +83,17 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draws, and says where."""
+    """Draw the curves, and print the path of the picture."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="name and folder of a run")
-    parser.add_argument("--metric", required=True, help="such as validation/loss")
-    parser.add_argument("--title", required=True, help="above the picture")
-    parser.add_argument("--smooth", type=int, default=1, help="values a mean is of [%(default)s]")
-    parser.add_argument("--svg", type=Path, required=True, help="where the picture goes")
+    parser.add_argument(
+        "--metric", required=True, help="name of the metric, such as validation/loss"
+    )
+    parser.add_argument("--title", required=True, help="title of the picture")
+    parser.add_argument("--smooth", type=int, default=1, help="values in a mean [%(default)s]")
+    parser.add_argument("--svg", type=Path, required=True, help="path of the picture")
     args = parser.parse_args(argv)
     if args.smooth < 1:
         parser.error(f"--smooth={args.smooth} must be at least 1.")

@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reports of `mugv-jax compile --json` -> table and curve of scaling efficiency.
+"""Table and curve of scaling efficiency from reports of `mugv-jax compile --json`.
 
     python -m tools.plot_scaling docs/scaling/*.json --svg docs/scaling/efficiency.svg
 
-Efficiency of a slice: its samples per second and chip, over those of the smallest slice. Weak
-scaling has as many samples per chip on every slice, strong scaling as many samples in a step.
+Efficiency of a slice is its samples per second and chip over those of the smallest slice. Weak
+scaling keeps the samples per chip constant, strong scaling the samples per step.
 """
 
 import argparse
@@ -24,10 +24,10 @@ COLOURS = {"weak": "#1f77b4", "strong": "#d62728"}
 
 
 def series(reports: Sequence[Report]) -> dict[str, list[Report]]:
-    """Weak and strong scaling: the longest run of slices that keep what each of them keeps.
+    """For weak and strong scaling each, the longest series of slices that keep its constant.
 
     Raises:
-        ValueError: no two slices to compare.
+        ValueError: there are no two slices to compare.
     """
     kept = {
         "weak": lambda report: report["samples"] / report["chips"],
@@ -47,24 +47,24 @@ def series(reports: Sequence[Report]) -> dict[str, list[Report]]:
             found[name] = [longest[chips] for chips in sorted(longest)]
     if not found:
         raise ValueError(
-            "no two training steps that fit have as many samples, in all or per chip: give "
-            "reports of several slices."
+            "no two training steps that fit have the same number of samples, in total or per "
+            "chip: give reports of several slices."
         )
     return found
 
 
 def efficiency(reports: Sequence[Report]) -> list[float]:
-    """Of each slice, against the first."""
+    """Efficiency of each slice relative to the first."""
     return [_speed(report) / _speed(reports[0]) for report in reports]
 
 
 def _speed(report: Report) -> float:
-    """Samples per second of a chip."""
+    """Samples per second and chip."""
     return report["estimate"]["samples_per_second"] / report["chips"]
 
 
 def table(found: Mapping[str, Sequence[Report]]) -> str:
-    """Markdown."""
+    """Markdown table of all series."""
     rows = [
         "| scaling | slice | chips | mesh | samples | step | MFU | efficiency |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -82,7 +82,7 @@ def table(found: Mapping[str, Sequence[Report]]) -> str:
 
 
 def svg(found: Mapping[str, Sequence[Report]]) -> str:
-    """The curves over the number of chips, every slice at the same distance from the next."""
+    """Plot of the curves over the number of chips, with slices spaced evenly."""
     chips = sorted({report["chips"] for reports in found.values() for report in reports})
     left, right, bottom = MARGIN, WIDTH - MARGIN, HEIGHT - MARGIN
     step = (right - left) / max(1, len(chips) - 1)
@@ -112,10 +112,10 @@ def svg(found: Mapping[str, Sequence[Report]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the table, and writes the picture if asked to."""
+    """Print the table, and write the picture if `--svg` is given."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("reports", nargs="+", type=Path, help="written by compile --json")
-    parser.add_argument("--svg", type=Path, help="where the curve goes")
+    parser.add_argument("--svg", type=Path, help="path of the picture")
     args = parser.parse_args(argv)
     reports = []
     for path in args.reports:

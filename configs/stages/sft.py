@@ -1,23 +1,23 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Annealed fine-tuning on the best clips, with a rate that falls to 0 (section 4.2.3).
+"""Annealed fine-tuning on the best clips, with a learning rate that falls to 0 (section 4.2.3).
 
     mugv-jax train --config configs/stages/sft.py --output runs/sft --distributed \\
         --config.run.weights=runs/stage3 --config.run.ema_weights=true
     mugv-jax average runs/sft dit.pt --decay 0.9
 
-The second command is the post-hoc average, over the 25 checkpoints that are kept for it; try
-several decays. It is better than a running average (paper), so there is none.
+The second command makes the post-hoc average of the 25 checkpoints kept for it; try several decays.
+There is no EMA, because the post-hoc average is better (paper).
 
 Hardware: 512 H100 80 GB, 64 data shards of the 8 chips of a node, weights split over 64.
 Hours: 18,750 steps x 64 shards x 8.729 PFLOP / (512 chips x 989 TFLOP/s x 0.30 MFU) = 19
 
-PFLOP: of one shard's part in a step (`mugv_jax/cost/flops.py`), the mean over the shapes. MFU and
-memory: assumed, not measured. A checkpoint of this run is 130 GB (weights and two moments in
+PFLOP: one shard's part of a step (`mugv_jax/cost/flops.py`), averaged over the shapes. MFU and
+memory are assumed, not measured. A checkpoint of this run is 130 GB (weights and two moments in
 float32).
 
-From the paper: about 0.3 M clips chosen by hand, a decaying rate, an exponentially decayed average
-of checkpoints. Ours: four passes, the rates, decay 0.9.
+From the paper: about 0.3 M clips chosen by hand, a decaying learning rate, an exponentially decayed
+average of checkpoints. Ours: four passes over the clips, the learning rates, decay 0.9.
 """
 
 from ml_collections import ConfigDict

@@ -1,14 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Before the expansion: the small model on pictures and 2 s clips at 360p (section 4.2.1).
+"""Small model before its expansion, on pictures and 2 s clips at 360p (section 4.2.1).
 
     mugv-jax train --config configs/stages/small.py --output runs/small --distributed
 
 Hardware: 64 H100 80 GB, 64 data shards in groups of 8 that share the weights (fsdp).
 Hours: 100,000 steps x 64 shards x 0.242 PFLOP / (64 chips x 989 TFLOP/s x 0.30 MFU) = 23
 
-PFLOP: of one shard's part in a step (`cost/flops.py`), the mean over pictures and clips and
-over the shapes. MFU and memory: assumed, not measured. In all 34 M pictures and 8 M clips.
+PFLOP: one shard's part of a step (`mugv_jax/cost/flops.py`), averaged over pictures, clips and
+shapes. MFU and memory are assumed, not measured. The run sees 34 M pictures and 8 M clips.
 
 From the paper: width 1728, pictures and 360p clips only. Ours: everything else.
 """

@@ -1,17 +1,17 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 1, the 10B: pictures and 2 s clips at 360p, fewer and fewer pictures (section 4.2.2).
+"""Stage 1 of the 10B: pictures and 2 s clips at 360p, the pictures decreasing (section 4.2.2).
 
     mugv-jax curriculum --stages configs/stages/small.py configs/stages/stage1.py --output runs \\
         --distributed
 
-starts from the small model, expanded. `mugv-jax train` with run.weights starts from any weights.
+This starts from the expanded small model. `mugv-jax train` with run.weights starts from any other.
 
 Hardware: 512 H100 80 GB (the paper has 500), 512 data shards, weights split over 64.
 Hours: 100,000 steps x 512 shards x 0.431 PFLOP / (512 chips x 989 TFLOP/s x 0.30 MFU) = 40
 
-PFLOP: of one shard's part in a step (`cost/flops.py`), the mean over pictures and clips and
-over the shapes. MFU and memory: assumed, not measured. In all 70 M pictures and 41 M clips.
+PFLOP: one shard's part of a step (`mugv_jax/cost/flops.py`), averaged over pictures, clips and
+shapes. MFU and memory are assumed, not measured. The run sees 70 M pictures and 41 M clips.
 
 From the paper: pictures and 2 s clips at 360p, pictures annealed until clips dominate, and more
 than ten times as many samples in stages 1 and 2 together as in stage 3. Ours: everything else.

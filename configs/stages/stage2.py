@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 2: from 2 s to 5 s at 360p, and first frames are given at times (section 4.2.2).
+"""Stage 2: from 2 s to 5 s at 360p, sometimes with a given first frame (section 4.2.2).
 
     mugv-jax train --config configs/stages/stage2.py --output runs/stage2 --distributed \\
         --config.run.weights=runs/stage1 --config.run.ema_weights=true
@@ -8,12 +8,12 @@
 Hardware: 512 H100 80 GB, 256 data shards of 2 chips, weights split over 64.
 Hours: 100,000 steps x 256 shards x 0.978 PFLOP / (512 chips x 989 TFLOP/s x 0.30 MFU) = 46
 
-PFLOP: of one shard's part in a step (`mugv_jax/cost/flops.py`), the mean over the shapes. MFU and
-memory: assumed, not measured. In all 38 M clips.
+PFLOP: one shard's part of a step (`mugv_jax/cost/flops.py`), averaged over the shapes. MFU and
+memory are assumed, not measured. The run sees 38 M clips.
 
-From the paper: 360p, 2 s to 5 s, first-frame masking; it goes on until the validation loss stays
-where it is, so watch `validation/loss` and set run.steps. Ours: everything else. A clip goes to the
-longest bucket that it fills, so the mix of lengths is that of the data.
+From the paper: 360p, 2 s to 5 s, first-frame masking, training until the validation loss is flat;
+so watch `validation/loss` and set run.steps. Ours: everything else. A clip goes to the longest
+bucket that it fills, so the mix of lengths is that of the data.
 """
 
 from ml_collections import ConfigDict

@@ -8,11 +8,11 @@
 Hardware: 512 H100 80 GB, 64 data shards of the 8 chips of a node, weights split over 64.
 Hours: 187,500 steps x 64 shards x 8.729 PFLOP / (512 chips x 989 TFLOP/s x 0.30 MFU) = 192
 
-PFLOP: of one shard's part in a step (`mugv_jax/cost/flops.py`), the mean over the shapes. MFU and
-memory: assumed, not measured; docs/scaling.md has what the compiler says for v5p.
+PFLOP: one shard's part of a step (`mugv_jax/cost/flops.py`), averaged over the shapes. MFU and
+memory are assumed, not measured; docs/scaling.md has the compiler's figures for v5p.
 
-From the paper: 5 s at 720p, about 12 M clips, of which this is one pass, first-frame masking. Ours:
-everything else.
+From the paper: 5 s at 720p, one pass over about 12 M clips, first-frame masking. Ours: everything
+else.
 """
 
 from ml_collections import ConfigDict

@@ -1,8 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax data`: from videos and captions to what training reads."""
+"""`mugv-jax data`: makes training samples of videos and captions, packs and describes them."""
 
 import argparse
+import functools
 import logging
 import sys
 from pathlib import Path
@@ -12,23 +13,30 @@ import jax
 from mugv_jax import config as configs
 from mugv_jax.commands.model_options import add_models, load_models, tiling_of
 from mugv_jax.commands.runtime import keep_compiled, out_of_memory, path_text
+from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
-from mugv_jax.data.published import listed
+from mugv_jax.data.fields import Fields, LatentField, NumberField, flow_fields
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
+from mugv_jax.systems.mugv.cost import dit_tokens
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
 
 log = logging.getLogger(__name__)
 
 DEFAULT_PIXELS = 1280 * 720
-ENCODE = "Encode videos and pictures with captions into training samples; run again to go on."
+ENCODE = (
+    "Encode videos and pictures with captions into training samples. Run the command again to "
+    "continue an interrupted run."
+)
 ENCODE_EXAMPLES = """examples:
   mugv-jax data encode captions.csv --weights weights --size 1280x720 --out samples
   mugv-jax data encode captions.jsonl --weights weights --pixels 230400 --fps 24 --out samples
   mugv-jax data encode captions.csv ... --shard-index 3 --shard-count 8     on the fourth of eight
 """
 PACK = "Pack training samples into ArrayRecord files, which TFDS opens too."
-DESCRIBE = "Tell the shapes that a run would train on, and how it would use the samples."
+DESCRIBE = "Show the shapes that a run would train on, and how often it would use the samples."
+STATISTICS = (LATENT_SHIFT, LATENT_SCALE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,10 +55,10 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
         "captions",
         type=path_text,
         metavar="CAPTIONS",
-        help=".csv or .jsonl with path and caption, and perhaps id and fps, of each file",
+        help=".csv or .jsonl with the path and caption of each file, and optionally its id and fps",
     )
     parser.add_argument(
-        "--out", type=path_text, required=True, metavar="FOLDER", help="of the samples"
+        "--out", type=path_text, required=True, metavar="FOLDER", help="folder of the samples"
     )
     _add_clips(parser)
     _add_work(parser)
@@ -69,20 +77,21 @@ def _add_clips(parser: argparse.ArgumentParser) -> None:
         "--pixels",
         type=int,
         metavar="N",
-        help=f"frames keep their shape, with at most so many pixels [{DEFAULT_PIXELS}]",
+        help=f"keep the aspect ratio of frames, with at most N pixels [{DEFAULT_PIXELS}]",
     )
     group.add_argument(
         "--fps",
         type=float,
         default=ClipRule.fps,
-        help="frames per second that videos are read at; slower ones at their own [%(default)s]",
+        help="frame rate that videos are read at; slower videos are read at their own rate "
+        "[%(default)s]",
     )
     group.add_argument(
         "--max-frames",
         default="5s",
         metavar="N",
-        help="a clip is the longest 8k+1 frames from the start, up to these, or 3s (73), 5s (105) "
-        "[%(default)s]",
+        help="longest clip, which is the first 8k+1 frames of a video: a number, 3s (73) or 5s "
+        "(105) [%(default)s]",
     )
 
 
@@ -91,9 +100,9 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--sample-posterior",
         action="store_true",
-        help="store a sample of the VAE's posterior [its mean]",
+        help="draw latents from the VAE's posterior [take its mean]",
     )
-    group.add_argument("--seed", type=int, help="of --sample-posterior [0]")
+    group.add_argument("--seed", type=int, help="seed of --sample-posterior [0]")
     group.add_argument(
         "--text-batch",
         type=int,
@@ -106,20 +115,20 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=EncodeConfig.threads,
         metavar="N",
-        help="files that are decoded ahead, and held in memory [%(default)s]",
+        help="files that are decoded ahead and held in memory [%(default)s]",
     )
     group.add_argument(
         "--max-bad",
         type=int,
         default=EncodeConfig.max_bad,
         metavar="N",
-        help="skip at most so many files that cannot be used [%(default)s]",
+        help="skip at most N files that cannot be used [%(default)s]",
     )
     group.add_argument(
-        "--shard-index", type=int, metavar="I", help="this process of several, from 0"
+        "--shard-index", type=int, metavar="I", help="number of this process, from 0"
     )
     group.add_argument(
-        "--shard-count", type=int, metavar="N", help="how many processes share the list [1]"
+        "--shard-count", type=int, metavar="N", help="number of processes that share the list [1]"
     )
 
 
@@ -129,7 +138,7 @@ def _add_pack(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("src", type=path_text, metavar="SRC", help="a train.csv, or its folder")
     parser.add_argument("dst", type=path_text, metavar="DST", help="folder to write")
     parser.add_argument(
-        "--shards", type=int, metavar="N", help="files to write [chosen from the size]"
+        "--shards", type=int, metavar="N", help="number of files [chosen from the size]"
     )
     parser.add_argument(
         "--latent-dtype",
@@ -138,11 +147,26 @@ def _add_pack(parser: argparse.ArgumentParser) -> None:
         help="float32, or bfloat16, which is half as large [%(default)s]",
     )
     parser.add_argument(
+        "--latent",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="pack the latents of column NAME_path too, such as the loser of a pair; may be given "
+        "several times",
+    )
+    parser.add_argument(
+        "--number",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="pack the numbers of column NAME too, such as labels; may be given several times",
+    )
+    parser.add_argument(
         "--max-bad",
         type=int,
         default=0,
         metavar="N",
-        help="leave out at most so many samples that cannot be read [%(default)s]",
+        help="leave out at most N samples that cannot be read [%(default)s]",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DST once complete")
 
@@ -154,22 +178,22 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
         "--config",
         required=True,
         metavar="FILE",
-        help="of the run; --config.data.FIELD=VALUE sets fields of it",
+        help="config of the run; --config.data.FIELD=VALUE sets a field of it",
     )
     parser.add_argument(
         "--shards",
         type=int,
         default=1,
         metavar="N",
-        help="parts that a batch lies in: the mesh's data x fsdp [%(default)s]",
+        help="parts that the mesh splits a batch into, data x fsdp [%(default)s]",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """`mugv-jax data` with parsed options.
+    """Runs `mugv-jax data` with parsed options.
 
     Raises:
-        ValueError: a mistake of the user.
+        ValueError: options, files or samples that cannot be used.
     """
     args.action_run(args)
 
@@ -216,6 +240,7 @@ def _pack(args: argparse.Namespace) -> None:
     bad = pack(
         args.src,
         args.dst,
+        _pack_fields(args),
         shards=args.shards,
         latent_dtype=args.latent_dtype,
         max_bad=args.max_bad,
@@ -225,19 +250,30 @@ def _pack(args: argparse.Namespace) -> None:
     _warn_of_bad(bad)
 
 
+def _pack_fields(args: argparse.Namespace) -> Fields:
+    """Fields of flow matching, and those that the options add."""
+    latents = [LatentField(name, statistics=STATISTICS) for name in args.latent]
+    numbers = [NumberField(name) for name in args.number]
+    return (*flow_fields(statistics=STATISTICS), *latents, *numbers)
+
+
 def _describe(args: argparse.Namespace) -> None:
     from mugv_jax.data.describe import describe_source  # Grain: seconds to import
-    from mugv_jax.data.select import open_all
+    from mugv_jax.data.open import open_all
+    from mugv_jax.train import objectives
     from mugv_jax.train.train_config import from_config_dict
 
     if args.shards < 1:
         raise ValueError(f"--shards={args.shards} must be at least 1.")
     config = from_config_dict(configs.override(configs.read(args.config), args.overrides))
+    dit = config.dit
+    fields = objectives.objective(config.objective.name).fields(config)
     lines = describe_source(
-        open_all(config.data.paths),
+        open_all(config.data.paths, fields),
         config.data,
         shards=args.shards,
-        patch=config.dit.patch,
+        tokens=functools.partial(dit_tokens, dit),
+        patch=dit.patch,
     )
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _train(values: ConfigDict, folder: Path) -> None:
-    from mugv_jax.train.loop import train
+    from mugv_jax.train.diffusion import train
     from mugv_jax.train.train_config import from_config_dict
 
     train(from_config_dict(values), folder)

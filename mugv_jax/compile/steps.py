@@ -33,7 +33,8 @@ from mugv_jax.nn.quantize import abstract_quantized
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit, check_batch
 from mugv_jax.sharding.place import batch_sharding, data_shards, variable_shardings
-from mugv_jax.train.program import Program
+from mugv_jax.train.diffusion import make_program
+from mugv_jax.train.inputs import abstract_null_text
 from mugv_jax.train.train_config import TrainConfig
 from mugv_jax.weights.registry import MODELS, abstract_variables
 
@@ -123,14 +124,10 @@ def compile_train_step(
         ValueError: a model, batch or memory that does not fit the mesh.
     """
     check_batch(rows // config.run.accumulate, mesh, config.mesh)
-    program = Program(config, mesh)
-    text_tokens = config.data.text_tokens
+    program = make_program(config, mesh, abstract_null_text(config))
+    batch = program.objective.abstract_batch(mesh, latent_shape, rows)
     with meshes.use(mesh):
-        lowered = program.step.lower(
-            program.abstract_state(),
-            program.abstract_batch(latent_shape, rows, text_tokens),
-            program.abstract_null(text_tokens),
-        )
+        lowered = program.compiled_step().lower(program.abstract_state(), batch)
     return _compile(lowered, mesh)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The next few results of a slow function, made in threads while the last one is used."""
+"""Results of a slow function, computed in threads ahead of the consumer."""
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +14,10 @@ Result = TypeVar("Result")
 def ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, threads: int
 ) -> Iterator[tuple[Item, Callable[[], Result]]]:
-    """(item, call) in order; the call waits for `function(item)` and gives it, or raises for it.
+    """Pairs of an item and a call that waits for `function(item)`, in the order of `items`.
 
-    At most `threads` results wait, so that as many are in memory.
+    The call returns the result or raises the function's error. At most `threads` results are
+    computed ahead, and as many are held in memory.
     """
     waiting: collections.deque[tuple[Item, Future[Result]]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -27,7 +28,7 @@ def ahead(
                     yield _next(waiting)
             while waiting:
                 yield _next(waiting)
-        finally:  # the caller may stop early
+        finally:  # the consumer may stop early
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of a run, for training and for validation: samples -> buckets -> schedule -> Grain.
+"""Batches for training and validation: samples -> buckets -> schedule -> Grain.
 
-Every process builds the same schedule from the same samples and reads its own rows of it. The
-state of an iterator is the number of its next step, so it is the same in every process, and a run
+Every process builds the same schedule from the same samples, and reads its own rows of it. The
+state of an iterator is the number of its next step. It is the same in every process, and a run
 resumes exactly with other numbers of threads, workers or processes.
 """
 
@@ -17,12 +17,13 @@ import grain
 import numpy as np
 from absl import flags
 
-from mugv_jax.data.buckets import PATCH, Bucket, fill_buckets
-from mugv_jax.data.data_config import DataConfig, Shape
+from mugv_jax.data.buckets import Bucket, Tokens, fill_buckets
+from mugv_jax.data.data_config import DataConfig
+from mugv_jax.data.holdout import first_by_name, split_holdout
+from mugv_jax.data.open import open_all
 from mugv_jax.data.reader import Batch, Reader, Steps
 from mugv_jax.data.samples import SampleSource
-from mugv_jax.data.schedule import Sweep, Turns, make_schedule
-from mugv_jax.data.select import first_by_name, open_all, split_holdout
+from mugv_jax.data.schedule import Schedule, SinglePass, make_schedule
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,12 @@ log = logging.getLogger(__name__)
 class Batches(grain.DatasetIterator):
     """Batches of numpy arrays in the order of the steps, read ahead by threads or processes.
 
-    config: has `threads`, `prefetch` and `workers`, as in `DataConfig`.
+    `grain.checkpoint.CheckpointSave` and `CheckpointRestore` accept it. Worker processes import the
+    main module again, so a script that uses them needs an `if __name__ == "__main__"` guard.
 
-    `grain.checkpoint.CheckpointSave` and `CheckpointRestore` take it; `steps[i]` is batch i, in
-    any order. Worker processes import the main module again: a script that asks for them needs an
-    `if __name__ == "__main__"` guard.
+    steps: batch i is `steps[i]`; batches may be asked for in any order.
+    config: settings `threads`, `prefetch` and `workers`, as in `DataConfig`.
+    digest: identifies the order of the samples, see `Schedule`.
     """
 
     def __init__(self, steps: grain.sources.RandomAccessDataSource, config: Any, digest: str):
@@ -46,9 +48,9 @@ class Batches(grain.DatasetIterator):
         self._inner: grain.DatasetIterator | None = None
 
     @property
-    def schedule(self) -> Turns:
-        """What the steps are."""
-        return self.steps.turns
+    def schedule(self) -> Schedule | SinglePass:
+        """The samples of every step."""
+        return self.steps.schedule
 
     def __next__(self) -> Batch:
         if self._next_step >= len(self.steps):
@@ -59,15 +61,15 @@ class Batches(grain.DatasetIterator):
         return batch
 
     def get_state(self) -> dict[str, Any]:
-        """Where the next batch comes from."""
+        """The number of the next step, and the digest of the order that it counts in."""
         return {"next_step": self._next_step, "schedule": self._digest}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue where `state` was taken; says so where the batches are not the same ones."""
+        """Continues where `state` was taken; logs a warning if the order of samples has changed."""
         if state["schedule"] != self._digest:
             log.warning(
                 "the data, the seed or the samples per step are not those of the checkpoint: "
-                "training goes on at step %d of the new order, in which some samples come again "
+                "training continues at step %d of the new order, so some samples are repeated "
                 "early.",
                 state["next_step"],
             )
@@ -75,17 +77,18 @@ class Batches(grain.DatasetIterator):
         self._next_step = state["next_step"]
 
     def start_prefetch(self) -> None:
-        """Begins to read, if it has not begun."""
+        """Starts reading ahead, unless it has started."""
         if self._inner is None and self._next_step < len(self.steps):
             self._inner = iter(self._read_ahead(self._next_step))
             self._inner.start_prefetch()
 
     def close(self) -> None:
-        """Ends threads and workers."""
+        """Ends the threads and worker processes."""
         self._drop_inner()
         super().close()
 
     def _read_ahead(self, first: int) -> grain.IterDataset:
+        """The batches from step `first` on."""
         config = self._config
         dataset = grain.MapDataset.source(self.steps)[first:].to_iter_dataset(
             grain.ReadOptions(
@@ -95,7 +98,7 @@ class Batches(grain.DatasetIterator):
         )
         if not config.workers:
             return dataset
-        if not flags.FLAGS.is_parsed():  # Grain sends its flags to workers; we have none of our own
+        if not flags.FLAGS.is_parsed():  # Grain passes absl's flags to its workers
             flags.FLAGS.mark_as_parsed()
         return dataset.mp_prefetch(
             grain.MultiprocessingOptions(
@@ -118,22 +121,22 @@ def make_batches(
     local: Sequence[int],
     total_steps: int,
     seed: int,
+    tokens: Tokens,
     accumulation: int = 1,
-    patch: Shape = PATCH,
 ) -> Batches:
     """Training batches of this process.
 
-    shards: parts in which a batch lies on the mesh (data x fsdp).
+    shards: number of parts that the mesh splits a batch into (data x fsdp).
     local: the shards whose rows this process supplies.
-    accumulation: microbatches of a step. Rows are ordered (shard, microbatch, row).
-    patch: of the DiT, which decides how many tokens a latent is.
+    tokens: number of the model's video tokens of a latent.
+    accumulation: microbatches of a step. Rows are ordered by shard, then microbatch, then row.
 
     Raises:
         ValueError: no samples, none that fit, or shapes beyond the token budget.
     """
     members, _ = split_holdout(source.names, config)
     schedule = make_schedule(
-        fill_buckets(source.shapes, source.names, members, config, patch),
+        fill_buckets(source.shapes, source.names, members, config, tokens),
         config,
         shards=shards,
         total_steps=total_steps,
@@ -147,7 +150,7 @@ def make_batches(
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """One pass over the held-out samples for each `iter()`, always in the same order."""
+    """Batches of the held-out samples; every `iter()` is one pass in the same order."""
 
     steps: Steps
     config: DataConfig
@@ -166,18 +169,19 @@ def make_validation(
     like: Sequence[Bucket],
     shards: int,
     local: Sequence[int],
-    patch: Shape = PATCH,
+    tokens: Tokens,
 ) -> Validation:
     """Batches of the held-out samples, with "weight" 0 in rows that only fill a shape.
 
-    source: of training; `config.holdout_paths` are opened here.
-    like: the buckets of training, whose shapes are used again.
+    source: the samples of training; `config.holdout_paths` are opened here.
+    like: the buckets of training, whose shapes are used for validation too.
+    shards, local, tokens: see `make_batches`.
 
     Raises:
-        ValueError: nothing is held out, or none of it fits the shapes of training.
+        ValueError: no sample is held out, or none of those fits the shapes of training.
     """
     if config.holdout_paths:
-        source = open_all(config.holdout_paths)
+        source = open_all(config.holdout_paths, source.fields)
         members = first_by_name(source.names, np.arange(len(source)), config.max_holdout)
     else:
         _, members = split_holdout(source.names, config)
@@ -187,6 +191,7 @@ def make_validation(
             "name others in data.holdout_paths."
         )
     config = dataclasses.replace(config, shapes=tuple(b.shape for b in like), workers=0)
-    buckets = fill_buckets(source.shapes, source.names, members, config, patch)
-    steps = Steps(Sweep(buckets, shards), Reader(source, config.max_bad), local, config.text_tokens)
+    buckets = fill_buckets(source.shapes, source.names, members, config, tokens)
+    schedule = SinglePass(buckets, shards)
+    steps = Steps(schedule, Reader(source, config.max_bad), local, config.text_tokens)
     return Validation(steps, config)

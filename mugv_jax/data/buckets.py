@@ -1,15 +1,15 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Buckets: the few latent shapes that a run trains on, and which samples are cut to each.
+"""Buckets: the few latent shapes that a run trains on, each with the samples cropped to it.
 
-A sample goes to the largest bucket that it covers, and is cropped to it: cropping wastes no
-arithmetic, padding does. Every shape is one compiled program, so their number is bounded.
+A sample belongs to the largest bucket that it covers, and is cropped to it: padding would waste
+arithmetic, cropping does not. Every shape is one compiled program, so their number is bounded.
 """
 
 import dataclasses
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,17 +17,21 @@ from mugv_jax.axes import Int
 from mugv_jax.data.choose import choose_shapes, fits
 from mugv_jax.data.data_config import DataConfig, Shape
 
-PATCH = (1, 2, 2)  # of MUGDiT
 NAMED = 5  # samples that one message names
+
+Tokens = Callable[[Shape], int]  # number of video tokens of a latent (f, h, w)
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Bucket:
-    """rows: samples of one data shard in one microbatch.  tokens: video tokens of a sample.
+    """One latent shape and the samples that are cropped to it.
 
-    members: indices of its samples, ascending.
+    shape: (f, h, w) of the latents.
+    rows: samples of one data shard in one microbatch.
+    tokens: video tokens of one sample.
+    members: indices of the bucket's samples, ascending.
     cropped: share of the members' latent volume that is cut off.
     """
 
@@ -39,12 +43,8 @@ class Bucket:
 
     @property
     def is_image(self) -> bool:
+        """Whether the bucket holds pictures."""
         return self.shape[0] == 1
-
-
-def token_count(shape: Shape, patch: Shape = PATCH) -> int:
-    """Video tokens of a latent (f, h, w), start and end token included."""
-    return math.prod(-(-size // each) for size, each in zip(shape, patch)) + 2
 
 
 def fill_buckets(
@@ -52,20 +52,25 @@ def fill_buckets(
     names: Sequence[str],
     members: Int[np.ndarray, "n"],
     config: DataConfig,
-    patch: Shape = PATCH,
+    tokens: Tokens,
 ) -> tuple[Bucket, ...]:
-    """The buckets of the samples `members`, by shape; those that fit none are named in the log.
+    """The buckets of the samples `members`, sorted by shape.
+
+    Samples that fit no bucket are left out and named in the log.
+
+    shapes, names: (f, h, w) and name of every sample of the source.
+    members: indices of the samples to use.
+    tokens: number of the model's video tokens of a latent.
 
     Raises:
-        ValueError: no samples at all, a shape beyond the token budget, or samples of which
-            none fits.
+        ValueError: no samples, a shape beyond the token budget, or no sample that fits a bucket.
     """
     if not len(members):
         raise ValueError("there is no sample to train on: check data.paths and data.holdout.")
     distinct, kind = np.unique(shapes[members], axis=0, return_inverse=True)
     kind = kind.reshape(-1)
     if not config.shapes:
-        _check_budget(distinct, kind, members, names, config, patch)
+        _check_budget(distinct, kind, members, names, config, tokens)
     chosen = config.shapes or choose_shapes(
         distinct, np.bincount(kind), config.max_buckets, config.crop_limit
     )
@@ -73,7 +78,7 @@ def fill_buckets(
     place = assign(distinct, chosen, config.crop_limit)
     _warn_refused([names[i] for i in members[place[kind] == len(chosen)]], shapes, config)
     buckets = tuple(
-        _bucket(shape, members[place[kind] == i], shapes, config, patch)
+        _bucket(shape, members[place[kind] == i], shapes, config, tokens)
         for i, shape in enumerate(chosen)
         if np.any(place[kind] == i)
     )
@@ -88,7 +93,7 @@ def fill_buckets(
 def assign(
     shapes: Int[np.ndarray, "u 3"], buckets: Sequence[Shape], crop_limit: float
 ) -> Int[np.ndarray, "u"]:
-    """For each shape the number of the largest bucket that it fits; `len(buckets)` for none."""
+    """Index of the largest bucket that each shape fits; `len(buckets)` if it fits none."""
     place, volume = np.full(len(shapes), len(buckets)), np.zeros(len(shapes), np.int64)
     for number, bucket in enumerate(buckets):
         better = fits(shapes, np.array(bucket), crop_limit) & (math.prod(bucket) > volume)
@@ -101,17 +106,22 @@ def _bucket(
     members: Int[np.ndarray, "n"],
     shapes: Int[np.ndarray, "all 3"],
     config: DataConfig,
-    patch: Shape,
+    tokens: Tokens,
 ) -> Bucket:
-    tokens = token_count(shape, patch)
-    rows = config.tokens_per_shard // tokens
+    """The bucket of one shape and its `members`.
+
+    Raises:
+        ValueError: one sample of this shape exceeds the token budget.
+    """
+    count = tokens(shape)
+    rows = config.tokens_per_shard // count
     if not rows:
         raise ValueError(
-            f"a bucket of latent shape {shape} needs {tokens} tokens, more than "
+            f"a bucket of latent shape {shape} needs {count} tokens, more than "
             f"data.tokens_per_shard={config.tokens_per_shard}: raise it, or list smaller shapes."
         )
     kept = len(members) * math.prod(shape) / int(shapes[members].prod(axis=1, dtype=np.int64).sum())
-    return Bucket(shape, min(rows, config.max_rows), tokens, members, cropped=1 - kept)
+    return Bucket(shape, min(rows, config.max_rows), count, members, cropped=1 - kept)
 
 
 def _check_budget(
@@ -120,16 +130,22 @@ def _check_budget(
     members: Int[np.ndarray, "n"],
     names: Sequence[str],
     config: DataConfig,
-    patch: Shape,
+    tokens: Tokens,
 ) -> None:
-    """A sample beyond the budget is an error: cropping it silently would hide a wrong budget."""
-    tokens = [token_count(tuple(shape), patch) for shape in distinct.tolist()]
-    largest = int(np.argmax(tokens))
-    if tokens[largest] > config.tokens_per_shard:
+    """Refuses samples beyond the token budget: cropping them silently would hide a wrong budget.
+
+    distinct, kind: the shapes that occur, and the index of each member's shape among them.
+
+    Raises:
+        ValueError: the largest shape exceeds the budget.
+    """
+    counts = [tokens(tuple(shape)) for shape in distinct.tolist()]
+    largest = int(np.argmax(counts))
+    if counts[largest] > config.tokens_per_shard:
         name = names[int(members[np.argmax(kind == largest)])]
         raise ValueError(
             f"sample {name} of latent shape {tuple(distinct[largest].tolist())} needs "
-            f"{tokens[largest]} tokens, more than data.tokens_per_shard="
+            f"{counts[largest]} tokens, more than data.tokens_per_shard="
             f"{config.tokens_per_shard}: raise it, or list in data.shapes what to crop to."
         )
 
@@ -137,6 +153,7 @@ def _check_budget(
 def _warn_refused(
     refused: Sequence[str], shapes: Int[np.ndarray, "all 3"], config: DataConfig
 ) -> None:
+    """Logs the names of samples that fit no bucket, if there are any."""
     if refused:
         more = f" and {len(refused) - NAMED} more" if len(refused) > NAMED else ""
         log.warning(

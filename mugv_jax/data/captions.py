@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A list of videos and pictures with their captions, in a csv or jsonl file.
 
-    path,caption[,id][,fps]          other columns are not read
+    path,caption[,id][,fps]          other columns are ignored
     {"path": "boat.mp4", "caption": "a red paper boat"}
 
 Paths are relative to the list.
@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 SUFFIXES = (".csv", ".jsonl")
-SHOWN = 5  # of many mistakes
-ID = re.compile(r"\w[\w.-]*")  # it becomes a part of file names
+SHOWN = 5  # mistakes that one message lists
+ID = re.compile(r"\w[\w.-]*")  # ids become parts of file names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Captioned:
     """One entry of the list.
 
-    id: unique in the list; by default its path, made fit for a file name.
-    fps: at which to read this video, where the entry says so.
+    id: unique in the list; by default derived from the path.
+    fps: frame rate to read this video at; None uses the rate of all videos.
     """
 
     id: str
@@ -40,10 +40,10 @@ def read_captions(path: Path) -> list[Captioned]:
     """The entries of a list, in order.
 
     Raises:
-        ValueError: no such list, or entries that cannot be used; the first few are named.
+        ValueError: there is no such list, or entries cannot be used; the first few are named.
     """
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
-        reason = "does not exist" if not path.exists() else "is none"
+        reason = "does not exist" if not path.exists() else "is not a list"
         raise ValueError(f"captions {str(path)!r}: {reason}; give a {' or '.join(SUFFIXES)} file.")
     entries: dict[str, Captioned] = {}
     lines: dict[str, str] = {}
@@ -69,7 +69,7 @@ def read_captions(path: Path) -> list[Captioned]:
 
 
 def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Where each record stands, and what it says."""
+    """The line and the values of each record."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
@@ -85,15 +85,20 @@ def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _json(line: str) -> Mapping[str, Any]:
+    """The object in a line, or {"mistake": reason} if the line holds none."""
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        record = f"no JSON ({error})"
-    # What is no object lacks a path, which is then told with the other mistakes.
+        record = f"not JSON ({error})"
     return record if isinstance(record, dict) else {"mistake": record}
 
 
 def _entry(folder: Path, values: Mapping[str, Any]) -> Captioned:
+    """The entry of a record in a list in `folder`.
+
+    Raises:
+        ValueError: values that make no entry.
+    """
     if "mistake" in values and "path" not in values:
         raise ValueError(f'is {str(values["mistake"])[:80]}; it must be {{"path": ..., ...}}.')
     texts = {}
@@ -115,6 +120,11 @@ def _entry(folder: Path, values: Mapping[str, Any]) -> Captioned:
 
 
 def _fps(value: Any) -> float | None:
+    """The frame rate of an entry; None if it states none.
+
+    Raises:
+        ValueError: not a positive number.
+    """
     if value is None or value == "":
         return None
     try:

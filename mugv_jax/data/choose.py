@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which latent shapes to train on when samples come in more shapes than may be compiled.
+"""Choice of the latent shapes to train on, when samples have more shapes than may be compiled.
 
     maximise  sum over samples  weight * max over chosen buckets that it fits  volume kept
 
-A facility location problem: submodular, so that greedy choice is within 1 - 1/e of the best; then
-single buckets are exchanged while that helps. Sums are of integers, hence the same in every
-process whatever the order in which its processor adds.
+This is a facility location problem. It is submodular, so a greedy choice reaches 1 - 1/e of the
+best value; afterwards single buckets are exchanged while that improves the value. All sums are of
+integers and therefore the same in every process, in whatever order its processor adds.
 """
 
 import numpy as np
@@ -14,18 +14,19 @@ import numpy as np
 from mugv_jax.axes import Bool, Int
 from mugv_jax.data.data_config import Shape
 
-# The most frequent ones decide, which bounds time and memory; the others are assigned all the same.
+# Only the most frequent shapes and sizes take part in the choice, which bounds time and memory.
+# Samples of the others are assigned to the chosen buckets all the same.
 DECIDING_SHAPES = 2048
 DECIDING_SIZES = 24
-ONE = 2**32  # the weight of all images, and that of all clips
+ONE = 2**32  # total weight of all images, and of all clips
 
 
 def fits(
     shapes: Int[np.ndarray, "u 3"], bucket: Int[np.ndarray, "*n 3"], crop_limit: float
 ) -> Bool[np.ndarray, "*n u"]:
-    """Which shapes may be cropped to a bucket: no more than `crop_limit` of the area is cut off.
+    """Which shapes may be cropped to a bucket, cutting off at most `crop_limit` of their area.
 
-    A clip never becomes an image: its latent frames hold 8 frames each, an image's holds one.
+    A clip never becomes an image: a latent frame of a clip holds 8 frames, that of an image one.
     """
     bucket = bucket[..., None, :]
     covers = np.all(shapes >= bucket, axis=-1)
@@ -37,9 +38,12 @@ def fits(
 def choose_shapes(
     shapes: Int[np.ndarray, "u 3"], counts: Int[np.ndarray, "u"], number: int, crop_limit: float
 ) -> list[Shape]:
-    """At most `number` shapes to crop samples to, of which there are `counts` of each of `shapes`.
+    """At most `number` shapes to crop samples to.
 
-    Images and clips weigh the same in all: a million images must not take every bucket.
+    All images together weigh as much as all clips together: a million images must not take every
+    bucket.
+
+    shapes, counts: the shapes that occur, and the number of samples of each.
     """
     if len(shapes) <= number:
         return [tuple(shape) for shape in shapes.tolist()]
@@ -54,9 +58,10 @@ def choose_shapes(
 def _candidates(
     shapes: Int[np.ndarray, "u 3"], counts: Int[np.ndarray, "u"]
 ) -> Int[np.ndarray, "n 3"]:
-    """Every length with every frequent size, and with what two such sizes have in common.
+    """Every length, with every frequent size and with the common part of every two such sizes.
 
-    Sizes of equal area and other aspect never cover each other; what they have in common does.
+    Two sizes of equal area and different aspect ratio never cover each other, but both cover their
+    common part.
     """
     sizes, size_of = np.unique(shapes[:, 1:], axis=0, return_inverse=True)
     frequency = np.zeros(len(sizes), np.int64)
@@ -75,7 +80,7 @@ def _values(
     counts: Int[np.ndarray, "u"],
     crop_limit: float,
 ) -> Int[np.ndarray, "n u"]:
-    """Share of each shape that a candidate keeps, times its weight; 0 where it does not fit."""
+    """Share of each shape that a candidate keeps, times the shape's weight; 0 without a fit."""
     image = shapes[:, 0] == 1
     weight = ONE * counts / np.where(image, counts[image].sum(), counts[~image].sum())
     volume = shapes.prod(axis=1, dtype=np.int64)
@@ -84,13 +89,14 @@ def _values(
 
 
 def _best(values: Int[np.ndarray, "n u"], chosen: list[int]) -> tuple[int, int]:
-    """The candidate that adds most to those chosen, and how much."""
+    """The candidate that adds most value to those chosen, and the value that it adds."""
     kept = values[chosen].max(axis=0, initial=0)
     gains = np.maximum(values - kept, 0).sum(axis=1)
     return int(np.argmax(gains)), int(np.max(gains))
 
 
 def _greedy(values: Int[np.ndarray, "n u"], number: int) -> list[int]:
+    """At most `number` candidates, each the best addition to those before it."""
     chosen: list[int] = []
     while len(chosen) < number:
         best, gain = _best(values, chosen)
@@ -101,7 +107,10 @@ def _greedy(values: Int[np.ndarray, "n u"], number: int) -> list[int]:
 
 
 def _exchange(values: Int[np.ndarray, "n u"], chosen: list[int]) -> list[int]:
-    """Replaces one bucket by a better one until none is; ends, for the value only grows."""
+    """Replaces single buckets by better ones until none is better.
+
+    It ends, because every exchange increases the value.
+    """
     better = True
     while better:
         better = False

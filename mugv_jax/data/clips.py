@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Video and picture files -> the frames that a training sample is encoded from.
+"""Reading of the frames that a training sample is encoded from, out of video and picture files.
 
-Frames are taken by their times, not by their number: output frame k shows what the video shows at
-k / fps, which is the last frame whose time is not after it. A video slower than asked for is read
-at its own rate instead, for a repeated frame teaches the model to stand still; the rate that was
-used is part of the sample, and the model is told it.
+Frames are chosen by their times, not by their number: output frame k shows what the video shows at
+k / fps, which is the last frame whose time is not after it. A video with a lower rate than asked
+for is read at its own rate, because repeated frames would teach the model to stand still. The rate
+that was used is part of the sample, and the model is conditioned on it.
 """
 
 import dataclasses
@@ -19,23 +19,24 @@ import numpy as np
 
 from mugv_jax import video
 from mugv_jax.axes import Frames
-from mugv_jax.data.samples import DEFAULT_FPS, BadSample
+from mugv_jax.data.bad_sample import BadSample
+from mugv_jax.data.fields import DEFAULT_FPS
 from mugv_jax.systems.mugv.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
 
-GRID_PX = 2 * STRIDE  # one token covers two latents a side
+GRID_PX = 2 * STRIDE  # one token covers two latents in each direction
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-LEAST_FRAMES = STRIDE + 1  # of a video: its first frame and one group
+LEAST_FRAMES = STRIDE + 1  # a video's first frame and one group
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipRule:
-    """What is cut from a file.
+    """The frames that are taken from a file.
 
-    fps: rate at which videos are read; slower ones are read at their own.
+    fps: rate at which videos are read; slower videos are read at their own rate.
     size: (width, height) in pixels that all frames are scaled and cropped to.
-    pixels: instead of `size`: frames keep their shape, on a grid of 16 pixels, with at most so many
-        pixels and no more than the file has.
-    max_frames: a clip is the longest 8k+1 frames from the start of the video, and at most these.
+    pixels: alternative to `size`: frames keep their aspect ratio, on a grid of 16 pixels, with at
+        most this many pixels and no more than the file has.
+    max_frames: longest clip; a clip is the longest 8k+1 frames from the start of the video.
 
     Raises:
         ValueError: values out of range, or not exactly one of `size` and `pixels`.
@@ -66,8 +67,9 @@ class ClipRule:
 def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Video:
     """The frames of one sample, and their rate.
 
-    A picture is one frame; which files are pictures is told by the suffix.  fps: instead of the
-    rule's.
+    A picture, which is recognised by its suffix, has one frame.
+
+    fps: replaces the rate of the rule.
 
     Raises:
         BadSample: the file is missing or damaged, or a video shorter than 9 frames.
@@ -84,11 +86,16 @@ def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Vid
 
 
 def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
+    """The frames of a video, and their rate.
+
+    Raises:
+        ValueError: the video is damaged, has no frame rate, or is too short.
+    """
     with video.decoding(path) as (stream, decoded):
         source_rate = stream.average_rate or stream.guessed_rate
         if not source_rate:
             raise ValueError(f"video {str(path)!r} does not tell its frame rate.")
-        source_rate = Fraction(source_rate)  # newer PyAV has rationals of its own
+        source_rate = Fraction(source_rate)  # newer PyAV has its own rationals
         rate = min(Fraction(fps).limit_denominator(1001), source_rate)
         shown = video.resample(
             video.timed(decoded, source_rate),
@@ -107,7 +114,10 @@ def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
 
 
 def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
-    """(width, height) on the grid, shaped like the file's, of at most `pixels` and its own size."""
+    """(width, height) on the grid that best keeps the aspect ratio.
+
+    It has at most `pixels` pixels, and no more than the file has.
+    """
     pixels = min(pixels, width * height)
     scale = math.sqrt(pixels / (width * height))
     longest = min(MAX_SIDE_PX, pixels // GRID_PX // GRID_PX * GRID_PX)
@@ -124,7 +134,7 @@ def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
 
 
 def _fitted(shown: Iterable, rule: ClipRule) -> Iterator[np.ndarray]:
-    """The pixels of every frame, each converted once."""
+    """The scaled and cropped pixels of every frame; a repeated frame is converted once."""
     last = pixels = None
     for frame in shown:
         if frame is not last:
@@ -135,6 +145,11 @@ def _fitted(shown: Iterable, rule: ClipRule) -> Iterator[np.ndarray]:
 
 
 def _size(frame: Frames, rule: ClipRule) -> tuple[int, int]:
+    """(width, height) that a frame is scaled and cropped to.
+
+    Raises:
+        ValueError: a frame that is smaller than one token.
+    """
     if rule.size is not None:
         return rule.size
     height, width = frame.shape[:2]

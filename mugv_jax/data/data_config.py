@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a run trains on, and how its samples become batches."""
+"""Settings of the data that a run trains on."""
 
 import dataclasses
 
@@ -11,33 +11,39 @@ Shape = tuple[int, ...]  # (f, h, w) of a latent
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Samples, buckets and reading.
+    """Samples of a run, the buckets that they are cut to, and how they are read.
 
     Samples
-        paths: published `train.csv` files (or their folders) and packed folders, used as one.
-        holdout_paths: samples for validation only.
-        holdout: share of the samples of `paths` that are kept for validation instead. A sample is
-            chosen by its name, so that adding data moves none from one side to the other.
-        max_holdout: validate on at most so many of them.
-        text_tokens: text features are cut or padded to it.
+        paths: published `train.csv` files (or their folders) and packed folders, used as one
+            source.
+        holdout_paths: samples that are used for validation only.
+        holdout: without `holdout_paths`, the share of the samples of `paths` that is kept for
+            validation. A hash of its name chooses a sample, so adding data never moves a sample
+            between training and validation.
+        max_holdout: largest number of samples to validate on.
+        text_tokens: length that texts are cut or padded to.
 
     Buckets
-        tokens_per_shard: most video tokens of one data shard in one microbatch; it bounds the
-            activations' memory. Small shapes fill it with several samples.
-        max_rows: most samples of one data shard in one microbatch. A picture has as much text as a
-            clip (4.9 MB with T5-XXL), and that is not counted in `tokens_per_shard`.
-        shapes: the latent shapes (f, h, w) to train on; empty chooses at most `max_buckets` that
-            keep as many tokens as possible. Each shape is one compiled program.
-        crop_limit: largest share of a frame's area that fitting a bucket may cut off. Frames
-            may be cut off at the end without limit.
+        tokens_per_shard: largest number of video tokens of one data shard in one microbatch; it
+            bounds the memory of activations. Several samples of a small shape fill it.
+        max_rows: largest number of samples of one data shard in one microbatch. It bounds the
+            memory of texts, which `tokens_per_shard` does not count: a picture has as much text as
+            a clip (4.9 MB with T5-XXL).
+        shapes: latent shapes (f, h, w) to train on, each of which is one compiled program. Empty
+            chooses at most `max_buckets` shapes that keep as much of the samples as possible.
+        crop_limit: largest share of a frame's area that may be cut off to fit a bucket. Any number
+            of frames may be cut off at the end.
         image_share: (start, end) of the share of steps that train on images, moved linearly over
-            the first `image_share_steps`. Empty: every sample, image or clip, equally often.
+            the first `image_share_steps` steps. Empty uses every sample, image or clip, equally
+            often.
 
     Reading
-        threads: that read, in each process (or in each worker process, where there are any).
-        prefetch: batches held ready on the host (at least one for each thread); 0 reads none ahead.
-        workers: worker processes beside the one that trains; 0 reads in threads only.
-        max_bad: a process gives up when it has met more unreadable samples than these.
+        threads: threads that read, in each process or in each worker process.
+        prefetch: batches that are held ready on the host (at least one for each thread); 0 reads
+            none ahead.
+        workers: worker processes that read; 0 reads in threads of the training process.
+        max_bad: largest number of unreadable samples that a process replaces by others; one more
+            ends the run.
 
     Raises:
         ValueError: values out of range.

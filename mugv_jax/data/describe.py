@@ -1,29 +1,34 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A schedule in words: what its steps train on, how often, and what cropping costs."""
+"""Description of a schedule: its buckets, how often samples are seen, and what cropping costs."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from mugv_jax.data.buckets import PATCH, Bucket, fill_buckets, token_count
+from mugv_jax.data.buckets import Bucket, Tokens, fill_buckets
 from mugv_jax.data.data_config import DataConfig, Shape
+from mugv_jax.data.holdout import split_holdout
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule, make_schedule
-from mugv_jax.data.select import split_holdout
 
 HEADER = (
     "latent shape", "samples", "rows", "tokens", "steps", "share", "epochs", "per step", "cropped"
 )  # fmt: skip
 
 
-def describe(schedule: Schedule, patch: Shape = PATCH) -> list[str]:
+def describe(schedule: Schedule, *, patch: Shape) -> list[str]:
     """Lines of a table of buckets and a summary.
 
-    rows: samples of one data shard in one microbatch.  tokens: of these rows.
-    epochs: how often the run sees each sample.  per step: how often one step does.
-    cropped: share of the latents' volume that is cut off.
+    patch: (f, h, w) of the model's patches; latents are padded to whole patches.
+
+    Columns of the table:
+        rows: samples of one data shard in one microbatch.
+        tokens: video tokens of these rows.
+        epochs: how often the run sees each sample.
+        per step: how often one step sees each sample.
+        cropped: share of the latents' volume that is cut off.
     """
     steps = np.bincount(schedule.bucket_of_step, minlength=len(schedule.buckets)).tolist()
     rows = [HEADER] + [
@@ -35,36 +40,39 @@ def describe(schedule: Schedule, patch: Shape = PATCH) -> list[str]:
 
 
 def describe_source(
-    source: SampleSource, config: DataConfig, *, shards: int = 1, patch: Shape = PATCH
+    source: SampleSource, config: DataConfig, *, shards: int = 1, tokens: Tokens, patch: Shape
 ) -> list[str]:
-    """The same of as many steps as see every training sample about once.
+    """Description of as many steps as see every training sample about once.
+
+    tokens, patch: see `make_batches` and `describe`.
 
     Raises:
         ValueError: no samples, none that fit, or shapes beyond the token budget.
     """
     members, _ = split_holdout(source.names, config)
-    buckets = fill_buckets(source.shapes, source.names, members, config, patch)
+    buckets = fill_buckets(source.shapes, source.names, members, config, tokens)
     steps = math.fsum(len(bucket.members) / (shards * bucket.rows) for bucket in buckets)
     schedule = make_schedule(
         buckets, config, shards=shards, total_steps=math.ceil(steps), seed=0, names=source.names
     )
-    return describe(schedule, patch)
+    return describe(schedule, patch=patch)
 
 
 def cropped_share(buckets: Sequence[Bucket]) -> float:
-    """Share of the samples' latent volume that no step sees."""
+    """Share of the samples' latent volume that cropping removes."""
     kept = [len(bucket.members) * math.prod(bucket.shape) for bucket in buckets]
     whole = sum(each / (1 - bucket.cropped) for each, bucket in zip(kept, buckets))
     return 1 - sum(kept) / whole
 
 
-def padding_share(bucket: Bucket, patch: Shape = PATCH) -> float:
-    """Share of a bucket's tokens, start and end left out, that hold padding of the last patches."""
-    tokens = token_count(bucket.shape, patch) - 2
-    return 1 - math.prod(bucket.shape) / (tokens * math.prod(patch))
+def padding_share(shape: Shape, patch: Shape) -> float:
+    """Share of a latent's patches that is padding, since the last ones need not be full."""
+    padded = math.prod(-(-size // each) * each for size, each in zip(shape, patch))
+    return 1 - math.prod(shape) / padded
 
 
 def _row(schedule: Schedule, bucket: Bucket, steps: int) -> tuple[str, ...]:
+    """Cells of a bucket that `steps` steps use, in the order of HEADER."""
     per_step = schedule.batch(bucket) / len(bucket.members)
     return (
         "x".join(map(str, bucket.shape)),
@@ -80,9 +88,14 @@ def _row(schedule: Schedule, bucket: Bucket, steps: int) -> tuple[str, ...]:
 
 
 def _summary(schedule: Schedule, steps: list[int], patch: Shape) -> list[str]:
+    """Lines about all buckets together.
+
+    steps: number of steps of each bucket.
+    """
     buckets = schedule.buckets
     tokens = np.array([schedule.batch(b) * b.tokens for b in buckets]) * steps
-    padding = float(tokens @ [padding_share(b, patch) for b in buckets]) / max(1, tokens.sum())
+    shares = [padding_share(bucket.shape, patch) for bucket in buckets]
+    padding = float(tokens @ shares) / max(1, tokens.sum())
     unseen = [b for b, count in zip(buckets, steps) if count * schedule.batch(b) < len(b.members)]
     repeating = [b for b in buckets if schedule.batch(b) > len(b.members)]
     lines = [

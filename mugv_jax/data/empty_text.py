@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Text states of the empty caption, which stand for a dropped one, as files beside samples.
+"""Files of the empty caption's text states, which replace captions that training drops.
 
-empty_text.pt     as a sample's text features, from `mugv-jax data encode`
-empty_text.npz    "text" float32 (s, d) and "mask" bool (s), in a packed folder: no PyTorch needed
+empty_text.pt     the same layout as a sample's text file; `mugv-jax data encode` writes it
+empty_text.npz    "text" float32 (s, d) and "mask" bool (s), in a packed folder; needs no PyTorch
 """
 
 import zipfile
@@ -12,20 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from mugv_jax.axes import Bool, Float
+from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.pt_files import read_text
-from mugv_jax.data.samples import EMPTY_TEXT, BadSample
+from mugv_jax.data.samples import EMPTY_TEXT
 
 PACKED = Path(EMPTY_TEXT).with_suffix(".npz").name
 
 
 def find_empty_text(samples: Path) -> Path | None:
-    """The file beside a `train.csv`, or in the folder of one or of packed samples."""
+    """The file of the empty caption at the path of samples: a `train.csv` or a folder."""
     folder = samples if samples.is_dir() else samples.parent
     return next((folder / name for name in (PACKED, EMPTY_TEXT) if (folder / name).is_file()), None)
 
 
 def read_empty_text(path: Path) -> tuple[Float[np.ndarray, "s d"], Bool[np.ndarray, "s"]]:
-    """States and mask of either file.
+    """States and mask of the empty caption, from a file of either layout.
 
     Raises:
         BadSample: missing, damaged, or of another layout.
@@ -46,7 +47,7 @@ def read_empty_text(path: Path) -> tuple[Float[np.ndarray, "s d"], Bool[np.ndarr
 
 
 def write_packed(path: Path, folder: Path) -> None:
-    """The states of the file `path` into a packed `folder`."""
+    """Writes the states in the file `path` to a packed `folder`."""
     text, mask = read_empty_text(path)
     with open(folder / PACKED, "wb") as file:
         np.savez(file, text=text, mask=mask)

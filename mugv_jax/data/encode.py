@@ -1,21 +1,19 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Videos and pictures with captions -> training samples, encoded ahead of time.
+"""Encoding of videos and pictures with captions into training samples.
 
     captions -> T5, in batches -> text_features/
     files -> frames -> VAE encoder -> normalised latents/
 
-A run that was stopped goes on where it was; several processes share one list.
+An interrupted run is continued by running it again; several processes can share one list.
 """
 
 import dataclasses
-import functools
 import logging
 import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,35 +24,36 @@ from mugv_jax import video
 from mugv_jax.axes import Array
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.ahead import ahead
+from mugv_jax.data.bad_sample import BadSample, listed
 from mugv_jax.data.captions import Captioned, read_captions
 from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.encoded import EncodedFolder, Job
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
-from mugv_jax.data.published import listed
-from mugv_jax.data.samples import EMPTY_TEXT, BadSample
-from mugv_jax.nn.text.t5 import T5Encoder
+from mugv_jax.data.samples import EMPTY_TEXT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.size import MAX_TOKENS
+from mugv_jax.systems.text import text_batches
 from mugv_jax.weights.torch_files import import_torch
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS = 60  # at most so much work is done twice after a crash
-PLAN_THREADS = 16  # they wait for the disk
+FLUSH_SECONDS = 60  # longest work that a crash loses
+PLAN_THREADS = 16  # they wait for the disk, not for the processor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodeConfig:
     """How samples are encoded, and this process's share of them.
 
-    clip: what is cut from a file.
-    posterior_seed: samples the VAE's posterior instead of taking its mean.
-    text_batch: captions that T5 sees at once.
-    threads: files that are decoded ahead, and held in memory.
-    max_bad: files that cannot be used are skipped, at most so many.
-    tiling: the VAE works on tiles of this size, for frames too large for memory.
+    clip: the frames that are taken from a file.
+    posterior_seed: draws latents from the VAE's posterior; None takes its mean.
+    text_batch: captions that T5 encodes at once.
+    threads: files that are decoded ahead and held in memory.
+    max_bad: largest number of unusable files that are skipped; one more is an error.
+    shard_index, shard_count: this process, and the number of processes that share the list.
+    tiling: tiles that the VAE works on, for frames that are too large for memory.
 
     Raises:
         ValueError: values out of range.
@@ -78,8 +77,12 @@ class EncodeConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-    """What a run did: samples that are finished (of this process), all rows of `train.csv`, and a
-    line for each file that was skipped."""
+    """Result of a run.
+
+    finished: samples of this process that are encoded, now or earlier.
+    rows: rows of `train.csv`, from all processes.
+    bad: a line for each file that was skipped.
+    """
 
     finished: int
     rows: int
@@ -87,13 +90,18 @@ class Encoded:
 
 
 class Bad(list):
-    """Lines about files that were skipped; raises ValueError when there are more than `limit`."""
+    """A line for each file that was skipped, up to `limit` of them."""
 
     def __init__(self, limit: int):
         super().__init__()
         self._limit = limit
 
     def skip(self, entry: Captioned, error: BadSample) -> None:
+        """Adds the file of `entry`.
+
+        Raises:
+            ValueError: more than `limit` files were skipped.
+        """
         self.append(f"{entry.id}: {error}")
         if len(self) > self._limit:
             raise ValueError(
@@ -103,13 +111,13 @@ class Bad(list):
 
 
 def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) -> Encoded:
-    """Encodes the list at `captions` into the folder `out`; see `EncodedFolder` for what it holds.
+    """Encodes the list at `captions` into the folder `out`, which `encoded.py` describes.
 
     Raises:
-        ValueError: a list or folder that cannot be used, or more bad files than `max_bad`. What
-            was finished is kept.
+        ValueError: a list or folder that cannot be used, or more bad files than `max_bad`.
+            Finished samples are kept.
     """
-    import_torch()  # writes the files: to be missed now, not after the text encoder
+    import_torch()  # it writes the files; if it is missing, fail before the text encoder runs
     folder = EncodedFolder(
         out,
         read_captions(captions),
@@ -123,7 +131,7 @@ def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) 
     log.info("%d of %d samples are to be encoded.", len(jobs), len(folder.entries))
     try:
         _encode_texts(folder, jobs, models, config)
-        jobs = [job for job in jobs if not folder.recall(job)]  # of some the video is done
+        jobs = [job for job in jobs if not folder.recall(job)]  # some needed only their text
         _encode_clips(folder, jobs, models, config, bad)
     finally:
         rows = folder.flush()
@@ -131,7 +139,7 @@ def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) 
 
 
 def _settings(models: MugvModels, config: EncodeConfig) -> dict:
-    """All that changes what a sample's files hold, apart from its own video and caption."""
+    """All settings that change the content of a sample's files."""
     return {
         **dataclasses.asdict(config.clip),
         "posterior_seed": config.posterior_seed,
@@ -144,6 +152,7 @@ def _settings(models: MugvModels, config: EncodeConfig) -> dict:
 
 
 def _plan(folder: EncodedFolder, bad: Bad) -> list[Job]:
+    """A job for each entry whose file can be read."""
     jobs = []
     calls = ahead(folder.job, folder.entries, threads=PLAN_THREADS)
     for entry, job in tqdm(
@@ -159,40 +168,30 @@ def _plan(folder: EncodedFolder, bad: Bad) -> list[Job]:
 def _encode_texts(
     folder: EncodedFolder, jobs: Sequence[Job], models: MugvModels, config: EncodeConfig
 ) -> None:
-    """Text states of all captions that have none yet, and of the empty one."""
+    """Encodes the captions that have no text states yet, and the empty caption."""
     todo = {job.text: job.entry.caption for job in jobs if not folder.has(job.text)}
     if config.shard_index == 0 and not folder.has(EMPTY_TEXT):
         todo[EMPTY_TEXT] = ""
     if not todo:
         return
-    files, size = list(todo), config.text_batch
-    ids, mask = models.tokenize(list(todo.values()))
+    ids, masks = models.tokenize(list(todo.values()))
     with (
         meshes.use(models.mesh),
         models.model("text") as (module, variables),
-        tqdm(total=len(files), desc="captions", unit="caption", disable=None) as bar,
+        tqdm(total=len(todo), desc="captions", unit="caption", disable=None) as bar,
     ):
-        for start in range(0, len(files), size):
-            # The last batch repeats its last caption, so that one program serves all.
-            rows = np.arange(start, start + size).clip(max=len(files) - 1)
-            batch = jnp.asarray(ids[rows]), jnp.asarray(mask[rows])
-            states = np.asarray(_text_states(module, variables, *batch))
-            for row, file in enumerate(files[start : start + size]):
-                valid = mask[start + row]
-                text = np.where(valid[:, None], states[row], np.zeros((), states.dtype))
-                folder.write(file, text_bytes(text, valid))
-                bar.update()
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _text_states(module: T5Encoder, variables: Any, ids: Array, mask: Array) -> Array:
-    return module.apply(variables, ids, mask)
+        batches = text_batches(module, variables, ids, masks, batch_size=config.text_batch)
+        states = (text for batch in batches for text in batch)
+        for file, text, mask in zip(todo, states, masks, strict=True):
+            text = np.where(mask[:, None], text, np.zeros((), text.dtype))
+            folder.write(file, text_bytes(text, mask))
+            bar.update()
 
 
 def _encode_clips(
     folder: EncodedFolder, jobs: Sequence[Job], models: MugvModels, config: EncodeConfig, bad: Bad
 ) -> None:
-    """Latents of all files that have none yet. Files are decoded while others are encoded."""
+    """Encodes the files that have no latent yet. Files are decoded while others are encoded."""
     if not jobs:
         return
 
@@ -219,13 +218,18 @@ def _encode_clips(
 
 
 def _key(seed: int | None, entry: Captioned) -> Array | None:
-    """Of the sample, not of its turn: the same however the list is shared, or resumed."""
+    """Key of the sample's posterior: the same however the list is shared or continued."""
     if seed is None:
         return None
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(entry.id.encode()))
 
 
 def _finite(latent: np.ndarray, job: Job) -> np.ndarray:
+    """The latent itself, if it is finite.
+
+    Raises:
+        BadSample: the latent holds NaN or infinities.
+    """
     if not np.isfinite(latent).all():
         raise BadSample(
             f"{str(job.entry.path)!r}: the VAE overflowed on it; encode in float32 (--dtype)."

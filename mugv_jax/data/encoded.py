@@ -1,13 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The folder that `mugv-jax data encode` fills: the published training format, written in pieces.
+"""The folder that `mugv-jax data encode` fills, in the published training format.
 
-latents/ID-KEY.pt             KEY changes with the video, so a file that is there is finished
-text_features/ID-KEY_text.pt  and here with the caption
-empty_text.pt                 the empty caption, for captions dropped in training
+latents/ID-KEY.pt             KEY is a hash of the video; a file that exists is complete
+text_features/ID-KEY_text.pt  KEY is a hash of the caption
+empty_text.pt                 the empty caption, which replaces captions that training drops
 parts/I-of-N.csv              rows finished by process I of N
 train.csv                     all rows finished so far, in the order of the captions
-encode.json                   the settings, which one folder has one of
+encode.json                   the settings, the same for all samples of a folder
 """
 
 import contextlib
@@ -21,18 +21,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.captions import Captioned
-from mugv_jax.data.published import COLUMNS
-from mugv_jax.data.samples import CSV, BadSample
+from mugv_jax.data.fields import flow_fields
+from mugv_jax.data.published import ID, SOURCE
+from mugv_jax.data.samples import CSV
 from mugv_jax.data.whole_files import write_whole
 
 SETTINGS = "encode.json"
 PARTS = "parts"
 LATENTS, TEXTS = "latents", "text_features"
-FIELDS = (*COLUMNS, "fps")
-SOURCE = "generated"  # as the format calls latents that are normalised
-# A video is known by its size and both ends; reading all of it each time would take as long as
-# encoding. Times of change do not survive every copy.
+COLUMNS = (ID, SOURCE, *(field.column for field in flow_fields()))
+NORMALISED = "generated"  # the format's word for latents that are normalised
+# A video is identified by its size and its two ends: reading all of it every time would take as
+# long as encoding it, and copying may change its time of change.
 END_BYTES = 64 * 2**10
 KEY_DIGITS = 12
 
@@ -41,7 +43,10 @@ Row = dict[str, str]
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One sample to encode, and its files relative to the folder."""
+    """One sample to encode.
+
+    latent, text: the sample's files, relative to the folder.
+    """
 
     entry: Captioned
     latent: str
@@ -51,8 +56,8 @@ class Job:
 class EncodedFolder:
     """One process's view of the folder.
 
-    captions: all of the list, the same in every process.
-    settings: what the samples are made with, as JSON.
+    captions: the whole list, the same in every process; `entries` is this process's share.
+    settings: everything besides a video and its caption that changes a sample's files.
 
     Raises:
         ValueError: a shard that does not exist, or a folder with samples of other settings.
@@ -84,16 +89,16 @@ class EncodedFolder:
         known = [path / CSV, *sorted((path / PARTS).glob("*.csv"))]
         rows = [row for part in known if part.exists() for row in _read_part(part)]
         self._known = {row["latent_path"]: row for row in rows}
-        self._older = {}  # every row of a sample, by its id
+        self._older = {}  # id -> all rows of the sample
         for row in rows:
-            self._older.setdefault(row["sample_id"], []).append(row)
+            self._older.setdefault(row[ID], []).append(row)
         self._rows: dict[str, Row] = {}
 
     def job(self, entry: Captioned) -> Job:
-        """What `entry` becomes.
+        """The files that `entry` becomes.
 
         Raises:
-            BadSample: its video cannot be read.
+            BadSample: the video cannot be read.
         """
         source = _source_key(entry)
         caption = hashlib.sha256(entry.caption.encode()).hexdigest()[:KEY_DIGITS]
@@ -104,7 +109,7 @@ class EncodedFolder:
         )
 
     def has(self, relative: str) -> bool:
-        """Whether a file is there, and so finished."""
+        """Whether a file exists, and is therefore complete."""
         return (self.path / relative).exists()
 
     def write(self, relative: str, content: bytes) -> None:
@@ -112,7 +117,7 @@ class EncodedFolder:
         write_whole(self.path / relative, content)
 
     def recall(self, job: Job) -> bool:
-        """Takes over the row of an earlier run, if the sample was finished then."""
+        """Reuses the row of an earlier run; whether that run finished the sample."""
         row = self._known.get(job.latent)
         if row is None or not self.has(job.latent) or not self.has(job.text):
             return False
@@ -120,28 +125,28 @@ class EncodedFolder:
         return True
 
     def finish(self, job: Job, fps: float) -> None:
-        """Notes that both files of a sample are written."""
+        """Records that both files of a sample are written."""
         self._rows[job.entry.id] = {
-            "sample_id": job.entry.id,
-            "source": SOURCE,
+            ID: job.entry.id,
+            SOURCE: NORMALISED,
             "latent_path": job.latent,
             "text_feat_path": job.text,
             "fps": repr(fps),
         }
 
     def flush(self) -> int:
-        """Writes what is finished to this process's part, and all parts to `train.csv`.
+        """Writes the finished rows to this process's part, and all parts to `train.csv`.
 
-        Files of samples that were encoded anew are removed then. Returns the number of rows.
+        Older files of samples that were encoded again are removed. Returns the number of rows.
         """
         rows = sorted(self._rows.values(), key=self._place)
         self.write(f"{PARTS}/{self._part}", _csv(rows))
-        with self._locked():  # a process that ends at the same time must not miss this part
+        with self._locked():  # processes that end at the same time must see each other's parts
             merged: dict[str, Row] = {}
             for part in sorted((self.path / PARTS).glob(self._parts)):
-                merged |= {row["sample_id"]: row for row in _read_part(part)}
+                merged |= {row[ID]: row for row in _read_part(part)}
             listed = sorted(
-                (row for row in merged.values() if row["sample_id"] in self._order),
+                (row for row in merged.values() if row[ID] in self._order),
                 key=self._place,
             )
             self.write(CSV, _csv(listed))
@@ -149,16 +154,23 @@ class EncodedFolder:
         return len(listed)
 
     def _remove_replaced(self) -> None:
+        """Removes files of earlier rows that the current rows no longer name."""
         for row in self._rows.values():
-            for older in self._older.pop(row["sample_id"], ()):
+            for older in self._older.pop(row[ID], ()):
                 for column in ("latent_path", "text_feat_path"):
                     if older[column] != row[column]:
                         (self.path / older[column]).unlink(missing_ok=True)
 
     def _place(self, row: Row) -> int:
-        return self._order[row["sample_id"]]
+        """Position of a row's caption in the list."""
+        return self._order[row[ID]]
 
     def _agree(self, settings: Mapping[str, Any]) -> None:
+        """Writes the settings, or compares them with those of the folder.
+
+        Raises:
+            ValueError: they are different.
+        """
         file = self.path / SETTINGS
         if not file.exists():
             write_whole(file, (json.dumps(settings, indent=2) + "\n").encode())
@@ -176,12 +188,18 @@ class EncodedFolder:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
+        """Keeps other processes out of what the folder has once: its settings and `train.csv`."""
         with open(self.path / PARTS / ".lock", "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
 def _source_key(entry: Captioned) -> str:
+    """Hash of a video's size and two ends, and of its frame rate.
+
+    Raises:
+        BadSample: the video cannot be read.
+    """
     digest = hashlib.sha256()
     try:
         with open(entry.path, "rb") as file:
@@ -196,13 +214,14 @@ def _source_key(entry: Captioned) -> str:
 
 
 def _read_part(path: Path) -> list[Row]:
+    """The complete rows of a csv file."""
     with open(path, encoding="utf-8", newline="") as file:
         return [row for row in csv.DictReader(file) if None not in row.values()]
 
 
 def _csv(rows: Sequence[Row]) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()

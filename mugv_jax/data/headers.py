@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes of many latent files, each read once: they are kept in an index beside the csv."""
+"""Shapes of many latent files; an index beside the csv keeps them, so each header is read once."""
 
 import io
 import logging
@@ -13,29 +13,31 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.pt_files import latent_shape
-from mugv_jax.data.samples import BadSample
 from mugv_jax.data.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 
 THREADS = 16  # they wait for the disk, not for the processor
-QUIET_SECONDS = 2  # no bar for what is done sooner
+QUIET_SECONDS = 2  # no progress bar for shorter work
+# Earlier versions kept (f, h, w) alone, and only of latents with so many channels.
+CHANNELS_OF_OLD_INDEX = 24
 
-Shape = tuple[int, int, int]
+LatentShape = tuple[int, int, int, int]  # (f, h, w, c)
 Stamp = tuple[int, int]  # size in bytes and time of change in nanoseconds
 
 
-def read_shapes(csv: Path, relative_paths: Sequence[str]) -> list[Shape | BadSample]:
-    """(f, h, w) of every latent file, or what is wrong with it. Paths are relative to `csv`.
+def read_shapes(csv: Path, relative_paths: Sequence[str]) -> dict[str, LatentShape | BadSample]:
+    """(f, h, w, c) of every latent file, or the reason why it cannot be used.
 
-    The index beside `csv` says what is known; a file that has changed since is read anew. Where
-    the folder cannot be written to, nothing is kept.
+    Paths are relative to `csv`. A file whose size and time of change are those of the index is not
+    read again. If the folder cannot be written, no index is kept.
     """
     known = _read_index(index_path(csv))
-    read: dict[str, tuple[Stamp, Shape]] = {}
+    read: dict[str, tuple[Stamp, LatentShape]] = {}
 
-    def look(relative: str) -> Shape | BadSample:
+    def look(relative: str) -> LatentShape | BadSample:
         path = csv.parent / relative
         try:
             stat = path.stat()
@@ -50,44 +52,49 @@ def read_shapes(csv: Path, relative_paths: Sequence[str]) -> list[Shape | BadSam
         read[relative] = (stamp, shape)
         return shape
 
+    paths = tuple(dict.fromkeys(relative_paths))
     with ThreadPoolExecutor(THREADS) as pool:
-        looked = pool.map(look, relative_paths)
-        bar = tqdm(
-            looked,
-            total=len(relative_paths),
+        looked = tqdm(
+            pool.map(look, paths),
+            total=len(paths),
             desc="reading headers",
             unit="sample",
             delay=QUIET_SECONDS,
             disable=None,  # silent where there is no terminal
         )
-        shapes = list(bar)
+        shapes = dict(zip(paths, looked, strict=True))
     if read:
-        wanted = {path: known[path] for path in relative_paths if path in known}
+        wanted = {path: known[path] for path in paths if path in known}
         _write_index(index_path(csv), wanted | read)
     return shapes
 
 
 def index_path(csv: Path) -> Path:
-    """Where the shapes of the samples of `csv` are kept."""
+    """The index of shapes that belongs to `csv`."""
     return csv.with_name(f".{csv.stem}.shapes.npz")
 
 
-def _read_index(path: Path) -> dict[str, tuple[Stamp, Shape]]:
+def _read_index(path: Path) -> dict[str, tuple[Stamp, LatentShape]]:
     try:
         with np.load(path) as index:
-            columns = (index["paths"].tolist(), index["stamps"].tolist(), index["shapes"].tolist())
+            shapes = index["shapes"]
+            channels = index.get("channels", np.full(len(shapes), CHANNELS_OF_OLD_INDEX))
+            columns = (index["paths"], index["stamps"], np.column_stack([shapes, channels]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return {}  # none yet, or one to be written anew
-    return {p: (tuple(stamp), tuple(shape)) for p, stamp, shape in zip(*columns, strict=True)}
+        return {}  # no index yet, or a damaged one, which is written anew
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return {path: (tuple(stamp), tuple(shape)) for path, stamp, shape in rows}
 
 
-def _write_index(path: Path, known: Mapping[str, tuple[Stamp, Shape]]) -> None:
+def _write_index(path: Path, known: Mapping[str, tuple[Stamp, LatentShape]]) -> None:
+    shapes = np.array([shape for _, shape in known.values()], np.int32)
     content = io.BytesIO()
     np.savez(
         content,
         paths=np.array(list(known)),
         stamps=np.array([stamp for stamp, _ in known.values()], np.int64),
-        shapes=np.array([shape for _, shape in known.values()], np.int32),
+        shapes=shapes[:, :3],
+        channels=shapes[:, 3],
     )
     if not os.access(path.parent, os.W_OK):
         return

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Samples into a TFDS data set of ArrayRecord files, for fast random access on many hosts.
+"""Packing of samples into a TFDS data set of ArrayRecord files, for fast access from many hosts.
 
-tfds.builder("mugv_samples", samples=open_samples("folder"), data_dir=...)   where this module
-is imported; `pack` writes the same data set to a folder of its own, whole or not at all.
+`pack` writes a folder, complete or not at all. Once this module is imported, TFDS builds the same
+data set: tfds.builder("mugv_samples", samples=open_samples("folder", fields), data_dir=...)
 """
 
 import contextlib
@@ -19,33 +19,31 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from mugv_jax.data.ahead import ahead
+from mugv_jax.data.bad_sample import BadSample, listed
 from mugv_jax.data.empty_text import find_empty_text, write_packed
-from mugv_jax.data.packed import INDEX, SPLIT
-from mugv_jax.data.published import listed
-from mugv_jax.data.samples import (
-    CHANNELS,
-    PACKED_MARKER,
-    BadSample,
-    Sample,
-    SampleSource,
-    open_samples,
-)
+from mugv_jax.data.fields import Fields
+from mugv_jax.data.open import open_samples
+from mugv_jax.data.packed import INDEX, SPLIT, note_fields
+from mugv_jax.data.samples import PACKED_MARKER, Sample, SampleSource
 from mugv_jax.weights.staging import refuse_existing, staged
 
 LATENT_DTYPES = ("float32", "bfloat16")
-READERS = 4  # threads; samples that wait to be written
+READERS = 4  # threads; as many samples wait to be written
 
 
 class MugvSamples(tfds.core.GeneratorBasedBuilder):
-    """TFDS builder of encoded samples.
+    """TFDS builder of encoded samples, with all fields of its source.
 
-    samples: what to write.
-    latent_dtype: one of LATENT_DTYPES; `features.json` says which. Text is kept in float32.
-    max_bad: how many samples that cannot be read are left out; one more is an error.
+    samples: the source to pack.
+    latent_dtype: one of LATENT_DTYPES, recorded in `features.json`. Texts are kept in float32.
+    max_bad: leave out at most this many samples that cannot be read; one more is an error.
+
+    Raises:
+        ValueError: an unknown dtype; later, while it generates, more bad samples than `max_bad`.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    code_path = None  # beside it lie the checksums of downloads: there are none
+    code_path = None  # TFDS looks there for checksums of downloads, and there are none
 
     def __init__(
         self,
@@ -67,27 +65,12 @@ class MugvSamples(tfds.core.GeneratorBasedBuilder):
         super().__init__(file_format="array_record", **options)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        tensor = tfds.features.Tensor
-        features = {
-            "name": tfds.features.Text(doc="which sample it is"),
-            "latent": tensor(
-                shape=(None, None, None, CHANNELS),
-                dtype=self._dtype,
-                encoding="bytes",
-                doc="normalised latent (f, h, w, c)",
-            ),
-            "text": tensor(
-                shape=(None, self._samples.text_dim),
-                dtype=np.float32,
-                encoding="bytes",
-                doc="states of the caption (s, d), without padding",
-            ),
-            "text_mask": tensor(shape=(None,), dtype=np.bool_, doc="true on text (s)"),
-            "fps": tfds.features.Scalar(dtype=np.float32, doc="frames per second of the clip"),
-        }
+        features = {"name": tfds.features.Text(doc="which sample it is")}
+        for field in self._samples.fields:
+            features |= field.features(self._dtype)
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Video latents and text states to train MUG-V on.",
+            description="Encoded samples to train a video model on.",
             features=tfds.features.FeaturesDict(features),
             disable_shuffling=True,  # the trainer shuffles; here the order is that of the index
         )
@@ -112,13 +95,10 @@ class MugvSamples(tfds.core.GeneratorBasedBuilder):
             yield number, example
 
     def _example(self, sample: Sample) -> dict[str, Any]:
-        return {
-            "name": sample.name,
-            "latent": sample.latent.astype(self._dtype),
-            "text": sample.text,
-            "text_mask": sample.text_mask,
-            "fps": np.float32(sample.fps),
-        }
+        example = {"name": sample.name}
+        for field in self._samples.fields:
+            example |= field.pack(sample[field.name], self._dtype)
+        return example
 
     def _refuse_too_many_bad(self) -> None:
         if len(self.bad) > self._max_bad:
@@ -131,21 +111,26 @@ class MugvSamples(tfds.core.GeneratorBasedBuilder):
 def pack(
     source: str | os.PathLike,
     target: str | os.PathLike,
+    fields: Fields,
     *,
     shards: int | None = None,
     latent_dtype: str = "float32",
     max_bad: int = 0,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
-    """Writes the samples at `source` to the folder `target`; returns what was left out, and why.
+    """Packs the samples at `source` into the folder `target`, which appears when it is complete.
 
-    The text states of the empty caption go along, where `source` has them.
+    The text states of the empty caption are copied if `source` has them.
 
-    shards: files to write; by default what TFDS chooses from the size.
-    Other arguments: as of `MugvSamples`. Nothing is at `target` before all of it is.
+    fields: what is read of every sample and packed.
+    shards: number of files; by default TFDS chooses it from the size.
+    latent_dtype, max_bad: see `MugvSamples`.
+
+    Returns a line for each sample that was left out.
 
     Raises:
-        ValueError: `target` exists, more samples are bad than `max_bad`, or no samples at `source`.
+        ValueError: `target` exists, more samples are bad than `max_bad`, or `source` holds no
+            samples with these fields.
     """
     source, target = Path(source).expanduser(), Path(target).expanduser()
     markers = (PACKED_MARKER,)
@@ -154,7 +139,7 @@ def pack(
         raise ValueError(f"shards={shards} must be at least 1.")
     if target.resolve() in source.resolve().parents:
         raise ValueError(f"{source} lies inside {target}, which would be replaced.")
-    samples = open_samples(source)
+    samples = open_samples(source, fields)
     with staged(target, overwrite=overwrite, markers=markers) as partial:
         builder = MugvSamples(
             samples=samples,
@@ -168,7 +153,7 @@ def pack(
                 file,
                 names=np.array([samples.names[number] for number in builder.written]),
                 shapes=samples.shapes[builder.written],
-                text_dim=samples.text_dim,
+                fields=np.array(note_fields(samples.fields)),
             )
         empty = find_empty_text(source)
         if empty is not None:
@@ -178,8 +163,8 @@ def pack(
 
 
 def _prepare(builder: MugvSamples, shards: int | None) -> None:
+    """Builds the data set without the lines and progress bars that TFDS prints."""
     config = tfds.download.DownloadConfig(num_shards=shards)
-    # TFDS prints, and draws bars beside ours.
     tfds.display_progress_bar(enable=False)
     try:
         with contextlib.redirect_stdout(io.StringIO()):

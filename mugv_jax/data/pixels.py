@@ -1,13 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames to train a VAE on: videos, pictures and TFDS data sets -> batches of clips of one size.
+"""Batches of frames to train a VAE on, from videos, pictures and TFDS data sets.
 
-frames       uint8   (b f h w 3)   a clip, or a single picture
+frames       uint8   (b f h w 3)   clips, or single pictures
 sample       int32   (b)           index of the sample in its source
 step         int32   (b)           number of the step, the same in all rows
 
-Samples are drawn, with what is cut from them, as a function of the seed and of the step's number
-alone: a run resumes exactly, whatever the number of threads or processes.
+The samples of a step, and the parts that are cut from them, depend on the seed and the number of
+the step alone, so a run resumes exactly with any number of threads or processes.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ import numpy as np
 
 from mugv_jax.axes import Frames
 from mugv_jax.bounds import require_at_least
+from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.clips import PICTURES, ClipRule, read_clip
-from mugv_jax.data.samples import BadSample
 from mugv_jax.systems.mugv.size import STRIDE
 
 log = logging.getLogger(__name__)
@@ -30,23 +30,26 @@ log = logging.getLogger(__name__)
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
 TFDS_FILE = "dataset_info.json"
 VIDEO = "video"  # the feature of a TFDS data set that holds the frames
-TRIES = 16  # samples drawn instead of ones that cannot be used
+TRIES = 16  # samples that are drawn in a row until one can be used
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PixelConfig:
-    """What a VAE is trained on.
+    """Data that a VAE is trained on.
 
-    paths: folders of videos and pictures, or of TFDS data sets whose feature "video" is uint8
-        (f h w 3), used as one.  split: of TFDS data sets.
-    holdout_paths, holdout_split: what is validated on: other folders, or another split of the same.
-    holdout_clips: validate on at most so many.
-    size: (width, height) in pixels. A file's frames are scaled to cover it; of a data set's larger
-        frames a part is cut out at random.
-    frames: of a clip, cut out at random.  read_frames: of a video file's start, to cut it from.
+    paths: folders of videos and pictures, or of TFDS data sets with a feature "video" of uint8
+        (f h w 3), used as one source.
+    split: split of TFDS data sets to train on.
+    holdout_paths: folders to validate on.
+    holdout_split: split to validate on, of `holdout_paths` or else of `paths`.
+    holdout_clips: largest number of clips to validate on.
+    size: (width, height) of a clip in pixels. Frames of files are scaled to cover it and cropped;
+        larger frames of data sets are cropped at a random place.
+    frames: frames of a clip, which starts at a random frame.
+    read_frames: frames that are read from the start of a video file, to cut a clip from.
     rows, picture_rows: clips, or pictures, of one data shard in a step.
-    picture_share: of steps that train on pictures: single frames of any sample.
-    threads, prefetch, workers: see `data/data_config.py`.
+    picture_share: share of steps that train on pictures, which are single frames of any sample.
+    threads, prefetch, workers: see `DataConfig`.
 
     Raises:
         ValueError: values out of range.
@@ -85,7 +88,10 @@ class PixelConfig:
 
 @runtime_checkable
 class PixelSource(Protocol):
-    """Samples by number; those of `clips` are videos, all others single pictures."""
+    """Frames of samples, by index.
+
+    clips: indices of the videos; all other samples are single pictures.
+    """
 
     clips: Sequence[int]
 
@@ -95,7 +101,7 @@ class PixelSource(Protocol):
 
 
 class ClipFiles:
-    """Videos and pictures in a folder and below it, in the order of their names.
+    """Videos and pictures in a folder and its subfolders, sorted by name.
 
     Raises:
         ValueError: there are none.
@@ -130,8 +136,7 @@ class ClipRecords:
     """
 
     def __init__(self, path: Path, split: str):
-        # Here, so that reading files does not need it.
-        import tensorflow_datasets as tfds
+        import tensorflow_datasets as tfds  # slow, and reading files does not need it
 
         builder = tfds.builder_from_directory(os.fspath(path))
         if split not in builder.info.splits or VIDEO not in builder.info.features:
@@ -150,7 +155,7 @@ class ClipRecords:
 
 
 class Joined:
-    """Several sources, one after the other."""
+    """A `PixelSource` of several sources, one after the other."""
 
     def __init__(self, sources: Sequence[PixelSource]):
         self._sources = sources
@@ -166,7 +171,9 @@ class Joined:
 
 
 def open_pixels(paths: Sequence[str], split: str, config: PixelConfig) -> Joined:
-    """The samples in folders.
+    """The samples in all folders `paths`, as one source.
+
+    split: split of TFDS data sets.
 
     Raises:
         ValueError: no folder, or one without samples.
@@ -184,10 +191,10 @@ def open_pixels(paths: Sequence[str], split: str, config: PixelConfig) -> Joined
 
 
 def cut(frames: Frames, rng: np.random.Generator, count: int, size: tuple[int, int]) -> Frames:
-    """`count` frames of `size` (width, height) that follow each other, from a random place.
+    """`count` successive frames of `size` (width, height), cut out at a random place.
 
     Raises:
-        BadSample: there are not so many, or they are smaller.
+        BadSample: the sample has fewer or smaller frames.
     """
     wanted = (count, size[1], size[0])
     if any(have < want for have, want in zip(frames.shape, wanted)):
@@ -198,7 +205,11 @@ def cut(frames: Frames, rng: np.random.Generator, count: int, size: tuple[int, i
 
 @dataclasses.dataclass(frozen=True)
 class PixelSteps:
-    """The rows of the data shards `local` in each of `total` steps, by the number of the step."""
+    """The batch of every step, by its number: only the rows of the data shards `local`.
+
+    total: number of steps.
+    seed: draws samples, and the parts that are cut from them.
+    """
 
     source: Joined
     config: PixelConfig
@@ -229,6 +240,11 @@ class PixelSteps:
     def _draw(
         self, rng: np.random.Generator, pool: Sequence[int], count: int
     ) -> tuple[Frames, int]:
+        """`count` frames of a random sample of `pool`, and the sample's index.
+
+        Raises:
+            ValueError: TRIES samples in a row cannot be used.
+        """
         for _ in range(TRIES):
             index = int(pool[int(rng.integers(len(pool)))])
             try:
@@ -242,10 +258,10 @@ class PixelSteps:
 
 
 def held_out(config: PixelConfig) -> Joined | None:
-    """What is validated on, if anything is.
+    """The samples to validate on; None if there are none.
 
     Raises:
-        ValueError: it cannot be opened.
+        ValueError: they cannot be opened.
     """
     if not config.holdout_paths and not config.holdout_split:
         return None
@@ -254,7 +270,11 @@ def held_out(config: PixelConfig) -> Joined | None:
 
 
 def first_clips(source: Joined, config: PixelConfig) -> list[Frames]:
-    """The first frames, and the middle of each, of the first clips that are long enough."""
+    """The first frames of the first clips that are long enough, cropped to their middle.
+
+    Raises:
+        ValueError: no clip is long and large enough.
+    """
     found: list[Frames] = []
     width, height = config.size
     for index in source.clips:

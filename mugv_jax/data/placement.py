@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Batches on devices before they are asked for, so that reading and copying overlap training."""
+"""Batches copied to devices ahead of time, so that reading and copying overlap training."""
 
 import collections
 import time
@@ -18,12 +18,12 @@ Placed = dict[str, Array]
 
 
 class PlacedBatches(grain.DatasetIterator):
-    """Global arrays of the batches of all processes, up to `depth` of them ahead of the consumer.
+    """Batches of all processes as global arrays, up to `depth` of them ahead of the consumer.
 
-    One thread takes batches, in order, and starts their copies. The state is that of the batch
-    delivered last, whatever was read since: a checkpoint after step i resumes with step i + 1.
+    One thread takes batches in order and starts their copies. The state is that of the last batch
+    delivered, whatever was read since, so a checkpoint after step i resumes with step i + 1.
 
-    waited_s: seconds that the consumer has waited here, in all.
+    waited_s: total time that the consumer has waited for batches.
     """
 
     def __init__(self, batches: Batches, mesh: Mesh, *, depth: int = 2):
@@ -49,32 +49,36 @@ class PlacedBatches(grain.DatasetIterator):
         return placed
 
     def get_state(self) -> dict[str, Any]:
-        """Of the batch delivered last."""
+        """The state after the last batch delivered."""
         return self._state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue after the batch that `state` was taken at."""
+        """Continues after the batch that `state` belongs to."""
         self._drop_ahead()
         self._batches.set_state(state)
         self._state = self._batches.get_state()
 
     def start_prefetch(self) -> None:
-        """Begins to read and place, up to the depth."""
+        """Starts reading and copying, up to `depth` batches."""
         while len(self._ahead) < self._depth:
             self._ahead.append(self._thread.submit(self._take))
 
     def close(self) -> None:
-        """Ends all reading."""
+        """Ends reading, and the thread."""
         self._drop_ahead()
         self._thread.shutdown()
         self._batches.close()
         super().close()
 
     def _take(self) -> tuple[Placed, dict[str, Any]]:
+        """The next batch on its devices, and the state after it."""
         return place_batch(next(self._batches), self._mesh), self._batches.get_state()
 
     def _drop_ahead(self) -> None:
-        """Waits for the one under way: the batches must not move while their state is set."""
+        """Discards what was read ahead, once the thread is idle.
+
+        The thread must not advance the batches while their state is set.
+        """
         for future in self._ahead:
             future.cancel()
         futures.wait(self._ahead)

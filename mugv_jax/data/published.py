@@ -1,116 +1,134 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The published training format: `train.csv` and two tensor files for every row.
+"""The published training format: a `train.csv` with paths of tensor files in every row.
 
     sample_id,source,latent_path,text_feat_path[,fps]
 
 Paths are relative to the csv. Latents of `source=real` are as the VAE made them, those of
-`source=generated` are normalised. The published file has no `fps` column, and the published
-trainer feeds 24 to all.
+`source=generated` are normalised. `fields.py` says which columns belong to which field of a sample;
+other columns are ignored. The published file has no column `fps`.
 """
 
 import csv
 import dataclasses
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mugv_jax.data.headers import read_shapes
-from mugv_jax.data.pt_files import read_latent, read_text, text_dim
-from mugv_jax.data.samples import DEFAULT_FPS, BadSample, Sample, checked_sample
-from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
+from mugv_jax.data.bad_sample import BadSample, listed
+from mugv_jax.data.field import Cell
+from mugv_jax.data.fields import Fields, LatentField, TextField, latents_of
+from mugv_jax.data.headers import LatentShape, read_shapes
+from mugv_jax.data.pt_files import text_width
+from mugv_jax.data.samples import Sample, checked_sample
 from mugv_jax.weights.torch_files import import_torch
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("sample_id", "source", "latent_path", "text_feat_path")
-NORMALISED = {"real": False, "generated": True}  # source -> whether its latents are
-SHOWN = 5  # of many bad samples
+ID, SOURCE = "sample_id", "source"
+REAL = "real"
+NORMALISED = {REAL: False, "generated": True}  # source -> whether its latents are normalised
+
+Shapes = Mapping[str, LatentShape | BadSample]  # by path relative to the csv
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One row of `train.csv`, checked; paths as they are written there."""
+    """One row of a `train.csv`, checked.
+
+    cells: the content of each field's column, in the order of the fields.
+    """
 
     sample_id: str
     source: str
-    latent_path: str
-    text_feat_path: str
-    fps: float
+    cells: tuple[str | float, ...]
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, fields: Fields) -> list[Row]:
     """The rows of a `train.csv`.
 
     Raises:
-        ValueError: columns that are missing, or rows that cannot be meant; each is named.
+        ValueError: columns are missing, all of which are named, or a row cannot be understood.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            found = reader.fieldnames or ()
+            missing = [name for name in _required(fields) if name not in found]
             if missing:
                 raise ValueError(
-                    f"{path}: lacks the column {', '.join(missing)}; it needs {', '.join(COLUMNS)}."
+                    f"{path}: lacks the column {', '.join(missing)}; it needs "
+                    f"{', '.join(_required(fields))} and has {', '.join(found) or 'none'}. Add "
+                    "what is missing, or ask for other fields."
                 )
-            return [_row(f"{path}, line {reader.line_num}", values) for values in reader]
+            return [_row(f"{path}, line {reader.line_num}", each, fields) for each in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: is no csv file in UTF-8 ({error}).") from error
 
 
-def _row(where: str, values: Mapping[str, str | None]) -> Row:
-    empty = [name for name in COLUMNS if not values[name]]
+def _required(fields: Fields) -> list[str]:
+    """Columns that must be there and may not be empty."""
+    return [ID, SOURCE, *(field.column for field in fields if field.required)]
+
+
+def _row(where: str, values: Mapping[str | None, str | list[str] | None], fields: Fields) -> Row:
+    """A checked row; `where` names it in messages.
+
+    Raises:
+        ValueError: cells that are empty or cannot be understood.
+    """
+    empty = [name for name in _required(fields) if not values[name]]
     if empty:
         raise ValueError(f"{where}: {', '.join(empty)} is empty.")
-    if values["source"] not in NORMALISED:
+    if values[SOURCE] not in NORMALISED:
         raise ValueError(
-            f"{where} ({values['sample_id']}): source={values['source']!r} must be real (latents "
-            "as the VAE made them) or generated (normalised latents)."
+            f"{where} ({values[ID]}): source={values[SOURCE]!r} must be real (latents as the VAE "
+            "made them) or generated (normalised latents)."
         )
-    return Row(*(values[name] for name in COLUMNS), fps=_fps(where, values.get("fps")))
-
-
-def _fps(where: str, text: str | None) -> float:
-    if not text:
-        return DEFAULT_FPS
     try:
-        fps = float(text)
-    except ValueError:
-        fps = math.nan
-    if not 0 < fps < math.inf:
-        raise ValueError(f"{where}: fps={text!r} must be a positive number, or empty.")
-    return fps
+        cells = tuple(field.parse(values.get(field.column) or "") for field in fields)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return Row(values[ID], values[SOURCE], cells)
 
 
 class PublishedSamples:
     """A `SampleSource` over a `train.csv`.
 
-    Samples whose files are missing or damaged are left out and named in `bad`.
+    Samples whose latents are missing, damaged or of different shapes are left out and named in
+    `bad`.
 
     Raises:
-        ValueError: a csv that cannot be used, or no usable sample in it.
+        ValueError: a csv that cannot be used, or that has no usable sample.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, fields: Fields):
         import_torch()
         self.path = path
-        rows = read_rows(path)
-        found = read_shapes(path, [row.latent_path for row in rows])
+        rows = read_rows(path, fields)
+        latents = [place for place, each in enumerate(fields) if isinstance(each, LatentField)]
+        found = read_shapes(path, [row.cells[place] for place in latents for row in rows])
+        fields = _with_channels(fields, rows, found)
         self._rows: list[Row] = []
         shapes, bad = [], []
-        for row, shape in zip(rows, found, strict=True):
-            if isinstance(shape, BadSample):
-                bad.append(f"{row.sample_id}: {shape}")
-            else:
+        for row in rows:
+            try:
+                shapes.append(_shape(path, row, fields, found))
                 self._rows.append(row)
-                shapes.append(shape)
+            except BadSample as error:
+                bad.append(f"{row.sample_id}: {error}")
         self.bad: Sequence[str] = tuple(bad)
         self.names: Sequence[str] = tuple(row.sample_id for row in self._rows)
         self.shapes = np.asarray(shapes, np.int32).reshape(-1, 3)
-        self.text_dim = self._text_dim()
+        if not self._rows:
+            raise self._unusable(())
+        self.fields: Fields = tuple(
+            self._with_text_width(place, each) if isinstance(each, TextField) else each
+            for place, each in enumerate(fields)
+        )
+        self._check_statistics()
         if bad:
             log.warning("%s: %s", path, listed(bad, "sample is left out", "samples are left out"))
 
@@ -119,43 +137,95 @@ class PublishedSamples:
 
     def __getitem__(self, index: int) -> Sample:
         row = self._rows[index]
-        file = self._file(row.latent_path)
-        latent = read_latent(file)
-        if not NORMALISED[row.source]:
-            shift, scale = (np.asarray(v, np.float32) for v in (LATENT_SHIFT, LATENT_SCALE))
-            latent = (latent - shift) / scale
-        text, mask = read_text(self._file(row.text_feat_path))
+        values, files = {}, {}
+        for field, value in zip(self.fields, row.cells, strict=True):
+            cell = Cell(self.path, value, NORMALISED[row.source])
+            values[field.name], files[field.name] = field.read(cell), cell.file
         return checked_sample(
-            file,
-            latent,
-            text,
-            mask,
-            fps=row.fps,
-            name=row.sample_id,
-            shape=self.shapes[index],
-            text_dim=self.text_dim,
+            row.sample_id, self.fields, values, shape=self.shapes[index], files=files
         )
 
-    def _file(self, relative: str) -> Path:
-        return self.path.parent / relative
+    def _with_text_width(self, place: int, field: TextField) -> TextField:
+        """The field number `place` with the width of its first readable file.
 
-    def _text_dim(self) -> int:
-        """Of the first text file that can be read."""
+        Raises:
+            ValueError: no file can be read, or the field has another width already.
+        """
         errors = []
         for row in self._rows:
+            file = self.path.parent / row.cells[place]
             try:
-                return text_dim(self._file(row.text_feat_path))
+                width = text_width(file)
             except BadSample as error:
                 errors.append(f"{row.sample_id}: {error}")
-        raise ValueError(
+                continue
+            if field.width not in (None, width):
+                raise ValueError(
+                    f"{file}: the text states are {width} wide, but the model reads states of "
+                    f"width {field.width}: encode the captions with its text encoder."
+                )
+            return field.with_width(width)
+        raise self._unusable(errors)
+
+    def _unusable(self, errors: Sequence[str]) -> ValueError:
+        """The error of a csv without a usable sample; `errors` is why each text was refused."""
+        return ValueError(
             f"{self.path}: holds no usable sample. "
             + listed([*self.bad, *errors], "is bad", "are bad")
         )
 
+    def _check_statistics(self) -> None:
+        """Refuses latents that must be normalised by statistics that are not known.
 
-def listed(lines: Sequence[str], one: str, many: str) -> str:
-    """How many there are, and the first few of them on lines of their own."""
-    shown = [f"  {line}" for line in lines[:SHOWN]]
-    if len(lines) > SHOWN:
-        shown.append(f"  and {len(lines) - SHOWN} more")
-    return "\n".join([f"{len(lines)} {one if len(lines) == 1 else many}:", *shown])
+        Raises:
+            ValueError: a row of `source=real`, and a latent field without fitting statistics.
+        """
+        real = next((row.sample_id for row in self._rows if row.source == REAL), None)
+        for field in latents_of(self.fields):
+            known = [len(each) for each in field.statistics or ()]
+            if real is not None and known != [field.channels] * 2:
+                raise ValueError(
+                    f"{self.path} ({real}): source=real latents are normalised when they are read, "
+                    f"but no statistics of {field.channels} channels are known: write normalised "
+                    "latents with source=generated, or give the field its statistics."
+                )
+
+
+def _with_channels(fields: Fields, rows: Sequence[Row], found: Shapes) -> Fields:
+    """The fields, latents of unknown width with the channels of their first readable file."""
+    known = []
+    for place, field in enumerate(fields):
+        if isinstance(field, LatentField) and field.channels is None:
+            shapes = (found[row.cells[place]] for row in rows)
+            first = next((shape for shape in shapes if not isinstance(shape, BadSample)), None)
+            field = field if first is None else field.with_width(first[-1])
+        known.append(field)
+    return tuple(known)
+
+
+def _shape(csv: Path, row: Row, fields: Fields, found: Shapes) -> tuple[int, int, int]:
+    """(f, h, w) of all latents of a sample.
+
+    Raises:
+        BadSample: a latent that cannot be used, or that does not fit the first one.
+    """
+    shape = None
+    for field, relative in zip(fields, row.cells, strict=True):
+        if not isinstance(field, LatentField):
+            continue
+        one = found[relative]
+        if isinstance(one, BadSample):
+            raise one
+        *own, channels = one
+        if channels != field.channels:
+            raise BadSample(
+                f"{csv.parent / relative}: has {channels} channels, not {field.channels}; encode "
+                "it with the VAE of the other samples."
+            )
+        shape = shape or tuple(own)
+        if tuple(own) != shape:
+            raise BadSample(
+                f"{csv.parent / relative}: the latent (f, h, w) is {tuple(own)}, but the sample's "
+                f"first latent is {shape}: all latents of a sample must have one shape."
+            )
+    return shape

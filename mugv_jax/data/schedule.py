@@ -1,15 +1,15 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which samples every step trains on: a function of the data, the config and the seed alone.
+"""The samples of every step, a function of the data, the config and the seed alone.
 
-A step takes one bucket on all data shards, so that every shard has the same work and no process
-needs to ask another. Each bucket walks through its samples in an order that is drawn anew for
-every epoch; what is left at the end of one fills up from the next, so no sample is dropped and
-none comes twice before all have come once. A bucket with fewer samples than a global batch
-repeats them within the batch.
+A step uses one bucket on all data shards, so every shard has the same work and no process needs to
+ask another. Each bucket goes through its samples in an order that is drawn anew for every epoch. A
+batch at the end of an epoch is completed from the next epoch, so no sample is dropped and none
+comes twice before all have come once. A bucket with fewer samples than a global batch repeats them
+within the batch.
 
-Processes must agree to the last bit: sums over buckets are exact (`fsum`), as NumPy's depend on
-the width of a processor's registers.
+Processes must agree to the last bit: sums over buckets are exact (`fsum`), because NumPy's sums
+depend on the width of a processor's registers.
 """
 
 import dataclasses
@@ -26,35 +26,35 @@ from mugv_jax.data.data_config import DataConfig, Shape
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Turn:
-    """A global batch: samples of one bucket.
+class StepSamples:
+    """The samples of a step, or of some data shards in it, as indices; all are of one bucket.
 
-    Order of the rows: data shard, microbatch, row. So a shard's rows are contiguous, and any mesh
-    with the same number of samples per step trains on the same ones.
+    Rows are ordered by data shard, then microbatch, then row. The rows of a shard are therefore
+    contiguous, and every mesh with the same number of samples per step trains on the same ones.
 
-    fill: rows that only complete the shape and must not count; None where all count.
+    fill: marks rows that only complete the shape and must not count; None if all rows count.
     """
 
     bucket: Bucket
     samples: Int[np.ndarray, "b"]
     fill: Bool[np.ndarray, "b"] | None = None
 
-    def local(self, shards: int, local: Sequence[int]) -> "Turn":
-        """The rows of the data shards `local` of `shards`."""
+    def local(self, shards: int, local: Sequence[int]) -> "StepSamples":
+        """The rows of the data shards `local`, out of `shards`."""
         per_shard = len(self.samples) // shards
         rows = np.concatenate([shard * per_shard + np.arange(per_shard) for shard in local])
         fill = None if self.fill is None else self.fill[rows]
-        return Turn(self.bucket, self.samples[rows], fill)
+        return StepSamples(self.bucket, self.samples[rows], fill)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Schedule:
-    """Training: step -> `Turn`, in any order.
+    """The samples of every training step, which may be asked for in any order.
 
-    bucket_of_step: number of each step's bucket.
-    turn_of_step: how often that bucket came before.
-    digest: the same where data, config, seed and samples per step are the same, whatever the
-        number of steps.
+    shards, accumulation: data shards of a step, and microbatches of each.
+    bucket_of_step: index of each step's bucket.
+    earlier_steps: for each step, the number of steps before it that use the same bucket.
+    digest: identifies data, config, seed and samples per step, but not the number of steps.
     """
 
     buckets: tuple[Bucket, ...]
@@ -62,31 +62,32 @@ class Schedule:
     accumulation: int
     seed: int
     bucket_of_step: Int[np.ndarray, "steps"]
-    turn_of_step: Int[np.ndarray, "steps"]
+    earlier_steps: Int[np.ndarray, "steps"]
     digest: str
 
     def __len__(self) -> int:
         return len(self.bucket_of_step)
 
     def batch(self, bucket: Bucket) -> int:
-        """Samples of one step of a bucket, over all shards."""
+        """Samples of one step of a bucket, on all shards together."""
         return self.shards * self.accumulation * bucket.rows
 
-    def __getitem__(self, step: int) -> Turn:
+    def __getitem__(self, step: int) -> StepSamples:
         bucket = self.buckets[self.bucket_of_step[step]]
         batch, count = self.batch(bucket), len(bucket.members)
-        first = int(self.turn_of_step[step]) * batch
+        first = int(self.earlier_steps[step]) * batch
         epochs = range(first // count, (first + batch - 1) // count + 1)
         order = np.concatenate([permutation(count, self.seed, bucket.shape, e) for e in epochs])
         samples = order[first - epochs.start * count :][:batch]
-        return Turn(bucket, bucket.members[samples])
+        return StepSamples(bucket, bucket.members[samples])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Sweep:
-    """Validation: every sample once, bucket by bucket, always in the same order.
+class SinglePass:
+    """The samples of every validation step: all samples once, in the same order every time.
 
-    A bucket's last batch is filled up with its samples from the beginning, marked as fill.
+    Buckets follow one another. The last batch of a bucket is completed with the bucket's first
+    samples, which are marked as fill.
     """
 
     buckets: tuple[Bucket, ...]
@@ -94,7 +95,7 @@ class Sweep:
 
     @functools.cached_property
     def _steps(self) -> tuple[tuple[Bucket, range], ...]:
-        """Bucket and positions in it of each step; no more rows than the bucket can fill."""
+        """The bucket of each step, and positions in it; no more rows than the bucket can fill."""
         steps = []
         for bucket in self.buckets:
             rows = self.shards * min(bucket.rows, -(-len(bucket.members) // self.shards))
@@ -105,13 +106,10 @@ class Sweep:
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __getitem__(self, step: int) -> Turn:
+    def __getitem__(self, step: int) -> StepSamples:
         bucket, positions = self._steps[step]
         position, count = np.array(positions), len(bucket.members)
-        return Turn(bucket, bucket.members[position % count], position >= count)
-
-
-Turns = Schedule | Sweep
+        return StepSamples(bucket, bucket.members[position % count], position >= count)
 
 
 def make_schedule(
@@ -124,16 +122,19 @@ def make_schedule(
     names: Sequence[str],
     accumulation: int = 1,
 ) -> Schedule:
-    """The schedule of a run; the first steps of a longer run are those of a shorter one.
+    """The schedule of a run; a longer run begins with the steps of a shorter one.
 
-    Which steps train on images follows `config.image_share`; within images and within clips,
-    buckets come in proportion to their samples, as evenly as possible.
+    `config.image_share` decides which steps train on images. Among image steps and among clip
+    steps, buckets are used in proportion to their samples, as evenly as possible.
+
+    shards, accumulation: data shards of a step, and microbatches of each.
+    names: the name of every sample of the source.
 
     Raises:
         ValueError: `image_share` asks for images, or for clips, where there are none.
     """
     batch = np.array([shards * accumulation * bucket.rows for bucket in buckets])
-    demand = np.array([len(bucket.members) for bucket in buckets]) / batch  # steps of an epoch
+    demand = np.array([len(bucket.members) for bucket in buckets]) / batch  # steps per epoch
     image = np.array([bucket.is_image for bucket in buckets])
     image_step = _image_steps(config, total_steps, demand, image)
     bucket_of_step = np.empty(total_steps, np.int64)
@@ -141,43 +142,44 @@ def make_schedule(
         if np.any(steps):
             numbers = np.flatnonzero(group)
             share = demand[numbers] / math.fsum(demand[numbers])
-            bucket_of_step[steps] = numbers[take_turns(share, int(np.sum(steps)))]
+            bucket_of_step[steps] = numbers[proportional_order(share, int(np.sum(steps)))]
     return Schedule(
         tuple(buckets),
         shards,
         accumulation,
         seed,
         bucket_of_step,
-        _turns(bucket_of_step, len(buckets)),
+        _earlier_steps(bucket_of_step, len(buckets)),
         _digest(buckets, batch, config, seed, names),
     )
 
 
-def take_turns(share: Float[np.ndarray, "n"], steps: int) -> Int[np.ndarray, "steps"]:
-    """Who is next, so that after k steps each i has had share[i] k turns, to less than one turn.
+def proportional_order(share: Float[np.ndarray, "n"], steps: int) -> Int[np.ndarray, "steps"]:
+    """Index to choose in every step, so that each i is chosen in proportion to share[i].
 
-    Tijdeman, "The chairman assignment problem" (1980): of those who are owed at least
-    1 / (2n - 2) of a turn take the one whose next turn is due first.
+    After k steps, i was chosen share[i] k times, with an error below one. Tijdeman, "The chairman
+    assignment problem" (1980): among the indices that lag by at least 1 / (2n - 2), choose the one
+    whose next choice is due first.
     """
     if len(share) == 1:
         return np.zeros(steps, np.int64)
     slack = 1 / (2 * len(share) - 2)
-    rounding = 1e-9  # of the running sums: with two buckets both may be owed exactly the slack
-    turns, had = np.empty(steps, np.int64), np.zeros(len(share))
+    rounding = 1e-9  # of the running sums: two indices may both lag by exactly the slack
+    order, times = np.empty(steps, np.int64), np.zeros(len(share))
     for step in range(steps):
-        owed = share * (step + 1) - had
-        due = np.where(owed >= slack - rounding, (1 - slack - owed) / share, np.inf)
-        turns[step] = chosen = np.argmin(due)
-        had[chosen] += 1
-    return turns
+        lag = share * (step + 1) - times
+        due = np.where(lag >= slack - rounding, (1 - slack - lag) / share, np.inf)
+        order[step] = chosen = np.argmin(due)
+        times[chosen] += 1
+    return order
 
 
-@functools.lru_cache(maxsize=128)  # this epoch and the next, of every bucket
+@functools.lru_cache(maxsize=128)  # holds this epoch and the next of every bucket
 def permutation(count: int, seed: int, shape: Shape, epoch: int) -> Int[np.ndarray, "n"]:
     """Order of a bucket's samples in one epoch.
 
-    Sorts raw random bits: NumPy promises their stream for all versions, but not that of its own
-    `permutation`, and a run must resume exactly under the next one.
+    It sorts raw random bits, whose stream NumPy keeps in all versions. The stream of NumPy's own
+    `permutation` may change, and a run must resume exactly under the next version.
     """
     bits = np.random.Philox(np.random.SeedSequence((seed, *shape, epoch)))
     return np.argsort(bits.random_raw(count), kind="stable").astype(np.int32)
@@ -189,7 +191,10 @@ def _image_steps(
     demand: Float[np.ndarray, "n"],
     image: Bool[np.ndarray, "n"],
 ) -> Bool[np.ndarray, "steps"]:
-    """Which steps train on images: their number never strays from its share by over 1/2."""
+    """Which steps train on images; their number never differs from its share by more than 1/2.
+
+    demand: steps per epoch of each bucket.  image: whether the bucket holds images.
+    """
     natural = math.fsum(demand[image]) / math.fsum(demand)
     start, end = config.image_share or (natural, natural)
     progress = np.minimum(np.arange(total_steps) / config.image_share_steps, 1)
@@ -205,13 +210,15 @@ def _image_steps(
     return steps
 
 
-def _turns(bucket_of_step: Int[np.ndarray, "steps"], buckets: int) -> Int[np.ndarray, "steps"]:
-    """For each step how many steps before it had the same bucket."""
-    turns = np.empty(len(bucket_of_step), np.int64)
+def _earlier_steps(
+    bucket_of_step: Int[np.ndarray, "steps"], buckets: int
+) -> Int[np.ndarray, "steps"]:
+    """For each step, the number of steps before it that use the same bucket."""
+    earlier = np.empty(len(bucket_of_step), np.int64)
     for number in range(buckets):
         steps = np.flatnonzero(bucket_of_step == number)
-        turns[steps] = np.arange(len(steps))
-    return turns
+        earlier[steps] = np.arange(len(steps))
+    return earlier
 
 
 def _digest(
@@ -221,6 +228,7 @@ def _digest(
     seed: int,
     names: Sequence[str],
 ) -> str:
+    """Hash of all that decides which samples a step trains on."""
     digest = hashlib.blake2b(digest_size=8)
     digest.update(repr((seed, config.image_share, config.image_share_steps)).encode())
     for bucket, samples in zip(buckets, batch.tolist()):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes, *, shared: bool = False) -> None:
-    """Writes `content` to `path`; until that is done, and after a failure, the old file stays.
+    """Writes `content` to `path`; an older file stays until then, and after a failure.
 
-    shared: several processes may write `path` at once, and the last one wins. Otherwise what a
-        killed process left is overwritten by the next that writes `path`.
+    shared: several processes may write `path` at the same time, and the last one wins. Otherwise
+        the temporary file of a process that was killed is overwritten by the next write.
     """
     own = f".{secrets.token_hex(4)}" if shared else ""
     partial = path.with_name(f".{path.name}{own}.partial")
@@ -19,9 +19,9 @@ def write_whole(path: Path, content: bytes, *, shared: bool = False) -> None:
         with open(partial, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # else a crash of the machine may leave the name empty
+            os.fsync(file.fileno())  # without it, a crash of the machine may leave an empty file
         partial.replace(path)
-    except OSError as error:  # a full disk does not say for which file
+    except OSError as error:  # the error of a full disk does not name the file
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -1,20 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's weights as the package ships them, from the runs that trained them.
+"""The demo's weights as the package ships them, exported from the runs that trained them.
 
-    python -m mugv_jax.demo.export --dit runs/dit --vae runs/vae --text demo_text \\
-        --out mugv_jax/assets/demo
-
-writes averaged weights (EMA) as bfloat16 safetensors under their published names, the text
-encoder with its vocabulary, `defaults.json`, and the picture that `make demo` sets in motion.
-The model card beside them stays as it is.
+The folder holds averaged weights (EMA) as bfloat16 safetensors under their published names, the
+text encoder with its vocabulary, `defaults.json`, and the picture that `make demo` animates.
 """
 
-import argparse
 import dataclasses
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,20 +26,34 @@ from mugv_jax.weights.load import read_config
 MAX_BYTES = 32 * 10**6
 TEXT_FILES = ("config.json", "spiece.model")
 PROBE = "a red star moves left"
-PICTURE = 19  # of the split that training never saw: the first frame of a yellow box that rises
+PICTURE = 19  # number of the `unseen` clip whose first frame is shipped: a yellow box that rises
+# Content of defaults.json. Steps and guidance are the best measured (assets/demo/README.md).
+DEFAULTS = {
+    "size": "64x64",
+    "frames": "17",
+    "fps": 8,
+    "conditioning_fps": 8,
+    "steps": 8,
+    "shift": 1,
+    "guidance": 3.0,
+    "negative_prompt": "",
+    "aesthetic_score": None,
+}
 
 
 def export(
-    dit: Path, vae: Path, text: Path, out: Path, defaults: Mapping[str, Any]
+    dit: Path, vae: Path, text: Path, out: Path, defaults: Mapping[str, Any] = DEFAULTS
 ) -> dict[str, int]:
-    """Writes the folder `out`; the bytes of each file, by its name there.
+    """Writes the weights to the folder `out`; returns the size of each file in bytes, by name.
 
-    dit, vae: training runs that kept an average.  text: folder of a T5 encoder.
-    defaults: what `defaults.json` says.
+    dit, vae: training runs that kept averaged weights.
+    text: folder of a T5 encoder.
+    defaults: content of `defaults.json`.
+    Other files in `out`, such as the model card, are kept.
 
     Raises:
-        ValueError: runs that cannot be read or do not fit together, or more than `MAX_BYTES`.
-            Nothing is changed then.
+        ValueError: runs that cannot be read or do not fit together, or files of more than
+            `MAX_BYTES`; `out` is then left as it was.
     """
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=out) as partial:
@@ -67,12 +75,12 @@ def export(
 
 
 def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:
-    """Bytes by file of a folder that holds one whole system, and is small enough."""
+    """Size in bytes of each file; the folder must hold a whole system of at most `MAX_BYTES`."""
     models = MugvModels.from_pretrained(folder)
     models.tokenize([PROBE])
     for name, run in (("dit", dit), ("vae", vae)):
         (kind,) = models.config.KINDS[name]
-        trained, told = _in_a_file(read_config(run, kind)[1]), getattr(models.config, name)
+        trained, told = _as_published(read_config(run, kind)[1]), getattr(models.config, name)
         if told != trained:
             raise ValueError(
                 f"{run} has sizes that leave no trace in a published file, which would be read as "
@@ -89,44 +97,8 @@ def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:
     return sizes
 
 
-def _in_a_file(config: Any) -> Any:
-    """Sizes as a published file has them: the VAE's scaling factor is in its weights there."""
+def _as_published(config: Any) -> Any:
+    """Config as read from a published file, whose VAE weights include the scaling factor."""
     if not isinstance(config, VAEConfig):
         return config
     return dataclasses.replace(config, scaling_factor=VAEConfig.scaling_factor)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dit", type=Path, required=True, help="training run of the DiT")
-    parser.add_argument("--vae", type=Path, required=True, help="training run of the VAE")
-    parser.add_argument("--text", type=Path, required=True, help="folder of the text encoder")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--steps", type=int, default=8, help="best measured [%(default)s]")
-    parser.add_argument("--guidance", type=float, default=3.0, help="best measured [%(default)s]")
-    args = parser.parse_args(arguments)
-    defaults = {
-        "size": "64x64",
-        "frames": "17",
-        "fps": 8,
-        "conditioning_fps": 8,
-        "steps": args.steps,
-        "shift": 1,
-        "guidance": args.guidance,
-        "negative_prompt": "",
-        "aesthetic_score": None,
-    }
-    try:
-        sizes = export(args.dit, args.vae, args.text, args.out, defaults)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
-    for name, size in sizes.items():
-        sys.stdout.write(f"{size / 1e6:6.2f} MB  {name}\n")
-    sys.stdout.write(f"{sum(sizes.values()) / 1e6:6.2f} MB  {args.out}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

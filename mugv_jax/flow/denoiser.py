@@ -10,6 +10,7 @@ denoiser alone; everything else speaks of x_t, of t in [0, 1] and of a condition
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import flax.linen as nn
@@ -43,6 +44,10 @@ class Denoiser(abc.ABC, Generic[Condition]):
         t: time of every frame in [0, 1]: 1 is pure noise, 0 a given (clean) frame.
         condition: raw, or as `read` returns it.
         """
+
+    @abc.abstractmethod
+    def condition(self, batch: Mapping[str, Array]) -> Condition:
+        """The condition of a training batch, from its fields."""
 
     def read(self, variables: Variables, condition: Condition) -> Condition:
         """The condition with everything that the network computes from it alone.

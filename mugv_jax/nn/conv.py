@@ -1,14 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""2D and 3D convolutions, channels last, in the form that is fast on the platform; GroupNorm.
+"""2D and 3D convolutions, channels last, in the fastest form for the platform; GroupNorm.
 
-Kernels have one layout whatever form runs: (kh kw c_in c_out), (kt kh kw c_in c_out) in 3D. GPU and
-TPU take the convolution as it stands. On CPU a 3D convolution is two-dimensional ones over its time
-taps, wide 3x3 kernels go through `winograd`, and frames that are only padding are never multiplied.
+Kernels have the same layout in every form: (kh kw c_in c_out), or (kt kh kw c_in c_out) in 3D. GPUs
+and TPUs run the convolution as it is. On a CPU, a 3D convolution is a sum of 2D convolutions over
+its time taps, wide 3x3 kernels go through `winograd`, and frames of padding are never multiplied.
 
 Convolutions round their operands to the compute dtype and accumulate in float32; results, norms and
-all that lies between convolutions stay float32. Half precision throughout would be up to twice as
-fast on a GPU and nearly twice as far off: on the golden case by more than 2e-2.
+everything between convolutions stay float32. Half precision throughout would be up to twice as fast
+on a GPU, at nearly twice the error: more than 2e-2 on the golden case.
 """
 
 import functools
@@ -24,20 +24,20 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Array, Float
 from mugv_jax.kernels import select
 from mugv_jax.nn import winograd
-from mugv_jax.nn.layers import against, partitioned
+from mugv_jax.nn.layers import match_rank, partitioned
 
-# Below these the transforms of `winograd` cost more than the products that they save.
+# Below these sizes the transforms of `winograd` cost more than the products that they save.
 FAST_CHANNELS = 128
 FAST_POSITIONS = 1024
-# Above this many values they take too much memory: four times the input and the output.
+# Above this many values the transforms take too much memory: four times the input and the output.
 FAST_VALUES = 2**26
 
 Padding = tuple[int, int]
 Operator = Callable[[Array, Array], Array]
 
 
-def _run(x: Array, kernel: Array, on_cpu: Operator, elsewhere: Operator) -> Array:
-    """The operator of the platform; on CPU in float32, which is what it is fast in."""
+def _on_platform(x: Array, kernel: Array, on_cpu: Operator, elsewhere: Operator) -> Array:
+    """Apply the platform's operator; on a CPU in float32, the dtype in which it is fast."""
     if select.platform() == "cpu":
         return on_cpu(x.astype(jnp.float32), kernel.astype(jnp.float32))
     return elsewhere(x, kernel)
@@ -54,14 +54,15 @@ def _direct(x: Array, kernel: Array, stride: int, padding: Padding) -> Array:
     )
 
 
-def _fits(positions: int, kernel: Array) -> bool:
+def _fits_memory(positions: int, kernel: Array) -> bool:
+    """Whether input and output with this many positions stay within FAST_VALUES."""
     return positions * max(kernel.shape[-2:]) <= FAST_VALUES
 
 
-def _pays(positions: int, kernel: Array) -> bool:
-    """Whether the CPU is better off with `winograd.conv3x3` for so many positions."""
+def _winograd_pays(positions: int, kernel: Array) -> bool:
+    """Whether `winograd.conv3x3` is the faster form on a CPU for this many positions."""
     enough = min(kernel.shape[-2:]) >= FAST_CHANNELS and positions >= FAST_POSITIONS
-    return enough and _fits(positions, kernel)
+    return enough and _fits_memory(positions, kernel)
 
 
 def conv2d(
@@ -70,28 +71,28 @@ def conv2d(
     stride: int = 1,
     padding: Padding = (1, 1),
 ) -> Float[Array, "b h2 w2 c_out"]:
-    """Convolution, `padding` zeros (before, after) on both picture axes; float32."""
-    natural = functools.partial(_direct, stride=stride, padding=padding)
+    """2D convolution with `padding` zeros (before, after) on both picture axes; float32."""
+    direct = functools.partial(_direct, stride=stride, padding=padding)
     same = kernel.shape[:2] == (3, 3) and stride == 1 and padding == (1, 1)
-    fast = same and _pays(math.prod(x.shape[:-1]), kernel)
-    return _run(x, kernel, winograd.conv3x3 if fast else natural, natural)
+    fast = same and _winograd_pays(math.prod(x.shape[:-1]), kernel)
+    return _on_platform(x, kernel, winograd.conv3x3 if fast else direct, direct)
 
 
 def conv2d_repeated(
     x: Float[Array, "b h w c_in"], kernel: Float[Array, "3 3 c_in c_out"]
 ) -> Float[Array, "b h2 w2 c_out"]:
-    """3x3 convolution of the picture twice as high and wide (nearest neighbour); float32."""
+    """3x3 convolution of the picture enlarged twofold (nearest neighbour); float32."""
 
-    def natural(x: Array, kernel: Array) -> Array:
+    def direct(x: Array, kernel: Array) -> Array:
         repeated = einops.repeat(x, "b h w c -> b (h p) (w q) c", p=2, q=2)
         return _direct(repeated, kernel, stride=1, padding=(1, 1))
 
-    fast = _fits(4 * math.prod(x.shape[:-1]), kernel)
-    return _run(x, kernel, winograd.conv3x3_repeated if fast else natural, natural)
+    fast = _fits_memory(4 * math.prod(x.shape[:-1]), kernel)
+    return _on_platform(x, kernel, winograd.conv3x3_repeated if fast else direct, direct)
 
 
 def time_padding(taps: int, stride: int) -> Padding:
-    """Frames of zeros (before, after); the odd one goes after (published `CausalConv3d`)."""
+    """Number of zero frames (before, after); an odd one goes after (published `CausalConv3d`)."""
     total = taps - 1 + (1 - stride)
     return total // 2, total - total // 2
 
@@ -103,7 +104,7 @@ def _over_taps(
     stride: int,
     padding: Padding,
 ) -> Array:
-    """y[f] = sum_k product(x[stride f + k - before], kernel[k]) without the frames of padding."""
+    """y[f] = sum_k product(x[stride f + k - before], kernel[k]), skipping frames of padding."""
     frames, taps = x.shape[1], kernel.shape[0]
     before, after = padding
     count = (frames + before + after - taps) // stride + 1
@@ -120,8 +121,8 @@ def _over_taps(
     return y
 
 
-def _every_frame(x: Array, kernel: Array) -> Array:
-    """The two-dimensional convolution of every frame."""
+def _conv_each_frame(x: Array, kernel: Array) -> Array:
+    """2D convolution of each frame."""
     y = einops.rearrange(x, "b f h w c -> (b f) h w c")
     y = _direct(y, kernel, stride=1, padding=(kernel.shape[0] // 2,) * 2)
     return einops.rearrange(y, "(b f) h w c -> b f h w c", b=x.shape[0])
@@ -133,14 +134,14 @@ def conv3d(
     stride: int = 1,
     padding: Padding | None = None,
 ) -> Float[Array, "b f2 h w c_out"]:
-    """Zero padded convolution that keeps the picture and moves by `stride` in time; float32.
+    """Zero-padded 3D convolution that keeps the picture size; `stride` is in time only; float32.
 
-    padding: frames of zeros (before, after); `time_padding` by default.
+    padding: number of zero frames (before, after); `time_padding` by default.
     """
     taps, window = kernel.shape[:2]
     padding = time_padding(taps, stride) if padding is None else padding
 
-    def natural(x: Array, kernel: Array) -> Array:
+    def direct(x: Array, kernel: Array) -> Array:
         return jax.lax.conv_general_dilated(
             x,
             kernel,
@@ -151,15 +152,15 @@ def conv3d(
         )
 
     shared = functools.partial(_over_taps, stride=stride, padding=padding)
-    over_taps = functools.partial(shared, product=_every_frame)
-    if window == 3 and _pays(math.prod(x.shape[:-1]), kernel):
+    over_taps = functools.partial(shared, product=_conv_each_frame)
+    if window == 3 and _winograd_pays(math.prod(x.shape[:-1]), kernel):
         product = functools.partial(shared, product=winograd.matmul)
         over_taps = functools.partial(winograd.conv3x3, product=product)
-    return _run(x, kernel, over_taps, natural)
+    return _on_platform(x, kernel, over_taps, direct)
 
 
 class _Conv(nn.Module):
-    """What the convolutions share: kernel, bias, and the dtype of the operands."""
+    """Base of the convolution modules: kernel, bias and the dtype of the operands."""
 
     features: int
     dtype: DTypeLike
@@ -180,7 +181,7 @@ class _Conv(nn.Module):
         if self.use_bias:
             init = partitioned(nn.initializers.zeros, "conv_out")
             bias = self.param("bias", init, (self.features,))
-            y = y + against(bias.astype(jnp.float32), y)
+            y = y + match_rank(bias.astype(jnp.float32), y)
         return y
 
 
@@ -198,7 +199,7 @@ class Conv2d(_Conv):
 
 
 class RepeatedConv2d(_Conv):
-    """Doubles the picture by repeating pixels, then a 3x3 convolution."""
+    """Twofold enlargement by repeating pixels, then a 3x3 convolution."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
@@ -206,9 +207,9 @@ class RepeatedConv2d(_Conv):
 
 
 class TemporalConv(_Conv):
-    """Convolution over frames and picture, zero padded on both sides of time: not causal.
+    """Convolution over frames and picture, zero-padded on both sides of time, hence not causal.
 
-    Published `CausalConv3d`. `stride` is in time only.
+    Published as `CausalConv3d`. `stride` is in time only.
     """
 
     window: int = 3
@@ -220,10 +221,11 @@ class TemporalConv(_Conv):
         return self._convolve(x, (self.window,) * 3, operator)
 
 
-class FollowingConv(_Conv):
-    """Convolution of frames that stand behind the `window[0] - 1` that they need before them.
+class UnpaddedTimeConv(_Conv):
+    """Convolution that zero-pads the picture but not time, so that the frames become fewer.
 
-    The picture is zero padded, time is not: so many frames become fewer. `stride` is in time only.
+    The input includes the `window[0] - 1` earlier frames that the first output reads. `stride` is
+    in time only.
     """
 
     window: tuple[int, int, int] = (3, 3, 3)
@@ -236,7 +238,10 @@ class FollowingConv(_Conv):
 
 
 class CausalConv(_Conv):
-    """Convolution over a frame, those before it, and the picture; see `behind` for `first`."""
+    """Convolution over the picture and over each frame with the frames before it: causal.
+
+    first: see `prepend_past_frames`.
+    """
 
     window: int = 3
     first: bool = True
@@ -244,19 +249,19 @@ class CausalConv(_Conv):
     @nn.compact
     def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f h w d"]:
         if self.window > 1:
-            x = behind(self, x, self.window - 1, first=self.first)
+            x = prepend_past_frames(self, x, self.window - 1, first=self.first)
         return self._convolve(x, (self.window,) * 3, functools.partial(conv3d, padding=(0, 0)))
 
 
-def behind(
+def prepend_past_frames(
     module: nn.Module, x: Float[Array, "b f *rest"], count: int, *, first: bool
 ) -> Float[Array, "b f2 *rest"]:
-    """x behind the `count` frames before it, which the last call left in the collection "cache".
+    """The `count` frames before `x`, which the last call left in the collection "cache", then `x`.
 
-    Both in the module's dtype, to which its convolution rounds them anyway: so the cache is no
-    larger than it must be.
+    Both are in the module's dtype, to which its convolution rounds them anyway: this keeps the
+    cache small.
 
-    first: nothing is before x: zeros.
+    first: `x` starts the video, and the frames before it are zeros.
     """
     x = x.astype(module.dtype)
     if first:
@@ -272,7 +277,7 @@ def behind(
 class GroupNorm(nn.Module):
     """(x - mean) / sqrt(var + epsilon) * scale + bias per sample and group of channels; float32.
 
-    Mean and variance run over everything but the batch.
+    Mean and variance are taken over all positions and over the channels of a group.
     """
 
     epsilon: float
@@ -288,10 +293,10 @@ class GroupNorm(nn.Module):
         y = x.astype(jnp.float32)
         y = y - self._per_group(jnp.mean(y, positions, keepdims=True))
         variance = self._per_group(jnp.mean(jnp.square(y), positions, keepdims=True))
-        gain = jax.lax.rsqrt(variance + self.epsilon) * against(scale, variance)
-        return y * gain + against(bias, y)
+        gain = jax.lax.rsqrt(variance + self.epsilon) * match_rank(scale, variance)
+        return y * gain + match_rank(bias, y)
 
     def _per_group(self, mean: Float[Array, "b *ones c"]) -> Float[Array, "b *ones c"]:
-        """The mean of every group, repeated for its channels."""
+        """Mean over each group, repeated for its channels."""
         group = einops.reduce(mean, "b ... (g c) -> b ... g", "mean", g=self.groups)
         return jnp.repeat(group, mean.shape[-1] // self.groups, axis=-1)

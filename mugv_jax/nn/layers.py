@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linear, norms and MLP with named parameter axes; every other module is built from these.
 
-Parameters live in `param_dtype` float32 at initialisation and in whatever dtype a checkpoint has
-after loading; arithmetic runs in `dtype`. Norm statistics are always float32.
+Parameters are float32 at initialisation and have the checkpoint's dtype after loading; arithmetic
+runs in `dtype`. Norm statistics are always float32.
 """
 
 import functools
@@ -23,12 +23,12 @@ from mugv_jax.nn import lora, quantize
 def partitioned(
     init: nn.initializers.Initializer, *axes: str | None
 ) -> nn.initializers.Initializer:
-    """`init` whose parameter carries the logical names `axes`."""
+    """Initializer `init` for a parameter that carries the logical names `axes`."""
     return nn.with_logical_partitioning(init, axes)
 
 
 def unboxed(variables: Any) -> Any:
-    """`variables` without their logical names; unlike `nn.unbox`, also inside a mesh's context."""
+    """`variables` without their logical names; works in a mesh's context, unlike `nn.unbox`."""
 
     def is_boxed(leaf: Any) -> bool:
         return isinstance(leaf, nn.LogicallyPartitioned)
@@ -40,8 +40,8 @@ def unboxed(variables: Any) -> Any:
     )
 
 
-def against(vector: Array, x: Array) -> Array:
-    """`vector` with leading axes of one, so that it meets the trailing axes of `x` explicitly."""
+def match_rank(vector: Array, x: Array) -> Array:
+    """`vector` with leading axes of one up to the rank of `x`: broadcasting made explicit."""
     return jnp.expand_dims(vector, range(x.ndim - vector.ndim))
 
 
@@ -51,8 +51,8 @@ class Linear(nn.Module):
     `axes` names the kernel's axes, contracted ones first: (d -> qkv heads head_dim) is
     `Linear((3, a, e), axes=("embed", "qkv", "heads", "head_dim"))`.
 
-    Where 8-bit scales lie beside the kernel, it is one of `nn/quantize.py`.
-    Where the collection "lora" holds factors A, B for this layer, y += (x A) B (see `nn/lora.py`).
+    A kernel with 8-bit scales beside it is dequantised (`nn/quantize.py`). If the collection "lora"
+    holds factors A and B for this layer, y += (x A) B (`nn/lora.py`).
     """
 
     features: int | Sequence[int]
@@ -63,23 +63,23 @@ class Linear(nn.Module):
     kernel_init: nn.initializers.Initializer | None = None
 
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
-        y, bias = self.apart(x)
-        return y if bias is None else y + against(bias.astype(self.dtype), y)
+        y, bias = self.without_bias(x)
+        return y if bias is None else y + match_rank(bias.astype(self.dtype), y)
 
     @nn.compact
-    def apart(self, x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Array | None]:
-        """x W and b, for a kernel that adds them in passing."""
+    def without_bias(self, x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Array | None]:
+        """x W and, separately, b: for a kernel that adds b together with other work."""
         features = (self.features,) if isinstance(self.features, int) else tuple(self.features)
         inputs = x.shape[x.ndim - self.contract :]
         init = self.kernel_init or nn.initializers.normal(1 / math.sqrt(math.prod(inputs)))
         kernel = self.param("kernel", partitioned(init, *self.axes), (*inputs, *features))
-        # A weight split by width is gathered, its gradient summed and scattered. Left alone, the
-        # partitioner gathers the tokens of all those devices instead, which are far larger.
+        # Gathers a weight that is split by width, and reduce-scatters its gradient. Otherwise the
+        # partitioner would gather the tokens of all those devices, which are far larger.
         whole = tuple(None if axis == "embed" else axis for axis in self.axes)
         if self.has_variable("params", quantize.SCALE):
             scale = self.get_variable("params", quantize.SCALE)
-            kernel = nn.with_logical_constraint(kernel, whole)  # what travels is 8 bits wide
-            kernel = quantize.widened(kernel, scale, self.dtype)
+            kernel = nn.with_logical_constraint(kernel, whole)  # gathered in 8 bits
+            kernel = quantize.dequantized(kernel, scale, self.dtype)
         kernel = nn.with_logical_constraint(kernel.astype(self.dtype), whole)
         y = _product(x, kernel, self.contract, self.dtype)
         if self.has_variable(lora.COLLECTION, "a"):
@@ -94,14 +94,14 @@ class Linear(nn.Module):
 def _product(
     x: Float[Array, "..."], weight: Float[Array, "..."], contract: int, dtype: DTypeLike
 ) -> Float[Array, "..."]:
-    """The last `contract` axes of x against the first ones of `weight`, in `dtype`."""
+    """Product over the last `contract` axes of x and the first ones of `weight`, in `dtype`."""
     x_axes = tuple(range(x.ndim - contract, x.ndim))
     axes = ((x_axes, tuple(range(contract))), ((), ()))
     return jax.lax.dot_general(x.astype(dtype), weight.astype(dtype), axes)
 
 
 class LayerNormAffine(nn.Module):
-    """Scale w and bias b of a LayerNorm as the modulation that does the same, in float32:
+    """Scale w and bias b of a LayerNorm as an equivalent modulation, in float32.
 
     LN(x) w + b = LN(x) (1 + scale) + shift,    shift = b,  scale = w - 1
     """
@@ -110,7 +110,7 @@ class LayerNormAffine(nn.Module):
 
     @nn.compact
     def __call__(self) -> tuple[Float[Array, "d"], Float[Array, "d"]]:
-        """shift and scale."""
+        """Shift and scale of the modulation."""
         weight = self.param("scale", partitioned(nn.initializers.ones, "embed"), (self.width,))
         bias = self.param("bias", partitioned(nn.initializers.zeros, "embed"), (self.width,))
         return bias.astype(jnp.float32), weight.astype(jnp.float32) - 1
@@ -131,32 +131,32 @@ class RMSNorm(nn.Module):
         y = x.astype(jnp.float32)
         y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + self.epsilon)
         y = y.astype(self.dtype)
-        return y * against(scale.astype(self.dtype), y)
+        return y * match_rank(scale.astype(self.dtype), y)
 
     @nn.compact
     def scale(self, width: int) -> Float[Array, "d"]:
-        """The learned scale alone, for a kernel that does the rest."""
+        """Learned scale alone, for a kernel that does the normalisation."""
         return self.param("scale", partitioned(nn.initializers.ones, self.axis_name), (width,))
 
 
 class Mlp(nn.Module):
-    """Linear - GELU (tanh form) - Linear, onto `features` (the input width unless given)."""
+    """Linear - GELU (tanh form) - Linear, onto `features` (by default the input width)."""
 
     hidden_dim: int
     dtype: DTypeLike
     features: int | None = None
 
     def __call__(self, x: Float[Array, "... n c"]) -> Float[Array, "... n d"]:
-        y, bias = self.apart(x)
-        return y + against(bias.astype(self.dtype), y)
+        y, bias = self.without_bias(x)
+        return y + match_rank(bias.astype(self.dtype), y)
 
     @nn.compact
-    def apart(
+    def without_bias(
         self, x: Float[Array, "... n c"]
     ) -> tuple[Float[Array, "... n d"], Float[Array, "d"]]:
-        """Without the last bias, and that bias, for a kernel that adds them in passing."""
+        """The MLP before its last bias, and that bias; see `Linear.without_bias`."""
         linear = functools.partial(Linear, dtype=self.dtype)
         x_bnm = linear(self.hidden_dim, axes=("embed", "mlp"), name="up")(x)
         x_bnm = nn.with_logical_constraint(nn.gelu(x_bnm), ("batch", "tokens", "mlp"))
         down = linear(self.features or x.shape[-1], axes=("mlp", "embed"), name="down")
-        return down.apart(x_bnm)
+        return down.without_bias(x_bnm)

@@ -4,8 +4,8 @@
 
     y = x W + b + (alpha / rank) (x A) B,    A (inputs, rank),    B (rank, outputs)
 
-The factors are a tree of their own, {"a", "b"} under the path of each layer; W is never touched.
-`Linear` reads them from the variable collection "lora", where B has been multiplied by
+The factors form a separate tree, {"a", "b"} under the path of each layer; W is never changed.
+`Linear` reads them from the variable collection "lora", in which B is already multiplied by
 alpha / rank (`scaled`). Layers that are stacked for a scan have stacked factors.
 """
 
@@ -28,13 +28,14 @@ COLLECTION = "lora"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoraConfig:
-    """Defaults are those of the released trainer. A rank of 0 means no low-rank updates.
+    """Rank, scale and layers of the updates; the defaults are those of the released trainer.
 
-    targets: regular expressions; every linear layer in whose path ("blocks/mlp/up") one of them
-        is found has an update. The default is every linear layer of every block.
+    rank: 0 for no low-rank updates.
+    targets: regular expressions; every linear layer whose path ("blocks/mlp/up") contains a match
+        of one has an update. The default covers every linear layer of every block.
 
     Raises:
-        ValueError: values out of range, or what is no regular expression.
+        ValueError: values out of range, or a target that is no regular expression.
     """
 
     rank: int = 64
@@ -67,10 +68,10 @@ class LoraConfig:
 def abstract_lora(abstract: Any, config: LoraConfig) -> Any:
     """Shapes of all factors, float32, boxed with the logical names of the axes they share with W.
 
-    abstract: the parameters, boxed (`abstract_variables(...)["params"]`).
+    abstract: boxed parameters (`abstract_variables(...)["params"]`).
 
     Raises:
-        ValueError: a target that is found in no linear layer's path, or a layer without a bias.
+        ValueError: a target that matches no linear layer, or a layer without a bias.
     """
     flat = traverse_util.flatten_dict(abstract, sep="/")
     layers = [path.removesuffix("/kernel") for path in flat if path.endswith("/kernel")]
@@ -82,16 +83,16 @@ def abstract_lora(abstract: Any, config: LoraConfig) -> Any:
 
 
 def matching(layers: Iterable[str], targets: Iterable[str]) -> list[str]:
-    """The paths in which a target is found, in the order of `layers`.
+    """The paths that match a target, in the order of `layers`.
 
     Raises:
-        ValueError: a target that is found in none, or no targets.
+        ValueError: a target that matches no path, or no targets.
     """
     layers, targets = list(layers), list(targets)
     for target in targets or ["(none)"]:
         if not any(re.search(target, path) for path in layers):
             raise ValueError(
-                f"LoRA target {target!r} is found in no linear layer's path; they are "
+                f"LoRA target {target!r} is found in no linear layer's path; the paths are "
                 f"{', '.join(layers)}."
             )
     return [path for path in layers if any(re.search(target, path) for target in targets)]
@@ -105,7 +106,7 @@ def _factors(
 ) -> tuple[nn.LogicallyPartitioned, nn.LogicallyPartitioned]:
     if bias is None:
         raise ValueError(
-            f"LoRA target {path} has no bias, which tells a layer's input axes from its output "
+            f"LoRA target {path} has no bias, which is needed to tell input axes from output "
             "axes; choose other targets."
         )
     stacked = int(kernel.names[:1] == ("layers",))
@@ -124,7 +125,7 @@ def _factors(
 def init_lora(key: Array, abstract: Any, config: LoraConfig) -> Any:
     """Factors whose product is zero: A uniform in +-1/sqrt(inputs), B zero.
 
-    abstract: the parameters, boxed. A leaf's values depend on the key and its path only.
+    abstract: boxed parameters. A leaf's values depend only on the key and on its path.
 
     Raises:
         ValueError: see `abstract_lora`.
@@ -146,7 +147,7 @@ def init_lora(key: Array, abstract: Any, config: LoraConfig) -> Any:
 
 
 def scaled(lora: Any, config: LoraConfig) -> Any:
-    """What `Linear` reads from the collection "lora": A, and B x alpha / rank."""
+    """The collection "lora" as `Linear` reads it: A, and B multiplied by alpha / rank."""
     flat = traverse_util.flatten_dict(lora, sep="/")
     return traverse_util.unflatten_dict(
         {path: x * config.scale if path.endswith("/b") else x for path, x in flat.items()}, sep="/"
@@ -154,13 +155,13 @@ def scaled(lora: Any, config: LoraConfig) -> Any:
 
 
 def merge(params: Mapping, lora: Mapping, config: LoraConfig) -> dict[str, Any]:
-    """Parameters with W + (alpha / rank) A B in place of W, in W's dtype; the sum is float32."""
+    """Parameters with W + (alpha / rank) A B in place of W, summed in float32, in W's dtype."""
     flat = traverse_util.flatten_dict(params, sep="/")
     factors = traverse_util.flatten_dict(lora, sep="/")
     for path in (path.removesuffix("/a") for path in factors if path.endswith("/a")):
         kernel, a, b = flat[f"{path}/kernel"], factors[f"{path}/a"], factors[f"{path}/b"]
         product = lambda a, b: jnp.tensordot(a, b, 1)  # noqa: E731
-        if a.ndim + b.ndim - 2 > kernel.ndim:  # the layers' axis, which all three have
+        if a.ndim + b.ndim - 2 > kernel.ndim:  # all three are stacked over layers
             product = jax.vmap(product)
         update = product(a.astype(jnp.float32), b.astype(jnp.float32)) * config.scale
         flat[f"{path}/kernel"] = (kernel.astype(jnp.float32) + update).astype(kernel.dtype)

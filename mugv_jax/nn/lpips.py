@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""LPIPS v0.1: how different two pictures look, by the features of VGG16 (arXiv:1801.03924).
+"""LPIPS v0.1: perceptual distance of two pictures by features of VGG16 (arXiv:1801.03924).
 
     d(x, y) = sum_l mean_hw sum_c w_lc (u_lhwc(x) - u_lhwc(y))^2,   u = g / |g|_c
 
-g_l are five layers of VGG16 (arXiv:1409.1556; configuration D), each after its stage's last ReLU,
-w_l >= 0 weights learnt from human judgement. Pixels in [-1, 1] are first shifted and scaled to what
-VGG16 was trained on.
+g_l are the features of VGG16 (arXiv:1409.1556; configuration D) after the last ReLU of stage l of
+five, and w_l >= 0 are weights learnt from human judgements. Pixels in [-1, 1] are first shifted and
+scaled to the range on which VGG16 was trained.
 """
 
 import flax.linen as nn
@@ -16,22 +16,22 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
 from mugv_jax.nn.conv import Conv2d
-from mugv_jax.nn.layers import against, partitioned
+from mugv_jax.nn.layers import match_rank, partitioned
 
 # Widths of the 3x3 convolutions of each stage; every stage after the first halves the picture.
 STAGES = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
 LEAST_PX = 2 ** (len(STAGES) - 1)
-# Mean and deviation of ImageNet's colours, of pixels in [-1, 1] (published `ScalingLayer`).
+# Mean and deviation of ImageNet's colours, for pixels in [-1, 1] (published `ScalingLayer`).
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
-LEAST_NORM = 1e-10  # of the features of one place
+LEAST_NORM = 1e-10  # of the feature vector at one position
 
 Pictures = Float[Array, "b _h _w 3"]
 Features = Float[Array, "b _h _w _c"]
 
 
 class Vgg16(nn.Module):
-    """Features of the five stages, the largest picture first."""
+    """Features of VGG16's five stages, the largest picture first."""
 
     dtype: DTypeLike
 
@@ -49,10 +49,10 @@ class Vgg16(nn.Module):
 
 
 class Lpips(nn.Module):
-    """Distance of two pictures in [-1, 1], 0 for equal ones; float32 but for the convolutions.
+    """Distance of two pictures in [-1, 1], 0 for equal ones; float32 except the convolutions.
 
     Raises:
-        ValueError: pictures too small to be halved so often.
+        ValueError: a side of the pictures is below LEAST_PX.
     """
 
     dtype: DTypeLike
@@ -65,7 +65,7 @@ class Lpips(nn.Module):
                 f"LPIPS of pictures of {width}x{height} pixels: at least {LEAST_PX} a side are "
                 "needed."
             )
-        # Not in one batch: where x needs no gradient, its features are not kept for one.
+        # Two calls, not one batch: if x needs no gradient, its features are not kept for one.
         vgg = Vgg16(self.dtype, name="vgg")
         distance = jnp.zeros(len(x))
         for stage, (g_x, g_y) in enumerate(zip(vgg(_scaled(x)), vgg(_scaled(y)))):
@@ -77,11 +77,11 @@ class Lpips(nn.Module):
 
 
 def _scaled(x: Pictures) -> Pictures:
-    shift, scale = (against(jnp.asarray(each, x.dtype), x) for each in (SHIFT, SCALE))
+    shift, scale = (match_rank(jnp.asarray(each, x.dtype), x) for each in (SHIFT, SCALE))
     return (x - shift) / scale
 
 
 def _unit(g: Features) -> Features:
-    """g / |g|, with 0 and a gradient of 0 where no feature answers."""
+    """g / |g|; where all features are 0, both the result and its gradient are 0."""
     square = jnp.sum(jnp.square(g), axis=-1, keepdims=True)
     return g * jax.lax.rsqrt(jnp.maximum(square, LEAST_NORM**2))

@@ -1,17 +1,18 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Weights in 8 bits, for inference: the kernels of all stacked layers, widened one at a time.
+"""8-bit weights for inference: the kernels of all stacked layers, dequantised one at a time.
 
     W_ij ~ scale_gj q_ij,    scale_gj = max_(i in g) |W_ij| / largest q
 
 i runs over the first axis of a layer's kernel, g over groups of at most GROUP neighbours on it, and
 j over all other axes. `Linear` multiplies by scale_gj q_ij in its own dtype: activations are not
-rounded, and only the layer at hand is there at full width. Everything that is not stacked
-(embeddings, norms, modulation, the first and the last layer) is small and stays as it is.
-Quantised by qwix.
+rounded, and only the kernel of the current layer exists at full width. Everything that is not
+stacked (embeddings, norms, modulation, the first and the last layer) is small and is not quantised.
+The rounding is qwix's.
 
-A quantised kernel lies where the kernel was; its scales, float32, lie beside it. 8-bit floats are
-kept as bytes: where they are not native, XLA would widen the whole stack of layers at once.
+A quantised kernel replaces the full one under the same name; its float32 scales lie beside it.
+8-bit floats are stored as bytes: on hardware without them, XLA would widen the whole stack of
+layers at once.
 """
 
 from typing import Any
@@ -25,15 +26,15 @@ from mugv_jax.axes import Array, Float
 
 KERNEL, SCALE = "kernel", "kernel_scale"
 
-# One scale for a whole column of 1152 follows its largest weight: 1.3 times the error of this.
+# A single scale for a column of 1152 weights follows its largest one: 1.3 times the error.
 GROUP = 128
 
-# Root mean square error of normally distributed weights: 1% of theirs for int8, 2.6% for fp8.
+# Relative RMS error for normally distributed weights: 1% with int8, 2.6% with fp8.
 DTYPES = {"int8": jnp.int8, "fp8": jnp.float8_e4m3fn}
 
 
 def quantized_dtype(name: str | None) -> DTypeLike | None:
-    """The dtype that users call `name`; None stands for weights at full width.
+    """8-bit dtype of a user's `name`; None, for weights at full width, gives None.
 
     Raises:
         ValueError: unknown name.
@@ -49,7 +50,7 @@ def quantized_dtype(name: str | None) -> DTypeLike | None:
 
 
 def quantized_paths(abstract: Any, name: str | None) -> dict[str, DTypeLike]:
-    """Path -> 8-bit dtype of every kernel of `abstract` (boxed) that is quantised; none for None.
+    """8-bit dtype by path of every kernel of `abstract` (boxed) that is quantised; empty for None.
 
     Raises:
         ValueError: unknown name.
@@ -66,7 +67,7 @@ def quantized_paths(abstract: Any, name: str | None) -> dict[str, DTypeLike]:
 
 
 def abstract_quantized(abstract: Any, name: str | None) -> Any:
-    """`abstract` (boxed) as it is once its kernels are quantised, their scales beside them.
+    """`abstract` (boxed) with quantised kernels and their scales beside them.
 
     Raises:
         ValueError: unknown name.
@@ -82,19 +83,19 @@ def abstract_quantized(abstract: Any, name: str | None) -> Any:
 
 
 def scale_path(path: str) -> str:
-    """Where the scales of the kernel at `path` lie."""
+    """Path of the scales of the kernel at `path`."""
     return path.removesuffix(KERNEL) + SCALE
 
 
 def stored(dtype: DTypeLike) -> DTypeLike:
-    """What kernels of an 8-bit dtype are kept as."""
+    """Dtype in which kernels of an 8-bit dtype are stored."""
     return jnp.uint8 if jnp.issubdtype(dtype, jnp.floating) else dtype
 
 
 def scale_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the scales of stacked kernels of `shape`.
 
-    The number of groups is a power of two: then a mesh that splits the kernel splits no group.
+    The number of groups is a power of two, so that a mesh that splits the kernel splits no group.
     """
     layers, first, *others = shape
     groups = 1
@@ -106,7 +107,7 @@ def scale_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 def quantized(
     kernels: Float[Array, "layers first ..."], dtype: DTypeLike
 ) -> tuple[Array, Float[Array, "layers groups ..."]]:
-    """8-bit kernels of some layers, and their scales."""
+    """Kernels of several layers rounded to 8 bits, and their scales."""
     import qwix
 
     group = kernels.shape[1] // scale_shape(kernels.shape)[1]
@@ -117,10 +118,10 @@ def quantized(
     return jax.lax.bitcast_convert_type(found.qvalue, stored(dtype)), found.scale
 
 
-def widened(
+def dequantized(
     kernel: Array, scale: Float[Array, "groups ..."], dtype: DTypeLike
 ) -> Float[Array, "..."]:
-    """The kernel of one layer in `dtype`, rounded once."""
+    """Kernel of one layer in `dtype`, rounded once."""
     import qwix
 
     if kernel.dtype == jnp.uint8:

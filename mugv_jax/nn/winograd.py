@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""3x3 convolutions as a few large matrix products, for processors whose time goes there.
+"""3x3 convolutions as a few large matrix products, with fewer multiplications, for CPUs.
 
 Two minimal-filtering algorithms in one dimension; in two dimensions they are nested.
 
@@ -8,13 +8,13 @@ Two minimal-filtering algorithms in one dimension; in two dimensions they are ne
         y0 = m0 + m1 + m2     m0 = (d0 - d2) w0     m1 = (d1 + d2) (w0 + w1 + w2) / 2
         y1 = m1 - m2 - m3     m3 = (d1 - d3) w2     m2 = (d2 - d1) (w0 - w1 + w2) / 2
 
-    of an input repeated twice, x -> x x      two outputs of x[i-1], x[i], x[i+1]: 3 products
+    every input repeated twice, x -> x x      two outputs of x[i-1], x[i], x[i+1]: 3 products
         y0 = m1 + m0          m0 = (x[i-1] - x[i]) w0     m1 = x[i] (w0 + w1 + w2)
         y1 = m1 + m2          m2 = (x[i+1] - x[i]) w2
 
-The direct sum takes 3 products an output: in the plane that is 2.25 and 4 times as many. Both
-transforms only add and halve, so float32 rounding stays at that of the direct sum (F(4, 3) would
-lose a digit).
+The direct sum takes 3 products per output: in two dimensions that is 2.25 and 4 times as many. Both
+transforms only add and halve, so float32 rounding errors stay at those of the direct sum (F(4, 3)
+would lose a digit).
 """
 
 from collections.abc import Callable, Sequence
@@ -26,11 +26,11 @@ import jax.numpy as jnp
 from mugv_jax.axes import Array, Float
 
 Product = Callable[[Array, Array], Array]
-Nine = Float[Array, "*taps kh kw c_in c_out"]
+Kernel3x3 = Float[Array, "*taps kh kw c_in c_out"]
 
 
 def _f23_input(x: Array, axis: int) -> tuple[Array, ...]:
-    """d0 - d2, d1 + d2, d2 - d1, d1 - d3 of x, zero padded by one on both sides of an even axis."""
+    """d0 - d2, d1 + d2, d2 - d1, d1 - d3 of x, zero-padded by one on both sides of an even axis."""
     even, odd = (jax.lax.slice_in_dim(x, i, None, stride=2, axis=axis) for i in (0, 1))
     count = even.shape[axis]
     d0, d1 = (jax.lax.slice_in_dim(d, 0, count - 1, axis=axis) for d in (even, odd))
@@ -48,7 +48,7 @@ def _f23_output(m0: Array, m1: Array, m2: Array, m3: Array) -> tuple[Array, ...]
 
 
 def _repeat_input(x: Array, axis: int) -> tuple[Array, ...]:
-    """x[i-1] - x[i], x[i], x[i+1] - x[i] of x, zero padded by one on both sides."""
+    """x[i-1] - x[i], x[i], x[i+1] - x[i] of x, zero-padded by one on both sides."""
     before, here, after = (
         jax.lax.slice_in_dim(x, i, i + x.shape[axis] - 2, axis=axis) for i in range(3)
     )
@@ -65,11 +65,11 @@ def _repeat_output(m0: Array, m1: Array, m2: Array) -> tuple[Array, ...]:
 
 def _nested(
     x: Array,
-    kernel: Nine,
+    kernel: Kernel3x3,
     product: Product,
     steps: Sequence[Callable[..., tuple[Array, ...]]],
 ) -> Array:
-    """Rows, then columns, of the two-dimensional algorithm; outputs 2 x 2 per tile, interleaved."""
+    """Nest the one-dimensional `steps` over rows and columns; interleave the 2 x 2 outputs."""
     of_input, of_kernel, of_output = steps
     x = jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(1, 1), (1, 1), (0, 0)])
     row_kernels = of_kernel(*(kernel[..., i, :, :, :] for i in range(3)))
@@ -85,17 +85,17 @@ def _nested(
 
 
 def matmul(x: Float[Array, "... c"], kernel: Float[Array, "c d"]) -> Float[Array, "... d"]:
-    """The plain product of a pointwise convolution."""
+    """Matrix product over channels: a 1x1 convolution."""
     return jax.lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
 
 
 def conv3x3(
-    x: Float[Array, "*b h w c_in"], kernel: Nine, product: Product = matmul
+    x: Float[Array, "*b h w c_in"], kernel: Kernel3x3, product: Product = matmul
 ) -> Float[Array, "*frames h w c_out"]:
-    """Zero padded 3x3 convolution by F(2, 3).
+    """Zero-padded 3x3 convolution by F(2, 3).
 
     `product` multiplies transformed inputs (*b h/2 w/2 c_in) by a transformed kernel (*taps c_in
-    c_out): a plain matrix product, or one with more taps over the leading axes.
+    c_out): a plain matrix product, or a convolution with further taps over the leading axes.
     """
     height, width = x.shape[-3:-1]
     even = [(0, 0)] * (x.ndim - 3) + [(0, height % 2), (0, width % 2), (0, 0)]
@@ -106,5 +106,5 @@ def conv3x3(
 def conv3x3_repeated(
     x: Float[Array, "*b h w c_in"], kernel: Float[Array, "3 3 c_in c_out"]
 ) -> Float[Array, "*b h2 w2 c_out"]:
-    """Zero padded 3x3 convolution of x with every pixel repeated twice along h and along w."""
+    """Zero-padded 3x3 convolution of x with every pixel repeated twice along h and along w."""
     return _nested(x, kernel, matmul, (_repeat_input, _repeat_kernel, _repeat_output))

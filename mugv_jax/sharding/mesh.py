@@ -23,15 +23,15 @@ CROSSING = ("data", "pipeline", "fsdp")
 def make_mesh(
     sizes: Mapping[str, int] | None = None, *, devices: Sequence[jax.Device] | None = None
 ) -> Mesh:
-    """A mesh of `sizes` (axes left out are 1) over the first devices, axes in the order of AXES.
+    """Build a mesh of `sizes` over the first devices; axes are ordered as AXES, missing ones are 1.
 
-    Neighbours on the mesh are neighbours of the hardware: within a slice of TPUs by its torus, and
-    between slices only along the axes of CROSSING.
+    Neighbours on the mesh are neighbours in hardware: on the torus within a slice of TPUs, and only
+    along the axes of CROSSING between slices.
 
-    devices: those of another machine, say, for compiling ahead of time; None takes all there are.
+    devices: for example those of another machine, to compile ahead of time; None takes all.
 
     Raises:
-        ValueError: an unknown axis, a size below 1, more devices asked for than there are, or
+        ValueError: an unknown axis, a size below 1, more devices than there are, or
             slices that no axis can cross.
     """
     shape = _shape(sizes)
@@ -54,7 +54,7 @@ def make_mesh(
 
 
 def _over_slices(shape: Sequence[int], devices: Sequence[jax.Device], slices: int) -> np.ndarray:
-    """Devices of several slices: fast links inside each, a slow network between them."""
+    """Arrange the devices of several slices: fast links inside each, a slow network between."""
     outer = dict.fromkeys(AXES, 1)
     left = slices
     for axis in CROSSING:
@@ -73,7 +73,7 @@ def _over_slices(shape: Sequence[int], devices: Sequence[jax.Device], slices: in
 
 
 def abstract_mesh(sizes: Mapping[str, int] | None = None) -> AbstractMesh:
-    """A mesh of devices that need not exist: it tells the shape of every shard.
+    """Mesh of devices that need not exist, to compute the shape of every shard.
 
     Raises:
         ValueError: an unknown axis, or a size below 1.
@@ -94,7 +94,7 @@ def _shape(sizes: Mapping[str, int] | None) -> tuple[int, ...]:
 
 
 def parse_mesh(text: str) -> dict[str, int]:
-    """Sizes from text such as "data=2,tensor=4".
+    """Sizes of axes from text such as "data=2,tensor=4".
 
     Raises:
         ValueError: text of another form.
@@ -116,6 +116,6 @@ def _text(sizes: Mapping[str, int]) -> str:
 
 @contextlib.contextmanager
 def use(mesh: Mesh) -> Iterator[None]:
-    """Makes `mesh` and the rules current: logical constraints inside take effect."""
+    """Make `mesh` and the rules current, so that logical constraints inside take effect."""
     with jax.set_mesh(mesh), nn.logical_axis_rules(RULES):
         yield

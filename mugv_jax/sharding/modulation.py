@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modulation on a mesh: every device works on its own tokens.
 
-XLA cannot split a kernel that is not its own. Between the parts of a block the tokens are split
-over "sequence" and "tensor", inside self-attention over "sequence" and the heads over "tensor";
-vectors of token groups are whole on every device, and so are their derivatives, after a sum.
+XLA cannot partition custom kernels, so they run under `shard_map`. Between the parts of a block the
+tokens are split over "sequence" and "tensor"; inside self-attention the tokens are split over
+"sequence" and the heads over "tensor". The vectors of token groups are whole on every device, and
+so are their derivatives, after a sum.
 """
 
 import dataclasses
@@ -20,14 +21,14 @@ from mugv_jax.axes import Array
 from mugv_jax.kernels import select
 from mugv_jax.kernels.modulate import Modulation
 
-# Mesh axes of an array's axes, of arrays without heads and of those with heads.
+# Mesh axes that split each axis of an array, for arrays without and with heads.
 RESIDUAL = {"b": ("data", "fsdp"), "n": ("sequence", "tensor")}
 HEADS = {"b": ("data", "fsdp"), "n": ("sequence",), "a": ("tensor",)}
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshModulation(Modulation):
-    """`Modulation` on `mesh`. An axis that does not divide over its devices is not split."""
+    """`Modulation` on `mesh`; an axis that does not divide over its devices is not split."""
 
     mesh: Mesh = dataclasses.field(kw_only=True)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Distribution of a model over devices: the `mesh` group of a config, and the DiT for a mesh.
+"""Parallelism of a model: the `mesh` group of a config, and the DiT built for a mesh.
 
 | axis     | splits                                        | what travels between its devices     |
 | -------- | --------------------------------------------- | ------------------------------------ |
@@ -31,9 +31,9 @@ from mugv_jax.sharding.sequence import METHODS, MeshAttention
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ParallelConfig:
-    """Sizes of the mesh's axes; `data=None` takes all devices that the others leave.
+    """Sizes of the mesh's axes; `data=None` takes all devices that the other axes leave.
 
-    sequence_method: how self-attention crosses the axis "sequence", see `sharding/sequence.py`.
+    sequence_method: how self-attention is split over "sequence", see `sharding/sequence.py`.
     microbatches: parts of a batch that follow each other through the pipeline's stages.
 
     Raises:
@@ -101,12 +101,12 @@ def build_dit(
     remat: str = "none",
     kernels: KernelConfig | None = None,
 ) -> nn.Module:
-    """The DiT as it runs on `mesh`; the sizes of the axes in `parallel` are not read.
+    """Build the DiT for `mesh`; all settings but the axes' sizes come from `parallel`.
 
+    config: sizes of `module`.
     module: class with the fields of `nn.mugdit.model.MugDiT`, of which `pipeline` may be missing,
         and the attribute `joint_attention`.
-    config: sizes of the module.
-    kernels: implementations that replace the platform's choice.
+    kernels: implementations in place of the platform's defaults.
 
     Raises:
         ValueError: a model that the mesh cannot split.
@@ -119,7 +119,7 @@ def build_dit(
             "a tensor that divides it, and sequence for the other devices."
         )
     attention = MeshAttention(mesh, parallel.sequence_method, kernels.attention)
-    attention.exchanged(config.num_heads)  # refuses an impossible method now
+    attention.exchanged(config.num_heads)  # raises if the method is impossible
     built = module(
         config,
         dtype,
@@ -148,7 +148,7 @@ def _in_stages(module: nn.Module, stages: int, microbatches: int) -> nn.Module:
 
 
 def check_batch(batch: int, mesh: Mesh, parallel: ParallelConfig) -> None:
-    """Check that every data shard gets the same number of whole microbatches.
+    """Check that a batch divides evenly over the data shards and their microbatches.
 
     Raises:
         ValueError: a batch that does not divide.

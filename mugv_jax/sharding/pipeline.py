@@ -3,14 +3,14 @@
 """Pipeline parallelism over the scanned layer axis: GPipe (arXiv:1811.06965) as one program.
 
 The layers are cut into S stages, one per device of the mesh axis "pipeline", and the batch into M
-microbatches. An array with a leading axis of stages, split over the devices, holds what each stage
-works on; in every tick all stages run at once, and the array is rolled by one, which moves each
+microbatches. An array with a leading axis of stages, split over the devices, holds the input of
+each stage; in every tick all stages run at once, and the array is rolled by one, which moves each
 microbatch to the next stage:
 
     tick t:  stage s has microbatch t - s,    0 <= t < M + S - 1
 
-For S - 1 of the M + S - 1 ticks a stage has nothing to do (it computes something that nobody
-reads): the share (S - 1) / (M + S - 1) of the time is lost, the "bubble".
+Each stage idles for S - 1 of the M + S - 1 ticks (it computes values that nobody reads). The lost
+share of the time, (S - 1) / (M + S - 1), is the "bubble".
 """
 
 import dataclasses
@@ -28,14 +28,14 @@ from mugv_jax.nn.mugdit.block import RESIDUAL, Context
 
 @dataclasses.dataclass(frozen=True)
 class Pipeline:
-    """`stages` stages over the mesh axis "pipeline", and `microbatches` of every batch."""
+    """Pipeline of `stages` over the mesh axis "pipeline", with `microbatches` per batch."""
 
     stages: int
     microbatches: int
 
     @property
     def bubble(self) -> float:
-        """Share of the time in which a stage has nothing to do."""
+        """Share of the time in which a stage idles."""
         return (self.stages - 1) / (self.microbatches + self.stages - 1)
 
     def __call__(
@@ -45,8 +45,10 @@ class Pipeline:
         x: Float[Array, "b n d"],
         context: Context,
     ) -> Float[Array, "b n d"]:
-        """`run(variables, x, context)`, where the leaves of `variables` have a leading axis of all
-        layers and `run` takes those of one stage."""
+        """Result of `run(variables, x, context)`, computed stage by stage.
+
+        variables: leaves have a leading axis of all layers; `run` gets the layers of one stage.
+        """
         stages = jax.tree.map(
             lambda leaf: leaf.reshape(self.stages, -1, *leaf.shape[1:]), variables
         )
@@ -55,7 +57,7 @@ class Pipeline:
         last = self.microbatches - 1
 
         def stage(variables: Any, x: Array, microbatch: Array) -> Array:
-            # Its context follows a microbatch by number: all devices of the pipeline hold all.
+            # Selected by number: every device of the pipeline holds the context of all samples.
             fields = _of_microbatch(cut, microbatch)
             return run(variables, x, Context(group=context.group, **fields))
 
@@ -72,12 +74,12 @@ class Pipeline:
         nothing = jnp.zeros((self.stages, *x_mbnd.shape[1:]), x.dtype)
         ticks = jnp.arange(self.microbatches + self.stages - 1)
         _, x_tsbnd = jax.lax.scan(tick, nothing, ticks)
-        # Taken from the last stage once, at the end: one transfer instead of one in every tick.
+        # Read from the last stage once, at the end: one transfer instead of one in every tick.
         out = einops.rearrange(x_tsbnd[self.stages - 1 :, -1], "m b n d -> (b m) n d")
         return nn.with_logical_constraint(out, RESIDUAL)
 
     def _cut(self, x: Array) -> Array:
-        """A leading axis of microbatches, of which every part of a split batch gets its share.
+        """Split off a leading axis of microbatches, each with a share of every data shard.
 
         Raises:
             ValueError: a batch that does not divide.
@@ -90,9 +92,9 @@ class Pipeline:
         return einops.rearrange(x, "(b m) ... -> m b ...", m=self.microbatches)
 
     def _cut_context(self, context: Context) -> dict[str, Any]:
-        """Fields of the context that have a batch axis, cut."""
+        """Fields of the context that have a batch axis, cut into microbatches."""
         fields = {field.name: getattr(context, field.name) for field in dataclasses.fields(context)}
-        del fields["group"]  # of tokens: the same for all samples
+        del fields["group"]  # has no batch axis
         return jax.tree.map(self._cut, fields)
 
 

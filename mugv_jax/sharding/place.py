@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where variables and batches live on a mesh.
+"""Placement of variables and batches on a mesh.
 
-Variables by the logical names that the modules gave them; batches by their leading axis, which is
-split into *data shards*, one for each coordinate on the mesh axes (data, fsdp).
+Variables are placed by the logical names that the modules gave them, batches by their leading axis:
+it is split into *data shards*, one for each coordinate on the mesh axes (data, fsdp).
 """
 
 import math
@@ -26,7 +26,7 @@ def variable_shardings(abstract: Any, mesh: Mesh | AbstractMesh) -> Any:
     """A `NamedSharding` for every leaf of `abstract` (boxed, from `jax.eval_shape(init)`).
 
     A mesh axis that does not divide the dimension it would split is left out: one head cannot be
-    split over two devices, and a replicated weight is still right.
+    split over two devices, and a replicated weight is still correct.
     """
     specs = nn.logical_to_mesh(nn.get_partition_spec(abstract), RULES)
     return jax.tree.map(
@@ -49,20 +49,20 @@ def _divisible(
 
 
 def batch_sharding(mesh: Mesh, batch: int) -> NamedSharding:
-    """Of an array with a leading batch axis."""
+    """Sharding of an array with a leading axis of `batch` samples."""
     return NamedSharding(mesh, _divisible(PartitionSpec(BATCH_AXES), (batch,), mesh))
 
 
 def data_shards(mesh: Mesh) -> int:
-    """Parts into which the mesh splits a batch."""
+    """Number of parts into which the mesh splits a batch."""
     return math.prod(mesh.shape[axis] for axis in BATCH_AXES)
 
 
 def local_shards(mesh: Mesh) -> Sequence[int]:
-    """The data shards whose rows this process must have, in order: those its own devices hold.
+    """Data shards held by this process's devices, in order: it must supply their rows.
 
-    All processes that share a data shard (over sequence, tensor or pipeline) have the same rows of
-    it. A `range` where the shards follow each other.
+    Processes that share a data shard (over sequence, tensor or pipeline) supply the same rows of
+    it. The result is a `range` if the shards are consecutive.
     """
     numbers = np.arange(data_shards(mesh)).reshape([mesh.shape[axis] for axis in BATCH_AXES])
     found = set()
@@ -77,7 +77,7 @@ def local_shards(mesh: Mesh) -> Sequence[int]:
 
 
 def place_batch(rows: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Array]:
-    """Arrays over the whole mesh from this process's rows: those of `local_shards(mesh)`, in order.
+    """Arrays over the whole mesh from this process's rows, those of `local_shards(mesh)` in order.
 
     Raises:
         ValueError: rows that do not divide over the process's data shards.
@@ -91,7 +91,7 @@ def _place(name: str, array: np.ndarray, mesh: Mesh, local: Sequence[int]) -> Ar
     if rest:
         raise ValueError(
             f"{name}: {len(array)} rows do not divide over the {len(local)} data shards of this "
-            "process: give each of them as many."
+            "process: give each shard the same number."
         )
     shape = (per_shard * data_shards(mesh), *array.shape[1:])
     position = {shard: i for i, shard in enumerate(local)}

@@ -3,12 +3,12 @@
 """Ring attention (arXiv:2310.01889): keys and values travel round the devices of a mesh axis.
 
 Each device holds a chunk of the tokens. In every step it attends with its queries over the keys
-that have arrived, while these are already on their way to the next device, and merges
+that have arrived, while these are already on their way to the next device, and merges the results:
 
     lse = log(exp(lse_1) + exp(lse_2)),    out = out_1 exp(lse_1 - lse) + out_2 exp(lse_2 - lse).
 
 The backward pass starts from the merged out and lse, and sends the derivatives of keys and values
-round with them; they arrive home after the last step. Runs inside `jax.shard_map`.
+round with them; after the last step they are back on their own device. Runs inside `jax.shard_map`.
 """
 
 import dataclasses
@@ -24,10 +24,12 @@ from mugv_jax.kernels.flash import UNSEEN
 
 @dataclasses.dataclass(frozen=True)
 class Ring:
-    """`devices` on mesh axis `axis`, of which every `stride`-th belong to one ring.
+    """Rings of every `stride`-th of the `devices` on mesh axis `axis`.
 
     With a stride of u, u rings interleave: device i sends to i + u, and the chunk that device i
-    holds is number i // u. implementation: of the attention over one chunk.
+    holds is number i // u.
+
+    implementation: name of the attention kernel for one chunk.
     """
 
     axis: str
@@ -48,7 +50,7 @@ class Ring:
     ) -> Float[Array, "b n a e"]:
         """Attention of this device's queries over the keys of all chunks.
 
-        key_lengths: valid keys of all chunks together; the chunks follow each other.
+        key_lengths: number of valid keys in all chunks, counted from the first chunk on.
         """
         v, key_lengths = at_least_one_key(v, key_lengths)
         return _attend(self, q, k, v, key_lengths)
@@ -58,7 +60,7 @@ class Ring:
         return jax.lax.ppermute(x, self.axis, pairs)
 
     def lengths(self, key_lengths: Array | None, step: Array, size: int) -> Array | None:
-        """Valid keys of the chunk that is here in `step`, of `size` tokens; may be 0."""
+        """Number of valid keys, maybe 0, in the chunk of `size` tokens that is here in `step`."""
         if key_lengths is None:
             return None
         chunk = (jax.lax.axis_index(self.axis) // self.stride - step) % self.chunks
@@ -77,7 +79,7 @@ def _forward(
 
     def one_step(carry: tuple[Array, ...], step: Array) -> tuple[tuple[Array, ...], None]:
         k, v, out, lse = carry
-        sent = ring.send(k), ring.send(v)  # before they are used, so that both happen at once
+        sent = ring.send(k), ring.send(v)  # sent before use, so that both overlap
         lengths = ring.lengths(key_lengths, step, k.shape[1])
         chunk_out, chunk_lse = chunk_attention(q, k, v, lengths)
         merged = jnp.logaddexp(lse, chunk_lse)

@@ -9,10 +9,10 @@ axis "sequence" of P = u x r devices,
   each way, after which each of them has all tokens of its group and 1/u of the heads;
 - the r groups pass keys and values round a ring, see `ring.py`.
 
-Ulysses moves less, but u must divide the heads that the axis "tensor" leaves to a device.
-Text of cross-attention is not split: the queries stay where they are. Text that is one sequence
-with the video, as in MM-DiT, is split and travels as the video does. Attention itself runs on local
-arrays only.
+Ulysses moves less data, but u must divide the number of heads that the axis "tensor" leaves to a
+device. The text of cross-attention is not split, so the queries stay where they are. Text in one
+sequence with the video, as in MM-DiT, is split and exchanged like the video. Attention itself runs
+on local arrays only.
 """
 
 import dataclasses
@@ -35,10 +35,10 @@ TOKENS, HEADS = 1, 2  # axes of an array (b n a e)
 
 @dataclasses.dataclass(frozen=True)
 class MeshAttention:
-    """`attend` on `mesh`: batch over (data, fsdp), heads over tensor, tokens as above.
+    """`attend` on `mesh`: batch over (data, fsdp), heads over tensor, tokens over sequence.
 
-    method: "ulysses", "ring", or "auto": Ulysses as far as the heads reach, a ring for the rest.
-    implementation: of the attention on a device, None to choose.
+    method: "ulysses", "ring", or "auto": Ulysses as far as the heads divide, a ring for the rest.
+    implementation: name of the attention kernel on a device; None chooses one.
     """
 
     mesh: Mesh
@@ -52,14 +52,16 @@ class MeshAttention:
         v: Float[Array, "b s a e"],
         key_lengths: Int[Array, "b"] | None = None,
     ) -> Float[Array, "b n a e"]:
-        """Raises:
-        ValueError: tokens or heads that do not divide over the mesh.
+        """Attention over the tokens of all devices.
+
+        Raises:
+            ValueError: tokens or heads that do not divide over the mesh.
         """
         self._check_tokens(q.shape[1])
         batch = self._split(("data", "fsdp"), q.shape[0])
         heads = self._split(("tensor",), q.shape[2])
         exchanged = self.exchanged(q.shape[2])
-        # Keys as many as queries lie over "sequence" as these do: they are the same tokens.
+        # As many keys as queries are the same tokens, split over "sequence" like the queries.
         keys_split = q.shape[1] == k.shape[1]
 
         def local(*arrays: Array) -> Array:
@@ -81,7 +83,7 @@ class MeshAttention:
         text: tuple[TextHeads, TextHeads, TextHeads],
         lengths: tuple[int, int],
     ) -> tuple[VideoHeads, TextHeads]:
-        """`attend_jointly` where the tokens of both are split over "sequence".
+        """`attend_jointly` with the tokens of video and text split over "sequence".
 
         Raises:
             ValueError: tokens or heads that do not divide over the mesh.
@@ -101,10 +103,10 @@ class MeshAttention:
         )(video, text)
 
     def exchanged(self, heads: int) -> int:
-        """u: how many devices exchange tokens for heads.
+        """u, the number of devices that exchange tokens for heads.
 
         Raises:
-            ValueError: heads that Ulysses alone cannot divide.
+            ValueError: the method is "ulysses", and the heads do not divide over all devices.
         """
         devices, tensor = self.mesh.shape["sequence"], self.mesh.shape["tensor"]
         local_heads = heads // tensor if heads % tensor == 0 else heads
@@ -169,7 +171,7 @@ class MeshAttention:
             )
 
     def _split(self, axes: tuple[str, ...], size: int) -> tuple[str, ...] | None:
-        """`axes` if they divide `size` evenly, else None: not split."""
+        """`axes` if they divide `size` evenly, else None for no split."""
         parts = math.prod(self.mesh.shape[axis] for axis in axes)
         return axes if size % parts == 0 else None
 
@@ -178,7 +180,7 @@ class MeshAttention:
 class _JointRing(Ring):
     """A ring of chunks that each hold video tokens, then text tokens, then the padding of both.
 
-    parts: (tokens of all chunks without padding, slots of one chunk) of video and of text.
+    parts: for video and for text, (tokens of all chunks without padding, slots of one chunk).
     """
 
     parts: tuple[tuple[int, int], tuple[int, int]]
@@ -188,10 +190,10 @@ class _JointRing(Ring):
         video: tuple[VideoHeads, VideoHeads, VideoHeads],
         text: tuple[TextHeads, TextHeads, TextHeads],
     ) -> tuple[VideoHeads, TextHeads]:
-        """Attention of this device's chunk of both over the chunks of all."""
+        """Attention of this device's chunk of video and text over all chunks."""
         (tokens, slots), (text_tokens, text_slots) = self.parts
-        # Text begins where the video ends, on its padding: so the valid keys of a chunk are its
-        # first ones. Results at that padding are then text's, which nobody reads.
+        # Text overwrites the padding of the video, so that the valid keys of a chunk come first.
+        # Results at that padding belong to text, and nobody reads them.
         start = self._valid(self.parts[0], jnp.int32(0))
         room = (0, 0), (0, text_slots), (0, 0), (0, 0)
         q, k, v = (
@@ -207,27 +209,29 @@ class _JointRing(Ring):
         return jnp.full_like(key_lengths, sum(self._valid(part, step) for part in self.parts))
 
     def _valid(self, part: tuple[int, int], step: Array) -> Array:
-        """Tokens of one part, without padding, in the chunk that is here in `step`."""
+        """Number of tokens of one part, without padding, in the chunk that is here in `step`."""
         tokens, slots = part
         return super().lengths(jnp.int32(tokens), step, slots)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 3, 4))
 def _exchange(devices: int, group: int, x: Array, whole: int, split: int) -> Array:
-    """All-to-all among every `group` neighbours of the axis "sequence": axis `whole` of the result
-    is whole, and axis `split` is split."""
+    """All-to-all in groups of `group` neighbours on the axis "sequence".
+
+    The result has axis `whole` whole and axis `split` split.
+    """
     if group == 1:
         return x
     groups = [list(range(first, first + group)) for first in range(0, devices, group)]
 
     def among_neighbours(x: Array, whole: int, split: int) -> Array:
-        # Parts come first: cut from the middle, few or odd heads cost the TPU's compiler twice the
-        # code and several times the time.
+        # Parts become the leading axis: splitting a middle axis of few or odd heads would cost
+        # the TPU compiler twice the code and several times the time.
         parts = jnp.stack(jnp.split(x, group, split))
         parts = jax.lax.all_to_all(parts, "sequence", 0, 0, axis_index_groups=groups, tiled=True)
         return jnp.concatenate(parts, axis=whole)
 
-    # JAX does not batch an all-to-all within groups, which the stages of a pipeline need.
+    # The stages of a pipeline need this rule: JAX cannot batch an all-to-all within groups.
     @jax.custom_batching.custom_vmap
     def exchange(x: Array) -> Array:
         return among_neighbours(x, whole, split)

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Texts through a tokenizer and an encoder, as every pipeline reads them."""
+"""Tokenizing and encoding of texts, shared by all pipelines."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -18,10 +18,12 @@ from mugv_jax.nn.text.tokenizer import Tokenizer
 def tokenize(
     tokenizer: Tokenizer, vocab_size: int, prompts: Sequence[str], max_tokens: int
 ) -> tuple[Int[np.ndarray, "b s"], Bool[np.ndarray, "b s"]]:
-    """Ids and mask of every prompt, for an encoder with `vocab_size` embeddings.
+    """Ids and mask of every prompt, padded to `max_tokens`.
+
+    vocab_size: number of embeddings of the text encoder.
 
     Raises:
-        ValueError: a tokenizer whose ids the text encoder does not have.
+        ValueError: the tokenizer has ids that the text encoder does not know.
     """
     if tokenizer.vocab_size > vocab_size:
         raise ValueError(
@@ -32,18 +34,32 @@ def tokenize(
 
 
 def text_states(module: nn.Module, variables: Any, *inputs: np.ndarray) -> Any:
-    """What an encoder makes of every text, on the host.
+    """Outputs of an encoder for every text, on the host.
 
-    inputs: ids, and a mask where the encoder takes one, with a leading axis of texts. They are read
-    one at a time, for the float32 scores of many would set the peak.
+    The encoder reads one text at a time: the float32 scores of many would set the peak of memory.
+
+    inputs: ids, and a mask if the encoder takes one, with a leading axis of texts.
     """
-    read = [
-        jax.tree.map(np.asarray, _apply(module, variables, *map(jnp.asarray, text)))
-        for text in zip(*(array[:, None] for array in inputs), strict=True)
-    ]
+    read = text_batches(module, variables, *inputs, batch_size=1)
     return jax.tree.map(lambda *texts: np.concatenate(texts), *read)
 
 
+def text_batches(
+    module: nn.Module, variables: Any, *inputs: np.ndarray, batch_size: int
+) -> Iterator[Any]:
+    """Outputs of an encoder, `batch_size` texts after another; see `text_states`.
+
+    The last batch repeats its last text, so that one program serves all batches; what the encoder
+    returns for the repetitions is cut off.
+    """
+    count = len(inputs[0])
+    for start in range(0, count, batch_size):
+        rows = np.arange(start, start + batch_size).clip(max=count - 1)
+        states = _apply(module, variables, *(jnp.asarray(array[rows]) for array in inputs))
+        valid = slice(count - start)
+        yield jax.tree.map(lambda array, valid=valid: np.asarray(array)[valid], states)
+
+
 @functools.partial(jax.jit, static_argnums=0)
-def _apply(module: nn.Module, variables: Any, *text: Array) -> Any:
-    return module.apply(variables, *text)
+def _apply(module: nn.Module, variables: Any, *inputs: Array) -> Any:
+    return module.apply(variables, *inputs)

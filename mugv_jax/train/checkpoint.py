@@ -6,20 +6,21 @@ RUN/checkpoints/STEP holds `state` (the tree below), `data` (where the iterator 
 (model, layout, config). It appears under its name when it is whole. `weights/` reads the
 parameters of such a checkpoint like any other weights.
 
-    state = {"params", "frozen", "ema", "opt", "step", "skipped", "key"}   as in `TrainState`
+    state = {"params", "frozen", "ema", "opt", "step", "skipped", "key", **extra} of `TrainState`
 
-Weights that are frozen under low-rank updates are left where they were loaded from.
+Weights that are only read are left where they were loaded from (`run.weights`).
 """
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
+from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.train_config import CheckpointConfig
 from mugv_jax.weights.store import refuse_other_model, save_args, training_metadata
@@ -27,23 +28,8 @@ from mugv_jax.weights.store import refuse_other_model, save_args, training_metad
 FOLDER = "checkpoints"
 
 
-@runtime_checkable
-class Program(Protocol):
-    """Whose state is saved: `train/program.py` of the DiT, or that of another model.
-
-    kind, model: name and sizes of the model.  abstract: shapes of the state.
-    """
-
-    config: Any
-    kind: str
-    model: Any
-    abstract: TrainState
-
-    def abstract_state(self) -> TrainState: ...
-
-
 class Checkpoints:
-    """The checkpoints in `folder`; use as a context, so that the last write is waited for.
+    """The checkpoints in `folder`. As a context it waits for the last write at its end.
 
     Raises:
         ValueError: a folder that cannot be written.
@@ -78,18 +64,18 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def should_save(self, step: int) -> bool:
-        """Whether `step` is one of those that are saved regularly."""
+        """Whether a checkpoint is due after `step`."""
         return step % self._every == 0  # Orbax itself would save a run's first step, too
 
     def stopping(self, step: int) -> bool:
-        """Whether a machine of the job has been told to stop; all processes agree at `step`."""
+        """Whether some machine of the job was told to stop; all processes agree at `step`."""
         return self._manager.reached_preemption(step)
 
     def save(self, step: int, state: TrainState, data: dict[str, Any], program: Program) -> None:
-        """Starts writing; the next steps run meanwhile.
+        """Starts to write a checkpoint; the next steps run meanwhile.
 
         Raises:
-            ValueError: the last write or this one did not succeed; what was complete still is.
+            ValueError: the last write or this one failed; complete checkpoints stay complete.
         """
         meta, tree = _meta(program), _tree(state, program)
         items = ocp.args.Composite(
@@ -103,10 +89,10 @@ class Checkpoints:
             raise self._failed(step, error) from error
 
     def wait(self) -> None:
-        """Until what was started is written.
+        """Returns when everything that was started is written.
 
         Raises:
-            ValueError: it could not be.
+            ValueError: it could not be written.
         """
         try:
             self._manager.wait_until_finished()
@@ -116,7 +102,7 @@ class Checkpoints:
     def restore(self, step: int, program: Program) -> tuple[TrainState, dict[str, Any]]:
         """(state on the program's mesh, place in the data) of a checkpoint.
 
-        Frozen weights that are not in it are left as shapes.
+        What the checkpoint leaves out is returned as shapes; see `Program.resumed`.
 
         Raises:
             ValueError: a checkpoint of another model, or one that is damaged.
@@ -138,30 +124,10 @@ class Checkpoints:
         return _state(found["state"], program), found["data"]
 
     def _check(self, folder: Path, found: dict[str, Any], program: Program) -> None:
-        """Raise a ValueError where `found`, a checkpoint's "meta", is of another model or trainer.
-
-        What may change between two parts of a run, such as the learning rate, is not compared.
-        """
+        """Raise a ValueError if `found`, a checkpoint's "meta", is of another model or trainer."""
         refuse_other_model(folder, found, program.kind, program.model)
         wanted = json.loads(json.dumps(_meta(program)))
-        for group, field in STRUCTURE:
-            if group not in wanted["train"]:
-                continue
-            was, now = found["train"][group], wanted["train"][group]
-            was, now = (was, now) if field is None else (was[field], now[field])
-            if was != now:
-                raise ValueError(
-                    f"{folder}: was trained with {field or group}={was}, the config says {now}, so "
-                    "its optimizer state does not fit. To train on like this, start a new run with "
-                    f"run.weights={folder}."
-                )
-        was, now = (meta["train"]["loss"].get("gan_from") for meta in (found, wanted))
-        if (was is None) != (now is None):
-            raise ValueError(
-                f"{folder}: was trained with gan_from={was}, the config says {now}: a critic does "
-                "not come or go within a run. Give a step past run.steps to go on without one, or "
-                f"start a new run with run.weights={folder}."
-            )
+        program.objective.check_resumed(folder, found["train"], wanted["train"])
 
     def _failed(self, step: int | None, error: Exception) -> ValueError:
         what = "a checkpoint" if step is None else f"the checkpoint of step {step}"
@@ -172,15 +138,6 @@ class Checkpoints:
             f"{self.folder}: {what} could not be written ({reason}); {kept}. Free space and start "
             "again with the same command: it goes on from there."
         )
-
-
-# What decides the structure of the state: (group, field), or a whole group.
-STRUCTURE = (
-    ("lora", None),
-    ("ema", "enabled"),
-    ("optimizer", "freeze"),
-    ("optimizer", "moment_dtype"),
-)
 
 
 def _meta(program: Program) -> dict[str, Any]:
@@ -195,23 +152,19 @@ def _meta(program: Program) -> dict[str, Any]:
 
 
 def _tree(state: TrainState, program: Program) -> dict[str, Any]:
-    """What is written of a state: not what it does not have, nor weights that lie elsewhere."""
-    tree = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-    if frozen_elsewhere(program.config):
+    """What a checkpoint holds of a state: nothing empty, and nothing that lies elsewhere."""
+    names = {field.name for field in dataclasses.fields(state)} - {"extra"}
+    tree = {name: getattr(state, name) for name in names} | state.extra
+    if program.frozen_elsewhere:
         del tree["frozen"]
-    return {name: part for name, part in tree.items() if jax.tree.leaves(part)}
+    kept = {name: part for name, part in tree.items() if name not in program.unsaved}
+    return {name: part for name, part in kept.items() if jax.tree.leaves(part)}
 
 
 def _state(tree: dict[str, Any], program: Program) -> TrainState:
-    """The inverse of `_tree`; frozen weights that lie elsewhere are still shapes."""
-    missing = {
-        field.name: getattr(program.abstract, field.name)
-        for field in dataclasses.fields(program.abstract)
-        if field.name not in tree
-    }
-    return type(program.abstract)(**tree, **missing)
-
-
-def frozen_elsewhere(config: Any) -> bool:
-    """Whether checkpoints leave the weights under low-rank updates where they were loaded from."""
-    return getattr(config, "lora", None) is not None and bool(config.run.weights)
+    """The inverse of `_tree`; what it leaves out are still shapes."""
+    names = {field.name for field in dataclasses.fields(TrainState)} - {"extra"}
+    missing = {name: getattr(program.abstract, name) for name in names - tree.keys()}
+    found = {name: tree[name] for name in names & tree.keys()}
+    extra = {name: tree.get(name, part) for name, part in program.abstract.extra.items()}
+    return TrainState(**found, **missing, extra=extra)

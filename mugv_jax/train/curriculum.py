@@ -20,10 +20,10 @@ import jax
 
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.train.checkpoint import FOLDER
+from mugv_jax.train.diffusion import train
 from mugv_jax.train.expand import Expansion, expanded
-from mugv_jax.train.loop import train
 from mugv_jax.train.optimizer import learning_rate
-from mugv_jax.train.train_config import TrainConfig
+from mugv_jax.train.train_config import DiTTrainConfig
 from mugv_jax.weights.convert import Target, write
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.orbax_files import steps
@@ -39,7 +39,7 @@ class Stage:
     """One run; `name` is that of its folder."""
 
     name: str
-    config: TrainConfig
+    config: DiTTrainConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ class Curriculum:
                 return False
         return True
 
-    def _starting(self, folder: Path, number: int) -> TrainConfig:
+    def _starting(self, folder: Path, number: int) -> DiTTrainConfig:
         """The config of a stage, with the weights that it starts from."""
         stage = self.stages[number]
         if not number:

@@ -15,11 +15,10 @@ from mugv_jax.data.batches import Validation
 from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.train.metrics import Scalars, Writer
+from mugv_jax.train.objectives.flow_matching import VALIDATION_TIMES, validation_tasks
 from mugv_jax.train.preview import as_frames, sample_latent
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
-from mugv_jax.train.step import NullText
-from mugv_jax.train.validate import TIMES_U, validation_tasks
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.registry import MODELS
 
@@ -28,25 +27,25 @@ VAE = "mugv_vae"
 
 
 class Evaluation:
-    """Of the running average where there is one, on what was held out.
+    """Loss and samples of the running average, where there is one, on held-out data.
 
     Raises:
         ValueError: a `log.vae` that is no VAE, if samples are to be decoded.
     """
 
-    def __init__(self, program: Program, held_out: Validation, null: NullText):
-        self._program, self._held_out, self._null = program, held_out, null
+    def __init__(self, program: Program, held_out: Validation):
+        self._program, self._held_out = program, held_out
         self._vae: tuple[Any, Any] | None = None
         log = program.config.log
         if log.vae and log.sample_every:
             read_config(log.vae, VAE)  # a mistake should not wait for the first sample
 
     def losses(self, state: TrainState) -> Scalars:
-        """`validation/loss`, and those of each task and time that it is the mean of."""
+        """`validation/loss`, and the losses by task and time that it is the mean of."""
         total: dict[str, np.ndarray] = {}
         count: dict[str, float] = {}
         for batch in self._batches():
-            losses, weight = jax.device_get(self._program.validate(*_weights(state), batch))
+            losses, weight = jax.device_get(self._program.validate(state, batch))
             for task, loss in zip(validation_tasks(batch["latent"].shape[1]), losses):
                 total[task] = total.get(task, 0.0) + loss
                 count[task] = count.get(task, 0.0) + float(weight)
@@ -54,13 +53,15 @@ class Evaluation:
         scalars = {"validation/loss": float(np.mean(list(means.values())))}
         for task, by_time in means.items():
             scalars[f"validation/{task}"] = float(np.mean(by_time))
-            scalars |= {f"validation_time/{task}_{u}": float(x) for u, x in zip(TIMES_U, by_time)}
+            scalars |= {
+                f"validation_time/{task}_{u}": float(x) for u, x in zip(VALIDATION_TIMES, by_time)
+            }
         return scalars
 
     def write_samples(self, state: TrainState, step: int, writer: Writer) -> None:
         """Text-to-video samples of the first held-out captions."""
         batch = next(self._batches())
-        latent = sample_latent(self._program, _weights(state), batch, self._null)
+        latent = sample_latent(self._program, state, batch)
         names = np.asarray(self._gathered(batch["sample"]))[:SAMPLES]
         latents = np.asarray(self._gathered(latent))[:SAMPLES]
         if jax.process_index() > 0:
@@ -85,7 +86,3 @@ class Evaluation:
             config, variables = load(path, VAE)
             self._vae = MODELS[VAE].build(config, self._program.dtype), variables
         return self._vae
-
-
-def _weights(state: TrainState) -> tuple[Any, Any]:
-    return (state.params if state.ema is None else state.ema), state.frozen

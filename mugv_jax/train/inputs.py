@@ -5,12 +5,14 @@
 import logging
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.data.empty_text import find_empty_text, read_empty_text
 from mugv_jax.data.samples import EMPTY_TEXT
-from mugv_jax.train.step import NullText
-from mugv_jax.train.train_config import TrainConfig
+from mugv_jax.train.noising import NullText
+from mugv_jax.train.train_config import DiTTrainConfig
 from mugv_jax.weights.formats import open_source
 
 log = logging.getLogger(__name__)
@@ -18,7 +20,7 @@ log = logging.getLogger(__name__)
 NULL_TABLE = "y_embedder.y_embedding"  # (tokens, width): the released trainer's null caption
 
 
-def load_null_text(config: TrainConfig) -> NullText:
+def load_null_text(config: DiTTrainConfig) -> NullText:
     """States and mask, as many tokens as captions have.
 
     In this order: `run.null_text`; the table of the weights to start from; the empty prompt beside
@@ -42,7 +44,16 @@ def load_null_text(config: TrainConfig) -> NullText:
     return NullText(text=text, text_mask=mask)
 
 
-def _find(config: TrainConfig) -> tuple[str, np.ndarray, np.ndarray] | None:
+def abstract_null_text(config: DiTTrainConfig) -> NullText:
+    """Shapes of what stands for a dropped caption, for compiling ahead of time."""
+    tokens, width = config.data.text_tokens, config.dit.text_dim
+    return NullText(
+        text=jax.ShapeDtypeStruct((tokens, width), jnp.float32),
+        text_mask=jax.ShapeDtypeStruct((tokens,), jnp.bool_),
+    )
+
+
+def _find(config: DiTTrainConfig) -> tuple[str, np.ndarray, np.ndarray] | None:
     run = config.run
     if run.null_text:
         return run.null_text, *read_empty_text(Path(run.null_text).expanduser())
@@ -58,7 +69,7 @@ def _find(config: TrainConfig) -> tuple[str, np.ndarray, np.ndarray] | None:
     return None
 
 
-def _check_never_dropped(config: TrainConfig) -> None:
+def _check_never_dropped(config: DiTTrainConfig) -> None:
     dropped = [task for task in config.tasks.drawn if config.tasks.drop(task) > 0]
     if dropped:
         raise ValueError(

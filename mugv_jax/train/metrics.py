@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a run says of itself: losses, speed, and where the time went."""
+"""Metrics of a run: losses, speed, and where the time went."""
 
 import contextlib
 import dataclasses
@@ -17,11 +17,11 @@ from mugv_jax.train.tasks import TASKS
 
 Scalars = dict[str, float]
 
-DATA = "data"  # what steps wait for: part of their speed, not of goodput
+DATA = "data"  # steps wait for it: it counts in their speed, not in goodput
 
 
 class Clock:
-    """Wall time since the start, and how much of it went to other things than steps."""
+    """Wall time since the start, and how much of it was not spent on steps."""
 
     def __init__(self):
         self.start = time.monotonic()
@@ -43,20 +43,21 @@ class Clock:
 
     @property
     def stopped(self) -> float:
-        """Seconds in which training stood still for something else than its own data."""
+        """Seconds in which training waited for anything but its own data."""
         return sum(seconds for what, seconds in self.lost.items() if what != DATA)
 
     def scalars(self) -> Scalars:
-        """`goodput`: share of the time since the start that steps had; and the others' shares."""
+        """Shares of the time since the start: `time/goodput` of steps, and one for each loss."""
         elapsed = max(self.elapsed, 1e-9)
         shares = {f"time/{what}": seconds / elapsed for what, seconds in self.lost.items()}
         return shares | {"time/goodput": 1 - min(1.0, sum(self.lost.values()) / elapsed)}
 
 
 class Work(NamedTuple):
-    """What one step is, on all devices together.
+    """The work of one step on all devices together.
 
-    shape: of its batch; each is one compiled program.  flops: where they are counted.
+    shape: shape of the batch; every shape is one compiled program.
+    flops: floating-point operations of the model, or None where nobody counts them.
     """
 
     shape: tuple[int, ...]
@@ -65,10 +66,10 @@ class Work(NamedTuple):
     flops: int | None
 
 
-class Stretch:
+class Interval:
     """The steps between two lines of metrics.
 
-    Metrics stay on the devices until they are asked for: a step never waits for the last one's.
+    Metrics stay on the devices until they are read: a step never waits for those of the last one.
     """
 
     def __init__(self, clock: Clock):
@@ -81,12 +82,12 @@ class Stretch:
         return len(self._metrics)
 
     def add(self, metrics: Mapping[str, jax.Array], work: Work) -> None:
-        """One step."""
+        """Adds one step."""
         self._metrics.append(metrics)
         self._work += (work.samples, work.tokens, work.flops or 0)
 
     def scalars(self, devices: int, peak_flops: float | None) -> Scalars:
-        """Means over the stretch; waits for its last step.
+        """Means over the steps; waits for the last one.
 
         peak_flops: of one device in the arithmetic's dtype, where it is known.
         """
@@ -120,7 +121,7 @@ LAST = ("param_norm", "learning_rate", "skipped")
 
 
 def task_means(found: Sequence[Mapping[str, np.ndarray]]) -> Scalars:
-    """Mean loss of every task that was drawn, of a model that has tasks."""
+    """Mean loss of every task that was drawn; nothing for an objective without tasks."""
     if not found or "task_loss" not in found[0]:
         return {}
     loss, count = (sum(each[name] for each in found) for name in ("task_loss", "task_count"))
@@ -165,7 +166,7 @@ class Writer:
             )
 
     def scalars(self, step: int, values: Scalars) -> None:
-        """Writes, and keeps, one line."""
+        """Writes one line of values, at once."""
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         self._board.flush()
@@ -185,7 +186,7 @@ class Writer:
             self._wandb.log({name: wandb.Image(strip)}, step=step)
 
     def close(self) -> None:
-        """Ends all of them."""
+        """Closes all files and boards."""
         self._board.close()
         self._lines.close()
         if self._wandb is not None:
@@ -193,10 +194,10 @@ class Writer:
 
 
 class Silent:
-    """Takes what a `Writer` takes."""
+    """A `Writer` that writes nothing."""
 
     def scalars(self, step: int, values: Scalars) -> None:
-        """Nothing."""
+        """Writes nothing."""
 
     def frames(self, step: int, name: str, frames: np.ndarray) -> None:
-        """Nothing."""
+        """Writes nothing."""

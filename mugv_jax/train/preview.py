@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sample of the model in training, from the caption of a held-out clip."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,57 +9,44 @@ import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.axes import Array, Float
+from mugv_jax.flow import sampler
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.systems.mugv import windows
 from mugv_jax.train.loss import STRIDE_PX
+from mugv_jax.train.noising import NULL_TEXT, drop_captions, fixed_noise
+from mugv_jax.train.objective import POLICY
 from mugv_jax.train.program import Program
-from mugv_jax.train.step import CONDITION, NullText
-from mugv_jax.train.validate import fixed_noise
+from mugv_jax.train.state import TrainState
 
 
 def sample_latent(
-    program: Program,
-    weights: tuple[Any, Any],
-    batch: Mapping[str, Array],
-    null: NullText,
+    program: Program, state: TrainState, batch: Mapping[str, Array]
 ) -> Float[Array, "b f h w c"]:
-    """Latents of the captions in `batch`, sampled from noise that belongs to each sample.
-
-    weights: (trained, frozen).
-    """
-    log = program.config.log
+    """Latents of the captions in `batch`, sampled from noise that belongs to each sample."""
+    config, denoiser = program.config, program.objective.denoiser
     shape = batch["latent"].shape
     frames, height, width = shape[1:4]
-    positive = {name: batch[name] for name in CONDITION}
-    negative = dict(
-        positive,
-        text=jnp.broadcast_to(null.text.astype(batch["text"].dtype), batch["text"].shape),
-        text_mask=jnp.broadcast_to(null.text_mask, batch["text_mask"].shape),
-    )
-    ratio = shift_ratio(height * STRIDE_PX, width * STRIDE_PX, frames)
-    ratio = ratio if program.config.loss.shift else 1.0
-    return sample(
-        functools.partial(_velocity, program),
-        weights,
+    policies = program.averaged(state)
+    text, mask = drop_captions(batch, jnp.ones(shape[:1], bool), policies[NULL_TEXT])
+    negative = denoiser.condition(dict(batch, text=text, text_mask=mask))
+    ratio = shift_ratio(height * STRIDE_PX, width * STRIDE_PX, frames) if config.loss.shift else 1.0
+    return sampler.sample(
+        denoiser,
+        policies[POLICY],
         fixed_noise(batch["sample"], shape[1:]),
-        times=sample_times(log.sample_steps, ratio),
+        times=sample_times(config.log.sample_steps, ratio),
         noisy=jnp.ones(shape[:2], bool),
-        positive=positive,
-        negative=negative if log.guidance != 1 else None,
-        guidance=Guidance(scale=log.guidance),
+        positive=denoiser.condition(batch),
+        negative=negative if config.log.guidance != 1 else None,
+        guidance=Guidance(scale=config.log.guidance),
     ).x
 
 
-def _velocity(
-    program: Program, weights: tuple[Any, Any], x: Array, t: Array, condition: Any
-) -> Array:
-    return program.velocity(*weights, x, t, condition)
-
-
 def as_frames(latent: Float[np.ndarray, "f h w c"], vae: tuple[Any, Any] | None) -> np.ndarray:
-    """uint8 (f h w 3): decoded by `vae` (module, variables), else the first three channels.
+    """Frames to look at, uint8 (f h w 3): decoded by `vae`, else the first three channels.
+
+    vae: (module, variables).
 
     Eight frames of a latent look alike: every eighth is enough of a decoded video.
     """

@@ -1,9 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is compiled for a training run on a mesh: initialisation, step, validation."""
+"""What is compiled for a training run on a mesh: initialisation, steps, validation."""
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import jax
@@ -15,140 +14,140 @@ from mugv_jax.axes import Array
 from mugv_jax.nn import lora
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.parallel import build_dit
-from mugv_jax.sharding.place import batch_sharding, data_shards, variable_shardings
+from mugv_jax.sharding.place import data_shards, variable_shardings
+from mugv_jax.train.objective import POLICY, Metrics, Objective, Policies, Role
 from mugv_jax.train.optimizer import make_optimizer
 from mugv_jax.train.state import TrainState, join, new_state, split
-from mugv_jax.train.step import NullText, Step
+from mugv_jax.train.step import Step
 from mugv_jax.train.train_config import TrainConfig
-from mugv_jax.train.validate import Validation
 from mugv_jax.weights.registry import MODELS, abstract_variables
-
-KIND = "mugv_dit"
 
 
 class Program:
     """The functions of one run on one mesh; nothing is compiled before it is called.
 
-    kind, model: name and sizes of the model.
-    step: (state, batch, null) -> (state, metrics), the state's buffers donated.
-    validate: (trained, frozen, batch) -> losses.
+    given: inputs of the whole run by name (a null caption, a perceptual network), or their shapes.
+        They lie in `TrainState.extra`, whole on every device, and are not saved.
+    kind, model: name and sizes of the network, as checkpoints tell them.
+    validate: (state, batch) -> what the objective's `validate` makes of the averaged weights.
     abstract, shardings: shape and place of every leaf of the state.
+    unsaved: names in `TrainState.extra` that checkpoints leave out.
+
+    Raises:
+        ValueError: patterns to freeze, or targets of low-rank updates, that are in no path.
     """
 
-    kind = KIND
-
-    def __init__(self, config: TrainConfig, mesh: Mesh):
-        self.config, self.mesh, self.model = config, mesh, config.dit
+    def __init__(
+        self,
+        config: TrainConfig,
+        mesh: Mesh,
+        objective: Objective,
+        given: Mapping[str, Any] | None = None,
+    ):
+        self.config, self.mesh, self.objective = config, mesh, objective
+        self.kind, self.model = objective.KIND, objective.sizes
         self.dtype = jnp.dtype(config.run.dtype)
-        self.module = build_dit(
-            config.dit,
-            mesh,
-            config.mesh,
-            module=MODELS[KIND].build,
-            dtype=self.dtype,
-            remat=config.run.remat,
-            kernels=config.kernels,
-        )
-        self.optimizer, self.schedule = make_optimizer(config.optimizer, config.run.steps)
         self.shards = data_shards(mesh)
-        self._weights = abstract_variables(KIND, config.dit)["params"]
-        if config.lora is None:
-            parts = split(self._weights, config.optimizer.freeze)
-        else:
-            # Weights that nobody updates need no more precision than the arithmetic has.
-            frozen = jax.eval_shape(lambda x: for_compute(x, self.dtype), self._weights)
-            parts = lora.abstract_lora(self._weights, config.lora), frozen
-        boxed = jax.eval_shape(self._new_state, *parts)
-        self.abstract, self.shardings = unboxed(boxed), variable_shardings(boxed, mesh)
-        everywhere = NamedSharding(mesh, PartitionSpec())
-        step = Step(
-            velocity=self.velocity,
-            optimizer=self.optimizer,
-            schedule=self.schedule,
-            tasks=config.tasks,
-            loss=config.loss,
-            accumulate=config.run.accumulate,
-            shards=self.shards,
-            ema_decay=config.ema.decay if config.ema.enabled else None,
+        self.optimizer, self.schedule = make_optimizer(config.optimizer, config.run.steps)
+        self.everywhere = NamedSharding(mesh, PartitionSpec())
+        self.given = dict(given or {})
+        self.unsaved = {*self.given, *self._loaded_roles()}
+        self._variables = abstract_variables(self.kind, self.model)
+        boxed = jax.eval_shape(
+            self._new_state, *self._abstract_parts(), self._variables, self.given
         )
-        self.step = jax.jit(step, donate_argnums=0, out_shardings=(self.shardings, everywhere))
-        self.validate = jax.jit(Validation(self.velocity, config.loss), out_shardings=everywhere)
+        self.abstract, self.shardings = unboxed(boxed), variable_shardings(boxed, mesh)
+        self._steps: dict[Hashable, Any] = {}
+        self.validate = jax.jit(self._validate, out_shardings=self.everywhere)
 
-    def velocity(
-        self, trained: Any, frozen: Any, x: Array, t: Array, condition: Mapping[str, Array]
-    ) -> Array:
-        """The network's velocity at `t` in [0, 1000]."""
-        condition = dict(condition)
-        variables = self.variables(trained, frozen)
-        return self.module.apply(variables, x, t, condition.pop("text"), **condition)
+    def step(self, state: TrainState, batch: Mapping[str, Array]) -> tuple[TrainState, Metrics]:
+        """(state after a step, metrics); the state's buffers are donated."""
+        return self.compiled_step(self.objective.variant(batch))(state, batch)
 
-    def variables(self, trained: Any, frozen: Any) -> dict[str, Any]:
-        """What the module reads: weights, with low-rank updates where these are trained."""
-        if self.config.lora is None:
-            return {"params": for_compute(join(trained, frozen), self.dtype)}
-        return {
-            "params": for_compute(frozen, self.dtype),
-            lora.COLLECTION: lora.scaled(trained, self.config.lora),
-        }
+    def compiled_step(self, variant: Hashable = None) -> Any:
+        """`jax.jit` of the steps of one variant of the objective."""
+        if variant not in self._steps:
+            step = Step(
+                objective=self.objective.at(variant),
+                policies=self.policies,
+                optimizer=self.optimizer,
+                schedule=self.schedule,
+                ema_decay=self.config.ema.decay if self.config.ema.enabled else None,
+            )
+            places = (self.shardings, self.everywhere)
+            self._steps[variant] = jax.jit(step, donate_argnums=0, out_shardings=places)
+        return self._steps[variant]
+
+    def policies(self, trained: Mapping[str, Any], state: TrainState) -> Policies:
+        """Variables of every network by the policy's name, and what the run was given.
+
+        trained: parameters of the trained ones by name.
+        """
+        found: dict[str, Any] = {name: state.extra[name] for name in self.given}
+        found |= {name: {"params": params} for name, params in trained.items()}
+        found[POLICY] = self.variables(trained[POLICY], state)
+        for role in self.objective.roles:
+            found[role.name] = self._role_variables(role.name, state)
+        return found
+
+    def variables(self, params: Any, state: TrainState) -> dict[str, Any]:
+        """The network's variables with the trained `params`, perhaps low-rank updates."""
+        return self._constants(state) | self._weights(params, state.frozen)
+
+    def averaged(self, state: TrainState) -> Policies:
+        """Policies with the running average of the trained weights, where there is one."""
+        params = state.params if state.ema is None else state.ema
+        return self.policies({POLICY: params}, state)
 
     def init(self) -> TrainState:
         """The state of random weights, made on the mesh, every shard where it lives."""
-        shapes = MODELS[KIND].inputs(self.config.dit)
+        return self.start({})
 
-        def make() -> TrainState:
-            inputs = {name: jnp.zeros(each.shape, each.dtype) for name, each in shapes.items()}
-            variables = self.module.init(jax.random.key(self.config.run.seed), **inputs)
-            return self._state_of(unboxed(variables["params"]))
+    def start(self, found: Mapping[str, Any]) -> TrainState:
+        """The state before the first step.
 
+        found: variables to start from, float32, perhaps some of them; they lie as
+            `weight_shardings` says. All others are random.
+        """
+        whole = not self._missing(found)
+        # Low-rank updates keep the weights in another dtype, which needs other buffers.
+        donated = 0 if whole and self.config.lora is None and not self.objective.roles else ()
+
+        def make(found: Mapping[str, Any], given: Mapping[str, Any]) -> TrainState:
+            return self._state_of(found if whole else _overlaid(self._random(), found), given)
+
+        jitted = jax.jit(make, out_shardings=self.shardings, donate_argnums=donated)
         with meshes.use(self.mesh):
-            return jax.jit(make, out_shardings=self.shardings)()
+            return jitted(dict(found), self.given)
 
-    def from_weights(self, params: Any) -> TrainState:
-        """The state that starts from float32 weights, which lie as `weight_shardings` says."""
-        # Low-rank updates keep them in another dtype, which needs other buffers.
-        donated = 0 if self.config.lora is None else ()
-        make = jax.jit(self._state_of, out_shardings=self.shardings, donate_argnums=donated)
-        with meshes.use(self.mesh):
-            return make(params)
+    def resumed(self, state: TrainState, params: Any) -> TrainState:
+        """A restored state with what its checkpoint leaves out.
 
-    def frozen_under_lora(self, params: Any) -> Any:
-        """Weights as a state of low-rank updates holds them: in the arithmetic's dtype."""
+        params: the weights that the run began with; None where nothing of them is needed.
+        """
+        extra = state.extra | jax.device_put(self.given, self.everywhere)
         with meshes.use(self.mesh):
-            cast = functools.partial(for_compute, dtype=self.dtype)
-            return jax.jit(cast, out_shardings=self.shardings.frozen)(params)
+            for name in self._loaded_roles():
+                cast = jax.jit(self._role_params, out_shardings=self.shardings.extra[name])
+                extra[name] = cast(params)
+            if self.frozen_elsewhere:
+                cast = jax.jit(self._for_compute, out_shardings=self.shardings.frozen)
+                state = state.replace(frozen=cast(params))
+        return state.replace(extra=extra)
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether a run that goes on must load the weights it began with."""
+        return bool(self._loaded_roles()) or self.frozen_elsewhere
+
+    @property
+    def frozen_elsewhere(self) -> bool:
+        """Whether checkpoints leave the weights under low-rank updates where they were loaded."""
+        return self.config.lora is not None and bool(self.config.run.weights)
 
     def weight_shardings(self) -> Any:
-        """Where the whole weights live, trained or not."""
-        return variable_shardings(self._weights, self.mesh)
-
-    def abstract_batch(
-        self, latent_shape: tuple[int, int, int], rows: int, text_tokens: int
-    ) -> dict[str, jax.ShapeDtypeStruct]:
-        """Shapes and places of a batch of `rows` latents of (f, h, w)."""
-        frames, config = latent_shape[0], self.config.dit
-        shapes = {
-            "latent": ((*latent_shape, config.in_channels), jnp.float32),
-            "text": ((text_tokens, config.text_dim), jnp.float32),
-            "text_mask": ((text_tokens,), jnp.bool_),
-            "fps": ((), jnp.float32),
-            "frame_index": ((frames + 2,), jnp.int32),
-            "sample": ((), jnp.int32),
-        }
-        place = batch_sharding(self.mesh, rows)
-        return {
-            name: jax.ShapeDtypeStruct((rows, *shape), dtype, sharding=place)
-            for name, (shape, dtype) in shapes.items()
-        }
-
-    def abstract_null(self, text_tokens: int) -> NullText:
-        """Shapes of what stands for a dropped caption."""
-        place = NamedSharding(self.mesh, PartitionSpec())
-        shaped = functools.partial(jax.ShapeDtypeStruct, sharding=place)
-        return NullText(
-            text=shaped((text_tokens, self.config.dit.text_dim), jnp.float32),
-            text_mask=shaped((text_tokens,), jnp.bool_),
-        )
+        """Where the whole variables live, trained or not, by collection."""
+        return variable_shardings(self._variables, self.mesh)
 
     def abstract_state(self) -> TrainState:
         """Shapes and places of the state."""
@@ -158,26 +157,91 @@ class Program:
             self.shardings,
         )
 
-    def _state_of(self, params: Any) -> TrainState:
-        config = self.config
-        if config.lora is None:
-            return self._new_state(*split(params, config.optimizer.freeze))
-        key = jax.random.fold_in(jax.random.key(config.run.seed), 1)
-        trained = lora.init_lora(key, self._weights, config.lora)
-        return self._new_state(trained, for_compute(params, self.dtype))
+    def _validate(self, state: TrainState, batch: Mapping[str, Array]) -> Any:
+        return self.objective.validate(self.averaged(state), batch)
 
-    def _new_state(self, trained: Any, frozen: Any) -> TrainState:
+    def _weights(self, params: Any, frozen: Any) -> dict[str, Any]:
+        if self.config.lora is None:
+            return {"params": self._for_compute(join(params, frozen))}
+        updates = lora.scaled(params, self.config.lora)
+        return {"params": self._for_compute(frozen), lora.COLLECTION: updates}
+
+    def _role_variables(self, name: str, state: TrainState) -> dict[str, Any]:
+        if self.config.lora is not None:
+            params = state.frozen
+        else:
+            params = join(state.extra[name], state.frozen)
+        return self._constants(state) | {"params": self._for_compute(params)}
+
+    def _constants(self, state: TrainState) -> dict[str, Any]:
+        """The network's variables that are not parameters."""
+        return {name: state.extra[name] for name in self.objective.COLLECTIONS[1:]}
+
+    def _kept_roles(self) -> tuple[Role, ...]:
+        """Roles with weights of their own; under low-rank updates the frozen weights serve all."""
+        return self.objective.roles if self.config.lora is None else ()
+
+    def _loaded_roles(self) -> list[str]:
+        """Roles that checkpoints leave out, since `run.weights` holds them."""
+        kept = self._kept_roles() if self.config.run.weights else ()
+        return [role.name for role in kept if not role.saved]
+
+    def _role_params(self, params: Any) -> Any:
+        """A role's copy of the weights that are trained, in the dtype of the arithmetic."""
+        trained, _ = split(params, self.config.optimizer.freeze)
+        return jax.tree.map(jnp.copy, self._for_compute(trained))
+
+    def _for_compute(self, params: Any) -> Any:
+        return for_compute(params, self.dtype)
+
+    def _random(self) -> dict[str, Any]:
+        shapes = MODELS[self.kind].inputs(self.model)
+        inputs = {name: jnp.zeros(each.shape, each.dtype) for name, each in shapes.items()}
+        key = jax.random.key(self.config.run.seed)
+        variables = unboxed(self.objective.module.init(key, **inputs))
+        return dict(variables, params=self.objective.initial(variables["params"]))
+
+    def _missing(self, found: Mapping[str, Any]) -> bool:
+        """Whether `found` lacks some of the variables."""
+        wanted = {name: unboxed(self._variables[name]) for name in self.objective.COLLECTIONS}
+        have = {name: found.get(name, {}) for name in wanted}
+        return jax.tree.structure(wanted) != jax.tree.structure(have)
+
+    def _state_of(self, variables: Mapping[str, Any], given: Mapping[str, Any]) -> TrainState:
+        config, params = self.config, variables["params"]
+        if config.lora is None:
+            trained, frozen = split(params, config.optimizer.freeze)
+        else:
+            key = jax.random.fold_in(jax.random.key(config.run.seed), 1)
+            trained = lora.init_lora(key, self._variables["params"], config.lora)
+            frozen = self._for_compute(params)
+        return self._new_state(trained, frozen, variables, given)
+
+    def _abstract_parts(self) -> tuple[Any, Any]:
+        """Shapes of trained and frozen parameters, boxed with their logical axes."""
+        config, params = self.config, self._variables["params"]
+        if config.lora is None:
+            return split(params, config.optimizer.freeze)
+        return lora.abstract_lora(params, config.lora), jax.eval_shape(self._for_compute, params)
+
+    def _new_state(
+        self, trained: Any, frozen: Any, variables: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> TrainState:
         config = self.config
+        extra = self.objective.extra(variables)
+        for role in self._kept_roles():
+            extra[role.name] = self._role_params(variables["params"])
         return new_state(
-            trained, frozen, self.optimizer, ema=config.ema.enabled, seed=config.run.seed
-        )
+            trained, frozen, self.optimizer,
+            ema=config.ema.enabled, seed=config.run.seed, extra=extra | dict(given),
+        )  # fmt: skip
 
 
 def for_compute(params: Any, dtype: Any) -> Any:
     """`params` with the kernels of the blocks in `dtype`.
 
     They are cast before they are gathered from other devices, at half the traffic; all else is
-    small, and some of it is float32 arithmetic's.
+    small, and some of it is for float32 arithmetic.
     """
     flat = traverse_util.flatten_dict(params, sep="/")
     cast = {
@@ -187,3 +251,12 @@ def for_compute(params: Any, dtype: Any) -> Any:
         for path, leaf in flat.items()
     }
     return traverse_util.unflatten_dict(cast, sep="/")
+
+
+def _overlaid(tree: Any, found: Any) -> Any:
+    """`tree` with the leaves that `found` has."""
+    if not isinstance(tree, Mapping):
+        return found
+    return {
+        name: _overlaid(part, found[name]) if name in found else part for name, part in tree.items()
+    }

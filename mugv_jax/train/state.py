@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""All that a training run is at one step, as one tree."""
+"""Everything that a training run is at one step, as one tree."""
 
 import re
 from collections.abc import Sequence
@@ -17,12 +17,14 @@ Leaf = Any  # an array; or its shape or its sharding, in a state of those
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Master weights are float32, whatever the arithmetic's dtype.
+    """State of a run. Master weights are float32, whatever the dtype of the arithmetic.
 
     step: steps taken, skipped ones included.  skipped: steps whose loss or gradient was not finite.
     params: what is trained: the weights, or low-rank updates of them.
-    frozen: weights that are not.  ema: running average of `params`, or None.
+    frozen: weights that are not trained.  ema: running average of `params`, or None.
     key: data of the run's PRNG key; a step's own key is `key` folded with `step`.
+    extra: by name, what an objective keeps beside these: weights of further policies, their
+        optimizers' states (NAME_opt), constants of the network, inputs of the whole run.
     """
 
     step: Leaf
@@ -32,6 +34,7 @@ class TrainState(flax.struct.PyTreeNode):
     opt: optax.OptState
     ema: Params | None
     key: Leaf
+    extra: dict[str, Any] = flax.struct.field(default_factory=dict)
 
 
 def new_state(
@@ -41,6 +44,7 @@ def new_state(
     *,
     ema: bool,
     seed: int,
+    extra: dict[str, Any] | None = None,
 ) -> TrainState:
     """The state before the first step."""
     return TrainState(
@@ -52,11 +56,12 @@ def new_state(
         # A copy: params and average are donated to the step as different buffers.
         ema=jax.tree.map(jnp.copy, params) if ema else None,
         key=jax.random.key_data(jax.random.key(seed)),
+        extra=extra or {},
     )
 
 
 def split(params: Params, freeze: Sequence[str]) -> tuple[Params, Params]:
-    """(trained, frozen) parts of a tree; frozen is what a pattern is found in the path of.
+    """(trained, frozen) parts of a tree; a leaf is frozen if a pattern is found in its path.
 
     Raises:
         ValueError: a pattern that is found nowhere, or nothing left to train.
@@ -80,7 +85,7 @@ def split(params: Params, freeze: Sequence[str]) -> tuple[Params, Params]:
 
 
 def join(*parts: Params) -> Params:
-    """The tree of which `parts` hold different leaves."""
+    """One tree of all leaves of `parts`, which have different ones each."""
     flat = {}
     for part in parts:
         flat |= traverse_util.flatten_dict(part, sep="/")

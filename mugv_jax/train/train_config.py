@@ -1,8 +1,15 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""One training run: the groups of a config file, as frozen dataclasses."""
+"""One training run: the groups of a config file, as frozen dataclasses.
+
+`TrainConfig` is what every run has; a kind of network adds its own groups in a class derived from
+it, and `read_groups` reads any of them.
+"""
 
 import dataclasses
+import typing
+from collections.abc import Iterable
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -14,6 +21,7 @@ from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding.parallel import ParallelConfig
 from mugv_jax.systems.mugv.system import SYSTEM
+from mugv_jax.train import objectives
 from mugv_jax.train.loss import LossConfig
 from mugv_jax.train.optimizer import OptimizerConfig
 from mugv_jax.train.tasks import TaskConfig
@@ -23,14 +31,12 @@ DTYPES = ("bfloat16", "float32")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """steps: updates in all.  seed: of weights, data order, tasks, times and noise.
+    """Length, start and arithmetic of a run.
 
+    steps: updates in all.  seed: of weights, data order and everything that a step draws.
     weights: checkpoint to start from; "" starts from random weights.
     ema_weights: start from the running average in `weights`, which are then a training run.
-    null_text: file of the text features that replace a dropped caption (`mugv-jax data encode`
-        writes `empty_text.pt`); "" uses the weights' own table of them, where they have one.
     dtype: of arithmetic; master weights are float32.
-    remat: what the backward pass recomputes, see `nn/dit/remat.py`.
     accumulate: microbatches whose gradients make one update.
 
     Raises:
@@ -41,9 +47,7 @@ class RunConfig:
     seed: int = 0
     weights: str = ""
     ema_weights: bool = False
-    null_text: str = ""
     dtype: str = "bfloat16"
-    remat: str = "full"
     accumulate: int = 1
 
     def __post_init__(self):
@@ -52,6 +56,19 @@ class RunConfig:
             raise ValueError(f"dtype={self.dtype!r} must be one of {', '.join(DTYPES)}.")
         if self.ema_weights and not self.weights:
             raise ValueError("ema_weights=True needs weights: the folder of a training run.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiTRunConfig(RunConfig):
+    """A run of a diffusion transformer.
+
+    null_text: file of the text features that replace a dropped caption (`mugv-jax data encode`
+        writes `empty_text.pt`); "" uses the weights' own table of them, where they have one.
+    remat: what the backward pass computes again, see `nn/dit/remat.py`.
+    """
+
+    null_text: str = ""
+    remat: str = "full"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,9 +127,9 @@ class LogConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiTLogConfig(LogConfig):
-    """What is logged of a diffusion transformer.
+    """Logging of a diffusion transformer.
 
-    sample_steps, guidance: of a logged sample.
+    sample_steps, guidance: steps and guidance scale of a logged sample.
     vae: checkpoint that decodes samples; without one ("") the first latent channels are shown.
 
     Raises:
@@ -130,24 +147,19 @@ class DiTLogConfig(LogConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything a training run is. `lora` is None where whole weights are trained.
+    """Groups that every training run has. `lora` is None where whole weights are trained.
 
     Raises:
         ValueError: groups that contradict each other.
     """
 
-    dit: DiTConfig
-    mesh: ParallelConfig
-    kernels: KernelConfig
-    data: DataConfig
-    tasks: TaskConfig
-    loss: LossConfig
     optimizer: OptimizerConfig
     ema: EmaConfig
-    lora: LoraConfig | None
     run: RunConfig
     checkpoint: CheckpointConfig
-    log: DiTLogConfig
+    log: LogConfig
+    mesh: ParallelConfig = dataclasses.field(default_factory=ParallelConfig)
+    lora: LoraConfig | None = None
 
     def __post_init__(self):
         if self.lora is not None and self.optimizer.freeze:
@@ -157,33 +169,70 @@ class TrainConfig:
             )
 
 
-GROUPS = {
-    "mesh": ParallelConfig,
-    "kernels": KernelConfig,
-    "data": DataConfig,
-    "tasks": TaskConfig,
-    "loss": LossConfig,
-    "optimizer": OptimizerConfig,
-    "ema": EmaConfig,
-    "lora": LoraConfig,
-    "run": RunConfig,
-    "checkpoint": CheckpointConfig,
-    "log": DiTLogConfig,
-}
-OPTIONAL = {"kernels"}  # nothing but a platform's choice is overridden there
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiTTrainConfig(TrainConfig):
+    """A training run of a diffusion transformer.
+
+    objective: settings of the objective, a class of `train/objectives/` by its field `name`.
+    """
+
+    dit: DiTConfig
+    data: DataConfig
+    tasks: TaskConfig
+    loss: LossConfig
+    objective: Any = dataclasses.field(default_factory=lambda: objectives.settings(None)())
+    kernels: KernelConfig = dataclasses.field(default_factory=KernelConfig)
+    run: DiTRunConfig
+    log: DiTLogConfig
 
 
-def from_config_dict(values: ConfigDict) -> TrainConfig:
-    """Checks every group and field, by name and type.
+def from_config_dict(values: ConfigDict) -> DiTTrainConfig:
+    """The run of a diffusion transformer that a config file describes.
 
     Raises:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
-    needed = [name for name in (*SYSTEM.groups, *GROUPS) if name not in OPTIONAL]
-    check_groups(values, needed, optional=OPTIONAL)
-    groups = {
-        name: build_group(name, cls, values.get(name, ConfigDict())) for name, cls in GROUPS.items()
+    models = [name for name in SYSTEM.groups if name != "dit"]
+    name = values.get("objective", {}).get("name")
+    classes = {"objective": objectives.settings(name)}
+    groups = read_groups(DiTTrainConfig, values, classes, others=models)
+    return DiTTrainConfig(**groups | {"dit": models_of(values).dit})
+
+
+def read_groups(
+    cls: type,
+    values: ConfigDict,
+    classes: dict[str, type] | None = None,
+    others: Iterable[str] = (),
+) -> dict[str, Any]:
+    """The groups of a config file as the fields of `cls`; groups with a default may be missing.
+
+    classes: dataclasses of groups in place of the annotated ones.
+    others: further groups that the file must have, which are not read here.
+
+    Raises:
+        ValueError: unknown or missing names, or values that the dataclasses refuse.
+    """
+    hints = typing.get_type_hints(cls) | (classes or {})
+    fields = dataclasses.fields(cls)
+    optional = {
+        field.name
+        for field in fields
+        if field.default is not dataclasses.MISSING
+        or field.default_factory is not dataclasses.MISSING
     }
-    if not groups["lora"].rank:
+    needed = [field.name for field in fields if field.name not in optional]
+    check_groups(values, [*others, *needed], optional=optional)
+    groups = {
+        field.name: build_group(field.name, _group_class(hints[field.name]), values[field.name])
+        for field in fields
+        if field.name in values
+    }
+    if "lora" in groups and not groups["lora"].rank:
         groups["lora"] = None
-    return TrainConfig(dit=models_of(values).dit, **groups)
+    return groups
+
+
+def _group_class(hint: Any) -> type:
+    """`LoraConfig` of `LoraConfig | None`."""
+    return next(part for part in (*typing.get_args(hint), hint) if dataclasses.is_dataclass(part))

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""File <-> uint8 frames <-> pixels in [-1, 1]. Frames are RGB, (f, h, w, 3).
+"""Video and picture files, uint8 frames, pixels in [-1, 1]. Frames are RGB, (f, h, w, 3).
 
-pictures  picture files, and the fit to a size    reading  video files -> frames, whole or streamed
+pictures  picture files, scaling to a size        reading  video files -> frames, whole or streamed
 frames    frames in memory, pixels in [-1, 1]     writing  frames -> video files, whole or streamed
-files     paths and containers                    sound    the audio track that goes with them
+files     paths and containers                    sound    audio tracks, copied between files
 times     rates and time stamps                   colour   decoded pictures <-> RGB
 """
 

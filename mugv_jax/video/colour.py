@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Decoded pictures <-> RGB, without drift when a video is continued time and again."""
+"""Conversion of decoded pictures to RGB and back, without drift in repeated conversions."""
 
 from typing import TYPE_CHECKING
 
@@ -10,16 +10,15 @@ from jaxtyping import UInt8
 if TYPE_CHECKING:
     import av
 
-# swscale.h: SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT. Without the last two a frame
-# comes back more than one level darker, which adds up when a video is continued time and again.
+# swscale.h: SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT. Without the last two, a frame
+# comes back more than one level darker, which adds up when a video is continued repeatedly.
 EXACT_COLOUR = 0x4 | 0x40000 | 0x2000
 
 
 def upright_rgb(frame: "av.VideoFrame") -> UInt8[np.ndarray, "h w 3"]:
-    """The pixels of a decoded frame, turned as its file says.
+    """RGB pixels of a decoded frame, rotated as its file says.
 
-    A frame that names no colour matrix is taken for BT.601, what FFmpeg writes unless told
-    otherwise.
+    A frame without a colour matrix is taken to be BT.601, which FFmpeg writes by default.
     """
     quarter_turns = round(frame.rotation / 90)  # counter-clockwise, as numpy counts
     rgb = frame.reformat(format="rgb24", interpolation=EXACT_COLOUR).to_ndarray()
@@ -27,7 +26,7 @@ def upright_rgb(frame: "av.VideoFrame") -> UInt8[np.ndarray, "h w 3"]:
 
 
 def to_yuv(frame: UInt8[np.ndarray, "h w 3"]) -> "av.VideoFrame":
-    """yuv420p, BT.709 matrix, limited range."""
+    """The frame as yuv420p, with BT.709 matrix and limited range."""
     import av
     from av.video.reformatter import ColorRange, Colorspace
 

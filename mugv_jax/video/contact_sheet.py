@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Videos at a glance: frames of each side by side, a row per video, in one picture."""
+"""Contact sheets: a picture with one row of frames per video."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from PIL import Image
 from mugv_jax import video
 from mugv_jax.axes import Frames
 
-FRAMES = 8  # of a video
+FRAMES = 8  # shown of a video
 SHORTEST_PX, LONGEST_PX = 192, 384  # of a frame's longer side on the sheet
 GAP_PX = 6
 WHITE = 255
@@ -20,10 +20,10 @@ SUFFIXES = (".png",)
 
 
 def sheet_row(frames: Frames, count: int = FRAMES) -> UInt8[np.ndarray, "h w 3"]:
-    """`count` frames at equal distances, the first and the last among them, from left to right.
+    """`count` evenly spaced frames from left to right, the first and the last among them.
 
-    Small frames are enlarged by a whole factor, each pixel a square, up to SHORTEST_PX or less;
-    large ones are reduced by one, to means of squares, down to LONGEST_PX or less.
+    Small frames are enlarged by a whole factor, repeating pixels, to at most SHORTEST_PX; large
+    ones are reduced by a whole factor, averaging pixels, to at most LONGEST_PX.
 
     Raises:
         ValueError: a video without frames.
@@ -38,7 +38,7 @@ def sheet_row(frames: Frames, count: int = FRAMES) -> UInt8[np.ndarray, "h w 3"]
 def write_contact_sheet(
     path: str | os.PathLike, rows: Sequence[UInt8[np.ndarray, "h w 3"]]
 ) -> None:
-    """Rows of `sheet_row`, all of one size, below each other as a PNG file.
+    """Write rows of `sheet_row`, all of one size, below each other as a PNG file.
 
     The file appears under its name only when it is complete.
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Files: what is read is there and opens; what is written appears only when it is complete."""
+"""Files: clear errors for unreadable input, and output that appears only when it is complete."""
 
 import contextlib
 import os
@@ -16,9 +16,12 @@ CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 
 def existing_file(path: str | os.PathLike, what: str) -> pathlib.Path:
-    """
+    """`path`, after a check that the file exists.
+
+    what: what to call the file in the error.
+
     Raises:
-        ValueError: there is no such file; it is called `what`.
+        ValueError: there is no such file.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -28,8 +31,8 @@ def existing_file(path: str | os.PathLike, what: str) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def damage_told(message: str) -> Iterator[None]:
-    """What FFmpeg raises becomes a ValueError: `message`, and FFmpeg's reason."""
+def explain_ffmpeg_errors(message: str) -> Iterator[None]:
+    """Turn errors of FFmpeg into a ValueError with `message` and FFmpeg's reason."""
     from av import FFmpegError
 
     try:
@@ -38,14 +41,14 @@ def damage_told(message: str) -> Iterator[None]:
         raise ValueError(f"{message}: {error.strerror}.") from error
 
 
-def video_damage(path: str | os.PathLike) -> contextlib.AbstractContextManager[None]:
-    """`damage_told` where a video is read."""
-    return damage_told(f"video {str(path)!r} is damaged or no video")
+def explain_video_errors(path: str | os.PathLike) -> contextlib.AbstractContextManager[None]:
+    """`explain_ffmpeg_errors` for reading the video `path`."""
+    return explain_ffmpeg_errors(f"video {str(path)!r} is damaged or no video")
 
 
 @contextlib.contextmanager
 def open_media(path: str | os.PathLike) -> Iterator["av.container.InputContainer"]:
-    """A video file, to read packets and frames from.
+    """Open a video file for reading packets and frames.
 
     Raises:
         ValueError: the file is missing or damaged.
@@ -53,19 +56,19 @@ def open_media(path: str | os.PathLike) -> Iterator["av.container.InputContainer
     import av
 
     path = existing_file(path, "video")
-    # PyAV 19 always tolerates metadata that is not UTF-8 and has no such option.
+    # PyAV 19 always tolerates metadata that is not UTF-8 and lacks the option.
     tolerant = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
-    with video_damage(path):
+    with explain_video_errors(path):
         container = av.open(path, **tolerant)
     with container:
         yield container
 
 
 def video_stream(container: "av.container.InputContainer") -> "av.VideoStream":
-    """The first video stream of a file; the cover of a record is none.
+    """The first video stream of a file; the cover picture of an audio file does not count.
 
     Raises:
-        ValueError: there is no video.
+        ValueError: the file has no video.
     """
     from av.stream import Disposition
 
@@ -78,9 +81,9 @@ def video_stream(container: "av.container.InputContainer") -> "av.VideoStream":
 def prepare_output(
     path: str | os.PathLike, suffixes: Collection[str] = tuple(CONTAINERS)
 ) -> pathlib.Path:
-    """Makes sure, before any long work, that a file of one of `suffixes` can be written to `path`.
+    """Check, before any long work, that `path` ends in one of `suffixes` and can be written.
 
-    The missing folder is created.
+    A missing folder is created.
 
     Raises:
         ValueError: an unknown suffix, `path` is a folder, or its folder cannot be written to.
@@ -106,9 +109,9 @@ def _partial_name(path: pathlib.Path) -> pathlib.Path:
 
 @contextlib.contextmanager
 def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file beside `path` to write to: it becomes `path` when the block ends without an error.
+    """A temporary file to write, renamed to `path` when the block ends without an error.
 
-    After any failure, what was there before stays.
+    After a failure, an earlier file at `path` is unchanged.
     """
     partial = _partial_name(path)
     try:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames in memory: uint8, (f, h, w, 3), RGB; and pixels: the same in [-1, 1], as models see it."""
+"""Frames in memory, uint8 RGB (f, h, w, 3), and pixels, the same in [-1, 1] for models."""
 
 import os
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.video.writing import CRF, write_video
 
-LINE_PX = 2  # even, as sizes of videos are
+LINE_PX = 2  # even, since sizes of videos must be
 
 
 class Video(NamedTuple):
@@ -21,12 +21,12 @@ class Video(NamedTuple):
     fps: float
 
     def save(self, path: str | os.PathLike, *, crf: int = CRF) -> None:
-        """Writes the video file `path`; see `write_video`."""
+        """Write the video file `path`; see `write_video`."""
         write_video(path, self.frames, self.fps, crf=crf)
 
 
 def to_pixels(frames: UInt8[np.ndarray, "*f h w 3"]) -> Float[np.ndarray, "*f h w 3"]:
-    """[0, 255] -> [-1, 1], float32."""
+    """Pixels in [-1, 1], float32, from frames in [0, 255]."""
     pixels = frames.astype(np.float32)
     pixels /= 255  # in place: a video is large
     pixels -= 0.5
@@ -35,7 +35,7 @@ def to_pixels(frames: UInt8[np.ndarray, "*f h w 3"]) -> Float[np.ndarray, "*f h 
 
 
 def to_frames(pixels: Float[Array | np.ndarray, "*f h w 3"]) -> UInt8[np.ndarray, "*f h w 3"]:
-    """[-1, 1] -> [0, 255], rounded to nearest; what lies outside is clamped.
+    """Frames in [0, 255] from pixels in [-1, 1], rounded to nearest; values outside are clamped.
 
     Raises:
         ValueError: NaN among the pixels.
@@ -54,6 +54,6 @@ def to_frames(pixels: Float[Array | np.ndarray, "*f h w 3"]) -> UInt8[np.ndarray
 def side_by_side(
     left: UInt8[np.ndarray, "f h w 3"], right: UInt8[np.ndarray, "f h w 3"]
 ) -> UInt8[np.ndarray, "f h _w 3"]:
-    """Two videos of one size as one, a thin white line between them."""
+    """Two videos of the same size joined to one, with a thin white line between them."""
     line = np.full((*left.shape[:2], LINE_PX, 3), 255, np.uint8)
     return np.concatenate([left, line, right], axis=2)

@@ -1,9 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures: files to uint8 RGB, and the fit of a picture to a video size.
-
-Files are read through Pillow.
-"""
+"""Pictures: reading of files as uint8 RGB with Pillow, and scaling to a video size."""
 
 import os
 import pathlib
@@ -18,15 +15,16 @@ from mugv_jax.video.files import existing_file
 
 MIN_SIDE_PX = 16  # one token of the model covers 16 x 16 pixels
 MAX_PIXELS = 150_000_000  # 450 MB once decoded
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)  # from Pillow
+# What Pillow raises for damaged files.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture in a file, upright (EXIF) and in RGB.
+    """Read a picture file as upright (EXIF) RGB.
 
-    Transparency is flattened onto white, the ground that product pictures are cut out for. Grey
-    pictures of 16 bits keep their range. Of several frames or pages the first is read. Colour
-    profiles are not applied, as in the published code.
+    Transparency is flattened onto white, the usual background of product pictures. 16-bit grey
+    pictures keep their range. Of several frames or pages the first is read. Colour profiles are not
+    applied, as in the published code.
 
     Raises:
         ValueError: the file is missing, damaged or no picture, its shorter side is below
@@ -34,7 +32,7 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
     """
     path = existing_file(path, "image")
     with warnings.catch_warnings():
-        # Pillow doubts sizes below MAX_PIXELS, and tells of broken EXIF that nothing reads.
+        # Pillow warns of sizes below MAX_PIXELS, and of broken EXIF data that nothing reads.
         warnings.simplefilter("ignore")
         try:
             image = Image.open(path)
@@ -62,7 +60,7 @@ def _check_image_size(path: pathlib.Path, width: int, height: int) -> None:
 
 
 def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    """The pixels of a Pillow image, as `read_image` gives those of a file.
+    """RGB pixels of a Pillow image, converted as `read_image` converts those of a file.
 
     Raises:
         ValueError: pixels of unknown range.
@@ -83,13 +81,13 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
 def fit(
     frames: UInt8[np.ndarray, "*f h w 3"], height: int, width: int
 ) -> UInt8[np.ndarray, "*f {height} {width} 3"]:
-    """Pictures scaled (bicubic) until they cover height x width, the overhang cut off evenly.
+    """Scale pictures (bicubic) to cover height x width, and crop the overhang evenly.
 
     Geometry and rounding are those of the published `resize_crop_to_fill`.
 
     Raises:
-        ValueError: the size is not positive, or so unlike the picture's that more than
-            `MAX_PIXELS` would have to be made.
+        ValueError: the size is not positive, or its shape is so unlike the picture's that the
+            scaled picture would have more than `MAX_PIXELS`.
     """
     if height < 1 or width < 1:
         raise ValueError(f"size {height}x{width} (height x width) must be positive.")

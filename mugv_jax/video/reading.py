@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Video files -> uint8 frames: some at once, or one at a time at a constant rate.
+"""Reading of video files as uint8 frames: some at once, or one at a time at a constant rate.
 
-A model that makes frames anew needs them evenly spaced. Whether they are is told from the time
-stamps of the file's packets, which are read without decoding; where they are not, frames are taken
-by their times at the average rate, so that the video lasts as long as before.
+A model that regenerates frames needs them evenly spaced. The time stamps of the file's packets,
+read without decoding, show whether they are. If not, frames are resampled by their times to the
+average rate, so that the video lasts as long as before.
 """
 
 import collections
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mugv_jax.video.colour import upright_rgb
-from mugv_jax.video.files import open_media, video_damage, video_stream
+from mugv_jax.video.files import explain_video_errors, open_media, video_stream
 from mugv_jax.video.frames import Video
 from mugv_jax.video.timeline import read_timeline
 from mugv_jax.video.times import resample, rounding, timed
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 class FrameStream(NamedTuple):
     """The frames of a video file, at a constant rate.
 
-    fps: frames per second, exactly as `writing` takes it.
-    frames: upright; decoded as they are taken.
+    fps: frames per second, exact.
+    frames: upright frames, decoded as they are taken.
     size: (width, height) of every frame in pixels.
-    resampled: tells in a sentence that the file's rate varies and what was done; None if it is
-        constant, for then every frame comes once.
+    resampled: a sentence saying that the file's rate varies and what was done; None if the rate is
+        constant, in which case every frame comes once.
     """
 
     fps: Fraction
@@ -46,20 +46,20 @@ class FrameStream(NamedTuple):
 
 @contextlib.contextmanager
 def open_frames(path: str | os.PathLike) -> Iterator[FrameStream]:
-    """The frames of a video file one after the other, in bounded memory.
+    """Open a video file as a stream of frames, in bounded memory.
 
-    A variable frame rate is resampled to its average: frame k is the latest that the file shows at
-    k / rate, which repeats some and leaves others out.
+    A variable frame rate is resampled to its average: frame k is the one that the file shows at
+    k / rate, so that some frames are repeated and others left out.
 
     Raises:
-        ValueError: the file is missing, damaged, cut off, holds no frame of video or no rate; also
-            where damage is found while the frames are taken.
+        ValueError: the file is missing, damaged, cut off, holds no frame of video or no rate. Some
+            damage is found only while the frames are taken.
     """
     timeline = read_timeline(path)
     constant = timeline.constant_rate()
     rate = constant or timeline.average_rate()
     if not rate:
-        raise ValueError(f"video {str(path)!r} does not tell its frame rate.")
+        raise ValueError(f"video {str(path)!r} does not state its frame rate.")
     with open_media(path) as container:
         stream = video_stream(container)
         stream.thread_type = "AUTO"
@@ -80,9 +80,9 @@ def open_frames(path: str | os.PathLike) -> Iterator[FrameStream]:
 def _upright(
     shown: Iterable["av.VideoFrame"], path: str | os.PathLike
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """The pixels of every frame, each converted once."""
+    """Upright pixels of every frame; a repeated frame is converted once."""
     last = pixels = shape = None
-    with video_damage(path):
+    with explain_video_errors(path):
         for frame in shown:
             if frame is not last:
                 last, pixels = frame, upright_rgb(frame)
@@ -105,10 +105,10 @@ def _sentence(path: str | os.PathLike, rate: Fraction) -> str:
 def read_video(
     path: str | os.PathLike, *, max_frames: int | None = None, from_end: bool = False
 ) -> Video:
-    """The first (or last) `max_frames` frames of a video file, all unless given.
+    """Read the first (or last) `max_frames` frames of a video file, by default all.
 
-    Frames are turned upright as the file's rotation says, and come as they are stored, whatever
-    their times. A file that is cut off gives the frames that it has.
+    Frames are rotated upright as the file says, and come as they are stored, whatever their times.
+    A file that is cut off gives the frames that it has.
 
     Raises:
         ValueError: the file is missing, damaged, or holds no frame of video.
@@ -134,10 +134,10 @@ def decoding(
     """The first video stream of a file, and its frames in the order in which they are shown.
 
     Raises:
-        ValueError: the file is missing, damaged, or holds no video; also where that is found out
-            while the frames are taken.
+        ValueError: the file is missing, damaged, or holds no video. Some damage is found only while
+            the frames are taken.
     """
-    with video_damage(path), open_media(path) as container:
+    with explain_video_errors(path), open_media(path) as container:
         stream = video_stream(container)
         stream.thread_type = "AUTO"
         yield stream, container.decode(stream)

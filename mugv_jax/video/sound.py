@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The audio track of one video file on its way into another, packet by packet.
+"""Transfer of the audio track of one video file into another, packet by packet.
 
-Packets are copied where players know their codec in the new container, and become AAC elsewhere.
-The track keeps its place beside the video. With `start` the time of the first frame in the new file
-and `video_start` in the old one,
+Packets are copied if players know their codec in the new container, and re-encoded as AAC if not.
+The track stays in sync with the video. With `start` the time of the first frame in the new file and
+`video_start` in the old one,
 
     time in the new file = time in the old file - video_start + start.
 """
@@ -16,32 +16,37 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from mugv_jax.video.files import damage_told, open_media, video_damage, video_stream
+from mugv_jax.video.files import (
+    explain_ffmpeg_errors,
+    explain_video_errors,
+    open_media,
+    video_stream,
+)
 
 if TYPE_CHECKING:
     import av
 
 PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "f32le")}
-COPIED = {  # container -> codecs; a container takes more than players do
+COPIED = {  # container -> codecs that players know in it; the container allows more
     "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "flac", "opus"},
     "mov": {"aac", "mp3", "ac3", "eac3", "alac"} | PCM,
     "matroska": {"aac", "mp2", "mp3", "ac3", "eac3", "dts", "truehd", "alac", "flac", "opus"}
     | PCM
     | {"vorbis"},
 }
-AAC_RATE_HZ = 48_000  # where AAC does not know the track's own
-AAC_BITS_PER_SECOND = 96_000  # a channel, which is generous
+AAC_RATE_HZ = 48_000  # if AAC does not support the track's own
+AAC_BITS_PER_SECOND = 96_000  # per channel, which is generous
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
-# Times of packets shiver with the container's clock; a hole in the track is longer.
+# Times of packets jitter with the container's clock; a hole in the track is longer.
 HOLE_S = Fraction(1, 20)
 
 
 class Track(NamedTuple):
-    """The first audio stream of a file, found whole.
+    """The first audio stream of a file, after a check that it is undamaged.
 
-    packet: how long its first packet sounds, in seconds.
+    packet: duration of its first packet, in seconds.
     even: whether sample rate, sample format and channels stay the same throughout.
-    start, video_start: when it begins to sound and when the first frame is shown, in seconds.
+    start, video_start: times at which the audio and the video begin, in seconds.
     """
 
     path: str | os.PathLike
@@ -53,9 +58,9 @@ class Track(NamedTuple):
     video_start: Fraction
 
     def frames_ahead(self, rate: Fraction) -> int:
-        """How many frames the video must wait for the audio that begins before it.
+        """Number of frames by which the video must start late because audio precedes it.
 
-        None for a packet or less: that is an encoder's delay, which players skip.
+        0 if a packet or less precedes it: that is an encoder's delay, which players skip.
         """
         lead = self.video_start - self.start
         return math.ceil(lead * rate) if lead > self.packet else 0
@@ -63,9 +68,9 @@ class Track(NamedTuple):
 
 @contextlib.contextmanager
 def open_track(path: str | os.PathLike) -> Iterator[Track | None]:
-    """The audio of a video file, None if it has none.
+    """Open the audio of a video file; None if it has none.
 
-    All of it is decoded here once, so that hours of work do not end at a broken packet.
+    All of it is decoded once for a check, so that hours of work do not end at a broken packet.
 
     Raises:
         ValueError: the file is missing or damaged, or its audio is.
@@ -86,11 +91,11 @@ def _damaged(path: str | os.PathLike) -> str:
 
 
 def _examine(path: str | os.PathLike) -> tuple[Fraction | None, bool]:
-    """Decodes the audio of a file: `Track.packet`, None if there is no packet, and `Track.even`."""
+    """Decode the audio of a file to find `Track.packet`, None without packets, and `Track.even`."""
     first = stamp = None
     broken = False
     forms = set()
-    with open_media(path) as container, damage_told(_damaged(path)):
+    with open_media(path) as container, explain_ffmpeg_errors(_damaged(path)):
         if not container.streams.audio:
             return None, True
         stream = container.streams.audio[0]
@@ -103,7 +108,7 @@ def _examine(path: str | os.PathLike) -> tuple[Fraction | None, bool]:
             before, stamp = stamp, _stamp(packet)
             if stamp is None or (before is not None and stamp < before):
                 raise ValueError(f"{_damaged(path)}: its time stamps are missing or out of order.")
-            broken = packet.is_corrupt  # the last one is, where the file breaks off in it
+            broken = packet.is_corrupt  # true of the last packet if the file is cut off in it
             if first is None:
                 first = (packet.duration or 0) * Fraction(packet.time_base)
     if broken:
@@ -112,7 +117,7 @@ def _examine(path: str | os.PathLike) -> tuple[Fraction | None, bool]:
 
 
 def _video_start(path: str | os.PathLike) -> Fraction:
-    with open_media(path) as container, video_damage(path):
+    with open_media(path) as container, explain_video_errors(path):
         frame = next(container.decode(video_stream(container)), None)
     if frame is None:
         raise ValueError(f"video {str(path)!r} is damaged: no frame can be decoded.")
@@ -126,12 +131,12 @@ def _stamp(packet: "av.Packet") -> int | None:
 def add_track(
     output: "av.container.OutputContainer", track: Track, start: Fraction
 ) -> Iterator["av.Packet"]:
-    """Adds a stream to `output`, and gives the packets to be written to it, as they are taken.
+    """Add an audio stream to `output`, and return an iterator over the packets to write to it.
 
-    start: when the first frame is shown, in seconds.
+    start: time of the first frame in `output`, in seconds.
 
     Raises:
-        ValueError: the audio changes its form on the way and would have to be encoded anew.
+        ValueError: the audio changes its format on the way and cannot be copied.
     """
     shift = start - track.video_start
     context = track.stream.codec_context
@@ -152,7 +157,7 @@ def add_track(
 
 
 def _copied(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterator["av.Packet"]:
-    with damage_told(_damaged(track.path)):
+    with explain_ffmpeg_errors(_damaged(track.path)):
         for packet in track.container.demux(track.stream):
             if packet.size:
                 moved = _stamp(packet) + round(shift / Fraction(packet.time_base))
@@ -162,14 +167,14 @@ def _copied(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterator
 
 
 def _encoded(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterator["av.Packet"]:
-    """Samples follow on each other as they are counted, but for holes in the track."""
+    """AAC packets of the track; samples follow each other without gaps, except at its holes."""
     due = None
-    with damage_told(_damaged(track.path)):
+    with explain_ffmpeg_errors(_damaged(track.path)):
         for frame in track.container.decode(track.stream):
             rate = frame.sample_rate
             if frame.pts is not None:
-                told = round((frame.pts * Fraction(frame.time_base) + shift) * rate)
-                due = told if due is None or told > due + HOLE_S * rate else due
+                stamped = round((frame.pts * Fraction(frame.time_base) + shift) * rate)
+                due = stamped if due is None or stamped > due + HOLE_S * rate else due
             frame.pts, frame.time_base = due or 0, Fraction(1, rate)
             due = frame.pts + frame.samples
             yield from stream.encode(frame)

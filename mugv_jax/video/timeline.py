@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a video file tells of its frames without decoding them: when they come, and how many."""
+"""Times and number of a video file's frames, read from its packets without decoding."""
 
 import collections
 import itertools
@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from mugv_jax.video.files import open_media, video_damage, video_stream
+from mugv_jax.video.files import explain_video_errors, open_media, video_stream
 from mugv_jax.video.times import constant_rate, exact_rate
 
 if TYPE_CHECKING:
     import av
 
-# Headers give the length to a packet or the delay of a few frames; no packet of sound is longer.
+# Headers give the length up to a packet or a few frames of delay; no audio packet is longer.
 LENGTH_DOUBT_S = 0.25
 
 
 class Timeline(NamedTuple):
     """The times of a file's frames.
 
-    shown, decoded: time stamps, sorted, in ticks; none where packets have none.
-    last: how long the last frame is shown, in ticks; 0 where the file does not say.
-    tick: of the file's clock, in seconds.
-    nominal: frame rates that the file gives.
+    shown, decoded: sorted times of showing and of decoding, in ticks; empty if packets have none.
+    last: duration of the last frame in ticks; 0 if the file does not say.
+    tick: one tick of the file's clock, in seconds.
+    nominal: frame rates that the file declares.
     """
 
     shown: Int64[np.ndarray, "_f"]
@@ -39,11 +39,11 @@ class Timeline(NamedTuple):
     nominal: list[Fraction]
 
     def constant_rate(self) -> Fraction | None:
-        """The rate at which all frames come, None if there is none."""
+        """The constant rate of all frames; None if the rate varies."""
         if len(self.shown) < 2:
             return next(map(exact_rate, self.nominal), self.average_rate())
-        # A recording may end in frames without those to be shown before them. In the order of
-        # decoding there is no such hole.
+        # At the end of a recording, frames to be shown before the last ones may be missing. Times
+        # of decoding have no such hole.
         for stamps in (self.shown, self.decoded):
             rate = constant_rate(stamps, self.tick, self.nominal)
             if rate:
@@ -51,7 +51,7 @@ class Timeline(NamedTuple):
         return None
 
     def average_rate(self) -> Fraction | None:
-        """Frames per second of the whole length, the last frame's included; None without times."""
+        """Frames per second over the whole length, the last frame included; None without times."""
         count = len(self.shown)
         span = int(self.shown[-1] - self.shown[0]) if count else 0
         if self.last:
@@ -60,23 +60,24 @@ class Timeline(NamedTuple):
 
 
 def read_timeline(path: str | os.PathLike) -> Timeline:
-    """
+    """Read the timeline of a video file.
+
     Raises:
         ValueError: the file is missing, damaged, cut off or holds no frame of video, or its time
-            stamps start anew on the way.
+            stamps restart on the way.
     """
-    with open_media(path) as container, video_damage(path):
+    with open_media(path) as container, explain_video_errors(path):
         stream = video_stream(container)
         packets, end_s, broken = _demux(container, stream)
         if not packets:
             raise ValueError(f"video {str(path)!r} holds no frame of video.")
         if broken or end_s + LENGTH_DOUBT_S < _declared_seconds(container, stream):
             raise ValueError(f"video {str(path)!r} is damaged: it breaks off after {end_s:.1f} s.")
-        # PyAV 19 has rationals of its own.
+        # PyAV 19 has its own type of fractions.
         nominal = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
         tick = Fraction(stream.time_base)
     shown, decoded, durations = zip(*packets)
-    if None in shown:  # AVI has times of decoding only, which are as even as those of showing
+    if None in shown:  # AVI has times of decoding only, which are as even
         shown = decoded
     _check_one_clock(decoded, tick, path)
     last = max(range(len(shown)), key=lambda number: shown[number] or 0)
@@ -86,27 +87,27 @@ def read_timeline(path: str | os.PathLike) -> Timeline:
 def _demux(
     container: "av.container.InputContainer", stream: "av.VideoStream"
 ) -> tuple[list[tuple[int | None, int | None, int]], float, bool]:
-    """(pts, dts, duration) of the frames in ticks; end of the file in s; whether it breaks off."""
+    """(pts, dts, duration) of the frames in ticks; end of the file in s; whether it is cut off."""
     frames = []
-    ends = collections.defaultdict(int)  # of every stream's packets, in its ticks
+    ends = collections.defaultdict(int)  # end of every stream's packets, in its ticks
     broken = False
     for packet in container.demux():
         if not packet.size:  # nothing, or the end of a stream
             continue
-        broken = packet.is_corrupt  # the last one is, where the file breaks off in it
+        broken = packet.is_corrupt  # true of the last packet if the file is cut off in it
         duration = packet.duration or 0
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is not None:
             ends[packet.stream_index] = max(ends[packet.stream_index], stamp + duration)
         if packet.stream_index == stream.index and not packet.is_discard:
             frames.append((packet.pts, packet.dts, duration))
-    told = [stream] if stream.duration else container.streams
-    return frames, max(ends[each.index] * float(each.time_base or 0) for each in told), broken
+    measured = [stream] if stream.duration else container.streams
+    return frames, max(ends[each.index] * float(each.time_base or 0) for each in measured), broken
 
 
 def _declared_seconds(container: "av.container.InputContainer", stream: "av.VideoStream") -> float:
-    """The length that the file's header gives, of the video if it can, 0 where it gives none."""
-    if container.format.name == "avi":  # whose durations are those of what is there
+    """Length in the file's header, of the video if it is given, else of the file; 0 if neither."""
+    if container.format.name == "avi":  # its durations are computed from the frames present
         return stream.frames / float(stream.average_rate or math.inf)
     if stream.duration:
         return stream.duration * float(stream.time_base)
@@ -118,10 +119,10 @@ def _check_one_clock(
 ) -> None:
     stamps = [stamp for stamp in decoded if stamp is not None]
     step = min((after - before for before, after in itertools.pairwise(stamps)), default=0)
-    if step * tick < -1:  # stamps that are out of order by less are a muxer's carelessness
+    if step * tick < -1:  # smaller steps back are a muxer's inaccuracy
         raise ValueError(
-            f"video {str(path)!r} has time stamps that start anew on the way: files were "
-            "put one behind the other; join them with a video tool."
+            f"video {str(path)!r} has time stamps that restart on the way: files were "
+            "concatenated; join them with a video tool."
         )
 
 

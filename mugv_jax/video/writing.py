@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames -> H.264 files: yuv420p, BT.709 matrix, limited range, tagged so.
+"""Writing of frames to H.264 files: yuv420p with BT.709 matrix and limited range, tagged as such.
 
-This pixel format has even sizes only: an odd height or width gets its last row or column twice.
-A file appears under its name only when it is complete; until then, and after any failure, what was
-there before stays.
+This pixel format has even sizes only: the last row or column of an odd size is repeated. A file
+appears under its name only when it is complete; until then, and after a failure, an earlier file of
+that name is unchanged.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from mugv_jax.video.times import exact_rate
 if TYPE_CHECKING:
     import av
 
-CRF = 17  # x264's quality, as published
+CRF = 17  # x264's constant rate factor, as published
 
 
 def write_video(
@@ -34,10 +34,10 @@ def write_video(
     *,
     crf: int = CRF,
 ) -> None:
-    """Frames to a file, as `writing` does it.
+    """Write frames to a file; see `writing`.
 
-    frames: (f, h, w, 3) uint8, or chunks of that shape one after the other, so that a long video
-        need not be in memory.
+    frames: (f, h, w, 3) uint8, or an iterable of chunks of that shape, so that a long video need
+        not be in memory.
 
     Raises:
         ValueError: as `writing`.
@@ -55,11 +55,11 @@ def writing(
     crf: int = CRF,
     audio_from: str | os.PathLike | None = None,
 ) -> Iterator[Callable[[Frames], None]]:
-    """A function that appends chunks, (f, h, w, 3) uint8, to the video file `path`.
+    """Open the video file `path`; gives a function that appends chunks, (f, h, w, 3) uint8.
 
     crf: x264's constant rate factor, 0 (lossless but for colour) to 51.
-    audio_from: a video file whose first audio track is put beside the frames, as it lies beside the
-        frames there, also where it begins before them or ends after them. None there, none here.
+    audio_from: a video file whose first audio track, if it has one, is added in sync with the
+        frames, including what comes before the first frame or after the last.
 
     Raises:
         ValueError: no frames, frames that are not uint8 RGB of one size, an `fps` or `crf` out of
@@ -83,7 +83,7 @@ def writing(
 
 
 class _Encoder:
-    """Frames as they come, and the audio that goes with them, into a container."""
+    """Writer of frames, and of the audio that belongs to them, into a container."""
 
     def __init__(
         self,
@@ -97,10 +97,10 @@ class _Encoder:
         self.crf = crf
         self.track = track
         self.size = None  # (height, width) of the first frames
-        self.stream = None  # made for the first frame
-        self.packets = iter(())  # of audio, and the next of them
+        self.stream = None  # made with the first frame
+        self.packets = iter(())  # of audio; `packet` is the next one
         self.packet = None
-        self.number = 0  # the next frame's, counted from time 0
+        self.number = 0  # of the next frame, counted from time 0
 
     def write(self, chunk: Frames) -> None:
         if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] != 3:
@@ -129,7 +129,7 @@ class _Encoder:
         image.pts, image.time_base = self.number, 1 / self.rate
         self.container.mux(self.stream.encode(image))
         self.number += 1
-        # The file has what is shown and what is heard at a time side by side.
+        # Video and audio of the same time are interleaved in the file.
         while self.packet is not None and self._packet_time() <= self.number / self.rate:
             self._mux_packet()
 

@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Low-rank updates in files: those of the `peft` library, and the one of `pipe_lora.py`.
+"""Files of low-rank updates: adapters of the `peft` library, and the format of `pipe_lora.py`.
 
     adapter_config.json          rank, alpha, names of the layers
     adapter_model.safetensors    base_model.model.LAYER.lora_A.weight  (rank, inputs)
                                  base_model.model.LAYER.lora_B.weight  (outputs, rank)
 
-LAYER is published, such as `blocks.0.attn.qkv`.
+LAYER is a published name, such as `blocks.0.attn.qkv`.
 """
 
 import json
@@ -38,7 +38,7 @@ MODEL_FILE = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 _NAMES = _PREFIX + "{}.lora_{}.weight"
 _NAME = re.compile(re.escape(_PREFIX) + r"(.+)\.lora_[AB]\.weight")
-# Variants of peft that are another function than W + (alpha / rank) B A.
+# Options of peft that make the function other than W + (alpha / rank) B A.
 _VARIANTS = (
     "alpha_pattern",
     "fan_in_fan_out",
@@ -54,14 +54,14 @@ _VARIANTS = (
 def open_adapter(
     path: str | Path, model: Model, config: Any, *, alpha: float | None = None
 ) -> Adapter:
-    """The adapter at `path`, for a model of these sizes.
+    """Opens the adapter at `path` for a model with these sizes.
 
-    path: a folder that `peft` has saved, a file as of `pipe_lora.py`, or a folder that holds one.
-    alpha: of the updates, where the file does not tell it.
+    path: a folder saved by `peft`, a file in the format of `pipe_lora.py`, or its folder.
+    alpha: alpha of the updates, if the file does not state it.
 
     Raises:
-        ValueError: no adapter, another kind than plain LoRA, or one of another model; an alpha
-            that is missing, or given though the file tells it.
+        ValueError: no adapter, a variant other than plain LoRA, an adapter of another model, or an
+            alpha that is missing, or given although the file states it.
     """
     path = Path(path).expanduser()
     if path.name == MODEL_FILE:
@@ -101,7 +101,7 @@ def _read_peft(folder: Path, model: Model, config: Any) -> Adapter:
 
 
 def _read_config(path: Path) -> tuple[int, float]:
-    """(rank, alpha) of a plain LoRA."""
+    """Rank and alpha of a plain LoRA."""
     try:
         stated = json.loads(path.read_text())
         kind, rank, alpha = stated["peft_type"], int(stated["r"]), float(stated["lora_alpha"])
@@ -119,7 +119,7 @@ def _read_config(path: Path) -> tuple[int, float]:
 
 
 def _layers(source: SafetensorsSource, table: Table) -> list[str]:
-    """Paths of the layers that the file has factors for, in the order of the table."""
+    """Paths of the layers that the file has factors for, in table order."""
     of_name = {name: layer_of(rule) for name, rule in layer_names(table).items()}
     found = {name: _NAME.fullmatch(name) for name in source.specs}
     odd = [name for name, match in found.items() if not match or match[1] not in of_name]
@@ -154,7 +154,7 @@ def with_adapter(
 
 
 def write_adapter(folder: Path, adapter: Adapter, kind: str, config: Any) -> None:
-    """Write an adapter as `peft` does, under published names; `folder` must not exist yet."""
+    """Writes an adapter in the format of `peft`; `folder` must not exist yet."""
     assert not adapter.overrides, "files of peft have no place for them"
     table = adapter_table(MODELS[kind].table(config), adapter.factors, _NAMES)
     parameters = {}
@@ -181,6 +181,6 @@ def write_adapter(folder: Path, adapter: Adapter, kind: str, config: Any) -> Non
 
 
 def _target(name: str) -> str:
-    """What peft finds all layers of a rule by: "attn.qkv" ends the names of that of every block."""
+    """Suffix by which peft selects the layers of a rule, such as "attn.qkv" in every block."""
     module = name.removeprefix(_PREFIX).removesuffix(".lora_A.weight")
     return module.partition(f"{LAYER}.")[2] or module

@@ -1,10 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What files call low-rank updates, and where those go.
+"""Table of low-rank factors: their names in files, and the parameters that they become.
 
-A published weight is B A, so the rows of B and the columns of A are laid out as its own, and the
-weight's rule in the table tells where they go. Formats differ in names only: theirs is a pattern
-with {} for the published layer, such as `blocks.0.attn.qkv`, and {} for A or B.
+The update of a published weight is B A, so the rows of B and the columns of A have the layout of
+the weight's rows and columns, and the weight's rule determines how they are rearranged. Formats
+differ in names only: a pattern has {} for the published layer, such as `blocks.0.attn.qkv`, and
+{} for A or B.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from mugv_jax.weights.table import Rule, Table
 
 
 def adapter_table(table: Table, layers: Iterable[str], names: str) -> Table:
-    """Where an adapter's tensors go: "lora/LAYER/a" and "/b" for each of `layers`.
+    """Table of an adapter's tensors: "lora/LAYER/a" and "lora/LAYER/b" for each of `layers`.
 
     Raises:
         ValueError: a layer that is not a linear one.
@@ -35,7 +36,7 @@ def factor_shapes(
     weights: Mapping[str, tuple[int, ...]],
     rank: int,
 ) -> dict[str, tuple[int, int]]:
-    """Shapes of what `adapter_table` places, by name: A (rank, inputs), B (outputs, rank).
+    """Shapes of the tensors of `adapter_table`, by name: A (rank, inputs), B (outputs, rank).
 
     weights: shapes of the model's published tensors.
     """
@@ -49,13 +50,13 @@ def factor_shapes(
 
 
 def read_factors(source: Source, updates: Table) -> Factors:
-    """The factors of an adapter that fits `updates`, an `adapter_table`."""
+    """Factors of an adapter that fits `updates`, an `adapter_table`."""
     flat = parameters_of(source, updates)
     return factors_of({path.removeprefix(f"{COLLECTION}/"): lazy for path, lazy in flat.items()})
 
 
 def layer_names(table: Table) -> dict[str, Rule]:
-    """Published name of every layer that has a kernel -> the kernel's rule, in table order."""
+    """Rules of all kernels by the published names of their layers, in table order."""
     return {
         name.removesuffix(".weight"): rule
         for rule in table.rules
@@ -65,12 +66,12 @@ def layer_names(table: Table) -> dict[str, Rule]:
 
 
 def layer_of(rule: Rule) -> str:
-    """Path of the layer whose kernel a rule is about, such as "blocks/mlp/up"."""
+    """Path of the layer whose kernel a rule maps, such as "blocks/mlp/up"."""
     return rule.path.removeprefix("params/").removesuffix("/kernel")
 
 
 def is_linear(rule: Rule) -> bool:
-    """Whether the kernel of a rule is that of a linear layer, and so has a low-rank update."""
+    """Whether a rule maps the kernel of a linear layer, which can have a low-rank update."""
     return len(_published_axes(rule)) == 2
 
 
@@ -80,7 +81,7 @@ def _rules(table: Table, layers: Iterable[str]) -> list[Rule]:
 
 
 def _factor_rules(rule: Rule, names: str) -> tuple[Rule, Rule]:
-    """For "o i -> i o": A "rank i -> i rank", B "o rank -> rank o"."""
+    """Rules of A and B; for "o i -> i o" their axes are "rank i -> i rank", "o rank -> rank o"."""
     layer = layer_of(rule)
     if not is_linear(rule):
         raise ValueError(f"low-rank updates are for linear layers; {layer} is a convolution.")
@@ -105,7 +106,7 @@ def _published_axes(rule: Rule) -> list[str]:
 
 
 def _words(side: str) -> list[str]:
-    """Axes of one side of a pattern, composed ones in their parentheses."""
+    """Axes of one side of a pattern; composed axes keep their parentheses."""
     return re.findall(r"\([^)]*\)|\w+", side)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which model a checkpoint holds, and whether it holds all of it."""
+"""Identification of the model in a checkpoint, and a check that it is complete."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +17,12 @@ from mugv_jax.weights.sources import Source
 
 
 def identify(source: Source, kind: str | None = None) -> tuple[Model, Any]:
-    """(model, config) of a checkpoint; `kind` where the caller knows what it must be.
+    """Model and config of a checkpoint.
+
+    kind: model that it must hold, if the caller knows.
 
     Raises:
-        ValueError: another model than `kind`, or none that is known.
+        ValueError: another model than `kind`, no known model, or more than one candidate.
     """
     if kind is not None and kind not in MODELS:
         raise ValueError(f"model {kind!r} must be one of {', '.join(MODELS)}.")
@@ -54,10 +56,10 @@ def _config(source: Source, model: Model) -> Any:
 
 
 def check(source: Source, model: Model, config: Any) -> dict[str, LazyTensor]:
-    """Path -> parameter of a checkpoint that holds the model, whole and nothing else.
+    """Parameters by path, from a checkpoint that holds all of the model and nothing else.
 
     Raises:
-        ValueError: every missing, unexpected and misshapen tensor, together.
+        ValueError: missing, unexpected or misshapen tensors; the message lists them all.
     """
     if isinstance(source, ParameterSource):
         return source.parameters
@@ -74,7 +76,7 @@ def check(source: Source, model: Model, config: Any) -> dict[str, LazyTensor]:
 def differences(
     found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
 ) -> str:
-    """All that is missing, unexpected and misshapen in `found` (name -> shape); "" for nothing."""
+    """List of the missing, unexpected and misshapen tensors in `found`; "" if there are none."""
     misshapen = [
         f"{name} is {found[name]}, must be {tuple(shape)}"
         for name, shape in expected.items()
@@ -92,7 +94,7 @@ def differences(
 
 
 def variable_shapes(model: Model, config: Any) -> dict[str, tuple[int, ...]]:
-    """Path -> shape of every variable of the model, without any memory."""
+    """Shape of every variable of the model by path, without allocating any."""
     variables = unboxed(abstract_variables(model.kind, config))
     return {
         path: leaf.shape for path, leaf in traverse_util.flatten_dict(variables, sep="/").items()
@@ -100,10 +102,10 @@ def variable_shapes(model: Model, config: Any) -> dict[str, tuple[int, ...]]:
 
 
 def floating_dtype(name: str | None) -> np.dtype | None:
-    """The dtype that an option names.
+    """Floating-point dtype of this name; None for None.
 
     Raises:
-        ValueError: not a floating-point type.
+        ValueError: no floating-point type has this name.
     """
     if name is None:
         return None

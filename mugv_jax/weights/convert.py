@@ -5,7 +5,7 @@
 published names -> check against the table -> parameters, piece by piece -> Orbax
 Orbax           -> published tensors, one by one                         -> published files
 
-Whatever else makes weights out of weights ends in `write` too.
+`write` is also the last step of all other commands that compute weights.
 """
 
 import dataclasses
@@ -49,23 +49,23 @@ def convert(
     overwrite: bool = False,
     pipelines: Sequence[PipelineFolder] = (),
 ) -> None:
-    """Write the checkpoint at `src` to `dst` in another format; nothing else changes.
+    """Writes the checkpoint at `src` to `dst` in another format.
 
-    If `src` is the folder of a pipeline, all of its models are written and the rest is copied.
+    If `src` is the folder of a pipeline, all models are written and other files are copied.
 
-    kind: which model it is, where the tensor names leave a doubt.
-    format: one of FORMATS; the suffix of `dst` tells it otherwise (a folder is Orbax). "peft"
-        writes the low-rank updates alone that a training run with LoRA has learnt.
+    kind: name of the model, if the tensor names are ambiguous.
+    format: one of FORMATS; the default follows from the suffix of `dst` (a folder is Orbax).
+        "peft" writes only the low-rank updates of a training run with LoRA.
     tensor_parallel: ranks of a Megatron checkpoint to write.
-    ema: take the averaged weights of a training checkpoint.
+    ema: read the averaged weights of a training checkpoint.
     lora: adapter to merge into the weights, a file or folder (see `open_adapter`).
-    lora_alpha: alpha of the adapter, where its file does not tell it.
-    dtype: cast floating tensors but the model's constants, each as it is read.
-    pipelines: layouts of pipelines that are known (`systems.convert` gives those of all systems).
+    lora_alpha: alpha of the adapter, if its file does not state it.
+    dtype: cast floating tensors, except the model's constants, as they are read.
+    pipelines: layouts of known pipelines (`systems.convert` passes those of all systems).
 
     Raises:
-        ValueError: `src` is no checkpoint of a known model, or `dst` cannot be written. Nothing
-            is written then.
+        ValueError: `src` is no checkpoint of a known model, or `dst` cannot be written; then
+            nothing is written.
     """
     src, dst = Path(src).expanduser(), Path(dst).expanduser()
     target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
@@ -96,10 +96,10 @@ def convert(
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A checkpoint to write, and how; see `convert`.
+    """Destination and options of a checkpoint to write; see `convert`.
 
     Raises:
-        ValueError: options that make no sense.
+        ValueError: an unknown format or dtype, or a number of ranks that does not fit the format.
     """
 
     path: Path
@@ -125,7 +125,7 @@ class Target:
         return self.format or format_of(self.path)
 
     def check_path(self, *sources: Path) -> None:
-        """Raise a ValueError if something is there that may not be replaced, before any work."""
+        """Raises a ValueError, before any work, if the path must not be replaced."""
         for source in sources:
             if self.path.resolve() in source.resolve().parents:
                 raise ValueError(f"{source} lies inside {self.path}, which would be replaced.")
@@ -133,7 +133,7 @@ class Target:
 
 
 def _convert_pipeline(src: Path, target: Target, layout: PipelineFolder) -> None:
-    """Write all models of a pipeline's folder, after every one of them has been checked."""
+    """Converts every model of a pipeline to a folder, after a check of all of them."""
     if target.chosen not in ("orbax", "diffusers"):
         raise ValueError(
             f"{src} is a whole pipeline, which is a folder of folders: write it as orbax or "
@@ -157,7 +157,7 @@ def _convert_pipeline(src: Path, target: Target, layout: PipelineFolder) -> None
 
 
 def write(source: Source, target: Target, kind: str | None = None) -> None:
-    """Write a whole checkpoint of a known model, published or computed, to `target`.
+    """Writes a whole checkpoint of a known model, published or computed, to `target`.
 
     Raises:
         ValueError: see `convert`.
@@ -229,5 +229,5 @@ def _export(source: Source, path: Path, model: Model, config: Any, target: Targe
 
 
 def _progress(total: int, format: str) -> tqdm:
-    """Progress bar over bytes; silent where there is no terminal."""
+    """Progress bar over bytes, hidden if there is no terminal."""
     return tqdm(total=total, unit="B", unit_scale=True, desc=f"writing {format}", disable=None)

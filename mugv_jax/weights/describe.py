@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a checkpoint holds, from its headers alone: no tensor is read."""
+"""Description of a checkpoint from its headers, without reading a tensor."""
 
 import collections
 import dataclasses
@@ -19,7 +19,7 @@ from mugv_jax.weights.sources import TensorSpec
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """The tensors of one dtype in a checkpoint."""
+    """Number and bytes of the tensors of one dtype in a checkpoint."""
 
     tensors: int
     nbytes: int
@@ -27,11 +27,12 @@ class Stored:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
-    """A whole checkpoint of a known model.
+    """Description of a complete checkpoint of a known model.
 
-    parameters: numbers that the model is made of, statistics such as the latent's not counted.
-    unused: numbers that the file holds beside them and no model here reads.
-    stored: by name of the dtype.  file_bytes: on disk.
+    parameters: number of values in the model, without statistics such as those of the latent.
+    unused: number of values in the file that the model does not read.
+    stored: tensors by name of their dtype.
+    file_bytes: size on disk.
     """
 
     kind: str
@@ -48,7 +49,7 @@ def describe(path: str | Path, kind: str | None = None) -> Description:
     """Describes the checkpoint at `path`, published or converted.
 
     Raises:
-        ValueError: no checkpoint, another model than `kind`, or one that is not whole.
+        ValueError: no checkpoint, another model than `kind`, or an incomplete one.
     """
     with open_source(path) as source:
         model, config = identify(source, kind)
@@ -59,7 +60,7 @@ def describe(path: str | Path, kind: str | None = None) -> Description:
         for name, spec in source.specs.items():
             if model.is_foreign(name):
                 sizes[UNUSED] += math.prod(spec.shape)
-        # Of a run with many checkpoints, the one that is described.
+        # Of a run with many checkpoints, only the described one counts.
         place = source.path if source.format == "training" else Path(path).expanduser()
         return Description(
             kind=model.kind,
@@ -82,7 +83,7 @@ def _stored(specs: Iterable[TensorSpec]) -> dict[str, Stored]:
 
 
 def _file_bytes(path: Path) -> int:
-    """Bytes of a file, of all files of a folder, or of the shards that an index names."""
+    """Size of a file, of all files in a folder, or of the shards that an index names."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if not path.name.endswith(INDEX_SUFFIX):

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A model's folder as diffusers and transformers keep it:
+"""Folder of one model in the layout of diffusers and transformers:
 
 config.json    sizes
 STEM.safetensors
-STEM-00001-of-00002.safetensors, ..., STEM.safetensors.index.json    where it is larger than 10 GB
+STEM-00001-of-00002.safetensors, ..., STEM.safetensors.index.json    for more than 10 GB
 
 STEM is "diffusion_pytorch_model" for models of diffusers, "model" for those of transformers.
 """
@@ -22,14 +22,14 @@ from mugv_jax.weights.shards import INDEX_SUFFIX
 from mugv_jax.weights.sources import TensorSpec, Writer
 
 CONFIG_FILE = "config.json"
-SHARD_BYTES = 10 * 10**9  # as both libraries divide their files
+SHARD_BYTES = 10 * 10**9  # limit per file in both libraries
 
 
 class FolderWriter(Writer):
-    """The folder of one model; it must not exist yet.
+    """Writer of the folder of one model, which must not exist yet.
 
     Raises:
-        ValueError: a model that neither library has, or a dtype that safetensors do not know.
+        ValueError: a model that neither library has, or a dtype that safetensors cannot hold.
     """
 
     def __init__(self, folder: Path, model: Model, config: Any, specs: Mapping[str, TensorSpec]):
@@ -62,7 +62,7 @@ class FolderWriter(Writer):
 
 
 def folder_config(model: Model, config: Any) -> dict[str, Any]:
-    """What `config.json` says of a model.
+    """Content of `config.json` for a model.
 
     Raises:
         ValueError: a model that neither library has.
@@ -73,12 +73,12 @@ def folder_config(model: Model, config: Any) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """A JSON file as both libraries write it."""
+    """Writes a JSON file, formatted as by both libraries."""
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def _shards(specs: Mapping[str, TensorSpec]) -> list[dict[str, TensorSpec]]:
-    """Tensors in their order, in as few files of at most SHARD_BYTES as hold them that way."""
+    """Tensors divided in order over the fewest files of at most SHARD_BYTES."""
     shards: list[dict[str, TensorSpec]] = [{}]
     filled = 0
     for name, spec in specs.items():

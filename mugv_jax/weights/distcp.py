@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`torch_dist` checkpoints of the Megatron trainer: `.metadata` and `.distcp` files.
 
-The layers of one weight are stacked on a leading axis, and every tensor is cut into chunks, each
-of them a small torch file inside a `.distcp` file. No process group is needed: the metadata names
-the file, offset and place of every chunk, and chunks are read by byte range, row by row.
+The layers of one weight are stacked on a leading axis, and every tensor is cut into chunks, each a
+small torch file inside a `.distcp` file. No process group is needed: the metadata has the file,
+byte range and position of every chunk, and only the needed rows of a chunk are read.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ METADATA = ".metadata"
 LAYERS = "decoder.layers."
 EMA_PREFIX = "optimizer.state.exp_moving_avg."
 _NOT_WEIGHTS = ("optimizer.", "rng_state", "rerun_state_machine_state", "opt_param_scheduler")
-# What a `.metadata` pickle may name; unpickling anything else could run code.
+# Names that a `.metadata` pickle may use; unpickling anything else could run code.
 _TRUSTED = {
     "torch.distributed.checkpoint.metadata": {
         "BytesStorageMetadata",
@@ -58,7 +58,7 @@ class _MetadataUnpickler(pickle.Unpickler):
 
 @dataclasses.dataclass(frozen=True)
 class _Chunk:
-    """A block of a tensor: `offsets` is its corner, `file`, `start`, `length` its torch file."""
+    """A block of a tensor at `offsets`, stored in `length` bytes of `file` from `start`."""
 
     offsets: tuple[int, ...]
     shape: tuple[int, ...]
@@ -68,12 +68,12 @@ class _Chunk:
 
 
 class TorchDistSource(Source):
-    """The weights in one iteration's folder, one tensor per layer; names are the trainer's.
+    """Weights of one iteration's folder under the trainer's names, one tensor per layer.
 
     ema: read the exponential moving average that the optimizer keeps instead.
 
     Raises:
-        ValueError: damaged metadata, missing files, or no EMA weights where they are asked for.
+        ValueError: damaged metadata, missing files, or no EMA weights although `ema` is set.
     """
 
     format = "torch_dist"
@@ -92,8 +92,8 @@ class TorchDistSource(Source):
             self._add(name)
 
     def _add(self, name: str) -> None:
-        """List a weight, layer by layer where it is a stack of them."""
-        # An EMA tensor is flattened: its weight tells the shape.
+        """Adds a weight to `specs`; a stack is added layer by layer."""
+        # An EMA tensor is flattened, so the shape is taken from its weight.
         shape, stored = self._stored[name].shape, self._stored[self._prefix + name]
         stacked = name.startswith(LAYERS) and not name.removeprefix(LAYERS)[0].isdigit()
         if math.prod(stored.shape) != math.prod(shape) or (
@@ -120,7 +120,7 @@ class TorchDistSource(Source):
         return _unflatten(self._read_rows(key, (layer, layer + 1))[0], self.specs[name].shape)
 
     def _read_rows(self, key: str, rows: tuple[int, int] | None) -> np.ndarray:
-        """Rows of the leading axis of a stored tensor (all without `rows`)."""
+        """Rows of the leading axis of a stored tensor; all of it if `rows` is None."""
         spec = self._stored[key]
         if not spec.shape:
             return _read_chunk(self._chunks[key][0], spec.dtype, None)
@@ -140,7 +140,7 @@ def _read_metadata(path: Path) -> tuple[dict[str, TensorSpec], dict[str, list[_C
     """Specs and chunks of every tensor; entries that are not tensors are left out.
 
     Raises:
-        ValueError: damaged, hostile or incomplete.
+        ValueError: metadata that are damaged or incomplete, or could run code.
     """
     import_torch()
     try:
@@ -186,7 +186,7 @@ def _chunk(folder: Path, block: Any, home: Any) -> _Chunk:
 
 
 def _read_chunk(chunk: _Chunk, dtype: np.dtype, rows: tuple[int, int] | None) -> np.ndarray:
-    """Rows of the leading axis of a chunk, by byte range where it is stored row-major."""
+    """Rows of the leading axis of a chunk, read by byte range if it is stored row-major."""
     with open(chunk.file, "rb") as file:
         archive = _FileRange(file, chunk.start, chunk.length)
         try:
@@ -199,7 +199,7 @@ def _read_chunk(chunk: _Chunk, dtype: np.dtype, rows: tuple[int, int] | None) ->
             archive.seek(0)
             whole = to_numpy(load_plain(chunk.file, archive, map_location="cpu"), dtype)
             return whole.reshape(chunk.shape)[slice(*rows) if rows else ...]
-        # A local header: 30 bytes, then a name and a field, whose lengths end the 30 bytes.
+        # A local header has 30 bytes; the last 4 are the lengths of the name and extra field.
         archive.seek(record.header_offset + 26)
         skip = 30 + sum(int.from_bytes(archive.read(2), "little") for _ in range(2))
         data = chunk.start + record.header_offset + skip
@@ -211,7 +211,7 @@ def _read_chunk(chunk: _Chunk, dtype: np.dtype, rows: tuple[int, int] | None) ->
 
 
 class _FileRange(io.RawIOBase):
-    """Bytes [start, start + length) of an open file, as a file of their own."""
+    """Bytes [start, start + length) of an open file, as a separate file."""
 
     def __init__(self, file: io.BufferedReader, start: int, length: int):
         self._file, self._start, self._length, self._position = file, start, length, 0
@@ -239,10 +239,10 @@ class _FileRange(io.RawIOBase):
 
 
 def _unflatten(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A tensor of the distributed optimizer in the shape of its weight.
+    """A tensor of the distributed optimizer, in the shape of its weight.
 
-    There it is (*grid, flat): `grid` counts the tensor-parallel parts along each axis, and `flat`
-    holds one part row by row.
+    It is stored as (*grid, flat): `grid` counts the tensor-parallel parts along each axis, and
+    `flat` holds one part in row-major order.
     """
     grid = array.shape[:-1]
     if array.shape == shape or math.prod(grid) == 1:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Recognise what kind of checkpoint a path is; open it, or open one for writing."""
+"""Checkpoint formats: recognition, and opening for reading or writing."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from mugv_jax.weights.torch_files import TorchSource, TorchWriter
 
 FORMATS = ("orbax", "torch", "safetensors", "diffusers", "megatron")
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
-# What a Hugging Face folder holds, in the order in which its own loaders look.
+# Weight files of a Hugging Face folder, in the order in which its loaders look for them.
 FOLDER_FILES = (
     "diffusion_pytorch_model.safetensors",
     "diffusion_pytorch_model.safetensors.index.json",
@@ -36,12 +36,12 @@ FOLDER_FILES = (
 
 
 def open_source(path: str | Path, *, ema: bool = False) -> Source:
-    """A published or converted checkpoint, under its published tensor names.
+    """Opens a published or converted checkpoint under its published tensor names.
 
     ema: read the averaged weights of a training checkpoint.
 
     Raises:
-        ValueError: missing, damaged, or nothing that is known.
+        ValueError: a path that is missing, damaged, or of an unknown format.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -90,7 +90,7 @@ def _open_folder(path: Path, *, ema: bool) -> Source:
 
 
 def _iteration(path: Path) -> str:
-    """The folder of the newest iteration, as Megatron's tracker file tells it."""
+    """Name of the newest iteration's folder, from Megatron's tracker file."""
     text = (path / TRACKER).read_text().strip()
     if text != "release" and not text.isdecimal():
         raise ValueError(f"{path / TRACKER}: holds {text[:20]!r}, must be an iteration's number.")
@@ -111,7 +111,7 @@ def _config_json(path: Path) -> Mapping | None:
 
 
 def format_of(path: Path) -> str:
-    """The format that a name to write to asks for."""
+    """Format to write, from the suffix of a path."""
     if path.suffix in TORCH_SUFFIXES:
         return "torch"
     return "safetensors" if path.suffix == ".safetensors" else "orbax"
@@ -120,7 +120,7 @@ def format_of(path: Path) -> str:
 def open_writer(
     path: Path, chosen: str, specs: Mapping[str, TensorSpec], *, tensor_parallel: int
 ) -> Writer:
-    """A checkpoint of published tensors in a format other than Orbax, to be filled."""
+    """Writer of published tensors in a format other than Orbax."""
     if chosen == "torch":
         return TorchWriter(path, specs)
     if chosen == "safetensors":

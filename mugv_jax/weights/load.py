@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Weights onto devices: straight from a published file or an Orbax checkpoint, shard by shard."""
+"""Loading of weights onto devices, shard by shard, from published files or Orbax checkpoints."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,10 +29,10 @@ COLLECTIONS = ("params", "constants")
 
 
 def read_config(path: str | Path, kind: str | None = None) -> tuple[str, Any]:
-    """(kind, config) of a checkpoint that `load` will accept, without reading its tensors.
+    """Kind and config of a checkpoint that `load` accepts, without reading its tensors.
 
     Raises:
-        ValueError: no checkpoint, another model than `kind`, or one that is not whole.
+        ValueError: no checkpoint, another model than `kind`, or an incomplete one.
     """
     with open_source(path) as source:
         model, config = identify(source, kind)
@@ -54,26 +54,26 @@ def load(
     ema: bool = False,
     quantize: str | None = None,
 ) -> tuple[Any, dict[str, Any]]:
-    """(config, variables) of a checkpoint, every tensor placed on its shards as it is read.
+    """Config and variables of a checkpoint; every tensor goes to its shards as it is read.
 
-    shardings: a tree of `jax.sharding.Sharding` like the variables (see `abstract_variables` and
-        `read_config`); None places all on the default device.
-    dtype: cast floating params on the way; constants keep theirs.
-    collections: which of the variables to load; the rest is not read.
-    lora: an adapter to load too, a file or folder (see `open_adapter`).
-    lora_alpha: alpha of the adapter, where its file does not tell it.
-    lora_scale: of its low-rank updates, beside alpha / rank.
-    lora_merged: add the updates to the weights. Otherwise they are the collection "lora", which
-        `shardings` has then too, like `abstract_lora(..., open_adapter(...).lora)`.
-    ema: the averaged weights of a training run.
-    quantize: hold the kernels of all stacked layers in 8 bits, a name of `nn.quantize.DTYPES`;
-        `shardings` are then those of `abstract_quantized`. What is merged is added before.
+    shardings: tree of `jax.sharding.Sharding` with the structure of the variables (see
+        `abstract_variables` and `read_config`); None places all on the default device.
+    dtype: cast floating params as they are read; constants keep their dtype.
+    collections: collections of variables to load; others are not read.
+    lora: adapter to load as well, a file or folder (see `open_adapter`).
+    lora_alpha: alpha of the adapter, if its file does not state it.
+    lora_scale: factor of its low-rank updates, in addition to alpha / rank.
+    lora_merged: add the updates to the weights. Otherwise they form the collection "lora", which
+        `shardings` must then include, like `abstract_lora(..., open_adapter(...).lora)`.
+    ema: load the averaged weights of a training run.
+    quantize: name in `nn.quantize.DTYPES`; holds the kernels of all stacked layers in 8 bits.
+        `shardings` are then those of `abstract_quantized`. Updates are merged before quantisation.
 
-    The host holds no more than one parameter's shards at a time beside what lives on devices.
+    The host holds at most the shards of one parameter, besides what its own devices hold.
 
     Raises:
-        ValueError: no checkpoint, another model than `kind`, one that is not whole, an adapter
-            that does not fit, or an unknown `quantize`.
+        ValueError: no checkpoint, another model than `kind`, an incomplete one, an adapter that
+            does not fit, or an unknown `quantize`.
     """
     with open_source(path, ema=ema) as source:
         model, config = identify(source, kind)
@@ -96,7 +96,7 @@ def _place_all(
     narrow: Mapping[str, DTypeLike],
     described: str,
 ) -> dict[str, Array]:
-    """Path -> array; those in `narrow` in 8 bits, with their scales. No shardings: one device."""
+    """Arrays by path; those in `narrow` in 8 bits with scales. Without `shardings`: one device."""
     default = SingleDeviceSharding(jax.local_devices()[0])
     total = sum(lazy.nbytes for lazy in parameters.values())
     arrays = {}

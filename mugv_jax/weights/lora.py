@@ -4,7 +4,7 @@
 
     W + scale (alpha / rank) A B
 
-`scale` is the user's choice, and 1 is what was trained.
+`scale` is chosen by the user; 1 gives the update as trained.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ from flax import traverse_util
 from mugv_jax.nn.lora import COLLECTION, LoraConfig
 from mugv_jax.weights.parameters import Index, LazyTensor
 
-# Path of a linear layer, such as "blocks/mlp/up" -> its factors A, B
+# Path of a linear layer, such as "blocks/mlp/up" -> its factors A and B
 Factors = Mapping[str, tuple[LazyTensor, LazyTensor]]
-# Path of a parameter -> number of a layer, 0 where layers are not stacked -> that layer of it
+# Path of a parameter -> number of a layer (0 if layers are not stacked) -> tensor of that layer
 Overrides = Mapping[str, Mapping[int, LazyTensor]]
 
 
@@ -29,8 +29,9 @@ Overrides = Mapping[str, Mapping[int, LazyTensor]]
 class Adapter:
     """Low-rank updates of one model.
 
-    lora: rank and alpha; its targets are the layers of all.
-    overrides: what comes in place of the model's own parameters, before any update.
+    lora: rank and alpha; its targets match all updated layers.
+    factors: factors of every updated layer.
+    overrides: tensors that replace the model's own before the updates.
     """
 
     lora: LoraConfig
@@ -39,10 +40,10 @@ class Adapter:
 
 
 def factors_of(flat: Mapping[str, LazyTensor]) -> Factors:
-    """From "blocks/mlp/up/a" -> tensor, and so on.
+    """Factors by layer, from tensors by path, such as "blocks/mlp/up/a".
 
     Raises:
-        ValueError: a tensor that is no factor, or a factor without the other.
+        ValueError: a tensor that is no factor, or a factor without its partner.
     """
     layers = {path.rpartition("/")[0]: None for path in flat}
     wanted = {f"{layer}/{factor}" for layer in layers for factor in "ab"}
@@ -59,14 +60,14 @@ def adapted(
     scale: float = 1.0,
     merge: bool = True,
 ) -> dict[str, LazyTensor]:
-    """`parameters` of a model with those of `adapter`.
+    """`parameters` of a model with `adapter` applied.
 
-    scale: of the updates, beside alpha / rank; overriding parameters are taken as they are.
-    merge: add the updates to the weights. Otherwise the factors are there too, float32, as `Linear`
-        reads them: A, and B x scale x alpha / rank, under "lora/".
+    scale: factor of the updates, in addition to alpha / rank; overrides are not scaled.
+    merge: add the updates to the weights. Otherwise the result also has the factors under "lora/",
+        in float32 as `Linear` reads them: A, and B x scale x alpha / rank.
 
     Raises:
-        ValueError: a scale that is no finite number, or see `merged`.
+        ValueError: a scale that is not finite, or factors that `merged` refuses.
     """
     if not math.isfinite(scale):
         raise ValueError(f"scale={scale} must be a finite number: 1 for the update as trained.")
@@ -83,7 +84,7 @@ def adapted(
 
 
 def _overridden(base: LazyTensor, layers: Mapping[int, LazyTensor]) -> LazyTensor:
-    """`base`, in its own dtype, with some of its layers replaced."""
+    """`base` with some of its layers replaced, in its own dtype."""
 
     def read(index: Index) -> np.ndarray:
         if not base.stacked:
@@ -107,10 +108,10 @@ def merged(
 ) -> dict[str, LazyTensor]:
     """`parameters` with W + scale A B in place of W, in W's dtype, computed as they are read.
 
-    A scale of 0 leaves W as it is to the last bit.
+    A scale of 0 leaves every bit of W unchanged.
 
     Raises:
-        ValueError: factors of a layer that is not there, or of another shape.
+        ValueError: factors of a layer that does not exist, or of shapes that do not fit.
     """
     out = dict(parameters)
     for layer, (a, b) in factors.items():
@@ -153,7 +154,7 @@ def _add_product(weight: np.ndarray, a: np.ndarray, b: np.ndarray, scale: float)
 
 
 def in_memory(tree: Any) -> dict[str, LazyTensor]:
-    """Path -> tensor of a tree of arrays, such as low-rank factors (see `factors_of`)."""
+    """Tensors by path from a tree of arrays, such as low-rank factors (see `factors_of`)."""
 
     def lazy(leaf: Any) -> LazyTensor:
         array = np.asarray(jax.device_get(leaf))

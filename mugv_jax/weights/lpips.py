@@ -1,9 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Weights of LPIPS from local files: VGG16, and what the distance weighs its features with.
+"""Weights of LPIPS from local files: VGG16, and the linear weights of its features.
 
-`torchvision` names VGG16's convolutions `features.N`, the `lpips` package's module, saved whole,
-`net.sliceS.N`, N the same; its linear weights, which it ships alone as well, are `linS.model.1`.
+`torchvision` names VGG16's convolutions `features.N`. A saved module of the `lpips` package names
+them `net.sliceS.N`, with the same N, and the linear weights `linS.model.1`; the package also ships
+the linear weights in a file of their own.
 """
 
 import contextlib
@@ -22,18 +23,18 @@ from mugv_jax.weights.sources import Source
 from mugv_jax.weights.table import Rule, Table
 
 COLOURS = 3
-# VGG16's classifier; the package's second name of the linear weights, and its constants.
+# VGG16's classifier, and second names of the linear weights and constants in the package.
 UNREAD = ("classifier.", "lins.", "scaling_layer.")
 
 
 def load_lpips(files: str) -> dict[str, Any]:
     """Parameters of `nn.lpips.Lpips`, float32.
 
-    files: one file that holds all, or VGG16 and the linear weights, with a comma between them;
+    files: one file with everything, or VGG16 and the linear weights separated by a comma;
         `.pt`, `.pth` or `.safetensors`.
 
     Raises:
-        ValueError: no such files, or not these weights; every difference.
+        ValueError: missing files or other weights; the message lists all differences.
     """
     shapes = _shapes()
     with contextlib.ExitStack() as opened:
@@ -64,7 +65,7 @@ def load_lpips(files: str) -> dict[str, Any]:
 
 
 def _shapes() -> dict[Rule, tuple[int, ...]]:
-    """The published shape of every parameter."""
+    """Published shape of every parameter, by its rule."""
     shapes: dict[Rule, tuple[int, ...]] = {}
     before, number = COLOURS, 0
     for stage, widths in enumerate(STAGES):
@@ -81,5 +82,5 @@ def _shapes() -> dict[Rule, tuple[int, ...]]:
 
 
 def _float32(array: np.ndarray) -> np.ndarray:
-    """A copy, as what is read may be a view of the file."""
+    """Copy in float32, because a tensor that was read may be a view of the file."""
     return np.array(array, np.float32)

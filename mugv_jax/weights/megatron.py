@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Names and row orders of the MUG-V Megatron trainer against those of `dit.pt`.
+"""Mapping between names and row orders of the MUG-V Megatron trainer and those of `dit.pt`.
 
 The trainer renames modules, orders the rows of a fused projection by head first, (head n c)
 instead of (n head c), and splits large weights over its tensor-parallel ranks.
@@ -21,11 +21,11 @@ ROWS, COLUMNS = 0, 1
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One tensor of both worlds; `{layer}` stands for the layer's number.
+    """One tensor under both names; `{layer}` stands for the layer's number.
 
-    fused: how many projections its rows hold (q, k, v: 3).
-    split: the axis divided over the tensor-parallel ranks; None where every rank has it all.
-    extra_state: the trainer's module keeps an (empty) entry of this name beside the tensor.
+    fused: number of projections that its rows contain (3 for q, k, v).
+    split: axis divided over the tensor-parallel ranks; None if every rank holds the whole tensor.
+    extra_state: name of an (empty) entry that the trainer's module keeps beside the tensor.
     """
 
     published: str
@@ -93,12 +93,12 @@ _HEAD_NORM = "decoder.layers.0.self_attention.q_layernorm.weight"
 
 
 def from_published(name: str) -> Entry:
-    """The entry of a name of `dit.pt`, its layer filled in; other names stay as they are."""
+    """Entry of a name of `dit.pt`, with its layer filled in; an unknown name stays the same."""
     return _lookup(name, _BY_PUBLISHED)
 
 
 def from_megatron(name: str) -> Entry:
-    """The entry of a name of the trainer, its layer filled in; other names stay as they are."""
+    """Entry of a name of the trainer, with its layer filled in; an unknown name stays the same."""
     return _lookup(name, _BY_MEGATRON)
 
 
@@ -118,20 +118,20 @@ def _lookup(name: str, entries: Mapping[str, Entry]) -> Entry:
 
 
 def heads_first(array: np.ndarray, fused: int, head_dim: int) -> np.ndarray:
-    """Rows (n head c) of `dit.pt` in the order (head n c) of the trainer."""
+    """Rows of `dit.pt`, (n head c), in the order of the trainer, (head n c)."""
     return einops.rearrange(array, "(n a e) ... -> (a n e) ...", n=fused, e=head_dim)
 
 
 def heads_last(array: np.ndarray, fused: int, head_dim: int) -> np.ndarray:
-    """The inverse of `heads_first`."""
+    """Inverse of `heads_first`."""
     return einops.rearrange(array, "(a n e) ... -> (n a e) ...", n=fused, e=head_dim)
 
 
 class MegatronNames(Source):
-    """`source`, a checkpoint of the trainer with whole tensors per layer, under `dit.pt` names.
+    """Checkpoint of the trainer under `dit.pt` names; `source` has one whole tensor per layer.
 
     Raises:
-        ValueError: it is not a MUG-V checkpoint.
+        ValueError: `source` is not a MUG-V checkpoint.
     """
 
     def __init__(self, source: Source, path: Path):

@@ -22,7 +22,7 @@ HEAD_NORM = "blocks.0.attn.q_norm.weight"
 
 
 class LegacySource(Source):
-    """The ranks of one iteration, joined; names are the trainer's.
+    """Checkpoint of one iteration, with its ranks joined, under the trainer's names.
 
     Raises:
         ValueError: pipeline-parallel ranks, missing ranks, or ranks that do not fit together.
@@ -61,10 +61,10 @@ class LegacySource(Source):
         return TensorSpec(tuple(shape), parts[0].dtype)
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor, joined from its parts.
+        """One tensor, joined from the parts of all ranks.
 
         Raises:
-            ValueError: ranks disagree on a tensor that each holds whole.
+            ValueError: ranks that disagree on a tensor that each holds whole.
         """
         axis = from_megatron(name).split
         if axis is not None:
@@ -86,12 +86,12 @@ class LegacySource(Source):
 
 
 class LegacyWriter(Writer):
-    """Tensors under `dit.pt` names -> a folder that the MUG-V trainer loads.
+    """Writer from `dit.pt` names to a folder that the MUG-V trainer loads.
 
-    Half precision is widened to float32, as the published converter does.
+    Half precision is widened to float32, as in the published converter.
 
     Raises:
-        ValueError: the heads or the MLP do not divide over the ranks.
+        ValueError: heads or MLP rows that cannot be divided over the ranks.
     """
 
     def __init__(self, path: Path, specs: Mapping[str, TensorSpec], tensor_parallel: int):

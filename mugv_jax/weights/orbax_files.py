@@ -1,15 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Orbax folders: converted weights (`store.save`), and the weights inside a training checkpoint.
+"""Orbax folders: converted weights (`store.save`), and weights inside a training checkpoint.
 
     RUN/checkpoints/STEP/meta     JSON: `store.training_metadata`
     RUN/checkpoints/STEP/state    {"params", "frozen", "ema", "opt", "step", ...}, float32
 
-`params` is what was trained and `frozen` the other weights; `ema` is the average of `params`. What
-else a model has is beside them, under "constants" and "unused". With
-LoRA, `params` holds the low-rank factors, and the weights are `frozen` with their product added;
-where `frozen` is not there, `meta` says under "weights" where the run has loaded it from, and under
-"ema_weights" whether it took the average there.
+`params` holds the trained weights, `frozen` the others, and `ema` the average of `params`.
+Constants and unused tensors are stored under "constants" and "unused". With LoRA, `params` holds
+low-rank factors, whose product is added to the `frozen` weights. If `frozen` is absent, "weights"
+in `meta` is the path that the run loaded them from, and "ema_weights" whether it read the average.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,7 +40,7 @@ class OrbaxSource(ParameterSource):
     """A checkpoint written by `store.save`.
 
     Raises:
-        ValueError: damaged, or not a checkpoint of weights.
+        ValueError: a checkpoint that is damaged or does not hold weights.
     """
 
     def __init__(self, path: Path):
@@ -57,14 +56,14 @@ class OrbaxSource(ParameterSource):
 
 
 class TrainingSource(ParameterSource):
-    """The weights of a training checkpoint, float32.
+    """Weights of a training checkpoint, in float32.
 
-    path: a step's folder, or that of a run, whose newest step is taken.
-    ema: the running average of the weights instead of the weights themselves.
-    open_source: opens the weights under low-rank updates, where the checkpoint only names them.
+    path: folder of a step, or of a run, whose newest step is read.
+    ema: read the running average of the weights instead.
+    open_source: opens the weights beneath low-rank updates if the checkpoint only names them.
 
     Raises:
-        ValueError: damaged, of an unknown model, or without the average that is asked for.
+        ValueError: a checkpoint that is damaged, of an unknown model, or without the average.
     """
 
     def __init__(self, path: Path, *, ema: bool = False, open_source: Callable[..., Source]):
@@ -101,10 +100,10 @@ class TrainingSource(ParameterSource):
 
 
 def trained_adapter(path: Path, *, ema: bool) -> tuple[str, Any, Adapter]:
-    """(kind, config, low-rank updates) of a training checkpoint; the weights are not needed.
+    """Kind, config and low-rank updates of a training checkpoint, without its other weights.
 
     Raises:
-        ValueError: damaged, or not trained with LoRA.
+        ValueError: a checkpoint that is damaged or was not trained with LoRA.
     """
     if not (path.is_dir() and is_training(path)):
         raise ValueError(f"{path}: no training checkpoint, so has no adapter.")
@@ -121,7 +120,7 @@ def trained_adapter(path: Path, *, ema: bool) -> tuple[str, Any, Adapter]:
 def _open_base(
     folder: Path, stated: Mapping[str, Any], open_source: Callable[..., Source]
 ) -> Source:
-    """The weights that low-rank updates were trained on."""
+    """Opens the weights that low-rank updates were trained on."""
     try:
         return open_source(stated["weights"], ema=stated.get("ema_weights", False))
     except (KeyError, ValueError) as error:
@@ -135,7 +134,7 @@ def _open_base(
 def _trained(
     folder: Path, parts: Mapping[str, dict[str, LazyTensor]], *, ema: bool
 ) -> dict[str, LazyTensor]:
-    """What was trained, or its average."""
+    """Trained weights, or their average if `ema` is set."""
     if ema and not parts["ema"]:
         raise ValueError(f"{folder}: this run kept no running average (EMA) of its weights.")
     return parts["ema" if ema else "params"]
@@ -150,7 +149,7 @@ def _read_meta(folder: Path) -> Mapping[str, Any]:
 
 
 def _read_parts(folder: Path) -> dict[str, dict[str, LazyTensor]]:
-    """The weights in a training state, by part; a part that is not there is empty."""
+    """Weights in a training state, by part; a missing part is empty."""
     path = folder / STATE
     try:
         metadata = ocp.PyTreeCheckpointHandler().metadata(epath.Path(path).absolute())
@@ -168,12 +167,12 @@ def _read_parts(folder: Path) -> dict[str, dict[str, LazyTensor]]:
 
 
 def is_training(path: Path) -> bool:
-    """Whether the folder `path` is a training checkpoint, or holds one that is complete."""
+    """Whether the folder `path` is a training checkpoint, or a run that has a complete one."""
     return _is_step(path) or bool(steps(path))
 
 
 def steps(path: Path) -> list[Path]:
-    """The complete checkpoints of a run (or of its folder of checkpoints), oldest first."""
+    """Complete checkpoints of a run, or of its folder of checkpoints, oldest first."""
     folder = path / CHECKPOINTS if (path / CHECKPOINTS).is_dir() else path
     named = {int(child.name): child for child in folder.iterdir() if child.name.isdecimal()}
     return [
@@ -184,7 +183,7 @@ def steps(path: Path) -> list[Path]:
 
 
 def _step(path: Path) -> Path:
-    """The folder of one checkpoint; the newest of a run."""
+    """Folder of one checkpoint: `path` itself, or the newest of a run."""
     return path if _is_step(path) else steps(path)[-1]
 
 
@@ -193,7 +192,7 @@ def _is_step(path: Path) -> bool:
 
 
 def _leaves(path: Path, metadata: Any) -> dict[str, LazyTensor]:
-    """Path -> array on disk, of everything in dictionaries (optimizer states are not)."""
+    """Arrays on disk by path; only those in dictionaries, which leaves out optimizer states."""
     context = ocp.type_handlers.get_ts_context(use_ocdbt=True)
     zarr3 = bool(metadata.use_zarr3)
     return {
@@ -204,7 +203,7 @@ def _leaves(path: Path, metadata: Any) -> dict[str, LazyTensor]:
 
 
 def _stored(path: Path, leaf: Any, zarr3: bool, context: tensorstore.Context) -> LazyTensor:
-    """An array on disk; it is opened by the metadata already and read by range."""
+    """Array on disk with the shape and dtype of its metadata; it is opened when it is read."""
     info = ocp.type_handlers.ParamInfo(
         name=leaf.name,
         parent_dir=epath.Path(path).absolute(),

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters as the model holds them, served as a checkpoint under published names."""
+"""Parameters of a model, served as a checkpoint under published names."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from mugv_jax.weights.table import Rule, Table
 
 
 class TableSource(Source):
-    """Tensors that a table knows the published names of.
+    """Source of parameters whose published names are given by a table.
 
-    parameters: path -> tensor, `unused/` included.
-    dtypes: of published tensors whose dtype is narrower than that of the parameter they are in.
+    parameters: tensors by path, including those under `unused/`.
+    dtypes: dtypes by published name, where narrower than that of the tensor's parameter.
 
     Raises:
-        ValueError: a parameter of the table is not there.
+        ValueError: a parameter of the table is missing.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class TableSource(Source):
         self._index(table, dtypes or {})
 
     def _index(self, table: Table, dtypes: Mapping[str, str]) -> None:
-        """Where each published name lies: (rule, parameter, layer)."""
+        """Records rule, parameter and layer of each published name."""
         self._table, self._homes, self.specs = table, {}, {}
         extras = [name for name in self.parameters if name.startswith(f"{UNUSED}/")]
         rules = [Rule(path.removeprefix(f"{UNUSED}/"), path) for path in extras]
@@ -68,7 +68,7 @@ class TableSource(Source):
 
 
 class ParameterSource(TableSource):
-    """A model whose sizes are known already.
+    """Source of the parameters of a model whose kind and sizes are known.
 
     kind, model_config: the model and its sizes.
     """
@@ -89,7 +89,7 @@ class ParameterSource(TableSource):
 def narrower_dtypes(
     source: Source, parameters: Mapping[str, LazyTensor], table: Table
 ) -> dict[str, str]:
-    """Published name -> dtype, where `source` holds another than the parameter it is part of."""
+    """Dtypes by published name, where that in `source` is not the dtype of its parameter."""
     return {
         name: str(source.specs[name].dtype)
         for rule in table.rules

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters as the model holds them, made of published tensors, and the way back.
+"""Conversion between published tensors and the parameters of a model.
 
-Nothing is read before it is asked for: a parameter is a `LazyTensor`, which reads some rows of its
-leading axis at a time, so a stack of 56 layers never has to be in memory at once.
+Reading is lazy: a parameter is a `LazyTensor`, which reads some rows of its leading axis at a time,
+so a stack of 56 layers never has to be in memory at once.
 """
 
 import dataclasses
@@ -33,9 +33,9 @@ HostOrTraced = np.ndarray | jax.Array
 class LazyTensor:
     """An array that is read in pieces.
 
-    read: index (one slice with start and stop per axis) -> that part.
-    rows: how many entries of the leading axis to read at a time.
-    stacked: whether the leading axis counts layers.
+    read: function from an index (one slice with start and stop per axis) to that part.
+    rows: entries of the leading axis to read at a time.
+    stacked: whether the leading axis is that of the layers.
     """
 
     shape: tuple[int, ...]
@@ -49,7 +49,7 @@ class LazyTensor:
         return TensorSpec(self.shape, self.dtype).nbytes
 
     def cast(self, dtype: np.dtype) -> "LazyTensor":
-        """The same tensor, cast to `dtype` as it is read if it is a floating one."""
+        """The same tensor; if it is floating, it is cast to `dtype` as it is read."""
         target = TensorSpec(self.shape, self.dtype).cast(dtype).dtype
         if target == self.dtype:
             return self
@@ -59,7 +59,7 @@ class LazyTensor:
         )
 
     def pieces(self, box: Index | None = None) -> Iterator[tuple[Index, np.ndarray]]:
-        """(index, array) of successive parts that together fill `box` (the whole tensor)."""
+        """Index and array of successive parts that fill `box` (by default, the whole tensor)."""
         box = tuple(slice(0, size) for size in self.shape) if box is None else box
         if not box:
             yield box, self.read(box)
@@ -70,17 +70,17 @@ class LazyTensor:
 
 
 def rows_per_piece(shape: tuple[int, ...], dtype: np.dtype) -> int:
-    """How many entries of the leading axis fit PIECE_BYTES; at least one."""
+    """Entries of the leading axis that fit into PIECE_BYTES; at least one."""
     return max(1, PIECE_BYTES // max(1, math.prod(shape[1:]) * dtype.itemsize))
 
 
 def to_ours(rule: Rule, table: Table, array: HostOrTraced) -> HostOrTraced:
-    """One published tensor in the layout of the parameter (of one layer of it)."""
+    """A published tensor in the layout of its parameter, or of one layer of it."""
     return _rearrange(array, rule.axes, table)
 
 
 def to_published(rule: Rule, table: Table, array: HostOrTraced) -> HostOrTraced:
-    """The inverse of `to_ours`."""
+    """Inverse of `to_ours`."""
     return _rearrange(array, " -> ".join(reversed(rule.axes.split("->"))), table)
 
 
@@ -90,12 +90,12 @@ def _rearrange(array: HostOrTraced, axes: str, table: Table) -> HostOrTraced:
     named = set(re.findall(r"\w+", axes))
     sizes = {k: v for k, v in table.sizes.items() if k in named}
     if isinstance(array, np.ndarray) and array.ndim == 2:
-        array, axes = _turned(array, axes)
+        array, axes = _transposed_first(array, axes)
     return einops.rearrange(array, axes, **sizes)
 
 
-def _turned(matrix: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
-    """The matrix transposed beforehand, where the pattern leads an axis to the other end."""
+def _transposed_first(matrix: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
+    """Matrix and pattern after a fast transpose, if the pattern moves an axis to the other end."""
     left, right = (side.strip() for side in axes.split("->"))
     rows, columns = re.findall(r"\([^)]*\)|\w+", left)
     words = right.split()
@@ -105,7 +105,7 @@ def _turned(matrix: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
 
 
 def published_shape(rule: Rule, table: Table, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of the published tensors behind a parameter of `shape`."""
+    """Shape of the published tensors of a parameter of `shape`."""
     layer = jax.ShapeDtypeStruct(shape[1:] if rule.stacked else shape, jnp.float32)
     return jax.eval_shape(lambda x: to_published(rule, table, x), layer).shape
 
@@ -113,7 +113,7 @@ def published_shape(rule: Rule, table: Table, shape: tuple[int, ...]) -> tuple[i
 def published_shapes(
     table: Table, parameters: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every published tensor of a model with `parameters` (path -> shape)."""
+    """Shape of every published tensor by name, for a model with `parameters` (path -> shape)."""
     shapes = {}
     for rule in table.rules:
         shape = published_shape(rule, table, parameters[rule.path])
@@ -122,12 +122,12 @@ def published_shapes(
 
 
 def parameters_of(source: Source, table: Table) -> dict[str, LazyTensor]:
-    """Path -> parameter, read from a checkpoint that fits `table` (see `check`).
+    """Parameters by path, read from a checkpoint that fits `table` (see `check`).
 
-    Layers of different dtypes are stacked in one that holds both exactly.
+    Layers of different dtypes are stacked in a dtype that holds all of them exactly.
 
     Raises:
-        ValueError: no dtype holds those of all layers exactly.
+        ValueError: no dtype holds all layers exactly.
     """
     lazies = {rule.path: _parameter(source, table, rule) for rule in table.rules}
     for name in (*table.unused, *table.optional):
@@ -161,7 +161,7 @@ def _parameter(source: Source, table: Table, rule: Rule) -> LazyTensor:
 
 
 def _common_dtype(dtypes: Mapping[str, np.dtype]) -> np.dtype:
-    """The narrowest dtype that holds every one of `dtypes` (by name) exactly."""
+    """Narrowest dtype that holds each of `dtypes` (by name) exactly."""
     kinds = {str(dtype) for dtype in dtypes.values()}
     if len(kinds) == 1:
         return next(iter(dtypes.values()))
@@ -174,7 +174,7 @@ def _common_dtype(dtypes: Mapping[str, np.dtype]) -> np.dtype:
 def cast_weights(
     parameters: Mapping[str, LazyTensor], dtype: np.dtype | None
 ) -> dict[str, LazyTensor]:
-    """Floating tensors cast to `dtype`; `constants/`, which are statistics, keep theirs."""
+    """Parameters with floating tensors cast to `dtype`; those under `constants/` keep theirs."""
     return {
         path: lazy if dtype is None or path.startswith(CONSTANTS) else lazy.cast(dtype)
         for path, lazy in parameters.items()
@@ -182,6 +182,6 @@ def cast_weights(
 
 
 def constant_names(table: Table) -> set[str]:
-    """The published tensors behind `constants/`."""
+    """Published names of the tensors under `constants/`, which are statistics."""
     rules = (rule for rule in table.rules if rule.path.startswith(CONSTANTS))
     return {name for rule in rules for name in table.names(rule)}

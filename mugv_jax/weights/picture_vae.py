@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A picture VAE's weights as the spatial half of a video VAE: every name has its home.
+"""Weights of a picture VAE as the spatial half of a video VAE.
 
-What `diffusers` saves of an `AutoencoderKL` has the names of `vae.pt` below SPATIAL. Its way to
-its own latent (the encoder's end, the decoder's start, quantisation) has no place in a video VAE.
+An `AutoencoderKL` saved by `diffusers` has the names of `vae.pt` below SPATIAL. A video VAE has no
+counterpart of the layers around its latent: end of encoder, start of decoder, quantisation.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.tables.mugv_vae import table
 
 SPATIAL = "spatial_vae.module."
-FILE = "diffusion_pytorch_model.safetensors"  # of a folder
+FILE = "diffusion_pytorch_model.safetensors"  # name in a folder
 OWN_LATENT = (
     "encoder.conv_norm_out.", "encoder.conv_out.", "decoder.conv_in.", "quant_conv.",
     "post_quant_conv.",
@@ -28,12 +28,12 @@ OWN_LATENT = (
 
 
 def load_picture_vae(path: str | Path, config: VAEConfig) -> dict[str, Any]:
-    """Parameters of both spatial halves, float32, as a part of the video VAE's tree.
+    """Parameters of spatial encoder and decoder in float32, as a part of the video VAE's tree.
 
-    path: the file, or the folder that `save_pretrained` made.
+    path: a file, or a folder written by `save_pretrained`.
 
     Raises:
-        ValueError: no such weights, or of another architecture or other widths; all differences.
+        ValueError: no weights, another architecture or other widths; all differences are listed.
     """
     path = Path(path).expanduser()
     path = path / FILE if (path / FILE).is_file() else path

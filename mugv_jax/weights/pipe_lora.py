@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Low-rank updates in one file, as those of the enhancer are published (`pytorch_model.bin`).
+"""Low-rank updates in one file, the published format of the enhancer (`pytorch_model.bin`).
 
     pipe.dit.LAYER.lora_A.default.weight    (rank, inputs)
     pipe.dit.LAYER.lora_B.default.weight    (outputs, rank)
-    pipe.dit.NAME                           in place of the model's own tensor NAME
+    pipe.dit.NAME                           replaces the model's own tensor NAME
 
-LAYER and NAME are published. The shapes tell the rank; nothing in the file tells alpha.
+LAYER and NAME are published names. The shapes give the rank; the file does not contain alpha.
 """
 
 import collections
@@ -40,15 +40,15 @@ _FACTOR = re.compile(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.default\.weight")
 def read_pipe_adapter(
     source: Source, model: Model, config: Any, *, alpha: float | None = None
 ) -> Adapter:
-    """The adapter that `source` holds, for a model of these sizes.
+    """Adapter that `source` holds, for a model with these sizes.
 
-    Where one layer of a stack has an update, every layer of that stack must have one.
+    If one layer of a stack has an update, every layer of that stack must have one.
 
-    alpha: None is for the published rank, whose alpha is known.
+    alpha: alpha of the updates; None only for the published rank, whose alpha is known.
 
     Raises:
-        ValueError: no adapter, one of another model (with all that does not fit), or an alpha that
-            is not known.
+        ValueError: no adapter, an adapter that does not fit the model (all differences are
+            listed), or an unknown alpha.
     """
     found = {name: spec.shape for name, spec in source.specs.items()}
     ranks = _ranks(found)
@@ -81,7 +81,7 @@ def read_pipe_adapter(
 
 
 def _ranks(found: Mapping[str, tuple[int, ...]]) -> collections.Counter[int]:
-    """Rank -> how many factors have it."""
+    """Number of factors by rank."""
     factors = ((_FACTOR.fullmatch(name), shape) for name, shape in found.items())
     return collections.Counter(
         shape["AB".index(match[2])] for match, shape in factors if match and len(shape) == 2
@@ -89,7 +89,7 @@ def _ranks(found: Mapping[str, tuple[int, ...]]) -> collections.Counter[int]:
 
 
 def _layers(found: Mapping[str, tuple[int, ...]], table: Table) -> list[str]:
-    """Paths of the linear layers that a factor is found for, in the order of the table."""
+    """Paths of the linear layers that the file has a factor for, in table order."""
     updated = {match[1] for match in map(_FACTOR.fullmatch, found) if match}
     rules = layer_names(table).items()
     paths = (layer_of(rule) for name, rule in rules if name in updated and is_linear(rule))
@@ -108,7 +108,7 @@ def _alpha(source: Source, rank: int, alpha: float | None) -> float:
 
 
 def _homes(found: Mapping[str, tuple[int, ...]], table: Table) -> dict[str, tuple[Rule, int]]:
-    """Name of an overriding tensor -> (rule, layer) of the model's own tensor of that name."""
+    """Rule and layer of the model's own tensor, by the name of the tensor that replaces it."""
     return {
         PREFIX + name: (rule, layer)
         for rule in table.rules

@@ -38,7 +38,7 @@ class PipelineFolder:
     scheduler: Mapping[str, Any]
 
     def check(self, folder: Path) -> None:
-        """Raise a ValueError that names all parts that are missing or unknown."""
+        """Raises a ValueError that names all missing and unknown parts, if there are any."""
         missing = [name for name in self.models if not (folder / name).is_dir()]
         unknown = [name for name in _parts(folder / INDEX_FILE) if name not in self.index]
         if missing or unknown:
@@ -53,7 +53,7 @@ class PipelineFolder:
             )
 
     def copy_small_files(self, folder: Path, target: Path) -> None:
-        """Copy all parts but the models; index and scheduler are written where they are missing."""
+        """Copies all parts but the models; writes index and scheduler where they are missing."""
         for name in (*self.tokenizers, SCHEDULER):
             if (folder / name).is_dir():
                 shutil.copytree(folder / name, target / name)
@@ -81,12 +81,12 @@ def find_layout(folder: Path, known: Sequence[PipelineFolder]) -> PipelineFolder
 
 
 def _parts(index: Path) -> list[str]:
-    """Parts that an index names; none where there is no index."""
+    """Names of the parts in an index; none if there is no index."""
     if not index.is_file():
         return []
     try:
         entries = json.loads(index.read_text()).items()
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{index}: no index of a pipeline ({error}).") from error
-    # [library, class]; [null, null] for an optional part that this pipeline lacks.
+    # A part is [library, class]; an optional part that is absent is [null, null].
     return [name for name, value in entries if isinstance(value, list) and any(value)]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tensors onto devices as they are read: every device's shard, and no more of them on the host."""
+"""Placement of tensors on devices as they are read; the host holds the shards of one tensor."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from mugv_jax.weights.parameters import Index, LazyTensor
 
 
 def place(lazy: LazyTensor, sharding: Sharding) -> jax.Array:
-    """A tensor on the devices of `sharding`; this host reads what its own devices hold, once."""
+    """Array on the devices of `sharding`; each host reads only what its own devices hold, once."""
     indices = {
         device: _explicit(index, lazy.shape)
         for device, index in sharding.addressable_devices_indices_map(lazy.shape).items()
@@ -33,7 +33,7 @@ def place(lazy: LazyTensor, sharding: Sharding) -> jax.Array:
 def _copy_overlap(
     source: np.ndarray, source_at: Index, target: np.ndarray, target_at: Index
 ) -> None:
-    """Copy what `source` and `target`, at these places of one tensor, have in common."""
+    """Copies the overlap of two parts of one tensor, at these indices, to `target`."""
     low = [max(s.start, t.start) for s, t in zip(source_at, target_at)]
     high = [min(s.stop, t.stop) for s, t in zip(source_at, target_at)]
     if all(a < b for a, b in zip(low, high)):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""8-bit weights onto devices: a few layers at full width at a time, never a whole stack of them."""
+"""Placement of 8-bit weights on devices, with only a few layers at full width at a time."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,9 @@ from mugv_jax.weights.place import place
 def place_quantized(
     path: str, lazy: LazyTensor, shardings: Mapping[str, Sharding], dtype: DTypeLike
 ) -> dict[str, Array]:
-    """The stacked kernel at `path` in 8 bits, and its scales, by path.
+    """Stacked kernel of `path` in 8 bits, and its scales, by path.
 
-    shardings: of both, by path; if it is empty, they are on the default device.
+    shardings: shardings of both, by path; if empty, both are placed on the default device.
     """
     paths = (path, scale_path(path))
     default = SingleDeviceSharding(jax.local_devices()[0])
@@ -39,13 +39,13 @@ def place_quantized(
         jnp.zeros(scale_shape(lazy.shape), jnp.float32, device=targets[1]),
     )
     for first, part in _parts(lazy):
-        kernels = place(part, _of_any_layers(targets[0]))
+        kernels = place(part, _whole_layers(targets[0]))
         stacks = put(stacks, kernels, jnp.int32(first))
     return dict(zip(paths, stacks, strict=True))
 
 
 def _parts(lazy: LazyTensor) -> Iterator[tuple[int, LazyTensor]]:
-    """(number of its first layer, tensor) of successive parts: as many layers as one read holds."""
+    """First layer and tensor of successive parts, each with as many layers as one read."""
     for first in range(0, lazy.shape[0], lazy.rows):
         count = min(lazy.rows, lazy.shape[0] - first)
 
@@ -56,8 +56,8 @@ def _parts(lazy: LazyTensor) -> Iterator[tuple[int, LazyTensor]]:
         yield first, dataclasses.replace(lazy, shape=(count, *lazy.shape[1:]), read=read)
 
 
-def _of_any_layers(sharding: Sharding) -> Sharding:
-    """`sharding` with whole layers, however few there are."""
+def _whole_layers(sharding: Sharding) -> Sharding:
+    """`sharding` without division of the layer axis, which fits any number of layers."""
     if isinstance(sharding, NamedSharding):
         return NamedSharding(sharding.mesh, PartitionSpec(None, *sharding.spec[1:]))
     return sharding

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Seeded random weights of any model, without compiling its initialisers."""
+"""Seeded random weights of any model, drawn without compiling its initialisers."""
 
 import zlib
 from typing import Any
@@ -25,13 +25,14 @@ def random_variables(
     dtype: DTypeLike = np.float32,
     quantize: str | None = None,
 ) -> Any:
-    """Values for `abstract` (boxed, see `abstract_variables`): a function of seed and leaf path.
+    """Values for `abstract` (boxed, see `abstract_variables`); each depends on seed and path only.
 
-    Norm scales and the latent scale are near 1, biases and shifts near 0, everything else normal
-    with variance 1 / fan-in, so that activations keep their size through any depth.
+    Norm scales and the latent scale are near 1, biases and shifts near 0, and all others normal
+    with variance 1 / fan-in, so that activations keep their magnitude at any depth.
 
-    shardings: tree like the unboxed variables; None places all on the default device.
-    quantize: as for `load`, of the same values; `shardings` are then of `abstract_quantized`.
+    shardings: tree with the structure of the unboxed variables; None is the default device.
+    quantize: as in `load`, for the same values; `shardings` are then those of
+        `abstract_quantized`.
     """
     placed = traverse_util.flatten_dict(shardings or {}, sep="/")
     narrow = quantized_paths(abstract, quantize)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The models that checkpoints are known of: sizes, module, table. One entry per model."""
+"""Registry of the models whose weights can be read: sizes, module and table of each."""
 
 import dataclasses
 import functools
@@ -29,16 +29,16 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What generic code needs to know of one model.
+    """Functions and names by which generic code handles one model.
 
     build: (config, dtype) -> module.  inputs: config -> abstract arguments of `module.init`.
     infer_config: shapes of a published checkpoint -> config.
-    config_from_published: constructor arguments as golden cases hold them -> config.
-    is_foreign: name -> whether it is another model's that shares the file; dropped unread.
-    published_factors: config -> factors of tensors, by name, that make up in a published file for
-        what it does not tell of the config.
-    described_as: what the `config.json` beside the weights calls the model, where there is one.
-    published_config: config -> that file.
+    config_from_published: constructor arguments of the published class -> config.
+    is_foreign: name -> whether the tensor is another model's in the same file; it is not read.
+    published_factors: config -> factors by tensor name, which a published file needs because it
+        does not state all of the config.
+    described_as: entries of `config.json` that identify the model, if it has such a file.
+    published_config: config -> content of that file.
     """
 
     kind: str
@@ -209,7 +209,7 @@ MODELS = {
 
 @functools.cache  # tracing the whole model takes seconds, and every reader of weights asks again
 def abstract_variables(kind: str, config: Any) -> Any:
-    """The variables of a model: float32 `ShapeDtypeStruct`s boxed with their logical axis names."""
+    """Variables of a model: float32 `ShapeDtypeStruct`s, boxed with their logical axis names."""
     model = MODELS[kind]
     module = model.build(config, jnp.float32)
     return jax.eval_shape(module.init, jax.random.key(0), **model.inputs(config))

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Safetensors files: a JSON header, then the bytes of the tensors.
 
-The format is read and written here, tensor by tensor, so that neither direction holds more than
-one of them: https://huggingface.co/docs/safetensors.
+The format (https://huggingface.co/docs/safetensors) is read and written here tensor by tensor, so
+that no more than one is in memory.
 """
 
 import json
@@ -39,10 +39,10 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class SafetensorsSource(Source):
-    """One `.safetensors` file.
+    """Reader of one `.safetensors` file.
 
     Raises:
-        ValueError: not such a file, or truncated.
+        ValueError: a file of another format, or a truncated one.
     """
 
     format = "safetensors"
@@ -70,7 +70,7 @@ class SafetensorsSource(Source):
 
 
 def _read_header(path: Path) -> tuple[dict, int]:
-    """The JSON header and where the data starts."""
+    """JSON header, and the offset at which the data start."""
     with open(path, "rb") as file:
         prefix = file.read(8)
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
@@ -85,7 +85,7 @@ def _read_header(path: Path) -> tuple[dict, int]:
 
 
 def _parse(path: Path, name: str, entry: Any) -> tuple[int, int, TensorSpec]:
-    """(begin, end, spec) of one entry of the header."""
+    """Begin, end and spec of one entry of the header."""
     try:
         begin, end = map(int, entry["data_offsets"])
         shape = tuple(map(int, entry["shape"]))
@@ -95,10 +95,10 @@ def _parse(path: Path, name: str, entry: Any) -> tuple[int, int, TensorSpec]:
 
 
 class SafetensorsWriter(Writer):
-    """One `.safetensors` file, as `safetensors.torch.save_file` writes it.
+    """Writer of one `.safetensors` file, in the form of `safetensors.torch.save_file`.
 
     Raises:
-        ValueError: a dtype that the format does not know.
+        ValueError: a dtype that the format does not have.
     """
 
     def __init__(self, path: Path, specs: Mapping[str, TensorSpec]):
@@ -109,7 +109,7 @@ class SafetensorsWriter(Writer):
         self._left = set(specs)
         header: dict = {"__metadata__": {"format": "pt"}}
         self._offsets, end = {}, 0
-        # Wide types first keeps every tensor aligned to its own width.
+        # With wide types first, every tensor is aligned to the size of its items.
         for name, spec in sorted(specs.items(), key=lambda item: -item[1].dtype.itemsize):
             begin, end = end, end + spec.nbytes
             self._offsets[name] = begin

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints in several files with an index: `pytorch_model.bin.index.json` and its like."""
+"""Checkpoints in several files with an index, such as `pytorch_model.bin.index.json`."""
 
 import json
 from collections.abc import Callable
@@ -14,10 +14,10 @@ INDEX_SUFFIX = ".index.json"
 
 
 class ShardedSource(Source):
-    """The tensors of all files that an index names.
+    """Reader of the tensors of all files that an index names.
 
     Raises:
-        ValueError: a damaged index, or shards and tensors that it names and that are not there.
+        ValueError: a damaged index, or one that names missing shards or tensors.
     """
 
     def __init__(self, index: Path, open_shard: Callable[[Path], Source]):
@@ -59,7 +59,7 @@ class ShardedSource(Source):
 
 
 def _shard_path(folder: Path, file: str) -> Path:
-    """Where a shard is: the MUG-V trainer keeps `x-00001.bin` as `pytorch_model-00001.bin`."""
+    """Path of a shard; the MUG-V trainer stores `x-00001.bin` as `pytorch_model-00001.bin`."""
     renamed = folder / f"pytorch_model-{file.split('-')[-1]}"
     named = folder / file
     return renamed if renamed.is_file() and not named.is_file() else named

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every kind of checkpoint file is to the rest: named tensors, read one at a time."""
+"""Interface of all checkpoint formats: named tensors, read or written one at a time."""
 
 import abc
 import dataclasses
@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class TensorSpec:
-    """Shape and dtype of a stored tensor (bfloat16 and float8 are those of `ml_dtypes`)."""
+    """Shape and dtype of a stored tensor (bfloat16 and float8 are types of `ml_dtypes`)."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -25,16 +25,17 @@ class TensorSpec:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def cast(self, dtype: np.dtype) -> "TensorSpec":
-        """The spec after a cast to `dtype`, which concerns floating tensors only."""
+        """The spec after a cast to `dtype`, which changes floating tensors only."""
         return TensorSpec(self.shape, dtype) if jnp.issubdtype(self.dtype, jnp.floating) else self
 
 
 class Source(abc.ABC):
-    """A checkpoint under its published tensor names; a context manager.
+    """Reader of a checkpoint under its published tensor names; a context manager.
 
-    path: what the user named.  format: what was found there.
-    specs: every tensor, in the order of the file.
-    config: the `config.json` beside the weights, where there is one.
+    path: path that the user named.
+    format: name of the format that was found there.
+    specs: shape and dtype of every tensor, in the order of the file.
+    config: content of the `config.json` beside the weights, if there is one.
     """
 
     path: Path
@@ -47,11 +48,11 @@ class Source(abc.ABC):
         """One tensor. Use it before the next `read`: it may be a view of the file."""
 
     def release(self) -> None:
-        """Give back memory that reads hold on to; the source stays usable."""
+        """Frees memory that earlier reads hold; the source stays usable."""
         return
 
     def close(self) -> None:
-        """Release what the source holds open."""
+        """Closes the files that the source has opened."""
         return
 
     def __enter__(self) -> "Source":
@@ -62,7 +63,7 @@ class Source(abc.ABC):
 
 
 class Recast(Source):
-    """`source` with the floating ones of the tensors `names` cast to `dtype` as they are read."""
+    """`source` with the floating tensors among `names` cast to `dtype` as they are read."""
 
     def __init__(self, source: Source, names: Collection[str], dtype: np.dtype):
         self.path, self.format, self.config = source.path, source.format, source.config
@@ -76,7 +77,7 @@ class Recast(Source):
 
 
 class Scaled(Source):
-    """`source` with some tensors multiplied, by name, as they are read."""
+    """`source` with the tensors named in `factors` multiplied as they are read."""
 
     def __init__(self, source: Source, factors: Mapping[str, float]):
         self.path, self.format, self.config = source.path, source.format, source.config
@@ -91,21 +92,21 @@ class Scaled(Source):
 
 
 class Writer(abc.ABC):
-    """A checkpoint being written, one tensor at a time and in any order; a context manager."""
+    """Writer of a checkpoint, one tensor at a time in any order; a context manager."""
 
     specs: Mapping[str, TensorSpec]
 
     @abc.abstractmethod
     def add(self, name: str, array: np.ndarray) -> None:
-        """Write one tensor of `specs`."""
+        """Writes one tensor of `specs`."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Finish the file; every tensor must have been added."""
+        """Finishes the file; every tensor must have been added."""
 
     @abc.abstractmethod
     def abandon(self) -> None:
-        """Release the file unfinished."""
+        """Closes the file unfinished."""
 
     def __enter__(self) -> "Writer":
         return self
@@ -118,5 +119,5 @@ class Writer(abc.ABC):
 
 
 def raw_bytes(array: np.ndarray) -> memoryview:
-    """The bytes of `array` in row-major order, copied only if it lies otherwise."""
+    """Bytes of `array` in row-major order, copied only if it has another order."""
     return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))

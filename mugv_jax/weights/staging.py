@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A file or folder appears under its name only when it is complete."""
+"""Atomic writing: a file or folder appears under its name only when it is complete."""
 
 import contextlib
 import fcntl
@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-# A file of these names makes a folder a checkpoint: of Orbax, of Megatron, of peft, of diffusers or
-# transformers, whole pipelines and single models.
+# Files by which a folder is recognised as a checkpoint: of Orbax, Megatron or peft, or a whole
+# pipeline or single model of diffusers or transformers.
 MARKERS = (
     "_METADATA",
     "latest_checkpointed_iteration.txt",
@@ -29,8 +29,8 @@ MARKERS = (
 def staged(target: Path, *, overwrite: bool, markers: Collection[str] = MARKERS) -> Iterator[Path]:
     """A path to write to, which becomes `target` when the block ends without an error.
 
-    The path lies in a hidden folder beside `target`. That folder goes when the block ends in any
-    way; one left by a killed process goes when the next process writes the same target.
+    The path is in a hidden folder beside `target`, which is removed however the block ends. A
+    folder left by a killed process is removed when the next process writes the same target.
 
     Raises:
         ValueError: `target` exists and `overwrite` is not set, or its folder cannot be written.
@@ -57,10 +57,10 @@ def staged(target: Path, *, overwrite: bool, markers: Collection[str] = MARKERS)
 
 
 def refuse_existing(target: Path, *, overwrite: bool, markers: Collection[str] = MARKERS) -> None:
-    """Raise a ValueError if there is something at `target` that may not be replaced.
+    """Raises a ValueError if `target` exists and must not be replaced.
 
-    An empty folder may be, and with `overwrite` a file or a folder that is a checkpoint (or what
-    else holds one of `markers`); any other folder may hold what nobody meant to lose.
+    An empty folder may be replaced; with `overwrite` also a file, or a folder that is a checkpoint
+    (one that contains any of `markers`). Any other folder may hold unrelated files.
     """
     inside = set(os.listdir(target)) if target.is_dir() else set()
     if not target.exists() or (target.is_dir() and not inside):
@@ -73,7 +73,7 @@ def refuse_existing(target: Path, *, overwrite: bool, markers: Collection[str] =
 
 
 def _replace(new: Path, target: Path, *, aside: Path) -> None:
-    """Move `new` to `target`; a folder that is there waits `aside` until that has worked."""
+    """Moves `new` to `target`; an existing folder is kept at `aside` until that succeeds."""
     try:
         if target.is_dir():
             os.rename(target, aside)
@@ -85,7 +85,7 @@ def _replace(new: Path, target: Path, *, aside: Path) -> None:
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what a killed process left; a living one holds the lock of its folder."""
+    """Removes what a killed process left; a running process holds the lock of its folder."""
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

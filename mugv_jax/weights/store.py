@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Orbax checkpoints of weights, written in one stream; `orbax_files.py` reads them.
+"""Writer of Orbax checkpoints of weights, piece by piece; `orbax_files.py` reads them.
 
-On disk they are what Orbax writes for arrays, so `orbax.checkpoint.StandardCheckpointer` restores
-them as well. The tree is {"params": ..., "constants": ..., "unused": {published name: tensor}};
-the checkpoint's own metadata says which model it is.
+On disk they are ordinary arrays of Orbax, so `orbax.checkpoint.StandardCheckpointer` restores them
+as well. The tree is {"params": ..., "constants": ..., "unused": {published name: tensor}}; the
+custom metadata of the checkpoint states the model.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.table import Table
 
 METADATA_KEY = "mugv_jax"
-# A chunk is what a reader fetches and decompresses at once, a data file what the writer buffers.
+# A reader fetches and decompresses a whole chunk; the writer buffers a whole data file.
 CHUNK_BYTES = 32 * 2**20
 DATA_FILE_BYTES = 128 * 2**20
 
 
 class _LazyHandler(ocp.type_handlers.NumpyHandler):
-    """Writes each `LazyTensor` as an ordinary array, with a few pieces in memory at a time."""
+    """Handler that writes a `LazyTensor` as an ordinary array, a few pieces at a time."""
 
     def __init__(self, progress: Callable[[int], None]):
         super().__init__()
@@ -66,7 +66,7 @@ class _LazyHandler(ocp.type_handlers.NumpyHandler):
 async def _create(
     value: LazyTensor, info: ocp.type_handlers.ParamInfo, arg: ocp.SaveArgs | None
 ) -> tensorstore.TensorStore:
-    """The array of `value` on disk, still empty."""
+    """Creates the array of `value` on disk, still empty."""
     await info.await_path_creation()
     spec = ocp.type_handlers.get_json_tspec_write(
         info,
@@ -92,10 +92,10 @@ def save(
     source_format: str,
     progress: Callable[[int], None],
 ) -> None:
-    """Write `parameters` (path -> tensor) as an Orbax checkpoint; `path` must not exist yet.
+    """Writes `parameters` (path -> tensor) as an Orbax checkpoint; `path` must not exist yet.
 
-    dtypes: published names whose dtype is narrower than that of the parameter they are part of.
-    progress: called with the number of bytes of each piece written.
+    dtypes: dtypes by published name, where narrower than that of the tensor's parameter.
+    progress: called with the number of bytes of each written piece.
     """
     tree = _nested(parameters)
     save_args = jax.tree.map(
@@ -125,7 +125,7 @@ def save(
 
 
 def save_args(tree: Any) -> Any:
-    """How to save a training state so that one layer of one weight can be read without the rest."""
+    """Save options of a training state that let one layer of a weight be read without the rest."""
     return jax.tree.map(
         lambda leaf: ocp.SaveArgs(
             chunk_byte_size=CHUNK_BYTES, shard_axes=(0,) if jnp.ndim(leaf) else ()
@@ -135,9 +135,9 @@ def save_args(tree: Any) -> Any:
 
 
 def training_metadata(kind: str, config: Any, lora: LoraConfig | None = None) -> dict[str, Any]:
-    """What a training checkpoint says of its weights, as its JSON item "meta" holds it.
+    """Description of the weights of a training checkpoint, its JSON item "meta".
 
-    lora: set where the state's `params` are low-rank updates of its `frozen` weights.
+    lora: LoRA config if the state's `params` are low-rank updates of its `frozen` weights.
     """
     return {
         **_metadata(kind, config),
@@ -155,10 +155,10 @@ def _metadata(kind: str, config: Any) -> dict[str, Any]:
 
 
 def stated_model(path: Path, stated: Mapping[str, Any]) -> tuple[str, Any]:
-    """(kind, config) that a checkpoint's metadata tells.
+    """Kind and config that the metadata of a checkpoint state.
 
     Raises:
-        ValueError: no known model, or one whose parameters meant something else when it was saved.
+        ValueError: no known model, or one whose layout of parameters has changed since.
     """
     try:
         kind, version = stated["kind"], stated["version"]
@@ -178,13 +178,13 @@ def stated_model(path: Path, stated: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def stated_lora(stated: Mapping[str, Any]) -> LoraConfig | None:
-    """The low-rank updates that a training checkpoint holds, if it does."""
+    """LoRA config of a training checkpoint; None if it holds no low-rank updates."""
     lora = stated.get("lora")
     return None if lora is None else LoraConfig(**_tuples(lora))
 
 
 def refuse_other_model(path: Path, stated: Mapping[str, Any], kind: str, config: Any) -> None:
-    """Raise a ValueError that says how a checkpoint differs from the model (kind, config)."""
+    """Raises a ValueError with all differences if a checkpoint is not of (kind, config)."""
     found_kind, found = stated_model(path, stated)
     if found_kind != kind:
         raise ValueError(f"{path}: holds {found_kind}, not {kind}.")
@@ -198,14 +198,14 @@ def refuse_other_model(path: Path, stated: Mapping[str, Any], kind: str, config:
 
 
 def layout(table: Table) -> str:
-    """A fingerprint of where a table puts what: equal for equal meaning of the parameters."""
+    """Fingerprint of a table, equal if every parameter has the same meaning."""
     rules = sorted((rule.name, rule.path, rule.axes) for rule in table.rules)
     described = repr((rules, table.layers, sorted(table.sizes.items())))
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 def _nested(parameters: Mapping[str, LazyTensor]) -> dict:
-    """A tree of dictionaries; names under `unused/` are kept whole."""
+    """Tree of dictionaries; names under `unused/` are not split."""
     keys = {
         tuple(path.split("/", 1)) if path.startswith(f"{UNUSED}/") else tuple(path.split("/")): lazy
         for path, lazy in parameters.items()
@@ -214,7 +214,7 @@ def _nested(parameters: Mapping[str, LazyTensor]) -> dict:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON has lists where configs have tuples."""
+    """`value` with tuples for lists: configs have tuples, which JSON turns into lists."""
     if isinstance(value, Mapping):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

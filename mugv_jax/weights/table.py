@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The declarative table between published tensor names and parameter paths, read both ways.
+"""Declarative table between published tensor names and parameter paths, used in both directions.
 
-A table is data: one `Rule` per parameter. Import reads a rule left to right (name -> path, axes
-as written), export right to left (the two sides of `axes` swapped). Both are exact: only axes
-move, no value is computed.
+A table is data: one `Rule` per parameter. Import applies a rule from left to right (name -> path,
+axes as written), export from right to left (the two sides of `axes` swapped). Both are exact: axes
+are moved, no value is computed.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ LAYER = "{layer}"
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One parameter.
+    """Mapping of one parameter.
 
-    name: the published name. Where it holds `{layer}`, the tensors of all layers are stacked, in
+    name: published name. If it contains `{layer}`, the tensors of all layers are stacked, in
         order, on a new leading axis of the parameter.
-    path: "collection/module/.../leaf" of the variables, such as "params/blocks/mlp/up/kernel".
-    axes: einops pattern from the published layout to ours, for one layer ("o i -> i o"); empty
-        where the layouts agree. Axis sizes that it leaves open are in `Table.sizes`.
+    path: "collection/module/.../leaf" in the variables, such as "params/blocks/mlp/up/kernel".
+    axes: einops pattern from the published layout to ours, for one layer ("o i -> i o"); empty if
+        the layouts are equal. Axis sizes that it leaves open are in `Table.sizes`.
     """
 
     name: str
@@ -35,13 +35,13 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """All that a checkpoint of one model holds.
+    """Complete content of a checkpoint of one model.
 
-    layers: how many `{layer}` there are.
-    sizes: named einops axes, such as {"a": num_heads}.
-    unused: published tensors (name -> shape) that the model never reads but every file has; kept
-        untouched under "unused/<name>", so that a round trip loses nothing.
-    optional: the same for tensors that only some files have.
+    layers: number of layers that `{layer}` stands for.
+    sizes: sizes of named einops axes, such as {"a": num_heads}.
+    unused: published tensors (name -> shape) that every file has and the model does not read; they
+        are kept unchanged under "unused/<name>", so that a round trip is lossless.
+    optional: like `unused`, for tensors that only some files have.
     """
 
     rules: tuple[Rule, ...]
@@ -51,7 +51,7 @@ class Table:
     optional: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def names(self, rule: Rule) -> tuple[str, ...]:
-        """The published names that make up the parameter of `rule`, in layer order."""
+        """Published names of the tensors that form the parameter of `rule`, in layer order."""
         if not rule.stacked:
             return (rule.name,)
         return tuple(rule.name.replace(LAYER, str(i)) for i in range(self.layers))

@@ -1,9 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Published matrices are (out, in), ours (in, out): transposing them is most of what reading costs.
+"""Fast transposition: published matrices are (out, in), ours (in, out).
 
-NumPy walks a transposed view line by line, each value from another page of memory. In square tiles
-the pages stay at hand, and several threads share the tiles' columns.
+Transposition is most of the cost of reading. NumPy copies a transposed view line by line, each
+value from another page of memory. Within square tiles the pages stay cached, and several threads
+share the columns of tiles.
 """
 
 import os
@@ -12,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 TILE = 256
-# Below this a thread costs more than it saves.
+# For fewer bytes a thread costs more time than it saves.
 STRIP_BYTES = 2**22
 MAX_THREADS = 8
 
 
 def transposed(matrix: np.ndarray) -> np.ndarray:
-    """A transposed copy of (i j), contiguous."""
+    """Contiguous transposed copy of a matrix (i j)."""
     out = np.empty(matrix.shape[::-1], matrix.dtype)
     strips = max(1, min(MAX_THREADS, os.cpu_count() or 1, matrix.nbytes // STRIP_BYTES))
     step = -(-matrix.shape[1] // (strips * TILE)) * TILE

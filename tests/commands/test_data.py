@@ -10,8 +10,9 @@ from PIL import Image
 
 from mugv_jax import cli
 from mugv_jax.commands import data
-from mugv_jax.data.samples import open_samples
-from tests.data.folders import write_folder
+from mugv_jax.data.fields import flow_fields
+from mugv_jax.data.open import open_samples
+from tests.data.folders import PAIR, write_folder, write_pairs
 from tests.systems.mugv.folders import write_config
 
 ENCODE = (
@@ -49,17 +50,28 @@ def test_captions_become_samples_that_pack(capsys, tmp_path):
     assert "3 of 3 samples are to be encoded" in printed  # what is broken is found out later
     assert "samples: 2 samples done here, 2 in train.csv." in printed
     assert "1 file was skipped:\n  broken: image 'broken.png' cannot be opened" in printed
-    samples = open_samples(tmp_path / "samples")
+    samples = open_samples(tmp_path / "samples", flow_fields())
     assert samples.names == ("red", "blue")
     np.testing.assert_array_equal(samples.shapes, [(1, 4, 4)] * 2)
     status, printed = run(capsys, "pack samples packed --shards 1 --latent-dtype bfloat16")
     assert (status, "wrote packed" in printed) == (0, True)
-    packed = open_samples(tmp_path / "packed")
+    packed = open_samples(tmp_path / "packed", flow_fields())
     assert packed.names == samples.names
-    np.testing.assert_array_equal(packed[1].text, samples[1].text)
+    np.testing.assert_array_equal(packed[1]["text"].states, samples[1]["text"].states)
     status, printed = run(capsys, "pack samples packed")
     assert (status, printed.count("\n")) == (2, 1)
     assert "packed exists; pass --overwrite to replace it." in printed
+
+
+def test_pairs_with_labels_are_packed_by_name(capsys, tmp_path):
+    write_pairs(tmp_path / "set")
+    status, _ = run(capsys, "pack set packed --latent lose --number label --shards 1")
+    assert status == 0
+    samples = open_samples(tmp_path / "packed", PAIR)
+    assert list(samples[1].values) == [field.name for field in PAIR]
+    status, printed = run(capsys, "pack set other --latent win --number rank")
+    assert (status, printed.count("\n")) == (2, 1)
+    assert "lacks the column win_path, rank; it needs" in printed
 
 
 def test_bad_files_end_the_run_past_their_limit(capsys):

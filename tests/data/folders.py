@@ -9,6 +9,12 @@ import einops
 import numpy as np
 import torch
 
+from mugv_jax.data.fields import LatentField, NumberField, flow_fields
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
+
+STATISTICS = (LATENT_SHIFT, LATENT_SCALE)
+FLOW = flow_fields(statistics=STATISTICS)
+PAIR = (*FLOW, LatentField("lose", statistics=STATISTICS), NumberField("label"))
 TEXT_DIM = 8
 TEXT_TOKENS = 6
 SHAPES = ((1, 4, 6), (3, 4, 6), (2, 6, 4), (1, 2, 2), (4, 2, 2))
@@ -27,15 +33,30 @@ def write_folder(folder: Path, *, sources: tuple[str, ...] = ("generated",)) -> 
 def write_sample(
     folder: Path, name: str, rng: np.random.Generator, shape: tuple[int, ...], *, tokens: int
 ) -> None:
-    (folder / "latents").mkdir(parents=True, exist_ok=True)
+    write_latent(folder, name, rng, shape)
     (folder / "text_features").mkdir(exist_ok=True)
-    latent = einops.rearrange(rng.normal(size=(*shape, 24)), "f h w c -> c f h w")
-    latent = np.ascontiguousarray(latent, np.float32)
-    torch.save(torch.from_numpy(latent), folder / "latents" / f"{name}.pt")
     text = rng.normal(size=(1, 1, TEXT_TOKENS, TEXT_DIM)).astype(np.float32)
     mask = np.arange(TEXT_TOKENS)[None] < tokens
     features = {"y": torch.from_numpy(text), "mask": torch.from_numpy(mask)}
     torch.save(features, folder / "text_features" / f"{name}_text.pt")
+
+
+def write_latent(folder: Path, name: str, rng: np.random.Generator, shape: tuple[int, ...]) -> None:
+    (folder / "latents").mkdir(parents=True, exist_ok=True)
+    latent = einops.rearrange(rng.normal(size=(*shape, 24)), "f h w c -> c f h w")
+    latent = np.ascontiguousarray(latent, np.float32)
+    torch.save(torch.from_numpy(latent), folder / "latents" / f"{name}.pt")
+
+
+def write_pairs(folder: Path) -> Path:
+    """`train.csv` with a second latent and a label for every sample, in the fields PAIR."""
+    write_folder(folder)
+    rng, rows = np.random.default_rng(1), []
+    for number, shape in enumerate(SHAPES):
+        write_latent(folder, f"lose_{number}", rng, shape)
+        pair = row(f"clip_{number}", ("real", "generated")[number % 2])
+        rows.append(pair | {"lose_path": f"latents/lose_{number}.pt", "label": str(-number / 2)})
+    return write_csv(folder, rows)
 
 
 def row(name: str, source: str = "generated") -> dict[str, str]:

@@ -3,26 +3,38 @@
 """Samples made up in memory."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 
-from mugv_jax.data.samples import BadSample, Sample
+from mugv_jax.data.bad_sample import BadSample
+from mugv_jax.data.field import Text
+from mugv_jax.data.fields import Fields, LatentField, TextField, flow_fields
+from mugv_jax.data.samples import Sample
+from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.systems.mugv import cost as flops
 
 ASPECTS = (16 / 9, 3 / 2, 4 / 3, 1, 3 / 4, 2 / 3, 9 / 16)
 AREAS_PX = (640 * 360, 1280 * 720)
 FPS = 24
+FLOW = flow_fields(channels=4, text_dim=2)
+TOKENS = functools.partial(flops.dit_tokens, DiTConfig(depth=1, width=12, num_heads=1))
 
 
 @dataclasses.dataclass
 class MemorySource:
     """Sample i has i in its first latent channel, and frame, row and column in the next three.
 
-    broken: indices that cannot be read.  reads: every index that was asked for, in order.
+    A further latent has 1000 more in the first channel for each latent before it. The text is i + 1
+    everywhere, and a number is 24 or 25.
+
+    broken: indices that cannot be read.
+    reads: every index that was asked for, in order.
     """
 
     shapes: np.ndarray
-    text_dim: int = 2
+    fields: Fields = FLOW
     broken: frozenset[int] = frozenset()
     bad: Sequence[str] = ()
     reads: list[int] = dataclasses.field(default_factory=list)
@@ -42,10 +54,17 @@ class MemorySource:
             raise BadSample(f"sample-{index}: its file is damaged")
         shape = tuple(self.shapes[index].tolist())
         places = np.meshgrid(*map(np.arange, shape), indexing="ij")
-        latent = np.stack([np.full(shape, index), *places], axis=-1).astype(np.float32)
-        length = 1 + index % 5
-        text = np.full((length, self.text_dim), index + 1, np.float32)
-        return Sample(latent, text, np.ones(length, bool), 24.0 + index % 2, f"sample-{index}")
+        values, first = {}, index
+        for field in self.fields:
+            if isinstance(field, LatentField):
+                latent = np.stack([np.full(shape, first), *places], axis=-1).astype(np.float32)
+                values[field.name], first = latent, first + 1000
+            elif isinstance(field, TextField):
+                states = np.full((1 + index % 5, field.width), index + 1, np.float32)
+                values[field.name] = Text(states, np.ones(len(states), bool))
+            else:
+                values[field.name] = 24.0 + index % 2
+        return Sample(f"sample-{index}", values)
 
 
 def source_of(*shapes: tuple[int, int, int], **fields) -> MemorySource:

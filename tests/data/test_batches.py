@@ -6,12 +6,13 @@ import grain
 import numpy as np
 import pytest
 
-from mugv_jax.data import select
+from mugv_jax.data import open as opening
 from mugv_jax.data.batches import make_batches, make_validation
 from mugv_jax.data.data_config import DataConfig
-from mugv_jax.data.reader import crop
-from mugv_jax.data.select import JoinedSamples, split_holdout
-from tests.data.sources import MemorySource, source_of
+from mugv_jax.data.fields import LatentField, NumberField, crop, flow_fields
+from mugv_jax.data.holdout import split_holdout
+from mugv_jax.data.open import JoinedSamples
+from tests.data.sources import FLOW, TOKENS, MemorySource, source_of
 
 SHAPES = ((1, 4, 4),) * 7 + ((2, 4, 4),) * 12 + ((3, 4, 6),) * 5
 STEPS = 12
@@ -24,7 +25,11 @@ def config_of(**fields):
 def batches_of(source=None, *, local=range(2), seed=0, total_steps=STEPS, shards=2, **fields):
     source = source_of(*SHAPES) if source is None else source
     run = {"shards": shards, "local": local, "total_steps": total_steps, "seed": seed}
-    return make_batches(source, config_of(**fields), **run)
+    return make_batches(source, config_of(**fields), tokens=TOKENS, **run)
+
+
+def validation_of(source, *, like, shards=2, local=range(2), config):
+    return make_validation(source, config, like=like, shards=shards, local=local, tokens=TOKENS)
 
 
 def same(one, other):
@@ -41,7 +46,6 @@ def test_a_batch_holds_what_its_samples_hold():
             "text": ("float32", (rows, 3, 2)),
             "text_mask": ("bool", (rows, 3)),
             "fps": ("float32", (rows,)),
-            "frame_index": ("int32", (rows, f + 2)),
             "sample": ("int32", (rows,)),
         }
         assert batch["sample"].tolist() == batches.schedule[step].samples.tolist()
@@ -51,13 +55,25 @@ def test_a_batch_holds_what_its_samples_hold():
             assert batch["text_mask"][row].tolist() == [True] * tokens + [False] * (3 - tokens)
             assert (batch["text"][row] == (index + 1) * batch["text_mask"][row][:, None]).all()
             assert batch["fps"][row] == 24 + index % 2
-            assert batch["frame_index"][row].tolist() == list(range(f + 2))
     assert step == STEPS - 1
     assert next(batches, None) is None
 
 
+def test_further_latents_and_numbers_are_stacked_like_the_first():
+    fields = (*FLOW, LatentField("lose", channels=4), NumberField("label"))
+    pairs, singles = (
+        batches_of(source_of(*SHAPES, (2, 5, 6), fields=each), shapes=tuple(set(SHAPES)))
+        for each in (fields, FLOW)
+    )
+    for batch, plain in zip(pairs, singles, strict=True):
+        assert (batch["lose"][..., 0] == batch["latent"][..., 0] + 1000).all()
+        assert (batch["lose"][..., 1:] == batch["latent"][..., 1:]).all()
+        assert batch["label"].tolist() == batch["fps"].tolist()
+        assert same({name: batch[name] for name in plain}, plain)
+
+
 def test_crops_begin_with_the_first_frame_and_keep_the_middle():
-    latent = source_of((6, 9, 8))[0].latent
+    latent = source_of((6, 9, 8))[0]["latent"]
     places = crop(latent, (4, 4, 6))[..., 1:]
     assert places[0, 0, 0].tolist() == [0, 2, 1]
     assert places[-1, -1, -1].tolist() == [3, 5, 6]
@@ -184,8 +200,8 @@ def test_validation_sees_every_held_out_sample_once_and_training_none():
     source = source_of(*SHAPES)
     batches = batches_of(source, holdout=0.4, total_steps=40)
     trained = {index for batch in batches for index in batch["sample"].tolist()}
-    run = {"like": batches.schedule.buckets, "shards": 2, "local": range(2)}
-    validation = make_validation(source, config_of(holdout=0.4), **run)
+    run = {"like": batches.schedule.buckets, "config": config_of(holdout=0.4)}
+    validation = validation_of(source, **run)
     first, again = list(validation), list(validation)
     assert all(map(same, first, again))
     assert len(validation) == len(first)
@@ -194,10 +210,7 @@ def test_validation_sees_every_held_out_sample_once_and_training_none():
     assert sorted(counted) == held.tolist()
     assert 5 < len(held) < 15
     assert trained == set(range(len(source))) - set(held.tolist())
-    parts = [
-        make_validation(source, config_of(holdout=0.4), **{**run, "local": part})
-        for part in (range(1), range(1, 2))
-    ]
+    parts = [validation_of(source, local=part, **run) for part in (range(1), range(1, 2))]
     joined = [i for pair in zip(*parts) for part in pair for i in part["sample"].tolist()]
     assert joined == [i for batch in first for i in batch["sample"].tolist()]
 
@@ -207,7 +220,7 @@ def test_an_unreadable_sample_does_not_count_in_validation():
     _, held = split_holdout(source.names, config_of(holdout=0.4))
     source.broken = frozenset(held[:1].tolist())
     run = {"like": batches_of(source).schedule.buckets, "shards": 1, "local": range(1)}
-    validation = list(make_validation(source, config_of(holdout=0.4), **run))
+    validation = list(validation_of(source, config=config_of(holdout=0.4), **run))
     assert sum(batch["weight"].sum() for batch in validation) == len(held) - 1
 
 
@@ -222,28 +235,26 @@ def test_held_out_samples_stay_where_they_are_when_data_is_added():
 
 def test_validation_may_be_on_samples_of_its_own(monkeypatch):
     places = {"first": source_of((2, 4, 4), (2, 4, 4)), "second": source_of((3, 5, 6), (1, 4, 4))}
-    monkeypatch.setattr(select, "open_samples", places.__getitem__)
+    monkeypatch.setattr(opening, "open_samples", lambda path, _fields: places[path])
     config = config_of(holdout_paths=("first", "second"))
-    batches = make_batches(
-        source_of(*SHAPES), config, shards=1, local=range(1), total_steps=9, seed=0
-    )
+    batches = batches_of(shards=1, local=range(1), total_steps=9, holdout_paths=("first", "second"))
     assert sum(len(bucket.members) for bucket in batches.schedule.buckets) == len(SHAPES)
     run = {"like": batches.schedule.buckets, "shards": 1, "local": range(1)}
-    validation = list(make_validation(source_of(*SHAPES), config, **run))
+    validation = list(validation_of(source_of(*SHAPES), config=config, **run))
     counted = sorted(i for b in validation for i, w in zip(b["sample"].tolist(), b["weight"]) if w)
     assert counted == [0, 1, 2, 3]
     assert {batch["latent"].shape[1:4] for batch in validation} == set(SHAPES)
     config = config_of(holdout_paths=("first", "second"), max_holdout=3)
-    validation = list(make_validation(source_of(*SHAPES), config, **run))
+    validation = list(validation_of(source_of(*SHAPES), config=config, **run))
     assert sum(batch["weight"].sum() for batch in validation) == 3
     with pytest.raises(ValueError, match=r"data\.paths is empty"):
-        select.open_all(())
+        opening.open_all((), FLOW)
 
 
 def test_nothing_held_out_is_an_error():
     source = source_of(*SHAPES)
     with pytest.raises(ValueError, match=r"holdout=0\.0 holds out none of 24"):
-        make_validation(source, config_of(), like=(), shards=1, local=range(1))
+        validation_of(source, config=config_of(), like=())
 
 
 def test_joined_sources_are_one():
@@ -253,9 +264,11 @@ def test_joined_sources_are_one():
     assert [tuple(shape) for shape in joined.shapes.tolist()] == list(SHAPES)
     for index, (part, inner) in {0: (0, 0), 6: (0, 6), 7: (1, 0), 18: (1, 11), 23: (2, 4)}.items():
         assert joined[index].name == f"sample-{inner}"
-        assert joined[index].latent.shape == parts[part][inner].latent.shape
+        assert joined[index]["latent"].shape == parts[part][inner]["latent"].shape
     for outside in (-1, 24):
         with pytest.raises(IndexError):
             joined[outside]
-    with pytest.raises(ValueError, match=r"\[2, 3\] wide"):
-        JoinedSamples([parts[0], MemorySource(parts[1].shapes, text_dim=3)])
+    other = MemorySource(parts[1].shapes, flow_fields(channels=4, text_dim=3))
+    message = r"text 'text' of width 2.* and .*text 'text' of width 3.*one VAE and one text encoder"
+    with pytest.raises(ValueError, match=message):
+        JoinedSamples([parts[0], other])

@@ -6,24 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from mugv_jax.data.buckets import assign, fill_buckets, token_count
+from mugv_jax.data.buckets import assign, fill_buckets
 from mugv_jax.data.choose import choose_shapes, fits
 from mugv_jax.data.data_config import DataConfig
-from mugv_jax.nn.mugdit.sizes import DiTConfig
-from mugv_jax.systems.mugv import cost as flops
-from tests.data.sources import mixture, source_of
+from tests.data.sources import TOKENS, mixture, source_of
 
 
 def fill(source, **fields):
     config = DataConfig(**{"tokens_per_shard": 60_000, **fields})
-    return fill_buckets(source.shapes, source.names, np.arange(len(source)), config)
-
-
-@pytest.mark.parametrize("patch", [(1, 2, 2), (1, 1, 3)])
-def test_tokens_are_those_of_the_model(patch):
-    config = DiTConfig(depth=1, width=12, num_heads=1, patch=patch)
-    for shape in [(1, 45, 80), (14, 90, 160), (3, 5, 7)]:
-        assert token_count(shape, patch) == flops.dit_tokens(config, shape)
+    return fill_buckets(source.shapes, source.names, np.arange(len(source)), config, TOKENS)
 
 
 def test_few_shapes_stay_as_they_are():

@@ -44,7 +44,7 @@ def test_csv_and_jsonl_say_the_same(tmp_path):
         ('{"path": "b.mp4", "caption": "x", "id": "../up"}', "id '../up' must be letters"),
         ('{"path": "a.mkv", "caption": "x"}', "id 'a' is that of line 1 too"),
         ('["b.mp4"]', "must be {"),
-        ("{broken", "is no JSON"),
+        ("{broken", "is not JSON"),
     ],
 )
 def test_mistaken_entries_are_named(line, message, tmp_path):
@@ -68,7 +68,7 @@ def test_what_is_no_list_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"does not exist; give a .csv or .jsonl file"):
         read_captions(tmp_path / "missing.csv")
     (tmp_path / "list.txt").write_text("boat.mp4")
-    with pytest.raises(ValueError, match=r"is none; give a .csv or .jsonl file"):
+    with pytest.raises(ValueError, match=r"is not a list; give a .csv or .jsonl file"):
         read_captions(tmp_path / "list.txt")
     (tmp_path / "empty.csv").write_text("path,caption\n")
     with pytest.raises(ValueError, match="is empty"):

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from mugv_jax import video
+from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.clips import ClipRule, fit_size, read_clip
-from mugv_jax.data.samples import BadSample
 from tests.data.real_clips import real_clip
 from tests.video.numbered import numbered, numbers, write_timed
 

@@ -14,8 +14,9 @@ from mugv_jax import video
 from mugv_jax.data import encode as encoding
 from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.encode import EncodeConfig, encode
+from mugv_jax.data.fields import flow_fields
+from mugv_jax.data.open import open_samples
 from mugv_jax.data.pt_files import read_text
-from mugv_jax.data.samples import open_samples
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.models import MugvModels
@@ -94,21 +95,21 @@ def direct(models, path, fps=None, key=None):
 
 
 def test_samples_are_what_the_models_make_of_the_files(folder, whole, models):
-    samples = open_samples(whole)
+    samples = open_samples(whole, flow_fields())
     assert samples.names == ("bikes", "picture", "carphone")
     np.testing.assert_array_equal(samples.shapes, [(3, 4, 4), (1, 4, 4), (3, 4, 4)])
     files = (("bikes.mp4", None), ("picture.png", None), ("carphone.mp4", 15))
     for sample, (name, fps) in zip((samples[n] for n in range(3)), files, strict=True):
         latent, rate = direct(models, folder / name, fps)
-        np.testing.assert_array_equal(sample.latent, latent)
-        assert sample.fps == rate == (fps or 10)
+        np.testing.assert_array_equal(sample["latent"], latent)
+        assert sample["fps"] == rate == (fps or 10)
         tokens = len(CAPTIONS[sample.name].encode()) + 1  # bytes, and the end
-        assert sample.text_mask.tolist() == [True] * tokens
+        assert sample["text"].mask.tolist() == [True] * tokens
         ids, mask = models.tokenize([CAPTIONS[sample.name]])
         with meshes.use(models.mesh), models.model("text") as (t5, variables):
             states = t5.apply(variables, jnp.asarray(ids), jnp.asarray(mask))
         # One program for two captions, and one for one: sums in another order.
-        np.testing.assert_allclose(sample.text, np.asarray(states)[0, :tokens], atol=1e-5)
+        np.testing.assert_allclose(sample["text"].states, np.asarray(states)[0, :tokens], atol=1e-5)
     states, mask = read_text(whole / "empty_text.pt")
     assert states.shape == (300, SMALL.text.width)
     assert mask.sum() == 1  # the end token
@@ -121,13 +122,14 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_files(
         count_encodings(patch, stop_after=1)
         with pytest.raises(KeyboardInterrupt):
             encode(folder / "captions.csv", tmp_path, models, CONFIG)
-    assert open_samples(tmp_path).names == ("bikes",)  # what was finished can be trained on
+    # Training can use what was finished.
+    assert open_samples(tmp_path, flow_fields()).names == ("bikes",)
     calls = count_encodings(monkeypatch)
     encode(folder / "captions.csv", tmp_path, models, CONFIG)
     assert len(calls) == 2
     assert contents(tmp_path) == contents(whole)
     calls.clear()
-    monkeypatch.setattr(encoding, "_text_states", None)
+    monkeypatch.setattr(encoding, "text_batches", None)
     encode(folder / "captions.csv", tmp_path, models, CONFIG)
     assert calls == []
 
@@ -183,9 +185,9 @@ def test_what_has_changed_is_encoded_anew_and_nothing_else(
     changed = {name.split("-")[0] for name in set(before) ^ set(after)}
     assert changed == {"latents/picture", "text_features/bikes"}
     assert len(before) == len(after)
-    samples = open_samples(out)
+    samples = open_samples(out, flow_fields())
     assert samples.names == ("bikes", "picture", "carphone")
-    assert len(samples[0].text) == len("bicycles pass, again") + 1
+    assert len(samples[0]["text"].states) == len("bicycles pass, again") + 1
 
 
 def test_removed_and_added_captions_follow_the_list(folder, whole, models, tmp_path):
@@ -193,7 +195,7 @@ def test_removed_and_added_captions_follow_the_list(folder, whole, models, tmp_p
     videos = shutil.copytree(folder, tmp_path / "videos")
     write_list(videos, {"carphone": CAPTIONS["carphone"], "bikes": CAPTIONS["bikes"]})
     encode(videos / "captions.csv", out, models, CONFIG)
-    assert open_samples(out).names == ("carphone", "bikes")
+    assert open_samples(out, flow_fields()).names == ("carphone", "bikes")
 
 
 def test_bad_files_are_named_and_skipped_up_to_a_limit(folder, models, tmp_path):
@@ -208,7 +210,7 @@ def test_bad_files_are_named_and_skipped_up_to_a_limit(folder, models, tmp_path)
     assert f"broken: video '{tmp_path}/broken.mp4' is damaged" in str(caught.value)
     done = encode(path, out, models, CONFIG)
     assert (done.finished, done.rows, len(done.bad)) == (1, 1, 2)
-    assert open_samples(out).names == ("picture",)
+    assert open_samples(out, flow_fields()).names == ("picture",)
 
 
 def test_a_folder_has_one_set_of_settings(folder, whole, models):
@@ -228,9 +230,9 @@ def test_a_sampled_posterior_depends_on_the_seed_and_the_sample_alone(
         if number == 1:  # in another place of another list
             path = write_list(folder, {"picture": CAPTIONS["picture"]}, "one.csv")
         encode(path, tmp_path / str(number), models, config)
-        latents.append(open_samples(tmp_path / str(number))[0].latent)
+        latents.append(open_samples(tmp_path / str(number), flow_fields())[0]["latent"])
     np.testing.assert_array_equal(latents[0], latents[1])
-    mean = open_samples(whole)[1].latent
+    mean = open_samples(whole, flow_fields())[1]["latent"]
     assert np.abs(latents[0] - latents[2]).max() > 0
     assert np.abs(latents[0] - mean).max() > 0
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.pixels import (
     PixelConfig,
     PixelSteps,
@@ -14,7 +15,6 @@ from mugv_jax.data.pixels import (
     held_out,
     open_pixels,
 )
-from mugv_jax.data.samples import BadSample
 from tests.train.vae.runs import moving_square, write_clips
 
 CONFIG = PixelConfig(size=(16, 16), frames=9, read_frames=17, rows=2, picture_rows=3)

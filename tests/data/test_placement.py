@@ -11,7 +11,7 @@ from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.sharding.mesh import make_mesh
 from mugv_jax.sharding.place import batch_sharding
-from tests.data.sources import MemorySource, source_of
+from tests.data.sources import TOKENS, MemorySource, source_of
 
 SHAPES = ((1, 4, 4),) * 7 + ((2, 4, 4),) * 12
 STEPS = 9
@@ -28,6 +28,7 @@ def batches_of(source=None, **fields):
         local=range(SHARDS),
         total_steps=STEPS,
         seed=0,
+        tokens=TOKENS,
     )
 
 
@@ -96,7 +97,7 @@ def test_batches_are_read_and_placed_while_the_consumer_works(placed):
     read_by_now, until = [], time.monotonic() + DEADLINE_S
     while len(read_by_now) < 3 and time.monotonic() < until:
         time.sleep(0.01)
-        ahead = np.cumsum([0, *(len(batches._batches.steps.turns[i].samples) for i in range(3))])
+        ahead = np.cumsum([0, *(len(batches._batches.schedule[i].samples) for i in range(3))])
         read_by_now = [rows for rows in ahead[1:].tolist() if len(source.reads) >= rows]
     assert len(read_by_now) == 3  # the one delivered and two ahead
 

@@ -9,14 +9,15 @@ import pytest
 from mugv_jax.data.buckets import fill_buckets
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.describe import cropped_share, describe, describe_source, padding_share
-from mugv_jax.data.schedule import Sweep, make_schedule, permutation, take_turns
+from mugv_jax.data.schedule import SinglePass, make_schedule, permutation, proportional_order
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.systems.mugv import cost as flops
-from tests.data.sources import mixture, source_of
+from tests.data.sources import TOKENS, mixture, source_of
 
 MODEL = DiTConfig(depth=56, width=3456, num_heads=48)
 IMBALANCE = 0.03  # most that the busiest data shard may have to do above the mean
 PADDING = 0.05  # most of the tokens that may hold nothing
+PATCH = MODEL.patch
 SMALL = ((1, 4, 4),) * 7 + ((2, 4, 4),) * 12 + ((3, 4, 6),) * 5
 
 
@@ -24,7 +25,7 @@ def schedule_of(source, *, shards=2, total_steps=60, seed=0, accumulation=1, **f
     config = DataConfig(**{"tokens_per_shard": 60_000, **fields})
     members = np.arange(len(source), dtype=np.int32)
     return make_schedule(
-        fill_buckets(source.shapes, source.names, members, config),
+        fill_buckets(source.shapes, source.names, members, config, TOKENS),
         config,
         shards=shards,
         total_steps=total_steps,
@@ -68,8 +69,9 @@ def test_shards_have_equal_work(shards):
 
 
 def test_odd_sides_cost_little_padding():
-    source = source_of((3, 45, 80), (14, 90, 160), (5, 45, 45))
-    assert max(padding_share(bucket) for bucket in schedule_of(source).buckets) <= PADDING
+    shapes = ((3, 45, 80), (14, 90, 160), (5, 45, 45))
+    assert max(padding_share(shape, PATCH) for shape in shapes) <= PADDING
+    assert padding_share((3, 5, 6), (1, 2, 4)) == 1 - 5 * 6 / (6 * 8)
 
 
 def test_processes_agree_and_share_the_rows():
@@ -119,13 +121,13 @@ def test_more_steps_begin_with_the_same_ones():
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 20])
-def test_turns_never_stray_by_one(number):
+def test_no_bucket_lags_or_leads_by_one_step(number):
     """Tijdeman's bound, 1 - 1 / (2n - 2)."""
     rng = np.random.default_rng(number)
     share = rng.dirichlet(np.full(number, 0.3))
     share /= math.fsum(share)
-    turns = take_turns(share, 2000)
-    had = np.cumsum(turns[:, None] == np.arange(number), axis=0)
+    order = proportional_order(share, 2000)
+    had = np.cumsum(order[:, None] == np.arange(number), axis=0)
     owed = np.arange(1, 2001)[:, None] * share
     bound = 1 - 1 / (2 * number - 2) if number > 1 else 0
     assert np.abs(had - owed).max() <= bound + 1e-6  # rounding of the running sums
@@ -148,9 +150,9 @@ def test_asking_for_what_is_not_there_is_an_error(shapes, share, what):
         schedule_of(source_of(*shapes), image_share=share, image_share_steps=50)
 
 
-def test_a_sweep_counts_every_sample_once():
+def test_a_single_pass_counts_every_sample_once():
     schedule = schedule_of(source_of(*SMALL), tokens_per_shard=24, shards=3)
-    sweep = Sweep(schedule.buckets, 3)
+    sweep = SinglePass(schedule.buckets, 3)
     counted = np.concatenate(
         [turn.samples[~turn.fill] for turn in map(sweep.__getitem__, range(len(sweep)))]
     )
@@ -167,7 +169,7 @@ def test_the_description_tells_what_a_run_costs():
     schedule = schedule_of(
         source, tokens_per_shard=20, shards=4, total_steps=2, shapes=tuple(set(SMALL))
     )
-    lines = describe(schedule)
+    lines = describe(schedule, patch=PATCH)
     assert len(lines) == 1 + 3 + 3
     steps = [int(line.split()[4]) for line in lines[1:4]]
     assert steps == np.bincount(schedule.bucket_of_step, minlength=3).tolist()
@@ -183,7 +185,8 @@ def test_the_description_tells_what_a_run_costs():
 
 
 def test_data_is_described_without_a_run():
-    lines = describe_source(source_of(*SMALL), DataConfig(tokens_per_shard=20), shards=2)
+    config = DataConfig(tokens_per_shard=20)
+    lines = describe_source(source_of(*SMALL), config, shards=2, tokens=TOKENS, patch=PATCH)
     epochs = [float(line.split()[6]) for line in lines[1:4]]
     assert sum(int(line.split()[4]) for line in lines[1:4]) == 7  # 7/6 + 12/4 + 5/2 steps
     assert min(epochs) >= 0.6

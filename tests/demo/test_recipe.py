@@ -1,8 +1,7 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The order of the demo's stages; what they call is tested where it stands."""
+"""The order of the demo's training stages; the commands that they run have tests of their own."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,58 +12,55 @@ from mugv_jax.train.vae.vae_config import from_config_dict
 
 
 @pytest.fixture
-def calls(monkeypatch):
-    """What would have been run: lists of words."""
-    found = []
+def calls():
+    """Arguments of the commands that would have run."""
+    return []
 
-    def record(main, *arguments):
-        found.append([main.__module__.rpartition(".")[2], *map(str, arguments)])
 
+@pytest.fixture
+def recipe(tmp_path, monkeypatch, calls):
     def world(recipe):
         (recipe.root / "world" / "demo_world" / "1.0.0").mkdir(parents=True)
 
-    monkeypatch.setattr(demo_train, "run", record)
     monkeypatch.setattr(demo_train.Recipe, "world", world)
-    return found
+    return demo_train.Recipe(tmp_path, tmp_path / "assets", calls.append)
 
 
-def test_every_stage_starts_from_what_the_ones_before_made(tmp_path, calls):
-    assert demo_train.main(["--out", str(tmp_path)]) == 0
-    made = {str(tmp_path / "world" / "demo_world" / "1.0.0")}
+def test_every_stage_starts_from_results_of_earlier_ones(recipe, calls):
+    demo_train.train(recipe)
+    made = set()
     for words in calls:
         for word in words:
-            _, _, path = word.rpartition("=")
-            if path.startswith(f"{tmp_path}/vae") and "run.weights" in word:
-                assert path in made, words
+            _, found, path = word.partition("--config.run.weights=")
+            assert not found or path in made, words
         made |= {words[i + 1] for i, word in enumerate(words) if word in ("--out", "--output")}
-    commands = [words[:2] for words in calls]
-    assert [command for command in commands if command[1].startswith("train")] == [
-        *[["cli", "train-vae"]] * 5,
-        ["cli", "train"],
-    ]
-    assert commands[-1] == ["cli", "eval"]
+    trained = [words[0] for words in calls if words[0].startswith("train")]
+    assert trained == [*["train-vae"] * 5, "train"]
+    assert calls[-1][:2] == ["eval", "demo"]
 
 
-def test_what_is_done_is_not_done_again(tmp_path, calls):
-    demo_train.main(["--out", str(tmp_path), "--until", "vae_spatial"])
+def test_a_finished_stage_is_skipped(recipe, calls, tmp_path):
+    demo_train.train(recipe, until="vae_spatial")
     before = len(calls)
-    demo_train.main(["--out", str(tmp_path), "--until", "vae_temporal"])
-    (again,) = calls[before:]
-    assert str(tmp_path / "vae_temporal") in again
-    assert f"--config.run.weights={tmp_path / 'vae_spatial'}" in again
+    demo_train.train(recipe, until="vae_temporal")
+    (words,) = calls[before:]
+    assert str(tmp_path / "vae_temporal") in words
+    assert f"--config.run.weights={tmp_path / 'vae_spatial'}" in words
 
 
-@pytest.mark.usefixtures("calls")
-def test_a_stage_that_fails_ends_all_and_is_not_marked(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_train.Recipe, "text", lambda _: sys.exit(1))
+def test_a_failed_stage_ends_the_run_and_is_not_marked(recipe, tmp_path, monkeypatch):
+    def fail(_):
+        raise SystemExit(1)
+
+    monkeypatch.setattr(demo_train.Recipe, "text", fail)
     with pytest.raises(SystemExit):
-        demo_train.main(["--out", str(tmp_path)])
+        demo_train.train(recipe)
     assert {path.name for path in tmp_path.glob("*.done")} == {"world.done", "clips.done"}
 
 
-def test_the_options_of_the_vaes_runs_are_those_of_its_config(tmp_path, calls):
-    demo_train.main(["--out", str(tmp_path), "--until", "vae"])
-    runs = [words for words in calls if words[1] == "train-vae"]
+def test_the_vae_runs_override_fields_that_their_configs_have(recipe, calls):
+    demo_train.train(recipe, until="vae")
+    runs = [words for words in calls if words[0] == "train-vae"]
     for words in runs:
         values = configs.read(words[words.index("--config") + 1])
         overrides = [word for word in words if word.startswith("--config.")]

@@ -20,6 +20,9 @@ class FunctionDenoiser(Denoiser[Any]):
     def velocity(self, variables, x, t, condition):
         return self.function(variables, x, t, condition)
 
+    def condition(self, batch):
+        return batch
+
     def first_input(self, variables, x, t, condition):
         return self.first(variables, x, t, condition)
 

@@ -48,6 +48,6 @@ def test_a_layer_is_its_product_and_its_bias():
     module = Mlp(16, dtype=jnp.float32)
     params = unboxed(module.init(jax.random.key(0), x))
     params["params"]["down"]["bias"] = jnp.linspace(-1, 1, 8)
-    y, bias = module.apply(params, x, method="apart")
+    y, bias = module.apply(params, x, method="without_bias")
     np.testing.assert_array_equal(bias, params["params"]["down"]["bias"])
     np.testing.assert_allclose(module.apply(params, x), y + bias[None, None], rtol=1e-6)

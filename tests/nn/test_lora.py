@@ -124,7 +124,7 @@ def test_values_out_of_range_are_refused(fields, message):
 
 def test_targets_that_are_not_there_are_refused():
     for targets in ((), ("blocks/mlp/up", "blocks/moe")):
-        with pytest.raises(ValueError, match=r"LoRA target .* they are "):
+        with pytest.raises(ValueError, match=r"LoRA target .* the paths are "):
             abstract_lora(abstract(), LoraConfig(targets=targets))
     kernel = nn.LogicallyPartitioned(jax.ShapeDtypeStruct((3, 4), jnp.float32), ("embed", None))
     with pytest.raises(ValueError, match="layer has no bias"):

@@ -12,11 +12,11 @@ from mugv_jax.nn.quantize import (
     DTYPES,
     GROUP,
     abstract_quantized,
+    dequantized,
     quantized,
     quantized_dtype,
     quantized_paths,
     scale_shape,
-    widened,
 )
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.sharding import mesh as meshes
@@ -45,11 +45,11 @@ def test_a_kernel_comes_back(name, shape):
     narrow, scales = quantized(kernels, DTYPES[name])
     assert narrow.dtype.itemsize == 1
     assert scales.shape == scale_shape(shape)
-    back = jax.vmap(lambda kernel, scale: widened(kernel, scale, jnp.float32))(narrow, scales)
+    back = jax.vmap(lambda kernel, scale: dequantized(kernel, scale, jnp.float32))(narrow, scales)
     assert relative_l2(back, kernels) < WEIGHTS[name]
     # A layer of tiny weights beside others is as exact: no scale is shared between layers.
     tiny, tiny_scales = quantized(kernels.at[0].multiply(2.0**-10), DTYPES[name])
-    assert relative_l2(widened(tiny[0], tiny_scales[0], jnp.float32) * 2**10, back[0]) < 1e-6
+    assert relative_l2(dequantized(tiny[0], tiny_scales[0], jnp.float32) * 2**10, back[0]) < 1e-6
 
 
 def test_groups_are_small_and_a_power_of_two_of_them():

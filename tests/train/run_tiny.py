@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from mugv_jax.train import loop
+from mugv_jax.train import diffusion, loop
 from tests.train.runs import tiny
 
 
@@ -37,7 +37,7 @@ def main(samples: str, run: str, *rest: str) -> None:
             return batch
 
     loop.PlacedBatches = Recorded
-    loop.train(tiny(samples, *fields), Path(run))
+    diffusion.train(tiny(samples, *fields), Path(run))
     sys.stdout.write(json.dumps(read) + "\n")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mugv_jax import config as configs
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
-from mugv_jax.train.train_config import TrainConfig, from_config_dict
+from mugv_jax.train.train_config import DiTTrainConfig, from_config_dict
 
 CONFIG = Path(__file__).parents[2] / "configs" / "mugv_debug.py"
 TEXT_DIM = 8
@@ -49,7 +49,7 @@ def tiny_fields(samples: Path | str, *overrides: str) -> list[str]:
     return [f"--config.{field}" for field in fields]
 
 
-def tiny(samples: Path | str, *overrides: str) -> TrainConfig:
+def tiny(samples: Path | str, *overrides: str) -> DiTTrainConfig:
     """The config of `tiny_fields`."""
     values = configs.read(CONFIG)
     return from_config_dict(configs.override(values, tiny_fields(samples, *overrides)))

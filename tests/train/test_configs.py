@@ -16,7 +16,6 @@ from configs import shapes, training
 from mugv_jax import config as configs
 from mugv_jax.config import build_group
 from mugv_jax.cost.chips import peak_of
-from mugv_jax.data.buckets import token_count
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding.mesh import AXES
 from mugv_jax.sharding.parallel import build_dit
@@ -52,7 +51,7 @@ def of_one_shard(config, value):
 
     def mean(wanted):
         sums = [
-            min(config.data.max_rows, config.data.tokens_per_shard // token_count(shape))
+            min(config.data.max_rows, config.data.tokens_per_shard // dit_tokens(config, shape))
             * value(shape)
             for shape in config.data.shapes
             if wanted(shape[0])
@@ -63,6 +62,10 @@ def of_one_shard(config, value):
     along = np.minimum(np.arange(config.run.steps) / config.data.image_share_steps, 1)
     images = np.mean(start + (end - start) * along)
     return images * mean(lambda f: f == 1) + (1 - images) * mean(lambda f: f > 1)
+
+
+def dit_tokens(config, shape):
+    return flops.dit_tokens(config.dit, shape)
 
 
 def model_pflop(config, shape):
@@ -111,10 +114,10 @@ def test_a_stage_says_what_it_costs(path):
 def test_the_budget_holds_every_shape_and_wastes_little(path):
     config = read(path)
     budget = config.data.tokens_per_shard
-    largest = max(map(token_count, config.data.shapes))
+    largest = max(dit_tokens(config, shape) for shape in config.data.shapes)
     assert budget // largest >= 1
     for shape in config.data.shapes:
-        tokens = token_count(shape)
+        tokens = dit_tokens(config, shape)
         rows = min(config.data.max_rows, budget // tokens)
         assert tokens == np.prod(shape) // 4 + 2, "a patch would be padded"
         assert rows * tokens >= (0.9 if shape[0] > 1 else 0.8) * budget, shape

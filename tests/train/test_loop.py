@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.train import loop
+from mugv_jax.train import diffusion, loop
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints
-from mugv_jax.train.program import Program
+from mugv_jax.train.diffusion import make_program
+from mugv_jax.train.inputs import abstract_null_text
 from tests.train.runs import CONFIG, tiny, tiny_fields, write_samples
 from tests.weights.checkpoints import golden_tensors, save
 
@@ -42,16 +43,23 @@ def losses(run):
     return {line["step"]: line["train/loss"] for line in lines(run) if "train/loss" in line}
 
 
+def program_of(config, devices=1):
+    mesh = config.mesh.make_mesh(jax.devices()[:devices])
+    return make_program(config, mesh, abstract_null_text(config))
+
+
 def final(config, run):
     """The state of the newest checkpoint."""
-    program = Program(config, config.mesh.make_mesh(jax.devices()[: config.mesh.data]))
+    program = make_program(
+        config, config.mesh.make_mesh(jax.devices()[: config.mesh.data]), abstract_null_text(config)
+    )
     with Checkpoints(run / FOLDER, config.checkpoint) as checkpoints, meshes.use(program.mesh):
         state, where = checkpoints.restore(checkpoints.latest(), program)
     return jax.device_get(state), where
 
 
 def train(config, run, devices=1):
-    return loop.train(config, run, jax.devices()[:devices])
+    return diffusion.train(config, run, jax.devices()[:devices])
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +156,9 @@ def test_samples_are_decoded_by_a_vae_whatever_the_mesh(straight, tmp_path):
 def test_a_run_is_not_gone_on_with_as_another_model(straight, override, message):
     _, run = straight
     other = tiny("unread", override)
-    program = Program(other, other.mesh.make_mesh(jax.devices()[:1]))
+    program = make_program(
+        other, other.mesh.make_mesh(jax.devices()[:1]), abstract_null_text(other)
+    )
     with (
         Checkpoints(run / FOLDER, other.checkpoint) as checkpoints,
         pytest.raises(ValueError, match=message),
@@ -160,7 +170,9 @@ def test_a_damaged_checkpoint_is_named(straight, tmp_path):
     config, _ = straight
     train(tiny(config.data.paths[0], "run.steps=3", "data.holdout=0.2"), tmp_path)
     (tmp_path / FOLDER / "3" / "state" / "_METADATA").write_text("{")
-    program = Program(config, config.mesh.make_mesh(jax.devices()[:1]))
+    program = make_program(
+        config, config.mesh.make_mesh(jax.devices()[:1]), abstract_null_text(config)
+    )
     with (
         Checkpoints(tmp_path / FOLDER, config.checkpoint) as checkpoints,
         pytest.raises(ValueError, match="3: a damaged checkpoint"),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,11 +12,14 @@ import pytest
 from mugv_jax.flow.path import interpolate
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import place_batch
+from mugv_jax.train.diffusion import make_program
 from mugv_jax.train.loss import LossConfig, draw_times, velocity_loss
-from mugv_jax.train.program import Program
+from mugv_jax.train.noising import NULL_TEXT, NullText
+from mugv_jax.train.objectives.flow_matching import FlowMatching, Settings
 from mugv_jax.train.state import new_state
-from mugv_jax.train.step import NullText, Step, prepare
+from mugv_jax.train.step import Step
 from mugv_jax.train.tasks import TASKS, TaskConfig
+from tests.flow.denoisers import denoiser
 from tests.train.runs import TEXT_DIM, tiny
 
 SHARDED = 1e-5  # relative L2: the order of float32 sums differs
@@ -34,7 +38,6 @@ def numpy_batch(seed=0, shape=(3, 4, 4)):
         "text": rng.standard_normal((ROWS, TOKENS, TEXT_DIM)).astype(np.float32),
         "text_mask": np.arange(TOKENS)[None] < rng.integers(1, TOKENS + 1, (ROWS, 1)),
         "fps": rng.uniform(8, 30, ROWS).astype(np.float32),
-        "frame_index": np.tile(np.arange(shape[0] + 2, dtype=np.int32), (ROWS, 1)),
         "sample": np.arange(ROWS, dtype=np.int32),
     }
 
@@ -48,7 +51,7 @@ def null_text():
 def program_of(*overrides):
     config = tiny("unread", *overrides)
     count = int(np.prod([getattr(config.mesh, axis) or 1 for axis in meshes.AXES]))
-    return Program(config, config.mesh.make_mesh(jax.devices()[:count]))
+    return make_program(config, config.mesh.make_mesh(jax.devices()[:count]), null_text())
 
 
 @functools.cache
@@ -64,7 +67,7 @@ def run(program, state=None, steps=2):
     with meshes.use(program.mesh), jax.default_matmul_precision("highest"):
         for step in range(steps):
             rows = place_batch(numpy_batch(step), program.mesh)
-            state, metrics = program.step(state, rows, null_text())
+            state, metrics = program.step(state, rows)
             losses.append(float(metrics["loss"]))
     return losses, jax.device_get(state)
 
@@ -108,8 +111,9 @@ def test_accumulated_microbatches_make_the_same_step(alone):
 def test_noise_text_and_target_are_those_of_the_published_loss():
     batch, config = batch_of(), LossConfig()
     key = jax.random.key(5)
-    noised = prepare(key, batch, null_text(), TASK_CONFIG, config)
-    t = noised.t / 1000
+    noised = prepare(key, batch, config)
+    condition, task, noised = noised.condition, noised.task, noised.sample
+    t = noised.t
     noise = batch["latent"] - noised.target
     x_t, target = interpolate(jnp.asarray(batch["latent"]), noise, t)
     np.testing.assert_allclose(noised.x_t, x_t, atol=1e-6)
@@ -119,12 +123,12 @@ def test_noise_text_and_target_are_those_of_the_published_loss():
     assert (np.asarray(t)[given] == 0).all()
     np.testing.assert_array_equal(np.asarray(noised.x_t)[given], batch["latent"][given])
     assert abs(float(jnp.std(noise)) - 1) < 0.05
-    dropped = (np.asarray(noised.condition["text"]) == 0.5).all(axis=(1, 2))
+    dropped = (np.asarray(condition["text"]) == 0.5).all(axis=(1, 2))
     assert 0 < dropped.sum() < ROWS
-    assert not dropped[np.asarray(noised.task) == TASKS.index("i2v")].all()
+    assert not dropped[np.asarray(task) == TASKS.index("i2v")].all()
     kept = ~dropped
-    np.testing.assert_array_equal(noised.condition["text"][kept], batch["text"][kept])
-    np.testing.assert_array_equal(noised.condition["text_mask"][kept], batch["text_mask"][kept])
+    np.testing.assert_array_equal(condition["text"][kept], batch["text"][kept])
+    np.testing.assert_array_equal(condition["text_mask"][kept], batch["text_mask"][kept])
 
 
 def test_times_are_shifted_towards_noise_for_larger_videos():
@@ -142,23 +146,36 @@ def test_times_are_shifted_towards_noise_for_larger_videos():
 
 def test_the_loss_of_pictures_weighs_what_the_config_says():
     pictures = batch_of(shape=(1, 4, 4))
-    noised = prepare(jax.random.key(0), pictures, null_text(), TASK_CONFIG, LossConfig())
+    noised = prepare(jax.random.key(0), pictures)
     np.testing.assert_allclose(noised.weight, 0.3)
     assert (np.asarray(noised.task) == 0).all()
 
 
+def linear_objective(loss=None):
+    """Flow matching of a model with one parameter, v = w x_t."""
+    return FlowMatching(
+        sizes=None,
+        module=nn.Dense(1),
+        denoiser=denoiser(lambda variables, x, _t, _condition: variables["w"] * x),
+        tasks=TASK_CONFIG,
+        loss_config=loss or LossConfig(),
+        settings=Settings(),
+        text_tokens=TOKENS,
+        remat="none",
+    )
+
+
+def prepare(key, batch, loss=None):
+    return linear_objective(loss).prepare(key, {NULL_TEXT: null_text()}, batch)
+
+
 def linear_step(**fields):
-    """A step of a model with one parameter, v = w x_t, under plain descent."""
-
-    def velocity(params, _frozen, x, _t, _condition):
-        return params["w"] * x
-
+    """A step of `linear_objective` under plain descent."""
     return Step(
-        velocity=velocity,
+        objective=linear_objective(),
+        policies=lambda trained, _: dict(trained, null_text=null_text()),
         optimizer=optax.sgd(0.1),
         schedule=lambda step: 0.1 * step.astype(jnp.float32),
-        tasks=TASK_CONFIG,
-        loss=LossConfig(),
         **fields,
     )
 
@@ -172,10 +189,11 @@ def test_gradient_average_and_metrics_are_those_worked_out_by_hand():
     state = linear_state(step.optimizer)
     batch = batch_of()
     key = jax.random.fold_in(jax.random.key(7), 0)
-    noised = prepare(key, batch, null_text(), TASK_CONFIG, LossConfig())
+    noised = prepare(key, batch)
+    noised = noised.sample
     loss_of = lambda w: velocity_loss(w * noised.x_t, noised.target, noised.noisy)  # noqa: E731
     gradient = jax.grad(lambda w: jnp.mean(loss_of(w)))(2.0)
-    after, metrics = jax.jit(step)(state, batch, null_text())
+    after, metrics = jax.jit(step)(state, batch)
     assert float(after.params["w"]) == pytest.approx(2 - 0.1 * float(gradient), rel=1e-5)
     decay = 0.1  # (1 + 0) / (10 + 0), below 0.5
     expected = decay * 2 + (1 - decay) * float(after.params["w"])
@@ -185,7 +203,7 @@ def test_gradient_average_and_metrics_are_those_worked_out_by_hand():
     assert float(jnp.sum(metrics["task_count"])) == ROWS
     total = float(jnp.sum(metrics["task_loss"]))
     assert total == pytest.approx(float(jnp.sum(loss_of(2.0))), rel=1e-5)
-    again, _ = jax.jit(step)(after, batch, null_text())
+    again, _ = jax.jit(step)(after, batch)
     assert int(again.step) == 2
     assert float(again.params["w"]) != float(after.params["w"])  # another step's noise
 
@@ -196,11 +214,11 @@ def test_a_step_with_broken_numbers_changes_nothing_and_is_counted(bad):
     state = linear_state(step.optimizer)
     batch = batch_of()
     batch["latent"] = batch["latent"].at[3, 1, 2, 1, 5].set(bad)
-    after, metrics = jax.jit(step)(state, batch, null_text())
+    after, metrics = jax.jit(step)(state, batch)
     assert float(after.params["w"]) == float(after.ema["w"]) == 2.0
     assert (int(after.step), int(after.skipped)) == (1, 1)
     assert int(metrics["skipped"]) == 1
-    good, metrics = jax.jit(step)(after, batch_of(), null_text())
+    good, metrics = jax.jit(step)(after, batch_of())
     assert float(good.params["w"]) != 2.0
     assert float(metrics["learning_rate"]) == 0.0  # no update had been taken before
 
@@ -209,7 +227,7 @@ def test_frozen_parameters_stay_and_have_no_moments():
     program = program_of(
         "optimizer.freeze=('^text_embed/', 'cross_attention')", "ema.enabled=False"
     )
-    before = jax.device_get(program.from_weights(first_state().params))
+    before = jax.device_get(program.start({"params": first_state().params}))
     _, after = run(program, before, steps=1)
     assert distance(after.frozen, before.frozen) == 0
     assert distance(after.params, before.params) > 0
@@ -230,7 +248,7 @@ def test_patterns_that_freeze_nothing_or_everything_are_refused(freeze, message)
 
 def test_low_rank_updates_start_at_the_weights_and_leave_them_alone(alone):
     program = program_of("lora.rank=2", "ema.enabled=False")
-    before = jax.device_get(program.from_weights(first_state().params))
+    before = jax.device_get(program.start({"params": first_state().params}))
     losses, after = run(program, before)
     assert losses[0] == pytest.approx(alone[0][0], rel=SHARDED)
     assert losses[1] != pytest.approx(alone[0][1], rel=1e-3)

@@ -231,7 +231,7 @@ def test_files_put_one_behind_the_other_are_refused(tmp_path):
     part = write_timed(tmp_path / "part.ts", range(0, 1600, 40), 25).read_bytes()
     (tmp_path / "joined.ts").write_bytes(part + part)
     with (
-        pytest.raises(ValueError, match="time stamps that start anew"),
+        pytest.raises(ValueError, match="time stamps that restart"),
         video.open_frames(tmp_path / "joined.ts"),
     ):
         pass

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tiny checkpoints as users have them, and the comparison to the last bit."""
+"""Tiny published checkpoints, and comparisons bit by bit."""
 
 import json
 from collections.abc import Mapping

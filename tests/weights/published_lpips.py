@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""LPIPS written down from its paper with PyTorch's layers, under the published names."""
+"""LPIPS implemented from its paper with PyTorch's layers, under the published names."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ WIDTHS = (64, 128, 256, 512, 512)
 
 
 class Published(torch.nn.Module):
-    """Random weights that keep the activations' size from layer to layer."""
+    """LPIPS with random weights that keep the magnitude of activations from layer to layer."""
 
     def __init__(self, seed: int):
         super().__init__()
@@ -39,7 +39,7 @@ class Published(torch.nn.Module):
         self.eval()
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """(b 3 h w) twice -> b distances."""
+        """Distances (b) between two batches of pictures (b 3 h w)."""
         distance = torch.zeros(len(x))
         for stage, (g_x, g_y) in enumerate(zip(self._taps(x), self._taps(y))):
             square = (g_x - g_y) ** 2
@@ -64,7 +64,7 @@ def save(tensors: Mapping[str, torch.Tensor], file: Path) -> str:
 
 
 def whole(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The names that the `lpips` package's module has when it is saved whole."""
+    """The tensors under the names of a saved module of the `lpips` package."""
     found = {"scaling_layer.shift": torch.zeros(1, 3, 1, 1)}
     for name, tensor in tensors.items():
         part, number, *rest = name.split(".")

@@ -53,7 +53,7 @@ def test_layers_of_different_dtypes_and_optional_tensors_survive(tmp_path):
     checkpoints.assert_identical(checkpoints.read(tmp_path / "out.pt"), tensors)
 
 
-def test_layers_that_no_dtype_holds_together_are_refused(tmp_path):
+def test_layers_without_a_common_dtype_are_refused(tmp_path):
     tensors = checkpoints.golden_tensors("mugdit_tiny")
     tensors["blocks.0.mlp.fc1.bias"] = tensors["blocks.0.mlp.fc1.bias"].long()
     with pytest.raises(ValueError, match=r"blocks\.0\.mlp\.fc1\.bias int64"):
@@ -94,7 +94,7 @@ def test_every_problem_is_reported_at_once_and_nothing_is_written(tmp_path):
     assert os.listdir(tmp_path) == ["in.pt"]
 
 
-def test_what_is_no_known_model_is_refused(tmp_path):
+def test_unknown_models_are_refused(tmp_path):
     source = checkpoints.save(tmp_path / "in.pt", {"weight": torch.zeros(2)})
     with pytest.raises(ValueError, match=r"not a MUGDiT checkpoint.*not a T5"):
         convert(source, tmp_path / "orbax")
@@ -107,7 +107,7 @@ def test_what_is_no_known_model_is_refused(tmp_path):
         convert(tmp_path, tmp_path / "orbax")
 
 
-def test_options_that_make_no_sense_are_refused(tmp_path):
+def test_invalid_options_are_refused(tmp_path):
     source = checkpoints.save(tmp_path / "in.pt", checkpoints.golden_tensors("mugdit_tiny"))
     for options, message in (
         ({"tensor_parallel": 2}, "tensor_parallel=2"),
@@ -124,7 +124,7 @@ def test_options_that_make_no_sense_are_refused(tmp_path):
     assert os.listdir(tmp_path) == ["in.pt"]
 
 
-def test_cast_concerns_all_but_the_constants(tmp_path):
+def test_a_cast_leaves_constants_unchanged(tmp_path):
     tensors = checkpoints.golden_tensors("vae_tiny")
     source = checkpoints.save(tmp_path / "in.pt", tensors)
     convert(source, tmp_path / "orbax", dtype="bfloat16")
@@ -158,7 +158,7 @@ def test_an_existing_checkpoint_is_only_replaced_by_a_complete_one(tmp_path, mon
     checkpoints.assert_identical(checkpoints.read(tmp_path / "kept.pt"), second)
 
 
-def test_what_is_no_checkpoint_is_never_replaced(tmp_path):
+def test_other_folders_are_never_replaced(tmp_path):
     tensors = checkpoints.golden_tensors("t5_tiny")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "holiday.jpg").write_bytes(b"x")

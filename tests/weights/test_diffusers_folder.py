@@ -39,12 +39,12 @@ def orbax(published, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copied(published, tmp_path) -> Path:
-    """A folder to damage."""
+    """Copy of the published folder, to be damaged."""
     return shutil.copytree(published, tmp_path / "published")
 
 
 def tensors(folder: Path) -> checkpoints.Tensors:
-    """Of all shards of a folder."""
+    """Tensors of all shards of a folder."""
     found = {}
     for path in sorted(folder.glob("*.safetensors")):
         shard = safetensors.torch.load_file(path)
@@ -80,7 +80,7 @@ def test_a_pipeline_goes_to_orbax_and_back_bit_for_bit(published, orbax, tmp_pat
     assert sorted(os.listdir(tmp_path)) == ["back"]
 
 
-def test_the_libraries_load_what_was_written(orbax, tmp_path):
+def test_the_libraries_load_written_folders(orbax, tmp_path):
     made = convert_all(orbax, tmp_path)
     vae = diffusers.AutoencoderKLWan.from_pretrained(made / "vae")
     clips = [
@@ -104,7 +104,7 @@ def convert_all(orbax: Path, tmp_path: Path) -> Path:
     return tmp_path / "back"
 
 
-def test_what_a_folder_lacks_beside_its_models_is_written(orbax, tmp_path):
+def test_a_missing_index_and_scheduler_are_written(orbax, tmp_path):
     bare = tmp_path / "bare"
     for name in PIPELINE.models:
         shutil.copytree(orbax / name, bare / name)
@@ -166,7 +166,7 @@ def test_a_missing_shard_is_one_clear_line(copied, folder, missing, tmp_path, ca
         ({"lora": "adapter"}, "convert that one alone"),
     ],
 )
-def test_what_concerns_one_model_is_refused_for_all(orbax, tmp_path, options, message):
+def test_options_of_one_model_are_refused_for_a_pipeline(orbax, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         convert(orbax, tmp_path / "out", **options)
     assert not os.listdir(tmp_path)
@@ -194,7 +194,7 @@ def test_a_model_in_the_place_of_another_is_found_before_anything_is_written(cop
     assert os.listdir(tmp_path) == ["published"]
 
 
-def test_only_models_that_the_libraries_have_are_written_for_them(tmp_path):
+def test_models_that_the_libraries_lack_are_refused(tmp_path):
     source = checkpoints.save(tmp_path / "in.pt", checkpoints.golden_tensors("mugdit_tiny"))
     with pytest.raises(ValueError, match="neither diffusers nor transformers has mugv_dit"):
         convert(source, tmp_path / "out", format="diffusers")

@@ -31,7 +31,7 @@ def dit(request, tmp_path):
 
 
 def sharded_by_name(mesh: jax.sharding.Mesh) -> dict:
-    """Heads and MLP over "tensor", the width of weights over "fsdp"."""
+    """Shardings with heads and MLP over "tensor" and the width of weights over "fsdp"."""
     boxed = abstract_variables("mugv_dit", FOUR_HEADS)
     rules = {"heads": "tensor", "mlp": "tensor", "embed": "fsdp"}
     return jax.tree.map(
@@ -91,7 +91,7 @@ def test_params_are_cast_on_the_way_and_constants_are_not(tmp_path):
     path = checkpoints.save(tmp_path / "vae.pt", tensors)
     _, plain = load(path)
     _, cast = load(path, dtype=jnp.bfloat16)
-    assert set(cast) == {"params", "constants"}  # what the model never reads is not loaded
+    assert set(cast) == {"params", "constants"}  # unused tensors are not loaded
     expected = {
         "params": jax.tree.map(lambda x: x.astype(jnp.bfloat16), plain["params"]),
         "constants": plain["constants"],
@@ -101,7 +101,7 @@ def test_params_are_cast_on_the_way_and_constants_are_not(tmp_path):
     assert set(params) == {"params"}
 
 
-def test_config_is_known_before_anything_is_read(dit):
+def test_the_config_is_read_without_tensors(dit):
     assert read_config(dit) == ("mugv_dit", FOUR_HEADS)
     with pytest.raises(ValueError, match=r"t5_encoder|not a T5"):
         read_config(dit, "t5_encoder")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Adapters, against the `peft` library around the PyTorch reference."""
+"""Adapters compared with the `peft` library on the PyTorch reference model."""
 
 import json
 import re
@@ -68,7 +68,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """(folder of an adapter that peft has saved, output of the model with it)."""
+    """Folder of an adapter saved by peft, and output of the model with it."""
     torch.manual_seed(0)
     model, given = reference()
     config = peft.LoraConfig(
@@ -88,7 +88,7 @@ def random_factors(config, lora):
 
 @pytest.fixture(scope="module")
 def ours(base, tmp_path_factory):
-    """(config, low-rank factors, folder of the adapter that we have written of them)."""
+    """Config, low-rank factors, and folder of the adapter written from them."""
     config, _ = load(base)
     factors = random_factors(config, LORA)
     folder = tmp_path_factory.mktemp("ours") / "adapter"
@@ -124,14 +124,14 @@ def test_an_adapter_is_merged_before_weights_are_quantised(base, ours):
     assert not np.array_equal(narrow[path], unmerged[path])
 
 
-def test_an_adapter_stays_beside_the_weights_where_asked(base, ours):
+def test_an_adapter_can_stay_beside_the_weights(base, ours):
     _, factors, folder = ours
     _, variables = load(base, lora=folder, lora_merged=False)
     expected = {**load(base)[1], "lora": scaled(factors, LORA)}
     checkpoints.assert_trees_identical(variables, expected)
 
 
-def test_our_adapter_does_in_peft_what_our_model_does(base, ours):
+def test_our_adapter_gives_the_same_output_in_peft(base, ours):
     config, factors, folder = ours
     _, variables = load(base)
     model, given = reference()
@@ -147,7 +147,7 @@ def test_our_adapter_does_in_peft_what_our_model_does(base, ours):
 
 
 def golden_inputs(arrays):
-    """Our model's arguments, of the published ones."""
+    """Arguments of our model, from the published ones."""
     noisy = arrays["x_mask"]
     return (
         np.moveaxis(arrays["x"], 1, -1),
@@ -167,7 +167,7 @@ def test_names_and_shapes_are_those_of_peft(published, ours):
     theirs = safetensors.torch.load_file(published[0] / MODEL_FILE)
     found = safetensors.torch.load_file(folder / MODEL_FILE)
     final = {f"base_model.model.final_layer.linear.lora_{f}.weight" for f in "AB"}
-    text = {name for name in theirs if ".y_proj." in name}  # "fc1" is the end of its names too
+    text = {name for name in theirs if ".y_proj." in name}  # its names end in "fc1" too
     assert set(found) == (set(theirs) - text) | final
     name = "base_model.model.blocks.0.attn.qkv.lora_B.weight"
     assert found[name].shape == (theirs[name].shape[0], LORA.rank)
@@ -176,7 +176,7 @@ def test_names_and_shapes_are_those_of_peft(published, ours):
     assert loaded == set(found)  # the targets name these layers and no others
 
 
-def test_what_was_written_is_read_again(ours):
+def test_a_written_adapter_is_read_back(ours):
     config, factors, folder = ours
     adapter = open_adapter(folder, MODELS["mugv_dit"], config)
     assert (adapter.lora.rank, adapter.lora.alpha) == (3, 6.0)
@@ -238,7 +238,7 @@ def test_adapters_of_other_kinds_are_refused(base, ours, tmp_path, fields, messa
     assert not (tmp_path / "out.pt").exists()
 
 
-def test_alpha_is_stated_once(base, ours, tmp_path):
+def test_alpha_is_refused_if_the_file_states_it(base, ours, tmp_path):
     with pytest.raises(ValueError, match=r"alpha=6\.0 is given, but adapter_config\.json tells it"):
         convert(base, tmp_path / "out.pt", lora=ours[2], lora_alpha=6.0)
 

@@ -31,7 +31,7 @@ def backbone(tensors):
     return {name: tensor for name, tensor in tensors.items() if name.startswith("features")}
 
 
-def test_all_published_files_hold_the_same(tensors, one_file, linear, tmp_path):
+def test_all_published_files_give_the_same_weights(tensors, one_file, linear, tmp_path):
     expected = load_lpips(one_file)
     kernel = tensors["features.28.weight"].numpy().transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(expected["vgg"]["stage_4_conv_2"]["kernel"], kernel)

@@ -63,8 +63,8 @@ def test_legacy_checkpoints_survive_in_both_directions(tmp_path, dit, tensors, r
     checkpoints.assert_identical(checkpoints.read(tmp_path / "narrow.pt"), tensors)
 
 
-def test_rows_columns_and_heads_lie_where_the_trainer_looks(tmp_path, dit, tensors):
-    """Element by element from the published layout, for one rank of two."""
+def test_rows_columns_and_heads_have_the_order_of_the_trainer(tmp_path, dit, tensors):
+    """Compared element by element with the published layout, for one rank of two."""
     convert(dit, tmp_path / "megatron", format="megatron", tensor_parallel=2)
     assert (tmp_path / "megatron" / "latest_checkpointed_iteration.txt").read_text() == "1"
     ours = rank_files(tmp_path / "megatron")[1]
@@ -144,7 +144,7 @@ def test_only_the_dit_has_a_megatron_form(tmp_path):
 
 
 def stacked(tensors: checkpoints.Tensors) -> checkpoints.Tensors:
-    """The weights as a torch_dist checkpoint names them."""
+    """Weights under the names of a torch_dist checkpoint."""
     layers: dict[str, list[torch.Tensor]] = {}
     out = {}
     for name, tensor in tensors.items():
@@ -174,7 +174,7 @@ def flat_parts(name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def dist_folder(path: Path, tensors: checkpoints.Tensors, ema: checkpoints.Tensors) -> Path:
-    """As the trainer leaves it, with what is not weights beside them."""
+    """A torch_dist folder as the trainer writes it, with entries that are not weights."""
     folder = path / "iter_0000012"
     weights = stacked(tensors)
     prefix = "optimizer.state.exp_moving_avg."
@@ -186,7 +186,7 @@ def dist_folder(path: Path, tensors: checkpoints.Tensors, ema: checkpoints.Tenso
         "rng_state/shard_0_1": io.BytesIO(b"x"),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch speaks of process groups
+        warnings.simplefilter("ignore")  # torch warns about process groups
         dcp.save(state, checkpoint_id=folder, no_dist=True)
     (path / "latest_checkpointed_iteration.txt").write_text("12\n")
     return path

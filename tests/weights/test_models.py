@@ -13,7 +13,7 @@ from tests.weights.checkpoints import GOLDEN
 
 
 class Listing(Source):
-    """Names and shapes without values: whoever reads one fails."""
+    """Source of names and shapes without values; reading a tensor fails."""
 
     format = "listing"
 

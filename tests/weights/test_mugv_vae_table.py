@@ -20,7 +20,7 @@ from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.tables import mugv_vae
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mugv"
-FULL_PARAMETERS = 411_752_948  # of `vae.pt`, everything in it counted
+FULL_PARAMETERS = 411_752_948  # all values in `vae.pt`
 
 
 def read(name: str) -> tuple[VAEConfig, dict[str, tuple[int, ...]]]:
@@ -29,7 +29,7 @@ def read(name: str) -> tuple[VAEConfig, dict[str, tuple[int, ...]]]:
     return mugv_vae.config_from_published(case["config"]), shapes
 
 
-def test_sizes_of_a_narrow_vae_are_read_off_its_tensors():
+def test_the_config_of_a_narrow_vae_is_inferred_from_shapes():
     config = VAEConfig(
         spatial_channels=(4, 8),
         spatial_layers=1,
@@ -44,7 +44,7 @@ def test_sizes_of_a_narrow_vae_are_read_off_its_tensors():
 
 
 def rearranged(shape: tuple[int, ...], axes: str) -> tuple[int, ...]:
-    """Shape after `axes`, without memory."""
+    """Shape after `axes`, without allocating the array."""
     return einops.rearrange(np.broadcast_to(np.float32(0), shape), axes).shape if axes else shape
 
 
@@ -83,7 +83,7 @@ def test_the_defaults_are_the_published_sizes():
 
 
 @pytest.mark.parametrize("name", ["manifest_mugv_vae", "vae_tiny"])
-def test_sizes_are_read_off_the_shapes(name):
+def test_the_config_is_inferred_from_shapes(name):
     config, shapes = read(name)
     assert mugv_vae.infer_config(shapes) == config
 
@@ -91,7 +91,7 @@ def test_sizes_are_read_off_the_shapes(name):
 @pytest.mark.parametrize(
     "missing", ["temporal_vae.post_quant_conv.conv.weight", "temporal_vae.encoder", "spatial_vae"]
 )
-def test_a_file_that_is_no_video_vae_is_refused(missing):
+def test_files_of_other_models_are_refused(missing):
     _, shapes = read("vae_tiny")
     left = {name: shape for name, shape in shapes.items() if not name.startswith(missing)}
     with pytest.raises(ValueError, match=f"not a video VAE checkpoint: it has no .*{missing}"):

@@ -66,7 +66,7 @@ def test_the_spatial_half_computes_what_the_picture_vae_does(picture_vae):
         assert error < SINGLE, name
 
 
-def test_every_spatial_parameter_is_there(picture_vae):
+def test_every_spatial_parameter_is_loaded(picture_vae):
     params = traverse_util.flatten_dict(load_picture_vae(picture_vae[1], CONFIG), sep="/")
     shapes = variable_shapes(MODELS["mugv_vae"], CONFIG)
     assert {f"params/{path}": array.shape for path, array in params.items()} == {

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Low-rank updates in the enhancer's published form, against numpy on published tensors."""
+"""Low-rank updates in the enhancer's published format, compared with float64 on its tensors."""
 
 import functools
 import re
@@ -42,14 +42,14 @@ UPDATED = tuple(
     for block in range(CONFIG.depth)
     for layer in ("self_attn.q", "self_attn.v", "self_attn.o", "cross_attn.k", "ffn.0", "ffn.2")
 )
-# Of one layer, of the other, of both, and of none: all that can be in place of the model's own.
+# Tensors that replace the model's own: of one layer, the other, both, and outside of layers.
 OVERRIDES = (
     "blocks.0.ffn.0.bias", "blocks.1.modulation", "blocks.0.self_attn.q.weight",
     "blocks.0.cross_attn.k.bias", "blocks.1.cross_attn.k.bias", "patch_embedding2.weight",
 )  # fmt: skip
 ROUNDING = 1e-6  # float32, a few operations
-MERGED = 2e-6  # x (W + A B) and x W + (x A) B, through a whole model
-QUANTIZED = 0.02  # of int8 kernels, 1% each, through a whole model
+MERGED = 2e-6  # x (W + A B) against x W + (x A) B, through a whole model
+QUANTIZED = 0.02  # error of int8 kernels, 1% each, through a whole model
 LAYER_A, LAYER_B = (f"pipe.dit.{{}}.lora_{factor}.default.weight" for factor in "AB")
 
 
@@ -86,7 +86,7 @@ def updated(scale=ALPHA / RANK):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """With base.pt, the updates in both formats, and the checkpoint that numpy made of them."""
+    """Folder of base.pt, the updates in both formats, and the expected result of merging them."""
     path = tmp_path_factory.mktemp("enhancer")
     file = tensors(file_shapes())
     checkpoints.save(path / "base.pt", tensors(model_shapes()))
@@ -106,7 +106,7 @@ def with_lora(folder, **options):
 
 @pytest.fixture(scope="module")
 def beside(folder):
-    """The variables with updates beside the weights, by path."""
+    """Variables by path, with updates beside the weights."""
     return with_lora(folder, lora_merged=False)
 
 
@@ -121,7 +121,7 @@ def test_a_checkpoint_is_converted_with_updates_and_overrides(folder, tmp_path, 
     checkpoints.assert_identical(found, expected)
 
 
-def test_an_orbax_checkpoint_is_converted_too_and_back(folder, tmp_path):
+def test_updates_merge_into_an_orbax_checkpoint(folder, tmp_path):
     convert(folder / "base.pt", tmp_path / "base")
     merged = {"lora": folder, "lora_alpha": ALPHA}
     convert(folder / "base.pt", tmp_path / "expected.pt", **merged)
@@ -135,7 +135,7 @@ def test_an_orbax_checkpoint_is_converted_too_and_back(folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def output():
-    """Variables by path -> velocity."""
+    """Function from variables by path to the velocity."""
     generator = np.random.default_rng(0)
     x, clean = generator.standard_normal((2, 1, 2, 2, 4, CONFIG.in_channels), np.float32)
     text = generator.standard_normal((1, 5, CONFIG.text_dim), np.float32)
@@ -148,7 +148,7 @@ def relative(found, expected):
     return np.linalg.norm(found - expected) / np.linalg.norm(expected)
 
 
-def test_updates_beside_the_weights_do_what_merged_ones_do(folder, beside, output):
+def test_updates_beside_the_weights_compute_the_same_as_merged_ones(folder, beside, output):
     expected = output(flat_load(folder / "updated.pt"))
     assert relative(output(flat_load(folder / "base.pt")), expected) > 0.1
     assert relative(output(with_lora(folder)), expected) < MERGED
@@ -161,7 +161,7 @@ def test_updates_beside_the_weights_do_what_merged_ones_do(folder, beside, outpu
     assert relative(output(zeros), output(params)) < MERGED
 
 
-def test_updates_lie_beside_weights_in_8_bits(folder, beside, output):
+def test_updates_stay_beside_8_bit_weights(folder, beside, output):
     narrow = with_lora(folder, lora_merged=False, quantize="int8")
     for name in (name for name in beside if name.startswith("lora/")):
         np.testing.assert_array_equal(narrow[name], beside[name])
@@ -198,7 +198,7 @@ def test_factors_are_placed_and_cast_like_weights(folder):
     np.testing.assert_array_equal(b[1], ours.astype(jnp.bfloat16))
 
 
-def test_scale_is_of_the_updates_alone(folder, beside, tmp_path):
+def test_scale_applies_to_updates_only(folder, beside, tmp_path):
     negative_zeros = {name: x * 0 * -1 for name, x in tensors(model_shapes()).items()}
     base = checkpoints.save(tmp_path / "zeros.pt", negative_zeros)
     options = {"lora": folder, "lora_alpha": ALPHA}
@@ -218,7 +218,7 @@ def read(shapes, alpha=ALPHA):
     return read_pipe_adapter(RecipeSource(Path(FILE), shapes), MODEL, CONFIG, alpha=alpha)
 
 
-def test_alpha_is_known_of_the_published_rank_only():
+def test_alpha_is_known_for_the_published_rank_only():
     published = factor_shapes(rank=256)
     assert read(published, alpha=None).lora.alpha == 4.0
     assert read(published, alpha=8.0).lora.alpha == 8.0
@@ -259,7 +259,7 @@ NOT_OURS = {"pipe.dit.patch_embedding3.weight": (12,), "pipe.dit.blocks.2.modula
         "layer of a stack", "shape", "shape of an override", "ranks", "all at once",
     ],
 )  # fmt: skip
-def test_all_that_does_not_fit_is_told(removed, added, messages):
+def test_all_differences_are_reported(removed, added, messages):
     shapes = {name: shape for name, shape in file_shapes().items() if name not in removed}
     with pytest.raises(ValueError, match=re.escape("of rank 3 do not fit wan_enhancer_dit")) as e:
         read(shapes | added)
@@ -267,7 +267,7 @@ def test_all_that_does_not_fit_is_told(removed, added, messages):
     assert "\n" not in str(e.value)
 
 
-def test_what_is_no_adapter_is_refused(folder, tmp_path):
+def test_files_without_an_adapter_are_refused(folder, tmp_path):
     for shapes, found in ((model_shapes(), r"found .*, .*, .* \.\.\.\."), ({}, "found nothing")):
         with pytest.raises(ValueError, match=rf"no LoRA adapter: must hold pipe\.dit\..*{found}"):
             read(shapes)

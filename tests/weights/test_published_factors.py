@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a published file cannot tell is in its weights."""
+"""Values of a config that a published file cannot state are expressed in its weights."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ TINY = VAEConfig(
 )
 
 
-def test_another_scaling_factor_of_the_vae_is_published_in_its_weights(tmp_path):
+def test_another_scaling_factor_is_expressed_in_published_weights(tmp_path):
     run = write_run(tmp_path / "run", "mugv_vae", TINY)
     convert(run, tmp_path / "vae.safetensors", kind="mugv_vae", ema=True)
     config, variables = load(run, "mugv_vae", ema=True)

@@ -67,7 +67,7 @@ def test_the_decoder_half_of_a_full_file_is_foreign():
     assert {name for name in full if not names.is_foreign(name)} == known
 
 
-def test_other_members_of_the_family_are_refused():
+def test_other_variants_of_t5_are_refused():
     with pytest.raises(ValueError, match="feed_forward_proj='relu'"):
         names.config_from_published({**TINY, "feed_forward_proj": "relu"})
     with pytest.raises(ValueError, match=r"not a T5 v1\.1 encoder checkpoint"):

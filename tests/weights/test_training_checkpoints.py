@@ -52,7 +52,7 @@ def lora_run(tmp_path_factory):
     return run, state
 
 
-def test_a_run_is_its_newest_step_and_a_step_is_itself(run):
+def test_a_run_is_read_at_its_newest_step(run):
     assert [path.name for path in steps(run)] == ["9", "10"]
     newest = weights(CONFIG, 10)
     for path in (run, run / "checkpoints", run / "checkpoints" / "10"):
@@ -63,13 +63,13 @@ def test_a_run_is_its_newest_step_and_a_step_is_itself(run):
     checkpoints.assert_trees_identical(variables["params"], weights(CONFIG, 9))
 
 
-def test_ema_is_the_average(run):
+def test_ema_reads_the_average(run):
     with open_source(run, ema=True) as source:
         found = source.read("blocks.1.mlp.fc1.bias")
     np.testing.assert_array_equal(found, weights(CONFIG, 110)["blocks"]["mlp"]["up"]["bias"][1])
 
 
-def test_through_published_files_and_back(run, tmp_path):
+def test_a_run_survives_conversion_to_published_files_and_back(run, tmp_path):
     convert(run, tmp_path / "dit.pt")
     convert(tmp_path / "dit.pt", tmp_path / "orbax")
     _, variables = load(tmp_path / "orbax")
@@ -82,7 +82,7 @@ def test_through_published_files_and_back(run, tmp_path):
     )
 
 
-def test_weights_that_were_frozen_are_part_of_it(tmp_path):
+def test_frozen_weights_are_read_too(tmp_path):
     params = weights(CONFIG, 1)
     frozen = {"text_embed": params.pop("text_embed")}
     ema = weights(CONFIG, 2)
@@ -112,7 +112,7 @@ def test_low_rank_updates_are_merged(lora_run, tmp_path, average):
     )
 
 
-def test_weights_under_low_rank_updates_may_lie_elsewhere(lora_run, tmp_path):
+def test_weights_beneath_low_rank_updates_may_be_stored_elsewhere(lora_run, tmp_path):
     whole, state = lora_run
     base = save_steps(tmp_path / "base", CONFIG, {1: {"params": state["frozen"]}})
     run = save_steps(
@@ -129,7 +129,7 @@ def test_weights_under_low_rank_updates_may_lie_elsewhere(lora_run, tmp_path):
         convert(run, tmp_path / "averaged", format="peft", ema=True)
 
 
-def test_info_and_config_are_read_off_it(run):
+def test_description_and_config_are_read_from_a_run(run):
     assert read_config(run, "mugv_dit") == ("mugv_dit", CONFIG)
     described = describe(run)
     assert (described.kind, described.format) == ("mugv_dit", "training")
@@ -139,7 +139,7 @@ def test_info_and_config_are_read_off_it(run):
         read_config(run, "t5_encoder")
 
 
-def test_an_average_that_was_not_kept_is_said(tmp_path):
+def test_a_missing_average_is_refused(tmp_path):
     save_steps(tmp_path, CONFIG, {5: {"params": weights(CONFIG, 1)}})
     with pytest.raises(ValueError, match=r"5: this run kept no running average"):
         open_source(tmp_path, ema=True)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training checkpoints as a run leaves them, made of seeded weights."""
+"""Training checkpoints as a run writes them, with seeded weights."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mugv_jax.weights.store import save_args, training_metadata
 
 
 def weights(config: DiTConfig, seed: int) -> Any:
-    """Parameters of a DiT, float32."""
+    """Parameters of a DiT in float32."""
     return random_variables(abstract_variables("mugv_dit", config), seed)["params"]
 
 
@@ -30,10 +30,11 @@ def save_steps(
     weights: str = "",
     kind: str = "mugv_dit",
 ) -> Path:
-    """A run with a checkpoint per step; `states` hold params, and frozen and ema where there are.
+    """Writes a run with one checkpoint per step.
 
-    weights: what the run says that it started from.
-    The optimizer's state is there as well, since a reader has to step over it.
+    states: params of each step, and optionally frozen and ema.
+    weights: path that the checkpoints state as the start of the run.
+    The optimizer's state is included, since a reader must skip it.
     """
     with ocp.CheckpointManager(run / "checkpoints") as manager:
         for step, state in states.items():

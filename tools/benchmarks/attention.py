@@ -4,7 +4,7 @@
 
     forward 4 n s d,    backward 8 n s d
 
-for n queries and s keys of width d, whatever a kernel pads or computes again.
+for n queries and s keys of width d, no matter what a kernel pads or recomputes.
 """
 
 import functools
@@ -21,14 +21,14 @@ from tools.benchmarks.pytorch import Attend, attentions, gradients, leaves
 from tools.benchmarks.setting import Setting
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
-# Of the comparison with float64: all heads for some queries, and some heads for all tokens.
+# The comparison with float64 takes all heads for some queries, or some heads for all tokens.
 CHECKED_QUERIES = 256
 CHECKED_HEADS = 3
 BLOCK = 2048  # queries whose float64 scores are in memory at once
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """To the video's own tokens, or to those of the text; forward, then backward."""
+    """Attention to the video's own tokens or to those of the text: forward, then backward."""
     size = setting.size
     keys = size.tokens if name == "self-attention" else size.text_tokens
     for backward in (False, True):
@@ -65,7 +65,7 @@ class _Case:
         return [self.setting.random(*shape) for shape in shapes]
 
     def _ours(self) -> Iterator[Variant]:
-        # On a GPU the one for CPUs would take longer than all else together.
+        # On a GPU, the implementation for CPUs would take longer than everything else together.
         for name in ("hopper", "cudnn") if self.setting.on_gpu else ("xla",):
             yield Variant(
                 name=f"ours: {name}",
@@ -127,7 +127,7 @@ def _backward(pullback: Callable, d_out: jax.Array) -> tuple[jax.Array, ...]:
 
 
 def _attend_64(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """(output, probabilities) in float64."""
+    """Output and probabilities in float64."""
     q, k, v = q.double(), k.double(), v.double()
     score = torch.einsum("bnae,bsae->bans", q, k) * q.shape[-1] ** -0.5
     prob = score.softmax(-1)

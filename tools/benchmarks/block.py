@@ -28,8 +28,10 @@ from tools.torch_reference import mugdit
 
 
 class Inputs(NamedTuple):
-    """Residual stream, text, the six vectors of each group, and the output's derivative, for a
-    latent (f, h, w)."""
+    """Inputs of a block for a latent (f, h, w), and the derivative of its output.
+
+    x: residual stream.  six: the six modulation vectors of each token group.
+    """
 
     x: Tensor
     text: Tensor
@@ -52,7 +54,7 @@ class Inputs(NamedTuple):
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """Without rematerialisation: the backward pass reads what the forward pass kept."""
+    """A block forward, then forward and backward without rematerialisation."""
     size = setting.size
     reference, config, weights = models(setting, 1)
     block, variables = reference.blocks[0], _first_block(weights)
@@ -61,7 +63,7 @@ def tasks(name: str, setting: Setting) -> Iterator[Task]:
     for backward in (False, True):
 
         def check(variant: Variant, backward: bool = backward) -> float | None:
-            if "compiled" in variant.name:  # for other sizes it would be compiled anew
+            if "compiled" in variant.name:  # another size would be compiled again
                 return None
             inputs = Inputs.random(setting, size.check_latent)
             wide = inputs._replace(**{k: getattr(inputs, k).double() for k in TENSORS})
@@ -114,22 +116,22 @@ def _theirs(setting: Setting, block: mugdit.Block, backward: bool) -> Iterator[V
 def _bind_theirs(
     block: mugdit.Block, run: Callable, inputs: Inputs, backward: bool
 ) -> Callable[[], list[Tensor]]:
-    """The block's output, or the derivatives by x and by the table of vectors."""
+    """A call that returns the block's output, or its derivatives by x and the table of vectors."""
     rows, columns = (-(-side // 2) for side in inputs.latent[1:])
     index = torch.arange(inputs.latent[0] + 2, device=inputs.x.device)[None]
     angles = mugdit.rotary_angles(index, rows, columns, inputs.x.shape[-1] // block.attn.heads)
     angles = angles.to(torch.promote_types(inputs.x.dtype, torch.float32))
-    turn = torch.polar(torch.ones_like(angles), angles)
+    phases = torch.polar(torch.ones_like(angles), angles)
     mask = torch.ones(inputs.text.shape[:2], dtype=torch.bool, device=inputs.x.device)
     if not backward:
-        return lambda: [run(block, inputs.x, inputs.text, mask, inputs.six, turn)]
+        return lambda: [run(block, inputs.x, inputs.text, mask, inputs.six, phases)]
     x, text, six = leaves([inputs.x, inputs.text, inputs.six])
     wanted = [x, block.scale_shift_table, text, six]
     wanted += [each for each in block.parameters() if each is not block.scale_shift_table]
 
     def call() -> list[Tensor]:
         with torch.enable_grad():
-            out = run(block, x, text, mask, six, turn)
+            out = run(block, x, text, mask, six, phases)
             return list(torch.autograd.grad(out, wanted, inputs.d_out)[:2])
 
     return call
@@ -179,7 +181,7 @@ def _forward(block: Block, variables: Any, x: jax.Array, context: Context) -> ja
 def _both(
     block: Block, variables: Any, x: jax.Array, context: Context, d_out: jax.Array
 ) -> tuple[jax.Array, jax.Array, Any]:
-    """Derivatives by x, by the table of vectors, and by all else that PyTorch derives by."""
+    """Derivatives by x, by the table of vectors, and by everything else that PyTorch includes."""
 
     def run(variables: Any, x: jax.Array, text: jax.Array, six: jax.Array) -> jax.Array:
         return block.apply(variables, x, context.replace(text=text, modulation=six))[0]

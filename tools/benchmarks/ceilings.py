@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the device can do at best, measured: copying memory, and one large matrix product.
+"""Measured ceilings of the device: the rate of copying memory, and of one large matrix product.
 
-Both frameworks try, the faster one counts. Values are random: zeros draw less power, so the clock
-stays higher than any model's data lets it.
+Both frameworks are measured, and the faster one counts. Values are random: zeros draw less power,
+so that the clock would stay higher than with the data of any model.
 """
 
 import statistics
@@ -20,16 +20,18 @@ from tools.benchmarks.exchange import to_jax
 from tools.benchmarks.sizes import Size
 
 SAMPLES = 9
-CALLS = 5  # of a sample, started together
+CALLS = 5  # per sample, started together
 
 
 def measure_ceilings(device: torch.device, dtype: torch.dtype, size: Size) -> dict[str, Any]:
-    """GB/s of a copy, its reading and writing both counted; TFLOP/s of a product in `dtype`; and
-    the bfloat16 peak of the data sheet, where it is known."""
+    """GB/s of a copy, TFLOP/s of a product in `dtype`, and the data sheet's bfloat16 peak if known.
+
+    A copy counts both the bytes that it reads and those that it writes.
+    """
     source = torch.randn(size.copy_bytes // 2, device=device, dtype=torch.float32).to(dtype)
     target, source_jax = torch.empty_like(source), to_jax(source)
     copied = 2 * source.numel() * source.element_size()
-    # Negation reads and writes as much, and the compiler cannot leave it out as it may a copy.
+    # Negation moves as many bytes as a copy, but the compiler cannot elide it.
     negate = jax.jit(jnp.negative)
     copy = {
         "PyTorch": copied / _seconds(lambda: target.copy_(source), device) / 1e9,
@@ -56,7 +58,7 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype, size: Size) -> di
 
 
 def _seconds(call: Callable[[], Any], device: torch.device) -> float:
-    """Median seconds of a call, among many that follow each other."""
+    """Median time of a call in seconds, over samples of several calls in a row."""
     samples = []
     for _ in range(SAMPLES + 1):  # the first compiles
         start = time.perf_counter()

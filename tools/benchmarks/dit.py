@@ -16,28 +16,28 @@ from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.systems.mugv import cost as flops
 from tools.benchmarks.exchange import from_jax
 from tools.benchmarks.measure import Task, Variant, relative_l2
-from tools.benchmarks.published import CHANNELS, Inputs, models, widened
+from tools.benchmarks.published import CHANNELS, Inputs, in_float64, models
 from tools.benchmarks.pytorch import attentions, compilations
 from tools.benchmarks.setting import Setting
 from tools.torch_reference import MUGDiT
 from tools.torch_reference.mugdit import run_block
 
-# Float32 rounding summed in another order, and bfloat16 rounding of every activation.
+# Allow for float32 sums in another order, and for bfloat16 rounding of every activation.
 TOLERANCES = {torch.float32: 2e-5, torch.bfloat16: 5e-2}
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """The 10B model at 720p (size "full"); attention kernels, and compiled blocks, in turns."""
+    """One forward pass per attention kernel, eager and compiled; size "full" is the 10B at 720p."""
     size = setting.size
     depth = size.depth if name == "dit" else size.slice_depth
     reference, config, weights = models(setting, depth)
 
     def check(variant: Variant) -> float | None:
-        if "compiled" in variant.name:  # for other sizes it would be compiled anew
+        if "compiled" in variant.name:  # another size would be compiled again
             return None
         inputs = Inputs.random(setting, size.check_latent)
         arguments, keywords = inputs.to(torch.float64).theirs()
-        expected = widened(reference)(*arguments, **keywords)[:, :CHANNELS]
+        expected = in_float64(reference)(*arguments, **keywords)[:, :CHANNELS]
         return relative_l2(variant.read(variant.bind(inputs)()), [expected])
 
     yield Task(

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The same values in PyTorch and in JAX: random weights, variables, arguments, outputs."""
+"""Exchange of values between PyTorch and JAX: random weights, variables, arguments, outputs."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from mugv_jax.weights.table import Rule, Table
 def build(
     make: Callable[[], torch.nn.Module], device: torch.device, dtype: torch.dtype
 ) -> torch.nn.Module:
-    """A module with random weights, created where it will live."""
+    """Build a module with random weights directly on `device`."""
     with torch.device("meta"):
         module = make()
     module = module.to(dtype).to_empty(device=device).eval()
@@ -27,7 +27,7 @@ def build(
 
 
 def fill(module: torch.nn.Module) -> None:
-    """Random values that depend on the name: gains near 1, small biases, fan-in scaled matrices."""
+    """Fill with random values, seeded by name: gains near 1, small biases, matrices by fan-in."""
     for name, tensor in module.state_dict().items():
         generator = torch.Generator(tensor.device).manual_seed(zlib.crc32(name.encode()))
         if tensor.ndim >= 2:
@@ -40,7 +40,7 @@ def fill(module: torch.nn.Module) -> None:
 def variables(state: Mapping[str, torch.Tensor], table: Table) -> dict[str, Any]:
     """Variables of our module from a published `state_dict`, through the table of its model.
 
-    One parameter at a time is in both frameworks' hands, so that they share nothing.
+    Parameters are copied one at a time, and the frameworks share no memory.
     """
     flat = {
         tuple(rule.path.split("/")): to_jax(parameter(state, rule, table)) for rule in table.rules
@@ -49,7 +49,7 @@ def variables(state: Mapping[str, torch.Tensor], table: Table) -> dict[str, Any]
 
 
 def parameter(state: Mapping[str, torch.Tensor], rule: Rule, table: Table) -> torch.Tensor:
-    """The tensors of a rule in our layout, layers stacked."""
+    """The tensors of a rule in our layout, with layers stacked."""
     parts = [_moved(state[name], rule, table) for name in table.names(rule)]
     return torch.stack(parts) if rule.stacked else parts[0]
 
@@ -63,12 +63,12 @@ def _moved(tensor: torch.Tensor, rule: Rule, table: Table) -> torch.Tensor:
 
 
 def to_jax(tensor: torch.Tensor, layout: str = "", **sizes: int) -> jax.Array:
-    """A copy on JAX's device; `layout` is an einops pattern with `sizes` of its axes."""
+    """Copy to JAX's device; `layout` is an einops pattern with `sizes` of its axes."""
     tensor = einops.rearrange(tensor, layout, **sizes) if layout else tensor
     tensor = tensor.detach().contiguous()
     if tensor.is_cuda:
         torch.cuda.synchronize()
-        # A copy: PyTorch frees or reuses its memory without asking.
+        # A copy, because PyTorch may free or reuse its memory at any time.
         array = jnp.array(jax.dlpack.from_dlpack(tensor), copy=True)
     elif tensor.dtype == torch.bfloat16:
         array = jnp.array(tensor.view(torch.uint16).numpy().view(jnp.bfloat16), copy=True)
@@ -78,8 +78,8 @@ def to_jax(tensor: torch.Tensor, layout: str = "", **sizes: int) -> jax.Array:
 
 
 def from_jax(array: jax.Array, layout: str = "", **sizes: int) -> torch.Tensor:
-    """A copy on PyTorch's device; `layout` is an einops pattern with `sizes` of its axes."""
+    """Copy to PyTorch's device; `layout` is an einops pattern with `sizes` of its axes."""
     tensor = torch.from_dlpack(jax.block_until_ready(array)).clone()
     if tensor.is_cuda:
-        torch.cuda.synchronize()  # before JAX may have its memory back
+        torch.cuda.synchronize()  # before JAX may reuse its memory
     return einops.rearrange(tensor, layout, **sizes) if layout else tensor

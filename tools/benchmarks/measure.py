@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Time one computation in JAX and in PyTorch, in turns, after making sure that all are right.
+"""Timing of one computation in JAX and in PyTorch, in turns, after a check of all outputs.
 
-A task is one computation, a variant one way to do it. A variant whose outputs are wrong, or that
-fails, becomes a row that says so; the others are measured.
+A task is one computation, a variant one way to do it. A variant that fails or whose outputs are
+wrong becomes a row with the reason; the others are measured.
 """
 
 import dataclasses
@@ -18,20 +18,19 @@ import jax
 import torch
 from torch import Tensor
 
-# Between two samples on a CPU, so that one side's threads sleep before the other's clock starts.
+# Pause between samples on a CPU, so that one side's threads sleep before the other is timed.
 SETTLE_SECONDS = 0.05
-# A sample is as many calls as take this long, all started before the last is awaited: what one
-# call costs the host is then hidden behind the work of the one before it.
+# A sample is as many calls as take this long, all started before the last is awaited, so that the
+# host's cost of a call is hidden behind the work of the call before it.
 SAMPLE_SECONDS = 0.02
 MAX_CALLS = 100
-# Long calls are repeated less often, but not below this.
+# Long calls are repeated less often, to stay within the budget, but at least this often.
 FEWEST = 3
 BUDGET_SECONDS = 4.0
 
 
 class Sample(NamedTuple):
-    """Of one call: seconds that passed, and seconds that all CPU threads together worked or
-    spun."""
+    """Times of one call: elapsed seconds, and CPU seconds (working or spinning) of all threads."""
 
     wall: float
     cpu: float
@@ -41,9 +40,9 @@ class Sample(NamedTuple):
 class Variant:
     """One way to compute a task.
 
-    bind: inputs -> a call without arguments; what it does itself (copies, the forward pass before
-        a backward pass) is not timed.
-    read: what the call returns, as PyTorch tensors in the layout of the reference.
+    bind: inputs -> a call without arguments. The work of `bind` itself (copies, the forward pass
+        before a backward pass) is not timed.
+    read: result of the call -> PyTorch tensors in the layout of the reference.
     """
 
     name: str
@@ -56,13 +55,13 @@ class Variant:
 class Task:
     """One computation.
 
-    inputs: fresh random ones, PyTorch tensors on the device.
-    check: largest relative L2 error of a variant's outputs against float64, on fresh inputs; None
-        where only `compare` tells.
-    compare: whether outputs at the timed size are held to those of PyTorch's first variant.
-    tolerance: of both comparisons.
-    work, unit: numerator of a rate: bytes for "GB/s", operations for "TFLOP/s".
-    memory: whether the peak of device memory means something.
+    inputs: makes fresh random inputs, PyTorch tensors on the device.
+    check: variant -> largest relative L2 error of its outputs against float64, on fresh inputs;
+        None if only `compare` checks it.
+    compare: whether outputs at the timed size are compared with those of PyTorch's first variant.
+    tolerance: largest error in both comparisons.
+    work, unit: numerator of the rate: bytes for "GB/s", operations for "TFLOP/s".
+    memory: whether the peak of device memory is reported.
     """
 
     name: str
@@ -83,13 +82,13 @@ UNITS = {"GB/s": 1e9, "TFLOP/s": 1e12}
 def measure(
     task: Task, repeats: int, device: torch.device, profile: Path | None = None
 ) -> list[dict[str, Any]]:
-    """One row a variant: `repeats` samples of each, in turns, or the reason for none.
+    """One row per variant: up to `repeats` samples of each, in turns, or the reason for none.
 
-    profile: folder for a trace of one call of each of ours.
+    profile: folder for traces of one call of each of our variants.
     """
     rows = {variant.name: _row(task, variant) for variant in task.variants}
     inputs, reference = task.inputs(), None
-    # PyTorch first: what it gives is what the others are held to.
+    # PyTorch first: its outputs are the reference for the others.
     for variant in sorted(task.variants, key=lambda variant: variant.ours):
         row = rows[variant.name]
         with _failures(row):
@@ -126,7 +125,7 @@ def _row(task: Task, variant: Variant) -> dict[str, Any]:
 
 
 class _failures:
-    """Turns an exception into what the row says of it."""
+    """Context that records an exception in a row instead of raising it."""
 
     def __init__(self, row: dict[str, Any]):
         self.row = row
@@ -158,14 +157,14 @@ def _within(difference: float | None, tolerance: float, what: str) -> float | No
 def _first_call(
     variant: Variant, inputs: Any, device: torch.device, row: dict[str, Any]
 ) -> list[Tensor]:
-    """The outputs; sets the time of the first call and the peaks of the memory."""
+    """Outputs of the first call; adds its time and the peak of the memory to the row."""
     before = _jax_peak(device)
     call = variant.bind(inputs)
     sample, out = _clock(call, 1, variant.ours, device)
     row["first_call_s"] = sample.wall
     if variant.ours:
         after = _jax_peak(device)
-        # JAX counts over the life of the process, so only a higher peak is this variant's.
+        # JAX's peak is that of the whole process: only a new one is due to this variant.
         row["peak_bytes"] = after if after != before else None
     elif device.type == "cuda":
         del out
@@ -188,7 +187,7 @@ def _samples(
     repeats: int,
     device: torch.device,
 ) -> dict[str, list[Sample]]:
-    """In turns: every round goes through all variants, on fresh inputs."""
+    """Samples of all variants in turns: every round runs each of them on fresh inputs."""
     samples: dict[str, list[Sample]] = {name: [] for name in live}
     calls: dict[str, int] = {}
     wanted = dict.fromkeys(live, repeats)
@@ -242,7 +241,7 @@ def _summary(samples: list[Sample], task: Task) -> dict[str, Any]:
 
 
 def _spread(samples: list[float]) -> float | None:
-    """Half the range between the quartiles, relative to the median."""
+    """Half the interquartile range, relative to the median; None for a single sample."""
     if len(samples) < 2:
         return None
     low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
@@ -259,10 +258,10 @@ def _profile(task: Task, variants: Sequence[Variant], folder: Path) -> None:
 
 
 def relative_l2(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Largest of the outputs' relative L2 differences.
+    """Largest relative L2 difference among the outputs.
 
     Raises:
-        ArithmeticError: shapes that differ.
+        ArithmeticError: the shapes differ.
     """
     return max(_differences(actual, expected))
 

@@ -9,7 +9,7 @@
 | (c)       | x, update; out, y        | out, update, d_out, d_y; d_x, d_update           |
 | (d)       | q; out                   | q, d_out; d_q                                    |
 
-each of n x d values; vectors and angles are small and do not count.
+Each array has n x d values; vectors and angles are small and do not count.
 """
 
 import dataclasses
@@ -29,16 +29,18 @@ from tools.benchmarks.pytorch import compilations, gradients, leaves
 from tools.benchmarks.setting import Setting
 from tools.torch_reference.mugdit import EPSILON, add_gated, modulated, rotary_angles, rotate
 
-# Rounding of sums in another order, and of results to bfloat16.
+# Allow for sums in another order, and for rounding of results to bfloat16.
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Operation:
-    """method: of `Modulation`.  theirs: the same in PyTorch, on tensors of any dtype.
-    arguments, outputs: what the letters of their shapes are: "n" tokens (b n d), "g" groups
-        (b g d), "d" a vector, "q" heads (b n a e), "e" a head's vector.
-    forward, backward: arrays of n x d values that are read and written.
+    """One fused operation on both sides.
+
+    method: name in `Modulation`.  theirs: the same in PyTorch, on tensors of any dtype.
+    arguments, outputs: kinds of arrays, a letter each: "n" tokens (b n d), "g" groups (b g d),
+        "d" a vector, "q" heads (b n a e), "e" a head's vector.
+    forward, backward: number of arrays of n x d values that are read or written.
     """
 
     method: str
@@ -98,7 +100,7 @@ OPERATIONS = {
         backward=3,
     ),
 }
-# The published pairs are neighbours, ours opposite halves.
+# Pairs of RoPE: neighbours in the published code, opposite halves here.
 OUR_PAIRS = "... (k two) -> ... (two k)"
 THEIR_PAIRS = "... (two k) -> ... (k two)"
 
@@ -153,7 +155,7 @@ class _Case:
         return relative_l2(variant.read(variant.bind((arguments, d_outs))()), expected())
 
     def _rotation(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """What PyTorch's function takes besides: the rotation of every token."""
+        """Additional argument of PyTorch's function, if any: the rotation of every token."""
         if self.operation.method != "norm_rotate":
             return ()
         angles = self._angles().to(torch.promote_types(dtype, torch.float32))
@@ -208,7 +210,7 @@ class _Case:
     def _moved(self, kind: str, x: Tensor) -> jax.Array:
         if kind in "qe":
             return to_jax(x, OUR_PAIRS, two=2)
-        # Vectors of a group are float32 in the model: its time embedding is.
+        # Vectors of a group are float32 in the model, like its time embedding.
         return to_jax(x.float() if kind == "g" else x)
 
     def _read(self, out: jax.Array | Sequence[jax.Array]) -> list[Tensor]:
@@ -226,7 +228,7 @@ def _call(
     fixed: tuple[Tensor, ...],
     backward: bool,
 ) -> Callable[[], Tensor | tuple[Tensor, ...]]:
-    """PyTorch's function, or its gradients by the arguments after a forward pass."""
+    """A call of PyTorch's function, or of its gradients by the arguments after a forward pass."""
     if not backward:
         return lambda: _listed(function(*arguments, *fixed))
     arguments = leaves(arguments)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUGDiT on both sides: the reference with random weights, our config, our variables."""
+"""MUGDiT on both sides: the reference with random weights, and our config and variables."""
 
 import copy
 import dataclasses
@@ -13,7 +13,7 @@ from torch import Tensor
 from mugv_jax import config as configs
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
-from mugv_jax.train.train_config import TrainConfig, from_config_dict
+from mugv_jax.train.train_config import DiTTrainConfig, from_config_dict
 from mugv_jax.weights.tables import mugv_dit
 from tools.benchmarks.exchange import build, to_jax, variables
 from tools.benchmarks.setting import Setting
@@ -26,7 +26,10 @@ TEXT_DIM = 4096
 
 
 class Models(NamedTuple):
-    """reference: the PyTorch model.  config, weights: of ours, the same values."""
+    """The same model on both sides.
+
+    reference: the PyTorch model.  config, weights: of our model, with the same values.
+    """
 
     reference: MUGDiT
     config: DiTConfig
@@ -48,7 +51,7 @@ def published(setting: Setting, depth: int) -> dict[str, Any]:
 
 
 def models(setting: Setting, depth: int, dtype: torch.dtype | None = None) -> Models:
-    """Both sides in `dtype` (that of the setting)."""
+    """Both sides with random weights in `dtype` (by default that of the setting)."""
     arguments = published(setting, depth)
     reference = build(lambda: MUGDiT(**arguments), setting.device, dtype or setting.dtype)
     config = mugv_dit.config_from_published(arguments)
@@ -58,7 +61,7 @@ def models(setting: Setting, depth: int, dtype: torch.dtype | None = None) -> Mo
 
 def train_config(
     setting: Setting, dit: DiTConfig, remat: str = "none", kernels: KernelConfig | None = None
-) -> TrainConfig:
+) -> DiTTrainConfig:
     """The shipped settings for one device, without the running average of weights."""
     shipped = from_config_dict(configs.read(CONFIG))
     return dataclasses.replace(
@@ -71,8 +74,8 @@ def train_config(
     )
 
 
-def widened(model: MUGDiT) -> MUGDiT:
-    """The same function in float64; a block is widened when it runs, so that memory holds one."""
+def in_float64(model: MUGDiT) -> MUGDiT:
+    """The model in float64; each block is converted when it runs, so that memory holds one."""
     blocks, model.blocks = model.blocks, torch.nn.ModuleList()
     wide = copy.deepcopy(model).double()
     model.blocks = wide.blocks = blocks
@@ -81,7 +84,7 @@ def widened(model: MUGDiT) -> MUGDiT:
 
 
 class Inputs(NamedTuple):
-    """A noisy latent (b c f h w) whose first frame is given, a time, and text of some tokens."""
+    """Inputs: a noisy latent (b c f h w) whose first frame is given, a time, and a text."""
 
     x: Tensor
     t: Tensor
@@ -93,7 +96,7 @@ class Inputs(NamedTuple):
 
     @classmethod
     def random(cls, setting: Setting, latent: tuple[int, int, int]) -> "Inputs":
-        """Values in the setting's dtype; half of the text's tokens are words."""
+        """Random values in the setting's dtype; half of the text's tokens are words."""
         device, frames, length = setting.device, latent[0], setting.size.text_tokens
         return cls(
             x=setting.random(1, CHANNELS, *latent),
@@ -106,7 +109,7 @@ class Inputs(NamedTuple):
         )
 
     def to(self, dtype: torch.dtype) -> "Inputs":
-        """Latent and text in `dtype`."""
+        """The inputs with latent and text in `dtype`."""
         return self._replace(x=self.x.to(dtype), text=self.text.to(dtype))
 
     def theirs(self) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The PyTorch side: attention kernels pinned, compiled or not, and forms of its variants."""
+"""Variants on the PyTorch side: attention kernels, each pinned, and compilation."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -25,7 +25,7 @@ def _cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def attentions(setting: Setting) -> dict[str, Attend]:
-    """PyTorch's attention by the name of its kernel: those that the device and dtype have."""
+    """PyTorch's attention kernels for the device and dtype, by name."""
     if not setting.on_gpu:
         return {"PyTorch flash": _flash}
     if setting.dtype == torch.float32:
@@ -36,7 +36,7 @@ def attentions(setting: Setting) -> dict[str, Attend]:
 def compilations(
     setting: Setting, function: Callable, *, fullgraph: bool = True
 ) -> Iterator[tuple[str, Callable]]:
-    """(suffix of a variant's name, function): as it is, and compiled where that is asked for."""
+    """(suffix of a variant's name, function): as it is, and compiled if the options ask for it."""
     yield "", function
     if setting.options.torch_compile:
         yield ", compiled", torch.compile(function, dynamic=False, fullgraph=fullgraph)
@@ -45,11 +45,11 @@ def compilations(
 def gradients(
     out: Tensor | Sequence[Tensor], inputs: Sequence[Tensor], d_out: Sequence[Tensor]
 ) -> Callable[[], tuple[Tensor, ...]]:
-    """A call that computes the gradients by `inputs`, as often as it is called."""
+    """A function that computes the gradients by `inputs` and can be called repeatedly."""
     outs = [out] if isinstance(out, Tensor) else list(out)
     return lambda: torch.autograd.grad(outs, inputs, d_out, retain_graph=True)
 
 
 def leaves(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors as variables to differentiate by."""
+    """The tensors as leaves that require gradients."""
     return [tensor.detach().requires_grad_() for tensor in tensors]

@@ -20,9 +20,9 @@ RunBlock = Callable[..., Tensor]
 
 
 class Optimizer:
-    """Weights in the dtype of arithmetic, made anew of master weights after every update.
+    """AdamW on float32 master weights, those of `reference`.
 
-    The master weights are those of `reference`, in float32.
+    `model` has the weights in the dtype of arithmetic, copied from the masters after every update.
     """
 
     def __init__(self, reference: MUGDiT, dtype: torch.dtype):
@@ -41,7 +41,7 @@ class Optimizer:
         )
 
     def update(self) -> None:
-        """One step down the gradients of the weights, which it takes away."""
+        """Take one step with the gradients of the weights, and clear them."""
         for weight, master in zip(self.weights, self.masters, strict=True):
             master.grad, weight.grad = weight.grad.float(), None
         torch.nn.utils.clip_grad_norm_(self.masters, self.clip)
@@ -52,7 +52,7 @@ class Optimizer:
 
 
 class Trainer:
-    """How the steps of one variant run; all variants move the same weights."""
+    """Training steps of one variant; all variants update the same weights."""
 
     def __init__(self, optimizer: Optimizer, attend: Attend, run: RunBlock):
         self.optimizer, self.attend, self.run = optimizer, attend, run
@@ -62,12 +62,12 @@ class Trainer:
         return self.optimizer.model
 
     def run_block(self, block: Block, *args: Tensor) -> Tensor:
-        """Keeps a block's input, and computes it again in the backward pass."""
+        """Run a block under a checkpoint: its input is kept, the rest is recomputed."""
         block.attn.attend = self.attend
         return checkpoint(self.run, block, *args, use_reentrant=False)
 
     def step(self, inputs: Inputs) -> Tensor:
-        """Draws time and noise, and trains on them; returns the loss."""
+        """Draw time and noise, train on them, and return the loss."""
         u = torch.randn(1, device=inputs.x.device).sigmoid()
         inputs = inputs._replace(t=1000 * u, noisy=torch.ones_like(inputs.noisy))
         loss = backward(self.model, inputs, torch.randn_like(inputs.x), self.run_block)
@@ -76,7 +76,7 @@ class Trainer:
 
 
 def trainers(setting: Setting, reference: MUGDiT) -> dict[str, Trainer]:
-    """By the name of the variant."""
+    """Trainers by the name of their variant."""
     optimizer = Optimizer(reference, setting.dtype)
     return {
         name + suffix: Trainer(optimizer, attend, run)
@@ -86,7 +86,7 @@ def trainers(setting: Setting, reference: MUGDiT) -> dict[str, Trainer]:
 
 
 def backward(model: MUGDiT, inputs: Inputs, noise: Tensor, run: RunBlock) -> Tensor:
-    """The loss at `inputs.t`, whose gradients are left at the weights.
+    """Loss at `inputs.t`; leaves its gradients in the weights.
 
     x_t = (1 - t) x_0 + t noise,   loss = mean over noisy frames of (v - (x_0 - noise))^2
     """
@@ -110,7 +110,7 @@ def backward(model: MUGDiT, inputs: Inputs, noise: Tensor, run: RunBlock) -> Ten
 def gradients(
     model: MUGDiT, inputs: Inputs, noise: Tensor, run: RunBlock = run_block
 ) -> dict[str, Tensor]:
-    """The gradients of that loss by name, taken away from the weights."""
+    """Gradients of the loss of `backward` by name; clears them in the weights."""
     backward(model, inputs, noise, run)
     grads = {name: weight.grad for name, weight in model.named_parameters()}
     model.zero_grad()

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of measurements as a Markdown table."""
+"""Report of measurements: rows as a Markdown table."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ COLUMNS = (
 
 
 def complete(rows: list[Row], ceilings: Row) -> None:
-    """Adds what follows from the other rows: ceilings, shares, PyTorch's best, ratios to it."""
+    """Add what follows from other rows: ceilings, shares, PyTorch's best, and ratios to it."""
     best = {}
     for row in rows:
         if not row["ours"] and "median_s" in row:
@@ -53,14 +53,14 @@ def complete(rows: list[Row], ceilings: Row) -> None:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown, one line a row; ratio is its time / that of the best variant of PyTorch."""
+    """Markdown table; the ratio is the row's time over that of PyTorch's best variant."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
     lines += ["| " + " | ".join(_line(row)) + " |" for row in rows]
     return "\n".join(lines)
 
 
 def ceilings_text(ceilings: Row) -> str:
-    """The measured ceilings in a sentence."""
+    """The measured ceilings as a sentence."""
     if "failed" in ceilings:
         return f"Ceilings failed: {ceilings['failed']}"
     peak = ceilings["datasheet TFLOP/s"]
@@ -105,7 +105,7 @@ def _or_dash(row: Row, key: str, form: Any) -> str:
 
 
 def digits(value: float) -> str:
-    """Three significant digits, and all of those before the point."""
+    """Number with three significant digits and all digits before the point."""
     if value <= 0:
         return f"{value:.3g}"
     return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"

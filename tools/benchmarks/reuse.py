@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What fewer evaluations cost a trained model: videos against those of the full run, same seed.
+"""Loss of quality from fewer evaluations: videos of a model against those of the full run.
 
     python -m tools.benchmarks.reuse --dit runs/first --samples samples --output reuse.json
 
-Noise is turned into latents with the captions of some samples, in all steps, in fewer, and with
+Latents are sampled from some captions, with the same seeds, in all steps, in fewer, and with
 thresholds of `flow/reuse.py`. Prints a table and writes JSON:
 
     PSNR = 10 log10(range^2 / mean squared difference)    dB, range of the full run's latent
@@ -24,11 +24,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.data.empty_text import find_empty_text, read_empty_text
-from mugv_jax.data.samples import SampleSource, open_samples
+from mugv_jax.data.fields import flow_fields
+from mugv_jax.data.open import open_samples
+from mugv_jax.data.samples import SampleSource
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import Sample, read, sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.nn.mugdit.model import MugDiT
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.systems.mugv.size import MAX_TOKENS, STRIDE
 from mugv_jax.weights.load import load
@@ -39,11 +42,16 @@ Runs = Callable[[int, float, tuple[float, float]], list[Sample]]
 
 def main(arguments: list[str] | None = None) -> None:
     args = _parse(arguments)
-    source = open_samples(args.samples)
     empty = find_empty_text(args.samples)
     if empty is None:
         raise ValueError(f"{args.samples} holds no text states of the empty caption: encode again.")
     config, variables = load(args.dit, "mugv_dit", dtype=jnp.dtype(args.dtype))
+    fields = flow_fields(
+        channels=config.in_channels,
+        text_dim=config.text_dim,
+        statistics=(LATENT_SHIFT, LATENT_SCALE),
+    )
+    source = open_samples(args.samples, fields)
     dit = MugDiT(config, jnp.dtype(args.dtype))
     clips = list(range(len(source)))[:: -(-len(source) // args.clips)]
     rows = []
@@ -65,9 +73,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m tools.benchmarks.reuse", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--dit", required=True, help="weights, or a training run")
-    parser.add_argument("--samples", type=pathlib.Path, required=True, help="encoded, or packed")
-    parser.add_argument("--clips", type=int, default=4, help="captions, evenly spread")
-    parser.add_argument("--seeds", type=int, default=3, help="for each caption")
+    parser.add_argument(
+        "--samples", type=pathlib.Path, required=True, help="folder of encoded or packed samples"
+    )
+    parser.add_argument("--clips", type=int, default=4, help="number of captions, evenly spread")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds for each caption")
     parser.add_argument("--steps", type=int, nargs="+", default=[25, 50])
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 4.0])
     parser.add_argument("--thresholds", type=float, nargs="+", default=[0.05, 0.1, 0.15, 0.2, 0.3])
@@ -75,7 +85,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--intervals", type=_interval, nargs="*", default=[], help="LOW,HIGH of guidance"
     )
     parser.add_argument(
-        "--shifts", type=float, nargs="+", default=[None], help="of times; default: by the size"
+        "--shifts", type=float, nargs="+", default=[None], help="time shifts; default: by the size"
     )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--output", type=pathlib.Path, default="reuse.json")
@@ -93,7 +103,7 @@ ALWAYS = (0.0, 1.0)
 def _compared(
     runs: Runs, steps: int, thresholds: Sequence[float], intervals: Sequence[tuple[float, float]]
 ) -> Iterator[dict[str, Any]]:
-    """A row for each way to save evaluations, against the run that saves none."""
+    """One row per way to save evaluations, compared with the run that saves none."""
     full = runs(steps, 0.0, ALWAYS)
     variants = [(f"{fewer} steps", (fewer, 0.0, ALWAYS)) for fewer in (steps // 2, steps // 3)]
     variants += [(f"threshold {value:g}", (steps, value, ALWAYS)) for value in thresholds]
@@ -130,21 +140,22 @@ def _runs(
     threshold: float,
     interval: tuple[float, float],
 ) -> list[Sample]:
-    """Every clip's caption with every seed, one after the other."""
+    """Sample every clip's caption with every seed, one after the other."""
     made = []
     for clip, seed in itertools.product(clips, range(seeds)):
-        told = source[clip]
-        frames, height, width, _ = told.latent.shape
+        example = source[clip]
+        shape = example["latent"].shape
+        frames, height, width, _ = shape
         ratio = shift or shift_ratio(height * STRIDE, width * STRIDE, frames)
-        condition = functools.partial(_condition, dit, variables, frames, told.fps)
+        condition = functools.partial(_condition, dit, variables, frames, example["fps"])
         made.append(
             sample(
                 MugvDenoiser(dit),
                 variables,
-                jax.random.normal(jax.random.key(seed), (1, *told.latent.shape)),
+                jax.random.normal(jax.random.key(seed), (1, *shape)),
                 times=sample_times(steps, ratio),
                 noisy=jnp.ones((1, frames), bool),
-                positive=condition(told.text, told.text_mask),
+                positive=condition(*example["text"]),
                 negative=None if scale == 1 else condition(*read_empty_text(empty)),
                 guidance=Guidance(scale=scale, interval=interval),
                 reuse_threshold=threshold,
@@ -163,7 +174,7 @@ def _condition(
 
 
 def _psnr(made: np.ndarray, full: np.ndarray) -> float:
-    """At most 200 dB, for latents that are the same."""
+    """PSNR in dB, at most 200, the value for equal latents."""
     error = np.mean(np.square(made - full)) / np.ptp(full) ** 2
     return float(-10 * np.log10(np.maximum(error, 1e-20)))
 

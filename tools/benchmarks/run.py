@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Cases in processes of their own, whose rows arrive as they are made.
+"""Runs cases in separate processes and receives their rows as they are measured.
 
-So the peaks of the memory are the case's own, and whatever ends the process, the rows before it
-are kept.
+The peaks of memory are then those of the case alone, and if a process ends early, its rows up to
+that point are kept.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ Row = dict[str, Any]
 
 
 def case_rows(names: Sequence[str], options: Options) -> Iterator[Row]:
-    """The rows of cases that share a process; what fails is a row that says why.
+    """Rows of cases that share a process; a failure is a row with the reason.
 
-    A failed call of a GPU can leave nothing usable behind, so after a case with a failure the next
-    one gets another process.
+    A failed call can leave the GPU unusable for its process, so after a case with a failure the
+    remaining ones get a new process.
     """
     left = list(names)
     while left:
         finished = 0
-        for message in _apart(_send_cases, left[0], left, options):
+        for message in _in_process(_send_cases, left[0], left, options):
             if message is None:
                 finished += 1
             else:
@@ -41,12 +41,12 @@ def case_rows(names: Sequence[str], options: Options) -> Iterator[Row]:
 
 
 def measured_ceilings(options: Options) -> Row:
-    """Environment and ceilings, or {"failed": why}."""
-    return next(_apart(_send_ceilings, "ceilings", options))
+    """Environment and ceilings, or {"failed": reason}."""
+    return next(_in_process(_send_ceilings, "ceilings", options))
 
 
-def _apart(function: Callable, name: str, *args: Any) -> Iterator[Row | None]:
-    """What `function` sends; a process that ends otherwise is a row that says so."""
+def _in_process(function: Callable, name: str, *args: Any) -> Iterator[Row | None]:
+    """Rows sent by `function` in a new process, and one more if the process ends abnormally."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=function, args=(sender, *args))
@@ -76,7 +76,7 @@ def _send_ceilings(rows: Connection, options: Options) -> None:
 
 
 def _send_cases(rows: Connection, names: Sequence[str], options: Options) -> None:
-    """Rows, and None at the end of every case."""
+    """Send the rows of each case, and None after each case."""
     set_up(options)
     for name in names:
         failures = 0
@@ -93,7 +93,7 @@ def _measured(name: str, options: Options) -> Iterator[Row]:
     profile = None if options.profile is None else Path(options.profile)
     try:
         for task in importlib.import_module(f"tools.benchmarks.{CASES[name]}").tasks(name, setting):
-            if isinstance(task, dict):  # measured in a way of its own
+            if isinstance(task, dict):  # already measured
                 yield task
                 continue
             if options.variants is not None:

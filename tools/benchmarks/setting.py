@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where and how a case runs: device, dtype and size, the same on both sides."""
+"""Setting of a case: device, dtype and size, the same on both sides."""
 
 import dataclasses
 import functools
@@ -24,9 +24,10 @@ PACKAGES = ("jax", "jaxlib", "flax", "torch", "triton", "transformers", "numpy")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """device: "cpu" or "cuda".  dtype: "float32" or "bfloat16".  size: a name of SIZES.
+    """Choices of the command line.
 
-    variants: measure only those; None measures all.  profile: folder of traces.
+    device: "cpu" or "cuda".  dtype: "float32" or "bfloat16".  size: a key of SIZES.
+    variants: measure only those; None measures all.  profile: folder for traces.
     torch_compile: also measure compiled PyTorch.
     """
 
@@ -41,7 +42,7 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """`Options` as the cases read them."""
+    """`Options` in the types of PyTorch and JAX."""
 
     options: Options
 
@@ -67,9 +68,9 @@ class Setting:
 
     @property
     def kernels(self) -> dict[str, KernelConfig]:
-        """Ways to run ours, by the name of a row: those of the platform, and what might be faster.
+        """Kernel choices of our variants, by name: the platform's defaults, and what may be faster.
 
-        On a Hopper GPU (compute capability 9.0) that is its own attention.
+        On a Hopper GPU (compute capability 9.0), the latter is the attention written for it.
         """
         choices = {"ours": KernelConfig()}
         hopper = self.on_gpu and torch.cuda.get_device_capability(self.device) == (9, 0)
@@ -82,32 +83,32 @@ class Setting:
 
 
 def set_up(options: Options) -> None:
-    """The same device, precision and threads on both sides; fast algorithms allowed."""
-    # Two frameworks share one GPU: neither may take most of it at its start.
+    """Set the same device, precision and threads on both sides; allow fast algorithms."""
+    # The frameworks share one GPU: neither may take most of its memory at the start.
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = "0.9"
     jax.config.update("jax_platforms", options.device)
-    if options.dtype == "float32":  # and no TensorFloat-32, on either side
+    if options.dtype == "float32":  # true float32, without TF32, on both sides
         jax.config.update("jax_default_matmul_precision", "highest")
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
-    # Backward passes are timed again and again on what one forward pass has kept.
+    # Backward passes are timed repeatedly on the residuals of one forward pass.
     functorch.donated_buffer = False
     torch.set_grad_enabled(False)
     torch.set_num_threads(threads())
     torch.manual_seed(0)
-    gc.freeze()  # what the imports made is not looked through before every sample
+    gc.freeze()  # keeps objects of the imports out of the collections before samples
 
 
 @functools.cache
 def threads() -> int:
-    """Processor cores that this process may use; XLA takes as many."""
+    """Number of processor cores that this process may use; XLA uses as many."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """What a figure depends on besides the code."""
+    """Device, threads and versions, on which a measurement depends besides the code."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "device": name,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How large the measured computations are: one row a level, chosen by `--size`."""
+"""Sizes of the measured computations, chosen by `--size`."""
 
 import dataclasses
 import math
@@ -8,13 +8,15 @@ import math
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Size:
-    """width, heads, depth, latent (f, h, w): of MUGDiT and its input.
-    slice_depth, train_depth: blocks of the cases that take a part of it.
+    """Sizes of all cases at one level.
+
+    width, heads, depth: MUGDiT's sizes.  latent: (f, h, w) of its input.
+    slice_depth, train_depth: numbers of blocks in the cases that run a part of MUGDiT.
     text_tokens: keys of cross-attention, and padded length of a prompt.
-    text_width, text_heads, text_mlp, text_depth: of T5.
+    text_width, text_heads, text_mlp, text_depth: T5's sizes.
     video: (frames, height, width) in pixels.  weights_depth: blocks whose weights are read.
-    check_latent: of the comparison with float64.
-    copy_bytes, product: of the measured ceilings, bytes and side of the square matrices.
+    check_latent: (f, h, w) of the comparison with float64.
+    copy_bytes, product: for the ceilings, bytes copied and side of the square matrices.
     """
 
     width: int
@@ -44,7 +46,7 @@ class Size:
 
     @property
     def tokens(self) -> int:
-        """Start and end token included."""
+        """Video tokens, including the start and end token."""
         return self.frames * self.tokens_per_frame + 2
 
 

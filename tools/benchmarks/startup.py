@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What passes before the first step: compiling it, and reading weights.
+"""Startup times: compiling the first step, and reading weights.
 
-The step is the sampler's guided one, compiled in a new process from an empty cache on disk (cold)
-and from what that has left there (warm). Weights are read from a disk whose cached pages have been
-dropped, and held against reading the same files as plain bytes.
+The step is the sampler's guided one, compiled in a new process with an empty cache on disk (cold),
+and again with the cache filled (warm). Weights are read after the cached pages of the files have
+been dropped, and compared with reading the same files as plain bytes.
 """
 
 import multiprocessing
@@ -35,7 +35,7 @@ SAMPLES = 3
 
 
 def tasks(name: str, setting: Setting) -> Iterator[dict[str, Any]]:
-    """Rows, each measured in its own way."""
+    """Measured rows of compile times or of reading weights."""
     with tempfile.TemporaryDirectory() as folder:
         if name == "compile":
             yield from _compile_rows(setting, folder)
@@ -59,7 +59,7 @@ def _compile_rows(setting: Setting, folder: str) -> Iterator[dict[str, Any]]:
 
 
 def _compile(sender: Any, options: Options, folder: str) -> None:
-    """Seconds of tracing, lowering and compiling, after the imports and the device's start."""
+    """Send the seconds of tracing, lowering and compiling, without imports and device start."""
     set_up(options)
     keep_compiled(folder)
     setting = Setting(options)
@@ -72,7 +72,7 @@ def _compile(sender: Any, options: Options, folder: str) -> None:
 
 
 def _weight_rows(setting: Setting, folder: Path) -> Iterator[dict[str, Any]]:
-    """Ours from both formats, PyTorch's own reader from its own."""
+    """Our reader on both formats, and PyTorch's reader on PyTorch's format."""
     file, orbax = folder / "dit.pt", folder / "dit"
     arguments = published(setting, setting.size.weights_depth)
     reference = build(lambda: MUGDiT(**arguments), torch.device("cpu"), setting.dtype)
@@ -133,7 +133,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _drop_cached(path: Path) -> None:
-    """Writes the files' pages back and lets the system forget them."""
+    """Write the files' pages back and drop them from the system's cache."""
     for file in _files(path):
         descriptor = os.open(file, os.O_RDONLY)
         os.fsync(descriptor)

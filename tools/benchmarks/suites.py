@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which cases there are: the names of every suite, and the module that makes a case's tasks.
+"""Benchmark suites: the cases of each, and the modules that define the tasks of a case.
 
 Each module has `tasks(name, setting)`, a generator of tasks to measure, or of rows that it has
-measured itself.
+already measured.
 """
 
 from collections.abc import Sequence
@@ -36,8 +36,8 @@ MODULES = {
 CASES = {case: module for module, cases in MODULES.items() for case in cases}
 
 
-def together(names: Sequence[str]) -> list[list[str]]:
-    """Names that share a process: kernels, whose peak of the memory nobody asks for."""
+def process_groups(names: Sequence[str]) -> list[list[str]]:
+    """Names grouped by process: kernels share one, as their peak memory is not reported."""
     kernels = [name for name in names if name in SUITES["kernels"]]
     others = [[name] for name in names if name not in kernels]
     return [kernels, *others] if kernels else others

@@ -23,14 +23,14 @@ PROMPTS = 2
 
 
 class Inputs(NamedTuple):
-    """Ids (b s) and which of them are words."""
+    """Token ids (b s), and the mask of those that are words."""
 
     ids: Tensor
     mask: Tensor
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """T5-XXL at size "full"."""
+    """One encoding of a batch of prompts; size "full" is T5-XXL."""
     size = setting.size
     published = transformers.T5Config(
         vocab_size=32128,
@@ -83,7 +83,7 @@ def _reference(setting: Setting, published: transformers.T5Config) -> torch.nn.M
     reference.tie_weights()
     for name, weight in reference.state_dict().items():
         if name.endswith("SelfAttention.q.weight"):
-            weight.mul_(published.d_kv**-0.5)  # T5 trains with the factor of its scores in here
+            weight.mul_(published.d_kv**-0.5)  # T5's weights include the scale of the scores
     return reference
 
 
@@ -99,7 +99,7 @@ def _ours(setting: Setting, config: Any, weights: Any) -> Variant:
 
 
 def _operations(config: transformers.T5Config, tokens: int) -> int:
-    """Of one prompt: the products with weights, scores and values."""
+    """Floating-point operations of one prompt: products with weights, scores and values."""
     inner = config.num_heads * config.d_kv
     weights = 4 * config.d_model * inner + 3 * config.d_model * config.d_ff
     return config.num_layers * (2 * tokens * weights + 4 * tokens**2 * inner)

@@ -3,11 +3,12 @@
 """One whole training step of a part of MUGDiT's blocks: loss, backward pass, clipping, AdamW.
 
 Arithmetic and gradients are 16-bit, master weights and Adam's moments float32, on both sides. Work
-is 3 x the forward pass; what rematerialisation computes again does not count, so the share of the
+is 3 x the forward pass, without the recomputation of rematerialisation, so that the share of the
 measured ceiling is the model's FLOP utilisation (MFU).
 """
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -17,13 +18,17 @@ import torch
 from flax import traverse_util
 from torch import Tensor
 
+from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import cost as flops
+from mugv_jax.systems.mugv.denoiser import MugvCondition
+from mugv_jax.train.diffusion import make_program
+from mugv_jax.train.inputs import abstract_null_text
 from mugv_jax.train.loss import velocity_loss
-from mugv_jax.train.program import Program
+from mugv_jax.train.noising import NULL_TEXT, NullText
+from mugv_jax.train.program import Program, for_compute
 from mugv_jax.train.state import TrainState
-from mugv_jax.train.step import NullText
 from mugv_jax.weights.tables import mugv_dit
 from tools.benchmarks.exchange import from_jax, parameter, to_jax, variables
 from tools.benchmarks.measure import Task, Variant
@@ -32,13 +37,13 @@ from tools.benchmarks.pytorch_training import Trainer, gradients, trainers
 from tools.benchmarks.setting import Setting
 from tools.torch_reference import MUGDiT
 
-# Of all gradients together: in bfloat16 every activation and its derivative are rounded.
+# For all gradients together; in bfloat16 every activation and its derivative are rounded.
 TOLERANCES = {torch.float32: 5e-5, torch.bfloat16: 5e-2}
-REMAT = ("full", "attention")  # the one that needs less memory first
+REMAT = ("full", "attention")  # least memory first
 
 
 class Sample(NamedTuple):
-    """What a step sees, but for its own draws: a clean latent, text, and for checks the noise."""
+    """Inputs of a step, which draws its own noise: a clean latent, text, and noise for checks."""
 
     inputs: Inputs
     noise: Tensor
@@ -50,15 +55,15 @@ class Sample(NamedTuple):
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """Rematerialisation by policy on our side, a checkpoint a block on PyTorch's."""
+    """Rematerialisation by policy on our side, one checkpoint per block on PyTorch's."""
     size = setting.size
     reference, config, weights = models(setting, size.train_depth, torch.float32)
-    del weights  # they would lie beside the state that is made of them
+    del weights  # they would take memory beside the state made of them
     ours = _Ours(setting, config, reference)
     theirs = trainers(setting, reference)
 
     def check(variant: Variant) -> float | None:
-        if "compiled" in variant.name:  # for other sizes it would be compiled anew
+        if "compiled" in variant.name:  # another size would be compiled again
             return None
         sample = Sample.random(setting, size.check_latent)
         wide = copy.deepcopy(reference).double()
@@ -94,19 +99,23 @@ def _theirs(name: str, trainer: Trainer) -> Variant:
 
 
 class _Ours:
-    """The step as `mugv-jax train` compiles it, under each policy; all move one state on."""
+    """The step as `mugv-jax train` compiles it, under each policy; all update one state."""
 
     def __init__(self, setting: Setting, config: DiTConfig, reference: MUGDiT):
         self.reference, self.table = reference, mugv_dit.table(config)
         self.mesh = meshes.make_mesh()
         self.programs = {
-            f"{name}, remat {remat}": Program(
-                train_config(setting, config, remat, kernels), self.mesh
-            )
+            f"{name}, remat {remat}": self._program(setting, config, remat, kernels)
             for remat in REMAT
             for name, kernels in setting.kernels.items()
         }
         self._state: TrainState | None = None
+
+    def _program(
+        self, setting: Setting, dit: DiTConfig, remat: str, kernels: KernelConfig
+    ) -> Program:
+        config = train_config(setting, dit, remat, kernels)
+        return make_program(config, self.mesh, abstract_null_text(config))
 
     def variants(self) -> Iterator[Variant]:
         for name, program in self.programs.items():
@@ -125,13 +134,14 @@ class _Ours:
             "sample": jnp.zeros((1,), jnp.int32),
         }
         null = NullText(text=batch["text"][0], text_mask=batch["text_mask"][0])
+        program.given = {NULL_TEXT: null}
         lost = self._state is None or any(x.is_deleted() for x in jax.tree.leaves(self._state))
-        if lost:  # a step that failed has taken its state along
-            self._state = program.from_weights(self._weights())
+        if lost:  # a failed step has deleted its state
+            self._state = program.start({"params": self._weights()})
 
         def call() -> dict[str, jax.Array]:
             with meshes.use(self.mesh):
-                self._state, metrics = program.step(self._state, batch, null)
+                self._state, metrics = program.step(self._state, batch)
             return metrics
 
         return call
@@ -140,17 +150,19 @@ class _Ours:
         return variables(self.reference.state_dict(), self.table)["params"]
 
     def gradients(self, name: str, sample: Sample) -> dict[str, Tensor]:
-        """Of the loss at given noise and time, by path."""
+        """Gradients of the loss at given noise and time, by path."""
         program = self.programs[name]
         (x_0, t, text), condition = sample.inputs.ours()
         noise = to_jax(sample.noise, "b c f h w -> b f h w c").astype(jnp.float32)
-        x_0, noisy = x_0.astype(jnp.float32), to_jax(sample.inputs.noisy)
-        time = (t / 1000)[..., None, None, None]
+        x_0, noisy, t = x_0.astype(jnp.float32), to_jax(sample.inputs.noisy), t / 1000
+        time = t[..., None, None, None]
         x_t = (1 - time) * x_0 + time * noise
-        condition = condition | {"text": text.astype(jnp.float32)}
+        read = MugvCondition(text=text.astype(jnp.float32), **condition)
+        denoiser = program.objective.denoiser
+        compute = functools.partial(for_compute, dtype=program.dtype)
 
         def loss(params: Any) -> jax.Array:
-            v = program.velocity(params, {}, x_t, t, condition)
+            v = denoiser.velocity({"params": compute(params)}, x_t, t, read)
             return jnp.mean(velocity_loss(v, x_0 - noise, noisy))
 
         with meshes.use(self.mesh):
@@ -159,12 +171,12 @@ class _Ours:
         return {path: from_jax(leaf) for path, leaf in flat.items()}
 
     def layout(self, grads: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Gradients under published names, by the path that ours have."""
+        """Gradients with published names, converted to our paths."""
         return {rule.path: parameter(grads, rule, self.table) for rule in self.table.rules}
 
 
 def _total_error(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    """Relative L2 of all gradients together: small ones are small in proportion."""
+    """Relative L2 error of all gradients together, in which small ones weigh little."""
     pairs = [(actual[path].double(), wide) for path, wide in expected.items()]
     error = sum((a - b).square().sum() for a, b in pairs)
     return float((error / sum(b.square().sum() for _, b in pairs)).sqrt())

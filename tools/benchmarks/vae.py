@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A whole video through the video VAE, in windows: to its latent, and back."""
+"""Encoding and decoding of a whole video with the video VAE, in windows."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -35,13 +35,13 @@ PUBLISHED = {
     "scaling_factor": 0.18215,
 }
 LATENT_CHANNELS = 24
-# What a comparison with float64 and the choice of a memory format need: one group of frames.
+# One group of frames, for the comparison with float64 and the choice of a memory format.
 FEW_FRAMES = 8
 CHECKED_SIDE = 32
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """The published sizes of the VAE, on a video of the setting's size."""
+    """The published VAE on a video of the setting's size."""
     decoding = name == "vae-decode"
     reference = build(lambda: Reference(**PUBLISHED), setting.device, setting.dtype)
     reference.scale.uniform_(0.5, 3)  # latents are divided by it
@@ -81,7 +81,7 @@ def _random(setting: Setting, decoding: bool, video: tuple[int, int, int]) -> Te
 
 
 def _run(reference: Reference, x: Tensor) -> Tensor:
-    """Latents, which have more channels than pixels, are decoded."""
+    """Decode latents, encode pixels, told apart by the number of channels."""
     if x.shape[1] == LATENT_CHANNELS:
         return reference.decode(x, 8 * x.shape[2])
     return reference.encode(x)
@@ -110,7 +110,7 @@ def _ours(setting: Setting, reference: Reference, decoding: bool) -> Variant:
 
 
 def _in_faster_format(reference: Reference, x: Tensor) -> None:
-    """Leaves the convolutions in the memory format that they are faster in on this device."""
+    """Put the convolutions into the memory format in which they are faster on this device."""
     formats = (
         (torch.contiguous_format, torch.contiguous_format),
         (torch.channels_last, torch.channels_last_3d),
@@ -119,7 +119,7 @@ def _in_faster_format(reference: Reference, x: Tensor) -> None:
     for each in formats:
         _set_format(reference, *each)
         _run(reference, x)
-        float(_run(reference, x).float().mean())  # waits
+        float(_run(reference, x).float().mean())  # waits for the result
         start = time.perf_counter()
         float(_run(reference, x).float().mean())
         seconds.append(time.perf_counter() - start)
@@ -132,7 +132,7 @@ def _set_format(reference: Reference, spatial: Any, temporal: Any) -> None:
 
 
 def _operations(x: Tensor) -> int:
-    """Two for every multiply-add of the reference's convolutions and products."""
+    """Operations of the reference's convolutions and products, two per multiply-add."""
     with torch.device("meta"):
         reference = Reference(**PUBLISHED)
     with FlopCounterMode(display=False) as counter:

@@ -6,11 +6,11 @@
 #
 #   sbatch --nodes=64 tools/launch/slurm.sh
 #
-# Edit the two lines marked EDIT. Started again, it goes on where it was; when its time is up before
-# the checkpoint LAST is there, it has SLURM start it again. The environment with mugv_jax, the
-# samples and RUN must be on a file system that all nodes see.
+# Edit the two lines marked EDIT. A restarted job resumes its run; a job whose time is up before
+# checkpoint LAST exists requeues itself. The environment with mugv_jax, the samples and RUN must be
+# on a file system that all nodes see.
 #
-# One process a node holds all of its GPUs. One process for each GPU works as well (drop
+# One process per node holds all of its GPUs. One process per GPU works as well (drop
 # JAX_LOCAL_DEVICE_IDS, set --ntasks-per-node=8), but processes that share a data shard each read
 # its samples: with sequence=8 inside a node they would be read eight times.
 
@@ -29,11 +29,11 @@ set -euo pipefail
 RUN=/shared/runs/stage3 LAST=/shared/runs/stage3/checkpoints/187500  # EDIT
 COMMAND=(mugv-jax train --config configs/stages/stage3.py)           # EDIT
 
-# Left alone, JAX takes one GPU for each SLURM task.
+# By default JAX takes one GPU per SLURM task.
 export JAX_LOCAL_DEVICE_IDS=0,1,2,3,4,5,6,7
 export JAX_COMPILATION_CACHE_DIR="$RUN/compiled"
 export XLA_PYTHON_CLIENT_MEM_FRACTION=0.92
-# Exchanges of weights and gradients beside arithmetic, in pieces large enough for the network.
+# Overlap weight and gradient exchanges with arithmetic, in pieces large enough for the network.
 export XLA_FLAGS="--xla_gpu_enable_latency_hiding_scheduler=true \
 --xla_gpu_enable_pipelined_all_gather=true \
 --xla_gpu_enable_pipelined_reduce_scatter=true \

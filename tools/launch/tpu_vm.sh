@@ -8,9 +8,9 @@
 #     --config.mesh.fsdp=16 --config.mesh.sequence=4 --config.run.remat=dots \
 #     --config.data.paths="('/shared/samples',)"
 #
-# Edit the two lines marked EDIT. Run again, it goes on where it was. Every machine needs a checkout
-# with `pip install -e '.[tpu]'` in CHECKOUT, and a file system that all see (Filestore, or a bucket
-# mounted by gcsfuse) with samples and RUN.
+# Edit the two lines marked EDIT. Run again to resume. Every machine needs a checkout with
+# `pip install -e '.[tpu]'` in CHECKOUT, and samples and RUN on a file system that all machines see
+# (Filestore, or a bucket mounted by gcsfuse).
 
 set -euo pipefail
 
@@ -18,8 +18,8 @@ SLICE=(my-slice --zone=us-east5-a --project=my-project)  # EDIT
 RUN=/shared/runs/first                                   # EDIT
 
 CHECKOUT='$HOME/mugv_jax'
-# 64 MiB of vector memory, for large blocks of attention; exchanges beside arithmetic, gathers of
-# weights among them. libtpu 0.0.42 knows these flags; what they bring was not measured.
+# 64 MiB of vector memory for large attention blocks; exchanges, including gathers of weights,
+# overlap with arithmetic. libtpu 0.0.42 knows these flags; their effect was not measured.
 FLAGS="--xla_tpu_scoped_vmem_limit_kib=65536 \
 --xla_tpu_enable_async_collective_fusion=true \
 --xla_tpu_enable_async_collective_fusion_fuse_all_gather=true \

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The mathematics of MUG-V in plain PyTorch, named as the published checkpoints are.
+"""The mathematics of MUG-V in plain PyTorch, with the names of the published checkpoints.
 
-What the benchmarks compare with: every module is efficient PyTorch (fused attention, each token
-normalised once), its `state_dict` has exactly the published names and shapes, and the tests hold
-it to the golden cases. Layouts are the published ones, channels first.
+Reference of the benchmarks: every module is efficient PyTorch (fused attention, each token
+normalised once), its `state_dict` has exactly the published names and shapes, and tests check it
+against the golden cases. Layouts are the published ones, channels first.
 """
 
 from .mugdit import MUGDiT

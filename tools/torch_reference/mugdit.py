@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """MUGDiT: a diffusion transformer over latent frames, tokens modulated frame by frame.
 
-Tokens are (start, frame 0, ..., frame f-1, end). Groups of tokens share their timestep: the two
-outer tokens and the given frames have 0, the noisy frames have t. So every modulation vector is
-(b, f + 2, d), one row a group, and is applied through views of the token tensor.
+Tokens are (start, frame 0, ..., frame f-1, end). Each group of tokens shares a timestep: the start
+and end token and the given frames have 0, the noisy frames have t. So every modulation vector is
+(b, f + 2, d), one row per group, and is applied through views of the token tensor.
 """
 
 from collections.abc import Callable
@@ -23,19 +23,19 @@ Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def groups(x: Tensor, frames: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Views (b, groups, tokens, d) of the start token, of each frame's tokens, of the end token."""
+    """Views (b, groups, tokens, d) of the start token, each frame's tokens and the end token."""
     return x[:, :1, None], x[:, 1:-1].unflatten(1, (frames, -1)), x[:, -1:, None]
 
 
 def rows(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The rows of (b, f + 2, d) that meet `groups`."""
+    """Views of vectors (b, f + 2, d) that broadcast against those of `groups`."""
     vectors = vectors[:, :, None]
     return vectors[:, :1], vectors[:, 1:-1], vectors[:, -1:]
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """LN(x) * (1 + scale) + shift, with vectors (b, f + 2, d)."""
-    return shifted(F.layer_norm(x, x.shape[-1:], eps=EPSILON), shift, 1 + scale)
+    return _scaled_shifted(F.layer_norm(x, x.shape[-1:], eps=EPSILON), shift, 1 + scale)
 
 
 def add_gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
@@ -45,16 +45,16 @@ def add_gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
     return torch.cat([torch.addcmul(a, u, g).flatten(1, 2) for a, u, g in views], dim=1)
 
 
-def shifted(y: Tensor, shift: Tensor, stretch: Tensor) -> Tensor:
-    """y * stretch + shift, in one pass over y and one that joins the groups."""
-    views = zip(groups(y, shift.shape[1] - 2), rows(stretch), rows(shift), strict=True)
+def _scaled_shifted(y: Tensor, shift: Tensor, gain: Tensor) -> Tensor:
+    """y * gain + shift, in one pass over y and one that joins the groups."""
+    views = zip(groups(y, shift.shape[1] - 2), rows(gain), rows(shift), strict=True)
     return torch.cat([torch.addcmul(b, a, w).flatten(1, 2) for a, w, b in views], dim=1)
 
 
 def rotary_angles(frame_index: Tensor, height: int, width: int, head_dim: int) -> Tensor:
     """Angles (b, n, head_dim / 2) of the complex pairs, float64, over [height, width, time].
 
-    Pair k of each third turns by position * 10000^(-6 k / head_dim). The start token stands at
+    Pair k of each third rotates by position * 10000^(-6 k / head_dim). The start token is at
     (0, 0), the end token at the last row and column.
     """
     device = frame_index.device
@@ -82,14 +82,14 @@ def rotary_angles(frame_index: Tensor, height: int, width: int, head_dim: int) -
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Turn adjacent components (x[2i], x[2i+1]) of (b, n, heads, head_dim) by unit numbers."""
+    """Rotate pairs (x[2i], x[2i+1]) of (b, n, heads, head_dim) by unit complex numbers."""
     real = torch.view_as_real(rotation)[:, :, None]
     pairs = x.to(real.dtype).unflatten(-1, (-1, 2))
-    if torch.compiler.is_compiling():  # it fuses real numbers only; eagerly they take more passes
+    if torch.compiler.is_compiling():  # fuses real arithmetic only, which eagerly takes more passes
         (a, b), (cos, sin) = pairs.unbind(-1), real.unbind(-1)
         return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2).to(x.dtype)
-    turned = torch.view_as_complex(pairs) * rotation[:, :, None]
-    return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+    rotated = torch.view_as_complex(pairs) * rotation[:, :, None]
+    return torch.view_as_real(rotated).flatten(-2).to(x.dtype)
 
 
 class RMSNorm(nn.Module):
@@ -102,7 +102,7 @@ class RMSNorm(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """`attend` may be replaced, to pin one of PyTorch's kernels."""
+    """Self-attention with RoPE; `attend` may be replaced to pin one of PyTorch's kernels."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
@@ -162,7 +162,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, text: Tensor, text_mask: Tensor, six: Tensor, rotation: Tensor
     ) -> Tensor:
-        """`six`: (b, f + 2, 6, d), the vectors that all blocks share."""
+        """One block; `six`: (b, f + 2, 6, d), the modulation vectors that all blocks share."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (self.scale_shift_table + six).unbind(
             2
         )
@@ -220,14 +220,14 @@ class FinalLayer(nn.Module):
 
 
 def run_block(block: Block, *args: Tensor) -> Tensor:
-    """How MUGDiT calls its blocks, unless it is told another way."""
+    """Call a block: the default of `MUGDiT.run_block`."""
     return block(*args)
 
 
 class MUGDiT(nn.Module):
-    """The arguments are those of the published class, as the golden cases hold them.
+    """MUGDiT with the constructor arguments of the published class, which golden cases store.
 
-    `run_block` may be replaced: by its compiled form, or by one that checkpoints activations.
+    `run_block` may be replaced by its compiled form, or by one that checkpoints activations.
     """
 
     def __init__(
@@ -290,7 +290,7 @@ class MUGDiT(nn.Module):
         return self._unpatchify(self.final_layer(tokens, time)[:, 1:-1], x.shape, grid.shape)
 
     def _unpatchify(self, tokens: Tensor, shape: torch.Size, grid: torch.Size) -> Tensor:
-        """(b, n, values of a patch in the order f h w c) -> (b, c, f, h, w), padding cut off."""
+        """(b, n, values of a patch in the order f h w c) -> (b, c, f, h, w), without padding."""
         split = tokens.unflatten(2, (*self.patch, -1)).unflatten(1, tuple(grid[2:]))
         x = split.permute(0, 7, 1, 4, 2, 5, 3, 6)
         x = x.flatten(6, 7).flatten(4, 5).flatten(2, 3)

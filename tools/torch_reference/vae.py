@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The video VAE: frames -> 2D features -> groups of 8 frames -> latents, and back in windows."""
+"""The video VAE: frames to 2D features to latents of 8 frames each, and back in windows."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from .vae_temporal import TemporalVAE
 
 
 class Frozen(nn.Module):
-    """Gives the autoencoder its published name, `spatial_vae.module`."""
+    """Wrapper that gives the autoencoder its published name, `spatial_vae.module`."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -19,7 +19,7 @@ class Frozen(nn.Module):
 
 
 class VideoVAE(nn.Module):
-    """The arguments are those of the golden cases; a window is `micro_frame_size` frames long.
+    """Video VAE with the arguments stored in golden cases; windows have `micro_frame_size` frames.
 
     The 2D half runs on `micro_batch_size` frames at a time, which bounds its memory.
     """
@@ -57,7 +57,7 @@ class VideoVAE(nn.Module):
         return self._each_frame(self.spatial_vae.module.encoder, x) * self.scaling_factor
 
     def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance, one latent frame for 8 frames; a rest is zero-padded in front."""
+        """Mean and log-variance, one latent per 8 frames; a short group is zero-padded in front."""
         features = F.pad(features, (0, 0, 0, 0, -features.shape[2] % self.time_factor, 0))
         batch = features.shape[0]
         groups = features.unflatten(2, (-1, self.time_factor)).transpose(1, 2).flatten(0, 1)
@@ -78,7 +78,7 @@ class VideoVAE(nn.Module):
         return (mean - self.shift) / self.scale
 
     def decode(self, z: Tensor, num_frames: int) -> Tensor:
-        """(b, 24, f, h, w) -> (b, 3, num_frames, 8 h, 8 w); a rest is cut off in front."""
+        """(b, 24, f, h, w) -> (b, 3, num_frames, 8 h, 8 w); surplus frames are cut off in front."""
         z = z * self.scale + self.shift
         pixels = []
         for start, part in enumerate(z.split(self.window // self.time_factor, dim=2)):

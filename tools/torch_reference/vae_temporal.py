@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The temporal half of the video VAE: 3D convolutions that squeeze 8 frames into 1, and back."""
+"""The temporal half of the video VAE: 3D convolutions from 8 frames to 1 latent, and back."""
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,9 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class Conv(nn.Module):
-    """3D convolution that keeps the size, or halves time by a stride of 2; zeros around it.
+    """Zero-padded 3D convolution that keeps the size, or halves time with a stride of 2.
 
-    A stride of 2 needs one zero frame only, after the last.
+    With a stride of 2, time is padded with one frame, after the last.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Decoder(nn.Module):
         self.block_res_blocks = nn.ModuleList(
             stage(before, width, blocks) for before, width in zip(above, widths, strict=True)
         )
-        # Stage 1 keeps its length, stage 0 is the last: neither has a convolution after it.
+        # No convolution follows stage 1, which keeps its length, or stage 0, which is the last.
         self.conv_blocks = nn.ModuleDict(
             {str(i): Conv(widths[i + 1], 2 * widths[i + 1], 3) for i in range(1, len(widths) - 1)}
         )

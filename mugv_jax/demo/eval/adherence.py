@@ -1,14 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Adherence on the demo world: clips are made for held-out captions and read by its checker.
+"""Adherence on the demo world: clips are generated for held-out captions and read by its checker.
 
-    truth   the clips that the captions belong to: what the checker makes of a perfect model
-    vae     their reconstructions, with PSNR and SSIM
+    truth   the clips that the captions describe: the score of a perfect model
+    vae     reconstructions of those clips, with PSNR and SSIM
     t2v     text to video
-    i2v     image to video, from the first frame of the caption's clip
+    i2v     image to video, from the first frame of the described clip
 
-each on combinations of shape, colour and motion that training has seen (new draws of them) and on
-those that it has not.
+Each task is scored on combinations of shape, colour and motion that training has seen (in newly
+drawn scenes) and on combinations that it has not.
 """
 
 import dataclasses
@@ -44,11 +44,12 @@ BATCH = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoEval:
-    """What is measured.
+    """Settings of one measurement.
 
-    clips: of each split and task.  batch: clips made at a time.
-    seed: of the drawn clips; the noise of clip n (from 0) has seed + n. Training draws with 0.
-    format: of the clips; its frame rate is what the model is told, as in training.
+    clips: number of clips per task and split.
+    batch: clips generated at a time.
+    seed: seed of the drawn clips; the noise of clip n (from 0) has seed + n. Training draws with 0.
+    format: size and frame rate of the clips; the model is conditioned on this rate.
 
     Raises:
         ValueError: a field out of range.
@@ -75,10 +76,10 @@ class DemoEval:
         if not 0 <= self.seed <= MAX_SEED - self.clips:
             raise ValueError(f"seed={self.seed} must lie in 0 to {MAX_SEED - self.clips}.")
         check_shift(self.shift)
-        Guidance(scale=self.guidance)  # says what is wrong with it
+        Guidance(scale=self.guidance)  # raises if it is out of range
 
     def settings(self) -> dict[str, Any]:
-        """All that the answer to one clip depends on."""
+        """The fields that the answer to a clip depends on."""
         values = dataclasses.asdict(self)
         return {k: v for k, v in values.items() if k not in ("tasks", "clips", "batch")}
 
@@ -86,12 +87,13 @@ class DemoEval:
 def evaluate(
     config: DemoEval, generator: Generator, weights: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """Measures, and writes `folder/scores.json`; what is there of the same measurement is kept.
+    """Scores a generator and writes `folder/scores.json`; returns that report without answers.
 
-    weights: their identity (`demo/eval/identity.py`).  Returns what is written, without answers.
+    weights: identity of the weights (`demo/eval/identity.py`).
+    Answers of the same measurement that are in the folder already are reused.
 
     Raises:
-        ValueError: a folder with answers of another measurement.
+        ValueError: the folder has answers of another measurement.
     """
     digests = {name: file["sha256"] for name, file in weights["files"].items()}
     about = {"settings": config.settings(), "weights": {**weights, "files": digests}}
@@ -109,7 +111,7 @@ def evaluate(
 
 
 def measure(config: DemoEval, generator: Generator, kept: AnswerFile) -> list[Answer]:
-    """The answer to every clip of all tasks and splits, each batch kept as it is read."""
+    """Answers to the clips of all tasks and splits; each batch is saved as soon as it is read."""
     answers = []
     for task in config.tasks:
         for split in SPLITS:
@@ -167,20 +169,20 @@ def _make(generator: Generator, task: str, clips: Sequence[Clip], seeds: Sequenc
 
 
 def _read(frames: Any) -> tuple[str, ...] | None:
-    """Words of FIELDS."""
+    """Words that the checker reads, in the order of FIELDS; None if it sees no object."""
     reading = read(frames)
     return reading and tuple(getattr(reading, field).name for field in FIELDS)
 
 
 def _qualities(videos: Videos, made: Videos) -> list[dict[str, float]]:
-    """Of each clip, means over its frames: of what a viewer gets, 8 bits a colour."""
+    """PSNR and SSIM of each clip, means over its frames of 8-bit colour."""
     x, y = (jnp.asarray(video.to_pixels(each)) for each in (videos, made))
-    means = (np.mean(each, axis=1).tolist() for each in _of_frames(x, y))
+    means = (np.mean(each, axis=1).tolist() for each in _frame_qualities(x, y))
     return [dict(zip(("psnr", "ssim"), values)) for values in zip(*means, strict=True)]
 
 
 @jax.jit
-def _of_frames(
+def _frame_qualities(
     x: Float[Array, "b f h w 3"], y: Float[Array, "b f h w 3"]
 ) -> tuple[Float[Array, "b f"], Float[Array, "b f"]]:
     return quality.psnr(x, y), quality.ssim(x, y)

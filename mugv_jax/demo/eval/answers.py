@@ -1,8 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What was asked for and what was read, clip by clip, in a file that the next run goes on with.
+"""Answers, one per clip, in a file from which an interrupted measurement resumes.
 
-The first line says what is measured and how, every other is the answer to one clip.
+The first line of the file describes the measurement; every other line is one answer.
 """
 
 import dataclasses
@@ -14,15 +14,16 @@ from typing import Any
 from mugv_jax.data.whole_files import write_whole
 
 FIELDS = ("shape", "colour", "motion")
-Words = tuple[str, str, str]  # of FIELDS
+Words = tuple[str, str, str]  # one for each of FIELDS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One clip, made for a caption and read.
+    """Words that the caption of one clip asks for, and those that the checker read in the clip.
 
-    asked: what the caption says.  read: what the checker saw, None where it saw no object.
-    psnr, ssim: of a reconstruction, means over its frames.
+    asked: words of the caption.
+    read: words of the checker, None if it saw no object.
+    psnr, ssim: quality of a reconstruction, mean over its frames.
     """
 
     task: str
@@ -35,31 +36,31 @@ class Answer:
     ssim: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; without a quality that was not measured."""
+        """Values for JSON, without qualities that were not measured."""
         values = dataclasses.asdict(self)
         unmeasured = ("psnr", "ssim")
         return {k: v for k, v in values.items() if v is not None or k not in unmeasured}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Answer":
-        """The reverse of `to_dict`."""
+        """Inverse of `to_dict`."""
         read = values["read"]
         words = {"asked": tuple(values["asked"]), "read": None if read is None else tuple(read)}
         return cls(**{**values, **words})
 
 
 class AnswerFile:
-    """The answers so far, by (task, split, clip).
+    """Answers of one measurement so far, by (task, split, clip).
 
-    about: all that the answers depend on; a file about something else is not gone on with.
+    about: everything that the answers depend on, which an existing file must agree with.
 
     Raises:
-        ValueError: a file about something else, or a damaged one.
+        ValueError: the file is damaged or belongs to another measurement.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any]):
         self._path = path
-        self._about = json.loads(json.dumps(about))  # as it is read back: lists, not tuples
+        self._about = json.loads(json.dumps(about))  # lists for tuples, as when it is read back
         self._answers: dict[tuple[str, str, int], Answer] = {}
         if path.exists():
             self._read()
@@ -91,14 +92,14 @@ class AnswerFile:
         return self._answers[key]
 
     def add(self, answers: Iterable[Answer]) -> None:
-        """Keeps further answers; they are on disk when this returns."""
+        """Adds answers; they are on disk when this returns."""
         self._keep(answers)
         lines = [self._about, *(answer.to_dict() for answer in self._answers.values())]
         write_whole(self._path, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
 
 
 def _changes(before: Any, now: Any, name: str = "") -> list[str]:
-    """What differs between two JSON values, such as "sampling.steps=25, now 4"."""
+    """Differences between two JSON values, such as "settings.steps=25, now 4"."""
     if isinstance(before, dict) and isinstance(now, dict):
         names = sorted(before.keys() | now.keys())
         inner = (

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Many small videos at once: each as `systems/mugv/pipeline.py` makes it alone, picture and all.
+"""Small videos in batches, each equal to what `systems/mugv/pipeline.py` generates alone.
 
-The pipeline computes one video per device at a time, and all of a request share their pictures;
-small videos leave a device idle that way, and a measurement has a picture for each.
+The pipeline computes one video per device at a time, and all videos of a request share their
+pictures. Small videos leave a device idle that way, and a measurement has one picture per video.
 """
 
 import dataclasses
@@ -29,34 +29,37 @@ from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.size import MAX_TOKENS, VideoSize
 
-# Sizes in pixels, so not the f, h and w of a latent in the same signature.
+# The underscores leave sizes in pixels unrelated to f, h and w of a latent in the same signature.
 Videos = UInt8[np.ndarray, "b _f _h _w 3"]
 Pictures = UInt8[np.ndarray, "b _h _w 3"]
 
-NO_TEXT = ""  # what guidance leads away from
-TEXT_STEP = 64  # texts are padded to a multiple of it, so that one program serves nearly all
+NO_TEXT = ""  # negative prompt: guidance leads away from an empty text
+TEXT_STEP = 64  # texts are padded to a multiple of this, so that nearly all share one program
 
 
 @runtime_checkable
 class Generator(Protocol):
-    """What is measured."""
+    """Source of the videos that are measured."""
 
     def generate(
         self, captions: Sequence[str], seeds: Sequence[int], first: Pictures | None = None
     ) -> Videos:
-        """A video for each caption, from noise of its seed, that begins with its picture."""
+        """One video per caption, from noise of its seed, that begins with its picture, if any."""
 
     def reconstruct(self, videos: Videos) -> Videos:
-        """What is left of videos in their latents."""
+        """The videos after encoding and decoding."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchedPipeline:
-    """A `Generator`: the models of a models, which should keep them loaded.
+    """A `Generator` that runs MUG-V on whole batches.
 
-    size: of all videos, 8k+1 frames.  fps: what the model is told.  shift: as in `Request`.
-    rows: videos computed at a time, each time as many, so that one program serves all.
-    tiling: as in `MugvPipeline`.
+    models: MUG-V's models, which should stay loaded (`keep_loaded`).
+    size: size of all videos, 8k+1 frames.
+    fps: frame rate that the model is conditioned on.
+    shift: timestep shift, as in `Request`.
+    rows: videos per batch; a smaller batch is padded, so that one program serves all.
+    tiling: tiles of the VAE, as in `MugvPipeline`.
     """
 
     models: MugvModels
@@ -72,7 +75,7 @@ class BatchedPipeline:
     def generate(
         self, captions: Sequence[str], seeds: Sequence[int], first: Pictures | None = None
     ) -> Videos:
-        """Prompts as they are: no score is appended, and guidance leads away from no text."""
+        """Videos for the captions alone: without aesthetic score, with an empty negative prompt."""
         count = len(captions)
         captions, seeds = _repeated(captions, self.rows), _repeated(seeds, self.rows)
         first = None if first is None else np.stack(_repeated(first, self.rows))
@@ -82,7 +85,7 @@ class BatchedPipeline:
             return self._decode(latent, first)[:count]
 
     def reconstruct(self, videos: Videos) -> Videos:
-        """Encoded to the posterior's mean, and decoded as what is sampled."""
+        """The videos encoded to posterior means and decoded as sampled latents are."""
         padded = np.stack(_repeated(videos, self.rows))
         with meshes.use(self.models.mesh):
             return self._decode(self._encode(padded), None)[: len(videos)]
@@ -130,7 +133,7 @@ class BatchedPipeline:
         )
 
     def _read_texts(self, captions: Sequence[str]) -> dict[str, Float[np.ndarray, "_s d"]]:
-        """Encoder states of each, without padding; each is read once in the generator's life."""
+        """Encoder states of each caption, without padding; every caption is encoded only once."""
         new = sorted(set(captions) - self._texts.keys())
         if new:
             ids, mask = self.models.tokenize(new)
@@ -146,7 +149,7 @@ class BatchedPipeline:
             return windows.encode(vae, variables, pixels, tiling=self.tiling)
 
     def _decode(self, latent: Latent, first: Pictures | None) -> Videos:
-        """Latent 0 stands for one frame, repeated: decoded alone, its last is that one."""
+        """Decoded videos; latent 0 stands for one frame: `first`, or the last it decodes to."""
         with self.models.model("vae") as model:
             if first is None:
                 decoded = windows.decode(*model, latent[:, :1], tiling=self.tiling)
@@ -156,7 +159,7 @@ class BatchedPipeline:
 
 
 def _repeated(items: Sequence[Any] | np.ndarray, rows: int) -> list[Any]:
-    """`items`, the last of them as often as it takes."""
+    """`items`, padded to `rows` with copies of the last."""
     return [*items, *[items[-1]] * (rows - len(items))]
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Scores as tables to read: shares in percent, each with its 95% interval."""
+"""Scores as text tables: shares in percent, each with its 95% interval."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ Scores = Mapping[str, Mapping[str, Any]]
 
 
 def report_text(scores: Scores) -> str:
-    """Shares, qualities, and what was taken for what."""
+    """Tables of shares and qualities, and a list of confusions."""
     shares = [["what", "combinations", "clips", *MEASURES]]
     for task, title in TITLES.items():
         for split, name in ROWS.items():
@@ -40,7 +40,7 @@ def report_text(scores: Scores) -> str:
 
 
 def sweep_text(report: Mapping[str, Any]) -> str:
-    """The shares of a sweep, a row for each value and split."""
+    """Table of the shares of a sweep, one row per task, split and value."""
     rows = [["what", "combinations", report["sweep"], *MEASURES]]
     for task, title in TITLES.items():
         for split in SPLITS:
@@ -71,7 +71,7 @@ def _quality_rows(scores: Scores) -> Iterator[list[str]]:
 
 
 def _mistakes(scores: Scores) -> Iterator[str]:
-    """One line for each task, split and field, as far as something was taken for another."""
+    """Confusions, one line per task, split and field that has any."""
     for task, title in TITLES.items():
         for split in SPLITS:
             confusion = scores.get(task, {}).get(split, {}).get("confusion", {})
@@ -88,7 +88,7 @@ def _mistakes(scores: Scores) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown, with columns that line up."""
+    """Markdown table with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head, *body = (
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Answers -> shares right with their intervals, and what was taken for what."""
+"""Scores of answers: shares that are right, with intervals, and confusions."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from mugv_jax.demo.eval.answers import FIELDS, Answer
 from mugv_jax.demo.eval.intervals import difference, mean, share
 
 SEEN, UNSEEN = SPLITS = ("validation", "unseen")
-# What counts as right -> the fields that must be. A given picture's object is its shape and colour.
+# Measure -> the fields that must all be right. Image to video must keep the picture's `object`.
 MEASURES = {
     "colour": ("colour",),
     "shape": ("shape",),
@@ -19,11 +19,11 @@ MEASURES = {
     "all": FIELDS,
 }
 QUALITIES = ("psnr", "ssim")
-NOTHING = "nothing"  # was read: no object in half of the frames or more
+NOTHING = "nothing"  # stands for a clip of which fewer than half of the frames show an object
 
 
 def is_right(answer: Answer, measure: str) -> bool:
-    """Whether what was read agrees with what was asked for in the fields of `measure`."""
+    """Whether the words read are the words asked for, in the fields of `measure`."""
     if answer.read is None:
         return False
     right = {field: a == r for field, a, r in zip(FIELDS, answer.asked, answer.read, strict=True)}
@@ -31,16 +31,16 @@ def is_right(answer: Answer, measure: str) -> bool:
 
 
 def score(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
-    """Task -> split -> estimates, counts and confusions; `difference` is seen minus unseen.
+    """Estimates, counts and confusions by task and split; `difference` is seen minus unseen.
 
-    Every estimate is {"value", "low", "high"}, a share in [0, 1] or, of `psnr`, in dB.
+    Every estimate is {"value", "low", "high"}: a share in [0, 1], SSIM, or PSNR in dB.
     """
     parts: dict[str, dict[str, list[Answer]]] = {}
     for answer in answers:
         parts.setdefault(answer.task, {}).setdefault(answer.split, []).append(answer)
     scores = {}
     for task, splits in parts.items():
-        scores[task] = {split: _of_split(part) for split, part in splits.items()}
+        scores[task] = {split: _split_scores(part) for split, part in splits.items()}
         if set(SPLITS) <= splits.keys():
             seen, unseen = (
                 {m: share(*_count(splits[split], m)) for m in MEASURES} for split in SPLITS
@@ -51,7 +51,7 @@ def score(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
     return scores
 
 
-def _of_split(answers: Sequence[Answer]) -> dict[str, Any]:
+def _split_scores(answers: Sequence[Answer]) -> dict[str, Any]:
     scores: dict[str, Any] = {"clips": len(answers)}
     for measure in MEASURES:
         right, count = _count(answers, measure)
@@ -68,7 +68,7 @@ def _count(answers: Sequence[Answer], measure: str) -> tuple[int, int]:
 
 
 def _confusion(answers: Sequence[Answer], field: str) -> dict[str, dict[str, int]]:
-    """Asked for -> read -> clips, the most frequent first."""
+    """Number of clips by word asked for and word read, the most frequent reading first."""
     place = FIELDS.index(field)
     counts: dict[str, Counter[str]] = {}
     for answer in answers:

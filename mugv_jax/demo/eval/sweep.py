@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The scores at several values of one setting of the sampler."""
+"""Scores at several values of one sampler setting."""
 
 import dataclasses
 import json
@@ -17,14 +17,18 @@ SWEPT: dict[str, Callable[[str], float]] = {"guidance": float, "steps": int, "sh
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """name: a field of `DemoEval`, of SWEPT.  values: at least two, rising."""
+    """One sampler setting and its values.
+
+    name: a field of `DemoEval` that SWEPT lists.
+    values: at least two, ascending.
+    """
 
     name: str
     values: tuple[float, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Sweep":
-        """From text such as "guidance=1,2,4".
+        """The sweep that a text such as "guidance=1,2,4" describes.
 
         Raises:
             ValueError: text of another form.
@@ -42,7 +46,7 @@ class Sweep:
         return cls(name, tuple(numbers))
 
     def configs(self, config: DemoEval) -> dict[float, DemoEval]:
-        """`config` with each value.
+        """`config` with each of the values.
 
         Raises:
             ValueError: a value out of range.
@@ -57,10 +61,10 @@ def evaluate_sweep(
     weights: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    """Measures at each value in a folder of its own, and writes `folder/sweep_NAME.json`.
+    """Scores each value in a folder of its own, writes `folder/sweep_NAME.json`, and returns it.
 
     Raises:
-        ValueError: as `evaluate`.
+        ValueError: the same mistakes as in `evaluate`.
     """
     entries = []
     for value, each in sweep.configs(config).items():

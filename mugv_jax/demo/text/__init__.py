@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small T5 encoder with its own vocabulary, trained on captions alone.
 
-vocabulary  captions -> spiece.model       denoise  masked tokens, their loss, one step
-config      sizes and steps                run      captions -> trained encoder
-probe       how good it is                 export   -> a folder as T5 is published
+vocabulary   captions -> spiece.model       denoise  masking, loss and one training step
+text_config  sizes and training settings    run      captions -> trained encoder
+probe        accuracy of an encoder         export   trained encoder -> folder laid out as T5's
 """

@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoising for an encoder alone: masked tokens are predicted from those around them.
+"""Denoising objective of an encoder without a decoder: it predicts masked tokens from the others.
 
-    loss = mean over asked tokens of -log softmax(E state / sqrt(d))_token
+    loss = mean over selected tokens of -log softmax(E state / sqrt(d))_token
 
-E is the token embedding, scaled as by T5 where it ties the two. Most asked tokens are masked, some
-are another token and some are left as they are (BERT, arXiv:1810.04805, section 3.1): the encoder
-will read whole captions, so the state of a token that is there must tell it, too.
+E is the token embedding, with the scale of T5's tied embeddings. Most selected tokens are masked,
+some are replaced by another token and some are kept (BERT, arXiv:1810.04805, section 3.1): the
+encoder will read whole captions, so the state of a visible token must identify it, too.
 """
 
 import dataclasses
@@ -27,17 +27,23 @@ Params = Any
 
 
 class Batch(NamedTuple):
-    """ids: what the encoder reads.  target: what it was.  asked: where that is to be predicted."""
+    """Noisy captions.
+
+    ids: tokens that the encoder reads.
+    mask: true on text, false on padding.
+    target: tokens before noise.
+    selected: true on tokens that the encoder must predict.
+    """
 
     ids: Int[np.ndarray, "b s"]
     mask: Bool[np.ndarray, "b s"]
     target: Int[np.ndarray, "b s"]
-    asked: Bool[np.ndarray, "b s"]
+    selected: Bool[np.ndarray, "b s"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Noise:
-    """Captions (as ids) -> what is read, and what is asked; shares as of `TextTrainConfig`."""
+    """Function from captions (as ids) to a `Batch`, with the shares of `TextTrainConfig`."""
 
     vocabulary: Vocabulary
     length: int
@@ -56,7 +62,7 @@ class Noise:
         return Batch(ids, mask, target, draw < self.masked + self.replaced + self.kept)
 
     def _spell(self, caption: Sequence[int], rng: np.random.Generator) -> list[int]:
-        """Some words by their characters, as far as there is room."""
+        """Caption with some words spelled in characters, as far as `length` allows."""
         room, row = self.length - len(caption), []
         for token, draw in zip(caption, rng.random(len(caption))):
             characters = self.vocabulary.spelled.get(token, [token])
@@ -69,7 +75,7 @@ class Noise:
 
 
 def initial(encoder: T5Encoder, seed: int) -> Params:
-    """Random weights; queries smaller, for the scores are not scaled: T5 starts as softly."""
+    """Random weights; queries are scaled by head_dim^-1/2, because T5 does not scale its scores."""
     inputs = jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool)
     params = unboxed(jax.jit(encoder.init)(jax.random.key(seed), *inputs))["params"]
     query = params["blocks"]["attention"]["q"]
@@ -78,6 +84,7 @@ def initial(encoder: T5Encoder, seed: int) -> Params:
 
 
 def logits(encoder: T5Encoder, params: Params, batch: Batch) -> Float[Array, "b s v"]:
+    """Logits of every token over the vocabulary."""
     states = encoder.apply({"params": params}, batch.ids, batch.mask).astype(jnp.float32)
     embedding = params["token_embed"] * encoder.config.width**-0.5
     return jnp.einsum("bsd,vd->bsv", states, embedding)
@@ -86,21 +93,21 @@ def logits(encoder: T5Encoder, params: Params, batch: Batch) -> Float[Array, "b 
 def loss(
     encoder: T5Encoder, params: Params, batch: Batch
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """The loss, in nats a token, and the share of asked tokens that are predicted right."""
+    """Loss in nats per token, and the share of selected tokens that are predicted right."""
     scores = logits(encoder, params, batch)
     nats = optax.softmax_cross_entropy_with_integer_labels(scores, batch.target)
     right = jnp.argmax(scores, axis=-1) == batch.target
-    count = jnp.maximum(jnp.sum(batch.asked.astype(jnp.float32)), 1.0)
+    count = jnp.maximum(jnp.sum(batch.selected.astype(jnp.float32)), 1.0)
 
     def mean(values: Array) -> Float[Array, ""]:
-        return jnp.sum(jnp.where(batch.asked, values.astype(jnp.float32), 0.0)) / count
+        return jnp.sum(jnp.where(batch.selected, values.astype(jnp.float32), 0.0)) / count
 
     return mean(nats), mean(right)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DenoiseStep:
-    """`step(params, opt, batch) -> (params, opt, loss)`."""
+    """One training step: `step(params, opt, batch) -> (params, opt, loss)`."""
 
     encoder: T5Encoder
     optimizer: optax.GradientTransformation

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A trained text encoder as a folder in the layout in which T5 is published.
+"""A trained text encoder as a folder in the published layout of T5.
 
 config.json    model.safetensors (bfloat16)    spiece.model
 """
@@ -25,10 +25,10 @@ DTYPE = "bfloat16"
 
 
 def target(folder: Path, *, overwrite: bool = False) -> Target:
-    """The weights of a folder.
+    """Destination of the weights in a folder.
 
     Raises:
-        ValueError: there are some, and they may not be replaced.
+        ValueError: the folder has weights, and `overwrite` is false.
     """
     weights = Target(folder / WEIGHTS, dtype=DTYPE, overwrite=overwrite)
     weights.check_path()
@@ -36,7 +36,7 @@ def target(folder: Path, *, overwrite: bool = False) -> Target:
 
 
 def write(trained: TrainedText, target: Target) -> None:
-    """Vocabulary, config and weights, each as a whole file; the weights come last."""
+    """Writes vocabulary, config and weights, each as a whole file, the weights last."""
     folder = target.path.parent
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / PIECES, trained.vocabulary.model)

@@ -1,14 +1,16 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How good a text encoder of the demo world is: what it predicts, and what its states tell.
+"""Accuracy of a text encoder on the demo world: its predictions, and linear probes of its states.
 
-masked      share of masked tokens of held-out captions that are predicted right
-shape, colour, motion   of the main object, from the mean of a caption's states by a linear probe:
+masked                  share of masked tokens of held-out captions that are predicted right
+shape, colour, motion   share of held-out captions whose main object a linear probe classifies
+                        right from the mean of the caption's states:
 
     argmax_k  w_k mean_s(state_s) + b_k,   multinomial logistic regression on captions of `train`
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +21,12 @@ from mugv_jax.axes import Array, Float, Int
 from mugv_jax.demo.text.denoise import Noise, loss
 from mugv_jax.demo.text.run import TrainedText, draw_captions
 from mugv_jax.demo.world.captions import caption
-from mugv_jax.demo.world.scene import Scene, World, draw
+from mugv_jax.demo.world.scene import WORLDS, Scene, World, draw
 from mugv_jax.nn.text.t5 import T5Encoder
 
 HELD_OUT = ("validation", "unseen")
-LENGTH = 48  # more than any caption has tokens
+FITTED_PER_SCORED = 8  # captions that a probe is fitted to, for each that is scored
+LENGTH = 48  # longer than any caption, in tokens
 BATCH = 128
 MASKED = 0.15
 FIT_STEPS, FIT_RATE = 500, 0.05
@@ -31,8 +34,24 @@ FIT_STEPS, FIT_RATE = 500, 0.05
 Means = Float[np.ndarray, "n d"]
 
 
+def scores(trained: TrainedText, fitted: int) -> dict[str, dict[str, Any]]:
+    """Masked accuracy and probe accuracy on every world, by its name.
+
+    fitted: captions that the probes are fitted to; of each held-out split an eighth as many are
+        scored.
+    """
+    count = fitted // FITTED_PER_SCORED
+    return {
+        name: {
+            "masked": masked_accuracy(trained, world, count),
+            "probe": probe(trained, world, fitted, count),
+        }
+        for name, world in WORLDS.items()
+    }
+
+
 def masked_accuracy(trained: TrainedText, world: World, count: int) -> dict[str, float]:
-    """Of `count` captions of each held-out split, MASKED of whose tokens are masked."""
+    """Share of masked tokens predicted right, by held-out split of `count` captions each."""
     noise = Noise(trained.vocabulary, LENGTH, masked=MASKED)
     encoder = T5Encoder(trained.config, jnp.float32)
     right = jax.jit(lambda batch: loss(encoder, trained.params, batch)[1])
@@ -47,9 +66,11 @@ def masked_accuracy(trained: TrainedText, world: World, count: int) -> dict[str,
 def probe(
     trained: TrainedText, world: World, fitted: int, count: int
 ) -> dict[str, dict[str, float]]:
-    """Split -> right answers on shape, colour and motion, of a probe of `fitted` captions.
+    """Share of right answers by held-out split, for shape, colour and motion.
 
-    Its captions are drawn anew (seed 1), and `count` of each held-out split.
+    fitted: captions of `train` that the probes are fitted to.
+    count: captions of each held-out split that are scored.
+    All are drawn with seed 1; training draws with 0 by default.
     """
     counts = {"train": fitted} | dict.fromkeys(HELD_OUT, count)
     scenes = {
@@ -94,7 +115,7 @@ def _scores(weights: tuple[Array, Array], x: Array) -> Float[Array, "n k"]:
 
 
 def _fit(x: Means, labels: Int[np.ndarray, " n"], classes: int) -> tuple[Array, Array]:
-    """Logistic regression by Adam on the whole set."""
+    """Weights and biases of a logistic regression, fitted by Adam on the whole set."""
     optimizer = optax.adam(FIT_RATE)
 
     def nats(weights: tuple[Array, Array]) -> Float[Array, ""]:

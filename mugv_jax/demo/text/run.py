@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Captions of the demo world -> a trained text encoder. Deterministic, a few minutes of a CPU."""
+"""Training of the text encoder on captions: deterministic, a few minutes on a CPU."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -18,15 +18,20 @@ from mugv_jax.demo.world.scene import WORLDS, World, draw
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.train.optimizer import OptimizerConfig, make_optimizer
 
-SHOWN_EVERY = 50  # steps
-WARMUP_STEPS = 100  # but no more than a tenth of all
-# (pattern, scale of the learning rate, weight decay). The bias starts near 0, and attention to the
-# next word needs one of several. The last scale stays 1: states have a mean square of 1.
+SHOWN_EVERY = 50  # steps between updates of the displayed loss
+WARMUP_STEPS = 100  # or a tenth of all steps if that is less
+# (pattern, factor of the learning rate, weight decay). The relative bias starts near 0, and must
+# grow to several units before a token attends to its neighbour. The scale of the final norm stays
+# 1, so that states keep a mean square of 1.
 GROUPS = (("relative_bias", 10.0, 0.0), ("final_norm", 0.0, 0.0))
 
 
 class TrainedText(NamedTuple):
-    """params: float32.  losses: of every step, in nats a token."""
+    """A trained encoder and its vocabulary.
+
+    params: weights in float32.
+    losses: loss of every step, in nats per token.
+    """
 
     config: T5Config
     params: Params
@@ -37,12 +42,12 @@ class TrainedText(NamedTuple):
 def draw_captions(
     split: str, count: int, *, seed: int = 0, world: World = WORLDS["full"]
 ) -> list[str]:
-    """The captions of the first `count` scenes of a split; nothing is rendered."""
+    """Captions of the first `count` scenes of a split, without rendering them."""
     return [caption(draw(split, number, seed=seed, world=world)) for number in range(count)]
 
 
 def train(config: TextTrainConfig) -> TrainedText:
-    """Vocabulary and encoder, trained on captions of the whole demo world."""
+    """Trains a vocabulary and an encoder on captions of the full demo world."""
     captions = draw_captions("train", config.captions, seed=config.seed)
     vocabulary = Vocabulary(train_vocabulary(captions))
     rows = [vocabulary.encode(each) for each in captions]

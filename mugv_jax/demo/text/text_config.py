@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of the encoder and how it is trained."""
+"""Sizes and training settings of the text encoder."""
 
 import dataclasses
 
@@ -10,15 +10,15 @@ from mugv_jax.nn.text.t5 import T5Config
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextTrainConfig:
-    """One training run of the text encoder.
+    """Settings of one training run of the text encoder.
 
-    width, head_dim, num_heads, mlp_dim, depth: as of `T5Config`.
-    captions: how many different ones it is trained on.
-    length: tokens of the longest caption that is trained on whole.
-    masked, replaced, kept: shares of the tokens that are asked for, and of those the encoder reads
-        a mask, another token, or the token itself.
-    spelled: share of the words that are given by their characters, as unknown words are.
-    seed: of captions, weights, batches and masks.
+    width, head_dim, num_heads, mlp_dim, depth: sizes, as in `T5Config`.
+    captions: number of captions that batches are drawn from.
+    length: tokens per row; longer captions are truncated.
+    masked, replaced, kept: shares of the tokens that must be predicted while the encoder reads a
+        mask, a random token, or the token itself.
+    spelled: share of the words that are spelled in characters, as unknown words are.
+    seed: seed of captions, weights, batches and masks.
 
     Raises:
         ValueError: values out of range.
@@ -57,7 +57,7 @@ class TextTrainConfig:
             raise ValueError(f"seed={self.seed} must not be negative.")
 
     def encoder(self, vocab_size: int) -> T5Config:
-        """Its sizes with a vocabulary."""
+        """Config of the encoder for a vocabulary of `vocab_size` ids."""
         return T5Config(
             vocab_size=vocab_size,
             width=self.width,

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A sentencepiece vocabulary of a world's captions, with T5's special ids.
+"""A sentencepiece vocabulary of captions, with T5's special ids.
 
-Its pieces are the words of the captions, and single characters for all other words. Text is put
-in lower case first. T5 adds `EXTRA_IDS` sentinels behind the pieces, `<extra_id_0>` last.
+Its pieces are the words of the captions, and single characters that spell all other words. Text is
+lowercased first. T5 appends `EXTRA_IDS` sentinels to the pieces, `<extra_id_0>` last.
 """
 
 import dataclasses
@@ -19,17 +19,17 @@ import sentencepiece
 from mugv_jax.axes import Bool, Int
 
 PAD, END, UNKNOWN = 0, 1, 2
-EXTRA_IDS = 100  # that T5's tokenizer adds
+EXTRA_IDS = 100  # sentinels that T5's tokenizer appends
 CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation
 MOST_PIECES = 4096
 SPACE = "▁"  # how sentencepiece writes a space
 
 
 def train_vocabulary(captions: Sequence[str]) -> bytes:
-    """The content of a `spiece.model`: a unigram model (arXiv:1804.10959).
+    """Content of a `spiece.model`: a unigram model (arXiv:1804.10959) of the captions.
 
     Raises:
-        ValueError: no captions, or words of other characters than `CHARACTERS`.
+        ValueError: no words, or words with characters that are not in `CHARACTERS`.
     """
     texts = [re.findall(r"\w+", each.lower()) for each in captions]
     words = sorted({word for text in texts for word in text})
@@ -41,17 +41,17 @@ def train_vocabulary(captions: Sequence[str]) -> bytes:
         )
     content = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        # Only what two different tokens share may become a piece: so each word, with two marks.
-        # The marks of the captions are left out, or words would be pieces together with those.
+        # A piece must occur in two different tokens, so each word is added with two marks. The
+        # punctuation of the captions is left out, or words would form pieces together with it.
         sentence_iterator=iter(
             [*map(" ".join, texts), *(word + mark for word in words for mark in "^~")]
         ),
         model_writer=content,
         vocab_size=MOST_PIECES,
-        hard_vocab_limit=False,  # as many as there are words and characters
+        hard_vocab_limit=False,  # words and characters decide the size
         required_chars=CHARACTERS,
         character_coverage=1.0,
-        split_by_unicode_script=False,  # keeps word and mark together
+        split_by_unicode_script=False,  # or word and mark would be separated
         split_digits=True,
         normalization_rule_name="nmt_nfkc_cf",
         pad_id=PAD,
@@ -66,7 +66,7 @@ def train_vocabulary(captions: Sequence[str]) -> bytes:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The ids of a `spiece.model`, as `mugv_jax.nn.text.tokenizer` makes them of that file."""
+    """Token ids by a `spiece.model`, equal to those of `mugv_jax.nn.text.tokenizer`."""
 
     model: bytes
 
@@ -76,22 +76,22 @@ class Vocabulary:
 
     @property
     def pieces(self) -> int:
-        """Ids of special tokens and pieces are below it."""
+        """Number of special tokens and pieces; ids of sentinels start here."""
         return self.processor.vocab_size()
 
     @property
     def size(self) -> int:
-        """Rows of the embedding."""
+        """Rows of the embedding: special tokens, pieces and sentinels."""
         return self.pieces + EXTRA_IDS
 
     @property
     def mask_id(self) -> int:
-        """`<extra_id_0>`, which stands for what is to be predicted."""
+        """Id of `<extra_id_0>`, which stands for a token to predict."""
         return self.size - 1
 
     @functools.cached_property
     def spelled(self) -> dict[int, list[int]]:
-        """Id of each word -> those of its characters."""
+        """Ids of the characters of each word, by the id of the word."""
         pieces = {i: self.processor.id_to_piece(i) for i in range(UNKNOWN + 1, self.pieces)}
         ids = {piece: i for i, piece in pieces.items()}
         return {
@@ -101,12 +101,13 @@ class Vocabulary:
         }
 
     def encode(self, caption: str) -> list[int]:
+        """Ids of a caption, END included."""
         return [*self.processor.encode(caption), END]
 
     def padded(
         self, rows: Sequence[Sequence[int]], length: int
     ) -> tuple[Int[np.ndarray, "b s"], Bool[np.ndarray, "b s"]]:
-        """Ids and their mask, true on text; what is longer loses its end."""
+        """Ids padded or truncated to `length`, and their mask, true on text."""
         ids = np.full((len(rows), length), PAD, np.int32)
         for row, tokens in zip(ids, rows):
             row[: len(tokens)] = tokens[:length]

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small world of rendered product clips whose captions a program can check.
 
-scene     what is in a clip, drawn from a seed; which combinations training never sees
+scene     content of a clip, drawn from a seed; combinations that training never sees
 shapes    silhouettes as signed distances          render   scene -> frames
 captions  scene -> text                            reading  frames -> shape, colour, motion
-clips     random access to rendered clips          builder  the same as a TFDS data set
+segment   frames -> pixels of the main object      polar    maps in polar coordinates, for reading
+clips     random access to rendered clips          export   clips as video files with captions
+builder   clips as a TFDS data set
 """

@@ -4,7 +4,7 @@
 
     tfds.builder("demo_world", data_dir="...").download_and_prepare()
 
-where this module is imported. Neither writing nor reading needs TensorFlow.
+Importing this module registers the builder. Neither writing nor reading needs TensorFlow.
 """
 
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ COUNTS = {"train": 8192, "validation": 512, "unseen": 512}
 class DemoWorld(tfds.core.GeneratorBasedBuilder):
     """TFDS builder of rendered clips.
 
-    counts: clips of each split: `train`; `validation`, the same combinations drawn anew; `unseen`,
-        combinations of shape, colour and motion that the others lack.
-    seed, format, world: as of `DemoClips`.
+    counts: number of clips in each split: `train`; `validation`, new scenes of the same
+        combinations; `unseen`, combinations of shape, colour and motion that the others lack.
+    seed, format, world: as in `DemoClips`.
 
     Raises:
-        ValueError: splits other than these.
+        ValueError: unknown splits, or none.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    code_path = None  # beside it lie the checksums of downloads: there are none
+    code_path = None  # TFDS would look beside it for checksums of downloads
 
     def __init__(
         self,

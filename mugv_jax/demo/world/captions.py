@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Scene -> caption: always shape, colour and motion, the main object first.
+"""Caption of a scene: shape, colour and motion of the main object, then the rest.
 
-A second object, a patterned backdrop and a moving camera are always told, textures and plain
-backdrops in half of the captions, so that a prompt need not tell them.
+A second object, a patterned backdrop and a moving camera are always mentioned; textures and plain
+backdrops in half of the captions, so that a prompt need not mention them.
 """
 
 import numpy as np
@@ -30,8 +30,8 @@ MOTION_PHRASES = {
     "shrink": ("shrinks", "gets smaller", "becomes smaller", "shrinks in size"),
     "still": ("stays still", "does not move", "rests", "stands still"),
 }
-# {thing} has no article, {a_thing} has; {beside}, {place} and {camera} may be empty, and bring the
-# space before them.
+# {a_thing} has an article, {thing} has none. {beside}, {place} and {camera} may be empty; if not,
+# they begin with their own space or comma.
 TEMPLATES = (
     "{a_thing} {motion}{beside}{place}{camera}",
     "the {thing} {motion}{beside}{place}{camera}",
@@ -70,7 +70,7 @@ CAMERAS = {
 
 
 def caption(scene: Scene) -> str:
-    """One caption, chosen by `scene.caption_seed`."""
+    """Caption of a scene, with wording chosen by `scene.caption_seed`."""
     rng = np.random.default_rng(scene.caption_seed)
     cameras = CAMERAS.get(scene.backdrop.camera)
     beside = ""

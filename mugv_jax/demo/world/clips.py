@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rendered clips by number: nothing is stored, so a split may be as long as training asks."""
+"""Rendered clips by number: nothing is stored, so a split can have any length."""
 
 import dataclasses
 from typing import NamedTuple
@@ -12,6 +12,8 @@ from mugv_jax.demo.world.scene import SPLITS, WORLDS, Format, World, draw
 
 
 class Clip(NamedTuple):
+    """A rendered clip with its caption and the words that describe its scene."""
+
     video: Frames
     fps: float
     caption: str
@@ -20,7 +22,7 @@ class Clip(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoClips:
-    """Random access to the clips of a split; clip n is the same however long the split is.
+    """Random access to the clips of a split; clip n does not depend on the length of the split.
 
     Raises:
         ValueError: an unknown split, or no clips.

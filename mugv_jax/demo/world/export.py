@@ -1,7 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Clips as lossless video files, or their first frames as pictures, with their list, as
-`mugv-jax data encode` reads them."""
+"""Clips as lossless video files or first frames as pictures, with a list of their captions.
+
+`mugv-jax data encode` reads the list.
+"""
 
 import csv
 import fractions
@@ -21,11 +23,11 @@ LIST = "captions.csv"
 
 
 def write_clips(clips: DemoClips, folder: Path, *, pictures: bool = False) -> Path:
-    """Writes `folder/clips/SPLIT-NUMBER.mkv` and their captions; returns the list.
+    """Writes clips as `folder/clips/SPLIT-NUMBER.mkv`, and a list whose path it returns.
 
-    pictures: the first frames alone, as `.png`.
+    pictures: write first frames only, as `.png`.
 
-    The list is there when all clips are, and has the attributes of each in further columns.
+    The list is written last. It has captions, and attributes in further columns.
     """
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     rows = []
@@ -50,7 +52,7 @@ def _picture(frame: UInt8[np.ndarray, "h w 3"]) -> bytes:
 
 
 def _lossless(frames: Frames, fps: float) -> bytes:
-    """A Matroska file of H.264 in RGB: no pixel changes, where yuv420p halves the colours' size."""
+    """Matroska file of lossless H.264 in RGB; yuv420p would halve the resolution of colour."""
     import av
 
     content = io.BytesIO()

@@ -1,8 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Maps unrolled around an object's centre, where a turn is a shift along one axis.
+"""Maps in polar coordinates around an object's centre, where rotation shifts the angle axis.
 
-Radii are in those of the disc of the object's area, so position and size are taken out.
+Radii are relative to that of the disc with the object's area, which removes position and size.
 Axes: `f` frames, `r` radii, `q` angles, `k` angular frequencies.
 """
 
@@ -13,9 +13,9 @@ from jaxtyping import Complex, Float
 
 RADII = 16
 ANGLES = 64
-REACH = 1.9  # the slimmest object, a bottle, reaches 1.85
+REACH = 1.9  # largest radius; the slimmest object, a bottle, reaches 1.85
 FREQUENCIES = 16
-TURNS = np.radians(np.arange(-240, 241, 4))  # over the clip, tried in turn
+ROTATIONS = np.radians(np.arange(-240, 241, 4))  # candidate rotations over the clip
 
 Maps = Float[np.ndarray, "f h w"]
 Unrolled = Float[np.ndarray, "f r q"]
@@ -24,7 +24,7 @@ Unrolled = Float[np.ndarray, "f r q"]
 def moments(
     coverage: Maps,
 ) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f"], Float[np.ndarray, " f"]]:
-    """Centre x and y, in pixels from the first one's, and radius of the disc of that area."""
+    """Centre x and y, in pixels from the first pixel's centre; radius of the disc of equal area."""
     area = coverage.sum(axis=(1, 2))
     x = (coverage.sum(axis=1) @ np.arange(coverage.shape[2])) / area
     y = (coverage.sum(axis=2) @ np.arange(coverage.shape[1])) / area
@@ -37,7 +37,7 @@ def unroll(
     y: Float[np.ndarray, " f"],
     radius: Float[np.ndarray, " f"],
 ) -> Unrolled:
-    """Bilinear samples, weighted by the root of the area they stand for; 0 beyond the frame."""
+    """Bilinear samples weighted by the root of the area that each covers; 0 outside the frame."""
     reach = (np.arange(RADII) + 0.5) / RADII * REACH
     angle = np.arange(ANGLES) * (2 * math.pi / ANGLES)
     ring = radius[:, None, None] * reach[:, None]
@@ -63,32 +63,33 @@ def _bilinear(maps: Maps, x: Unrolled, y: Unrolled) -> Unrolled:
     return upper * (1 - low) + lower * low
 
 
-def turned(surface: Unrolled, time: Float[np.ndarray, " f"]) -> tuple[float, float]:
-    """How far the object turns at a steady rate over the clip, in radians, and how well that fits.
+def rotation(surface: Unrolled, time: Float[np.ndarray, " f"]) -> tuple[float, float]:
+    """Rotation over the clip at a constant rate, in radians, and how well it fits.
 
-    Frames turned back by the right rate agree, so the energy of their mean is largest. The fit is
-    how much larger it is than without turning, over the energy of the frames.
+    Frames rotated back at the right rate agree, so the energy of their mean is largest. The fit is
+    the gain in that energy over no rotation, relative to the mean energy of the frames.
 
-    time: 0 at the start of the clip, 1 at its end.
+    time: time of each frame; 0 is the start of the clip, 1 its end.
     """
     spectrum = np.fft.rfft(surface, axis=-1)[..., : FREQUENCIES + 1] / ANGLES
-    phase = TURNS[:, None, None] * time[:, None] * np.arange(FREQUENCIES + 1)
+    phase = ROTATIONS[:, None, None] * time[:, None] * np.arange(FREQUENCIES + 1)
     mean = np.einsum("tfk,frk->trk", np.exp(1j * phase), spectrum) / len(time)
     energy = _energy(mean)
-    still, best = energy[len(TURNS) // 2], int(energy.argmax())
-    return float(TURNS[best]), float((energy[best] - still) / _energy(spectrum).mean())
+    still, best = energy[len(ROTATIONS) // 2], int(energy.argmax())
+    fit = (energy[best] - still) / _energy(spectrum).mean()
+    return float(ROTATIONS[best]), float(fit)
 
 
 def _energy(spectrum: Complex[np.ndarray, "... r k"]) -> Float[np.ndarray, "..."]:
-    """Of the real signal: all but the zeroth frequency count twice."""
+    """Energy of the real signal: every frequency but the zeroth counts twice."""
     power = np.square(np.abs(spectrum)).sum(axis=-2)
     return 2 * power.sum(axis=-1) - power[..., 0]
 
 
 def mismatch(coverage: Unrolled, templates: Float[np.ndarray, "p r q"]) -> Float[np.ndarray, "f p"]:
-    """Squared distance of each frame to each template at its best angle, over the energy of both.
+    """Squared distance of each frame to each template at the best angle, over the energy of both.
 
-    0 is the same, 1 no overlap.
+    It is 0 for equal maps and 1 for maps without overlap.
     """
     frame, template = np.fft.rfft(coverage, axis=-1), np.fft.rfft(templates, axis=-1)
     overlap = np.einsum("frk,prk->fpk", frame, template.conj())

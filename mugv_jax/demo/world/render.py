@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Scene -> frames, all at once: signed distances give coverage, shading and shadow.
+"""Frames of a scene, rendered all at once: signed distances give coverage and shading.
 
     coverage = clip(1/2 - d, 0, 1),   d the distance to the outline in pixels
     normal   = (-grad d (1 - depth), ...),   depth = clip(-d / bevel, 0, 1)
 
-Objects have saturated colours, backdrops nearly grey ones: that is what makes clips readable.
+Objects have saturated colours and backdrops nearly grey ones, so that a program can read clips.
 """
 
 import math
@@ -34,19 +34,28 @@ TONE_RGB = {
     "cream": (232, 227, 216),
     "pale blue": (204, 210, 220),
 }
-LIGHT = (-0.5, -0.6, 0.62)  # from the upper left, towards the viewer; about a unit vector
+LIGHT = (
+    -0.5,
+    -0.6,
+    0.62,
+)  # direction of the light: upper left, on the viewer's side; length about 1
 AMBIENT, DIFFUSE, SHINE = 0.68, 0.42, 50.0
-DARKER = 0.66  # stripes, dots and accents of an object
+DARKER = 0.66  # brightness of stripes, dots and accents of an object
 BACKDROP_DARKER = 0.8
 SHADOW = 0.3
-PAN, ZOOM = 0.3, 1.35  # of the backdrop, over the clip
-WAVES = ((5.1, 2.3), (-3.7, 6.2), (7.9, -4.4), (2.9, 9.3))  # cloudy backdrop, per short side
+PAN, ZOOM = 0.3, 1.35  # shift (in short sides) and scale of the backdrop over the clip
+WAVES = (
+    (5.1, 2.3),
+    (-3.7, 6.2),
+    (7.9, -4.4),
+    (2.9, 9.3),
+)  # cloudy backdrop: radians per short side along x and y
 
 Maps = Float[np.ndarray, "f h w"]
 
 
 def render(scene: Scene) -> Frames:
-    """The frames of a scene, uint8 (f, h, w, 3): 8-bit RGB as video files hold it."""
+    """Frames of a scene in 8-bit RGB, as in video files."""
     x, y = _grid(scene.format)
     times = np.linspace(0, 1, scene.format.frames, dtype=np.float32)
     rgb = _backdrop(scene.backdrop, x, y, times)
@@ -61,7 +70,7 @@ def _to_bytes(rgb: Float[np.ndarray, "f h w 3"]) -> UInt8[np.ndarray, "f h w 3"]
 
 
 def _grid(format: Format) -> tuple[Float[np.ndarray, "1 1 w"], Float[np.ndarray, "1 h 1"]]:
-    """Pixel centres in short sides from the centre of the frame."""
+    """Coordinates of pixel centres relative to the frame's centre, in short sides."""
     short = min(format.height_px, format.width_px)
     x = (np.arange(format.width_px) + 0.5 - format.width_px / 2) / short
     y = (np.arange(format.height_px) + 0.5 - format.height_px / 2) / short
@@ -75,7 +84,7 @@ def _backdrop(
     times: Float[np.ndarray, " f"],
 ) -> Float[np.ndarray, "f h w 3"]:
     time = times[:, None, None]
-    # Where the camera goes, the pattern comes from: a pan to the left moves it to the right.
+    # The pattern moves against the camera: a pan to the left moves it to the right.
     shift = {"pan left": -PAN, "pan right": PAN}.get(backdrop.camera, 0.0)
     zoom = {"zoom in": 1 / ZOOM, "zoom out": ZOOM}.get(backdrop.camera, 1.0) ** time
     level = _pattern(backdrop.pattern, x * zoom + shift * time, y * zoom, backdrop.phase)
@@ -86,7 +95,7 @@ def _backdrop(
 
 
 def _pattern(pattern: str, x: np.ndarray, y: np.ndarray, phase: float) -> np.ndarray:
-    """0 is the tone, 1 its darker form; edges are soft, so that they move smoothly."""
+    """Backdrop from 0, its tone, to 1, a darker form; soft edges let it move smoothly."""
     turn = 2 * math.pi
     if pattern == "gradient":
         return np.clip(0.5 + x * math.cos(phase) + y * math.sin(phase), 0, 1)
@@ -114,7 +123,7 @@ def _paint(
     times: Float[np.ndarray, " f"],
     short_px: int,
 ) -> None:
-    """Puts an object and its shadow over `rgb`, in place."""
+    """Draws an object and its shadow over `rgb`, in place."""
     poses = path(placed, times)
     fields = np.array([(p.x, p.y, p.radius, p.angle) for p in poses], np.float32).T
     at_x, at_y, radius, angle = fields[:, :, None, None]
@@ -135,12 +144,12 @@ def _paint(
 
 
 def _shadow(dx: Float[np.ndarray, "f 1 w"], dy: Float[np.ndarray, "f h 1"]) -> Maps:
-    """A soft spot under the object; 1 is darkest."""
+    """Darkness of a soft shadow under the object, from 0 to 1."""
     return np.clip(1.2 - np.hypot(dx * 0.9, (dy - 0.85) * 3), 0, 1)
 
 
 def _lighting(distance_px: Maps, bevel_px: Float[np.ndarray, "f 1 1"]) -> tuple[Maps, Maps]:
-    """Brightness of a surface that bends towards its outline, and its highlight."""
+    """Brightness and highlight of a surface that curves away towards its outline."""
     down, right = np.gradient(distance_px, axis=(1, 2))
     tilt = 1 - np.clip(-distance_px / bevel_px, 0, 1)
     length = np.maximum(np.hypot(down, right), 1)
@@ -151,7 +160,7 @@ def _lighting(distance_px: Maps, bevel_px: Float[np.ndarray, "f 1 1"]) -> tuple[
 
 
 def _texture(texture: str, u: Maps, v: Maps) -> Maps | float:
-    """Brightness of a surface pattern that turns with the object."""
+    """Brightness of a surface pattern that rotates with the object."""
     turn = 2 * math.pi
     if texture == "striped":
         dark = _soft(np.sin(turn * 1.2 * (u + 0.3 * v)))

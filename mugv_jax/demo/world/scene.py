@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is in a clip of the demo world, drawn from a seed.
+"""Content of a clip of the demo world, drawn from a seed.
 
 Lengths are in short sides of the frame, positions relative to its centre (x right, y down).
-Motion is what the viewer sees the object do in the frame: a moving camera slides or scales the
-backdrop only, as in a product shot whose camera follows its subject.
+Motion is that of the object within the frame. A moving camera slides or scales the backdrop only,
+as in a product shot whose camera follows its subject.
 """
 
 import dataclasses
@@ -27,19 +27,19 @@ TONES = ("white", "grey", "dark", "cream", "pale blue")
 CAMERAS = ("still", "pan left", "pan right", "zoom in", "zoom out")
 SPLITS = ("train", "validation", "unseen")
 
-ROUND = ("ball", "ring")  # only stripes show that they turn
-FEWEST_STEPS = 2  # between the colours of two objects, in COLOURS as a circle
-SECOND_AREA = (0.3, 0.42)  # of the main object's
-SECOND_RADIUS = 0.12
-MARGIN = 0.02
-TRIES = 20
+ROUND = ("ball", "ring")  # their rotation shows only on stripes
+FEWEST_STEPS = 2  # least distance of two objects' colours on the circle of COLOURS
+SECOND_AREA = (0.3, 0.42)  # range, relative to the main object's area
+SECOND_RADIUS = 0.12  # at most
+MARGIN = 0.02  # between the second object and the main one or the frame's edge
+TRIES = 20  # positions of the second object
 
 Item = TypeVar("Item")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
-    """Size and rate of the clips: sides of 64 to 96 pixels, 8k+1 frames.
+    """Size and frame rate of clips: sides of 64, 80 or 96 pixels, 8k+1 frames.
 
     Raises:
         ValueError: values out of range.
@@ -65,10 +65,10 @@ class Format:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class World:
-    """What clips are drawn from: all of the above, or some of it.
+    """The words that clips are drawn from; the default is all of them.
 
-    second: share of the clips that are tried with a second object.
-    patterned: share with a pattern, of those `patterns`, behind it; all others are plain.
+    second: share of clips that get a second object if one fits.
+    patterned: share of clips whose backdrop is drawn from `patterns`; the others are plain.
 
     Raises:
         ValueError: unknown or missing words, or shares out of range.
@@ -120,6 +120,8 @@ WORLDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Thing:
+    """Appearance of an object."""
+
     shape: str
     colour: str
     texture: str
@@ -127,7 +129,7 @@ class Thing:
 
 @dataclasses.dataclass(frozen=True)
 class Pose:
-    """Centre, radius of the circle around the object, and clockwise turn in radians."""
+    """Centre, radius of the circle around the object, and clockwise rotation in radians."""
 
     x: float
     y: float
@@ -137,7 +139,7 @@ class Pose:
 
 @dataclasses.dataclass(frozen=True)
 class Placed:
-    """An object on its straight way from the first frame to the last."""
+    """An object whose pose changes linearly from the first frame to the last."""
 
     thing: Thing
     first: Pose
@@ -146,7 +148,10 @@ class Placed:
 
 @dataclasses.dataclass(frozen=True)
 class Backdrop:
-    """phase: where the pattern starts, in radians."""
+    """Backdrop of a clip, and what the camera does.
+
+    phase: offset of the pattern, in radians.
+    """
 
     pattern: str
     tone: str
@@ -156,7 +161,7 @@ class Backdrop:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One clip. The main object is the larger one, the one that moves and is named first."""
+    """Content of one clip. The main object is the larger one; it moves and is named first."""
 
     main: Placed
     motion: str
@@ -167,7 +172,7 @@ class Scene:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What is in the clip, in words; `second_*` are empty where there is one object."""
+        """Content of the clip in words; `second_*` are empty if there is no second object."""
         thing = dataclasses.asdict(self.main.thing)
         second = self.second.thing if self.second else Thing("", "", "")
         return {
@@ -181,11 +186,11 @@ class Scene:
 
 
 def combinations(split: str, world: World = WORLDS["full"]) -> list[tuple[str, str, str]]:
-    """(shape, colour, motion) of all clips of a split.
+    """Combinations (shape, colour, motion) of a split.
 
-    `unseen` is a Latin square, shape + 3 colour + 5 motion = 0 (mod n), n the most there are of
-    one of them: of each pair of a shape, a colour and a motion it holds at most one, so training
-    sees every pair, with all thirds but that one (n = 8, and the 7 of the small world).
+    `unseen` is a Latin square, shape + 3 colour + 5 motion = 0 (mod n), where n is the largest of
+    the three counts (8, and 7 in the small world). Each pair of values of two attributes occurs in
+    it at most once, so training sees every pair, with all but one value of the third attribute.
 
     Raises:
         ValueError: an unknown split.
@@ -210,7 +215,7 @@ def draw(
     format: Format | None = None,
     world: World = WORLDS["full"],
 ) -> Scene:
-    """Scene `number` of a split: the same for the same arguments, in any order.
+    """Scene `number` of a split; it depends on the arguments only, not on earlier calls.
 
     Raises:
         ValueError: an unknown split.
@@ -236,7 +241,7 @@ def _pick(rng: np.random.Generator, items: Sequence[Item]) -> Item:
 
 
 def _poses(rng: np.random.Generator, motion: str) -> tuple[Pose, Pose]:
-    """Of the main object: it never leaves the frame."""
+    """First and last pose of the main object, which never leaves the frame."""
     x, y = rng.uniform(-0.05, 0.05, 2).tolist()
     radius, angle = rng.uniform(0.18, 0.23), rng.uniform(-0.1, 0.1)
     still = Pose(x, y, radius, angle)
@@ -258,8 +263,8 @@ def _poses(rng: np.random.Generator, motion: str) -> tuple[Pose, Pose]:
 
 
 def _second(rng: np.random.Generator, main: Placed, world: World) -> Placed | None:
-    """A smaller object at rest, of another colour and clear of the first; None where none fits."""
-    colour = _pick(rng, [each for each in world.colours if _apart(each, main.thing.colour)])
+    """A smaller object at rest, of another colour and clear of the main one; None if none fits."""
+    colour = _pick(rng, [each for each in world.colours if _distinct(each, main.thing.colour)])
     thing = Thing(_pick(rng, world.shapes), colour, _pick(rng, world.textures))
     radius = (main.first.radius + main.last.radius) / 2
     share = rng.uniform(*SECOND_AREA) * AREAS[main.thing.shape] / AREAS[thing.shape]
@@ -275,19 +280,20 @@ def _second(rng: np.random.Generator, main: Placed, world: World) -> Placed | No
     return None
 
 
-def _apart(a: str, b: str) -> bool:
+def _distinct(a: str, b: str) -> bool:
+    """Whether two colours are far enough from each other on the circle of COLOURS."""
     steps = abs(COLOURS.index(a) - COLOURS.index(b))
     return min(steps, len(COLOURS) - steps) >= FEWEST_STEPS
 
 
 def path(placed: Placed, times: np.ndarray) -> list[Pose]:
-    """Poses at `times`: 0 is the first frame, 1 the last."""
+    """Poses at `times`; 0 is the first frame, 1 the last."""
     first, last = (np.array(dataclasses.astuple(pose)) for pose in (placed.first, placed.last))
     return [Pose(*(first + time * (last - first)).tolist()) for time in times]
 
 
 def _backdrop(rng: np.random.Generator, world: World) -> Backdrop:
-    """The camera moves only where the backdrop shows it."""
+    """A random backdrop; the camera moves only if its pattern makes that visible."""
     pattern = _pick(rng, world.patterns) if rng.random() < world.patterned else "plain"
     moves = pattern not in ("plain", "gradient") and rng.random() < 0.5
     camera = _pick(rng, CAMERAS[1:]) if moves else CAMERAS[0]

@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames -> where the main object is: the colour that covers most pixels of the clip.
+"""Pixels of the main object: the colour that covers the most pixels of the clip.
 
-Colours are judged in the plane
+Colours are compared in the plane
 
     a = r - (g + b) / 2,   b = sqrt(3)/2 (g - b),   hue = atan2(b, a)
 
-which is linear in the pixels: blur, shading and half-covered pixels keep the hue.
+which is linear in the pixels, so blur, shading and partial coverage keep the hue.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ from mugv_jax.demo.world.render import RGB
 LEAST_CHROMA = 45.0  # of 255; backdrops stay below 20
 HUE_WINDOW = math.radians(28)
 SURFACE_QUANTILE = 0.8
-OUTSIDE, INSIDE = 0.2, 0.4  # chroma, over that of the object's brighter surface
-LEAST_AREA = 0.006  # of the frame; the smallest object covers 0.017
+OUTSIDE, INSIDE = 0.2, 0.4  # chroma, relative to the object's brighter surface
+LEAST_AREA = 0.006  # share of the frame; the smallest object covers 0.017
 
 Maps = Float[np.ndarray, "f h w"]
 
@@ -31,10 +31,10 @@ Maps = Float[np.ndarray, "f h w"]
 class Segment:
     """The main object in the frames that show it.
 
-    hue_distance: of each colour to the object's, in radians.
-    frame: number of each of these frames, f of them.
-    surface: chroma along the object's hue, 1 about its brighter surface; 0 elsewhere.
-    coverage: 1 inside the outline, textures included, 0 outside.
+    hue_distance: angle between each colour's hue and the object's, in radians.
+    frame: numbers of the frames that show the object.
+    surface: chroma along the object's hue, about 1 on its brighter surface and 0 outside.
+    coverage: 1 inside the outline, textures included, and 0 outside.
     """
 
     hue_distance: dict[str, float]
@@ -44,13 +44,13 @@ class Segment:
 
 
 def chroma(rgb: Num[np.ndarray, "*axes 3"]) -> Float[np.ndarray, "*axes 2"]:
-    """Pixels in the colour plane: (a, b)."""
+    """Coordinates (a, b) of pixels in the colour plane."""
     red, green, blue = np.moveaxis(rgb.astype(np.float32), -1, 0)
     return np.stack([red - (green + blue) / 2, (green - blue) * math.sqrt(0.75)], -1)
 
 
 def segment(frames: Frames) -> Segment | None:
-    """The main object; None where fewer than half of the frames show any."""
+    """The main object; None if fewer than half of the frames show one."""
     plane = _smooth(chroma(frames))
     hue = _main_hue(plane)
     if hue is None:
@@ -73,14 +73,14 @@ def segment(frames: Frames) -> Segment | None:
 
 
 def _smooth(plane: Float[np.ndarray, "f h w 2"]) -> Float[np.ndarray, "f h w 2"]:
-    """(1, 2, 1) / 4 along rows and columns: noise must not make grey pixels look coloured."""
+    """Filter (1, 2, 1) / 4 over rows and columns, so that noise does not colour grey pixels."""
     padded = np.pad(plane, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     columns = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     return (columns[:, :, :-2] + 2 * columns[:, :, 1:-1] + columns[:, :, 2:]) / 16
 
 
 def _main_hue(plane: Float[np.ndarray, "f h w 2"]) -> float | None:
-    """Mean hue of the pixels around the most frequent one; None where all is grey."""
+    """Mean hue of the pixels of the most frequent colour; None if all pixels are grey."""
     vivid = plane[np.hypot(plane[..., 0], plane[..., 1]) > LEAST_CHROMA]
     if not len(vivid):
         return None

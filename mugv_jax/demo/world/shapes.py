@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Silhouettes as signed distances: negative inside, within the unit circle, x right, y down.
 
-Outside of corners some are bounds and not exact; they are read near the outline and inside only.
+Some are only bounds of the distance outside corners; they are used near the outline and inside.
 """
 
 import math
@@ -39,7 +39,7 @@ def _can(x: Grid, y: Grid) -> Grid:
 
 
 def _cone(x: Grid, y: Grid) -> Grid:
-    """Triangle with its tip at the top."""
+    """A triangle with its tip at the top."""
     rise, run = 1.6, 0.8
     side = (np.abs(x) * rise - (y + 1) * run) / math.hypot(rise, run)
     return np.maximum(side, y - 0.6)
@@ -60,7 +60,7 @@ def _mug(x: Grid, y: Grid) -> Grid:
 
 
 def _star(x: Grid, y: Grid) -> Grid:
-    """Five tips, one at the top; the distance to the nearest edge, by symmetry of one edge."""
+    """A star with a tip at the top; by symmetry, the distance to one of its ten edges."""
     tenth = math.pi / 5
     angle = np.abs((np.arctan2(x, -y) + tenth) % (2 * tenth) - tenth)
     radius = np.hypot(x, y)
@@ -80,7 +80,7 @@ SILHOUETTES: dict[str, Callable[[Grid, Grid], Grid]] = {
     "star": _star,
 }
 
-# Depth in which the surface bends from the outline to facing the viewer: 1 is a sphere.
+# Distance from the outline at which the surface faces the viewer: 1 is a sphere.
 BEVELS = {
     "ball": 1.0,
     "box": 0.18,
@@ -94,7 +94,7 @@ BEVELS = {
 
 
 def accent(shape: str, x: Grid, y: Grid) -> Grid | None:
-    """Signed distance to a darker part: lid, cap or opening; None where there is none."""
+    """Signed distance to a darker part (lid, cap or opening); None for a shape without one."""
     if shape == "can":
         return np.hypot(x / 0.40, (y + 0.74) / 0.11) * 0.11 - 0.11
     if shape == "bottle":
@@ -104,7 +104,7 @@ def accent(shape: str, x: Grid, y: Grid) -> Grid | None:
     return None
 
 
-# Of the unit circle's area, to give objects of different shapes comparable sizes.
+# Area relative to the unit circle, to give objects of different shapes comparable sizes.
 AREAS = {
     "ball": 1.0,
     "box": 0.66,

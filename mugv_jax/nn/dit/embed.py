@@ -38,7 +38,7 @@ class ScalarEmbed(nn.Module):
 
 
 class FrameEmbed(nn.Module):
-    """Time of every latent frame, and the video's frame rate, in float32."""
+    """Embedding of every latent frame's time and of the video's frame rate, in float32."""
 
     width: int
 
@@ -46,24 +46,27 @@ class FrameEmbed(nn.Module):
     def __call__(
         self, t: Float[Array, "b f"], fps: Float[Array, "b"]
     ) -> tuple[Float[Array, "b g d"], Float[Array, "b g 6 d"]]:
-        """Of g = f + 2 groups of tokens, the start and end token being such (t = 0): the
-        embedding, and what it adds to the six modulation vectors of every block."""
+        """Embedding of each token group, and its part of every block's six modulation vectors.
+
+        The g = f + 2 groups are the start token, the frames and the end token; the start and end
+        token have t = 0.
+        """
         time = jnp.pad(t, ((0, 0), (1, 1)))
         embed = ScalarEmbed(self.width, name="time_embed")(time)
         embed = embed + ScalarEmbed(self.width, name="fps_embed")(fps)[:, None]
-        # Left alone, the partitioner shards this small array and gathers it again in every block.
+        # Otherwise the partitioner would shard this small array and gather it in every block.
         embed = nn.with_logical_constraint(embed, ("batch", None, None))
         six_vectors = Linear(
             (6, self.width),
             axes=("embed", "modulation", None),
-            dtype=jnp.float32,  # once per forward, and every block reads it
+            dtype=jnp.float32,  # computed once per forward pass, read by every block
             name="modulation",
         )
         return embed, six_vectors(nn.silu(embed))
 
 
 class TextEmbed(nn.Module):
-    """LN - Linear - GELU - Linear - LN (norms without affine): text encoder's width to d."""
+    """LN - Linear - GELU - Linear - LN (norms without affine), from the text encoder's width."""
 
     width: int
     dtype: DTypeLike

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Latent video <-> tokens."""
+"""Conversion between a latent video and its patches as tokens."""
 
 import einops
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from mugv_jax.axes import Array, Float
 
 
 def patchify(x: Float[Array, "b f h w c"], patch: tuple[int, int, int]) -> Array:
-    """(b, f h w / patch, patch volume x c); rows and columns are zero-padded at the end to fit."""
+    """Tokens of all patches; rows and columns are zero-padded at the end to whole patches."""
     _, rows, columns = patch
     x = jnp.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % rows), (0, -x.shape[3] % columns), (0, 0)))
     return einops.rearrange(x, "b f (h r) (w q) c -> b (f h w) (r q c)", r=rows, q=columns)

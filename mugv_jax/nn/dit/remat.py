@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the backward pass keeps of a block's forward pass, and what it computes again.
+"""Rematerialisation: what the backward pass keeps of a block, and what it recomputes.
 
-| policy    | kept of each block                                               | computed again    |
+| policy    | kept of each block                                               | recomputed        |
 | --------- | ---------------------------------------------------------------- | ----------------- |
 | none      | every array that the backward pass reads                         | nothing           |
-| dots      | its input, outputs of its linear layers, attention's out and lse | what is cheap     |
+| dots      | its input, outputs of its linear layers, attention's out and lse | cheap operations  |
 | attention | its input, attention's out and lse                               | all but attention |
 | full      | its input                                                        | the whole block   |
 | offload   | its input, attention's out and lse, all in host memory           | all but attention |
@@ -19,17 +19,17 @@ import jax
 
 from mugv_jax.kernels.attention import SAVED
 
-# The name of a block's input.
+# Checkpoint name of a block's input.
 RESIDUAL = "residual"
 
 _policies = jax.checkpoint_policies
-# `None` keeps everything: the block is not rematerialised at all.
+# None keeps everything: the block is not rematerialised.
 POLICIES: Mapping[str, Callable[..., Any] | None] = {
     "none": None,
     "dots": _policies.save_from_both_policies(
         _policies.dots_with_no_batch_dims_saveable, _policies.save_only_these_names(SAVED)
     ),
-    # The input is what the scan over blocks hands on: it is kept whatever the policy says.
+    # The scan over blocks carries the input, so that it is kept whatever the policy says.
     "attention": _policies.save_only_these_names(SAVED),
     "full": _policies.nothing_saveable,
     "offload": _policies.save_and_offload_only_these_names(
@@ -42,7 +42,7 @@ POLICIES: Mapping[str, Callable[..., Any] | None] = {
 
 
 def rematerialised(block: type[nn.Module], policy: str) -> type[nn.Module]:
-    """`block` under a policy of the table.
+    """Class `block` under a policy of the table.
 
     Raises:
         ValueError: unknown policy.
@@ -51,5 +51,5 @@ def rematerialised(block: type[nn.Module], policy: str) -> type[nn.Module]:
         raise ValueError(f"remat={policy!r} must be one of {', '.join(POLICIES)}.")
     if POLICIES[policy] is None:
         return block
-    # Inside a scan nothing can be merged with the forward pass anyway.
+    # Inside a scan XLA cannot merge the recomputation with the forward pass anyway.
     return nn.remat(block, prevent_cse=False, policy=POLICIES[policy])

@@ -6,10 +6,10 @@ Each head's e components are e/2 complex pairs: a third for each axis, with angu
 
     10000^(-6k/e),  k = 0 .. e/6 - 1,
 
-and pair i turns by position x frequency. The published code pairs neighbours (x[2i], x[2i+1]); here
-the pairs are (x[i], x[i + e/2]), which vector units turn without shuffling lanes. The weight table
-moves the components once, at conversion, so the function is the same.
-`kernels/modulate.py` does the turning.
+and pair i is rotated by position x frequency. The published code pairs neighbours
+(x[2i], x[2i+1]); here the pairs are (x[i], x[i + e/2]), which vector units rotate without shuffling
+lanes. The conversion of weights permutes the components once, so the function is the same.
+`kernels/modulate.py` applies the rotation.
 """
 
 import jax.numpy as jnp
@@ -17,14 +17,14 @@ import numpy as np
 
 from mugv_jax.axes import Array, Float, Int
 
-MAX_ROWS = 384  # the published tables end here
+MAX_ROWS = 384  # length of the published tables
 MAX_FRAMES = 480
 
 
 def rotation(
     frame_index: Int[Array, "b g"], rows: int, columns: int, head_dim: int
 ) -> tuple[Float[Array, "b n k"], Float[Array, "b n k"]]:
-    """cos and sin of every token's angles, float32, k = head_dim / 2.
+    """Cosine and sine of every token's angles, float32, k = head_dim / 2.
 
     `frame_index` holds the time positions of the start token, each latent frame and the end
     token, clamped to [0, 479] as published. The start token sits at row and column 0, the end
@@ -60,7 +60,10 @@ def rotation(
 def cos_sin(
     position: Int[Array, "b n axes"], pairs: tuple[int, ...]
 ) -> tuple[Float[Array, "b n k"], Float[Array, "b n k"]]:
-    """Of all pairs, axis by axis: pair j of an axis' p turns by position x 10000^(-j/p)."""
+    """Cosine and sine of the angles of all pairs, axis by axis.
+
+    Pair j of an axis with p pairs is rotated by position x 10000^(-j/p).
+    """
     axis = np.repeat(np.arange(len(pairs)), pairs)
     frequency = np.concatenate([10000.0 ** (-np.arange(count) / count) for count in pairs])
     angle = position[:, :, axis].astype(jnp.float32) * frequency.astype(np.float32)[None, None]

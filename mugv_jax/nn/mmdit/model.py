@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """ContentV's diffusion transformer: the MM-DiT of Stable Diffusion 3.5 (arXiv:2403.03206) on video.
 
-Tokens: one per (1, 2, 2) patch of the latent, with the sines and cosines of its place added. Video
-and text go through weights of their own and meet in attention over both. Time and the pooled text
-enter through shift, scale and gate.
+Tokens: one per (1, 2, 2) patch of the latent, plus a sinusoidal embedding of its position. Video
+and text have separate weights and meet in attention over both. Time and the pooled text enter
+through shift, scale and gate.
 """
 
 import dataclasses
@@ -33,15 +33,15 @@ from mugv_jax.nn.mmdit.block import (
 from mugv_jax.nn.mugdit.block import RESIDUAL
 from mugv_jax.nn.mugdit.model import pad_tokens
 
-# Places are divided by it: rows and columns of patches lie two apart.
+# Rows and columns are divided by it: neighbouring patches are at a distance of 2.
 SPATIAL_SCALE = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MMDiTConfig:
-    """Sizes of the published class `SD3Transformer3DModel`; those of ContentV 8B by default.
+    """Sizes of the published class `SD3Transformer3DModel`; the defaults are ContentV 8B's.
 
-    text_dim: of the text encoders' states.  pooled_dim: of their summaries.
+    text_dim: width of the text encoders' states.  pooled_dim: width of their summaries.
 
     Raises:
         ValueError: sizes that the architecture cannot hold.
@@ -60,11 +60,11 @@ class MMDiTConfig:
         object.__setattr__(self, "patch", tuple(self.patch))
         counts = ("num_heads", "head_dim", "in_channels", "out_channels", "text_dim", "pooled_dim")
         require_at_least(1, self, *counts)
-        require_at_least(2, self, "depth")  # the last block is another one
+        require_at_least(2, self, "depth")  # the last block differs from the others
         if self.width % 16:
             raise ValueError(
                 f"num_heads={self.num_heads} x head_dim={self.head_dim} must divide by 16: a "
-                "quarter of the width tells the frame, three eighths column and row each."
+                "quarter of the width encodes the frame, three eighths each column and row."
             )
         if len(self.patch) != 3 or min(self.patch) < 1 or self.patch[0] != 1:
             raise ValueError(f"patch={self.patch} must be (1, h, w) with h, w >= 1.")
@@ -75,7 +75,7 @@ class MMDiTConfig:
 
 
 class PooledEmbed(nn.Module):
-    """Linear - SiLU - Linear."""
+    """Linear - SiLU - Linear of the pooled text, in float32."""
 
     width: int
 
@@ -87,7 +87,7 @@ class PooledEmbed(nn.Module):
 
 
 class Final(nn.Module):
-    """LN, scale and shift, Linear to the patches' channels."""
+    """Final layer: LN, scale and shift, Linear to the patches' channels."""
 
     config: MMDiTConfig
     dtype: DTypeLike
@@ -106,9 +106,10 @@ class Final(nn.Module):
 
 
 def place_embed(frames: int, rows: int, columns: int, width: int) -> Float[Array, "n d"]:
-    """[frame, column, row] of every token: a quarter and twice three eighths of the width, each
+    """Sinusoidal embedding [frame, column, row] of every token's position.
 
-    [sin, cos] of place x 10000^(-2i/d).
+    The frame has a quarter of the width, column and row have three eighths each. A part of d
+    channels is [sin, cos] of position x 10000^(-2i/d).
     """
     parts = []
     for axis, (count, scale, share) in enumerate(
@@ -125,10 +126,10 @@ def place_embed(frames: int, rows: int, columns: int, width: int) -> Float[Array
 
 
 class MMDiT(nn.Module):
-    """Velocity noise - x_0 of noisy latents; fields as of `MugDiT`.
+    """Velocity noise - x_0 of noisy latents; fields as in `MugDiT`, except:
 
-    attend: a function like `attend_jointly`, over video and text.
-    token_multiple: both are padded to multiples of it.
+    attend: joint attention over video and text, such as `attend_jointly`.
+    token_multiple: video and text tokens are each padded to a multiple of it.
     """
 
     config: MMDiTConfig
@@ -147,10 +148,11 @@ class MMDiT(nn.Module):
         text: TextStates,
         pooled: Float[Array, "b p"],
     ) -> Latent:
-        """
+        """Velocity at `x`.
+
         t: time in [0, 1000].
         text: states of all text encoders, one after the other; none is masked.
-        pooled: the projected summaries, side by side.
+        pooled: the encoders' projected summaries, concatenated.
         """
         config, shape = self.config, x.shape[1:4]
         patches = patchify(x.astype(self.dtype), config.patch)
@@ -161,7 +163,7 @@ class MMDiT(nn.Module):
         text = linear(name="text_embed")(text.astype(self.dtype))
         embed = ScalarEmbed(config.width, name="time_embed")(t)
         embed = embed + PooledEmbed(config.width, name="pooled_embed")(pooled)
-        # Split as the weights that every block multiplies it by, see `modulation_vectors`.
+        # Split like the weights that it meets in every block, see `modulation_vectors`.
         embed = nn.with_logical_constraint(nn.silu(embed), (None, "embed"))
 
         lengths = tokens.shape[1], text.shape[1]
@@ -181,6 +183,6 @@ class MMDiT(nn.Module):
         state, _ = blocks(state, embed)
         (tokens, _), _ = JointBlock(*fields, last=True, name="last_block")(state, embed)
         out = Final(config, self.dtype, self.modulate, name="final")(tokens, embed)
-        # Gathered here: XLA would do it before the last layer, where tokens are far wider.
+        # Gathered here: XLA would do so before the last layer, where tokens are far wider.
         out = nn.with_logical_constraint(out, ("batch", None, None))
         return unpatchify(out[:, : lengths[0]], shape, config.patch)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Self-attention over video tokens and cross-attention to text; queries and keys normalised."""
+"""Self-attention over video tokens and cross-attention to text; both normalise queries and keys."""
 
 import functools
 
@@ -17,9 +17,9 @@ TOKENS = ("batch", "tokens", "heads", "head_dim")
 
 
 class SelfAttention(nn.Module):
-    """Every token to every token; positions enter by rotating queries and keys (3D RoPE).
+    """Self-attention; positions enter by rotating queries and keys (3D RoPE).
 
-    Returns its result without the last bias, and that bias.
+    Returns the result before the last bias, and that bias.
     """
 
     num_heads: int
@@ -50,14 +50,14 @@ class SelfAttention(nn.Module):
         k = self.modulate.norm_rotate(k, k_norm.scale(heads[1]), cos, sin)
         out = nn.with_logical_constraint(self.attend(q, k, v, key_lengths), TOKENS)
         out_linear = linear(width, axes=("heads", "head_dim", "embed"), contract=2, name="out")
-        return out_linear.apart(out)
+        return out_linear.without_bias(out)
 
 
 class CrossAttention(nn.Module):
-    """Every video token to the first `text_lengths` text tokens; no positions.
+    """Attention of video tokens over the first `text_lengths` text tokens; no positions.
 
-    `text` may come as keys and values that were computed before.
-    Returns its result without the last bias, and that bias.
+    `text` may be given as precomputed keys and values.
+    Returns the result before the last bias, and that bias.
     """
 
     num_heads: int
@@ -85,4 +85,4 @@ class CrossAttention(nn.Module):
             k, v = keys(text)
         out = nn.with_logical_constraint(self.attend(q, k, v, text_lengths), TOKENS)
         out_linear = linear(width, axes=("heads", "head_dim", "embed"), contract=2, name="out")
-        return out_linear.apart(out)
+        return out_linear.without_bias(out)

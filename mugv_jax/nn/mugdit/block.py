@@ -6,8 +6,8 @@ x += gate_a SelfAttention(LN(x) (1 + scale_a) + shift_a)
 x += CrossAttention(LN_affine(x), text)
 x += gate_m MLP(LN(x) (1 + scale_m) + shift_m)
 
-From the end of one part to the start of the next all is one pass over the tokens: last bias, gate,
-sum, norm, scale and shift. LN_affine is one more modulation, with the same vectors in every group.
+Everything from the end of one part to the start of the next is one pass over the tokens: last bias,
+gate, sum, norm, scale and shift. LN_affine is a modulation with the same vectors in every group.
 """
 
 from typing import Any
@@ -27,17 +27,18 @@ from mugv_jax.nn.mugdit.attention import CrossAttention, SelfAttention
 from mugv_jax.nn.mugdit.text import KeysValues
 
 RESIDUAL = ("batch", "residual_tokens", None)
-# Of what attention and MLP read: they split heads and hidden width where RESIDUAL splits tokens.
+# Inputs of attention and MLP, which split heads and hidden width where RESIDUAL splits tokens.
 GATHERED = ("batch", "tokens", None)
 
 
 class Context(flax.struct.PyTreeNode):
-    """What every block reads alike.
+    """Inputs that are the same for every block.
 
     modulation: six vectors per token group (start token, each latent frame, end token).
-    group: the group of each token.  cos, sin: RoPE.  token_lengths: tokens before the padding.
-    text: embedded, or keys and values that were computed before.
-    text_lengths: its valid tokens; None for all.
+    group: group of each token.  cos, sin: of the RoPE angles.
+    token_lengths: tokens before the padding; None without padding.
+    text: embedded text, or its precomputed keys and values.
+    text_lengths: number of valid text tokens; None for all.
     """
 
     modulation: Float[Array, "b g 6 d"]
@@ -52,9 +53,8 @@ class Context(flax.struct.PyTreeNode):
 class Block(nn.Module):
     """`(x, context, number) -> (x, None)`: the form that `nn.scan` repeats.
 
-    The block's number is read where the text comes as keys and values of all blocks.
-
-    config: the sizes `width`, `num_heads` and `mlp_dim`.
+    number: index of the block, needed if the text is given as keys and values of all blocks.
+    config: has the sizes `width`, `num_heads` and `mlp_dim`.
     self_attention, cross_attention: classes like `SelfAttention` and `CrossAttention`.
     """
 
@@ -90,7 +90,7 @@ class Block(nn.Module):
             config.num_heads, self.dtype, self.attend, name="cross_attention"
         )(_gathered(y), text, context.text_lengths)
         x, y = self._next_part(x, y, bias, jnp.ones_like(gate_a), shift_m, scale_m, group)
-        y, bias = Mlp(config.mlp_dim, self.dtype, name="mlp").apart(_gathered(y))
+        y, bias = Mlp(config.mlp_dim, self.dtype, name="mlp").without_bias(_gathered(y))
         y = nn.with_logical_constraint(y, RESIDUAL)
         x = self.modulate.gate_residual(x, y, bias, gate_m, group)
         x = nn.with_logical_constraint(x, RESIDUAL)
@@ -100,16 +100,16 @@ class Block(nn.Module):
     def _next_part(
         self, x: Float[Array, "b n d"], y: Float[Array, "b n d"], *vectors: Array
     ) -> tuple[Float[Array, "b n d"], Float[Array, "b n d"]]:
-        """The residual after a part that made `y`, and what the next part reads."""
+        """The residual after a part with result `y`, and the input of the next part."""
         y = nn.with_logical_constraint(y, RESIDUAL)
         x, y = self.modulate.gate_residual_norm_modulate(x, y, *vectors)
         return nn.with_logical_constraint(x, RESIDUAL), y
 
 
 def _gathered(y: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
-    """`y` with the tokens of all devices that split heads or hidden width.
+    """`y` gathered over the devices that split heads or hidden width.
 
-    It is first split as the residual is: then its derivative is summed and split in one step
-    (reduce-scatter), not summed on every device.
+    It is first split like the residual, so that its derivative is reduce-scattered instead of being
+    summed on every device.
     """
     return nn.with_logical_constraint(nn.with_logical_constraint(y, RESIDUAL), GATHERED)

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the first block's attention reads: a cheap sign of how far the velocity has moved.
+"""Input of the first block's attention: a cheap indicator of how much the velocity has changed.
 
     u = LN(patches of x_t) (1 + scale(t)) + shift(t)
 
-It costs a thousandth of a block, and holds all that changes between two steps, latent and time.
+It costs a thousandth of a block, and contains all that changes between two steps: latent and time.
 The text enters later, so u is the same with and without a prompt.
 """
 
@@ -19,13 +19,12 @@ from mugv_jax.nn.dit.patch import patchify
 from mugv_jax.nn.layers import Linear, partitioned
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 
-# Enough for the mean of a change; a 720p clip of 5 s has 50,400.
+# Enough tokens for the mean of a change.
 MAX_TOKENS = 4096
 
 
 class FirstInput(nn.Module):
-    """u of evenly spread tokens, 0 in given frames. Has the names of MugDiT's variables, so it
-    reads those."""
+    """u at evenly spread tokens, 0 in given frames. Reads MugDiT's variables, under their names."""
 
     config: DiTConfig
     dtype: DTypeLike
@@ -34,7 +33,7 @@ class FirstInput(nn.Module):
     def __call__(
         self, x: Float[Array, "b f h w c"], t: Float[Array, "b f"], fps: Float[Array, "b"]
     ) -> Float[Array, "b n d"]:
-        """At latents `x` and times `t` in [0, 1000]; a frame is given where that is 0."""
+        """u for latents `x` and times `t` in [0, 1000]; a frame with t = 0 is a given one."""
         config, frames = self.config, x.shape[1]
         patches = patchify(x.astype(self.dtype), config.patch)
         frame = jnp.arange(patches.shape[1]) * frames // patches.shape[1]
@@ -53,7 +52,7 @@ class FirstInput(nn.Module):
 
 
 class _FirstTable(nn.Module):
-    """What block 0 adds to the modulation vectors."""
+    """Vectors that block 0 adds to the modulation."""
 
     config: DiTConfig
 

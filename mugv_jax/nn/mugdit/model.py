@@ -36,10 +36,10 @@ RunBlocks = Callable[[Callable[..., Array], Any, Array, Context], Array]
 class MugDiT(nn.Module):
     """Velocity of a noisy latent.
 
-    attend, modulate: the functions between its weights, so that a mesh can bring its own.
+    attend, modulate: attention and modulation, which a mesh replaces by its own.
     token_multiple: the token axis is padded (and masked) to a multiple of this, for meshes and
         kernels that need it.
-    remat: what the backward pass keeps of a block, a name of `remat.POLICIES`.
+    remat: what the backward pass keeps of a block, a key of `remat.POLICIES`.
     pipeline: runs the blocks where a mesh splits them into stages (`sharding/pipeline.py`); None
         runs them one after the other.
     """
@@ -67,8 +67,8 @@ class MugDiT(nn.Module):
         """Velocity v = x_0 - noise at `x`.
 
         t: time of each latent frame in [0, 1000]; 0 for a given frame, 1000 is pure noise.
-        text: states of the text encoder, of which `text_mask` marks the valid ones; or what
-            `TextReader` made of them, without a mask.
+        text: states of the text encoder, with `text_mask` marking the valid ones; or their
+            keys and values from `TextReader`, without a mask.
         fps: frames per second of the video.
         frame_index: time positions of start token, frames and end token, normally 0 .. f+1.
         """
@@ -143,7 +143,7 @@ class MugDiT(nn.Module):
         return self.pipeline(run, (unboxed(stacked), numbers), x, context)
 
     def _blocks(self, depth: int, **module_fields: Any) -> nn.Module:
-        """`depth` blocks, whose variables have a leading axis "layers"."""
+        """Scan over `depth` blocks, whose variables have a leading axis "layers"."""
         return nn.scan(
             rematerialised(Block, self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
@@ -161,9 +161,9 @@ class MugDiT(nn.Module):
 
 
 class Final(nn.Module):
-    """LN, shift and scale from the time embedding itself, Linear to the patches' pixels.
+    """Final layer: LN, shift and scale from the time embedding, Linear to the patches' channels.
 
-    config: the sizes `width`, `patch` and `out_channels`.
+    config: has the sizes `width`, `patch` and `out_channels`.
     """
 
     config: Any
@@ -184,10 +184,10 @@ class Final(nn.Module):
 
 
 def token_groups(frames: int, tokens_per_frame: int, length: int) -> Int[Array, "n"]:
-    """Group of each token: 0 start token, 1 .. frames the frames, frames + 1 end and padding."""
+    """Group of each token: 0 for start, 1 .. frames for frames, frames + 1 for end and padding."""
     return jnp.clip((jnp.arange(length) - 1) // tokens_per_frame + 1, 0, frames + 1)
 
 
 def pad_tokens(x: Float[Array, "b n d"], multiple: int) -> Float[Array, "b m d"]:
-    """`x` with zeros behind its tokens, up to a multiple."""
+    """`x` with zero tokens appended up to a multiple."""
     return jnp.pad(x, ((0, 0), (0, -x.shape[1] % multiple), (0, 0)))

@@ -48,5 +48,5 @@ class DiTConfig:
 
     @property
     def out_channels(self) -> int:
-        """Velocity and as many channels that nothing reads, as published."""
+        """Channels of the velocity, and as many that nothing reads, as published."""
         return 2 * self.in_channels

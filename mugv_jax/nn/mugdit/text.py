@@ -1,8 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What MUGDiT makes of a text. None of it depends on time, so a sampler computes it once.
+"""MUGDiT's processing of the text. It does not depend on time, so a sampler computes it once.
 
-Both modules have the names that they have within the model, and read the model's variables.
+The modules have the same names here as within the model, so that they read the model's variables.
 """
 
 import functools
@@ -29,7 +29,7 @@ class KeysValues(NamedTuple):
     def of_block(
         self, number: Int[Array, ""]
     ) -> tuple[Float[Array, "b s a e"], Float[Array, "b s a e"]]:
-        """Keys and values in one block."""
+        """Keys and values in block `number`."""
         return tuple(
             jax.lax.dynamic_index_in_dim(array, number, axis=1, keepdims=False)
             for array in (self.keys, self.values)
@@ -54,14 +54,14 @@ class TextKeys(nn.Module):
 
 
 class TextReader(nn.Module):
-    """The part of MugDiT that reads text: what it returns takes the text's place in each call."""
+    """The part of MugDiT that reads text; its result replaces the text in calls of the model."""
 
     config: DiTConfig
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, text: Float[Array, "b s l"], text_mask: Bool[Array, "b s"]) -> KeysValues:
-        """Of the text encoder's states, of which `text_mask` marks the valid ones."""
+        """Keys and values from states of the text encoder; `text_mask` marks the valid ones."""
         config = self.config
         text, lengths = valid_first(text, text_mask)
         text = TextEmbed(config.width, self.dtype, name="text_embed")(text)
@@ -83,7 +83,7 @@ class TextReader(nn.Module):
 
 
 class _BlockKeys(nn.Module):
-    """Of a block, all that reads text alone."""
+    """The part of a block that depends on the text alone."""
 
     num_heads: int
     dtype: DTypeLike
@@ -98,9 +98,9 @@ class _BlockKeys(nn.Module):
 def valid_first(
     text: Float[Array, "b s l"], mask: Bool[Array, "b s"]
 ) -> tuple[Float[Array, "b s l"], Int[Array, "b"]]:
-    """Text with its valid tokens moved to the front, and how many there are.
+    """Text with its valid tokens moved to the front, and their number.
 
-    Cross-attention knows no positions, so any mask becomes a plain length.
+    Cross-attention has no positions, so any mask can become a length.
     """
     order = jnp.argsort(~mask, axis=1, stable=True)
     return jnp.take_along_axis(text, order[..., None], axis=1), jnp.sum(mask, axis=1)

@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""CLIP's text encoder (arXiv:2103.00020), with the projection that meets the picture's.
+"""CLIP's text encoder (arXiv:2103.00020), with its projection to the space shared with pictures.
 
     x += out(softmax(q k / sqrt(e)) v),   x += down(act(up)),   each on LayerNorm(x)
 
-causal: a token sees those before it. The first end-of-text token sums up the text. Float32 between
-matrix products, which are in `dtype`.
+Attention is causal: a token sees itself and those before it. The state at the first end-of-text
+token summarises the text. Matrix products are in `dtype`, everything else is float32.
 """
 
 import dataclasses
@@ -32,7 +32,8 @@ ACTIVATIONS = {
 class ClipTextConfig:
     """Sizes of a CLIP text encoder.
 
-    length: most tokens.  features: of the projected summary.  end: id of the end-of-text token.
+    length: maximal number of tokens.  features: width of the projected summary.
+    end: id of the end-of-text token.
 
     Raises:
         ValueError: sizes that the architecture cannot hold.
@@ -62,7 +63,7 @@ class ClipTextConfig:
 
 
 class ClipText(NamedTuple):
-    """What the encoder makes of a text: its projected summary, and the last block's input."""
+    """Results of the encoder: the projected summary, and the input of the last block."""
 
     pooled: Float[Array, "b c"]
     penultimate: TextStates
@@ -109,7 +110,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer; tells its input, too."""
+    """One layer; also returns its input."""
 
     config: ClipTextConfig
     dtype: DTypeLike
@@ -131,8 +132,8 @@ class Block(nn.Module):
 class ClipTextEncoder(nn.Module):
     """Token ids to `ClipText` (published `CLIPTextModelWithProjection`).
 
-    Ids begin with the start token and are filled up behind the end token; what stands there changes
-    states behind it only.
+    Ids begin with the start token and are padded after the end token; the padding changes only the
+    states after the end token.
     """
 
     config: ClipTextConfig

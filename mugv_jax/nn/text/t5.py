@@ -5,9 +5,9 @@
     x += out(softmax(q k + bias) v),   x += down(gelu(gate) up),   each on RMSNorm(x)
 
 Scores are not scaled: T5 trains with the factor folded into its weights. `bias` depends on the
-distance of two tokens alone; T5's layers share it, UMT5's have their own (arXiv:2304.09151).
+distance of two tokens alone; T5's layers share it, UMT5's have one each (arXiv:2304.09151).
 
-Numerics. `dtype` is that of the MLP's matrix products, two thirds of the work. The rest is float32:
+Numerics. `dtype` applies to the MLP's matrix products, two thirds of the work. The rest is float32:
 the residual stream, because a few channels of T5-XXL grow beyond what float16 holds and lie orders
 of magnitude above the others, so that a bfloat16 sum would round small updates away; attention,
 because unscaled scores are large and their absolute error is the relative error of a probability.
@@ -34,8 +34,8 @@ class T5Config:
     """Sizes of a T5 v1.1 encoder.
 
     `width`, `head_dim`, `mlp_dim`, `depth` are published as d_model, d_kv, d_ff, num_layers.
-    `num_buckets` and `max_distance` belong to the relative position bias, which all layers share
-    (T5) or do not (UMT5).
+    `num_buckets` and `max_distance` belong to the relative position bias. `shared_bias`: all layers
+    share one bias (T5), or have one each (UMT5).
 
     Raises:
         ValueError: sizes that the architecture cannot hold.
@@ -67,7 +67,7 @@ def distance_buckets(length: int, num_buckets: int, max_distance: int) -> Int[np
 
     Keys behind the query use the lower half of the buckets, keys ahead the upper half. In each
     half the first half holds one distance per bucket; the rest is spaced logarithmically up to
-    `max_distance`, and the last bucket takes all that is farther.
+    `max_distance`, and the last bucket takes all greater distances.
     """
     half = num_buckets // 2
     exact = half // 2
@@ -83,7 +83,7 @@ def distance_buckets(length: int, num_buckets: int, max_distance: int) -> Int[np
 
 
 def attention_bias(module: nn.Module, config: T5Config, mask: TextMask) -> Float[Array, "b a s s"]:
-    """Relative position bias, a parameter of `module`, and the float32 minimum towards padding."""
+    """Relative position bias, a parameter of `module`; the float32 minimum for padding keys."""
     relative_bias = module.param(
         "relative_bias",
         partitioned(nn.initializers.normal(config.width**-0.5), None, "heads"),
@@ -110,7 +110,7 @@ class Attention(nn.Module):
             linear, (self.num_heads, self.head_dim), axes=("embed", "heads", "head_dim")
         )
         out = linear(x.shape[-1], axes=("heads", "head_dim", "embed"), contract=2, name="out")
-        # Otherwise TPUs round float32 operands to bfloat16 and GPUs to TF32.
+        # Otherwise TPUs would round float32 operands to bfloat16, and GPUs to TF32.
         with jax.default_matmul_precision("float32"):
             q, k, v = (
                 nn.with_logical_constraint(to_heads(name=name)(x), ("batch", None, "heads", None))
@@ -138,7 +138,7 @@ class GatedMlp(nn.Module):
 
 
 class Block(nn.Module):
-    """One encoder layer on a float32 residual stream; without a shared bias it has its own."""
+    """One encoder layer on a float32 residual stream; has its own bias unless one is shared."""
 
     config: T5Config
     dtype: DTypeLike
@@ -159,7 +159,7 @@ class Block(nn.Module):
 class T5Encoder(nn.Module):
     """Token ids to text states (published class `T5EncoderModel`).
 
-    States of padding tokens are defined but mean nothing; no other state depends on them.
+    States of padding tokens are meaningless; no other state depends on them.
     An id outside the vocabulary gives NaN states. The encoder is used frozen, so its blocks are
     not rematerialised.
     """

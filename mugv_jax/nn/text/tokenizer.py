@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Prompts to padded token ids.
+"""Tokenizers: from prompts to padded token ids.
 
 MUG-V's published pipeline pads every prompt to 300 tokens and masks the padding; ContentV's pads to
 77 for CLIP and 256 for T5, and masks nothing.
@@ -26,9 +26,9 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Tokenizer:
-    """Text to ids that end with one end token. Made by the functions below.
+    """Converts text to ids that end with one end token; built by the functions below.
 
-    reader: who reads the ids, in words.
+    reader: name of the model that reads the ids, for the warning about a long prompt.
     """
 
     backend: "tokenizers.Tokenizer"
@@ -37,7 +37,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Every id is below it. T5's embedding has a few rows more, which nothing uses."""
+        """Smallest number above all ids. T5's embedding has a few more rows, which nothing uses."""
         return 1 + max(self.backend.get_vocab().values())
 
     def tokenize(
@@ -45,9 +45,9 @@ class Tokenizer:
     ) -> tuple[Int[np.ndarray, "b s"], Bool[np.ndarray, "b s"]]:
         """Ids (int32) and their mask, true on text, both padded to `max_tokens`.
 
-        A longer prompt loses its end, the end token excepted, and a warning is logged with the
-        text that was cut off. An empty one is the end token alone: what guidance without a
-        negative prompt leads away from.
+        A longer prompt is cut to fit, keeps its end token, and a warning with the text that was cut
+        off is logged. An empty prompt is the end token alone: it is the unconditional input of
+        guidance without a negative prompt.
         """
         ids = np.full((len(prompts), max_tokens), self.pad_id, np.int32)
         mask = np.zeros((len(prompts), max_tokens), bool)
@@ -73,17 +73,17 @@ class Tokenizer:
 
 
 def load(source: str) -> Tokenizer:
-    """The tokenizer of a T5 checkpoint: a local folder, or a Hugging Face repo id.
+    """Load the tokenizer of a T5 checkpoint: a local folder, or a Hugging Face repo id.
 
-    A folder needs no more than `spiece.model` or `tokenizer.json`.
+    A folder needs only `spiece.model` or `tokenizer.json`.
 
     Raises:
-        ValueError: no tokenizer is there, or a damaged one.
+        ValueError: the tokenizer is missing or damaged.
     """
     import transformers  # slow to import, and only encoding text needs it
 
     folder = pathlib.Path(source)
-    # A folder that holds the vocabulary alone does not tell AutoTokenizer whose it is.
+    # From the vocabulary alone AutoTokenizer cannot tell which model it belongs to.
     bare = (folder / "spiece.model").is_file()
     loader = transformers.T5Tokenizer if bare else transformers.AutoTokenizer
     try:
@@ -99,13 +99,13 @@ def load(source: str) -> Tokenizer:
 
 
 def load_clip(folder: str) -> Tokenizer:
-    """The tokenizer of a CLIP checkpoint, whose texts begin with a start token.
+    """Load the tokenizer of a CLIP checkpoint, whose texts begin with a start token.
 
-    A folder needs no more than `vocab.json` and `merges.txt`, or `tokenizer.json`. Texts are filled
-    up with the folder's own token: the end token again for CLIP-L, "!" for OpenCLIP's bigG.
+    A folder needs only `vocab.json` and `merges.txt`, or `tokenizer.json`. Texts are padded with
+    the folder's own token: the end token again for CLIP-L, "!" for OpenCLIP's bigG.
 
     Raises:
-        ValueError: no tokenizer is there, or a damaged one.
+        ValueError: the tokenizer is missing or damaged.
     """
     import transformers
 
@@ -116,7 +116,7 @@ def load_clip(folder: str) -> Tokenizer:
             raise ValueError("files are missing")  # transformers would make up a vocabulary
         made = transformers.CLIPTokenizer.from_pretrained(folder)
         backend = made.backend_tokenizer
-    except Exception as error:  # the library of tokenizers has no narrower one
+    except Exception as error:  # the tokenizers library raises nothing narrower
         raise ValueError(
             f"no readable CLIP tokenizer in {folder!r}: it must be a folder with vocab.json and "
             "merges.txt, or with tokenizer.json."
@@ -127,19 +127,19 @@ def load_clip(folder: str) -> Tokenizer:
 
 
 def byte_level() -> Tokenizer:
-    """A tokenizer that needs no files: pad 0, end 1, unknown 2, then the 256 bytes of UTF-8.
+    """Tokenizer that needs no files: pad 0, end 1, unknown 2, then the 256 bytes of UTF-8.
 
-    For models with random weights. The ids are those of ByT5 (arXiv:2105.13626).
+    Serves models with random weights. The ids are those of ByT5 (arXiv:2105.13626).
     """
     special = {PAD: 0, "</s>": 1, "<unk>": 2}
     return _byte_level(special, len(special), "<unk>", "$A </s>", PAD)
 
 
 def byte_level_clip(end: int) -> Tokenizer:
-    """The same with the ids of CLIP: the 256 bytes first, then start and end token, the last `end`.
+    """Byte-level tokenizer with CLIP's ids: 256 bytes, start token `end - 1`, end token `end`.
 
     Raises:
-        ValueError: an `end` among the bytes.
+        ValueError: `end` is too small for 256 bytes and a start token before it.
     """
     if end < 257:
         raise ValueError(f"end={end} must be at least 257: 256 bytes and a start token precede it.")
@@ -150,7 +150,7 @@ def byte_level_clip(end: int) -> Tokenizer:
 def _byte_level(
     special: dict[str, int], first: int, unknown: str, template: str, pad: str
 ) -> Tokenizer:
-    """Bytes from id `first` on, texts as in `template`."""
+    """Byte-level tokenizer with bytes from id `first` on, and texts in the form of `template`."""
     import tokenizers
     from tokenizers import models, processors
 

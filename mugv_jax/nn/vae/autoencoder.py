@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The video VAE: pixels - spatial half - features - temporal half - latent, and back.
 
-Whole videos, in bounded memory, are the business of `systems/mugv/windows.py`; here is one window.
+This module works on one window; `systems/mugv/windows.py` runs whole videos in bounded memory.
 """
 
 import einops
@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Latent, Pixels
 from mugv_jax.nn.conv import TemporalConv
-from mugv_jax.nn.layers import against
+from mugv_jax.nn.layers import match_rank
 from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.nn.vae.spatial import SpatialDecoder, SpatialEncoder
 from mugv_jax.nn.vae.temporal import TemporalDecoder, TemporalEncoder
@@ -23,11 +23,11 @@ Features = Float[Array, "b _f _h _w _c"]
 
 
 class VideoVAE(nn.Module):
-    """Video VAE of 8x8x8 pixels a latent (published `MUGAutoencoderPipeline`).
+    """Video VAE with 8x8x8 pixels per latent (published `MUGAutoencoderPipeline`).
 
     Variables: "params", and "constants" with `shift` and `scale` (c), the mean and the standard
-    deviation of every latent channel over the training data. `latent` is normalised by them
-    everywhere outside this module.
+    deviation of every latent channel over the training data. Everywhere outside this module,
+    latents are normalised by them.
     """
 
     config: VAEConfig
@@ -45,16 +45,16 @@ class VideoVAE(nn.Module):
         self.scale = self.variable("constants", "scale", jnp.ones, (channels,))
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        """Reconstruction of one window; touches every parameter, so `init` goes through it."""
+        """Reconstruction of one window; uses every parameter, so that `init` creates them all."""
         mean, _ = self.encode_moments(self.encode_features(pixels))
         latent = self.denormalize(self.normalize(mean))
         return self.decode_pixels(self.decode_features(latent))
 
     def encode_features(self, pixels: Pixels) -> Features:
-        """Features of every frame alone, 8 pixels to one, from pixels in [-1, 1].
+        """Features of each frame by itself, 8x8 pixels to one, from pixels in [-1, 1].
 
         Raises:
-            ValueError: a picture off the grid.
+            ValueError: a side of the picture is no multiple of `spatial_factor`.
         """
         self.config.check_picture(*pixels.shape[2:4])
         x = einops.rearrange(pixels, "b f h w c -> (b f) h w c")
@@ -63,9 +63,9 @@ class VideoVAE(nn.Module):
         return einops.rearrange(x, "(b f) h w c -> b f h w c", f=pixels.shape[1])
 
     def encode_moments(self, features: Features) -> tuple[Latent, Latent]:
-        """Mean and log-variance of the posterior: one latent for every 8 frames, each alone.
+        """Mean and log-variance of the posterior: one latent for every 8 frames, each by itself.
 
-        Where the frames are not a multiple of 8, zero features go in front.
+        If the number of frames is no multiple of 8, zero features are put in front.
         """
         batch, frames = features.shape[:2]
         group = self.config.time_factor
@@ -83,8 +83,8 @@ class VideoVAE(nn.Module):
         return self.temporal_decoder(self.post_quant_conv(x))
 
     def decode_pixels(self, features: Features) -> Pixels:
-        """Pixels, nominally in [-1, 1] and not clipped, of every frame alone; float32."""
-        # From rows to frames there is no direct exchange: whole frames first, which are small here.
+        """Pixels of each frame by itself, nominally in [-1, 1] and not clipped; float32."""
+        # XLA cannot go from split rows to split frames directly: gather the small frames first.
         x = nn.with_logical_constraint(features, ("batch", None, None, None, None))
         x = einops.rearrange(x, "b f h w c -> (b f) h w c")
         x = nn.with_logical_constraint(x, ("frames", None, None, None))
@@ -103,6 +103,6 @@ class VideoVAE(nn.Module):
 
     def _statistics(self, latent: Latent) -> tuple[Array, Array]:
         return tuple(
-            against(constant.value.astype(jnp.float32), latent)
+            match_rank(constant.value.astype(jnp.float32), latent)
             for constant in (self.shift, self.scale)
         )

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The residual block that both halves of the VAE are built from."""
+"""The residual block of which both halves of the VAE are built."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ class ResBlock(nn.Module):
     """y = x + conv(silu(norm(conv(silu(norm(x)))))), with a 1x1 shortcut where the width changes.
 
     `conv(features, name=..., window=...)` builds the convolutions: over pictures in the spatial
-    half, over frames and pictures in the temporal half; `norm(name=...)` the norms. The residual
-    stream is float32.
+    half, over frames and pictures in the temporal half. `norm(name=...)` builds the norms. The
+    residual stream is float32.
     """
 
     features: int

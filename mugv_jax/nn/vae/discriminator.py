@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The critic of the VAE's last training phase: is this patch of a video real?
+"""Discriminator, or critic, of the VAE's last training phase: is a patch of a video real?
 
-A fully convolutional patch classifier (arXiv:1611.07004) over frames and picture. A scale halves
-the picture and sees one more frame on both sides; time is never halved, so that a picture, a video
-of one frame, has patches too.
+A fully convolutional patch classifier (arXiv:1611.07004) over frames and picture. Each scale halves
+the picture and sees one more frame on both sides. Time is never halved, so that a picture, which is
+a video of one frame, has patches too.
 """
 
 import dataclasses
@@ -23,7 +23,9 @@ SLOPE = 0.2  # of the leaky ReLU
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """channels: width at each scale.
+    """Sizes of the discriminator.
+
+    channels: width at each scale.
 
     Raises:
         ValueError: no scale, or widths that GroupNorm cannot split.
@@ -38,7 +40,7 @@ class DiscriminatorConfig:
 
 
 class Discriminator(nn.Module):
-    """Pixels in [-1, 1] to a score per patch, positive for real."""
+    """Score of every patch, positive for real, from pixels in [-1, 1]."""
 
     config: DiscriminatorConfig
     dtype: DTypeLike

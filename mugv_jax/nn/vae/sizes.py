@@ -7,17 +7,17 @@ import dataclasses
 from mugv_jax.bounds import require_at_least
 
 GROUPS = 32  # of every GroupNorm, as published
-CHANNELS_A_GROUP = 4  # of the narrowest one, where it has fewer than 32 channels
+CHANNELS_A_GROUP = 4  # in the narrowest layer, if it has fewer than 32 channels
 
 
 def norm_groups(*widths: int) -> int:
-    """Groups of all GroupNorms of a network with these numbers of channels.
+    """Number of groups of every GroupNorm in a network with these numbers of channels.
 
-    32, as published. Networks with a narrower layer, which are ours, have as many as there are
-    fours in it: a group of one channel would lose the brightness of a picture.
+    32, as published. A network with a narrower layer (none is published) has one group per four
+    channels of that layer: a group of one channel would lose the brightness of a picture.
 
     Raises:
-        ValueError: widths that they do not divide.
+        ValueError: a width that the number of groups does not divide.
     """
     narrowest = min(widths)
     groups = GROUPS if narrowest >= GROUPS else max(1, narrowest // CHANNELS_A_GROUP)
@@ -32,12 +32,12 @@ def norm_groups(*widths: int) -> int:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VAEConfig:
-    """Video VAE: a picture VAE per frame around a temporal VAE on its bottleneck features.
+    """Sizes of the video VAE: a picture VAE per frame around a temporal VAE on its features.
 
     spatial_channels: width at each picture scale; every step after the first halves the picture.
     spatial_layers: ResBlocks per scale of the encoder (the decoder has one more).
     spatial_latent_channels: width of the picture VAE's own latent, which the video VAE skips; only
-        tensors that a checkpoint carries along unread have it.
+        tensors that are in the checkpoint but never used have it.
     temporal_filters, temporal_multipliers, temporal_layers: width of temporal stage i is filters *
         multipliers[i]; every step after the first halves time; ResBlocks per stage.
     scaling_factor: spatial features are multiplied by it before the temporal half.
@@ -84,7 +84,7 @@ class VAEConfig:
 
     @property
     def norm_groups(self) -> int:
-        """Groups of every GroupNorm."""
+        """Number of groups of every GroupNorm."""
         return norm_groups(*self.spatial_channels, *self.temporal_channels)
 
     @property
@@ -107,7 +107,11 @@ class VAEConfig:
         return self.window_frames // self.time_factor
 
     def check_picture(self, height: int, width: int) -> None:
-        """Raises ValueError where a picture of these sides, in pixels, is off the grid."""
+        """Check that the sides of a picture, in pixels, are multiples of `spatial_factor`.
+
+        Raises:
+            ValueError: they are not.
+        """
         factor = self.spatial_factor
         if height % factor or width % factor or not height or not width:
             near = (max(factor, round(side / factor) * factor) for side in (width, height))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The spatial half: a picture VAE per frame, cut open at its bottleneck.
+"""Spatial half of the video VAE: a picture VAE per frame, cut open at its bottleneck.
 
 SDXL's KL autoencoder without its last encoder layers and its first decoder layer: the encoder ends,
 and the decoder begins, at the middle block. Frames are folded into the batch.
@@ -28,7 +28,7 @@ def _norm(config: VAEConfig) -> functools.partial:
 
 
 class PictureAttention(nn.Module):
-    """x + attention over the picture of the normalised x, one head over all channels."""
+    """x + Attention(norm(x)) over the positions of the picture, one head over all channels."""
 
     config: VAEConfig
     dtype: DTypeLike
@@ -40,7 +40,7 @@ class PictureAttention(nn.Module):
             Linear, x.shape[-1], axes=("conv_in", "conv_out"), dtype=self.dtype
         )
         q, k, v = (linear(name=name)(y)[:, :, None] for name in ("q", "k", "v"))
-        # cuDNN's heads end at 256 channels.
+        # cuDNN supports heads of at most 256 channels.
         y = attend(q, k, v, implementation="xla")[:, :, 0]
         y = linear(name="out")(y).astype(jnp.float32)
         return x + einops.rearrange(y, "b (h w) c -> b h w c", h=x.shape[1])
@@ -62,7 +62,7 @@ class MiddleBlock(nn.Module):
 
 
 class SpatialEncoder(nn.Module):
-    """Pixels in [-1, 1] to features of the middle block (published `Encoder`, not its end)."""
+    """Pixels in [-1, 1] to features of the middle block (published `Encoder` without its end)."""
 
     config: VAEConfig
     dtype: DTypeLike
@@ -82,10 +82,9 @@ class SpatialEncoder(nn.Module):
 
 
 class SpatialDecoder(nn.Module):
-    """Features of the middle block to pixels (published `Decoder`, not its `conv_in`).
+    """Features of the middle block to pixels (published `Decoder` without `conv_in`).
 
-    Scales are numbered as in the decoder: 0 is the smallest picture. Sows what its last convolution
-    takes as "last".
+    Scale 0 is the smallest picture. Sows the input of the last convolution as "last".
     """
 
     config: VAEConfig

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published mean and standard deviation of every channel of the MUG-V latent.
 
-`vae.pt` carries the same two vectors as `shift` and `scale`; latents that were stored without a VAE
-beside them are normalised by these.
+`vae.pt` contains the same two vectors as `shift` and `scale`; latents that were stored without
+their VAE are normalised by these.
 """
 
 LATENT_SHIFT = (

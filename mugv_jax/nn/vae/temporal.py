@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The temporal half: 3D convolutions on the spatial half's features; time shrinks, pictures do not.
+"""Temporal half of the video VAE: 3D convolutions on spatial features that shorten time only.
 
-Zero padded on both sides of time (published as causal, which it is not): what a frame becomes
-depends on the group or window of frames that it is encoded or decoded with.
+Time is zero-padded on both sides (published as causal, which it is not): the result for a frame
+depends on the group or window of frames with which it is encoded or decoded.
 """
 
 import functools
@@ -53,10 +53,10 @@ class TemporalEncoder(nn.Module):
 
 
 class TemporalDecoder(nn.Module):
-    """Latents of one window to features, time grown back (published `Decoder`).
+    """Latents of one window to features of all frames (published `Decoder`).
 
     Stages are numbered as in the encoder and run backwards. Frames are repeated once at the start;
-    after a stage other than the last two, a convolution makes two frames' channels of one frame.
+    after each stage but the last two, a convolution doubles the channels, which become two frames.
     """
 
     config: VAEConfig

@@ -3,8 +3,8 @@
 """The enhancer's diffusion transformer: Wan2.1 1.3B with a second patch embedding.
 
 Its block is MUGDiT's, with queries and keys normalised over all heads together and cross-attention
-to all of a zero-padded text. Where clean latents y are given, their patches are added to those of x
-and the tokens of frame 0 are modulated as of time 0.
+to all of a zero-padded text. If clean latents y are given, their patch embedding is added to that
+of x, and the tokens of frame 0 are modulated as at time 0.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from mugv_jax.nn.mugdit.model import Final, pad_tokens
 class WanDiTConfig:
     """Sizes of the published class `WanModel`, as the enhancer uses it.
 
-    text_tokens: texts are filled up with zeros, or cut, to so many states.
+    text_tokens: number of states to which texts are cut or filled up with zeros.
 
     Raises:
         ValueError: sizes that the architecture cannot hold.
@@ -56,14 +56,14 @@ class WanDiTConfig:
         if self.width % (2 * self.num_heads) or self.width // self.num_heads < 6:
             raise ValueError(
                 f"width={self.width} / num_heads={self.num_heads} must be even and at least 6: "
-                "RoPE turns pairs of channels, by frame, row and column."
+                "RoPE rotates pairs of channels by frame, row and column."
             )
         if len(self.patch) != 3 or min(self.patch) < 1 or self.patch[0] != 1:
             raise ValueError(f"patch={self.patch} must be (1, h, w) with h, w >= 1.")
 
     @property
     def pairs(self) -> tuple[int, int, int]:
-        """Pairs of a head's channels that turn with frame, row and column."""
+        """Numbers of a head's channel pairs that RoPE rotates by frame, row and column."""
         half = self.width // self.num_heads // 2
         third = self.width // self.num_heads // 6
         return half - 2 * third, third, third
@@ -72,7 +72,7 @@ class WanDiTConfig:
 def _heads(
     module: nn.Module, x: Float[Array, "b n d"], name: str, *, norm: bool
 ) -> Float[Array, "b n a e"]:
-    """One of queries, keys and values; normalised over all heads together."""
+    """Queries, keys or values, as `name` says; `norm` normalises them over all heads together."""
     width, heads = x.shape[-1], module.num_heads
     axes = ("embed", "heads", "head_dim")
     y = Linear((heads, width // heads), axes=axes, dtype=module.dtype, name=name)(x)
@@ -86,16 +86,16 @@ def _out(module: nn.Module, y: Float[Array, "b n a e"]) -> tuple[Float[Array, "b
     y = nn.with_logical_constraint(y, TOKENS)
     width = y.shape[-1] * y.shape[-2]
     axes = ("heads", "head_dim", "embed")
-    return Linear(width, axes=axes, contract=2, dtype=module.dtype, name="out").apart(y)
+    return Linear(width, axes=axes, contract=2, dtype=module.dtype, name="out").without_bias(y)
 
 
 class SelfAttention(nn.Module):
-    """As MUGDiT's, but for the norms."""
+    """MUGDiT's self-attention with queries and keys normalised over all heads together."""
 
     num_heads: int
     dtype: DTypeLike
     attend: Attend
-    modulate: Modulation  # has no kernel for norms over all heads
+    modulate: Modulation  # unused: no kernel normalises over all heads
 
     @nn.compact
     def __call__(
@@ -114,7 +114,7 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """As MUGDiT's, but for the norms."""
+    """MUGDiT's cross-attention with queries and keys normalised over all heads together."""
 
     num_heads: int
     dtype: DTypeLike
@@ -130,7 +130,7 @@ class CrossAttention(nn.Module):
 
 
 class WanDiT(nn.Module):
-    """Velocity noise - x_0 of noisy latents; fields as of `MugDiT`."""
+    """Velocity noise - x_0 of noisy latents; fields as in `MugDiT`."""
 
     config: WanDiTConfig
     dtype: DTypeLike = jnp.float32
@@ -148,10 +148,11 @@ class WanDiT(nn.Module):
         text: TextStates,
         clean: Latent | None = None,
     ) -> Latent:
-        """
-        t: time in [0, 1000] of all frames, but of frame 0 where `clean` is given: that is at 0.
-        text: states of the text encoder, zeros behind each text's end.
-        clean: latents of the same shape, of the video that is enhanced.
+        """Velocity at `x`.
+
+        t: time in [0, 1000] of all frames; with `clean` given, frame 0 is at time 0 instead.
+        text: states of the text encoder, zeros after the end of each text.
+        clean: latents of the video to enhance, of the same shape as `x`.
         """
         config = self.config
         frames, height, width = x.shape[1:4]
@@ -190,7 +191,7 @@ class WanDiT(nn.Module):
         )
         y = self._blocks()(nn.with_logical_constraint(embedded, RESIDUAL), context, None)[0]
         y = Final(config, self.dtype, self.modulate, name="final")(y, embed, group)
-        # Gathered here: XLA would do it before the last layer, where tokens are far wider.
+        # Gathered here: XLA would do so before the last layer, where tokens are far wider.
         y = nn.with_logical_constraint(y, ("batch", None, None))
         return unpatchify(y[:, :length], (frames, height, width), config.patch)
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wan2.1's video VAE (published `WanVAE_`, diffusers `AutoencoderKLWan`): 4x8x8, causal in time.
 
-The first frame stands alone, every four frames after it make a latent. A frame depends on itself
-and on those before it, so that a video goes through in parts: `first=False` makes the module that
-goes on where the collection "cache" says that the last part ended (`streaming.py`).
+The first frame makes one latent, and every four frames after it make another. A frame depends only
+on itself and on those before it, so that a video can be processed in parts: with `first=False` the
+module continues from the frames that the last part left in the collection "cache" (`streaming.py`).
 
 The residual stream and the norms are float32; convolutions round their operands to `dtype`.
 """
@@ -20,11 +20,17 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Array, Float, Latent, Pixels
 from mugv_jax.bounds import require_at_least
 from mugv_jax.kernels.attention import attend
-from mugv_jax.nn.conv import CausalConv, Conv2d, FollowingConv, RepeatedConv2d, behind
-from mugv_jax.nn.layers import Linear, against, partitioned
+from mugv_jax.nn.conv import (
+    CausalConv,
+    Conv2d,
+    RepeatedConv2d,
+    UnpaddedTimeConv,
+    prepend_past_frames,
+)
+from mugv_jax.nn.layers import Linear, match_rank, partitioned
 from mugv_jax.nn.vae.blocks import ResBlock
 
-# Of the posterior's mean, by channel, over the published training data.
+# Mean and deviation of the posterior's mean in each channel over the training data, as published.
 LATENT_MEAN = (
     -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
     0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921,
@@ -34,16 +40,16 @@ LATENT_DEVIATION = (
     3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
 )  # fmt: skip
 TINY_NORM = 1e-12
-ROWS = ("batch", None, "rows", None, None)  # every device has some rows of all frames
+ROWS = ("batch", None, "rows", None, None)  # every device holds some rows of all frames
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WanVAEConfig:
-    """Sizes of a Wan2.1 VAE; the published one by default.
+    """Sizes of a Wan2.1 VAE; the defaults are the published ones.
 
     width, multipliers: channels of the scales, from the largest picture to the smallest.
-    layers: ResBlocks of a scale, one more in the decoder.
-    halve_time: whether time is halved, too, after each scale but the last.
+    layers: ResBlocks per scale; the decoder has one more.
+    halve_time: for each scale but the last, whether time is halved after it as well.
 
     Raises:
         ValueError: sizes that the architecture cannot hold.
@@ -73,12 +79,12 @@ class WanVAEConfig:
 
     @property
     def spatial_factor(self) -> int:
-        """Pixels a side of a latent."""
+        """Pixels per latent along height and along width."""
         return 2 ** len(self.halve_time)
 
     @property
     def time_factor(self) -> int:
-        """Frames of a latent, but of the first."""
+        """Frames per latent, except for the first latent."""
         return 2 ** sum(self.halve_time)
 
 
@@ -92,11 +98,11 @@ class ChannelNorm(nn.Module):
         x = x.astype(jnp.float32)
         length = jnp.linalg.norm(x, axis=-1, keepdims=True)
         y = x / jnp.maximum(length, TINY_NORM)
-        return y * against(scale.astype(jnp.float32) * width**0.5, y)
+        return y * match_rank(scale.astype(jnp.float32) * width**0.5, y)
 
 
 class FrameAttention(nn.Module):
-    """x + attention over the picture of each frame of the normalised x, one head."""
+    """x + Attention(norm(x)) over the positions of each frame, one head."""
 
     dtype: DTypeLike
 
@@ -107,7 +113,7 @@ class FrameAttention(nn.Module):
         axes = ("conv_in", "qkv", "conv_out")
         qkv = Linear((3, width), axes=axes, dtype=self.dtype, name="qkv")(y)
         q, k, v = (qkv[:, :, i, None] for i in range(3))
-        # cuDNN's heads end at 256 channels.
+        # cuDNN supports heads of at most 256 channels.
         y = attend(q, k, v, implementation="xla")[:, :, 0]
         y = Linear(width, axes=("conv_in", "conv_out"), dtype=self.dtype, name="out")(y)
         y = einops.rearrange(y, "(b f) (h w) c -> b f h w c", f=frames, h=height)
@@ -115,15 +121,18 @@ class FrameAttention(nn.Module):
 
 
 class HalveTime(nn.Module):
-    """The first frame as it is; then one frame of every two, and of the one before them."""
+    """Halves the frames after the first: one from every two and the frame before them.
+
+    The first frame of a video is passed on unchanged.
+    """
 
     dtype: DTypeLike
     first: bool
 
     @nn.compact
     def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f2 h w c"]:
-        conv = FollowingConv(x.shape[-1], self.dtype, window=(3, 1, 1), stride=2, name="conv")
-        joined = behind(self, x, 1, first=self.first)
+        conv = UnpaddedTimeConv(x.shape[-1], self.dtype, window=(3, 1, 1), stride=2, name="conv")
+        joined = prepend_past_frames(self, x, 1, first=self.first)
         if not self.first:
             return conv(joined)
         if x.shape[1] == 1:
@@ -132,9 +141,9 @@ class HalveTime(nn.Module):
 
 
 class DoubleTime(nn.Module):
-    """The first frame as it is; then two frames of every one, and of the two before it.
+    """Doubles the frames after the first: two from every one and the two frames before it.
 
-    The first frame counts as no frame before: where it stood, zeros stand.
+    The first frame of a video is passed on unchanged; the frames after it see zeros in its place.
     """
 
     dtype: DTypeLike
@@ -143,21 +152,21 @@ class DoubleTime(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f2 h w c"]:
         alone, x = (x[:, :1], x[:, 1:]) if self.first else (x[:, :0], x)
-        conv = FollowingConv(2 * x.shape[-1], self.dtype, window=(3, 1, 1), name="conv")
-        joined = behind(self, x, 2, first=self.first)
+        conv = UnpaddedTimeConv(2 * x.shape[-1], self.dtype, window=(3, 1, 1), name="conv")
+        joined = prepend_past_frames(self, x, 2, first=self.first)
         if x.shape[1]:
             y = einops.rearrange(conv(joined), "b f h w (two c) -> b (f two) h w c", two=2)
             alone = jnp.concatenate([alone, y], axis=1)
         return alone
 
 
-def _in_pictures(conv: nn.Module, x: Float[Array, "b f h w c"]) -> Float[Array, "b f h2 w2 d"]:
+def _per_picture(conv: nn.Module, x: Float[Array, "b f h w c"]) -> Float[Array, "b f h2 w2 d"]:
     y = conv(einops.rearrange(x, "b f h w c -> (b f) h w c"))
     return einops.rearrange(y, "(b f) h w c -> b f h w c", b=x.shape[0])
 
 
 class _Half(nn.Module):
-    """What encoder and decoder share."""
+    """Base of encoder and decoder."""
 
     config: WanVAEConfig
     dtype: DTypeLike
@@ -191,7 +200,7 @@ class Encoder(_Half):
             if scale == len(self.config.halve_time):
                 break
             name = f"scale_{scale}_down"
-            x = _in_pictures(Conv2d(width, self.dtype, stride=2, padding=(0, 1), name=name), x)
+            x = _per_picture(Conv2d(width, self.dtype, stride=2, padding=(0, 1), name=name), x)
             if self.config.halve_time[scale]:
                 x = HalveTime(self.dtype, self.first, name=f"{name}_time")(x)
         return self._end(2 * self.config.latent_channels, self._middle(x))
@@ -212,14 +221,14 @@ class Decoder(_Half):
             name = f"scale_{scale}_up"
             if self.config.halve_time[::-1][scale]:
                 x = DoubleTime(self.dtype, self.first, name=f"{name}_time")(x)
-            x = _in_pictures(RepeatedConv2d(width // 2, self.dtype, name=name), x)
+            x = _per_picture(RepeatedConv2d(width // 2, self.dtype, name=name), x)
         return self._end(3, x)
 
 
 class WanVAE(nn.Module):
     """Pixels in [-1, 1] to latents of mean 0 and deviation 1 over the published data, and back.
 
-    first: the frames or latents given are the first ones.
+    first: the input is the beginning of a video; otherwise the collection "cache" is read.
     """
 
     config: WanVAEConfig
@@ -238,12 +247,12 @@ class WanVAE(nn.Module):
         return self.decode(self.encode(pixels))
 
     def encode_mean(self, pixels: Pixels) -> Latent:
-        """The posterior's mean as it comes; 4 k + 1 frames if `first`, 4 k otherwise."""
+        """Mean of the posterior, not normalised, of 4 k + 1 frames if `first`, else of 4 k."""
         x = nn.with_logical_constraint(pixels, ROWS)
         return jnp.split(self.quant_conv(self.encoder(x)), 2, axis=-1)[0]
 
     def decode_mean(self, z: Latent) -> Pixels:
-        """Pixels of what `encode_mean` gives: 4 k + 1 frames of k + 1 latents, or 4 k of k."""
+        """Pixels of latents from `encode_mean`: 4 k + 1 frames of k + 1 latents, or 4 k of k."""
         z = nn.with_logical_constraint(z, ROWS)
         return nn.with_logical_constraint(self.decoder(self.post_quant_conv(z)), ROWS)
 
@@ -251,15 +260,15 @@ class WanVAE(nn.Module):
         """`encode_mean`, normalised."""
         mean, deviation = self._statistics()
         z = self.encode_mean(pixels)
-        return (z - against(mean, z)) / against(deviation, z)
+        return (z - match_rank(mean, z)) / match_rank(deviation, z)
 
     def decode(self, z: Latent) -> Pixels:
-        """Of normalised latents; not clipped."""
+        """Pixels of normalised latents, not clipped."""
         mean, deviation = self._statistics()
-        return self.decode_mean(z * against(deviation, z) + against(mean, z))
+        return self.decode_mean(z * match_rank(deviation, z) + match_rank(mean, z))
 
     def _statistics(self) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
         channels = self.config.latent_channels
-        if channels != len(LATENT_MEAN):  # of no published VAE: nothing is known of its latents
+        if channels != len(LATENT_MEAN):  # not the published VAE: its statistics are unknown
             return jnp.zeros(channels), jnp.ones(channels)
         return jnp.asarray(LATENT_MEAN), jnp.asarray(LATENT_DEVIATION)

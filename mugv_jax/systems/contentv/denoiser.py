@@ -4,6 +4,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -46,6 +47,10 @@ class ContentvDenoiser(Denoiser[ContentvCondition]):
         """See `Denoiser.velocity`; the time of frame 0 is that of all frames."""
         time = MODEL_TIME * t[:, 0]
         return -self.dit.apply(variables, x, time, condition.text, condition.pooled)
+
+    def condition(self, batch: Mapping[str, Array]) -> ContentvCondition:
+        """See `Denoiser.condition`; the fields are "text" and "pooled"."""
+        return ContentvCondition(text=batch["text"], pooled=batch["pooled"])
 
     def abstract_condition(
         self,

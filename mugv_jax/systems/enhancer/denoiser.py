@@ -4,6 +4,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -46,6 +47,10 @@ class EnhancerDenoiser(Denoiser[EnhancerCondition]):
         """See `Denoiser.velocity`; all frames but frame 0 share one time, the largest."""
         time = jnp.max(MODEL_TIME * t, axis=1)
         return -self.dit.apply(variables, x, time, condition.text, condition.clean)
+
+    def condition(self, batch: Mapping[str, Array]) -> EnhancerCondition:
+        """See `Denoiser.condition`; the fields are "text" and "clean"."""
+        return EnhancerCondition(text=batch["text"], clean=batch["clean"])
 
     def abstract_condition(
         self,

@@ -4,6 +4,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import einops
@@ -74,6 +75,11 @@ class MugvDenoiser(Denoiser[MugvCondition]):
             fps=condition.fps,
             frame_index=condition.frame_index,
         )
+
+    def condition(self, batch: Mapping[str, Array]) -> MugvCondition:
+        """See `Denoiser.condition`; the fields are "latent", "text", "text_mask" and "fps"."""
+        frames = batch["latent"].shape[1]
+        return MugvCondition.of(batch["text"], batch["text_mask"], batch["fps"], frames)
 
     def read(self, variables: Any, condition: MugvCondition) -> MugvCondition:
         """Keys and values of the text in all blocks, which do not depend on time."""

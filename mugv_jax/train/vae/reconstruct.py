@@ -5,7 +5,8 @@
     8 k frames      k latents, one for every 8 frames
     8 k + 1 frames  k + 1 latents, the first of the first frame, repeated 8 times
 
-as in generation (`pipelines/`), but all at once, differentiable, and with windows of any length.
+as in generation (`systems/mugv/windows.py`), but all at once, differentiable, and with windows of
+any length.
 """
 
 import functools
@@ -13,24 +14,22 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import einops
-import jax
 import jax.numpy as jnp
 
-from mugv_jax.axes import Array, Latent, Pixels
+from mugv_jax.axes import Latent, Pixels
 from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
 
 Variables = Mapping[str, Any]
 
 
 class Posterior(NamedTuple):
-    """Of the latents of a clip, not normalised."""
+    """Distribution of the latents of clips, not normalised."""
 
     mean: Latent
     log_variance: Latent
 
-    def sample(self, key: Array) -> Latent:
-        """mean + deviation * noise."""
-        noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
+    def sample(self, noise: Latent) -> Latent:
+        """mean + deviation * noise, for standard normal noise."""
         return self.mean + jnp.exp(0.5 * self.log_variance) * noise
 
 
@@ -41,12 +40,12 @@ def repeats(vae: VideoVAE, frames: int) -> int:
 
 
 def encode(vae: VideoVAE, variables: Variables, pixels: Pixels) -> Posterior:
-    """Of all latents of the clips."""
+    """The posterior of all latents of clips."""
     return posterior(vae, variables, vae.apply(variables, pixels, method="encode_features"))
 
 
 def posterior(vae: VideoVAE, variables: Variables, features: Features) -> Posterior:
-    """Of all latents, from the features of clips."""
+    """The posterior of all latents, from the features of clips."""
     first = jnp.repeat(features[:, :1], repeats(vae, features.shape[1]), axis=1)
     features = jnp.concatenate([first, features], axis=1)
     return Posterior(*vae.apply(variables, features, method="encode_moments"))

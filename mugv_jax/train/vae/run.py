@@ -1,27 +1,32 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A training run of the VAE, through the same loop as the DiT's."""
+"""A training run of the video VAE: what the loop needs, from a config."""
 
+import functools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.tree_util import Partial
 
-from mugv_jax.axes import Array, Frames
+from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.data.batches import Batches
 from mugv_jax.data.pixels import PixelSteps, first_clips, held_out, open_pixels
-from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import local_shards, place_batch
-from mugv_jax.train.checkpoint import Checkpoints
 from mugv_jax.train.loop import run_in
-from mugv_jax.train.metrics import Clock, Scalars, Work
+from mugv_jax.train.metrics import Clock, Scalars
+from mugv_jax.train.objective import POLICY
+from mugv_jax.train.program import Program
+from mugv_jax.train.state import TrainState
 from mugv_jax.train.vae.loss import Perceptual
+from mugv_jax.train.vae.objective import PERCEPTUAL, VaeObjective, to_pixels
 from mugv_jax.train.vae.perceptual import lpips
-from mugv_jax.train.vae.program import KIND, VaeProgram
-from mugv_jax.train.vae.state import VaeState
+from mugv_jax.train.vae.reconstruct import encode
 from mugv_jax.train.vae.vae_config import VaeTrainConfig
 from mugv_jax.video import to_frames
 from mugv_jax.weights.load import load
@@ -29,6 +34,8 @@ from mugv_jax.weights.picture_vae import load_picture_vae
 
 log = logging.getLogger(__name__)
 
+ENCODER = {"spatial_encoder", "temporal_encoder", "quant_conv"}  # what latents come from
+NARROWEST = 1e-6  # deviation of a latent channel that carries nothing
 SHOWN_FRAMES = 8  # of a reconstruction, at equal distances
 
 
@@ -38,7 +45,7 @@ def train(
     devices: Sequence[jax.Device] | None = None,
     perceptual: Perceptual | None = None,
 ) -> int:
-    """Trains up to `config.run.steps` in `folder`, on from its newest checkpoint if it has one.
+    """Trains up to `config.run.steps` in `folder`, from its newest checkpoint if it has one.
 
     devices: those to train on, each with its own clips; all by default.
     perceptual: the perceptual part of the loss, instead of the LPIPS that `config.run` names.
@@ -51,25 +58,38 @@ def train(
     clock = Clock()
     with clock.losing("start"):
         perceptual = perceptual or _lpips(config)
-        count = jax.device_count() if devices is None else len(devices)
-        program = VaeProgram(config, meshes.make_mesh({"data": count}, devices=devices), perceptual)
+        program = make_program(config, config.mesh.make_mesh(devices), perceptual)
         batches = _batches(program)
         clips = held_out(config.data)
         evaluation = None
         if clips is not None:
             evaluation = Reconstructions(program, first_clips(clips, config.data))
-        _say(config, batches, perceptual, evaluation)
+        _log_inputs(config, batches, perceptual, evaluation)
+    statistics = LatentStatistics(program)
     return run_in(
         folder,
         program,
         batches,
-        _start,
+        functools.partial(_load_weights, config),
         clock=clock,
-        step=program.step,
-        work=work_of,
         evaluation=evaluation,
-        complete=lambda state: program.with_statistics(state, _first(program, batches)),
+        complete=lambda state: statistics.renewed(state, _first(program, batches)),
     )
+
+
+def make_program(
+    config: VaeTrainConfig, mesh: Mesh, perceptual: Perceptual | None = None
+) -> Program:
+    """The program of the VAE's objective on `mesh`.
+
+    Raises:
+        ValueError: weights frozen that the GAN's balance needs.
+    """
+    given = {}
+    if perceptual is not None:
+        # A tree, so that its weights are an argument of the steps and not part of their programs.
+        given[PERCEPTUAL] = perceptual if isinstance(perceptual, Partial) else Partial(perceptual)
+    return Program(config, mesh, VaeObjective.build(config, mesh), given)
 
 
 def _lpips(config: VaeTrainConfig) -> Perceptual | None:
@@ -77,7 +97,7 @@ def _lpips(config: VaeTrainConfig) -> Perceptual | None:
     return lpips(run.perceptual, run.dtype) if run.perceptual else None
 
 
-def _batches(program: VaeProgram) -> Batches:
+def _batches(program: Program) -> Batches:
     config = program.config
     source = open_pixels(config.data.paths, config.data.split, config.data)
     local = tuple(local_shards(program.mesh))
@@ -85,7 +105,7 @@ def _batches(program: VaeProgram) -> Batches:
     return Batches(steps, config.data, digest=f"{len(source)} samples, seed {config.run.seed}")
 
 
-def _say(
+def _log_inputs(
     config: VaeTrainConfig,
     batches: Batches,
     perceptual: Perceptual | None,
@@ -100,25 +120,14 @@ def _say(
         log.info("nothing is held out (data.holdout_split): there is no validation.")
 
 
-def _first(program: VaeProgram, batches: Batches) -> Iterator[dict[str, Array]]:
+def _first(program: Program, batches: Batches) -> Iterator[dict[str, Array]]:
     """The first batches of the run, again."""
     config = program.config.run
     for step in range(min(config.statistics_batches, config.steps)):
         yield place_batch(batches.steps[step], program.mesh)
 
 
-def _start(program: VaeProgram, batches: Batches, checkpoints: Checkpoints) -> VaeState:
-    """The state to go on from; `batches` is set to where that was."""
-    newest = checkpoints.latest()
-    if newest is None:
-        return program.start(_given(program.config))
-    log.info("going on from step %d in %s.", newest, checkpoints.folder)
-    state, where = checkpoints.restore(newest, program)
-    batches.set_state(where)
-    return state
-
-
-def _given(config: VaeTrainConfig) -> dict[str, Any]:
+def _load_weights(config: VaeTrainConfig) -> Mapping[str, Any]:
     """Weights to start from, if there are any.
 
     Raises:
@@ -131,7 +140,7 @@ def _given(config: VaeTrainConfig) -> dict[str, Any]:
         return {}
     found, variables = load(
         run.weights,
-        KIND,
+        VaeObjective.KIND,
         dtype="float32",
         collections=("params", "constants", "unused"),
         ema=run.ema_weights,
@@ -145,23 +154,54 @@ def _given(config: VaeTrainConfig) -> dict[str, Any]:
     return jax.device_get(variables)
 
 
-def work_of(batch: Mapping[str, Array]) -> Work:
-    """What a step on `batch` is; its tokens are frames."""
-    shape = batch["frames"].shape
-    return Work(shape=shape[:4], samples=shape[0], tokens=shape[0] * shape[1], flops=None)
+class LatentStatistics:
+    """Mean and deviation of the latent's channels, which checkpoints hold as constants."""
+
+    def __init__(self, program: Program):
+        self._program = program
+        self._sums = jax.jit(self._sums_of, out_shardings=program.everywhere)
+
+    def renewed(self, state: TrainState, batches: Iterable[Mapping[str, Array]]) -> TrainState:
+        """The state with the statistics of `batches` under its averaged weights.
+
+        A run that starts from other weights and freezes their encoder keeps their statistics, so
+        that what was encoded with those is still decoded alike.
+        """
+        program = self._program
+        if program.config.run.weights and ENCODER.isdisjoint(program.abstract.params):
+            return state
+        variables = program.averaged(state)[POLICY]
+        sums = [jax.device_get(self._sums(variables, batch)) for batch in batches]
+        mean, square, count = (np.sum(part, axis=0, dtype=np.float64) for part in zip(*sums))
+        shift = mean / count
+        scale = np.sqrt(np.maximum(square / count - shift**2, NARROWEST**2))
+        constants = {"shift": shift.astype(np.float32), "scale": scale.astype(np.float32)}
+        placed = jax.device_put(constants, program.everywhere)
+        return state.replace(extra=state.extra | {"constants": placed})
+
+    def _sums_of(
+        self, variables: Mapping[str, Any], batch: Mapping[str, Array]
+    ) -> tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, ""]]:
+        """Sums of z and z^2 over samples of the posterior, exactly, and how many they are."""
+        module = self._program.objective.module
+        mean, log_variance = encode(module, variables, to_pixels(batch["frames"]))
+        axes = (0, 1, 2, 3)
+        square = jnp.square(mean) + jnp.exp(log_variance)
+        count = jnp.float32(mean.size // mean.shape[-1])
+        return jnp.sum(mean, axes), jnp.sum(square, axes), count
 
 
 class Reconstructions:
     """Held-out clips, and how they come back."""
 
-    def __init__(self, program: VaeProgram, clips: Sequence[Frames]):
+    def __init__(self, program: Program, clips: Sequence[Frames]):
         self._program, self._clips = program, clips
 
-    def losses(self, state: VaeState) -> Scalars:
+    def losses(self, state: TrainState) -> Scalars:
         """Mean PSNR (dB) and SSIM of the clips, as `validation/...`."""
         found: dict[str, list[np.ndarray]] = {"psnr": [], "ssim": []}
         for batch, count in self._batches():
-            _, quality = self._program.quality(state, batch)
+            _, quality = self._program.validate(state, batch)
             for name, values in found.items():
                 values.append(np.asarray(quality[name])[:count])
         return {
@@ -169,10 +209,10 @@ class Reconstructions:
             for name, values in found.items()
         }
 
-    def write_samples(self, state: VaeState, step: int, writer: Any) -> None:
+    def write_samples(self, state: TrainState, step: int, writer: Any) -> None:
         """Frames of the first clip, above their reconstructions."""
         batch, _ = next(self._batches())
-        y, _ = self._program.quality(state, batch)
+        y, _ = self._program.validate(state, batch)
         clip, again = self._clips[0], to_frames(np.asarray(y[0]))
         chosen = np.linspace(0, len(clip) - 1, min(SHOWN_FRAMES, len(clip))).round().astype(int)
         writer.frames(step, "reconstruction", np.concatenate([clip, again], axis=1)[chosen])

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""CLIP's text encoder: names of a Hugging Face folder and where they go."""
+"""Table of CLIP's text encoder, for the names of a Hugging Face folder."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,15 +9,15 @@ from typing import Any
 from mugv_jax.nn.text.clip import ClipTextConfig
 from mugv_jax.weights.table import Rule, Table
 
-TYPE = "clip_text_model"  # as config.json calls it
+TYPE = "clip_text_model"  # model_type in config.json
 _LAYER = "text_model.encoder.layers.{layer}"
 _TOKENS, _PLACES = (f"text_model.embeddings.{x}_embedding.weight" for x in ("token", "position"))
 _PROJECTION = "text_projection.weight"
-# Some files hold the numbers 0, 1, 2, ... of the positions.
+# Position numbers 0, 1, 2, ..., which some files hold.
 _POSITIONS = "text_model.embeddings.position_ids"
 # OpenCLIP's and CLIP's vocabulary; its last token ends the text.
 VOCABULARY = 49408
-HEAD_DIM = 64  # of both published encoders; the shapes do not tell it
+HEAD_DIM = 64  # of both published encoders; the shapes do not determine it
 
 
 def _affine(name: str, path: str) -> Iterator[Rule]:
@@ -59,7 +59,7 @@ RULES = (
 
 
 def table(config: ClipTextConfig) -> Table:
-    """The table of a CLIP text encoder of these sizes."""
+    """Table of a CLIP text encoder with these sizes."""
     return Table(
         rules=RULES,
         layers=config.depth,
@@ -69,13 +69,13 @@ def table(config: ClipTextConfig) -> Table:
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> ClipTextConfig:
-    """Sizes read off the shapes of a checkpoint, for where no config.json lies beside it.
+    """Config inferred from the shapes of a checkpoint without a config.json.
 
-    The published encoders are told apart by their width: CLIP's has 768 and its quick GELU,
-    OpenCLIP's bigG 1280 and the exact one. Heads have 64 channels in both.
+    The width distinguishes the published encoders: CLIP has 768 and quick GELU, OpenCLIP's bigG
+    1280 and exact GELU. Both have heads of 64 channels.
 
     Raises:
-        ValueError: the tensors that tell the sizes are not there.
+        ValueError: tensors that determine the sizes are missing.
     """
     up = _LAYER.format(layer=0) + ".mlp.fc1.weight"
     missing = [name for name in (_TOKENS, _PLACES, _PROJECTION, up) if name not in shapes]
@@ -97,10 +97,10 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> ClipTextConfig:
 
 
 def config_from_published(published: Mapping) -> ClipTextConfig:
-    """From a Hugging Face `CLIPTextConfig` as a dictionary.
+    """Config from a Hugging Face `CLIPTextConfig` as a dictionary.
 
-    An `eos_token_id` of 2 is that of configs which never meant it; the text then ends with the last
-    token of the vocabulary, as in the published class.
+    An `eos_token_id` of 2 is a wrong value of old files; as in the published class, the text then
+    ends with the last token of the vocabulary.
     """
     end, vocab_size = published.get("eos_token_id", 2), published["vocab_size"]
     return ClipTextConfig(
@@ -117,7 +117,7 @@ def config_from_published(published: Mapping) -> ClipTextConfig:
 
 
 def published_config(config: ClipTextConfig) -> dict[str, Any]:
-    """The `config.json` of a `CLIPTextModelWithProjection`: `config_from_published` backwards."""
+    """`config.json` of a `CLIPTextModelWithProjection`: the inverse of `config_from_published`."""
     return {
         "architectures": ["CLIPTextModelWithProjection"],
         "model_type": TYPE,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""ContentV's transformer: names of its diffusers folder and where they go."""
+"""Table of ContentV's transformer, for the names of its diffusers folder."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ def _vectors(name: str, path: str, count: str) -> Iterator[Rule]:
 
 
 def _stream(block: str, path: str, *, text: bool, ends: bool) -> Iterator[Rule]:
-    """One side of a block."""
+    """Rules of a block's video or text stream; one that `ends` only feeds the attention."""
     norm, mlp = ("norm1_context", "ff_context") if text else ("norm1", "ff")
     out = "to_add_out" if text else "to_out.0"
     yield from _vectors(f"{block}.{norm}.linear", f"{path}/modulation", "two" if ends else "six")
@@ -46,7 +46,7 @@ def _block(number: int | str, path: str, *, last: bool = False) -> Iterator[Rule
 
 
 def table(config: MMDiTConfig) -> Table:
-    """The table of an MM-DiT of these sizes."""
+    """Table of an MM-DiT with these sizes."""
     patches = "d c ph pw -> (ph pw c) d"
     time = "time_text_embed"
     rules = (
@@ -67,10 +67,10 @@ def table(config: MMDiTConfig) -> Table:
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> MMDiTConfig:
-    """Sizes read off the shapes of a checkpoint.
+    """Config inferred from the shapes of a checkpoint.
 
     Raises:
-        ValueError: the tensors that tell the sizes are not there.
+        ValueError: tensors that determine the sizes are missing.
     """
     patches, norm, text, pooled, out = (
         f"{name}.weight"
@@ -98,7 +98,7 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> MMDiTConfig:
 
 
 def config_from_published(published: Mapping) -> MMDiTConfig:
-    """From the constructor arguments (`transformer/config.json`)."""
+    """Config from the constructor arguments (`transformer/config.json`)."""
     patch = published["patch_size"]
     return MMDiTConfig(
         depth=published["num_layers"],
@@ -107,17 +107,17 @@ def config_from_published(published: Mapping) -> MMDiTConfig:
         in_channels=published["in_channels"],
         out_channels=published["out_channels"],
         patch=(1, patch, patch),
-        # The class does not take these two: files may leave them out.
+        # The class does not take these two, so files may leave them out.
         text_dim=published.get("joint_attention_dim", MMDiTConfig.text_dim),
         pooled_dim=published.get("pooled_projection_dim", MMDiTConfig.pooled_dim),
     )
 
 
 def published_config(config: MMDiTConfig) -> dict[str, Any]:
-    """The `config.json` of the published class: `config_from_published` backwards.
+    """`config.json` of the published class: the inverse of `config_from_published`.
 
     Raises:
-        ValueError: patches that the class cannot have.
+        ValueError: patches that the class does not support.
     """
     _, rows, columns = config.patch
     if rows != columns:

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUGDiT: names of `dit.pt` and where they go.
+"""Table of MUGDiT, for the names of `dit.pt`.
 
-RoPE turns neighbouring components in the published layout and opposite halves in ours, so every
-axis of self-attention's head dimension is read as (k r) and stored as (r k), r = 2.
+RoPE rotates pairs of neighbouring components in the published layout and pairs across the halves of
+a head in ours, so the head dimension of self-attention is read as (k r) and stored as (r k), r = 2.
 """
 
 import re
@@ -78,7 +78,7 @@ RULES = (
 
 
 def table(config: DiTConfig) -> Table:
-    """The table of a MUGDiT of these sizes."""
+    """Table of a MUGDiT with these sizes."""
     _, patch_h, patch_w = config.patch
     return Table(
         rules=RULES,
@@ -93,16 +93,16 @@ def table(config: DiTConfig) -> Table:
             "ph": patch_h,
             "pw": patch_w,
         },
-        # The training code's features of a dropped caption; absent from the released file.
+        # Features of a dropped caption in the training code; the released file lacks them.
         optional={"y_embedder.y_embedding": (MAX_TEXT_TOKENS, config.text_dim)},
     )
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> DiTConfig:
-    """Sizes read off the shapes of a checkpoint.
+    """Config inferred from the shapes of a checkpoint.
 
     Raises:
-        ValueError: the tensors that tell the sizes are not there.
+        ValueError: tensors that determine the sizes are missing.
     """
     telling = ("x_embedder.proj.weight", "blocks.0.attn.q_norm.weight", "blocks.0.mlp.fc1.weight")
     telling += ("y_embedder.y_proj.fc1.weight",)
@@ -123,7 +123,7 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> DiTConfig:
 
 
 def config_from_published(published: Mapping) -> DiTConfig:
-    """From the constructor arguments of the published class, as golden cases hold them."""
+    """Config from the constructor arguments of the published class, as in golden cases."""
     return DiTConfig(
         depth=published["depth"],
         width=published["hidden_size"],

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The video VAE: names of `vae.pt` and where they go."""
+"""Table of the video VAE, for the names of `vae.pt`."""
 
 import re
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def _res(name: str, path: str, dims: int, shortcut: bool = False) -> list[Rule]:
 
 
 def _res_chain(names: str, paths: str, count: int, dims: int, change: bool = False) -> list[Rule]:
-    """`count` ResBlocks; the first changes the width where `change` is true."""
+    """Rules of `count` ResBlocks; the first changes the width if `change` is set."""
     return [
         rule
         for i in range(count)
@@ -128,7 +128,7 @@ def _temporal(config: VAEConfig) -> list[Rule]:
 
 
 def table(config: VAEConfig) -> Table:
-    """The table of a video VAE of these sizes."""
+    """Table of a video VAE with these sizes."""
     features, latent = config.feature_channels, config.spatial_latent_channels
     return Table(
         rules=(
@@ -138,29 +138,29 @@ def table(config: VAEConfig) -> Table:
             *_temporal(config),
         ),
         unused={
-            # The picture VAE's way to its own latent, which the video VAE does not take.
+            # Layers of the picture VAE around its own latent, which the video VAE bypasses.
             f"{_ENCODER}.conv_norm_out.weight": (features,),
             f"{_ENCODER}.conv_norm_out.bias": (features,),
             f"{_ENCODER}.conv_out.weight": (2 * latent, features, 3, 3),
             f"{_ENCODER}.conv_out.bias": (2 * latent,),
             f"{_DECODER}.conv_in.weight": (features, latent, 3, 3),
             f"{_DECODER}.conv_in.bias": (features,),
-            "logvar": (),  # weighs the published training loss
+            "logvar": (),  # a weight of the published training loss
         },
     )
 
 
 def _count(pattern: str, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """One more than the largest number at the group of `pattern`."""
+    """One more than the largest number that the group of `pattern` matches; 0 without any."""
     found = (re.match(pattern, name) for name in shapes)
     return 1 + max((int(match[1]) for match in found if match), default=-1)
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> VAEConfig:
-    """Sizes read off the shapes of a checkpoint.
+    """Config inferred from the shapes of a checkpoint.
 
     Raises:
-        ValueError: the tensors that tell the sizes are not there.
+        ValueError: tensors that determine the sizes are missing.
     """
     down, stages = f"{_ENCODER}.down_blocks", f"{_TIME_ENCODER}.block_res_blocks"
     widths = [
@@ -194,10 +194,10 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> VAEConfig:
 
 
 def published_factors(config: VAEConfig) -> dict[str, float]:
-    """What tensors are multiplied by, so that the published scaling factor gives the same function.
+    """Factors of tensors that give the same function with the published scaling factor.
 
-    A published file does not tell the factor s. The temporal half begins with a convolution of s
-    times the features, without a bias, and ends with one whose result is divided by s.
+    A published file does not state its scaling factor s. The temporal half begins with a
+    convolution without bias of s times the features, and ends with a convolution divided by s.
     """
     ratio = config.scaling_factor / VAEConfig.scaling_factor
     if ratio == 1:
@@ -207,7 +207,7 @@ def published_factors(config: VAEConfig) -> dict[str, float]:
 
 
 def config_from_published(published: Mapping) -> VAEConfig:
-    """From the constructor arguments of the published classes, as golden cases hold them.
+    """Config from the constructor arguments of the published classes, as in golden cases.
 
     Raises:
         ValueError: halves that do not fit together.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""T5 v1.1 encoder: names of a Hugging Face T5 folder and where they go."""
+"""Table of the T5 v1.1 encoder, for the names of a Hugging Face folder."""
 
 import re
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from typing import Any
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.weights.table import Rule, Table
 
-TYPE = "t5"  # as config.json calls it
+TYPE = "t5"  # model_type in config.json
 _BLOCK = "encoder.block.{layer}"
 _ATTENTION = f"{_BLOCK}.layer.0.SelfAttention"
 _MLP = f"{_BLOCK}.layer.1.DenseReluDense"
-# All layers share the bias that the checkpoint stores with the first.
+# All layers share the bias that the checkpoint stores with the first layer.
 _RELATIVE_BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
 # Many files hold the token embedding twice; `T5EncoderModel` ties the two.
 _DUPLICATE = "encoder.embed_tokens.weight"
@@ -35,7 +35,7 @@ RULES = (
 
 
 def table(config: T5Config) -> Table:
-    """The table of a T5 encoder of these sizes."""
+    """Table of a T5 encoder with these sizes."""
     return Table(
         rules=RULES,
         layers=config.depth,
@@ -45,22 +45,22 @@ def table(config: T5Config) -> Table:
 
 
 def is_foreign(name: str) -> bool:
-    """Whether `name` belongs to the other half of a full encoder-decoder T5 file.
+    """Whether `name` belongs to the decoder of a full encoder-decoder T5 file.
 
-    A loader drops these tensors unread: `decoder.*` and the output projection `lm_head.*` are
-    another model's, not parts of the encoder that it failed to recognise.
+    Such tensors, `decoder.*` and the output projection `lm_head.*`, are not read. They do not
+    count as unexpected, because they are not parts of the encoder.
     """
     return name.startswith(("decoder.", "lm_head."))
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> T5Config:
-    """Sizes read off the shapes of a checkpoint.
+    """Config inferred from the shapes of a checkpoint.
 
-    The relative position bias tells the heads; its `max_distance` leaves no trace in the shapes
-    and is the 128 of every published T5.
+    The relative position bias determines the number of heads. Its `max_distance` does not show in
+    the shapes; it is 128 in every published T5.
 
     Raises:
-        ValueError: the tensors that tell the sizes are not there.
+        ValueError: tensors that determine the sizes are missing.
     """
     telling = (
         "shared.weight",
@@ -86,10 +86,10 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> T5Config:
 
 
 def config_from_published(published: Mapping) -> T5Config:
-    """From a Hugging Face `T5Config` as a dictionary (`config.json`, golden cases).
+    """Config from a Hugging Face `T5Config` as a dictionary (`config.json`, golden cases).
 
     Raises:
-        ValueError: another member of the family than T5 v1.1.
+        ValueError: a variant of T5 other than v1.1.
     """
     feed_forward = published.get("feed_forward_proj", "relu")  # the default of the published class
     epsilon = published.get("layer_norm_epsilon", 1e-6)
@@ -111,7 +111,7 @@ def config_from_published(published: Mapping) -> T5Config:
 
 
 def published_config(config: T5Config) -> dict[str, Any]:
-    """The `config.json` of a `T5EncoderModel`: `config_from_published` backwards."""
+    """`config.json` of a `T5EncoderModel`: the inverse of `config_from_published`."""
     return {
         "architectures": ["T5EncoderModel"],
         "model_type": TYPE,

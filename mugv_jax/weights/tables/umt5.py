@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""UMT5 encoder: names of Wan's file (`models_t5_umt5-xxl-enc-bf16.pth`) and where they go."""
+"""Table of the UMT5 encoder, for the names of Wan's `models_t5_umt5-xxl-enc-bf16.pth`."""
 
 import re
 from collections.abc import Mapping
@@ -29,16 +29,16 @@ RULES = (
 
 
 def table(config: T5Config) -> Table:
-    """The table of a UMT5 encoder of these sizes."""
+    """Table of a UMT5 encoder with these sizes."""
     sizes = {"a": config.num_heads, "e": config.head_dim}
     return Table(rules=RULES, layers=config.depth, sizes=sizes)
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> T5Config:
-    """Sizes read off the shapes of a checkpoint; the bias's `max_distance` is the published 128.
+    """Config inferred from the shapes of a checkpoint; `max_distance` is the published 128.
 
     Raises:
-        ValueError: the tensors that tell the sizes are not there.
+        ValueError: tensors that determine the sizes are missing.
     """
     bias, q, gate = (
         f"blocks.0.{name}.weight" for name in ("pos_embedding.embedding", "attn.q", "ffn.gate.0")
@@ -62,10 +62,10 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> T5Config:
 
 
 def config_from_published(published: Mapping) -> T5Config:
-    """From the constructor arguments of Wan's `T5Encoder`.
+    """Config from the constructor arguments of Wan's `T5Encoder`.
 
     Raises:
-        ValueError: a bias that all layers share: that is T5.
+        ValueError: a position bias shared by all layers, as in T5.
     """
     if published["shared_pos"]:
         raise ValueError("shared_pos=True: UMT5's layers have a position bias of their own.")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The enhancer's DiT: names of `dit_i2v.safetensors` and where they go."""
+"""Table of the enhancer's DiT, for the names of `dit_i2v.safetensors`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from mugv_jax.weights.table import Rule, Table
 
 _BLOCK = "blocks.{layer}"
 _PATCHES = "d c pf ph pw -> (pf ph pw c) d"
-HEAD_DIM = 128  # of the published model; the shapes do not tell it
+HEAD_DIM = 128  # of the published model; the shapes do not determine it
 
 
 def _linear(name: str, path: str, axes: str = "o i -> i o", bias: str = "") -> Iterator[Rule]:
@@ -18,10 +18,10 @@ def _linear(name: str, path: str, axes: str = "o i -> i o", bias: str = "") -> I
     yield Rule(f"{name}.bias", f"params/{path}/bias", bias)
 
 
-def _attention(name: str, path: str, *, turned: bool) -> Iterator[Rule]:
-    """`turned`: queries and keys have pairs of neighbours, ours the halves of a head."""
+def _attention(name: str, path: str, *, rope: bool) -> Iterator[Rule]:
+    """Rules of an attention; with `rope`, pairs of neighbours become pairs across the halves."""
     for part in "qkv":
-        if turned and part != "v":
+        if rope and part != "v":
             weight, bias = "(a k r) d -> d a (r k)", "(a k r) -> a (r k)"
             norm = "(a k r) -> (a r k)"
         else:
@@ -41,10 +41,10 @@ RULES = (
     *_linear("time_embedding.2", "time_embed/down"),
     *_linear("time_projection.1", "modulation", "(six d) i -> i six d", "(six d) -> six d"),
     Rule(f"{_BLOCK}.modulation", "params/blocks/scale_shift_table", "1 six d -> six d"),
-    *_attention(f"{_BLOCK}.self_attn", "blocks/self_attention", turned=True),
+    *_attention(f"{_BLOCK}.self_attn", "blocks/self_attention", rope=True),
     Rule(f"{_BLOCK}.norm3.weight", "params/blocks/cross_norm/scale"),
     Rule(f"{_BLOCK}.norm3.bias", "params/blocks/cross_norm/bias"),
-    *_attention(f"{_BLOCK}.cross_attn", "blocks/cross_attention", turned=False),
+    *_attention(f"{_BLOCK}.cross_attn", "blocks/cross_attention", rope=False),
     *_linear(f"{_BLOCK}.ffn.0", "blocks/mlp/up"),
     *_linear(f"{_BLOCK}.ffn.2", "blocks/mlp/down"),
     Rule("head.modulation", "params/final/scale_shift_table", "1 two d -> two d"),
@@ -53,7 +53,7 @@ RULES = (
 
 
 def table(config: WanDiTConfig) -> Table:
-    """The table of an enhancer of these sizes."""
+    """Table of an enhancer with these sizes."""
     head_dim = config.width // config.num_heads
     _, rows, columns = config.patch
     sizes = {
@@ -71,10 +71,10 @@ def table(config: WanDiTConfig) -> Table:
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> WanDiTConfig:
-    """Sizes read off the shapes of a checkpoint; heads have the published 128 channels.
+    """Config inferred from the shapes of a checkpoint; heads have the published 128 channels.
 
     Raises:
-        ValueError: the tensors that tell the sizes are not there.
+        ValueError: tensors that determine the sizes are missing.
     """
     patches, second, text, up, out = (
         f"{name}.weight"
@@ -101,7 +101,7 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> WanDiTConfig:
 
 
 def config_from_published(published: Mapping) -> WanDiTConfig:
-    """From the constructor arguments of the published class.
+    """Config from the constructor arguments of the published class.
 
     Raises:
         ValueError: a frequency embedding or an epsilon other than the published ones.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Wan2.1's VAE: its names in the published file and in a diffusers folder, and where they go."""
+"""Table of Wan2.1's VAE, for the names of the published file or of a diffusers folder."""
 
 import dataclasses
 import re
@@ -10,18 +10,20 @@ from typing import Any
 from mugv_jax.nn.wan.vae import LATENT_DEVIATION, LATENT_MEAN, WanVAEConfig
 from mugv_jax.weights.table import Rule, Table
 
-CLASS = "AutoencoderKLWan"  # of diffusers
+CLASS = "AutoencoderKLWan"  # in diffusers
 Shapes = Mapping[str, tuple[int, ...]]
 _KERNEL_3D, _KERNEL_2D = "o i f h w -> f h w i o", "o i h w -> h w i o"
 
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-    """How one kind of file calls the parts.
+    """Names of the parts in one kind of file.
 
-    down, up_block, up: encoder layers by number; decoder blocks and enlargements by number in all
-        (`flat`), by scale, and by number in the scale.
-    middle: the blocks around the attention.  norm_1 ...: of a ResBlock.
+    down: layer of the encoder, by number (`flat`).
+    up_block, up: ResBlock and upsampler of the decoder, by number in the decoder (`flat`), or by
+        `scale` and number in the scale (`i`).
+    middle: ResBlocks around the attention.
+    norm_1, conv_1, norm_2, conv_2, shortcut: parts of a ResBlock.
     """
 
     down: str
@@ -96,7 +98,7 @@ def _res(names: Names, name: str, path: str, *, shortcut: bool = False) -> Itera
 
 
 def _ends(names: Names, half: str) -> Iterator[Rule]:
-    """Everything of a half but its scales."""
+    """Rules of the encoder or decoder (`half`), except for its scales."""
     yield from _conv(f"{half}.{names.conv_in}", f"{half}/conv_in")
     for i, name in enumerate(names.middle):
         yield from _res(names, f"{half}.{name}", f"{half}/middle_res_{i}")
@@ -141,7 +143,7 @@ def _decoder(config: WanVAEConfig, names: Names) -> Iterator[Rule]:
 
 
 def table(config: WanVAEConfig, names: Names = PUBLISHED) -> Table:
-    """The table of a Wan VAE of these sizes."""
+    """Table of a Wan VAE with these sizes."""
     rules = (
         *_ends(names, "encoder"),
         *_encoder(config, names),
@@ -154,10 +156,10 @@ def table(config: WanVAEConfig, names: Names = PUBLISHED) -> Table:
 
 
 def infer_config(shapes: Shapes, names: Names = PUBLISHED) -> WanVAEConfig:
-    """Sizes read off the shapes of a checkpoint.
+    """Config inferred from the shapes of a checkpoint.
 
     Raises:
-        ValueError: the tensors that tell the sizes are not there.
+        ValueError: tensors that determine the sizes are missing.
     """
     start, end = f"encoder.{names.conv_in}.weight", f"{names.post_quant_conv}.weight"
     missing = [name for name in (start, end) if name not in shapes]
@@ -184,10 +186,10 @@ def infer_config(shapes: Shapes, names: Names = PUBLISHED) -> WanVAEConfig:
 
 
 def config_from_published(published: Mapping) -> WanVAEConfig:
-    """From constructor arguments: of the published class, or of `AutoencoderKLWan`.
+    """Config from the constructor arguments of the published class or of `AutoencoderKLWan`.
 
     Raises:
-        ValueError: latents that are normalised by other numbers than ours.
+        ValueError: latents that are normalised with statistics other than ours.
     """
     config = WanVAEConfig(
         width=published["dim"] if "dim" in published else published["base_dim"],
@@ -204,7 +206,7 @@ def config_from_published(published: Mapping) -> WanVAEConfig:
 
 
 def published_config(config: WanVAEConfig) -> dict[str, Any]:
-    """The `config.json` of an `AutoencoderKLWan`: `config_from_published` backwards."""
+    """`config.json` of an `AutoencoderKLWan`: the inverse of `config_from_published`."""
     return {
         "_class_name": CLASS,
         "base_dim": config.width,
@@ -219,7 +221,7 @@ def published_config(config: WanVAEConfig) -> dict[str, Any]:
 
 
 def _statistics(channels: int) -> dict[str, tuple[float, ...]]:
-    """What latents are normalised by, as `WanVAE` has it."""
+    """Mean and deviation with which `WanVAE` normalises latents."""
     known = channels == len(LATENT_MEAN)
     return {
         "latents_mean": LATENT_MEAN if known else (0.0,) * channels,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Generators whose scores are known: the world's own renderer, and one that errs as it is told."""
+"""Generators with known scores: the renderer of the world, exact or with chosen mistakes."""
 
 import dataclasses
 
@@ -54,9 +54,10 @@ def _with_thing(scene, **fields):
 
 
 class Renderer:
-    """Makes the clip that a caption belongs to.
+    """Generator that renders the clip that a caption describes.
 
-    make: (split and number of the clip, its scene) -> frames.  calls: captions of each batch.
+    make: function from (split, number) and scene of a clip to its frames.
+    calls: captions of each generated batch, or number of reconstructed videos.
     """
 
     def __init__(self, config, make=same):

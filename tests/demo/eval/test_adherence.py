@@ -67,7 +67,7 @@ def test_known_mistakes_are_counted_exactly(tmp_path):
     assert f"image to video, seen, motion: {seen[motion].motion} -> still 1" in text
 
 
-def test_what_is_written_says_what_was_measured_clip_by_clip(tmp_path):
+def test_the_report_has_settings_weights_and_every_answer(tmp_path):
     asked = config(clips=3, tasks=("vae", "t2v"), guidance=2.5, seed=3)
     report = evaluate(asked, Renderer(asked), WEIGHTS, tmp_path)
     written = json.loads((tmp_path / "scores.json").read_text())
@@ -87,7 +87,7 @@ def test_what_is_written_says_what_was_measured_clip_by_clip(tmp_path):
         assert (answer.psnr is None) == (answer.task == "t2v")
 
 
-def test_an_interrupted_run_goes_on_where_it_was_and_more_clips_are_added(tmp_path):
+def test_an_interrupted_run_resumes_and_more_clips_can_be_added(tmp_path):
     asked = config(clips=4, tasks=("t2v",), batch=2)
 
     def interrupting(which, scene):
@@ -144,6 +144,6 @@ def test_a_damaged_file_is_named(tmp_path):
         ({"guidance": np.nan}, "guidance scale=nan"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(fields, message):
+def test_settings_out_of_range_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         DemoEval(**fields)

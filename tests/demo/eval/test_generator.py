@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A batch is what the pipeline makes one by one."""
+"""Batched videos equal those that the pipeline generates one by one."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ from mugv_jax.systems.mugv.request import Request, read_given
 from mugv_jax.systems.mugv.size import VideoSize
 from tests.systems.mugv.folders import SMALL
 
-LEVELS = 1  # of 256: the order of float32 sums differs, and half a level may fall to either side
+LEVELS = 1  # of 256: float32 sums differ in their order, so half a level may round either way
 SIZE = VideoSize(width_px=48, height_px=32, frames=9)
 CAPTIONS = ("a red star moves left", "a cube", "one blue ball that stays still")
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
@@ -50,20 +50,20 @@ def close(made, expected):
     assert np.max(np.abs(made.astype(int) - expected)) <= LEVELS
 
 
-def test_from_captions(models):
+def test_videos_from_captions_equal_those_of_the_pipeline(models):
     made = batched(models).generate(CAPTIONS[:2], [5, 7])
     close(made, np.stack([alone(models, c, seed=s) for c, s in zip(CAPTIONS, (5, 7))]))
     other = batched(models).generate(CAPTIONS[2:], [5])
     assert np.max(np.abs(made[0].astype(int) - other[0])) > LEVELS  # the captions are read
 
 
-def test_from_captions_and_pictures_of_each(models):
+def test_videos_from_captions_and_pictures_equal_those_of_the_pipeline(models):
     made = batched(models).generate(CAPTIONS[:2], [0, 1], PICTURES)
     np.testing.assert_array_equal(made[:, 0], PICTURES)
     close(made[1], alone(models, CAPTIONS[1], seed=1, image=PICTURES[1]))
 
 
-def test_a_text_is_read_once(models, monkeypatch):
+def test_a_caption_is_encoded_once(models, monkeypatch):
     read, tokenize = [], models.tokenize
     monkeypatch.setattr(models, "tokenize", lambda texts: read.append(texts) or tokenize(texts))
     generator = batched(models)
@@ -73,7 +73,7 @@ def test_a_text_is_read_once(models, monkeypatch):
     assert read == [["", *sorted(CAPTIONS[:2])], [CAPTIONS[2]]]
 
 
-def test_a_reconstruction_comes_of_its_latent_alone(models):
+def test_a_reconstruction_depends_on_its_own_video_only(models):
     videos = np.random.default_rng(1).integers(0, 256, (2, 9, 32, 48, 3), np.uint8)
     generator = batched(models)
     both = generator.reconstruct(videos)

@@ -39,7 +39,7 @@ def test_random_weights_have_no_files():
     }
 
 
-def test_of_a_run_its_newest_checkpoint_counts(tmp_path, monkeypatch):
+def test_a_run_is_identified_by_its_newest_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(identity, "steps", lambda path: [path / "100", path / "200"])
     assert identity.newest(tmp_path) == tmp_path / "200"
     assert identity.newest(Path("dit.pt")) == Path("dit.pt")

@@ -33,7 +33,7 @@ def test_differences_have_the_published_intervals(first, second, low, high):
     assert back == pytest.approx((-found.value, -found.high, -found.low))
 
 
-def test_nine_in_ten_intervals_and_more_hold_the_truth():
+def test_more_than_nine_in_ten_intervals_contain_the_truth():
     rng = np.random.default_rng(0)
     right = rng.binomial(50, 0.95, 400)
     held = [low <= 0.95 <= high for _, low, high in (share(int(k), 50) for k in right)]
@@ -49,6 +49,6 @@ def test_a_mean_of_equal_values_is_certain_and_one_value_has_no_interval():
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 0), (-1, 3), (4, 3)])
-def test_what_is_no_share_is_refused(right, count):
+def test_invalid_counts_are_refused(right, count):
     with pytest.raises(ValueError, match=f"{right} of {count} is no share"):
         share(right, count)

@@ -17,7 +17,7 @@ def test_every_value_has_its_own_scores(tmp_path):
     used = []
 
     def generator(config):
-        """Fewer than eight steps show nothing."""
+        """Renderer whose clips show no object below eight steps."""
         used.append((config.steps, config.guidance))
         make = renderer.same if config.steps >= 8 else lambda _, scene: renderer.empty(scene)
         return Renderer(config, make)
@@ -35,7 +35,7 @@ def test_every_value_has_its_own_scores(tmp_path):
 @pytest.mark.parametrize(
     "text", ["steps", "steps=4", "steps=4,4", "steps=4,8.5", "seed=1,2", "guidance=1,x", "="]
 )
-def test_what_is_no_sweep_is_refused(text):
+def test_invalid_sweeps_are_refused(text):
     with pytest.raises(ValueError, match=r"must be NAME=VALUE,VALUE,... of guidance or steps"):
         Sweep.parse(text)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A text encoder of least sizes, after a few steps, and its folder."""
+"""A tiny text encoder after a few training steps, and its folder."""
 
 import pytest
 

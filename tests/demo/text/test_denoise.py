@@ -16,19 +16,19 @@ def rows(vocabulary):
     return [vocabulary.encode(caption) for caption in draw_captions("train", 1500)]
 
 
-def test_asked_tokens_are_masked_replaced_or_kept_in_their_shares(vocabulary, rows):
+def test_selected_tokens_are_masked_replaced_or_kept_in_their_shares(vocabulary, rows):
     noise = Noise(vocabulary, length=40, masked=0.2, replaced=0.1, kept=0.15)
-    ids, mask, target, asked = noise(rows, np.random.default_rng(0))
+    ids, mask, target, selected = noise(rows, np.random.default_rng(0))
     words = mask & (target != END)
     masked = ids == vocabulary.mask_id
-    assert asked[words].mean() == pytest.approx(0.45, abs=SHARE_TOLERANCE)
+    assert selected[words].mean() == pytest.approx(0.45, abs=SHARE_TOLERANCE)
     assert masked[words].mean() == pytest.approx(0.2, abs=SHARE_TOLERANCE)
     replaced = (ids != target) & ~masked
     assert replaced[words].mean() == pytest.approx(0.1, abs=SHARE_TOLERANCE)
     assert ids[replaced].min() > UNKNOWN
     assert ids[replaced].max() < vocabulary.pieces
-    assert not (asked & ~words).any()
-    np.testing.assert_array_equal(ids[~asked], target[~asked])
+    assert not (selected & ~words).any()
+    np.testing.assert_array_equal(ids[~selected], target[~selected])
     for row, length, caption in zip(target, mask.sum(axis=1), rows, strict=True):
         assert row[:length].tolist() == caption
         assert (row[length:] == PAD).all()
@@ -57,6 +57,6 @@ def test_words_are_spelled_where_there_is_room(vocabulary, rows):
         ({"learning_rate": 0.0}, r"learning_rate=0\.0 must be above 0"),
     ],
 )
-def test_config_refuses(values, message):
+def test_config_values_out_of_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         TextTrainConfig(**values)

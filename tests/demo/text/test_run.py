@@ -20,7 +20,7 @@ from mugv_jax.weights.load import load
 from tests.demo.text.conftest import TINY
 
 FLOAT32_RELATIVE_L2 = 1e-5  # the same weights, two frameworks
-FALL = 0.5  # nats; it starts near log(vocab_size) = 5.6
+FALL = 0.5  # nats; the loss starts near log(vocab_size) = 5.6
 
 
 def test_the_loss_falls(trained):
@@ -35,7 +35,7 @@ def test_the_same_config_trains_the_same(trained):
     jax.tree.map(np.testing.assert_array_equal, again.params, trained.params)
 
 
-def test_the_folder_holds_what_was_trained(trained, folder):
+def test_the_folder_holds_the_trained_weights(trained, folder):
     config, variables = load(folder, "t5_encoder")
     assert config == trained.config
     assert config.vocab_size == tokenizer.load(str(folder)).vocab_size
@@ -60,7 +60,7 @@ def test_transformers_gives_the_same_states(folder):
     assert 0.5 < ours.std() < 2
 
 
-def test_what_is_there_is_replaced_only_when_asked_to(trained, folder):
+def test_an_encoder_is_replaced_only_with_overwrite(trained, folder):
     with pytest.raises(ValueError, match=r"model\.safetensors exists; pass --overwrite"):
         export.target(folder)
     before = (folder / "model.safetensors").read_bytes()

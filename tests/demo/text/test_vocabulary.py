@@ -33,14 +33,14 @@ def test_every_word_of_the_world_is_one_piece(vocabulary):
 
 @pytest.mark.parametrize("world", scene.WORLDS)
 @pytest.mark.parametrize("split", scene.SPLITS)
-def test_captions_come_back_and_nothing_is_unknown(vocabulary, world, split):
+def test_captions_are_encoded_without_loss(vocabulary, world, split):
     for caption in draw_captions(split, 200, seed=3, world=scene.WORLDS[world]):
         ids = vocabulary.encode(caption)
         assert not {PAD, UNKNOWN} & set(ids)
         assert vocabulary.processor.decode(ids[:-1]) == caption
 
 
-def test_other_words_become_characters_and_capitals_are_small(vocabulary):
+def test_other_words_become_characters_and_capitals_are_lowercased(vocabulary):
     ids = vocabulary.encode(STRANGE)
     assert UNKNOWN not in ids
     assert vocabulary.processor.decode(ids[:-1]) == STRANGE.lower()
@@ -48,14 +48,14 @@ def test_other_words_become_characters_and_capitals_are_small(vocabulary):
     assert set(vocabulary.encode("red left")) <= {*ids, END}
 
 
-def test_spelled_words_say_the_same(vocabulary):
+def test_spelled_words_decode_to_the_same_text(vocabulary):
     assert len(vocabulary.spelled) >= len(words_of_the_world())
     for word, characters in vocabulary.spelled.items():
         assert len(characters) > 1
         assert vocabulary.processor.decode(characters) == vocabulary.processor.decode([word])
 
 
-def test_the_tokenizer_reads_the_file_as_it_is(vocabulary, tmp_path):
+def test_the_tokenizer_reads_the_file(vocabulary, tmp_path):
     (tmp_path / "spiece.model").write_bytes(vocabulary.model)
     loaded = tokenizer.load(str(tmp_path))
     assert loaded.vocab_size == vocabulary.size
@@ -69,6 +69,6 @@ def test_the_tokenizer_reads_the_file_as_it_is(vocabulary, tmp_path):
 
 
 @pytest.mark.parametrize("captions", [[], ["..."], ["ein grüner Ball"]])
-def test_captions_that_no_vocabulary_is_made_of_are_refused(captions):
+def test_captions_without_usable_words_are_refused(captions):
     with pytest.raises(ValueError, match="there must be words, of abc"):
         train_vocabulary(captions)

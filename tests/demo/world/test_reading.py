@@ -20,7 +20,7 @@ def clips():
 
 
 def wrong(clips, change=lambda video: video):
-    """Fields read otherwise than the scene has them, by clip."""
+    """Fields read wrong: number of the clip, field, reading and truth."""
     found = []
     for number, clip in enumerate(clips):
         reading = read(change(clip.video))
@@ -48,17 +48,17 @@ def degrade(video):
     return np.clip(blurred + noise + 0.5, 0, 255).astype(np.uint8)
 
 
-def test_what_is_drawn_is_read(clips):
+def test_rendered_clips_are_read_right(clips):
     assert not wrong(clips)
     assert any(clip.attributes["second_shape"] for clip in clips)
 
 
-def test_what_is_drawn_is_read_through_blur_and_noise(clips):
+def test_clips_are_read_right_despite_blur_and_noise(clips):
     assert not wrong(clips, degrade)
 
 
 @pytest.mark.parametrize("split", ["validation", "unseen"])
-def test_the_small_world_is_read_through_blur_and_noise(split):
+def test_the_small_world_is_read_right_despite_blur_and_noise(split):
     clips = DemoClips(split=split, count=30, seed=1, world=WORLDS["small"])
     assert not wrong(map(clips.__getitem__, range(30)), degrade)
 
@@ -69,7 +69,7 @@ def test_other_formats_are_read_as_well(format):
     assert not wrong(map(clips.__getitem__, range(16)))
 
 
-def test_time_backwards_and_mirrors_turn_motions_around(clips):
+def test_reversed_and_mirrored_clips_have_opposite_motions(clips):
     for clip in clips[:24]:
         motion = clip.attributes["motion"]
         assert read(clip.video[::-1]).motion.name == REVERSED.get(motion, motion)
@@ -85,7 +85,7 @@ def test_confidence_falls_where_two_answers_fit(clips):
     assert read(between).motion.confidence < read(clip.video).motion.confidence
 
 
-def test_nothing_is_read_where_nothing_is_shown(clips):
+def test_clips_that_show_no_object_are_not_read(clips):
     video = clips[0].video
     grey = np.broadcast_to(video.mean(axis=-1, keepdims=True), video.shape).astype(np.uint8)
     assert read(grey) is None

@@ -17,7 +17,7 @@ from mugv_jax.demo.world.segment import LEAST_CHROMA, chroma
 from mugv_jax.demo.world.shapes import AREAS, SILHOUETTES
 
 TEXT_CLIPS = 300
-WORDS = 120  # of all captions: a small vocabulary learns them
+WORDS = 120  # limit of distinct words in all captions
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def some():
     return [draw("train", number) for number in range(TEXT_CLIPS)]
 
 
-def test_training_sees_every_pair_of_what_is_never_seen_together():
+def test_training_sees_every_pair_of_attributes_of_unseen_combinations():
     seen, unseen = combinations("train"), combinations("unseen")
     assert combinations("validation") == seen
     assert not set(seen) & set(unseen)
@@ -36,7 +36,7 @@ def test_training_sees_every_pair_of_what_is_never_seen_together():
         assert len(counts) == 64
 
 
-def test_the_small_world_is_of_few_words_and_has_every_pair_in_training():
+def test_training_sees_every_pair_of_attributes_in_the_small_world():
     world = WORLDS["small"]
     seen, unseen = combinations("train", world), combinations("unseen", world)
     parts = (world.shapes, world.colours, world.motions)
@@ -51,7 +51,7 @@ def test_the_small_world_is_of_few_words_and_has_every_pair_in_training():
 
 
 @pytest.mark.parametrize("split", scenes.SPLITS)
-def test_the_small_world_draws_nothing_else(split):
+def test_the_small_world_draws_only_its_words(split):
     world = WORLDS["small"]
     allowed = set(combinations(split, world))
     for number in range(200):
@@ -72,7 +72,7 @@ def test_the_small_world_draws_nothing_else(split):
         ({"textures": ("plain",)}, "rotate need the texture 'striped'"),
     ],
 )
-def test_worlds_that_cannot_be_are_refused(values, message):
+def test_invalid_worlds_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         World(**values)
 
@@ -107,7 +107,7 @@ def test_frames_have_the_format_asked_for():
     assert (clip.video.shape, clip.video.dtype, clip.fps) == ((9, 64, 96, 3), np.uint8, 12)
 
 
-def test_objects_stay_in_the_frame_and_apart(some):
+def test_objects_stay_in_the_frame_and_do_not_touch(some):
     for scene in some:
         poses = path(scene.main, np.linspace(0, 1, 9))
         assert all(max(abs(pose.x), abs(pose.y)) + pose.radius <= 0.5 for pose in poses)
@@ -132,7 +132,7 @@ def test_the_main_object_is_the_larger_one_and_of_another_colour(some):
 
 
 @pytest.mark.parametrize("shape", scenes.SHAPES)
-def test_silhouettes_fill_the_area_they_are_said_to(shape):
+def test_silhouettes_fill_their_stated_area(shape):
     side = np.linspace(-1.2, 1.2, 241)
     x, y = np.meshgrid(side, side)
     distance = SILHOUETTES[shape](x, y)
@@ -167,7 +167,7 @@ def test_the_camera_moves_the_backdrop_and_not_the_object():
     assert change.mean() > 0.05
 
 
-def test_captions_tell_shape_colour_and_motion_main_object_first(some):
+def test_captions_mention_shape_colour_and_motion_main_object_first(some):
     for scene in some:
         text, thing = caption(scene), scene.main.thing
         assert any(phrase in text for phrase in MOTION_PHRASES[scene.motion])

@@ -18,9 +18,9 @@ from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import place_batch
 from mugv_jax.train import loop
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints
+from mugv_jax.train.program import Program
 from mugv_jax.train.state import join
 from mugv_jax.train.vae import run as vae_run
-from mugv_jax.train.vae.program import VaeProgram
 from mugv_jax.train.vae.reconstruct import encode
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load
@@ -48,29 +48,33 @@ def compiled_once():
     their first state."""
     made, started = {}, {}
 
+    original = vae_run.make_program
+
     def program(config, mesh, perceptual=None):
-        new = VaeProgram(config, mesh, perceptual)
+        new = original(config, mesh, perceptual)
         alike = dataclasses.replace(config.run, perceptual="", steps=1)
         alike = dataclasses.replace(config, run=alike)
         old = made.setdefault(alike, new)
-        new._steps, new._moments, new.validate = old._steps, old._moments, old.validate
+        new._steps, new.validate = old._steps, old.validate
 
-        def start(given):
+        def start(found):
             if alike not in started:
-                started[alike] = jax.device_get(VaeProgram.start(new, given))
+                started[alike] = jax.device_get(Program.start(new, found))
             # A copy: steps write over the state that they are given.
-            return jax.device_put(jax.tree.map(np.array, started[alike]), new._everywhere)
+            state = jax.tree.map(np.array, started[alike])
+            state = state.replace(extra=state.extra | new.given)
+            return jax.device_put(state, new.everywhere)
 
         new.start = start
         return new
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vae_run, "VaeProgram", program)
+        patch.setattr(vae_run, "make_program", program)
         yield
 
 
 def program_of(config):
-    return VaeProgram(config, meshes.make_mesh({"data": 1}, devices=jax.devices()[:1]))
+    return vae_run.make_program(config, meshes.make_mesh({"data": 1}, devices=jax.devices()[:1]))
 
 
 def state_at(program, run, step=None):
@@ -136,10 +140,10 @@ def test_a_run_goes_through_its_phases(straight):
 
 def test_the_critic_learns_from_gan_from_on(straight):
     before, after = state_at(*straight, 3)[0], state_at(*straight)[0]
-    assert (counts(before.critic_opt), counts(after.critic_opt)) == ({0}, {3})
-    assert not any(map(np.any, jax.tree.leaves(before.critic_opt)))
-    for path, leaf in jax.tree.leaves_with_path(after.critic):
-        old = dict(jax.tree.leaves_with_path(before.critic))[path]
+    assert (counts(before.extra["critic_opt"]), counts(after.extra["critic_opt"])) == ({0}, {3})
+    assert not any(map(np.any, jax.tree.leaves(before.extra["critic_opt"])))
+    for path, leaf in jax.tree.leaves_with_path(after.extra["critic"]):
+        old = dict(jax.tree.leaves_with_path(before.extra["critic"]))[path]
         assert np.abs(leaf - old).max() > 0, path
 
 
@@ -176,20 +180,26 @@ def posterior(straight):
     return of_clip
 
 
+def sample_of(found, seed):
+    return found.sample(jax.random.normal(jax.random.key(seed), found.mean.shape))
+
+
 def test_the_checkpoint_is_a_vae_with_its_statistics(straight, posterior, tmp_path):
     program, run = straight
     convert(str(run), str(tmp_path / "vae.safetensors"), ema=True)
     found, variables = load(tmp_path / "vae.safetensors", "mugv_vae")
     assert found.spatial_channels == program.model.spatial_channels
     state, _ = state_at(program, run)
-    np.testing.assert_array_equal(variables["constants"]["shift"], state.constants["shift"])
+    np.testing.assert_array_equal(
+        variables["constants"]["shift"], state.extra["constants"]["shift"]
+    )
     averaged = join(state.ema, state.frozen)
     jax.tree.map(np.testing.assert_array_equal, variables["params"], averaged)
     data = program.config.data
     source = open_pixels(data.paths, "train", data)
     shift, scale = (np.asarray(variables["constants"][name]) for name in ("shift", "scale"))
     z = np.stack([
-        (np.asarray(posterior(variables, clip).sample(jax.random.key(0))) - shift) / scale
+        (np.asarray(sample_of(posterior(variables, clip), 0)) - shift) / scale
         for clip in first_clips(source, data)
     ])  # fmt: skip
     assert np.abs(z.mean(axis=(0, 1, 2, 3, 4))).max() < 0.5
@@ -203,12 +213,13 @@ def test_statistics_are_those_of_the_posteriors_samples(straight, posterior):
     state, _ = state_at(program, run)
     with meshes.use(program.mesh):
         batches = [place_batch({"frames": clip[None]}, program.mesh) for clip in clips]
-        constants = program.with_statistics(state, batches).constants
-    variables = {"params": join(state.ema, state.frozen), "constants": state.constants}
+        renewed = vae_run.LatentStatistics(program).renewed(state, batches)
+        constants = renewed.extra["constants"]
+    variables = {"params": join(state.ema, state.frozen), "constants": state.extra["constants"]}
     samples = []
     for clip in clips:
         found = posterior(variables, clip)
-        samples += [found.sample(jax.random.key(i)).reshape(-1, 4) for i in range(40)]
+        samples += [sample_of(found, i).reshape(-1, 4) for i in range(40)]
     samples = np.concatenate(samples)
     error = 4 * samples.std(axis=0) / np.sqrt(len(samples))
     assert (np.abs(samples.mean(axis=0) - constants["shift"]) < error).all()
@@ -218,9 +229,13 @@ def test_statistics_are_those_of_the_posteriors_samples(straight, posterior):
 def test_a_frozen_encoder_of_other_weights_keeps_their_statistics(straight, clips):
     state, _ = state_at(*straight)
     frozen = ("optimizer.freeze=('encoder','^quant_conv')", "run.weights=elsewhere")
-    assert program_of(tiny(clips, *frozen)).with_statistics(state, batches=()) is state
+
+    def statistics(*fields):
+        return vae_run.LatentStatistics(program_of(tiny(clips, *fields)))
+
+    assert statistics(*frozen).renewed(state, batches=()) is state
     with pytest.raises(ValueError, match="unpack"):  # there is nothing to compute them of
-        program_of(tiny(clips, *frozen[1:])).with_statistics(state, batches=())
+        statistics(*frozen[1:]).renewed(state, batches=())
 
 
 def test_a_critic_does_not_go_within_a_run(straight):
@@ -250,7 +265,7 @@ def test_a_step_with_broken_numbers_changes_nothing(straight, lpips, tmp_path, c
 def test_a_run_says_that_it_has_no_perceptual_network(straight, caplog):
     program, _ = straight
     with caplog.at_level(logging.INFO):
-        vae_run._say(program.config, vae_run._batches(program), None, None)
+        vae_run._log_inputs(program.config, vae_run._batches(program), None, None)
     said = [record.getMessage() for record in caplog.records]
     assert "training on 3 clips and 1 pictures." in said
     assert sum("no perceptual network" in line for line in said) == 1

@@ -1,0 +1,87 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Opening of samples, in whichever format they are stored.
+
+open_samples("folder", flow_fields())                a published train.csv, or a packed data set
+open_samples("folder", flow_fields())[3]["latent"]   (f, h, w, c) float32, normalised
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mugv_jax.data.fields import Fields, check_fields
+from mugv_jax.data.packed import PackedSamples
+from mugv_jax.data.published import PublishedSamples
+from mugv_jax.data.samples import CSV, PACKED_MARKER, Sample, SampleSource
+
+
+def open_samples(path: str | os.PathLike, fields: Fields) -> SampleSource:
+    """The samples at `path`: a `train.csv` or the folder of one, or a packed data set.
+
+    fields: what to read of every sample.
+
+    Raises:
+        ValueError: no samples there, none that can be used, or samples without these fields.
+    """
+    check_fields(fields)
+    path = Path(path).expanduser()
+    if path.is_dir() and (path / PACKED_MARKER).is_file():
+        return PackedSamples(path, fields)
+    csv = path / CSV if path.is_dir() else path
+    if not csv.is_file():
+        reason = f"holds neither {CSV} nor {PACKED_MARKER}" if path.is_dir() else "does not exist"
+        raise ValueError(
+            f"samples {str(path)!r}: {reason}; give a {CSV}, its folder, or a folder made by "
+            "`mugv-jax data pack`."
+        )
+    return PublishedSamples(csv, fields)
+
+
+def open_all(paths: Sequence[str], fields: Fields) -> SampleSource:
+    """The samples at all `paths` as one source.
+
+    Raises:
+        ValueError: no path, a path without usable samples, or samples of different encoders.
+    """
+    if not paths:
+        raise ValueError("data.paths is empty: name at least one folder of samples.")
+    return JoinedSamples([open_samples(path, fields) for path in paths])
+
+
+class JoinedSamples:
+    """A `SampleSource` of several sources, one after the other.
+
+    Raises:
+        ValueError: the sources hold different fields.
+    """
+
+    def __init__(self, sources: Sequence[SampleSource]):
+        self.fields = sources[0].fields
+        for source in sources:
+            if source.fields != self.fields:
+                raise ValueError(
+                    f"the samples of data.paths hold different fields, {_listed(self.fields)} and "
+                    f"{_listed(source.fields)}: all must come from one VAE and one text encoder."
+                )
+        self._sources = tuple(sources)
+        self._ends = np.cumsum([len(source) for source in sources])
+        self.names = [name for source in sources for name in source.names]
+        self.bad = [line for source in sources for line in source.bad]
+        self.shapes = np.concatenate([source.shapes for source in sources])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        if index < 0 or number == len(self._sources):
+            raise IndexError(f"sample {index} of {len(self)}")
+        source = self._sources[number]
+        return source[index - int(self._ends[number]) + len(source)]
+
+
+def _listed(fields: Fields) -> str:
+    return "; ".join(map(str, fields))

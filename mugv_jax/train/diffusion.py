@@ -1,0 +1,132 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A training run of a diffusion transformer: what the loop needs, from a config."""
+
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+
+from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
+from mugv_jax.data.describe import describe
+from mugv_jax.data.open import open_all
+from mugv_jax.data.samples import SampleSource
+from mugv_jax.data.schedule import Schedule
+from mugv_jax.sharding.parallel import check_batch
+from mugv_jax.sharding.place import local_shards
+from mugv_jax.systems.mugv.cost import dit_tokens
+from mugv_jax.train import objectives
+from mugv_jax.train.evaluation import Evaluation
+from mugv_jax.train.inputs import load_null_text
+from mugv_jax.train.loop import run_in
+from mugv_jax.train.metrics import Clock
+from mugv_jax.train.noising import NULL_TEXT, NullText
+from mugv_jax.train.program import Program
+from mugv_jax.train.train_config import DiTTrainConfig
+from mugv_jax.weights.load import load
+
+log = logging.getLogger(__name__)
+
+
+def train(config: DiTTrainConfig, folder: Path, devices: Sequence[jax.Device] | None = None) -> int:
+    """Trains up to `config.run.steps` in `folder`, from its newest checkpoint if it has one.
+
+    devices: those to train on; all by default.
+
+    Returns the step that was reached: less than asked for after SIGTERM or SIGINT, which save.
+
+    Raises:
+        ValueError: data, weights, mesh or checkpoints that do not fit the config.
+    """
+    clock = Clock()
+    with clock.losing("start"):
+        program = make_program(config, config.mesh.make_mesh(devices), load_null_text(config))
+        source = open_all(config.data.paths, program.objective.fields(config))
+        batches, held_out = _data(program, source)
+        evaluation = None if held_out is None else Evaluation(program, held_out)
+    load_weights = functools.partial(_load_weights, program)
+    return run_in(folder, program, batches, load_weights, clock=clock, evaluation=evaluation)
+
+
+def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
+    """The program of the config's objective on `mesh`.
+
+    null: what stands for a dropped caption, or its shapes.
+
+    Raises:
+        ValueError: a network that the mesh cannot split, or patterns that fit no parameter.
+    """
+    objective = objectives.objective(config.objective.name).build(config, mesh)
+    return Program(config, mesh, objective, {NULL_TEXT: null})
+
+
+def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation | None]:
+    """Batches to train on, and held-out ones if there are any."""
+    config, mesh = program.config, program.mesh
+    shared = {
+        "shards": program.shards,
+        "local": local_shards(mesh),
+        "tokens": functools.partial(dit_tokens, config.dit),
+    }
+    batches = make_batches(
+        source,
+        config.data,
+        total_steps=config.run.steps,
+        seed=config.run.seed,
+        accumulation=config.run.accumulate,
+        **shared,
+    )
+    _check_schedule(program, batches.schedule)
+    for line in describe(batches.schedule, patch=config.dit.patch):
+        log.info("%s", line)
+    if not config.data.holdout and not config.data.holdout_paths:
+        log.info("no samples are held out (data.holdout): there is no validation.")
+        return batches, None
+    like = batches.schedule.buckets
+    return batches, make_validation(source, config.data, like=like, **shared)
+
+
+def _check_schedule(program: Program, schedule: Schedule) -> None:
+    """Raise a ValueError where a batch does not divide, or processes see different samples."""
+    config = program.config
+    for bucket in schedule.buckets:
+        check_batch(program.shards * bucket.rows, program.mesh, config.mesh)
+    digest = np.frombuffer(bytes.fromhex(schedule.digest), np.uint8)
+    digests = multihost_utils.process_allgather(digest).reshape(-1, digest.size)
+    different = np.flatnonzero((digests != digests[0]).any(axis=1)).tolist()
+    if different:
+        raise ValueError(
+            f"processes {different} read other samples than process 0: all need the same files at "
+            f"data.paths={config.data.paths}, and the same config."
+        )
+
+
+def _load_weights(program: Program) -> Mapping[str, Any]:
+    """Float32 weights of `run.weights` on the mesh; nothing where the run starts at random.
+
+    Raises:
+        ValueError: they are of another size than the config's.
+    """
+    run, places = program.config.run, program.weight_shardings()
+    if not run.weights:
+        return {}
+    found, variables = load(
+        run.weights,
+        program.kind,
+        shardings={"params": places["params"]},
+        dtype="float32",
+        collections=("params",),
+        ema=run.ema_weights,
+    )
+    if found != program.model:
+        raise ValueError(
+            f"run.weights={run.weights!r} are of {found}, but the config's dit is "
+            f"{program.model}: give the config of their size, or expand them first."
+        )
+    return variables

@@ -1,0 +1,99 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a batch of clean samples to what a network is trained on: tasks, times, noise, captions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import einops
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from mugv_jax.axes import Array, Bool, Float, Int
+from mugv_jax.flow.path import frame_times, interpolate
+from mugv_jax.train.loss import LossConfig, draw_times
+from mugv_jax.train.objective import Batch, constrain_batch
+from mugv_jax.train.tasks import TASKS, TaskConfig, draw
+
+NULL_TEXT = "null_text"  # name of a `NullText` among the policies
+
+
+class NullText(flax.struct.PyTreeNode):
+    """What stands for a dropped caption: float states (s l) and bool mask (s) of one caption.
+
+    Arrays of either library, or their shapes where only a program is compiled.
+    """
+
+    text: Any
+    text_mask: Any
+
+
+class Draws(flax.struct.PyTreeNode):
+    """What is drawn for each sample of a batch. `task` is an index into TASKS.
+
+    t: time of every frame in [0, 1], 0 where it is given.
+    """
+
+    task: Int[Array, "b"]
+    noisy: Bool[Array, "b f"]
+    t: Float[Array, "b f"]
+    noise: Float[Array, "b f h w c"]
+
+
+class Noised(flax.struct.PyTreeNode):
+    """Samples on the path, ready for the network; before it, perhaps, an axis of microbatches.
+
+    t: time of every frame in [0, 1].
+    """
+
+    x_t: Float[Array, "*k b f h w c"]
+    t: Float[Array, "*k b f"]
+    target: Float[Array, "*k b f h w c"]
+    noisy: Bool[Array, "*k b f"]
+
+
+def draw_step(
+    key: Array, batch: Batch, null: NullText, tasks: TaskConfig, loss: LossConfig
+) -> tuple[Draws, dict[str, Array]]:
+    """(draws of a step, the batch with some captions dropped), alike on any mesh."""
+    task_key, time_key, noise_key = jax.random.split(key, 3)
+    samples, *latent_shape, _ = batch["latent"].shape
+    drawn = draw(task_key, samples, latent_shape[0], tasks)
+    t = frame_times(draw_times(time_key, samples, tuple(latent_shape), loss), drawn.noisy)
+    noise = constrain_batch(jax.random.normal(noise_key, batch["latent"].shape))
+    text, text_mask = drop_captions(batch, drawn.dropped, null)
+    draws = Draws(task=drawn.task, noisy=drawn.noisy, t=t, noise=noise)
+    return draws, dict(batch, text=text, text_mask=text_mask)
+
+
+def noised(x_0: Float[Array, "b f h w c"], draws: Draws) -> Noised:
+    """The samples at their drawn times, and the velocity there."""
+    x_t, target = interpolate(x_0, draws.noise, draws.t)
+    return Noised(x_t=x_t, t=draws.t, target=target, noisy=draws.noisy)
+
+
+def constrained_latent(batch: Batch, name: str = "latent") -> Float[Array, "b f h w c"]:
+    """A latent of the batch in float32, split over the data shards."""
+    return constrain_batch(batch[name].astype(jnp.float32))
+
+
+def drop_captions(
+    batch: Mapping[str, Array], dropped: Bool[Array, "b"], null: NullText
+) -> tuple[Float[Array, "b s l"], Bool[Array, "b s"]]:
+    """(text, mask), with the null caption where `dropped`."""
+    row = einops.rearrange(dropped, "b -> b 1")
+    text = jnp.where(row[..., None], null.text.astype(batch["text"].dtype)[None], batch["text"])
+    return text, jnp.where(row, null.text_mask[None], batch["text_mask"])
+
+
+def task_sums(loss: Float[Array, "b"], task: Int[Array, "b"]) -> dict[str, Array]:
+    """Summed loss and number of samples of every task."""
+    one_hot = jax.nn.one_hot(task, len(TASKS))
+    return {"task_loss": loss @ one_hot, "task_count": jnp.sum(one_hot, axis=0)}
+
+
+def fixed_noise(sample: Int[Array, "b"], shape: tuple[int, ...]) -> Float[Array, "b f h w c"]:
+    """Standard normal noise, a function of each sample's number."""
+    base = jax.random.key(0)
+    return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(base, i), shape))(sample)

@@ -1,0 +1,44 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Objectives of diffusion transformers: every module of this folder is one.
+
+A module has `Settings`, the frozen dataclass of the config's group "objective" whose field `name`
+is the module's name, and `OBJECTIVE`, a class with `build(config, mesh)`. A file that is added is
+found.
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+DEFAULT = "flow_matching"
+
+
+def names() -> tuple[str, ...]:
+    """The objectives that there are, by the names of their modules."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def settings(name: str | None) -> type:
+    """The dataclass of an objective's settings; None is the default objective.
+
+    Raises:
+        ValueError: no such objective.
+    """
+    return _module(name).Settings
+
+
+def objective(name: str | None) -> type:
+    """The class of an objective; None is the default one.
+
+    Raises:
+        ValueError: no such objective.
+    """
+    return _module(name).OBJECTIVE
+
+
+def _module(name: str | None) -> ModuleType:
+    name = name or DEFAULT
+    if name not in names():
+        raise ValueError(f"objective.name={name!r} must be one of {', '.join(names())}.")
+    return importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,206 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Flow matching: the squared error of the velocity on the straight path (rectified flow).
+
+    x_t = (1 - t) x_0 + t noise,   loss = mean over samples of w |v(x_t, t) - (x_0 - noise)|^2
+
+Tasks, times and noise are drawn from the step's key for the whole batch (arXiv:2510.17519, 4.2).
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from mugv_jax.axes import Array, Float, Int
+from mugv_jax.data.fields import Fields, flow_fields
+from mugv_jax.flow.denoiser import Denoiser
+from mugv_jax.flow.path import frame_times
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
+from mugv_jax.sharding.parallel import build_dit
+from mugv_jax.sharding.place import batch_sharding, data_shards
+from mugv_jax.systems.mugv.cost import dit_tokens, train_step
+from mugv_jax.systems.mugv.denoiser import MugvDenoiser
+from mugv_jax.train.loss import LossConfig, shifted, velocity_loss
+from mugv_jax.train.metrics import Work
+from mugv_jax.train.noising import (
+    NULL_TEXT,
+    Draws,
+    Noised,
+    constrained_latent,
+    draw_step,
+    fixed_noise,
+    noised,
+    task_sums,
+)
+from mugv_jax.train.objective import (
+    POLICY,
+    Batch,
+    Metrics,
+    Microbatches,
+    Objective,
+    Policies,
+    constrain_batch,
+)
+from mugv_jax.train.tasks import TASKS, TaskConfig, noisy_frames
+from mugv_jax.weights.registry import MODELS
+
+VALIDATION_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # u, before the shift
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Flow matching has no settings beside the groups "tasks" and "loss"."""
+
+    name: str = "flow_matching"
+
+
+class Prepared(flax.struct.PyTreeNode):
+    """A batch for the loss: samples on the path, their condition, task and weight in the loss."""
+
+    sample: Noised
+    condition: Any
+    task: Int[Array, "*k b"]
+    weight: Float[Array, "*k b"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class FlowMatching(Objective):
+    """The loss that MUG-V is pre-trained with.
+
+    denoiser: the network.  settings: the group "objective" of the config.
+    text_tokens: tokens of a caption in a batch.  remat: name of a policy in `nn/dit/remat.py`.
+    """
+
+    KIND = "mugv_dit"
+    LATENTS = ("latent",)  # fields of a batch that are latents
+
+    denoiser: Denoiser
+    tasks: TaskConfig
+    loss_config: LossConfig
+    settings: Any
+    text_tokens: int
+    remat: str
+
+    @classmethod
+    def fields(cls, config: Any) -> Fields:
+        """Fields of a training sample of a run (`DiTTrainConfig`)."""
+        return flow_fields(
+            channels=config.dit.in_channels,
+            text_dim=config.dit.text_dim,
+            statistics=(LATENT_SHIFT, LATENT_SCALE),
+        )
+
+    @classmethod
+    def build(cls, config: Any, mesh: Mesh) -> "FlowMatching":
+        """The objective of a run (`DiTTrainConfig`) on `mesh`.
+
+        Raises:
+            ValueError: a network that the mesh cannot split.
+        """
+        module = build_dit(
+            config.dit,
+            mesh,
+            config.mesh,
+            module=MODELS[cls.KIND].build,
+            dtype=jnp.dtype(config.run.dtype),
+            remat=config.run.remat,
+            kernels=config.kernels,
+        )
+        return cls(
+            sizes=config.dit,
+            module=module,
+            microbatches=Microbatches(data_shards(mesh), config.run.accumulate),
+            denoiser=MugvDenoiser(module),
+            tasks=config.tasks,
+            loss_config=config.loss,
+            settings=config.objective,
+            text_tokens=config.data.text_tokens,
+            remat=config.run.remat,
+        )
+
+    def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
+        """Samples at drawn times, with drawn noise, given frames and dropped captions."""
+        draws, batch = draw_step(key, batch, policies[NULL_TEXT], self.tasks, self.loss_config)
+        x_0 = constrained_latent(batch)
+        weight = self.loss_config.image_weight if x_0.shape[1] == 1 else 1.0
+        return Prepared(
+            sample=noised(x_0, draws),
+            condition=self.denoiser.condition(batch),
+            task=draws.task,
+            weight=jnp.full(x_0.shape[:1], weight),
+        )
+
+    def loss(self, policies: Policies, part: Prepared) -> tuple[Float[Array, ""], Metrics]:
+        """Weighted mean of the velocity's squared error, and its sums by task."""
+        loss = self.error(policies[POLICY], part.sample, part.condition)
+        return jnp.mean(loss * part.weight), task_sums(loss, part.task)
+
+    def error(self, variables: Any, sample: Noised, condition: Any) -> Float[Array, "b"]:
+        """Squared error of a policy's velocity, averaged over each sample's noisy frames."""
+        v = self.denoiser.velocity(variables, sample.x_t, sample.t, condition)
+        return velocity_loss(v, sample.target, sample.noisy)
+
+    def validate(
+        self, policies: Policies, batch: Batch
+    ) -> tuple[Float[Array, "k u"], Float[Array, ""]]:
+        """(sums of the loss by task and time, weight) over the samples that count.
+
+        Tasks are those of `validation_tasks`, times VALIDATION_TIMES; noise belongs to the sample,
+        so that steps and runs can be compared.
+        """
+        weight = batch["weight"]
+        x_0 = constrained_latent(batch)
+        noise = constrain_batch(fixed_noise(batch["sample"], x_0.shape[1:]))
+        condition = self.denoiser.condition(batch)
+
+        def at(task_and_u: tuple[Array, Array]) -> Float[Array, ""]:
+            task, u = (jnp.broadcast_to(each, x_0.shape[:1]) for each in task_and_u)
+            noisy = noisy_frames(jax.random.key(0), task, x_0.shape[1])
+            t = frame_times(shifted(u, x_0.shape[1:4], self.loss_config), noisy)
+            sample = noised(x_0, Draws(task=task, noisy=noisy, t=t, noise=noise))
+            return jnp.sum(self.error(policies[POLICY], sample, condition) * weight)
+
+        tasks = validation_tasks(x_0.shape[1])
+        grid = jnp.meshgrid(
+            jnp.asarray([TASKS.index(name) for name in tasks]),
+            jnp.asarray(VALIDATION_TIMES, jnp.float32),
+            indexing="ij",
+        )
+        sums = jax.lax.map(at, (grid[0].ravel(), grid[1].ravel()))
+        return sums.reshape(grid[0].shape), jnp.sum(weight)
+
+    def work(self, batch: Batch) -> Work:
+        """A step's samples, tokens and model FLOPs."""
+        rows, *shape = batch[self.LATENTS[0]].shape[:4]
+        step = train_step(self.sizes, tuple(shape), batch["text"].shape[1])
+        tokens = dit_tokens(self.sizes, tuple(shape))
+        return Work(
+            shape=(rows, *shape), samples=rows, tokens=rows * tokens, flops=rows * step.model
+        )
+
+    def abstract_batch(
+        self, mesh: Mesh, latent_shape: tuple[int, int, int], rows: int
+    ) -> dict[str, jax.ShapeDtypeStruct]:
+        """Shapes and places of a batch of `rows` samples with latents of (f, h, w)."""
+        latent = ((*latent_shape, self.sizes.in_channels), jnp.float32)
+        shapes = dict.fromkeys(self.LATENTS, latent) | {
+            "text": ((self.text_tokens, self.sizes.text_dim), jnp.float32),
+            "text_mask": ((self.text_tokens,), jnp.bool_),
+            "fps": ((), jnp.float32),
+            "sample": ((), jnp.int32),
+        }
+        shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
+        return {name: shaped((rows, *shape), dtype) for name, (shape, dtype) in shapes.items()}
+
+
+OBJECTIVE = FlowMatching
+
+
+def validation_tasks(frames: int) -> tuple[str, ...]:
+    """The tasks that samples of so many latent frames are measured on."""
+    return ("t2i",) if frames == 1 else ("t2v", "i2v")

@@ -1,0 +1,339 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The objective of the video VAE: reconstruction, divergence, and a critic trained beside it.
+
+    z ~ N(mean, var) of encode(x),   y = decode(z), by windows
+    VAE:     gradient of the loss (1) of `train/vae/loss.py`
+    critic:  gradient of (6) on the same x and y
+
+y is computed once, and its gradient is pulled back once: (7) needs the last convolution alone.
+"""
+
+import dataclasses
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import traverse_util
+from jax.sharding import Mesh
+
+from mugv_jax.axes import Array, Float, Pixels
+from mugv_jax.nn.conv import Conv2d
+from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
+from mugv_jax.nn.vae.discriminator import Discriminator
+from mugv_jax.sharding.place import data_shards
+from mugv_jax.train.metrics import Work
+from mugv_jax.train.objective import (
+    POLICY,
+    Batch,
+    Bind,
+    Metrics,
+    Microbatches,
+    Objective,
+    Policies,
+    constrain_batch,
+)
+from mugv_jax.train.optimizer import make_optimizer
+from mugv_jax.train.state import Params, split
+from mugv_jax.train.vae import loss as losses
+from mugv_jax.train.vae.loss import Clips, Perceptual
+from mugv_jax.train.vae.quality import psnr, ssim
+from mugv_jax.train.vae.reconstruct import decode_features, encode, posterior
+from mugv_jax.train.vae.vae_config import VaeTrainConfig
+from mugv_jax.weights.registry import MODELS, abstract_variables
+
+CRITIC, PERCEPTUAL = "critic", "perceptual"  # names among the policies
+LAST_LAYER = "spatial_decoder/conv_out"  # with W of the loss's (7)
+
+
+class Prepared(flax.struct.PyTreeNode):
+    """A batch of the VAE.
+
+    x: pixels, or what a frozen spatial half makes of them.  noise: of the posterior's sample.
+    is_adaptive: whether the l1 of this step is weighted.  seen: frames for the perceptual network.
+    """
+
+    x: Float[Array, "*k b _f _h _w _c"]
+    noise: Float[Array, "*k b f h w c"]
+    is_adaptive: Array
+    seen: Array | None
+
+
+class Forward(NamedTuple):
+    """A forward pass: the reconstruction, its divergence, and the input of the last layer."""
+
+    y: Clips
+    kl: Float[Array, ""]
+    last: Array | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class VaeObjective(Objective):
+    """The loss of the VAE for the steps of one variant: a window's length, with or without critic.
+
+    window: latents that the decoder sees at once.  critic: None where none is trained (yet).
+    """
+
+    KIND = "mugv_vae"
+    COLLECTIONS = ("params", "constants")
+
+    config: VaeTrainConfig
+    module: VideoVAE
+    window: int = 1
+    critic: Discriminator | None = None
+
+    @classmethod
+    def build(cls, config: VaeTrainConfig, mesh: Mesh) -> "VaeObjective":
+        """The objective of a run on `mesh`.
+
+        Raises:
+            ValueError: weights frozen that the GAN's balance needs.
+        """
+        dtype = jnp.dtype(config.run.dtype)
+        built = cls(
+            sizes=config.vae,
+            module=VideoVAE(config.vae, dtype),
+            microbatches=Microbatches(data_shards(mesh), config.run.accumulate),
+            config=config,
+            critic=None
+            if config.loss.gan_from is None
+            else Discriminator(config.discriminator, dtype),
+        )
+        built._check_last_layer()
+        return built
+
+    @property
+    def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
+        """The critic's optimizer, where it is trained."""
+        if self.critic is None:
+            return {}
+        config = self.config
+        return {CRITIC: make_optimizer(config.discriminator_optimizer, config.run.steps)[0]}
+
+    def extra(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The critic, constants of the latent, and tensors that only published files hold."""
+        critic: Params = {}
+        if self.critic is not None:
+            key = jax.random.fold_in(jax.random.key(self.config.run.seed), 1)
+            side = 2 ** len(self.config.discriminator.channels)
+            critic = unboxed(self.critic.init(key, jnp.zeros((1, 1, side, side, 3))))["params"]
+        unused = MODELS[self.KIND].table(self.sizes).unused
+        zeros = {name: jnp.zeros(shape) for name, shape in unused.items()}
+        return {
+            CRITIC: critic,
+            f"{CRITIC}_opt": self.optimizers[CRITIC].init(critic) if critic else (),
+            "constants": variables["constants"],
+            "unused": variables.get("unused", zeros),
+        }
+
+    def variant(self, batch: Batch) -> Hashable:
+        """(latents in a window, whether the critic counts), from the number of the step.
+
+        Every variant is a program of its own: inside a condition a CPU computes on one thread.
+        """
+        number = int(batch["step"].addressable_data(0)[0])
+        gan_from = self.config.loss.gan_from
+        adversarial = gan_from is not None and number >= gan_from
+        return self.drawn_window(number, batch["frames"].shape[1]), adversarial
+
+    def at(self, variant: Hashable) -> "VaeObjective":
+        """The objective of one variant."""
+        window, adversarial = variant
+        critic = self.critic if adversarial else None
+        return dataclasses.replace(self, window=window, critic=critic)
+
+    def drawn_window(self, step: int, frames: int) -> int:
+        """Latents that the decoder sees at once, drawn by the number of the step."""
+        windows = self.config.run.windows
+        drawn = np.random.default_rng((self.config.run.seed, step)).integers(len(windows))
+        return min(windows[drawn], -(-frames // self.sizes.time_factor))
+
+    def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
+        """Pixels (or features), and the draws of this step."""
+        x = constrain_batch(to_pixels(batch["frames"]))
+        seen = self._seen_frames(key, x)
+        if self.config.run.part == "temporal":
+            x = self.module.apply(policies[POLICY], x, method="encode_features")
+        adaptive_from = self.config.loss.adaptive_from
+        is_adaptive = jnp.zeros(x.shape[:1], bool)
+        if adaptive_from is not None:
+            is_adaptive = batch["step"] >= adaptive_from
+        noise = self._noise(key, policies, x)
+        return Prepared(x=x, noise=noise, is_adaptive=is_adaptive, seen=seen)
+
+    def loss(self, policies: Policies, part: Prepared) -> tuple[Float[Array, ""], Metrics]:
+        """(1) without the GAN."""
+        out = self._forward(policies, part)
+        loss, metrics = self._reconstruction(out.y, part, policies.get(PERCEPTUAL))
+        return loss + self.config.loss.kl * out.kl, metrics | {"kl": out.kl}
+
+    def gradient(
+        self, bind: Bind, trained: Mapping[str, Any], part: Prepared
+    ) -> tuple[Float[Array, ""], Metrics, Mapping[str, Any]]:
+        """Gradients of the VAE and of its critic, from one forward pass of the VAE."""
+        config = self.config.loss
+
+        def forward(params: Params) -> tuple[tuple[Clips, Array], Array | None]:
+            out = self._forward(bind({**trained, POLICY: params}), part)
+            return (out.y, out.kl), out.last
+
+        policies = bind(trained)
+        (y, kl), pull, last = jax.vjp(forward, trained[POLICY], has_aux=True)
+        (loss, metrics), d_y = jax.value_and_grad(
+            lambda y: self._reconstruction(y, part, policies.get(PERCEPTUAL)), has_aux=True
+        )(y)
+        grads = {}
+        if self.critic is not None:
+            generator, d_gan, critic_loss, grads[CRITIC] = self._adversary(
+                trained[CRITIC], part.x, y
+            )
+            weight = self._balance(trained[POLICY], last, d_y, d_gan)
+            d_y, loss = d_y + weight * d_gan, loss + weight * generator
+            metrics |= {"generator": generator, "critic": critic_loss, "gan_weight": weight}
+        (grads[POLICY],) = pull((d_y, jnp.float32(config.kl)))
+        metrics |= {"kl": kl}
+        if self.config.run.part != "temporal":
+            metrics["psnr"] = jnp.mean(psnr(part.x, y))
+        return loss + config.kl * kl, metrics, grads
+
+    def validate(self, policies: Policies, batch: Batch) -> tuple[Pixels, dict[str, Array]]:
+        """(reconstructions, PSNR and SSIM of every clip) by windows as in generation."""
+        variables, x = policies[POLICY], to_pixels(batch["frames"])
+        if self.config.run.part == "spatial":
+            features = self.module.apply(variables, x, method="encode_features")
+        else:
+            latent = encode(self.module, variables, x).mean
+            window = self.sizes.window_latents
+            features = decode_features(self.module, variables, latent, x.shape[1], window)
+        y = jnp.clip(self.module.apply(variables, features, method="decode_pixels"), -1, 1)
+        return y, {"psnr": jnp.mean(psnr(x, y), axis=1), "ssim": jnp.mean(ssim(x, y), axis=1)}
+
+    def work(self, batch: Batch) -> Work:
+        """A step's samples; its tokens are frames, and nobody counts its arithmetic."""
+        shape = batch["frames"].shape
+        return Work(shape=shape[:4], samples=shape[0], tokens=shape[0] * shape[1], flops=None)
+
+    def check_resumed(self, where: object, found: Mapping, wanted: Mapping) -> None:
+        """Beside what every run must match: a critic does not come or go.
+
+        Raises:
+            ValueError: the state of the checkpoint does not fit the config.
+        """
+        super().check_resumed(where, found, wanted)
+        was, now = (config["loss"].get("gan_from") for config in (found, wanted))
+        if (was is None) != (now is None):
+            raise ValueError(
+                f"{where}: was trained with gan_from={was}, the config says {now}: a critic does "
+                "not come or go within a run. Give a step past run.steps to go on without one, or "
+                f"start a new run with run.weights={where}."
+            )
+
+    def _noise(self, key: Array, policies: Policies, x: Clips) -> Array:
+        """Normal draws for the posterior of `x`."""
+
+        def latent(x: Clips) -> Array:
+            if self.config.run.part == "spatial":
+                return self.module.apply(policies[POLICY], x, method="encode_features")
+            read = posterior if self.config.run.part == "temporal" else encode
+            return read(self.module, policies[POLICY], x).mean
+
+        shape = jax.eval_shape(latent, x)
+        return jax.random.normal(key, shape.shape, shape.dtype)
+
+    def _seen_frames(self, key: Array, x: Pixels) -> Array | None:
+        """Numbers of the frames that the perceptual network sees, as rows; None for all."""
+        frames, count = x.shape[1], self.config.loss.perceptual_frames
+        if count is None or count >= frames:
+            return None
+        # Folded: the posterior's noise is drawn from the key itself.
+        drawn = jax.random.choice(jax.random.fold_in(key, 1), frames, (count,), replace=False)
+        return jnp.broadcast_to(drawn[None], (len(x), count))
+
+    def _forward(self, policies: Policies, part: Prepared) -> Forward:
+        """The reconstruction from a sample of the posterior."""
+        variables = policies[POLICY]
+        features, kl = self._features(variables, part)
+        if self.config.run.part == "temporal":
+            return Forward(features, kl, None)
+        y, sown = self.module.apply(
+            variables, features, method="decode_pixels", mutable="intermediates"
+        )
+        return Forward(y, kl, sown["intermediates"]["spatial_decoder"]["last"][0])
+
+    def _features(self, variables: Params, part: Prepared) -> tuple[Features, Float[Array, ""]]:
+        """(what the spatial decoder sees, divergence)."""
+        x = part.x
+        if self.config.run.part == "spatial":
+            mean = self.module.apply(variables, x, method="encode_features")
+            return mean + part.noise, losses.kl_divergence(mean, jnp.zeros_like(mean))
+        is_temporal = self.config.run.part == "temporal"
+        found = (posterior if is_temporal else encode)(self.module, variables, x)
+        latent = found.sample(part.noise)
+        features = decode_features(self.module, variables, latent, x.shape[1], self.window)
+        return features, losses.kl_divergence(*found)
+
+    def _reconstruction(
+        self, y: Clips, part: Prepared, perceptual: Perceptual | None
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """(2) and its parts; the l1 among the parts is the plain one."""
+        config, x, weight = self.config.loss, part.x, None
+        if config.adaptive_from is not None:
+            adaptive = losses.adaptive_weight(x, config.saliency)
+            weight = jnp.where(part.is_adaptive[0], adaptive, jnp.ones_like(adaptive))
+        metrics = {"mse": losses.mean_square(x, y), "l1": losses.weighted_l1(x, y)}
+        loss = config.mse * metrics["mse"] + config.l1 * losses.weighted_l1(x, y, weight)
+        if perceptual is not None:
+            seen = (x, y) if part.seen is None else (x[:, part.seen[0]], y[:, part.seen[0]])
+            metrics["perceptual"] = perceptual(*seen)
+            loss = loss + config.perceptual * metrics["perceptual"]
+        return loss, metrics
+
+    def _adversary(
+        self, critic: Params, x: Pixels, y: Pixels
+    ) -> tuple[Float[Array, ""], Pixels, Float[Array, ""], Params]:
+        """(generator's loss, its gradient by y, critic's loss, its gradient by the critic)."""
+
+        def scores(critic: Params, pixels: Pixels) -> Array:
+            return self.critic.apply({"params": critic}, pixels)
+
+        def told_apart(critic: Params) -> Float[Array, ""]:
+            return losses.critic_loss(scores(critic, x), scores(critic, y))
+
+        generator, d_y = jax.value_and_grad(lambda y: losses.generator_loss(scores(critic, y)))(y)
+        return generator, d_y, *jax.value_and_grad(told_apart)(critic)
+
+    def _balance(
+        self, params: Params, last: Array, d_rec: Pixels, d_gan: Pixels
+    ) -> Float[Array, ""]:
+        """gan a of (1)."""
+        conv = Conv2d(3, dtype=self.module.dtype)
+        layer = params["spatial_decoder"]["conv_out"]
+
+        def pixels(kernel: Array) -> Array:
+            return conv.apply({"params": dict(layer, kernel=kernel)}, last)
+
+        _, pull = jax.vjp(pixels, layer["kernel"])
+        grads = (pull(d_y.reshape(-1, *d_y.shape[2:]))[0] for d_y in (d_rec, d_gan))
+        return self.config.loss.gan * losses.balance(*grads)
+
+    def _check_last_layer(self) -> None:
+        if self.critic is None:
+            return
+        params = unboxed(abstract_variables(self.KIND, self.sizes))["params"]
+        trained, _ = split(params, self.config.optimizer.freeze)
+        layer = {f"{LAST_LAYER}/kernel", f"{LAST_LAYER}/bias"}
+        if not layer <= {*traverse_util.flatten_dict(trained, sep="/")}:
+            raise ValueError(
+                f"optimizer.freeze={self.config.optimizer.freeze} freezes {LAST_LAYER}, whose "
+                "gradient balances the GAN: train it, or set loss.gan_from=None."
+            )
+
+
+def to_pixels(frames: Array) -> Pixels:
+    """Pixels in [-1, 1] from uint8 frames, on the device: a quarter of the traffic."""
+    return frames.astype(jnp.float32) / 127.5 - 1
