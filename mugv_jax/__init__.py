@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """mugv_jax: MUG-V video generation in JAX/Flax.
 
-Importing the package imports nothing else; the names below come when they are first used.
+Importing the package imports no library; the public names are imported when they are first used.
 """
 
 import importlib
 from typing import Any
 
+from mugv_jax.systems import NAMES
+
+# Public name -> its module.
 _PUBLIC = {
-    "ContentvPipeline": "mugv_jax.systems.contentv.pipeline",
-    "EnhancerPipeline": "mugv_jax.systems.enhancer.pipeline",
-    "MugvPipeline": "mugv_jax.systems.mugv.pipeline",
+    # Class NamePipeline of every system.
+    **{f"{name.capitalize()}Pipeline": f"mugv_jax.systems.{name}.pipeline" for name in NAMES},
     "Video": "mugv_jax.video",
-    "convert": "mugv_jax.weights.convert",
+    "convert": "mugv_jax.systems.convert",
     "load": "mugv_jax.weights.load",
 }
 

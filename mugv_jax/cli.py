@@ -21,7 +21,7 @@ COMMANDS = {
     "train": ("mugv_jax.commands.train", "train a model, or resume its run"),
     "train-vae": ("mugv_jax.commands.train_vae", "train the video VAE, or resume its run"),
     "curriculum": ("mugv_jax.commands.curriculum", "train stages, each from the one before"),
-    "convert": ("mugv_jax.weights.convert", "convert weights to Orbax and back"),
+    "convert": ("mugv_jax.commands.convert", "convert weights to Orbax and back"),
     "data": ("mugv_jax.commands.data", "encode videos and captions for training, and pack them"),
     "expand": ("mugv_jax.commands.expand", "widen or deepen a model, keeping its function"),
     "average": ("mugv_jax.commands.average", "average checkpoints of one model"),

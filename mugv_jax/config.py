@@ -1,6 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`configs/*.py` (nested ConfigDict) -> frozen dataclasses; a misspelt key fails at once."""
+"""Config files `configs/*.py` (a nested ConfigDict) -> frozen dataclasses.
+
+A misspelt key fails at once.
+"""
 
 import ast
 import dataclasses
@@ -15,15 +18,14 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
-from mugv_jax.systems.system import SYSTEMS, MugvConfig, System, model_groups
+from mugv_jax.systems import NAMES
+from mugv_jax.systems.system import System, SystemConfig, find
 
 Group = TypeVar("Group")
 
-
 # Values on a command line, in any case.
 WORDS = {"true": True, "false": False, "none": None}
-SYSTEM = "system"  # field of a config file: a name of SYSTEMS, MUG-V where there is none
-MODEL_GROUPS = model_groups(MugvConfig)
+SYSTEM = "system"  # field of a config file: the name of a system, by default the first one
 # Groups that only training reads, see `train/train_config.py`.
 TRAINING_GROUPS = (
     "mesh",
@@ -31,6 +33,7 @@ TRAINING_GROUPS = (
     "data",
     "tasks",
     "loss",
+    "objective",
     "optimizer",
     "ema",
     "lora",
@@ -40,8 +43,8 @@ TRAINING_GROUPS = (
 )
 
 
-def load(path: str | os.PathLike) -> System:
-    """The models that `get_config()` of the file `path` describes.
+def load(path: str | os.PathLike) -> SystemConfig:
+    """Sizes of the models that `get_config()` of the file `path` describes.
 
     Raises:
         ValueError: no such file, no `get_config`, or groups that do not fit the dataclasses.
@@ -50,7 +53,7 @@ def load(path: str | os.PathLike) -> System:
 
 
 def read(path: str | os.PathLike) -> ConfigDict:
-    """What `get_config()` of the file `path` returns.
+    """Result of `get_config()` in the file `path`.
 
     Raises:
         ValueError: no such file, or no `get_config` that returns a ConfigDict.
@@ -78,49 +81,50 @@ def read(path: str | os.PathLike) -> ConfigDict:
 
 
 def _root(path: Path) -> Path:
-    """The folder above `configs`, from which a child imports its parent."""
+    """Folder above `configs`, from which one config imports another."""
     folder = path.resolve().parent
     return next(
         (each.parent for each in (folder, *folder.parents) if each.name == "configs"), folder
     )
 
 
-def from_config_dict(values: ConfigDict) -> System:
-    """Checks every group of a system's models, by name and type.
+def system_of(values: ConfigDict) -> System:
+    """System that a config describes.
 
     Raises:
-        ValueError: unknown or missing names, or values the dataclasses refuse.
+        ValueError: an unknown name.
     """
-    name = values.get(SYSTEM, "mugv")
-    if name not in SYSTEMS:
-        raise ValueError(f"config {SYSTEM}={name!r} must be one of {', '.join(SYSTEMS)}.")
-    groups = model_groups(SYSTEMS[name])
-    check_groups(values, groups, optional=(SYSTEM, *TRAINING_GROUPS))
-    return SYSTEMS[name](**build_groups(groups, values))
+    name = values.get(SYSTEM, NAMES[0])
+    if name not in NAMES:
+        raise ValueError(f"config {SYSTEM}={name!r} must be one of {', '.join(NAMES)}.")
+    return find(name)
 
 
-def models_of(values: ConfigDict) -> MugvConfig:
-    """The groups of MUG-V's models alone.
+def from_config_dict(values: ConfigDict) -> SystemConfig:
+    """Sizes of a system's models; all groups of the config are checked by name and type.
 
     Raises:
-        ValueError: values the dataclasses refuse.
+        ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
-    return MugvConfig(**build_groups(MODEL_GROUPS, values))
+    check_groups(values, system_of(values).groups, optional=(SYSTEM, *TRAINING_GROUPS))
+    return models_of(values)
 
 
-def build_groups(groups: Mapping[str, type], values: ConfigDict) -> dict[str, Any]:
-    """The dataclasses of all `groups`.
+def models_of(values: ConfigDict) -> SystemConfig:
+    """Sizes of a system's models; other groups of the config are not looked at.
 
     Raises:
-        ValueError: see `build_group`.
+        ValueError: values that the dataclasses refuse.
     """
-    return {name: build_group(name, cls, values[name]) for name, cls in groups.items()}
+    system = system_of(values)
+    groups = {name: build_group(name, cls, values[name]) for name, cls in system.groups.items()}
+    return system.config(**groups)
 
 
 def check_groups(
     values: ConfigDict, needed: Collection[str], optional: Collection[str] = ()
 ) -> None:
-    """Raise a ValueError that names a group which is missing or which nothing reads."""
+    """Raise a ValueError that names a missing group, or one that nothing reads."""
     for name in sorted(set(needed) - set(values)):
         raise ValueError(f"config has no group {name!r}; it needs {', '.join(needed)}.")
     for name in sorted(set(values) - set(needed) - set(optional)):
@@ -128,7 +132,7 @@ def check_groups(
 
 
 def build_group(name: str, cls: type[Group], values: Any) -> Group:
-    """The dataclass `cls` of one group.
+    """One group as its dataclass `cls`.
 
     Raises:
         ValueError: unknown or missing fields, or values of another type or out of range.
@@ -163,14 +167,14 @@ def build_group(name: str, cls: type[Group], values: Any) -> Group:
 
 
 def _plain(value: Any) -> Any:
-    """Without ConfigDicts, and with tuples for lists, so that a dataclass of them is constant."""
+    """Value with dicts for ConfigDicts and tuples for lists, so that a dataclass can hold it."""
     if isinstance(value, ConfigDict | Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return tuple(map(_plain, value)) if isinstance(value, tuple | list) else value
 
 
 def _fits(value: Any, wanted: Any) -> bool:
-    """Whether `value` is of the annotated type `wanted`; an int will do for a float."""
+    """Whether `value` is of the annotated type `wanted`; an int is accepted for a float."""
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (types.UnionType, typing.Union):
         return any(_fits(value, part) for part in parts)
@@ -192,10 +196,10 @@ def _fits(value: Any, wanted: Any) -> bool:
 
 
 def override(values: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
-    """A copy of `values` with fields set by `--config.mesh.tensor=4` and the like.
+    """Copy of `values` with fields set by arguments such as `--config.mesh.tensor=4`.
 
     Raises:
-        ValueError: a field that is not there, or a value that cannot be read.
+        ValueError: a field that does not exist, or a value that cannot be read.
     """
     values = values.copy_and_resolve_references()
     for argument in arguments:
@@ -213,20 +217,22 @@ def override(values: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
             raise ValueError(
                 f"{argument}: {path} is a group; set one of {', '.join(parent)} in it."
             )
-        with holder.ignore_type():  # `build_group` checks types, and says what it wants
+        with holder.ignore_type():  # `build_group` checks types, and names the wanted one
             holder[name] = text if _is_word(parent, text) else _parsed(argument, text)
     return values
 
 
 def _is_word(before: Any, text: str) -> bool:
-    """Whether `text` stands for itself in place of the value `before`, which may be a None that
-    a name is to replace."""
+    """Whether `text` is a string, not a Python value.
+
+    It is one if it replaces a string, or if it is a name that replaces None.
+    """
     a_name = text.isidentifier() and text.lower() not in WORDS
     return isinstance(before, str) or (before is None and a_name)
 
 
 def _parsed(argument: str, text: str) -> Any:
-    """A Python value; true, false and none in any case."""
+    """Python value of `text`; true, false and none in any case."""
     if text.lower() in WORDS:
         return WORDS[text.lower()]
     try:

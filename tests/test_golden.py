@@ -43,7 +43,7 @@ def test_a_case_of_other_sizes_passes_on_our_own_numbers_and_on_no_others(tmp_pa
     arrays["x"] = arrays["x"][:, :, :2, :3]
     arrays["x_mask"], arrays["frame_indice"] = arrays["x_mask"][:, :2], np.arange(4)[None]
     write(tmp_path, spec, arrays)
-    outputs = golden.KINDS["mugv_dit"](golden.read_case(tmp_path / "case.json"))
+    outputs = golden.kinds()["mugv_dit"](golden.read_case(tmp_path / "case.json"))
     arrays |= {name: np.array(ours) for name, (ours, _) in outputs.items()}
     assert arrays["out"].shape == (2, 48, 2, 3, 6)
     write(tmp_path, spec, arrays)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who may import whom: the table of docs/architecture.md."""
+"""Rooms of the package and which may import which: the table of docs/architecture.md."""
 
 import ast
 import subprocess
@@ -9,20 +9,35 @@ from pathlib import Path
 
 import pytest
 
+from mugv_jax.systems import NAMES
+
 PACKAGE = Path(__file__).parents[1] / "mugv_jax"
-# Part -> what it may know beside itself; all others join these together.
+NETWORKS = {"axes", "bounds", "kernels", "nn"}
+MODELS = {*NETWORKS, "cost", "flow", "sharding", "video", "weights"}
+# Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
+    "__init__": {"systems"},
     "axes": set(),
     "bounds": set(),
     "kernels": {"axes"},
     "nn": {"axes", "bounds", "kernels"},
     "flow": {"axes"},
     "video": {"axes"},
-    "sharding": {"axes", "bounds", "kernels", "nn"},
-    "weights": {"axes", "nn", "kernels"},
+    "sharding": NETWORKS,
+    "weights": NETWORKS,
+    "cost": {*NETWORKS, "sharding", "weights"},
+    "systems": MODELS,
+    "config": {"systems"},
+    "data": {*MODELS, "config", "systems"},
+    "train": {*MODELS, "config", "data", "systems"},
+    "compile": {*MODELS, "config", "systems", "train"},
+    "golden": {*MODELS, "systems", "train"},
+    "demo": {*MODELS, "config", "data", "systems", "train"},
+    "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
+    "cli": set(),  # commands are imported by name, each when it is run
 }
 OPTIONAL = {"torch"}  # an extra: must never be needed at import
-ABOVE = {"cli", "commands"}
+FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imports(path: Path, *, top_level: bool = False) -> set[str]:
@@ -37,27 +52,68 @@ def imports(path: Path, *, top_level: bool = False) -> set[str]:
     return names
 
 
-def parts(name: str) -> set[str]:
-    """The parts of the package that the files of one part import."""
-    path = PACKAGE / name
-    files = path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]
-    found = {imported for file in files for imported in imports(file)}
-    return {each.split(".")[1] for each in found if each.startswith("mugv_jax.")} - {name}
+def room_of(path: Path) -> str:
+    """Top-level folder or file of the package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("name", KNOWS)
-def test_no_part_knows_what_is_above_it(name):
-    assert parts(name) <= KNOWS[name]
+def module_of(path: Path) -> str:
+    """Dotted name of a file of the package."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def test_nothing_but_the_command_line_knows_the_command_line():
-    others = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
-    for name in others - ABOVE - {"__init__", "__pycache__"}:
-        assert not parts(name) & ABOVE, name
+def imported_files(path: Path, modules: dict[str, Path]) -> set[Path]:
+    """Files of the package that a file imports, anywhere in it."""
+    names = imports(path)
+    found = {modules.get(name) or modules.get(name.rpartition(".")[0]) for name in names}
+    return found - {None, path}
+
+
+@pytest.mark.parametrize("room", sorted({room_of(path) for path in FILES}))
+def test_a_room_knows_only_what_the_table_allows(room):
+    assert room in KNOWS, f"{room} is a new room: add it to the table"
+    names = {name for path in FILES if room_of(path) == room for name in imports(path)}
+    known = {name.split(".")[1] for name in names if name.startswith("mugv_jax.")} - {room}
+    assert known <= KNOWS[room], f"{room} must not know {', '.join(sorted(known - KNOWS[room]))}"
+
+
+def test_the_table_has_no_room_that_is_gone():
+    assert set(KNOWS) == {room_of(path) for path in FILES}
+
+
+def test_the_table_itself_has_no_circle():
+    left = dict(KNOWS)
+    while left:
+        lowest = {room for room, known in left.items() if not known & left.keys()}
+        assert lowest, f"a circle among {', '.join(sorted(left))}"
+        left = {room: known for room, known in left.items() if room not in lowest}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Imports inside of functions count: they hide a circle, but do not remove it."""
+    modules = {module_of(path): path for path in FILES}
+    left = {path: imported_files(path, modules) for path in FILES}
+    while left:
+        free = {path for path, known in left.items() if not known & left.keys()}
+        if not free:  # what only imports a circle is no part of it
+            used = set().union(*left.values())
+            free = left.keys() - used
+        circle = sorted(str(path.relative_to(PACKAGE)) for path in left)
+        assert free, f"a circle among {', '.join(circle)}"
+        left = {path: known for path, known in left.items() if path not in free}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shared_files_of_systems_name_no_system(name):
+    """A new system then edits none of them. Only the registration holds the names."""
+    for path in (PACKAGE / "systems").glob("*.py"):
+        found = {each for each in imports(path) if each.startswith(f"mugv_jax.systems.{name}")}
+        assert not found, f"{path.name} imports {', '.join(found)}"
 
 
 def test_extras_are_imported_where_they_are_used_only():
-    for path in PACKAGE.rglob("*.py"):
+    for path in FILES:
         roots = {name.split(".")[0] for name in imports(path, top_level=True)}
         assert not roots & OPTIONAL, path
 
@@ -73,6 +129,20 @@ def test_extras_are_imported_where_they_are_used_only():
 )
 def test_slow_libraries_are_imported_when_they_are_needed(module, unwanted):
     code = f"import sys, {module}; print(*sorted({unwanted} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_a_system_is_imported_when_it_is_asked_for():
+    code = """
+import sys
+from mugv_jax.systems.system import find
+
+find("contentv")
+print(*(name for name in sys.modules if name.startswith("mugv_jax.systems.enhancer")))
+"""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

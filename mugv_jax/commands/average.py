@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from mugv_jax.commands.convert import add_target_arguments, target_of
 from mugv_jax.train.average import average, weights_of
-from mugv_jax.weights.convert import add_target_arguments, target_of, write
+from mugv_jax.weights.convert import write
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.orbax_files import steps
 from mugv_jax.weights.registry import MODELS

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax compile`: does a step fit a TPU slice or GPUs, and how fast is it on TPUs?"""
+"""`mugv-jax compile`: whether a step fits a TPU slice or GPUs, and how fast it is on TPUs."""
 
 import argparse
 import dataclasses
@@ -12,14 +12,13 @@ from typing import Any
 import jax
 
 from mugv_jax import config as configs
-from mugv_jax.commands.model_options import add_quantize
+from mugv_jax.commands.model_options import add_quantize, add_video
 from mugv_jax.compile.estimate import Assumptions
 from mugv_jax.compile.gpu_target import is_gpu
 from mugv_jax.compile.report import Request, report
 from mugv_jax.compile.samplers import read_config, sampler_of
 from mugv_jax.compile.search import search
 from mugv_jax.compile.steps import slice_devices
-from mugv_jax.compile.videos import FRAMES_HELP, VIDEOS, size_help
 from mugv_jax.cost import flops
 
 GIB = 2**30
@@ -40,14 +39,13 @@ Every field of the config can be set by --config.GROUP.FIELD=VALUE.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(overrides=())
     parser.add_argument("--config", required=True, metavar="FILE", help="such as configs/...py")
     parser.add_argument("--topology", required=True, help="such as v5p:4x4x4, or h200:8 of GPUs")
-    parser.add_argument("--size", default="landscape", help=size_help())
-    parser.add_argument("--frames", default="5s", help=FRAMES_HELP)
+    add_video(parser, size="landscape")
     parser.add_argument(
         "--batch", type=int, help="samples of a step [one per data shard and microbatch]"
     )
@@ -73,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the report; exit status 1 if the step does not fit.
+    """Print the report; exit status 1 if the step does not fit.
 
     Raises:
         ValueError: a config, slice, size, mesh or assumption that is not possible.
@@ -83,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     request = Request(
         config=config,
         topology=args.topology,
-        size=VIDEOS[sampler_of(config).system].parse(args.size, args.frames),
+        size=sampler_of(config).system.parse(args.size, args.frames),
         kind="sampler" if args.sampler else "train",
         rows=_positive("batch", args.batch),
         assumptions=_assumptions(args.assume),
@@ -113,7 +111,7 @@ def _positive(name: str, value: int | None) -> int | None:
 
 
 def _assumptions(given: list[str]) -> Assumptions:
-    """From texts such as "attention=0.7".
+    """Assumptions from texts such as "attention=0.7".
 
     Raises:
         ValueError: an unknown name, or no share.
@@ -132,7 +130,7 @@ def _assumptions(given: list[str]) -> Assumptions:
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """The report for people."""
+    """Lines of the report for people."""
     video, mesh = report["video"], report["mesh"]
     where = ", ".join(f"{axis}={size}" for axis, size in mesh.items()) or "one chip"
     yield f"{report['step']} step on {report['topology']}: {report['chips']} chips, {where}"

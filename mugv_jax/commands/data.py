@@ -13,13 +13,14 @@ import jax
 from mugv_jax import config as configs
 from mugv_jax.commands.model_options import add_models, load_models, tiling_of
 from mugv_jax.commands.runtime import keep_compiled, out_of_memory, path_text
-from mugv_jax.cost import flops
 from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.fields import Fields, LatentField, NumberField, flow_fields
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
+from mugv_jax.systems.mugv.cost import dit_tokens
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
+from mugv_jax.systems.mugv.system import SYSTEM
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +230,7 @@ def _encode_config(args: argparse.Namespace) -> EncodeConfig:
         max_bad=args.max_bad,
         shard_index=jax.process_index() if args.shard_index is None else args.shard_index,
         shard_count=jax.process_count() if args.shard_count is None else args.shard_count,
-        tiling=tiling_of(args.vae_tile),
+        tiling=tiling_of(args.vae_tile, SYSTEM),
     )
 
 
@@ -271,7 +272,7 @@ def _describe(args: argparse.Namespace) -> None:
         open_all(config.data.paths, fields),
         config.data,
         shards=args.shards,
-        tokens=functools.partial(flops.dit_tokens, dit),
+        tokens=functools.partial(dit_tokens, dit),
         patch=dit.patch,
     )
     sys.stdout.write("\n".join(lines) + "\n")

@@ -22,7 +22,7 @@ from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_f
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
-from mugv_jax.systems.system import EnhancerConfig
+from mugv_jax.systems.enhancer.system import SYSTEM
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def run(args: argparse.Namespace) -> int:
         with video.open_frames(jobs[0].source):
             pass
     keep_compiled(args.compile_cache)
-    pipeline = EnhancerPipeline(_models(args), tiling=tiling_of(args.vae_tile))
+    pipeline = EnhancerPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
     with out_of_memory(
@@ -244,12 +244,7 @@ def _report(job: Job, made: Enhanced) -> None:
 
 
 def _models(args: argparse.Namespace) -> EnhancerModels:
-    config = sizes_of(
-        args,
-        EnhancerConfig,
-        files=("weights", "wan", "lora"),
-        example="configs/enhancer_debug.py",
-    )
+    config = sizes_of(args, SYSTEM, files=("weights", "wan", "lora"))
     if args.random_weights:
         return EnhancerModels.random(config, **hardware_of(args))
     return EnhancerModels.from_pretrained(

@@ -10,6 +10,7 @@ from mugv_jax.commands.model_options import flag, hardware_of, tiling_of
 from mugv_jax.commands.runtime import path_text
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
+from mugv_jax.systems.enhancer.system import SYSTEM
 from mugv_jax.video import Video
 
 
@@ -45,5 +46,5 @@ def prepare(args: argparse.Namespace) -> Callable[[Video], Video]:
     if weights is None:
         raise ValueError("--enhance needs the enhancer's weights: give --enhancer FOLDER.")
     models = EnhancerModels.from_pretrained(weights, wan=args.wan, **hardware_of(args))
-    pipeline = EnhancerPipeline(models, tiling=tiling_of(args.vae_tile))
+    pipeline = EnhancerPipeline(models, tiling=tiling_of(args.vae_tile, SYSTEM))
     return lambda made: Video(pipeline.enhance(made.frames), made.fps)

@@ -17,10 +17,10 @@ from mugv_jax.demo.eval.report import report_text, sweep_text
 from mugv_jax.demo.eval.sweep import Sweep, evaluate_sweep
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
-from mugv_jax.systems.mugv.models import MugvModels
+from mugv_jax.systems.mugv.models import MugvModels, demo_weights
 from mugv_jax.systems.mugv.size import VideoSize, parse_size
+from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.systems.mugv.windows import Tiling
-from mugv_jax.systems.pretrained import demo_weights
 
 DEMO = "Score a model on the demo world: what captions ask for, and what a program reads."
 EXAMPLES = """examples:
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> None:
     config, folder = _config(args, defaults), Path(args.out).expanduser()
     if args.sweep:
         args.sweep.configs(config)  # a bad value should not wait for the models
-    tiling = tiling_of(args.vae_tile)
+    tiling = tiling_of(args.vae_tile, SYSTEM)
     keep_compiled(args.compile_cache)
     models = dataclasses.replace(
         load_models(args), keep_loaded=True

@@ -6,9 +6,10 @@ import argparse
 import logging
 from pathlib import Path
 
+from mugv_jax.commands.convert import add_target_arguments, target_of
 from mugv_jax.train.expand import KIND, Expansion, expanded
 from mugv_jax.weights.check import identify
-from mugv_jax.weights.convert import add_target_arguments, target_of, write
+from mugv_jax.weights.convert import write
 from mugv_jax.weights.formats import open_source
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mugv_jax import video
-from mugv_jax.commands import enhancing, generate_contentv, generate_mugv
+from mugv_jax.commands import enhancing
 from mugv_jax.commands.model_options import add_models, flag
 from mugv_jax.commands.runtime import (
     keep_compiled,
@@ -16,31 +16,23 @@ from mugv_jax.commands.runtime import (
     out_of_memory,
     path_text,
 )
-from mugv_jax.commands.sampling import add_sampling, add_size
+from mugv_jax.commands.sampling import add_sampling, add_size, generators
+from mugv_jax.systems import NAMES
 from mugv_jax.video import Video, contact_sheet
 
 log = logging.getLogger(__name__)
 
-# The module of a model has its DEFAULTS in words, the names of its own OPTIONS, `add_arguments` for
-# them, and `prepare`.
-SYSTEMS = {"mugv": generate_mugv, "contentv": generate_contentv}
 DESCRIPTION = """Make videos from prompts and pictures.
 
 Without --weights, those of the demo are used: a small model that comes with the package.
 Defaults are those of the released pipelines. MUG-V's weights may bring their own for what is marked
 *, in a defaults.json beside them, as those of the demo do."""
-EXAMPLES = """examples:
-  mugv-jax generate --contact-sheet outputs/star.png "a red star moves left"
-  mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
-  mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
-  mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
-  mugv-jax generate --model contentv --weights ByteDance/ContentV-8B --size 9:16 "a paper boat"
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
+    """Add the options of the command."""
+    examples = "".join(module.EXAMPLES for module in generators().values())
+    parser.description, parser.epilog = DESCRIPTION, f"examples:\n{examples}"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "prompt",
@@ -71,26 +63,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        choices=tuple(SYSTEMS),
-        default="mugv",
-        help="[%(default)s]; contentv reads a folder or repository as diffusers keep it, such as "
-        "ByteDance/ContentV-8B, or the same converted",
+        choices=tuple(generators()),
+        default=NAMES[0],
+        help="; ".join(["[%(default)s]", *_weights()]),
     )
     add_models(parser)
     add_size(parser, _defaults)
     add_sampling(parser, _defaults)
     enhancing.add_arguments(parser)
-    for system in SYSTEMS.values():
-        system.add_arguments(parser)
+    for module in generators().values():
+        module.add_arguments(parser)
+
+
+def _weights() -> list[str]:
+    """Sentences about the weights that models read."""
+    return [f"{name} {module.WEIGHTS}" for name, module in generators().items() if module.WEIGHTS]
 
 
 def _defaults(option: str) -> str:
-    """What an option is where it is not given, by model."""
-    return "; ".join(f"{name}: {system.DEFAULTS[option]}" for name, system in SYSTEMS.items())
+    """Default of an option for every model, in words."""
+    return "; ".join(f"{name}: {module.DEFAULTS[option]}" for name, module in generators().items())
 
 
 def run(args: argparse.Namespace) -> None:
-    """Checks everything that can be checked, then loads, samples and writes.
+    """Check everything that can be checked, then load, sample and write.
 
     Raises:
         ValueError: a mistake of the user, or a video that does not fit in memory.
@@ -98,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
     if args.upscale < 1:
         raise ValueError(f"upscale={args.upscale} must be a whole number from 1 up.")
     _refuse_foreign(args)
-    make_videos = SYSTEMS[args.model].prepare(args)
+    make_videos = generators()[args.model].prepare(args)
     enhance = enhancing.prepare(args)
     outputs = [video.prepare_output(path) for path in output_paths(args.output, len(args.prompt))]
     if args.contact_sheet is not None:
@@ -119,9 +115,9 @@ def run(args: argparse.Namespace) -> None:
 
 def _refuse_foreign(args: argparse.Namespace) -> None:
     """Raise a ValueError that names a given option which only another model understands."""
-    own = SYSTEMS[args.model].OPTIONS
-    for name, system in SYSTEMS.items():
-        for option in (each for each in system.OPTIONS if each not in own):
+    own = generators()[args.model].OPTIONS
+    for name, module in generators().items():
+        for option in (each for each in module.OPTIONS if each not in own):
             default = args.parser.get_default(option)
             if getattr(args, option, default) != default:
                 raise ValueError(
@@ -130,7 +126,7 @@ def _refuse_foreign(args: argparse.Namespace) -> None:
 
 
 def _write(args: argparse.Namespace, outputs: Sequence[Path], videos: Iterable[Video]) -> None:
-    """Each video as it is made, then the contact sheet of all."""
+    """Write each video as it is made, then the contact sheet of all."""
     rows = []
     for path, made in zip(outputs, videos, strict=True):
         _enlarged(made, args.upscale).save(path)
@@ -150,7 +146,7 @@ def _enlarged(made: Video, factor: int) -> Video:
 
 
 def output_paths(output: str, count: int) -> list[Path]:
-    """`output` itself for one video; numbered before the suffix for several."""
+    """Files to write: `output` for one video, numbered before the suffix for several."""
     path = Path(output)
     if count == 1:
         return [path]

@@ -10,15 +10,17 @@ from mugv_jax.commands.sampling import chosen, guidance_of
 from mugv_jax.systems.contentv.models import ContentvModels
 from mugv_jax.systems.contentv.pipeline import ContentvPipeline
 from mugv_jax.systems.contentv.request import FRAMES, GUIDANCE, ContentvRequest, make_request
-from mugv_jax.systems.mugv.size import parse_size
-from mugv_jax.systems.system import ContentvConfig
-from mugv_jax.systems.wan_size import CONTENTV_SIZES
+from mugv_jax.systems.contentv.size import CONTENTV_SIZES
+from mugv_jax.systems.contentv.system import SYSTEM
+from mugv_jax.systems.sizes import listed, parse_size
 from mugv_jax.video import Video
 
+WEIGHTS = (
+    "reads a folder or repository as diffusers keep it, such as ByteDance/ContentV-8B, or the same "
+    "converted"
+)
 DEFAULTS = {
-    "size": "multiples of 16; "
-    + ", ".join(f"{name} ({w}x{h})" for name, (w, h) in CONTENTV_SIZES.items())
-    + "; 16:9",
+    "size": f"multiples of 16; {listed(CONTENTV_SIZES)}; 16:9",
     "frames": f"4k+1 (5, 9, 13, ...); {FRAMES}",
     "fps": f"{ContentvRequest.fps:g}",
     "steps": f"{ContentvRequest.steps}",
@@ -26,15 +28,18 @@ DEFAULTS = {
     "guidance": f"{GUIDANCE:g}",
     "negative_prompt": "no text",
 }
-OPTIONS = ()  # what no other model has a use for
+OPTIONS = ()
+EXAMPLES = """\
+  mugv-jax generate --model contentv --weights ByteDance/ContentV-8B --size 9:16 "a paper boat"
+"""
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
-    """ContentV has no options of its own."""
+    """Nothing: ContentV has no options of its own."""
 
 
 def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
-    """Checks what is asked; what it returns loads the models and samples.
+    """Check what is asked for; the returned function loads the models and samples.
 
     Raises:
         ValueError: a mistake of the user.
@@ -50,19 +55,14 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
     request = make_request(tuple(args.prompt), seed=args.seed, **options)
 
     def videos() -> Iterator[Video]:
-        pipeline = ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile))
+        pipeline = ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
         return pipeline.run(request)
 
     return videos
 
 
 def _models(args: argparse.Namespace) -> ContentvModels:
-    config = sizes_of(
-        args,
-        ContentvConfig,
-        files=("weights", "dit", "lora"),
-        example="configs/contentv_debug.py",
-    )
+    config = sizes_of(args, SYSTEM, files=("weights", "dit", "lora"))
     options = hardware_of(args)
     if args.random_weights:
         return ContentvModels.random(config, **options)

@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mugv_jax.commands.model_options import flag, load_models, tiling_of
 from mugv_jax.commands.runtime import path_text
-from mugv_jax.commands.sampling import guidance_of
+from mugv_jax.commands.sampling import guidance_of, models_with
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
+from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import NEGATIVE_PROMPT, Request, read_given
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
-from mugv_jax.systems.pretrained import demo_weights
+from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.video import Video
 
 log = logging.getLogger(__name__)
 
+WEIGHTS = ""
 # In the words of --help; * marks what weights may bring defaults of their own for.
 DEFAULTS = {
     "size": "multiples of 8; "
@@ -32,7 +34,12 @@ DEFAULTS = {
     "guidance": f"{Guidance.scale:g}*",
     "negative_prompt": f"{NEGATIVE_PROMPT}*",
 }
-# What no other model has a use for.
+EXAMPLES = """\
+  mugv-jax generate --contact-sheet outputs/star.png "a red star moves left"
+  mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
+  mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
+  mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
+"""
 OPTIONS = (
     "text_encoder",
     "tokenizer",
@@ -51,7 +58,9 @@ OPTIONS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of MUG-V alone, but for those of `add_models`."""
-    group = parser.add_argument_group("given frames (mugv only; cut and scaled to the size)")
+    owners = models_with("image")
+    title = f"given frames ({owners} only; cut and scaled to the size)"
+    group = parser.add_argument_group(title)
     group.add_argument("--image", type=path_text, help="the first frame")
     group.add_argument("--last-image", type=path_text, metavar="IMAGE", help="the last frame")
     group.add_argument(
@@ -83,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("sampling (mugv only)")
+    group = parser.add_argument_group(f"sampling ({models_with('reuse_threshold')} only)")
     group.add_argument(
         "--reuse-threshold",
         type=float,
@@ -122,7 +131,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
     given = read_given(request)
 
     def videos() -> Iterator[Video]:
-        pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile))
+        pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
         if not own:
             log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
         return pipeline.run(request, given)

@@ -1,8 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax info WEIGHTS`: what checkpoints hold, and what a video of a size needs with them.
+"""`mugv-jax info WEIGHTS`: contents of checkpoints, and what a video of some size needs with them.
 
-Only headers are read and nothing is compiled, so it answers at once and next to running jobs.
+Only headers are read and nothing is compiled: it answers at once, and does not disturb other jobs.
 """
 
 import argparse
@@ -15,32 +15,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mugv_jax.commands.inventory import NAMES, TITLES, Inventory, take_inventory
-from mugv_jax.commands.model_options import add_quantize
-from mugv_jax.compile.videos import FRAMES_HELP, VIDEOS, size_help
+from mugv_jax.commands.inventory import Inventory, take_inventory
+from mugv_jax.commands.model_options import add_quantize, add_video, tiling_of
 from mugv_jax.cost import flops
 from mugv_jax.cost.memory.live import LIVE
-from mugv_jax.cost.memory.plan import Plan
-from mugv_jax.cost.memory.stages import Stage, stages
+from mugv_jax.cost.memory.plan import Plan, Size
+from mugv_jax.cost.memory.stages import Stage
 from mugv_jax.sharding.mesh import abstract_mesh, parse_mesh
-from mugv_jax.systems.mugv.size import VideoSize
-from mugv_jax.systems.system import SYSTEMS
-from mugv_jax.systems.wan_size import WanSize
+from mugv_jax.systems.system import every
 
 GIB = 2**30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.add_argument(
         "weights",
         metavar="WEIGHTS",
         help="a checkpoint, a folder or downloaded repository of a pipeline, or a file of sizes "
         "such as configs/mugv_10b.py",
     )
-    parser.add_argument("--size", default="portrait", help=size_help())
-    parser.add_argument("--frames", default="5s", help=FRAMES_HELP)
-    steps = ", ".join(f"{VIDEOS[system].steps} of {name}" for name, system in SYSTEMS.items())
+    add_video(parser, size="portrait")
+    steps = ", ".join(f"{system.steps} of {system.name}" for system in every())
     parser.add_argument("--steps", type=int, help=f"of denoising [{steps}]")
     devices = parser.add_mutually_exclusive_group()
     devices.add_argument("--mesh", default="", help="devices per axis, such as data=2,tensor=4")
@@ -59,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints the report.
+    """Print the report.
 
     Raises:
         ValueError: no weights, damaged ones, or a size, mesh or number out of range.
@@ -79,12 +75,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def make_report(args: argparse.Namespace, found: Inventory) -> dict[str, Any]:
-    """Everything that is printed, as plain values.
+    """Contents of the report, as plain values.
 
     Raises:
         ValueError: see `run`.
     """
-    size = VIDEOS[found.system].parse(args.size, args.frames)
+    tiling_of(args.vae_tile, found.system)  # refuses what `generate` refuses
+    size = found.system.parse(args.size, args.frames)
     plan = Plan(
         size=size,
         mesh=abstract_mesh(parse_mesh(args.mesh)),
@@ -97,13 +94,13 @@ def make_report(args: argparse.Namespace, found: Inventory) -> dict[str, Any]:
         plan = min(_plans(plan, args.devices, found), key=lambda plan: _peak(found, plan).total)
     peak = _peak(found, plan)
     return {
-        "models": list(found.told.values()),
+        "models": list(found.described.values()),
         "video": {
             "width_px": size.width_px,
             "height_px": size.height_px,
             "frames": size.frames,
             "latent_shape": list(size.latent_shape),
-            **_work(found, size, args.steps or VIDEOS[found.system].steps),
+            **_work(found, size, args.steps or found.system.steps),
         },
         "mesh": {axis: count for axis, count in plan.mesh.shape.items() if count > 1},
         "devices": plan.mesh.size,
@@ -112,20 +109,21 @@ def make_report(args: argparse.Namespace, found: Inventory) -> dict[str, Any]:
         "quantize": plan.quantize,
         "stages": [
             dataclasses.asdict(stage) | {"total": stage.total}
-            for stage in stages(found.system, found.sizes, plan)
+            for stage in found.system.stages(found.sizes, plan)
         ],
         "peak": {"stage": peak.name, "bytes_per_device": peak.total},
     }
 
 
-def _work(found: Inventory, size: VideoSize | WanSize, steps: int) -> dict[str, Any]:
-    """Tokens and arithmetic of the DiT, where there is one."""
+def _work(found: Inventory, size: Size, steps: int) -> dict[str, Any]:
+    """Tokens and arithmetic of the DiT; empty where there is none."""
     if "dit" not in found.sizes:
         return {}
-    config, videos = found.sizes["dit"], VIDEOS[found.system]
-    forward = videos.forward(config, size.latent_shape, videos.text_tokens(config))
+    config, system = found.sizes["dit"], found.system
+    text_tokens = system.text_tokens(config)
+    forward = system.costs.forward(config, size.latent_shape, text_tokens)
     return {
-        "tokens": videos.tokens(config, size.latent_shape),
+        "tokens": system.costs.tokens(config, size.latent_shape),
         "flops_per_forward": forward,
         "steps": steps,
         "flops_per_sample": 2 * steps * forward,  # guidance: two forwards a step
@@ -133,7 +131,7 @@ def _work(found: Inventory, size: VideoSize | WanSize, steps: int) -> dict[str, 
 
 
 def _plans(plan: Plan, devices: int, found: Inventory) -> Iterator[Plan]:
-    """`plan` on every mesh that splits one video over all devices, and heads evenly."""
+    """Copies of `plan` on every mesh that splits one video over all devices, and heads evenly."""
     heads = found.sizes["dit"].num_heads if "dit" in found.sizes else devices
     for tensor in range(1, devices + 1):
         if devices % tensor == 0 and heads % tensor == 0:
@@ -142,16 +140,17 @@ def _plans(plan: Plan, devices: int, found: Inventory) -> Iterator[Plan]:
 
 
 def _peak(found: Inventory, plan: Plan) -> Stage:
-    return max(stages(found.system, found.sizes, plan), key=lambda stage: stage.total)
+    """Stage that needs most memory."""
+    return max(found.system.stages(found.sizes, plan), key=lambda stage: stage.total)
 
 
 def _lines(report: Mapping[str, Any], found: Inventory) -> Iterator[str]:
-    """The report for people."""
-    titles = TITLES[found.system]
-    for field, model in found.told.items():
+    """Lines of the report for people."""
+    titles = found.system.titles
+    for field, model in found.described.items():
         yield from _model_lines(titles[field], model)
-    for field, names in NAMES[found.system].items():
-        if field not in found.told:
+    for field, names in found.system.files.items():
+        if field not in found.described:
             names = f"{'one of ' * (len(names) > 1)}{', '.join(names)}"
             yield f"{titles[field]}: not found, so not counted (in a folder it is {names})\n"
     video, mesh = report["video"], report["mesh"]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The options that say which models a command runs, and on what."""
+"""Options that say which models a command runs, on what, and on videos of which size."""
 
 import argparse
 from collections.abc import Sequence
@@ -14,15 +14,16 @@ from mugv_jax.kernels.select import ATTENTIONS, MODULATIONS, KernelConfig
 from mugv_jax.nn.quantize import DTYPES
 from mugv_jax.sharding.mesh import parse_mesh
 from mugv_jax.systems.mugv.models import MugvModels
-from mugv_jax.systems.mugv.size import STRIDE
-from mugv_jax.systems.mugv.windows import Tiling
-from mugv_jax.systems.system import SYSTEMS, MugvConfig, System
+from mugv_jax.systems.mugv.system import SYSTEM as MUGV
+from mugv_jax.systems.sizes import listed
+from mugv_jax.systems.system import System, SystemConfig, every, system_of
+from mugv_jax.systems.tiles import Tiling
 
-SMALLEST_TILE_PX = 8 * STRIDE
+SMALLEST_TILE = 8  # latents a side: two overlaps of the default width
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
-    """The options that `load_models` reads, and those of `add_hardware`."""
+    """Add the options that `load_models` reads, and those of `add_hardware`."""
     group = parser.add_argument_group("models")
     group.add_argument(
         "--weights",
@@ -53,7 +54,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sizes(group: argparse._ActionsContainer) -> None:
-    """The options that `sizes_of` reads, beside --weights."""
+    """Add the options that `sizes_of` reads beside --weights."""
     group.add_argument(
         "--random-weights",
         action="store_true",
@@ -65,7 +66,7 @@ def add_sizes(group: argparse._ActionsContainer) -> None:
 
 
 def add_hardware(group: argparse._ActionsContainer) -> None:
-    """The options that `hardware_of`, `tiling_of` and `keep_compiled` read."""
+    """Add the options that `hardware_of`, `tiling_of` and `keep_compiled` read."""
     group.add_argument(
         "--dtype",
         choices=("bfloat16", "float32"),
@@ -92,7 +93,7 @@ def add_hardware(group: argparse._ActionsContainer) -> None:
 
 
 def add_quantize(group: argparse._ActionsContainer) -> None:
-    """The option that `load_models` reads."""
+    """Add the option --quantize."""
     group.add_argument(
         "--quantize",
         choices=tuple(DTYPES),
@@ -100,20 +101,45 @@ def add_quantize(group: argparse._ActionsContainer) -> None:
     )
 
 
+def add_video(parser: argparse.ArgumentParser, *, size: str) -> None:
+    """Add the options --size (by default `size`) and --frames, as `System.parse` reads them."""
+    first, *others = every()
+    named = "".join(
+        f"; of {system.title} {', '.join(system.sizes)}"
+        for system in others
+        if system.sizes != first.sizes
+    )
+    parser.add_argument(
+        "--size",
+        default=size,
+        help=f"WIDTHxHEIGHT in pixels, width first, or {listed(first.sizes)}{named} [%(default)s]",
+    )
+    forms = {f"{each.size.FRAMES_FORM} with {each.size.VAE}": None for each in others}
+    lengths = []
+    for name, count in first.lengths.items():
+        differing = "".join(
+            f"; of {system.title} {system.lengths[name]}"
+            for system in others
+            if system.lengths.get(name, count) != count
+        )
+        lengths.append(f"{name} ({count}{differing})")
+    parser.add_argument(
+        "--frames",
+        default="5s",
+        help=f"{first.size.FRAMES_FORM} ({', '.join(forms)}), or {', '.join(lengths)} "
+        "[%(default)s]",
+    )
+
+
 def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvModels:
-    """The models that the options name.
+    """MUG-V's models that the options name.
 
     needs_dit: weights without a DiT are an error.
 
     Raises:
         ValueError: options that exclude each other or lack one, or weights that cannot be used.
     """
-    config = sizes_of(
-        args,
-        MugvConfig,
-        files=("weights", "dit", "lora", "text_encoder", "tokenizer"),
-        example="configs/mugv_debug.py",
-    )
+    config = sizes_of(args, MUGV, files=("weights", "dit", "lora", "text_encoder", "tokenizer"))
     options = hardware_of(args)
     if args.random_weights:
         return MugvModels.random(config, **options)
@@ -130,20 +156,20 @@ def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvMode
 
 
 def sizes_of(
-    args: argparse.Namespace, system: type, *, files: Sequence[str], example: str
-) -> System | None:
-    """The sizes in --config, which random weights are made of and others must have.
+    args: argparse.Namespace, system: System, *, files: Sequence[str]
+) -> SystemConfig | None:
+    """Sizes in --config, which random weights are made with and others must have.
 
-    files: the options that name weights.  example: a config of the system.
+    files: options that name weights.
 
     Raises:
         ValueError: sizes of another system, or options that exclude each other or lack one.
     """
     config = None if args.config is None else configs.load(args.config)
-    if config is not None and not isinstance(config, system):
-        names = {of: name for name, of in SYSTEMS.items()}
+    example = f"configs/{system.name}_debug.py"
+    if config is not None and not isinstance(config, system.config):
         raise ValueError(
-            f"config {args.config} is of {names[type(config)]}, not of {names[system]}: give one "
+            f"config {args.config} is of {system_of(config).name}, not of {system.name}: give one "
             f"such as {example}."
         )
     if args.random_weights:
@@ -161,7 +187,7 @@ def sizes_of(
 
 
 def hardware_of(args: argparse.Namespace) -> dict[str, Any]:
-    """What the options of `add_hardware` ask of `systems.models.Models`.
+    """Options of `systems.models.Models` that the options of `add_hardware` ask for.
 
     Raises:
         ValueError: a mesh that cannot be read.
@@ -174,21 +200,23 @@ def hardware_of(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def tiling_of(tile_px: int | None) -> Tiling | None:
-    """Square tiles of so many pixels; None works on whole frames.
+def tiling_of(tile_px: int | None, system: System) -> Tiling | None:
+    """Square tiles of `tile_px` pixels for a system's VAE; None for whole frames.
 
     Raises:
         ValueError: tiles off the grid, or too small.
     """
     if tile_px is None:
         return None
-    if tile_px < SMALLEST_TILE_PX or tile_px % STRIDE:
+    stride = system.size.SPATIAL
+    smallest = SMALLEST_TILE * stride
+    if tile_px < smallest or tile_px % stride:
         raise ValueError(
-            f"vae tile={tile_px} must be a multiple of {STRIDE} pixels from {SMALLEST_TILE_PX} up."
+            f"vae tile={tile_px} must be a multiple of {stride} pixels from {smallest} up."
         )
-    return Tiling(rows=tile_px // STRIDE, columns=tile_px // STRIDE)
+    return Tiling(rows=tile_px // stride, columns=tile_px // stride)
 
 
 def flag(name: str) -> str:
-    """The option that argparse keeps under `name`."""
+    """Option that argparse keeps under `name`."""
     return f"--{name.replace('_', '-')}"

@@ -1,22 +1,55 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The options of `mugv-jax generate` that every model has: size, steps, guidance.
+"""Models of `mugv-jax generate`, and the options that all of them have: size, steps, guidance.
 
-Those whose default is the model's are missing from the parsed options where they are not given.
+A module `generate_NAME.py` makes system NAME a model. It has
+
+    WEIGHTS                sentence about the weights that it reads, for the help of --model; or ""
+    EXAMPLES               lines of the command's help
+    DEFAULTS               option of OF_MODEL -> its default in words
+    OPTIONS                names of options that not every model has, and this one has
+    add_arguments(parser)  adds those of OPTIONS that no other module adds
+    prepare(args)          checks everything, and returns a function that makes the videos
+
+An option of OF_MODEL is missing from the parsed options unless it is given.
 """
 
 import argparse
-from collections.abc import Callable
+import functools
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 from mugv_jax.flow.guidance import Guidance
+from mugv_jax.systems import NAMES
 
-# What a model's module tells the default of, in words.
+# Options whose default depends on the model.
 OF_MODEL = ("size", "frames", "fps", "steps", "shift", "guidance", "negative_prompt")
 
 
+@functools.cache
+def generators() -> Mapping[str, ModuleType]:
+    """Module of every system that generates, by the system's name."""
+    modules = {name: f"{__package__}.generate_{name}" for name in NAMES}
+    return {
+        name: importlib.import_module(module)
+        for name, module in modules.items()
+        if importlib.util.find_spec(module) is not None
+    }
+
+
+def models_with(option: str) -> str:
+    """Names of the models that have an option, for the title of its group in --help."""
+    return ", ".join(name for name, module in generators().items() if option in module.OPTIONS)
+
+
 def add_size(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> None:
-    """default: option -> its defaults, by model."""
+    """Add the options of a video's size.
+
+    default: option -> its default for every model, in words.
+    """
     group = parser.add_argument_group("size")
     group.add_argument(
         "--size",
@@ -35,7 +68,7 @@ def add_size(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> 
 
 
 def add_sampling(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> None:
-    """default: as of `add_size`."""
+    """Add the options of sampling; `default` as in `add_size`."""
     group = parser.add_argument_group("sampling")
     group.add_argument(
         "--steps", type=int, default=argparse.SUPPRESS, help=f"of denoising [{default('steps')}]"
@@ -85,12 +118,12 @@ def add_sampling(parser: argparse.ArgumentParser, default: Callable[[str], str])
 
 
 def chosen(args: argparse.Namespace) -> dict[str, Any]:
-    """Those of the options OF_MODEL that were given."""
+    """Options among OF_MODEL that were given."""
     return {name: getattr(args, name) for name in OF_MODEL if hasattr(args, name)}
 
 
 def guidance_of(args: argparse.Namespace, scale: float) -> Guidance:
-    """The guidance that the options ask for, of this scale.
+    """Guidance of the given scale, and otherwise as the options ask for.
 
     Raises:
         ValueError: an option that is no number, or out of range.

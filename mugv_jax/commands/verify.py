@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax verify DIR`: every golden case in a folder, one row per output."""
+"""`mugv-jax verify DIR`: errors of every golden case in a folder, one row per output."""
 
 import argparse
 import math
@@ -11,12 +11,12 @@ import jax.numpy as jnp
 
 from mugv_jax import golden
 
-# float32: the published code itself is 1e-6 to 3e-6 from a float64 evaluation.
+# float32: the published code itself differs by 1e-6 to 3e-6 from a float64 evaluation.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.add_argument("dir", metavar="DIR", help="folder of golden cases (NAME.json, NAME.npz)")
     parser.add_argument(
         "--dtype",
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the table; 1 if any row failed.
+    """Print the table; exit status 1 if any row failed.
 
     Raises:
         ValueError: not a folder of golden cases, or a tolerance that is no positive number.

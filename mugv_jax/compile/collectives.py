@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Data exchanged between chips by a compiled program."""
+"""Exchanges of data between chips in a compiled program."""
 
 import dataclasses
 import math
@@ -21,12 +21,14 @@ _SOURCE = re.compile(r'op_name="([^"]*)"')
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Collective:
-    """One exchange, `times` times.
+    """One exchange, and how often it runs.
 
-    payload: bytes of the whole array: gathered, before it is reduced, or exchanged, on one chip.
-    groups: chips that exchange among themselves, (groups, size); of a permutation the pairs
-        (source, target).
-    asynchronous: it starts and ends in different places, so that arithmetic may run meanwhile.
+    payload: bytes on one chip of the whole array: after a gather, before a reduction, or exchanged.
+    groups: numbers of the chips that exchange with each other, (groups, size); for a permutation
+        pairs (source, target).
+    times: runs in one call of the program.
+    asynchronous: start and end are separate operations, so arithmetic may run in between.
+    computation: part of the program that it is in.
     source: operation of the model that it comes from.
     """
 
@@ -40,20 +42,20 @@ class Collective:
 
     @property
     def sent(self) -> float:
-        """Bytes that each chip sends, all times together, by the best algorithm on a ring."""
+        """Bytes that each chip sends in all runs, by the best algorithm on a ring."""
         others = 1 - 1 / self.groups.shape[1]
         once = {"all-reduce": 2 * others, "collective-permute": 1}.get(self.kind, others)
         return self.times * once * self.payload
 
 
 def collectives(program: Program, devices: int) -> Iterator[Collective]:
-    """All exchanges between at least two of the `devices` that a program runs on."""
+    """Exchanges of a program that runs on `devices` chips; groups of one chip are left out."""
     for run in program.runs():
         name = run.instruction.opcode
         kind = name.removesuffix("-start")
         if kind not in KINDS:
             continue
-        # The TPU compiler writes a reduce-scatter as an all-reduce inside a fusion of this name.
+        # The TPU compiler writes a reduce-scatter as an all-reduce in a fusion with this name.
         scattered = run.computation.startswith("all-reduce-scatter")
         groups = _groups(run.instruction, devices)
         if groups.shape[1] < 2 or not len(groups):
@@ -70,6 +72,7 @@ def collectives(program: Program, devices: int) -> Iterator[Collective]:
 
 
 def _payload(run: Run, kind: str, size: int) -> int:
+    """Bytes of the whole array, see `Collective`; `size` is that of a group."""
     arrays = run.instruction.arrays
     if run.instruction.opcode in ("all-gather-start", "all-to-all-start"):
         arrays = arrays[len(arrays) // 2 :]  # (operands, results)
@@ -79,10 +82,10 @@ def _payload(run: Run, kind: str, size: int) -> int:
 
 
 def _groups(instruction: Instruction, devices: int) -> np.ndarray:
-    """(groups, size) of device numbers.
+    """Device numbers of the groups, (groups, size).
 
     Raises:
-        ValueError: a notation that is not known.
+        ValueError: an unknown notation.
     """
     attributes = instruction.attributes
     pairs = re.search(r"source_target_pairs=\{(.*?\})\}", attributes)
@@ -104,7 +107,7 @@ def _groups(instruction: Instruction, devices: int) -> np.ndarray:
 
 
 def _mesh_groups(mesh: re.Match) -> np.ndarray:
-    """`mesh['a'=4,'b'=16] {'b'}`: groups along the named axes."""
+    """Groups along the named axes of a mesh, written `mesh['a'=4,'b'=16] {'b'}`."""
     sizes = {name: int(size) for name, size in re.findall(r"'([^']+)'=(\d+)", mesh[1])}
     axes = re.findall(r"'([^']+)'(:\S+)?", mesh[4])
     if any(part for _, part in axes):
@@ -118,12 +121,14 @@ def _mesh_groups(mesh: re.Match) -> np.ndarray:
 
 
 def _iota(shape: str, transposed: str | None) -> np.ndarray:
+    """Numbers from 0 in a shape, with transposed axes where these are given."""
     sizes = _integers(shape)
     numbers = np.arange(math.prod(sizes)).reshape(sizes)
     return numbers.transpose(_integers(transposed)) if transposed else numbers
 
 
 def _listed(text: str) -> list[list[int]]:
+    """Groups written as `{0,1},{2,3}`."""
     return [_integers(group) for group in re.findall(r"\{([\d,]*)\}", text)]
 
 

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Step time of a compiled TPU program, from its text and from stated assumptions.
+"""Estimated step time of a compiled TPU program, from its text and stated assumptions.
 
-    step = arithmetic + kernels + blocking exchanges + what of the others is not hidden
+    step = arithmetic + kernels + blocking exchanges + other exchanges that are not hidden
 
-Nothing here was measured on the chip: an estimate ranks meshes and names the bottleneck.
+Nothing was measured on a chip: an estimate ranks meshes and names the bottleneck.
 """
 
 import dataclasses
@@ -22,11 +22,12 @@ from mugv_jax.cost.chips import Chip
 class Assumptions:
     """Shares of the ideal that a real program reaches.
 
-    compiled: of the speed that the compiler estimates for its own operations.
-    attention: of the peak of the matrix unit's part that a head fills, for attention kernels.
-    memory: of the memory's bandwidth, for kernels that hardly compute.
-    links: of a link's bandwidth.
-    overlap: of the arithmetic of a loop's body that its asynchronous exchanges run beside.
+    compiled: speed of the compiler's own operations, relative to its estimate.
+    attention: speed of attention kernels, relative to the peak of the part of the matrix unit that
+        a head fills.
+    memory: memory bandwidth that kernels with little arithmetic reach.
+    links: bandwidth that a link reaches.
+    overlap: part of a loop body's arithmetic during which its asynchronous exchanges run.
 
     Raises:
         ValueError: a share outside (0, 1], an overlap outside [0, 1].
@@ -52,9 +53,12 @@ class Assumptions:
 class Estimate:
     """Seconds of one step on every chip.
 
-    arithmetic: all that is no kernel.  attention: its kernels.  modulation: the other kernels.
-    exposed: exchanges that the chip waits for, by kind.  hidden: those that run beside arithmetic.
-    sent: bytes that each chip sends, by kind.
+    arithmetic: operations outside of kernels.
+    attention: attention kernels.
+    modulation: other kernels.
+    exposed: exchanges that the chip waits for, by kind.
+    hidden: exchanges that run during arithmetic.
+    sent: bytes (not seconds) that each chip sends, by kind.
     """
 
     arithmetic: float
@@ -66,12 +70,13 @@ class Estimate:
 
     @property
     def step(self) -> float:
+        """Seconds of the whole step."""
         kernels = self.attention + self.modulation
         return self.arithmetic + kernels + sum(self.exposed.values())
 
     @property
     def limit(self) -> str:
-        """What the longest part of the step is."""
+        """Name of the longest part of the step."""
         parts = {
             "attention kernels": self.attention,
             "modulation kernels": self.modulation,
@@ -81,14 +86,14 @@ class Estimate:
         return max(parts, key=parts.get)
 
     def mfu(self, model_flops: float, chips: int, chip: Chip) -> float:
-        """Share of the peak that the model's own arithmetic takes; recomputation is not counted."""
+        """Share of the peak that the model's own arithmetic reaches, without recomputation."""
         return model_flops / (self.step * chips * chip.peak_flops)
 
 
 def estimate(
     work: Work, exchanges: list[Collective], torus: Torus, assumptions: Assumptions
 ) -> Estimate:
-    """Time of the step whose arithmetic and exchanges are given."""
+    """Estimated time of a step with the given arithmetic and exchanges."""
     chip = torus.chip
     arithmetic = {
         name: cycles / chip.clock_hz / assumptions.compiled for name, cycles in work.cycles.items()
@@ -125,7 +130,7 @@ def estimate(
 
 
 def attention_speed(work: Work, chip: Chip) -> float:
-    """FLOP/s at best: one side of every product is the head, and only as much of the unit works."""
+    """Highest possible FLOP/s of attention: a product uses as much of the unit as a head fills."""
     total = sum(work.head_dims.values())
     if not total:
         return chip.peak_flops
@@ -134,5 +139,5 @@ def attention_speed(work: Work, chip: Chip) -> float:
 
 
 def filled(head_dim: int, chip: Chip) -> float:
-    """Share of the matrix unit that a side of `head_dim` fills."""
+    """Share of the matrix unit that a product with a side of `head_dim` fills."""
     return head_dim / (math.ceil(head_dim / chip.mxu) * chip.mxu)

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""NVIDIA GPUs that need not be there, for compiling ahead of time on any machine.
+"""Descriptions of NVIDIA GPUs, for compiling ahead of time on machines without them.
 
-XLA's compiler for CUDA, ptxas included, runs without a GPU if it is told what the chip is like. It
-cannot search for the fastest algorithms there: memory and register counts are those of the real
-program, times are not known. It is part of `jax[cuda13]`.
+XLA's compiler for CUDA, ptxas included, needs no GPU if it is given a description of the chip. It
+cannot search for the fastest algorithms then: memory and register counts are those of the real
+program, but times are unknown. The compiler is part of `jax[cuda13]`.
 """
 
 import importlib.util
@@ -12,7 +12,7 @@ import importlib.util
 import jax
 from jax.experimental import topologies
 
-# What XLA asks of a chip (its message GpuTargetConfigProto): compute capability 9.0, both chips.
+# XLA's description of a chip (its message GpuTargetConfigProto); both have capability 9.0.
 _HOPPER = """
 gpu_device_info {{
   cuda_compute_capability {{ major: 9 }}
@@ -38,7 +38,7 @@ platform_name: "CUDA"
 dnn_version_info {{ major: 9 minor: 12 }}
 device_description_str: "{kind}"
 """
-# Memory, its bandwidth and the name of the data sheets (SXM); L2 as the driver reports it.
+# Memory, bandwidth and name are those of the data sheets (SXM); L2 is what the driver reports.
 GPUS = {
     "h100": {
         "kind": "NVIDIA H100 80GB HBM3",
@@ -56,20 +56,20 @@ GPUS = {
 
 
 def is_gpu(topology: str) -> bool:
-    """Whether a topology's chip is one of these."""
+    """Whether a topology names one of these GPUs."""
     return topology.partition(":")[0] in GPUS
 
 
 def memory_bytes(topology: str) -> int:
-    """Of one of its chips."""
+    """Bytes of memory of one chip of a topology."""
     return GPUS[topology.partition(":")[0]]["memory"]
 
 
 def gpu_devices(topology: str) -> list[jax.Device]:
-    """Devices of one machine with so many GPUs, such as "h200:8".
+    """Devices of one machine with several GPUs, such as "h200:8".
 
     Raises:
-        ValueError: no compiler for CUDA, or a chip or number that cannot be.
+        ValueError: no compiler for CUDA, an unknown chip, or a number below 1.
     """
     name, _, count = topology.partition(":")
     if name not in GPUS or not count.isdecimal() or int(count) < 1:

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Text of a compiled program -> its instructions, and how often each runs.
+"""Instructions of a compiled program, read from its text, and how often each of them runs.
 
-The text lists a scanned body once. An instruction runs once per execution of its computation, and
-that is the product of the trip counts of the `while` loops around it.
+The text lists a scanned body once. An instruction runs as often as its computation, which is the
+product of the trip counts of the `while` loops around it.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ _NAME = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = ")
 _ARRAY = re.compile(r"\b(pred|bf16|[a-z]+?(\d+)\w*)\[([\d,]*)\]")
 _COMMENT = re.compile(r"/\*.*?\*/")
 _REFERENCE = re.compile(r"%([\w.\-]+)")
-# Attributes that name computations, which run as often as the instruction does.
+# Attributes that name computations; these run as often as the instruction.
 _CALLS = re.compile(
     r"\b(?:calls|called_computations|branch_computations|true_computation|false_computation)="
     r"(\{[^}]*\}|%?[\w.\-]+)"
@@ -28,7 +28,7 @@ _SAME = ("copy", "bitcast", "convert", "copy-done", "copy-start", "reshape")
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """`%name = type opcode(operands), attributes`; operands as names, a constant's as its value."""
+    """Line `%name = type opcode(operands), attributes`; a constant's operand is its value."""
 
     name: str
     opcode: str
@@ -49,9 +49,10 @@ class Instruction:
 
 
 class Run(NamedTuple):
-    """An instruction, its computation, and how many times it runs in one call of the program.
+    """One place where an instruction runs.
 
-    inside: operations it is part of, such as "fusion" or "async-start".
+    times: how often it runs there in one call of the program.
+    inside: operations that it is part of, such as "fusion" or "async-start".
     """
 
     instruction: Instruction
@@ -62,20 +63,20 @@ class Run(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Computations by name, each as its instructions by name."""
+    """Compiled program: its computations by name, each a mapping of instructions by name."""
 
     computations: Mapping[str, Mapping[str, Instruction]]
     entry: str
 
     def runs(self) -> Iterator[Run]:
-        """Every instruction that runs, once for every place it is called from.
+        """Every instruction that runs, once for every place from which it is called.
 
         A loop of unknown length counts as one iteration; see `unknown_loops`.
         """
         yield from self._runs(self.entry, 1, frozenset())
 
     def unknown_loops(self) -> tuple[str, ...]:
-        """Loops that run and whose number of iterations cannot be read."""
+        """Loops whose number of iterations cannot be read from the text."""
         return tuple(
             run.instruction.name
             for run in self.runs()
@@ -100,7 +101,7 @@ class Program:
     def trip_count(self, loop: Instruction, computation: str) -> int | None:
         """Iterations of a `while`: as stated, else ceil((limit - first) / step) of its counter.
 
-        None for a loop that does not count from a constant to a constant.
+        None if the loop does not count from one constant to another.
         """
         stated = _TRIPS.search(loop.attributes)
         if stated:
@@ -115,7 +116,7 @@ class Program:
         return max(0, math.ceil((limit - first) / step))
 
     def _limit(self, condition: Mapping[str, Instruction]) -> tuple[int, int | None]:
-        """(index of the counter among the loop's values, value at which the loop ends)."""
+        """Index of the counter among the loop's values, and the value at which the loop ends."""
         root = _root(condition)
         compare, values = root, root.operands
         if root.opcode == "fusion":  # operands of the comparison are parameters of the fusion
@@ -140,7 +141,7 @@ class Program:
 
 
 def parse(text: str) -> Program:
-    """The program of `compiled.as_text()`.
+    """Program from the text `compiled.as_text()`.
 
     Raises:
         ValueError: text without an entry computation.
@@ -189,6 +190,7 @@ def _closing(text: str, opening: int) -> int:
 
 
 def _nbytes(array: re.Match) -> int:
+    """Bytes of an array type such as `bf16[2,3]`."""
     bits = 8 if array[1] == "pred" else int(array[2] or 16)
     count = math.prod(int(size) for size in array[3].split(",") if size)
     return -(-count * bits // 8)
@@ -199,7 +201,7 @@ def _root(computation: Mapping[str, Instruction]) -> Instruction:
 
 
 def _source(computation: Mapping[str, Instruction], name: str) -> Instruction:
-    """The instruction that made the value, before copies and changes of form."""
+    """Instruction that made a value, before copies and conversions."""
     each = computation[name]
     while each.opcode in _SAME and each.operands[0] in computation:
         each = computation[each.operands[0]]
@@ -212,7 +214,7 @@ def _constant(computation: Mapping[str, Instruction], name: str) -> int | None:
 
 
 def _step(body: Mapping[str, Instruction], index: int) -> int | None:
-    """What the body adds to the counter."""
+    """Constant that the loop's body adds to the counter, or None."""
     root = _root(body)
     if root.opcode != "tuple":
         return None

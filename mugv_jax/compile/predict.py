@@ -1,18 +1,19 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A first guess of a training step's time and memory, from sizes alone: it ranks meshes.
+"""Rough prediction of a training step's time and memory, from sizes alone, for ranking meshes.
 
-Per layer and sample, with n tokens over P = sequence chips, T = tensor, weights over F = fsdp x P:
+Bytes sent per layer and sample, with n tokens over P = sequence chips, T = tensor, and weights over
+F = fsdp x P:
 
-    tensor      tokens gathered before and sums all-reduced after each of three products in each
-                pass: n d / P, each (1 - 1/T)
-    sequence    q, k, v and out change places, forward and backward: n d / (P T) each (Ulysses),
-                or keys and values go round: n d / T (ring)
-    weights     gathered in each pass, gradients scattered back: W / T, each (1 - 1/F)
-    data        gradients once a step: W / (T F pipeline), twice
+    tensor      tokens are gathered before, and sums all-reduced after, each of three products in
+                each pass: n d / P, each times (1 - 1/T)
+    sequence    q, k, v and out are exchanged, forward and backward: n d / (P T) each (Ulysses),
+                or keys and values pass around a ring: n d / T
+    weights     gathered in each pass, gradients scattered back: W / T, each times (1 - 1/F)
+    data        gradients, once a step: W / (T F pipeline), twice
 
-A pipeline of S stages and M microbatches idles (S - 1) / (M + S - 1) of its time. All passes but
-the first compute again what the rematerialisation drops. `report.py` compiles the best of these.
+A pipeline of S stages and M microbatches is idle for (S - 1) / (M + S - 1) of its time. Backward
+passes compute again what rematerialisation drops. `search.py` compiles the best meshes.
 """
 
 import dataclasses
@@ -20,17 +21,18 @@ import math
 from collections.abc import Iterator, Mapping
 
 from mugv_jax.compile.estimate import Assumptions, filled
-from mugv_jax.cost import flops
 from mugv_jax.cost.chips import Chip
+from mugv_jax.cost.flops import RECOMPUTED, dit_block
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding.parallel import ParallelConfig
+from mugv_jax.systems.mugv.cost import dit_tokens, train_step
 from mugv_jax.train.train_config import TrainConfig
 
 BFLOAT16, FLOAT32 = 2, 4
-# The attention kernel computes 5 products in the backward pass, of which 4 are the model's.
+# The backward attention kernel computes 5 products; 4 of them are the model's.
 BACKWARD_PRODUCTS = 5 / 4
-# Share of the peak of operations outside of attention: norms, gates and changes of layout take
-# longer than the products themselves. Fitted to compiled steps.
+# Share of the peak that operations outside of attention reach: norms, gates and changes of layout
+# take longer than the products themselves. Fitted to compiled steps.
 OTHER_SHARE = 0.36
 # Live arrays of one block's forward and backward pass, in units of its widest activation; fitted
 # to compiled steps.
@@ -39,7 +41,11 @@ LIVE = 40
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """seconds: of a step.  nbytes: of a chip.  mfu: share of the peak."""
+    """Predicted step on one mesh.
+
+    nbytes: memory of one chip.
+    mfu: share of the peak that the model's arithmetic reaches.
+    """
 
     parallel: ParallelConfig
     seconds: float
@@ -48,7 +54,7 @@ class Prediction:
 
 
 def candidates(config: TrainConfig, chips: int) -> Iterator[ParallelConfig]:
-    """All meshes of `chips` that can hold the model, microbatches two and four to a stage."""
+    """Meshes of `chips` that can split the model; pipelines with 2 and 4 microbatches a stage."""
     dit = config.dit
     for pipeline, fsdp, sequence, tensor in _splits(chips, 4):
         if dit.num_heads % tensor or dit.depth % pipeline or dit.width % (fsdp * sequence):
@@ -66,7 +72,7 @@ def candidates(config: TrainConfig, chips: int) -> Iterator[ParallelConfig]:
 
 
 def _splits(number: int, axes: int) -> Iterator[tuple[int, ...]]:
-    """Sizes of `axes` axes whose product divides `number`."""
+    """All sizes of `axes` axes whose product divides `number`."""
     if axes == 0:
         yield ()
         return
@@ -83,13 +89,11 @@ def predict(
     chip: Chip,
     assumptions: Assumptions,
 ) -> Prediction:
-    """One step of the smallest batch."""
+    """Prediction for one step of the smallest batch."""
     sizes = parallel.sizes(math.prod((parallel.data or 1, *_inner(parallel))))
     chips = math.prod(sizes.values())
     samples = sizes["data"] * sizes["fsdp"] * parallel.microbatches * config.run.accumulate
-    work = flops.train_step(
-        config.dit, latent_shape, config.data.text_tokens, remat=config.run.remat
-    )
+    work = train_step(config.dit, latent_shape, config.data.text_tokens, remat=config.run.remat)
     busy = samples * _compute_seconds(config, latent_shape, chip, assumptions) / chips
     link = 2 * chip.link_bandwidth * assumptions.links
     per_chip = samples / (sizes["data"] * sizes["fsdp"])
@@ -115,19 +119,19 @@ def _compute_seconds(
     chip: Chip,
     assumptions: Assumptions,
 ) -> float:
-    """Of one sample on one chip."""
+    """Seconds of arithmetic for one sample on one chip."""
     dit, text_tokens = config.dit, config.data.text_tokens
-    block = flops.dit_block(dit, flops.dit_tokens(dit, latent_shape), text_tokens)
-    again = flops.RECOMPUTED[config.run.remat]
+    block = dit_block(dit, dit_tokens(dit, latent_shape), text_tokens)
+    again = RECOMPUTED[config.run.remat]
     attention = dit.depth * block.attention * (1 + 2 * BACKWARD_PRODUCTS + ("attention" in again))
-    step = flops.train_step(dit, latent_shape, text_tokens, remat=config.run.remat)
+    step = train_step(dit, latent_shape, text_tokens, remat=config.run.remat)
     rest = step.hardware - dit.depth * block.attention * (3 + ("attention" in again))
     speed = chip.peak_flops * filled(dit.head_dim, chip) * assumptions.attention
     return attention / speed + rest / (chip.peak_flops * OTHER_SHARE * assumptions.compiled)
 
 
 def _block_weights(dit: DiTConfig) -> int:
-    """Parameters of a block's matrices."""
+    """Number of parameters in a block's matrices."""
     return 8 * dit.width**2 + 2 * dit.width * dit.mlp_dim
 
 
@@ -138,18 +142,18 @@ def _sent(
     latent_shape: tuple[int, int, int],
     samples: float,
 ) -> float:
-    """Bytes that a chip sends in a step; `samples` are those of its data shard."""
+    """Bytes that a chip sends in a step; `samples` is the number in its data shard."""
     dit = config.dit
-    tokens = flops.dit_tokens(dit, latent_shape)
+    tokens = dit_tokens(dit, latent_shape)
     sequence, tensor = sizes["sequence"], sizes["tensor"]
     shards = sizes["fsdp"] * sequence
-    passes = 3 if "products" in flops.RECOMPUTED[config.run.remat] else 2
-    attended = passes if "attention" in flops.RECOMPUTED[config.run.remat] else 2
+    passes = 3 if "products" in RECOMPUTED[config.run.remat] else 2
+    attended = passes if "attention" in RECOMPUTED[config.run.remat] else 2
     layers = dit.depth / sizes["pipeline"]
     residual = BFLOAT16 * tokens * dit.width / sequence
     # Self-attention, cross-attention and MLP: a gather, and an all-reduce of twice as much.
     activations = 3 * (1 + 2) * passes * residual * (1 - 1 / tensor)
-    # A ring's keys and values, twice as many as one array, go past all of its other chips.
+    # Keys and values, two arrays, pass all other chips of a ring.
     exchanged = math.gcd(dit.num_heads // tensor, sequence)
     if parallel.sequence_method == "ring":
         exchanged = 1
@@ -169,13 +173,13 @@ def _bytes(
     sizes: Mapping[str, int],
     latent_shape: tuple[int, int, int],
 ) -> float:
-    """Of a chip: master weights, two moments, average and gradients; activations kept and live."""
+    """Bytes of a chip: weights, two moments, average and gradients; kept and live activations."""
     dit = config.dit
     parts = sizes["sequence"] * sizes["tensor"]
     parameters = dit.depth * _block_weights(dit) + 6 * dit.width**2 + dit.text_dim * dit.width
     state = (4 + config.ema.enabled) * FLOAT32 * parameters
     state /= sizes["fsdp"] * parts * sizes["pipeline"]
-    tokens = flops.dit_tokens(dit, latent_shape) / parts
+    tokens = dit_tokens(dit, latent_shape) / parts
     kept = {
         "full": 1,
         "attention": 3,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is told about one step on one slice, as plain values."""
+"""Report on one compiled step on one slice, as plain values."""
 
 import dataclasses
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from mugv_jax.compile import hlo
 from mugv_jax.compile.collectives import collectives
 from mugv_jax.compile.estimate import Assumptions, estimate
 from mugv_jax.compile.gpu_target import is_gpu, memory_bytes
-from mugv_jax.compile.samplers import SamplerConfig, sampler_of, title
+from mugv_jax.compile.samplers import SamplerConfig, sampler_of
 from mugv_jax.compile.steps import (
     Compiled,
     compile_sampler_step,
@@ -20,13 +20,11 @@ from mugv_jax.compile.steps import (
     torus_of,
     train_step_rows,
 )
-from mugv_jax.compile.videos import VIDEOS
 from mugv_jax.compile.work import work_of
-from mugv_jax.cost import flops
 from mugv_jax.cost.chips import chip_of
+from mugv_jax.cost.memory.plan import Size
 from mugv_jax.sharding.place import data_shards
-from mugv_jax.systems.mugv.size import VideoSize
-from mugv_jax.systems.wan_size import WanSize
+from mugv_jax.systems.mugv.cost import train_step
 from mugv_jax.train.train_config import TrainConfig
 
 Kind = Literal["train", "sampler"]
@@ -34,11 +32,11 @@ Kind = Literal["train", "sampler"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked for.
+    """Step to report on.
 
     topology: of a TPU slice, or GPUs.
     rows: samples of a step; None is one per data shard and microbatch.
-    quantize: 8-bit weights of the sampler, see `nn/quantize.py`.
+    quantize: 8-bit weights of the sampler, a name of `nn.quantize.DTYPES`.
 
     Raises:
         ValueError: a slice of a chip that is not in the table, 8-bit weights in training, or
@@ -47,7 +45,7 @@ class Request:
 
     config: TrainConfig | SamplerConfig
     topology: str
-    size: VideoSize | WanSize
+    size: Size
     kind: Kind = "train"
     rows: int | None = None
     assumptions: Assumptions = dataclasses.field(default_factory=Assumptions)
@@ -60,15 +58,15 @@ class Request:
             raise ValueError(f"quantize={self.quantize}: weights in training are not quantised.")
         if self.kind == "train" and isinstance(self.config, SamplerConfig):
             raise ValueError(
-                f"the system {title(self.config.system)} is not trained here: compile a step of "
+                f"the system {self.config.system.name} is not trained here: compile a step of "
                 "its sampler, with --sampler."
             )
 
 
 def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
-    """Compiles the step on the `devices` of the slice, and tells what it needs and takes.
+    """Compile the step for the `devices` of the slice, and report its memory and time.
 
-    How long it takes is estimated for TPUs, whose compiler tells; for GPUs memory alone is known.
+    Time is estimated for TPUs, whose compiler counts cycles; for GPUs only memory is known.
 
     Raises:
         ValueError: a model, batch, mesh or memory that does not fit.
@@ -85,7 +83,7 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
         compiled = compile_sampler_step(*where, quantize=request.quantize)
     gpu = is_gpu(request.topology)
     counted = _flops(request, rows)
-    tokens = VIDEOS[sampler_of(config).system].tokens(config.dit, request.size.latent_shape)
+    tokens = sampler_of(config).system.costs.tokens(config.dit, request.size.latent_shape)
     chip_bytes = memory_bytes(request.topology) if gpu else chip_of(request.topology).hbm_bytes
     known = {
         "step": request.kind,
@@ -106,7 +104,7 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
 def _timed(
     request: Request, compiled: Compiled, mesh: Mesh, rows: int, counted: dict[str, int]
 ) -> dict[str, Any]:
-    """What the compiler of a TPU tells about time."""
+    """Part of the report that a TPU's compiler makes possible: estimated time and its parts."""
     chip = chip_of(request.topology)
     program = hlo.parse(compiled.text)
     work, exchanges = work_of(program), list(collectives(program, mesh.size))
@@ -133,7 +131,7 @@ def _timed(
 
 
 def _options(config: TrainConfig) -> dict[str, Any]:
-    """What beside the mesh decides memory and time."""
+    """Options beside the mesh that decide memory and time."""
     return {
         "sequence_method": config.mesh.sequence_method,
         "microbatches": config.mesh.microbatches,
@@ -154,11 +152,11 @@ def _memory(compiled: Compiled, chip_bytes: int) -> dict[str, Any]:
 
 
 def _flops(request: Request, rows: int) -> dict[str, int]:
-    """Of all chips together."""
+    """Floating-point operations of a step, all chips together."""
     config, shape = request.config, request.size.latent_shape
     if request.kind == "sampler":
         sampler = sampler_of(config)
-        forward = VIDEOS[sampler.system].forward(sampler.dit, shape, sampler.text_tokens)
+        forward = sampler.system.costs.forward(sampler.dit, shape, sampler.text_tokens)
         return dict.fromkeys(("model", "hardware"), 2 * rows * forward)
-    one = flops.train_step(config.dit, shape, config.data.text_tokens, remat=config.run.remat)
+    one = train_step(config.dit, shape, config.data.text_tokens, remat=config.run.remat)
     return {"model": rows * one.model, "hardware": rows * one.hardware}

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The best mesh of a slice: all are ranked by `predict`, and the first few are compiled."""
+"""Search for the best mesh of a slice: `predict` ranks all, and the first few are compiled."""
 
 import dataclasses
 import logging
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 def ranked(request: Request, chips: int) -> list[Prediction]:
-    """Predictions of all meshes that may fit, the best share of the peak first.
+    """Predictions of all meshes that may fit in memory, the highest MFU first.
 
     Raises:
-        ValueError: no mesh that may fit.
+        ValueError: no mesh may fit.
     """
     chip = chip_of(request.topology)
     found = [
@@ -34,15 +34,15 @@ def ranked(request: Request, chips: int) -> list[Prediction]:
             f"smallest needs {least.nbytes / 2**30:.0f} GiB of {chip.hbm_bytes / 2**30:.0f} GiB. "
             "Take more chips, or recompute more (run.remat)."
         )
-    # Of equally fast meshes the one that leaves most memory.
+    # Among equally fast meshes, the one that leaves most memory comes first.
     return sorted(fitting, key=lambda each: (-round(each.mfu, 3), each.nbytes))
 
 
 def search(request: Request, devices: list[jax.Device], compiled: int) -> list[dict[str, Any]]:
-    """Reports of the `compiled` most promising meshes, the best share of the peak first.
+    """Reports on the `compiled` most promising meshes, the highest MFU first.
 
     Raises:
-        ValueError: none that fits.
+        ValueError: none of them can be compiled.
     """
     reports, errors = [], []
     for prediction in ranked(request, len(devices))[:compiled]:

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles training's step and the sampler's for a TPU slice, or for GPUs, without having them.
+"""Compilation of training and sampler steps for TPU slices and GPUs that are not there.
 
-The compilers of libtpu and of `jax[cuda13]` run on any x86 machine, and a topology describes
-devices that are not there. The arrays of a program stay shapes: no weights are made, and a step of
-10B parameters takes minutes (more where memory is tight) and 4 GiB.
+The compilers of libtpu and of `jax[cuda13]` run on any x86 machine, and a topology describes the
+absent devices. Arrays stay abstract, so no weights are made: compiling a step of 10B parameters
+takes minutes (more where memory is tight) and 4 GiB.
 """
 
 import dataclasses
@@ -22,10 +22,10 @@ from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mugv_jax.compile.gpu_target import gpu_devices, is_gpu
-from mugv_jax.compile.samplers import DENOISERS, SamplerConfig, sampler_of
+from mugv_jax.compile.samplers import SamplerConfig, sampler_of
 from mugv_jax.compile.torus import Torus
-from mugv_jax.compile.videos import LatentShape
 from mugv_jax.cost.chips import Chip
+from mugv_jax.flow.denoiser import LatentShape
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
 from mugv_jax.nn.layers import unboxed
@@ -38,25 +38,27 @@ from mugv_jax.train.inputs import abstract_null_text
 from mugv_jax.train.train_config import TrainConfig
 from mugv_jax.weights.registry import MODELS, abstract_variables
 
-# libtpu looks for the machine's own TPU; with these it need not, and two processes may compile.
+# These keep libtpu from looking for a TPU in this machine, and let two processes compile.
 LIBTPU_SETTINGS = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-8",  # any one that exists: the topology says what counts
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",  # any valid one: the topology decides
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 
 
 class DoesNotFitError(ValueError):
-    """A program that needs more memory than a chip has."""
+    """Program that needs more memory than a chip has."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes of one chip.
+    """Bytes of memory that a program needs on one chip.
 
-    arguments: weights, optimizer and data.  temporaries: what a step makes and frees.
-    outputs: results that are not written over arguments.  code: the program itself.
+    arguments: weights, optimizer state and data.
+    temporaries: arrays that a step makes and frees.
+    outputs: results that are not written over arguments.
+    code: the program itself.
     """
 
     arguments: int
@@ -66,12 +68,13 @@ class Memory:
 
     @property
     def total(self) -> int:
+        """Bytes of all parts together."""
         return self.arguments + self.temporaries + self.outputs + self.code
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A compiled step: its text, its memory, and how long it took to compile."""
+    """Compiled step: its text, its memory, and the seconds that compiling it took."""
 
     text: str
     memory: Memory
@@ -79,7 +82,7 @@ class Compiled:
 
 
 def slice_devices(topology: str) -> list[jax.Device]:
-    """Devices that need not be there: of a TPU slice, such as "v5p:4x4x4", or GPUs, as "h200:8".
+    """Devices of a TPU slice such as "v5p:4x4x4", or of GPUs such as "h200:8"; they may be absent.
 
     Raises:
         ValueError: no compiler for them, or a slice that does not exist.
@@ -103,19 +106,19 @@ def slice_devices(topology: str) -> list[jax.Device]:
 
 
 def torus_of(mesh: Mesh, chip: Chip) -> Torus:
-    """Places of the mesh's devices: number i of a program is `mesh.devices.flat[i]`."""
+    """Torus with the places of the mesh's devices; number i is `mesh.devices.flat[i]`."""
     return Torus(chip, np.array([device.coords for device in mesh.devices.flat]))
 
 
 def train_step_rows(config: TrainConfig, mesh: Mesh) -> int:
-    """Samples of the smallest step: one per data shard and microbatch."""
+    """Number of samples in the smallest step: one per data shard and microbatch."""
     return data_shards(mesh) * config.mesh.microbatches * config.run.accumulate
 
 
 def compile_train_step(
     config: TrainConfig, mesh: Mesh, latent_shape: LatentShape, rows: int
 ) -> Compiled:
-    """The step of `rows` samples with latents of (f, h, w).
+    """Training step of `rows` samples with latents of (f, h, w), compiled.
 
     Raises:
         ValueError: a model, batch or memory that does not fit the mesh.
@@ -136,16 +139,16 @@ def compile_sampler_step(
     *,
     quantize: str | None = None,
 ) -> Compiled:
-    """One guided step of `rows` videos, weights in the arithmetic's dtype as in generation.
+    """Guided step of `rows` videos, compiled; weights have the arithmetic's dtype as in generation.
 
-    quantize: 8-bit weights, see `nn/quantize.py`.
+    quantize: 8-bit weights, a name of `nn.quantize.DTYPES`.
 
     Raises:
-        ValueError: a model, batch or memory that does not fit the mesh, or unknown 8-bit weights.
+        ValueError: a model, batch or memory that does not fit the mesh, or an unknown `quantize`.
     """
     config = sampler_of(config)
     check_batch(rows, mesh, config.mesh)
-    kind = config.system.KINDS["dit"][0]
+    kind = config.system.kinds["dit"]
     module = build_dit(
         config.dit,
         mesh,
@@ -156,7 +159,7 @@ def compile_sampler_step(
     )
     shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
-    denoiser = DENOISERS[config.system](module)
+    denoiser = config.system.denoiser(module)
     condition = denoiser.abstract_condition(
         mesh,
         rows=rows,
@@ -165,7 +168,7 @@ def compile_sampler_step(
         dtype=jnp.dtype(config.run.dtype),
     )
     variables = _resident(kind, config, mesh, quantize)
-    # Weights that only the text meets are in memory as well, though a step does not read them.
+    # Weights that only the text passes through stay in memory, though a step does not read them.
     step = jax.jit(
         euler_step,
         static_argnums=0,
@@ -189,7 +192,7 @@ def compile_sampler_step(
 
 
 def _resident(kind: str, config: SamplerConfig, mesh: Mesh, quantize: str | None) -> Any:
-    """Shapes and places of the weights."""
+    """Shapes, dtypes and places of the weights."""
     weights = abstract_quantized(abstract_variables(kind, config.dit), quantize)
 
     def resident(leaf: jax.ShapeDtypeStruct, place: NamedSharding) -> jax.ShapeDtypeStruct:

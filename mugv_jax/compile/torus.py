@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time of an exchange on a torus of chips (after "How to Scale Your Model", section 3).
 
-A group of chips spans n_i places on torus axis i. A closed ring gives it two links in each
-direction of use, a part of an axis one; links of neighbours that lie `stride` apart are shared.
+A group of g chips spans n_i places on torus axis i. Its bandwidth on an axis is that of two links
+if the axis is a closed ring and of one link otherwise, divided by the stride between its chips.
 
     all-gather, reduce-scatter   payload (1 - 1/g) / sum_i bandwidth_i,   all-reduce twice that
     all-to-all                   payload max_i n_i / (4 bandwidth_i)
     permutation                  payload x hops / link
 
-plus the latency of as many hops as the farthest chip is away.
+The latency of the hops to the farthest chip is added.
 """
 
 import dataclasses
@@ -20,31 +20,32 @@ import numpy as np
 from mugv_jax.compile.collectives import Collective
 from mugv_jax.cost.chips import Chip
 
-HOP_SECONDS = 1e-6  # latency of a hop; section 3 of the same text
+HOP_SECONDS = 1e-6  # latency of one hop; section 3 of the same text
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Torus:
-    """`coordinates` (devices, axes) of every device of a program, by its number there."""
+    """Slice of chips; `coordinates` (devices, axes) are in the order of a program's devices."""
 
     chip: Chip
     coordinates: np.ndarray
 
     @property
     def shape(self) -> np.ndarray:
+        """Number of chips along every axis."""
         return self.coordinates.max(axis=0) - self.coordinates.min(axis=0) + 1
 
     def _closed(self) -> np.ndarray:
-        """Which torus axes are rings."""
+        """Whether each axis is a ring."""
         return (self.shape % self.chip.ring == 0) & (self.shape > 2)
 
     def seconds(self, collective: Collective, link_efficiency: float) -> float:
-        """Of all `times` of it."""
+        """Seconds of all runs of an exchange."""
         link = self.chip.link_bandwidth * link_efficiency
         if collective.kind == "collective-permute":
             hops = self._hops(collective.groups)
             return collective.times * hops * (collective.payload / link + HOP_SECONDS)
-        # Groups of one exchange have one form; the worst of a few says how it lies on the torus.
+        # All groups of an exchange have one shape; the slowest of a few stands for all.
         return collective.times * max(
             self._group_seconds(collective, self.coordinates[group], link)
             for group in collective.groups[:: max(1, len(collective.groups) // 4)]
@@ -64,11 +65,11 @@ class Torus:
         others = 1 - 1 / len(places)
         total = float(np.sum(bandwidth))
         if math.prod(counts) != len(places):
-            total = float(np.min(bandwidth))  # no box of the torus: one ring through all of it
+            total = float(np.min(bandwidth))  # not a box of the torus: one ring through all chips
         return rounds * (collective.payload * others / total + latency)
 
     def _hops(self, pairs: np.ndarray) -> int:
-        """Links that the farthest of the moves crosses."""
+        """Number of links on the longest path from a source to its target."""
         apart = np.abs(self.coordinates[pairs[:, 0]] - self.coordinates[pairs[:, 1]])
         around = np.where(self._closed(), self.shape - apart, apart)
         return int(np.minimum(apart, around).sum(axis=1).max())

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic of one chip in a compiled TPU program.
 
-The compiler writes its own estimate of the cycles beside every operation it emits. It cannot see
-into a kernel of ours: the products of attention's are counted from the shapes it is called with,
-and the others say themselves how many bytes they read and write.
+The compiler notes an estimate of cycles with every operation that it emits, but cannot see into our
+kernels. The products of attention kernels are counted from the shapes of their arguments; the other
+kernels declare how many bytes they read and write.
 """
 
 import dataclasses
@@ -18,18 +18,21 @@ from mugv_jax.compile.hlo import Program, Run
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _MOVED = re.compile(r'"bytes_accessed":"(\d+)"')
 _OPERANDS = re.compile(r"\b(?:bf16|f32|f16)\[([\d,]+)\]")
-# Products of matrices, each 2 n s e per head, that a kernel computes; the backward kernel computes
-# the scores anew.
+# Kernel -> matrix products that it computes, each 2 n s e operations per head. The backward kernel
+# computes the scores again.
 ATTENTION_PRODUCTS = {"splash_mha_fwd": 2, "splash_mha_dkv": 5}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Work:
-    """cycles: compiler's estimate per computation, all its runs together.
-    attention_flops: of attention kernels, per computation, padding and recomputation included.
-    head_dims: FLOPs by the head dimension that the kernel is called with.
-    moved_bytes: read and written by the other kernels, per computation.
-    kernels: runs of every kernel by name.  uncounted: those of which nothing is known.
+    """Work of one call of a program; values per computation cover all of its runs.
+
+    cycles: compiler's estimate per computation.
+    attention_flops: FLOPs of attention kernels per computation, padding and recomputation included.
+    head_dims: FLOPs of attention kernels per head dimension that they are called with.
+    moved_bytes: bytes read and written by other kernels, per computation.
+    kernels: number of runs of every kernel, by name.
+    uncounted: names of kernels whose work is unknown.
     """
 
     cycles: Mapping[str, int]
@@ -41,7 +44,7 @@ class Work:
 
 
 def work_of(program: Program) -> Work:
-    """Arithmetic of one call of `program` on one chip."""
+    """Work of one call of `program` on one chip."""
     cycles: Counter[str] = Counter()
     attention: Counter[str] = Counter()
     head_dims: Counter[int] = Counter()
@@ -50,7 +53,7 @@ def work_of(program: Program) -> Work:
     uncounted: dict[str, None] = {}
     for run in program.runs():
         if "fusion" in run.inside:
-            continue  # its estimate stands at the fusion itself
+            continue  # the fusion itself has the estimate
         estimated = _CYCLES.search(run.instruction.attributes)
         if estimated:
             cycles[run.computation] += int(estimated[1]) * run.times
@@ -77,12 +80,13 @@ def work_of(program: Program) -> Work:
 
 
 def _products(kernel: str) -> int | None:
+    """Number of matrix products of an attention kernel; None for other kernels."""
     found = [count for name, count in ATTENTION_PRODUCTS.items() if kernel.startswith(name)]
     return found[0] if found else None
 
 
 def _attention_product(run: Run) -> tuple[int, int]:
-    """(FLOPs of one product, head dimension): the first arrays of the call are q, k and v."""
+    """FLOPs of one product, and the head dimension; a call's first arrays are q, k and v."""
     layouts = run.instruction.attributes.partition("operand_layout_constraints=")[2]
     shapes = [[int(size) for size in found.split(",")] for found in _OPERANDS.findall(layouts)]
     q, k = [shape for shape in shapes if len(shape) >= 3][:2]

@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a chip can do at best, and how TPU chips are joined.
+"""Peak performance of chips, and how TPU chips are connected.
 
-TPU: peak, memory, its bandwidth and the interconnect's bandwidth (both directions of all links of a
-chip together) are those of the system architecture pages, docs.cloud.google.com/tpu/docs/v5e, v5p
-and v6e. The clock is peak / (2 x multipliers): the compiler counts in cycles.
-GPU: dense bfloat16 peak of NVIDIA's data sheets.
+TPU: peak, memory and bandwidths are from the system architecture pages,
+docs.cloud.google.com/tpu/docs/v5e, v5p and v6e; these give the interconnect's bandwidth as the sum
+over both directions of all links of a chip. The clock, in which the compiler counts, is
+peak / (2 x multipliers). GPU: dense bfloat16 peak of NVIDIA's data sheets.
 """
 
 import dataclasses
@@ -15,14 +15,16 @@ import jax
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chip:
-    """One chip, which is one device.
+    """One chip, which is one device to JAX.
 
-    kind: name that JAX gives the device.  peak_flops: bfloat16 FLOP/s.
-    hbm_bytes, hbm_bandwidth: memory, bytes and bytes/s.
+    kind: JAX's name of the device.
+    peak_flops: bfloat16 FLOP/s.
+    hbm_bytes: size of the memory.
+    hbm_bandwidth: bytes/s of the memory.
     link_bandwidth: bytes/s of one link in one direction; a chip has two links on each torus axis.
-    ring: a torus axis closes to a ring where its length is a multiple of this.
+    ring: a torus axis is a closed ring if its length is a multiple of this.
     mxu: side of the matrix unit; shorter contractions and results leave a part of it idle.
-    flops_per_cycle: of all matrix units together.
+    flops_per_cycle: FLOPs of all matrix units together.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Chip:
 
     @property
     def clock_hz(self) -> float:
+        """Cycles per second."""
         return self.peak_flops / self.flops_per_cycle
 
 
@@ -74,7 +77,7 @@ CHIPS = {
 
 
 def chip_of(topology: str) -> Chip:
-    """Chip of a slice such as "v5p:4x4x4".
+    """Chip of a topology such as "v5p:4x4x4".
 
     Raises:
         ValueError: a chip that is not in the table.
@@ -88,7 +91,7 @@ def chip_of(topology: str) -> Chip:
     return CHIPS[name]
 
 
-# The kind of a GPU begins with -> peak bfloat16 FLOP/s. Longer names come first.
+# Beginning of a GPU's kind -> peak bfloat16 FLOP/s. Longer names come first.
 GPU_PEAKS = {
     "NVIDIA GB200": 2500e12,
     "NVIDIA B200": 2250e12,
@@ -102,12 +105,12 @@ GPU_PEAKS = {
 
 
 def peak_flops(device: jax.Device) -> float | None:
-    """Peak bfloat16 FLOP/s of a device, or None where it is not known (a CPU's, say)."""
+    """Peak bfloat16 FLOP/s of a device; None where it is unknown, as for a CPU."""
     return peak_of(device.device_kind)
 
 
 def peak_of(kind: str) -> float | None:
-    """`peak_flops` of the devices that JAX calls `kind`."""
+    """Peak bfloat16 FLOP/s of devices that JAX calls `kind`, or None."""
     for chip in CHIPS.values():
         if chip.kind == kind:
             return chip.peak_flops

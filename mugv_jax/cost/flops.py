@@ -1,28 +1,25 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Floating point operations of the diffusion transformers, counted from their sizes (a product and
-its sum are two).
+"""Floating-point operations of diffusion transformers, counted from their sizes.
 
-    forward = 2 (weights touched) tokens + depth (4 n^2 d + 4 n s d)     MUGDiT, WanDiT
-    forward = 2 (weights touched) tokens + depth 4 (n + s)^2 d           MM-DiT
-    step    = 3 forward, for every sample
+A product and its sum are two operations. What is common to all networks is here; the forward pass
+of a whole network is counted in its system's `cost.py`.
 
-Norms, softmax and other small change are left out. The backward pass has two products for each one
-of the forward pass. What a step computes again to save memory is no work of the model: MFU leaves
-it out, and `recomputed` counts it. The compiler's own count sees a scanned block once and no
-kernel's inside, so it cannot tell.
+    block   = 2 (weights touched) tokens + 4 n^2 d + 4 n s d
+    step    = 3 forward                  for every sample
+
+Norms, softmax and other elementwise work are left out. The backward pass has two products for each
+one of the forward pass. What a training step computes again to save memory is not the model's work:
+MFU leaves it out, and `StepFlops.recomputed` counts it. The compiler's own count sees a scanned
+block once and nothing inside a kernel, so it cannot be used.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from mugv_jax.nn.dit.embed import SINUSOID_DIM
-from mugv_jax.nn.mmdit.block import MLP_RATIO
-from mugv_jax.nn.mmdit.model import MMDiTConfig
-from mugv_jax.nn.mugdit.sizes import DiTConfig
-from mugv_jax.nn.wan.dit import WanDiTConfig
+LatentShape = tuple[int, int, int]  # (f, h, w)
 
-# Rematerialisation policy -> parts of a block that the backward pass computes once more.
+# Rematerialisation policy of `nn/dit/remat.py` -> parts of a block computed again backwards.
 RECOMPUTED = {
     "none": (),
     "dots": (),
@@ -33,74 +30,18 @@ RECOMPUTED = {
 
 
 class BlockFlops(NamedTuple):
-    """Of one block's forward pass over one sample.
+    """Operations of one block's forward pass over one sample.
 
-    products: of the video tokens and weights, and of the text and its weights.
-    attention: of scores and of values, to video and to text.
+    products: products with weights, of the video tokens and of the text.
+    attention: scores and weighted sums, over video and text.
     """
 
     products: int
     attention: int
 
 
-def patches(
-    config: DiTConfig | WanDiTConfig | MMDiTConfig, latent_shape: tuple[int, int, int]
-) -> int:
-    """Patches of a latent (f, h, w): the video tokens of WanDiT and of MM-DiT."""
-    return math.prod(-(-size // patch) for size, patch in zip(latent_shape, config.patch))
-
-
-def dit_tokens(config: DiTConfig, latent_shape: tuple[int, int, int]) -> int:
-    """MUGDiT's video tokens of a latent (f, h, w), start and end token included."""
-    return patches(config, latent_shape) + 2
-
-
-def dit_block(config: DiTConfig | WanDiTConfig, tokens: int, text_tokens: int) -> BlockFlops:
-    """Of one block."""
-    n, s, d = tokens, text_tokens, config.width
-    weights = n * (6 * d * d + 2 * d * config.mlp_dim) + s * 2 * d * d
-    return BlockFlops(products=2 * weights, attention=4 * n * n * d + 4 * n * s * d)
-
-
-def dit_forward(config: DiTConfig, latent_shape: tuple[int, int, int], text_tokens: int) -> int:
-    """Of one forward of one sample through MUGDiT."""
-    n, s, d = dit_tokens(config, latent_shape), text_tokens, config.width
-    groups = latent_shape[0] + 2  # the frames, and the two ends: one time each
-    patch = math.prod(config.patch)
-    ends = (n - 2) * patch * config.in_channels * d + n * patch * config.out_channels * d
-    text = s * (config.text_dim + d) * d
-    scalar = (SINUSOID_DIM + d) * d  # of each time, and of the frame rate
-    time = (groups + 1) * scalar + groups * 6 * d * d
-    return config.depth * sum(dit_block(config, n, s)) + 2 * (ends + text + time)
-
-
-def wan_forward(config: WanDiTConfig, latent_shape: tuple[int, int, int]) -> int:
-    """Of one forward of one sample through WanDiT, clean latents beside the noisy ones."""
-    n, s, d = patches(config, latent_shape), config.text_tokens, config.width
-    patch = math.prod(config.patch)
-    ends = n * patch * (2 * config.in_channels + config.out_channels) * d
-    text = s * (config.text_dim + d) * d
-    time = 2 * ((SINUSOID_DIM + d) * d + 6 * d * d)  # of frame 0, and of the others
-    return config.depth * sum(dit_block(config, n, s)) + 2 * (ends + text + time)
-
-
-def mmdit_forward(config: MMDiTConfig, latent_shape: tuple[int, int, int], text_tokens: int) -> int:
-    """Of one forward of one sample through MM-DiT."""
-    n, s, d = patches(config, latent_shape), text_tokens, config.width
-    layer = (4 + 2 * MLP_RATIO) * d * d
-    modulation = 2 * 6 * d * d  # of video and of text
-    blocks = config.depth * ((n + s) * layer + modulation)
-    # The last block makes nothing of the text but queries, keys and values.
-    blocks -= s * (layer - 3 * d * d) + 4 * d * d
-    ends = n * math.prod(config.patch) * (config.in_channels + config.out_channels) * d
-    text = s * config.text_dim * d
-    embed = (SINUSOID_DIM + d) * d + (config.pooled_dim + d) * d + 2 * d * d  # and of the end
-    attention = config.depth * 4 * (n + s) ** 2 * d
-    return attention + 2 * (blocks + ends + text + embed)
-
-
 class StepFlops(NamedTuple):
-    """Of one sample's part in a training step."""
+    """Operations of a training step for one sample."""
 
     forward: int
     backward: int
@@ -108,27 +49,34 @@ class StepFlops(NamedTuple):
 
     @property
     def model(self) -> int:
-        """What MFU counts."""
+        """Operations that MFU counts."""
         return self.forward + self.backward
 
     @property
     def hardware(self) -> int:
-        """What is computed."""
+        """Operations that the device executes, recomputation included."""
         return self.model + self.recomputed
 
 
-def train_step(
-    config: DiTConfig,
-    latent_shape: tuple[int, int, int],
-    text_tokens: int,
-    *,
-    remat: str = "none",
-) -> StepFlops:
-    """MUGDiT's forward and backward pass of one sample, under a policy of `nn/dit/remat.py`."""
-    forward = dit_forward(config, latent_shape, text_tokens)
-    block = dit_block(config, dit_tokens(config, latent_shape), text_tokens)
+def patches(config: Any, latent_shape: LatentShape) -> int:
+    """Number of patches of a latent; `config` has the field `patch`, (f, h, w)."""
+    return math.prod(-(-size // patch) for size, patch in zip(latent_shape, config.patch))
+
+
+def dit_block(config: Any, tokens: int, text_tokens: int) -> BlockFlops:
+    """Operations of one block of self-attention, cross-attention and MLP (MUGDiT's, WanDiT's).
+
+    config: its fields `width` and `mlp_dim` are read.
+    """
+    n, s, d = tokens, text_tokens, config.width
+    weights = n * (6 * d * d + 2 * d * config.mlp_dim) + s * 2 * d * d
+    return BlockFlops(products=2 * weights, attention=4 * n * n * d + 4 * n * s * d)
+
+
+def step_of(forward: int, block: BlockFlops, depth: int, *, remat: str) -> StepFlops:
+    """Operations of a training step from those of a forward pass and of one of its blocks."""
     recomputed = sum(getattr(block, part) for part in RECOMPUTED[remat])
-    return StepFlops(forward, 2 * forward, config.depth * recomputed)
+    return StepFlops(forward, 2 * forward, depth * recomputed)
 
 
 def text(count: int) -> str:

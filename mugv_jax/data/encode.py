@@ -30,10 +30,10 @@ from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.encoded import EncodedFolder, Job
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
 from mugv_jax.data.samples import EMPTY_TEXT
-from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.models import MugvModels
+from mugv_jax.systems.mugv.size import MAX_TOKENS
 from mugv_jax.systems.text import text_batches
 from mugv_jax.weights.torch_files import import_torch
 

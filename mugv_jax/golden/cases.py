@@ -3,7 +3,7 @@
 """Golden cases: reference numbers of the published models, and the models to compare with them.
 
 A case is NAME.json (kind, config, tensor names and shapes) and NAME.npz (inputs and outputs in the
-published layout, b c f h w). Its weights follow from the tensors' names, so none are stored.
+published layout, b c f h w). Its weights are computed from the tensors' names; none are stored.
 """
 
 import dataclasses
@@ -21,6 +21,8 @@ import numpy as np
 from flax import traverse_util
 from jax.typing import ArrayLike, DTypeLike
 
+from mugv_jax.axes import Array, Float
+from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.weights.check import check
 from mugv_jax.weights.registry import MODELS
@@ -34,7 +36,7 @@ Values = Callable[[str, tuple[int, ...]], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """The contents of one case; `sibling` reads another case of the same folder."""
+    """Contents of one case."""
 
     path: Path
     spec: Mapping[str, Any]
@@ -43,14 +45,16 @@ class Case:
 
     @property
     def name(self) -> str:
+        """Name of the case's files without suffix."""
         return self.path.stem
 
     def sibling(self, name: str) -> "Case":
+        """Another case of the same folder."""
         return read_case(self.path.with_name(f"{name}.json"), self.dtype)
 
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The value of a golden tensor: a function of its published name and shape."""
+    """Value of a golden tensor: a function of its published name and shape."""
     match name:
         case "shift" if shape:
             return np.asarray(LATENT_SHIFT, np.float32).reshape(shape)
@@ -66,7 +70,7 @@ def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class RecipeSource(Source):
-    """A checkpoint whose tensors follow from their names."""
+    """Checkpoint whose tensors are computed from their names."""
 
     format = "golden"
 
@@ -81,7 +85,7 @@ class RecipeSource(Source):
 
 
 def read_case(path: Path, dtype: DTypeLike = jnp.float32) -> Case:
-    """The case of NAME.json at `path`.
+    """Case whose description is the file `path`, NAME.json.
 
     Raises:
         ValueError: a file that is missing or damaged.
@@ -114,8 +118,16 @@ def build(case: Case, values: Values = recipe) -> tuple[Any, Any]:
 
 
 def ours(x: np.ndarray) -> np.ndarray:
+    """Array of the published layout in ours, channels last."""
     return einops.rearrange(x, "b c f h w -> b f h w c")
 
 
 def published(x: Any) -> np.ndarray:
+    """Array of our layout in the published one, float32."""
     return einops.rearrange(np.asarray(x, np.float32), "b f h w c -> b c f h w")
+
+
+def unit_times(timestep: np.ndarray, shape: tuple[int, ...]) -> Float[Array, "b f"]:
+    """Times in [0, 1] of all frames. NumPy's quotient is exact enough to be multiplied back."""
+    t = np.asarray(timestep, np.float32) / np.float32(MODEL_TIME)
+    return jnp.broadcast_to(t.reshape(-1, 1), shape)

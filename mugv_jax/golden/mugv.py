@@ -21,7 +21,7 @@ from mugv_jax.train.loss import velocity_loss
 
 
 def _condition(a: Mapping[str, np.ndarray], frames: int, rows: slice) -> MugvCondition:
-    """What MUGDiT reads beside latent and time, for the samples `rows`."""
+    """Condition of the samples `rows`."""
     text = a["y"][rows, 0]
     index = a.get("frame_indice", np.arange(frames + 2)[None])
     return MugvCondition(
@@ -33,6 +33,7 @@ def _condition(a: Mapping[str, np.ndarray], frames: int, rows: slice) -> MugvCon
 
 
 def dit(case: Case) -> Outputs:
+    """The transformer's output, and the residual stream after the first and last block."""
     a = case.arrays
     module, variables = build(case)
     condition = _condition(a, a["x"].shape[2], slice(None))
@@ -49,6 +50,7 @@ def dit(case: Case) -> Outputs:
 
 
 def sampler(case: Case) -> Outputs:
+    """A whole guided sample from a given first frame."""
     a = case.arrays
     module, variables = build(case.sibling(case.spec["dit"]))
     x = np.array(ours(a["noise"]), np.float32)
@@ -73,6 +75,7 @@ def sampler(case: Case) -> Outputs:
 
 
 def loss(case: Case) -> Outputs:
+    """The training loss, and the noisy latent it is computed on."""
     a = case.arrays
     module, variables = build(case.sibling(case.spec["dit"]))
     x_0, noise = jnp.asarray(ours(a["latent"])), jnp.asarray(ours(a["noise"]))
@@ -94,6 +97,7 @@ def loss(case: Case) -> Outputs:
 
 
 def vae(case: Case) -> Outputs:
+    """Both halves of the VAE, and whole videos through it in windows."""
     a = case.arrays
     module, variables = build(case)
     pixels = jnp.asarray(ours(a["x"]))
@@ -117,8 +121,19 @@ def vae(case: Case) -> Outputs:
 
 
 def text(case: Case) -> Outputs:
+    """States of a T5 or UMT5 encoder at valid tokens."""
     a = case.arrays
     module, variables = build(case)
     mask = a["mask"] != 0
     out = jax.jit(module.apply)(variables, a["ids"].astype(np.int32), mask)
     return {"out": (np.asarray(out)[mask], a["out"][mask])}
+
+
+KINDS = {
+    "mugv_dit": dit,
+    "mugv_sampler": sampler,
+    "mugv_loss": loss,
+    "mugv_vae": vae,
+    "t5_encoder": text,
+    "umt5_encoder": text,
+}

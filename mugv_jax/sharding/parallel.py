@@ -23,8 +23,6 @@ from jax.typing import DTypeLike
 
 from mugv_jax.bounds import require_at_least
 from mugv_jax.kernels.select import KernelConfig
-from mugv_jax.nn.mmdit.model import MMDiT
-from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.modulation import MeshModulation
 from mugv_jax.sharding.pipeline import Pipeline
@@ -98,14 +96,16 @@ def build_dit(
     mesh: Mesh,
     parallel: ParallelConfig | None = None,
     *,
+    module: type[nn.Module],
     dtype: DTypeLike,
-    module: type[nn.Module] = MugDiT,
     remat: str = "none",
     kernels: KernelConfig | None = None,
 ) -> nn.Module:
     """Build the DiT for `mesh`; all settings but the axes' sizes come from `parallel`.
 
-    config: sizes of `module`, which is `MugDiT`, `WanDiT` or `MMDiT`.
+    config: sizes of `module`.
+    module: class with the fields of `nn.mugdit.model.MugDiT`, of which `pipeline` may be missing,
+        and the attribute `joint_attention`.
     kernels: implementations in place of the platform's defaults.
 
     Raises:
@@ -123,7 +123,7 @@ def build_dit(
     built = module(
         config,
         dtype,
-        attend=attention.jointly if module is MMDiT else attention,
+        attend=attention.jointly if module.joint_attention else attention,
         modulate=MeshModulation(kernels.modulation, mesh=mesh),
         token_multiple=sizes["sequence"] * sizes["tensor"],
         remat=remat,
@@ -132,8 +132,9 @@ def build_dit(
     return built if stages == 1 else _in_stages(built, stages, parallel.microbatches)
 
 
-def _in_stages(module: nn.Module, stages: int, microbatches: int) -> MugDiT:
-    if not isinstance(module, MugDiT):
+def _in_stages(module: nn.Module, stages: int, microbatches: int) -> nn.Module:
+    """`module` with its blocks split into stages of a pipeline."""
+    if not hasattr(module, "pipeline"):
         raise ValueError(
             f"pipeline={stages}: {type(module).__name__} does not run in stages. Set pipeline=1, "
             "and use fsdp, sequence or tensor instead."

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The models of a pipeline: loaded one at a time onto the mesh, freed when done."""
+"""Models of a pipeline, loaded onto the mesh one at a time and freed when done."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ from mugv_jax.nn.quantize import abstract_quantized, quantized_dtype
 from mugv_jax.sharding.mesh import make_mesh
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
-from mugv_jax.systems.system import System
+from mugv_jax.systems.system import SystemConfig
 from mugv_jax.weights.adapter_files import open_adapter
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.random import random_variables
@@ -29,21 +29,22 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 
 # (name, shardings, dtype) -> variables on the mesh
 Fetch = Callable[[str, Any, DTypeLike], Any]
-DIT = "dit"  # the field of every system that is built for the mesh
+DIT = "dit"  # field of the model that is built for the mesh
 
 
 @dataclasses.dataclass(kw_only=True)
 class Models:
-    """The models of one system, by its fields.
+    """Models of one system, by the fields of its config.
 
-    fetch: where their variables come from.  dtype: of weights and arithmetic.
-    kernels: implementations in place of those that the platform would choose.
-    keep_loaded: hold on to variables after their first use instead of freeing them.
-    quantize: hold the transformers' weights in 8 bits, a name of `nn.quantize.DTYPES`.
-    sources: the file or folder of each model, of tokenizers and of an adapter; none if random.
+    fetch: makes or reads the variables of a model.
+    dtype: of weights and arithmetic.
+    kernels: implementations that replace the platform's choice.
+    keep_loaded: keep variables after their first use instead of freeing them.
+    quantize: dtype of 8-bit weights of the transformers, a name of `nn.quantize.DTYPES`.
+    sources: file or folder of each model, tokenizer and adapter; empty for random weights.
     """
 
-    config: System
+    config: SystemConfig
     mesh: Mesh
     dtype: DTypeLike
     fetch: Fetch
@@ -56,37 +57,37 @@ class Models:
     @classmethod
     def from_files(
         cls,
-        system: type,
+        config_class: type[SystemConfig],
         paths: Mapping[str, Path],
         *,
         absent: Collection[str] = (),
         loading: Mapping[str, Mapping[str, Any]] | None = None,
         sources: Mapping[str, Path] | None = None,
-        expected: System | None = None,
+        expected: SystemConfig | None = None,
         mesh: Mapping[str, int] | None = None,
         dtype: DTypeLike | None = None,
         quantize: str | None = None,
         **fields: Any,
     ) -> "Models":
-        """Of published or converted files, by field; only their headers are read now.
+        """Models from published or converted files, by field; only headers are read now.
 
         absent: fields without a model.
-        loading: more options of `weights.load.load`, by field.
-        sources: other files than `paths` that count.
+        loading: further options of `weights.load.load`, by field.
+        sources: files beside `paths` that the result depends on.
         expected: sizes that the weights must have.
-        fields: those of the class.
+        fields: further fields of the class.
 
         Raises:
             ValueError: weights that are damaged or of another size, low-rank updates or a mesh
                 that do not fit, or an unknown `quantize`.
         """
         placed_on = make_mesh(mesh)
-        kinds, sizes = read_sizes(system, paths)
-        config = system(**dict.fromkeys(absent), **sizes)
+        kinds, sizes = read_sizes(config_class, paths)
+        config = config_class(**dict.fromkeys(absent), **sizes)
         if expected is not None:
             _check_expected(config, expected, paths)
 
-        # Opened now, so that one that does not fit is told before models load.
+        # Opened now, so that an adapter that does not fit is refused before models load.
         adapters = {
             name: open_adapter(
                 more["lora"], MODELS[kinds[name]], sizes[name], alpha=more.get("lora_alpha")
@@ -117,7 +118,7 @@ class Models:
     @classmethod
     def random(
         cls,
-        config: System,
+        config: SystemConfig,
         *,
         seed: int = 0,
         mesh: Mapping[str, int] | None = None,
@@ -125,7 +126,7 @@ class Models:
         quantize: str | None = None,
         **fields: Any,
     ) -> "Models":
-        """Seeded random weights: for trying things, not for pictures."""
+        """Models with seeded random weights: everything runs, but the pictures are noise."""
         quantized_dtype(quantize)
 
         def fetch(name: str, shardings: Any, dtype: DTypeLike) -> Any:
@@ -145,7 +146,7 @@ class Models:
 
     @contextlib.contextmanager
     def model(self, name: str) -> Iterator[tuple[nn.Module, Any]]:
-        """The module of a field and its variables on the mesh."""
+        """Module of a field and its variables on the mesh, which are freed at the end."""
         kind, config = self.config.KINDS[name][0], getattr(self.config, name)
         module = MODELS[kind].build
         if name == DIT:
@@ -154,7 +155,7 @@ class Models:
             )
         else:
             built = module(config, self.dtype)
-        shared = name in self._held  # kept, or in use further out
+        shared = name in self._held  # kept, or in use by an enclosing call
         if not shared:
             abstract = abstract_quantized(abstract_variables(kind, config), self.quantize)
             shardings = variable_shardings(abstract, self.mesh)
@@ -167,15 +168,17 @@ class Models:
                     leaf.delete()
 
 
-def read_sizes(system: type, paths: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, Any]]:
-    """(kind, sizes) of the checkpoints of some fields of a system, without reading their tensors.
+def read_sizes(
+    config_class: type[SystemConfig], paths: Mapping[str, Path]
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """(kinds, sizes) of checkpoints, by field; tensors are not read.
 
     Raises:
-        ValueError: no checkpoint, one that is not whole, or one of another model.
+        ValueError: no checkpoint, an incomplete one, or one of another model.
     """
     kinds, sizes = {}, {}
     for name, path in paths.items():
-        accepted = system.KINDS[name]
+        accepted = config_class.KINDS[name]
         kind, sizes[name] = read_config(path, accepted[0] if len(accepted) == 1 else None)
         if kind not in accepted:
             raise ValueError(f"{path}: holds {kind}, not {' or '.join(accepted)}.")
@@ -184,12 +187,12 @@ def read_sizes(system: type, paths: Mapping[str, Path]) -> tuple[dict[str, str],
 
 
 def default_dtype() -> DTypeLike:
-    """bfloat16 where the matrix units have it; float32 on CPU, which is faster there."""
+    """Type of weights and arithmetic: bfloat16, or float32 on CPU, where it is faster."""
     return jnp.float32 if select.platform() == "cpu" else jnp.bfloat16
 
 
-def _check_expected(config: System, expected: System, paths: Mapping[str, Any]) -> None:
-    """Raise a ValueError that names the sizes in which a model of `paths` is another one."""
+def _check_expected(config: SystemConfig, expected: SystemConfig, paths: Mapping[str, Any]) -> None:
+    """Raise a ValueError that names the sizes in which a model of `paths` differs."""
     for name in paths:
         found, wanted = getattr(config, name), getattr(expected, name)
         differences = [

@@ -1,148 +1,156 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Systems: models that work together, and the sizes of each.
+"""The descriptor of a system: everything that generic code asks about a family of models.
 
-A system is a dataclass with one field a model. Its `KINDS` say which models of the registry
-may fill a field, the one that random weights are made of first.
+`mugv_jax/systems/NAME/system.py` holds the descriptor `SYSTEM` of system NAME, and the dataclass of
+its models' sizes. `find` imports it when it is first asked for.
 """
 
+import contextlib
 import dataclasses
+import importlib
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
-from mugv_jax.nn.mmdit.model import MMDiTConfig
-from mugv_jax.nn.mugdit.sizes import DiTConfig
-from mugv_jax.nn.text.clip import ClipTextConfig
-from mugv_jax.nn.text.t5 import T5Config
-from mugv_jax.nn.vae.sizes import VAEConfig
-from mugv_jax.nn.wan.dit import WanDiTConfig
-from mugv_jax.nn.wan.vae import WanVAEConfig
-from mugv_jax.systems.mugv.size import STRIDE
+from mugv_jax.cost.costs import Costs
+from mugv_jax.cost.memory.plan import Plan, Size
+from mugv_jax.cost.memory.stages import Stage, stages
+from mugv_jax.flow.denoiser import Denoiser
+from mugv_jax.systems import NAMES
+from mugv_jax.systems.pretrained import first_of, local_folder
+from mugv_jax.systems.sizes import NamedLengths, NamedSizes, parse_frames, parse_size
+from mugv_jax.weights.pipeline_folder import PipelineFolder
 
 Kinds = Mapping[str, tuple[str, ...]]
-WAN_VAES = ("wan_vae", "wan_vae_diffusers")  # one model, two sets of names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MugvConfig:
-    """MUG-V; `dit` is None where nothing is generated.
+class SystemConfig:
+    """Sizes of a system's models: one field for each model, checked to fit together.
 
-    Raises:
-        ValueError: models that do not fit together, or not to the pipeline's grid.
+    KINDS: field -> kinds of `weights/registry.py` that may fill it. Random weights are of the
+        first.
     """
 
-    KINDS: ClassVar[Kinds] = {"dit": ("mugv_dit",), "vae": ("mugv_vae",), "text": ("t5_encoder",)}
+    KINDS: ClassVar[Kinds]
 
-    dit: DiTConfig | None
-    vae: VAEConfig
-    text: T5Config
-
-    def __post_init__(self):
-        if self.dit is not None:
-            _check_latents(self.dit.in_channels, self.vae.latent_channels)
-            _check_text(self.dit.text_dim, self.text.width)
-        strides = self.vae.time_factor, self.vae.spatial_factor
-        if strides != (STRIDE, STRIDE):
+    def check_latents(self) -> None:
+        """Raise a ValueError if DiT and VAE differ in the channels of a latent."""
+        read, made = self.dit.in_channels, self.vae.latent_channels
+        if read != made:
             raise ValueError(
-                f"the VAE makes one latent of {strides[0]} frames and {strides[1]} pixels a side, "
-                f"but videos are planned on a grid of {STRIDE}: give spatial_channels and "
-                "temporal_multipliers 4 entries each."
+                f"the DiT takes {read} latent channels, but the VAE makes {made}: they are not of "
+                "one system."
+            )
+
+    def check_text(self) -> None:
+        """Raise a ValueError if DiT and text encoder differ in the width of text states."""
+        read, made = self.dit.text_dim, self.text.width
+        if read != made:
+            raise ValueError(
+                f"the DiT reads text states of width {read}, but the text encoder makes {made}: "
+                "they are not of one system."
             )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EnhancerConfig:
-    """The video enhancer of MUG-V; `text` is UMT5.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class System:
+    """One family of models, with the classes and numbers by which it differs from others.
 
-    Raises:
-        ValueError: models that do not fit together.
+    name: of its package, and of the system in configs and commands.
+    title: name in help texts.
+    config: dataclass of the sizes of its models.
+    titles: field -> name of the model in reports.
+    files: field -> names that the model's file or folder may have in a folder of weights; the first
+        one that exists is taken.
+    elsewhere: field -> repository that holds the model where the folder does not.
+    size: class of its videos' sizes, which knows their grid: `SPATIAL` pixels a side of one latent,
+        and in words for help texts `FRAMES_FORM` and `VAE`.
+    sizes, lengths: (width, height) in pixels, and frames, by name.
+    steps: of denoising, by default.
+    text_tokens: sizes of the DiT -> number of text tokens that it reads.
+    denoiser: class that wraps the DiT.
+    costs: how its memory and arithmetic are counted.
+    folder: layout of a published folder of all its models, where there is one.
     """
 
-    KINDS: ClassVar[Kinds] = {
-        "dit": ("wan_enhancer_dit",),
-        "vae": WAN_VAES,
-        "text": ("umt5_encoder",),
-    }
+    name: str
+    title: str
+    config: type[SystemConfig]
+    titles: Mapping[str, str]
+    files: Mapping[str, tuple[str, ...]]
+    elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    size: Callable[..., Size]
+    sizes: NamedSizes
+    lengths: NamedLengths
+    steps: int
+    text_tokens: Callable[[Any], int]
+    denoiser: Callable[[Any], Denoiser]
+    costs: Costs
+    folder: PipelineFolder | None = None
 
-    dit: WanDiTConfig
-    vae: WanVAEConfig
-    text: T5Config
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Kind of every model: the first that may fill its field."""
+        return {field: kinds[0] for field, kinds in self.config.KINDS.items()}
 
-    def __post_init__(self):
-        _check_latents(self.dit.in_channels, self.vae.latent_channels)
-        _check_text(self.dit.text_dim, self.text.width)
+    @property
+    def groups(self) -> dict[str, type]:
+        """Dataclass of the sizes of every model, by field."""
+        hints = typing.get_type_hints(self.config)
+        return {field: _dataclass_of(hints[field]) for field in self.config.KINDS}
+
+    def parse(self, size: str, frames: str) -> Size:
+        """Size of a video from texts such as "1280x720" or "portrait", and "105" or "5s".
+
+        Raises:
+            ValueError: texts of another form, or a size off the grid.
+        """
+        width, height = parse_size(size, self.sizes)
+        count = parse_frames(frames, self.lengths, self.size.FRAMES_FORM)
+        return self.size(width_px=width, height_px=height, frames=count)
+
+    def find_in(self, folder: Path) -> dict[str, Path]:
+        """Paths of its models in a folder, by field."""
+        found = {field: first_of(folder, names) for field, names in self.files.items()}
+        return {field: path for field, path in found.items() if path is not None}
+
+    def find_elsewhere(self) -> dict[str, Path]:
+        """Snapshots of the repositories `elsewhere` that have been downloaded, by field."""
+        found = {}
+        for field, repository in self.elsewhere.items():
+            with contextlib.suppress(ValueError):
+                found[field] = local_folder(repository, (), download=False)
+        return found
+
+    def stages(self, models: Mapping[str, Any], plan: Plan) -> Iterator[Stage]:
+        """Predicted memory of every stage that has a model; `models` are their sizes by field."""
+        return stages(self.costs, self.kinds, models, plan)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ContentvConfig:
-    """ContentV: two CLIPs (`clip_l`, `clip_g`) and T5 read the prompt.
+def find(name: str) -> System:
+    """The system of a name.
 
     Raises:
-        ValueError: models that do not fit together.
+        ValueError: an unknown name.
     """
-
-    KINDS: ClassVar[Kinds] = {
-        "dit": ("contentv_dit",),
-        "vae": WAN_VAES[::-1],
-        "clip_l": ("clip_text",),
-        "clip_g": ("clip_text",),
-        "text": ("t5_encoder",),
-    }
-
-    dit: MMDiTConfig
-    vae: WanVAEConfig
-    clip_l: ClipTextConfig
-    clip_g: ClipTextConfig
-    text: T5Config
-
-    def __post_init__(self):
-        _check_latents(self.dit.in_channels, self.vae.latent_channels)
-        _check_text(self.dit.text_dim, self.text.width)
-        states = self.clip_l.width + self.clip_g.width
-        if states > self.text.width:
-            raise ValueError(
-                f"the states of both CLIPs are {states} wide together, more than T5's "
-                f"{self.text.width}, to which they are filled up: they are not of one system."
-            )
-        pooled = self.clip_l.features + self.clip_g.features
-        if self.dit.pooled_dim != pooled:
-            raise ValueError(
-                f"the DiT reads summaries of width {self.dit.pooled_dim}, but both CLIPs make "
-                f"{pooled} together: they are not of one system."
-            )
+    if name not in NAMES:
+        raise ValueError(f"system {name!r} must be one of {', '.join(NAMES)}.")
+    return importlib.import_module(f"mugv_jax.systems.{name}.system").SYSTEM
 
 
-def _check_latents(read: int, made: int) -> None:
-    if read != made:
-        raise ValueError(
-            f"the DiT takes {read} latent channels, but the VAE makes {made}: they are not of one "
-            "system."
-        )
+def every() -> tuple[System, ...]:
+    """All systems, in the order in which they are registered."""
+    return tuple(map(find, NAMES))
 
 
-def _check_text(read: int, made: int) -> None:
-    if read != made:
-        raise ValueError(
-            f"the DiT reads text states of width {read}, but the text encoder makes {made}: they "
-            "are not of one system."
-        )
-
-
-System = MugvConfig | EnhancerConfig | ContentvConfig
-SYSTEMS: dict[str, type] = {
-    "mugv": MugvConfig,
-    "enhancer": EnhancerConfig,
-    "contentv": ContentvConfig,
-}
-
-
-def model_groups(system: type) -> dict[str, type]:
-    """Field -> dataclass of the sizes of its model."""
-    hints = typing.get_type_hints(system)
-    return {name: _dataclass_of(hints[name]) for name in system.KINDS}
+def system_of(config: SystemConfig) -> System:
+    """The system whose models have the sizes `config`."""
+    return next(system for system in every() if type(config) is system.config)
 
 
 def _dataclass_of(hint: Any) -> type:
-    """`DiTConfig` of `DiTConfig | None`."""
+    """The dataclass in an annotation such as `DiTConfig | None`."""
     return next(part for part in (*typing.get_args(hint), hint) if dataclasses.is_dataclass(part))

@@ -14,12 +14,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mugv_jax.bounds import require_at_least
-from mugv_jax.config import MODEL_GROUPS, build_group, check_groups, models_of
+from mugv_jax.config import build_group, check_groups, models_of
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding.parallel import ParallelConfig
+from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.train import objectives
 from mugv_jax.train.loss import LossConfig
 from mugv_jax.train.optimizer import OptimizerConfig
@@ -191,7 +192,7 @@ def from_config_dict(values: ConfigDict) -> DiTTrainConfig:
     Raises:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
-    models = [name for name in MODEL_GROUPS if name != "dit"]
+    models = [name for name in SYSTEM.groups if name != "dit"]
     name = values.get("objective", {}).get("name")
     classes = {"objective": objectives.settings(name)}
     groups = read_groups(DiTTrainConfig, values, classes, others=models)

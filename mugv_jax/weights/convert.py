@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax convert`: published checkpoints to Orbax, and back.
+"""Published checkpoints to Orbax, and back.
 
 published names -> check against the table -> parameters, piece by piece -> Orbax
 Orbax           -> published tensors, one by one                         -> published files
@@ -8,7 +8,6 @@ Orbax           -> published tensors, one by one                         -> publ
 `write` is also the last step of all other commands that compute weights.
 """
 
-import argparse
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
@@ -25,13 +24,8 @@ from mugv_jax.weights.formats import FORMATS, format_of, open_source, open_write
 from mugv_jax.weights.orbax_files import trained_adapter
 from mugv_jax.weights.parameter_source import narrower_dtypes
 from mugv_jax.weights.parameters import LazyTensor, cast_weights, constant_names
-from mugv_jax.weights.pipeline_folder import (
-    MODEL_FOLDERS,
-    check_pipeline,
-    copy_small_files,
-    is_pipeline,
-)
-from mugv_jax.weights.registry import MODELS, Model
+from mugv_jax.weights.pipeline_folder import PipelineFolder, find_layout
+from mugv_jax.weights.registry import Model
 from mugv_jax.weights.sources import Recast, Scaled, Source
 from mugv_jax.weights.staging import refuse_existing, staged
 
@@ -53,10 +47,11 @@ def convert(
     lora_alpha: float | None = None,
     dtype: str | None = None,
     overwrite: bool = False,
+    pipelines: Sequence[PipelineFolder] = (),
 ) -> None:
     """Writes the checkpoint at `src` to `dst` in another format.
 
-    In a pipeline's folder (`pipeline_folder.py`), all models are written and other files copied.
+    If `src` is the folder of a pipeline, all models are written and other files are copied.
 
     kind: name of the model, if the tensor names are ambiguous.
     format: one of FORMATS; the default follows from the suffix of `dst` (a folder is Orbax).
@@ -66,6 +61,7 @@ def convert(
     lora: adapter to merge into the weights, a file or folder (see `open_adapter`).
     lora_alpha: alpha of the adapter, if its file does not state it.
     dtype: cast floating tensors, except the model's constants, as they are read.
+    pipelines: layouts of known pipelines (`systems.convert` passes those of all systems).
 
     Raises:
         ValueError: `src` is no checkpoint of a known model, or `dst` cannot be written; then
@@ -81,13 +77,14 @@ def convert(
             raise ValueError("an adapter is written as it was trained: give no dtype or lora.")
         _export_adapter(src, target, ema=ema)
         return
-    if is_pipeline(src):
+    layout = find_layout(src, pipelines)
+    if layout is not None:
         if kind is not None or lora is not None or ema:
             raise ValueError(
                 f"{src} is a whole pipeline: a model's kind, EMA weights or an adapter are of one "
                 "of its models; convert that one alone."
             )
-        _convert_pipeline(src, target)
+        _convert_pipeline(src, target, layout)
         return
     with open_source(src, ema=ema) as source:
         if dtype is None and lora is None and target.chosen == source.format:
@@ -135,15 +132,15 @@ class Target:
         refuse_existing(self.path, overwrite=self.overwrite)
 
 
-def _convert_pipeline(src: Path, target: Target) -> None:
+def _convert_pipeline(src: Path, target: Target, layout: PipelineFolder) -> None:
     """Converts every model of a pipeline to a folder, after a check of all of them."""
     if target.chosen not in ("orbax", "diffusers"):
         raise ValueError(
             f"{src} is a whole pipeline, which is a folder of folders: write it as orbax or "
             f"diffusers, or its models one by one as {target.chosen}."
         )
-    check_pipeline(src)
-    for name, kind in MODEL_FOLDERS.items():
+    layout.check(src)
+    for name, kind in layout.models.items():
         with open_source(src / name) as source:
             model, config = identify(source, kind)
             check(source, model, config)
@@ -151,8 +148,8 @@ def _convert_pipeline(src: Path, target: Target) -> None:
                 folder_config(model, config)
     with staged(target.path, overwrite=target.overwrite) as partial:
         partial.mkdir()
-        copy_small_files(src, partial)
-        for name, kind in MODEL_FOLDERS.items():
+        layout.copy_small_files(src, partial)
+        for name, kind in layout.models.items():
             part = dataclasses.replace(target, path=partial / name, format=target.chosen)
             with open_source(src / name) as source:
                 _write(source, part, kind)
@@ -234,71 +231,3 @@ def _export(source: Source, path: Path, model: Model, config: Any, target: Targe
 def _progress(total: int, format: str) -> tqdm:
     """Progress bar over bytes, hidden if there is no terminal."""
     return tqdm(total=total, unit="B", unit_scale=True, desc=f"writing {format}", disable=None)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `mugv-jax convert`."""
-    parser.description = "Convert weights between published files and Orbax checkpoints."
-    parser.add_argument(
-        "src",
-        metavar="SRC",
-        help="checkpoint file or folder, published or Orbax, or the folder of a whole pipeline",
-    )
-    parser.add_argument(
-        "dst",
-        metavar="DST",
-        help="x.pt, x.safetensors, or a folder (of Orbax; of others with --format)",
-    )
-    parser.add_argument("--model", choices=sorted(MODELS), help="what SRC holds (found out)")
-    add_target_arguments(parser, (*FORMATS, PEFT))
-    parser.add_argument("--ema", action="store_true", help="the averaged weights of SRC")
-    parser.add_argument(
-        "--lora", metavar="ADAPTER", help="adapter to merge in: a folder of peft, or one file"
-    )
-    parser.add_argument(
-        "--lora-alpha",
-        type=float,
-        metavar="ALPHA",
-        help="alpha of ADAPTER, where its file does not tell it",
-    )
-
-
-def add_target_arguments(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
-    """The options of every command that writes a checkpoint, which `target_of` reads."""
-    parser.add_argument("--format", choices=formats, help="what to write (from DST's name)")
-    parser.add_argument(
-        "--tensor-parallel", type=int, default=1, metavar="N", help="ranks to write for Megatron"
-    )
-    parser.add_argument("--dtype", help="cast weights to this, such as bfloat16 (as they are)")
-    parser.add_argument("--overwrite", action="store_true", help="replace DST once complete")
-
-
-def target_of(args: argparse.Namespace) -> Target:
-    """Where to write, from parsed options.
-
-    Raises:
-        ValueError: see `Target`.
-    """
-    return Target(
-        Path(args.dst).expanduser(),
-        args.format,
-        tensor_parallel=args.tensor_parallel,
-        dtype=args.dtype,
-        overwrite=args.overwrite,
-    )
-
-
-def run(args: argparse.Namespace) -> None:
-    """`mugv-jax convert` with parsed options."""
-    convert(
-        args.src,
-        args.dst,
-        kind=args.model,
-        format=args.format,
-        tensor_parallel=args.tensor_parallel,
-        ema=args.ema,
-        lora=args.lora,
-        lora_alpha=args.lora_alpha,
-        dtype=args.dtype,
-        overwrite=args.overwrite,
-    )

@@ -7,13 +7,13 @@ import json
 import pytest
 
 from mugv_jax import cli
-from mugv_jax.systems import pretrained
+from mugv_jax.systems.mugv.system import SYSTEM
 
 
 @pytest.fixture
 def info(capsys, monkeypatch):
     """What `mugv-jax info` prints, parsed where it is JSON; no text encoder has been downloaded."""
-    monkeypatch.setattr(pretrained, "TEXT_ENCODER", "nobody/nothing")
+    monkeypatch.setitem(SYSTEM.elsewhere, "text", "nobody/nothing")
 
     def call(*args):
         assert cli.main(["info", *map(str, args)]) == 0

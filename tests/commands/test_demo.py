@@ -14,7 +14,7 @@ from mugv_jax.demo.export import DEFAULTS
 from mugv_jax.demo.recipe import Recipe
 from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.scene import Format
-from mugv_jax.systems.pretrained import find_weights
+from mugv_jax.systems.mugv.models import find_weights
 
 FORMAT = Format(height_px=64, width_px=80, frames=9, fps=12.5)
 

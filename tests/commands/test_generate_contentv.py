@@ -10,10 +10,10 @@ import pytest
 
 from mugv_jax import cli, video
 from mugv_jax.commands import generate_contentv
-from mugv_jax.commands.generate import SYSTEMS
+from mugv_jax.commands.generate import generators
 from mugv_jax.commands.sampling import OF_MODEL
 from mugv_jax.systems.contentv.pipeline import ContentvPipeline
-from mugv_jax.systems.wan_size import CONTENTV_SIZES
+from mugv_jax.systems.contentv.size import CONTENTV_SIZES
 from tests.systems.contentv.folders import write_published
 from tests.systems.mugv.folders import write_config
 
@@ -155,5 +155,5 @@ def test_every_shape_has_its_name(name, monkeypatch):
 
 
 def test_every_model_tells_its_defaults():
-    for system in SYSTEMS.values():
+    for system in generators().values():
         assert set(system.DEFAULTS) == set(OF_MODEL)

@@ -142,7 +142,7 @@ def test_tiles_and_types_count(info):
         (["--mesh", "model=2"], "'model' is unknown"),
         (["--devices", "0"], "devices=0 must be at least 1"),
         (["--steps", "0"], "steps=0 must be at least 1"),
-        (["--vae-tile", "8"], "vae tile=8 must be at least 64"),
+        (["--vae-tile", "8"], "vae tile=8 must be a multiple of 8 pixels from 64 up"),
     ],
 )
 def test_bad_numbers_are_one_line(options, message, capsys):

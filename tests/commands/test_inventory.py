@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mugv_jax import cli
-from mugv_jax.systems import pretrained
+from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.torch_files import TorchSource
 from tests.systems.contentv import folders as contentv_systems
@@ -151,7 +151,7 @@ def test_a_converted_enhancer_is_not_taken_for_mugv(
 ):
     """Both keep dit, vae and text_encoder in a folder: what these hold tells them apart."""
     elsewhere = contentv / "text_encoder_3"  # a T5 on this machine
-    monkeypatch.setattr(pretrained, "TEXT_ENCODER", str(elsewhere))
+    monkeypatch.setitem(SYSTEM.elsewhere, "text", str(elsewhere))
     for name, published in (("dit", "dit_i2v.safetensors"), ("vae", "Wan2.1_VAE.pth")):
         convert(enhancer / published, tmp_path / name)
     report = info(tmp_path, "--json")

@@ -11,9 +11,9 @@ from mugv_jax.compile.estimate import Assumptions
 from mugv_jax.compile.predict import candidates, predict
 from mugv_jax.compile.report import Request
 from mugv_jax.compile.search import ranked
-from mugv_jax.cost import flops
 from mugv_jax.cost.chips import CHIPS
 from mugv_jax.nn.dit.remat import POLICIES
+from mugv_jax.systems.mugv.cost import train_step
 from mugv_jax.systems.mugv.size import VideoSize
 from mugv_jax.train.train_config import from_config_dict
 
@@ -49,7 +49,7 @@ def test_every_candidate_is_a_whole_mesh_that_the_model_divides_over(config):
 
 def test_without_exchanges_time_is_that_of_the_arithmetic(config):
     one = predicted(config, chips=1)
-    step = flops.train_step(config.dit, SIZE.latent_shape, 300)
+    step = train_step(config.dit, SIZE.latent_shape, 300)
     assert one.seconds == pytest.approx(step.model / V5P.peak_flops / one.mfu)
     assert 0.1 < one.mfu < 1
 

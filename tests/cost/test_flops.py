@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from mugv_jax.cost import flops
+from mugv_jax.cost.flops import dit_block, patches
 from mugv_jax.kernels.modulate import Modulation
 from mugv_jax.nn.dit.remat import POLICIES
 from mugv_jax.nn.layers import unboxed
@@ -18,6 +18,9 @@ from mugv_jax.nn.mugdit.block import Block, Context
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
+from mugv_jax.systems.contentv.cost import mmdit_forward
+from mugv_jax.systems.enhancer.cost import wan_forward
+from mugv_jax.systems.mugv.cost import dit_forward, dit_tokens, train_step
 from mugv_jax.weights.registry import abstract_variables
 
 # The compiler also counts norms, softmax, rotations and gates: less beside wider products.
@@ -57,8 +60,8 @@ def test_a_forward_is_all_products_of_the_traced_model():
     model = MugDiT(config, attend=plain_attention)
     variables = unboxed(abstract_variables("mugv_dit", config))
     traced = jax.make_jaxpr(model.apply)(variables, **arguments)
-    assert flops.dit_tokens(config, (frames, 7, 8)) == frames * 4 * 4 + 2
-    assert flops.dit_forward(config, (frames, 7, 8), text_tokens) == products(traced.jaxpr)
+    assert dit_tokens(config, (frames, 7, 8)) == frames * 4 * 4 + 2
+    assert dit_forward(config, (frames, 7, 8), text_tokens) == products(traced.jaxpr)
 
 
 def test_a_forward_of_the_enhancer_is_all_products_of_the_traced_model():
@@ -69,8 +72,8 @@ def test_a_forward_of_the_enhancer_is_all_products_of_the_traced_model():
     variables = unboxed(abstract_variables("wan_enhancer_dit", config))
     text = jnp.zeros((1, 6, 24))  # filled up to 11
     traced = jax.make_jaxpr(model.apply)(variables, latent, jnp.zeros(1), text, latent)
-    assert flops.patches(config, (3, 7, 8)) == 3 * 4 * 4
-    assert flops.wan_forward(config, (3, 7, 8)) == products(traced.jaxpr)
+    assert patches(config, (3, 7, 8)) == 3 * 4 * 4
+    assert wan_forward(config, (3, 7, 8), config.text_tokens) == products(traced.jaxpr)
 
 
 def test_a_forward_of_contentv_is_all_products_of_the_traced_model():
@@ -81,7 +84,7 @@ def test_a_forward_of_contentv_is_all_products_of_the_traced_model():
     variables = unboxed(abstract_variables("contentv_dit", config))
     text, pooled = jnp.zeros((1, text_tokens, 24)), jnp.zeros((1, 10))
     traced = jax.make_jaxpr(model.apply)(variables, latent, jnp.zeros(1), text, pooled)
-    assert flops.mmdit_forward(config, (3, 7, 8), text_tokens) == products(traced.jaxpr)
+    assert mmdit_forward(config, (3, 7, 8), text_tokens) == products(traced.jaxpr)
 
 
 @pytest.mark.parametrize("backward", [False, True], ids=["forward", "forward and backward"])
@@ -113,15 +116,15 @@ def test_a_block_is_what_the_compiler_counts(backward):
     # Within the model a block passes gradients to its weights, to the tokens and to the text.
     function = jax.value_and_grad(loss, argnums=(0, 1, 2)) if backward else loss
     compiled = jax.jit(function).lower(unboxed(variables), x, arrays["text"]).compile()
-    expected = (3 if backward else 1) * sum(flops.dit_block(config, tokens, text_tokens))
+    expected = (3 if backward else 1) * sum(dit_block(config, tokens, text_tokens))
     assert abs(compiled.cost_analysis()["flops"] / expected - 1) <= SMALL_CHANGE
 
 
 def test_a_step_is_three_forwards_and_what_its_policy_recomputes():
     config = DiTConfig(depth=3, width=96, num_heads=4)
     shape, text_tokens = (5, 8, 8), 11
-    forward = flops.dit_forward(config, shape, text_tokens)
-    block = flops.dit_block(config, flops.dit_tokens(config, shape), text_tokens)
+    forward = dit_forward(config, shape, text_tokens)
+    block = dit_block(config, dit_tokens(config, shape), text_tokens)
     recomputed = {
         "none": 0,
         "dots": 0,
@@ -131,6 +134,6 @@ def test_a_step_is_three_forwards_and_what_its_policy_recomputes():
     }
     assert set(recomputed) == set(POLICIES)
     for policy, again in recomputed.items():
-        step = flops.train_step(config, shape, text_tokens, remat=policy)
+        step = train_step(config, shape, text_tokens, remat=policy)
         assert step.model == 3 * forward
         assert step.hardware - step.model == again

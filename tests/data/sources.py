@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mugv_jax.cost import flops
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.field import Text
 from mugv_jax.data.fields import Fields, LatentField, TextField, flow_fields
 from mugv_jax.data.samples import Sample
 from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.systems.mugv import cost as flops
 
 ASPECTS = (16 / 9, 3 / 2, 4 / 3, 1, 3 / 4, 2 / 3, 9 / 16)
 AREAS_PX = (640 * 360, 1280 * 720)

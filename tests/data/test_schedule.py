@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from mugv_jax.cost import flops
 from mugv_jax.data.buckets import fill_buckets
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.describe import cropped_share, describe, describe_source, padding_share
 from mugv_jax.data.schedule import SinglePass, make_schedule, permutation, proportional_order
 from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.systems.mugv import cost as flops
 from tests.data.sources import TOKENS, mixture, source_of
 
 MODEL = DiTConfig(depth=56, width=3456, num_heads=48)

@@ -120,7 +120,7 @@ def test_8_bits_on_a_mesh_are_those_of_one_device():
         variables = random_variables(boxed, seed=1, shardings=shardings, quantize="int8")
         kernel = variables["params"]["blocks"]["mlp"]["up"]["kernel"]
         assert kernel.addressable_shards[0].data.size == kernel.size // mesh.size
-        dit = build_dit(DIT, mesh, dtype=jnp.float32)
+        dit = build_dit(DIT, mesh, module=MugDiT, dtype=jnp.float32)
         with meshes.use(mesh):
             outputs.append(np.asarray(jax.jit(dit.apply)(variables, *call, **options)))
     assert relative_l2(outputs[1], outputs[0]) < 1e-5

@@ -10,6 +10,7 @@ import transformers
 from mugv_jax.nn.text import tokenizer
 from tests.vocabulary import train_vocabulary, write_clip_vocabulary
 
+LENGTH = 300
 PROMPTS = (
     "A cat sits on the mat. aesthetic score: 6.0.",
     "  Two\tdogs \n run  through ＦＵＬＬ-width ﬁelds… ",
@@ -27,8 +28,8 @@ def folder(tmp_path_factory):
 
 def test_ids_are_sentencepiece_and_padded(folder):
     reference = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
-    ids, mask = tokenizer.load(str(folder)).tokenize(PROMPTS)
-    assert ids.shape == mask.shape == (3, tokenizer.MAX_TOKENS)
+    ids, mask = tokenizer.load(str(folder)).tokenize(PROMPTS, LENGTH)
+    assert ids.shape == mask.shape == (3, LENGTH)
     assert ids.dtype == np.int32
     for prompt, row, text in zip(PROMPTS, ids, mask, strict=True):
         expected = [*reference.encode(prompt), reference.eos_id()]
@@ -41,7 +42,9 @@ def test_a_saved_tokenizer_json_alone_gives_the_same_ids(folder, tmp_path):
     original = tokenizer.load(str(folder))
     original.backend.save(str(tmp_path / "tokenizer.json"))
     saved = tokenizer.load(str(tmp_path))
-    np.testing.assert_array_equal(saved.tokenize(PROMPTS), original.tokenize(PROMPTS))
+    np.testing.assert_array_equal(
+        saved.tokenize(PROMPTS, LENGTH), original.tokenize(PROMPTS, LENGTH)
+    )
 
 
 def test_byte_level_ids_are_those_of_byt5():
@@ -58,20 +61,20 @@ def test_a_long_prompt_keeps_its_end_token_and_shows_what_was_cut(kind, folder, 
     prompt = PROMPTS[0] * 20
     whole, _ = made.tokenize([prompt], max_tokens=2000)
     with caplog.at_level(logging.WARNING):
-        ids, mask = made.tokenize([prompt])
+        ids, mask = made.tokenize([prompt], LENGTH)
     assert mask.all()
     assert ids[0, -1] == 1
-    np.testing.assert_array_equal(ids[0, :-1], whole[0, :299])
+    np.testing.assert_array_equal(ids[0, :-1], whole[0, : LENGTH - 1])
     (message,) = caplog.messages
     cut = message.split("cut off: ")[1].strip("'")
     assert prompt.endswith(cut)
-    kept, _ = made.tokenize([prompt[: -len(cut)]])
+    kept, _ = made.tokenize([prompt[: -len(cut)]], LENGTH)
     np.testing.assert_array_equal(kept, ids)
 
 
 def test_an_empty_prompt_is_the_end_token_alone(folder):
     for made, prompt in [(tokenizer.byte_level(), ""), (tokenizer.load(str(folder)), " \n\t")]:
-        ids, mask = made.tokenize([prompt])
+        ids, mask = made.tokenize([prompt], LENGTH)
         assert ids[mask].tolist() == [1]
 
 

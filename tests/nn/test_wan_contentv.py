@@ -26,7 +26,7 @@ HALF_PRECISION = 3e-2  # bfloat16 weights, rounded once more between all layers
 )
 def test_golden_numbers(case, names, dtype, tolerance):
     found = golden.read_case(GOLDEN.parent / f"{case}.json", dtype)
-    outputs = golden.KINDS[found.spec["kind"]](found)
+    outputs = golden.kinds()[found.spec["kind"]](found)
     assert set(outputs) == names
     for name, (ours, reference) in outputs.items():
         assert relative_error(ours, reference) < tolerance, name
@@ -34,7 +34,7 @@ def test_golden_numbers(case, names, dtype, tolerance):
 
 @pytest.mark.parametrize("case", ["enhancer/flow_match_schedules", "contentv/contentv_schedule"])
 def test_golden_schedules(case):
-    outputs = golden.KINDS["schedules"](golden.read_case(GOLDEN.parent / f"{case}.json"))
+    outputs = golden.kinds()["schedules"](golden.read_case(GOLDEN.parent / f"{case}.json"))
     assert outputs
     for name, (ours, reference) in outputs.items():
         assert relative_error(ours, reference) < 1e-6, name

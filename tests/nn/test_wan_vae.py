@@ -44,7 +44,7 @@ def at_once(vae, variables, x, method):
     ("dtype", "tolerance"), [(jnp.float32, PARITY), (jnp.bfloat16, HALF_PRECISION)]
 )
 def test_golden_numbers_at_once_and_in_parts(dtype, tolerance):
-    outputs = golden.KINDS["wan_vae"](golden.read_case(CASE, dtype))
+    outputs = golden.kinds()["wan_vae"](golden.read_case(CASE, dtype))
     assert len(outputs) == 4
     for name, (ours, reference) in outputs.items():
         assert relative_error(ours, reference) < tolerance, name

@@ -53,7 +53,7 @@ def test_every_mesh_gives_the_output_of_one_device(case, sizes):
         return  # refused, see below
     mesh = meshes.make_mesh(dict(zip(("data", "tensor", "sequence"), sizes)))
     placed = jax.device_put(variables, variable_shardings(boxed, mesh))
-    module = build_dit(config, mesh, dtype=jnp.float32)
+    module = build_dit(config, mesh, module=MugDiT, dtype=jnp.float32)
     arrays, options = inputs()
     with meshes.use(mesh), jax.default_matmul_precision("highest"):
         out = np.asarray(jax.jit(module.apply)(placed, *arrays, **options))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.mugdit.text import TextReader
 from mugv_jax.sharding import mesh as meshes
@@ -43,7 +44,7 @@ def loss_and_gradients(parallel, remat="none"):
     """Made on a mesh, and brought back."""
     sizes = (parallel.data, parallel.fsdp, parallel.sequence, parallel.tensor, parallel.pipeline)
     mesh = parallel.make_mesh(jax.devices()[: np.prod(sizes)])
-    module = build_dit(CONFIG, mesh, parallel, dtype=jnp.float32, remat=remat)
+    module = build_dit(CONFIG, mesh, parallel, module=MugDiT, dtype=jnp.float32, remat=remat)
     boxed = abstract_variables("mugv_dit", CONFIG)
     shardings = variable_shardings(boxed, mesh)
     variables = random_variables(boxed, seed=1, shardings=shardings)
@@ -107,7 +108,7 @@ def forward(parallel, arrays, *, read):
     """The velocity, brought back; `read`: of keys and values that were computed before."""
     sizes = (parallel.data, parallel.fsdp, parallel.sequence, parallel.tensor, parallel.pipeline)
     mesh = parallel.make_mesh(jax.devices()[: np.prod(sizes)])
-    module = build_dit(CONFIG, mesh, parallel, dtype=jnp.float32)
+    module = build_dit(CONFIG, mesh, parallel, module=MugDiT, dtype=jnp.float32)
     boxed = abstract_variables("mugv_dit", CONFIG)
     variables = random_variables(boxed, seed=1, shardings=variable_shardings(boxed, mesh))
     with meshes.use(mesh), jax.default_matmul_precision("highest"):
@@ -159,7 +160,7 @@ def test_a_batch_goes_to_the_shards_of_its_process():
 def test_a_parallelism_that_cannot_be_is_named(fields, message):
     def build():
         parallel = ParallelConfig(**fields)
-        return build_dit(CONFIG, parallel.make_mesh(), parallel, dtype=jnp.float32)
+        return build_dit(CONFIG, parallel.make_mesh(), parallel, module=MugDiT, dtype=jnp.float32)
 
     with pytest.raises(ValueError, match=message):
         build()

@@ -15,10 +15,11 @@ from jax.sharding import AxisType, Mesh
 from configs import shapes, training
 from mugv_jax import config as configs
 from mugv_jax.config import build_group
-from mugv_jax.cost import flops
 from mugv_jax.cost.chips import peak_of
+from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding.mesh import AXES
 from mugv_jax.sharding.parallel import build_dit
+from mugv_jax.systems.mugv import cost as flops
 from mugv_jax.train.curriculum import Curriculum, Stage
 from mugv_jax.train.optimizer import learning_rate
 from mugv_jax.train.train_config import GROUPS, from_config_dict
@@ -87,7 +88,8 @@ def test_a_config_has_a_mesh_and_a_schedule(path):
     inner = config.mesh.sizes(len(MANY))
     shape = [inner[axis] for axis in AXES]
     mesh = Mesh(np.array(MANY).reshape(shape), AXES, axis_types=(AxisType.Auto,) * len(AXES))
-    build_dit(config.dit, mesh, config.mesh, dtype=config.run.dtype, remat=config.run.remat)
+    options = {"dtype": config.run.dtype, "remat": config.run.remat}
+    build_dit(config.dit, mesh, config.mesh, module=MugDiT, **options)
     rate = learning_rate(config.optimizer, config.run.steps)
     assert 0 < rate(0) <= config.optimizer.learning_rate
     assert rate(config.optimizer.warmup_steps) == pytest.approx(config.optimizer.learning_rate)

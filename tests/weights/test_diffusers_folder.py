@@ -12,16 +12,16 @@ import torch
 import transformers
 
 from mugv_jax import cli
+from mugv_jax.systems.contentv.system import PIPELINE
+from mugv_jax.systems.convert import convert
 from mugv_jax.weights import diffusers_folder, store
-from mugv_jax.weights.convert import convert
 from mugv_jax.weights.describe import describe
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.load import read_config
-from mugv_jax.weights.pipeline_folder import MODEL_FOLDERS, SCHEDULER_CONFIG, TOKENIZER_FOLDERS
 from tests.systems.contentv.folders import SMALL, write_published
 from tests.weights import checkpoints
 
-CONFIGS = dict(zip(MODEL_FOLDERS, (SMALL.dit, SMALL.vae, SMALL.clip_l, SMALL.clip_g, SMALL.text)))
+CONFIGS = dict(zip(PIPELINE.models, (SMALL.dit, SMALL.vae, SMALL.clip_l, SMALL.clip_g, SMALL.text)))
 FEW_BYTES = 20_000  # a shard of the small models
 
 
@@ -57,11 +57,11 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", MODEL_FOLDERS)
+@pytest.mark.parametrize("name", PIPELINE.models)
 def test_published_folders_are_known(published, name):
-    assert read_config(published / name) == (MODEL_FOLDERS[name], CONFIGS[name])
+    assert read_config(published / name) == (PIPELINE.models[name], CONFIGS[name])
     described = describe(published / name)
-    assert (described.kind, described.unused) == (MODEL_FOLDERS[name], 0)
+    assert (described.kind, described.unused) == (PIPELINE.models[name], 0)
     stored = sum(tensor.numel() for tensor in tensors(published / name).values())
     assert described.parameters == stored
 
@@ -69,11 +69,11 @@ def test_published_folders_are_known(published, name):
 def test_a_pipeline_goes_to_orbax_and_back_bit_for_bit(published, orbax, tmp_path):
     assert not tensors(orbax / "vae")
     convert(orbax, tmp_path / "back", format="diffusers")
-    for name in MODEL_FOLDERS:
+    for name in PIPELINE.models:
         checkpoints.assert_identical(tensors(tmp_path / "back" / name), tensors(published / name))
-        assert read_config(tmp_path / "back" / name) == (MODEL_FOLDERS[name], CONFIGS[name])
+        assert read_config(tmp_path / "back" / name) == (PIPELINE.models[name], CONFIGS[name])
     for folder in (orbax, tmp_path / "back"):
-        for name in (*TOKENIZER_FOLDERS, "scheduler", "model_index.json"):
+        for name in (*PIPELINE.tokenizers, "scheduler", "model_index.json"):
             for path in (published / name).rglob("*") if "." not in name else [published / name]:
                 copy = folder / path.relative_to(published)
                 assert copy.read_bytes() == path.read_bytes()
@@ -88,7 +88,7 @@ def test_the_libraries_load_written_folders(orbax, tmp_path):
         for name in ("text_encoder", "text_encoder_2")
     ]
     t5 = transformers.T5EncoderModel.from_pretrained(made / "text_encoder_3")
-    loaded = dict(zip(list(MODEL_FOLDERS)[1:], (vae, *clips, t5), strict=True))
+    loaded = dict(zip(list(PIPELINE.models)[1:], (vae, *clips, t5), strict=True))
     for name, module in loaded.items():
         stored = tensors(made / name)
         state = module.state_dict()
@@ -106,7 +106,7 @@ def convert_all(orbax: Path, tmp_path: Path) -> Path:
 
 def test_a_missing_index_and_scheduler_are_written(orbax, tmp_path):
     bare = tmp_path / "bare"
-    for name in MODEL_FOLDERS:
+    for name in PIPELINE.models:
         shutil.copytree(orbax / name, bare / name)
     made = convert_all(bare, tmp_path)
     index = json.loads((made / "model_index.json").read_text())
@@ -115,7 +115,7 @@ def test_a_missing_index_and_scheduler_are_written(orbax, tmp_path):
         index["transformer"][1]
         == json.loads((made / "transformer/config.json").read_text())["_class_name"]
     )
-    assert json.loads((made / "scheduler/scheduler_config.json").read_text()) == SCHEDULER_CONFIG
+    assert json.loads((made / "scheduler/scheduler_config.json").read_text()) == PIPELINE.scheduler
 
 
 def test_larger_models_are_written_in_shards(published, tmp_path, monkeypatch):
@@ -175,7 +175,10 @@ def test_options_of_one_model_are_refused_for_a_pipeline(orbax, tmp_path, option
 def test_a_pipeline_of_other_parts_is_refused(copied, tmp_path):
     shutil.rmtree(copied / "text_encoder_2")
     (copied / "model_index.json").write_text('{"_class_name": "Other", "unet": ["diffusers", "U"]}')
-    message = "a pipeline without text_encoder_2; with an unknown unet. Only ContentV's is known"
+    message = (
+        "a pipeline without text_encoder_2; with an unknown unet. "
+        "The known one that is nearest is ContentV's"
+    )
     with pytest.raises(ValueError, match=message):
         convert(copied, tmp_path / "out")
     (copied / "model_index.json").write_text("[1]")

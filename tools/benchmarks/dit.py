@@ -10,10 +10,10 @@ import jax
 import torch
 from torch import Tensor
 
-from mugv_jax.cost import flops
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
+from mugv_jax.systems.mugv import cost as flops
 from tools.benchmarks.exchange import from_jax
 from tools.benchmarks.measure import Task, Variant, relative_l2
 from tools.benchmarks.published import CHANNELS, Inputs, in_float64, models
@@ -57,7 +57,7 @@ def tasks(name: str, setting: Setting) -> Iterator[Task]:
 def _ours(setting: Setting, config: Any, weights: dict[str, Any]) -> Iterator[Variant]:
     mesh = meshes.make_mesh()
     for name, kernels in setting.kernels.items():
-        module = build_dit(config, mesh, dtype=setting.jax_dtype, kernels=kernels)
+        module = build_dit(config, mesh, module=MugDiT, dtype=setting.jax_dtype, kernels=kernels)
 
         def bind(inputs: Inputs, module: MugDiT = module) -> Callable[[], jax.Array]:
             arguments, keywords = inputs.ours()

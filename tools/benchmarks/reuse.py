@@ -31,10 +31,9 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import Sample, read, sample
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.nn.mugdit.model import MugDiT
-from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
-from mugv_jax.systems.mugv.size import STRIDE
+from mugv_jax.systems.mugv.size import MAX_TOKENS, STRIDE
 from mugv_jax.weights.load import load
 
 # (steps, threshold, interval of guidance) -> the samples of every clip and seed

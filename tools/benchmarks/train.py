@@ -18,10 +18,10 @@ import torch
 from flax import traverse_util
 from torch import Tensor
 
-from mugv_jax.cost import flops
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.systems.mugv import cost as flops
 from mugv_jax.systems.mugv.denoiser import MugvCondition
 from mugv_jax.train.diffusion import make_program
 from mugv_jax.train.inputs import abstract_null_text

@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is to run on what, and the exact share of a model's weights that each device then holds."""
+"""A planned run, and the exact share of a model's weights that each of its devices then holds."""
 
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,33 +13,42 @@ from flax import traverse_util
 from jax.sharding import AbstractMesh
 from jax.typing import DTypeLike
 
-from mugv_jax.cost.memory.live import LIVE, Live
+from mugv_jax.cost.memory.live import FLOAT32, LIVE, Live
 from mugv_jax.kernels.flash import CPU_SCORE_BYTES, SCORE_BYTES
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.quantize import SCALE, abstract_quantized, quantized_dtype, quantized_paths
 from mugv_jax.sharding.place import variable_shardings
-from mugv_jax.systems.mugv.size import STRIDE, VideoSize
-from mugv_jax.systems.wan_size import WanSize
 from mugv_jax.weights.registry import abstract_variables
 
-FLOAT32 = 4  # bytes
-MIN_TILE_PX = 8 * STRIDE  # two overlaps of the default width
+
+@runtime_checkable
+class Size(Protocol):
+    """Size of a video; every system has a class of its own, which knows its grid."""
+
+    width_px: int
+    height_px: int
+    frames: int
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(f, h, w) of the latent."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One video at a time and device group, as the pipeline runs it.
+    """A run of a pipeline: one video at a time on each group of devices that shares it.
 
     mesh: its devices need not exist, see `sharding.mesh.abstract_mesh`.
-    platform: "cpu", "gpu" or "tpu".  dtype: of weights and arithmetic.
+    platform: "cpu", "gpu" or "tpu".
+    dtype: of weights and arithmetic.
     tile_px: side of the VAE's tiles; None runs whole frames.
     quantize: 8-bit weights of the transformers, a name of `nn.quantize.DTYPES`, or None.
 
     Raises:
-        ValueError: tiles that are too small to overlap, or an unknown `quantize`.
+        ValueError: an unknown `quantize`.
     """
 
-    size: VideoSize | WanSize
+    size: Size
     mesh: AbstractMesh
     platform: str
     dtype: DTypeLike
@@ -48,11 +57,10 @@ class Plan:
 
     def __post_init__(self):
         quantized_dtype(self.quantize)
-        if self.tile_px is not None and self.tile_px < MIN_TILE_PX:
-            raise ValueError(f"vae tile={self.tile_px} must be at least {MIN_TILE_PX} pixels.")
 
     @property
     def live(self) -> Live:
+        """Copies that the platform keeps alive."""
         return LIVE[self.platform]
 
     @property
@@ -71,17 +79,17 @@ class Plan:
         return CPU_SCORE_BYTES if self.platform == "cpu" else SCORE_BYTES
 
     def parts(self, *axes: str) -> int:
-        """Into how many parts the mesh splits what lies over `axes`."""
+        """Number of parts into which the mesh splits an axis of an array that lies over `axes`."""
         return math.prod(self.mesh.shape[axis] for axis in axes)
 
     def local(self, count: int, *axes: str) -> int:
-        """Entries per device of an axis over `axes`; one that does not divide stays whole."""
+        """Entries per device of `count` over `axes`; a count that does not divide stays whole."""
         parts = self.parts(*axes)
         return count if count % parts else count // parts
 
 
 def weight_shards(kind: str, config: Any, plan: Plan) -> dict[str, int]:
-    """Path -> bytes on one device, of every variable of a model."""
+    """Bytes on one device of every variable of a model, by its path."""
     abstract = abstract_quantized(abstract_variables(kind, config), plan.quantize)
     leaves = traverse_util.flatten_dict(unboxed(abstract), sep="/")
     shardings = traverse_util.flatten_dict(variable_shardings(abstract, plan.mesh), sep="/")
@@ -100,7 +108,7 @@ def weight_shards(kind: str, config: Any, plan: Plan) -> dict[str, int]:
 
 
 def widened_weights(kind: str, config: Any, plan: Plan) -> float:
-    """Bytes of the float32 copies of 16-bit weights, where there is no 16-bit arithmetic."""
+    """Bytes of the float32 copies of 16-bit weights, on platforms without 16-bit arithmetic."""
     if plan.itemsize == FLOAT32:
         return 0
     narrow = quantized_paths(abstract_variables(kind, config), plan.quantize)
@@ -113,7 +121,10 @@ def widened_weights(kind: str, config: Any, plan: Plan) -> float:
 
 
 def stacked_weights(kind: str, config: Any, plan: Plan, modules: Sequence[str] = ("",)) -> int:
-    """Bytes on one device of the weights of all layers, where the path holds one of `modules`."""
+    """Bytes on one device of the stacked weights of all layers.
+
+    modules: only weights whose path holds one of these are counted.
+    """
     return sum(
         size
         for path, size in weight_shards(kind, config, plan).items()
@@ -122,7 +133,7 @@ def stacked_weights(kind: str, config: Any, plan: Plan, modules: Sequence[str] =
 
 
 def layer_weights(kind: str, config: Any, plan: Plan) -> float:
-    """Bytes that the scan over layers takes of the stacked weights beside the stacks themselves.
+    """Bytes of weights that the scan over layers holds in addition to the stacks.
 
     Weights split over the axes of "embed" are gathered, one layer at a time, before they are used;
     8-bit ones are widened, one kernel at a time.
@@ -138,6 +149,6 @@ def layer_weights(kind: str, config: Any, plan: Plan) -> float:
 
 
 def stacked_layers(kind: str, config: Any) -> int:
-    """How many layers the stacked weights of a model are of."""
+    """Number of layers in the stacked weights of a model."""
     blocks = jax.tree.leaves(unboxed(abstract_variables(kind, config))["params"]["blocks"])
     return blocks[0].shape[0]

@@ -1,28 +1,31 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Peak activations of the diffusion transformers, per device."""
+"""Peak activations of transformers on one device: a diffusion step, and text encoders.
+
+Text encoders read one text at a time.
+"""
 
 import dataclasses
 import math
+from typing import Any
 
-from mugv_jax.cost import flops
-from mugv_jax.cost.memory.plan import FLOAT32, Plan, layer_weights, stacked_weights
-from mugv_jax.nn.mmdit.block import MLP_RATIO
-from mugv_jax.nn.mmdit.model import MMDiTConfig
-from mugv_jax.nn.mugdit.sizes import DiTConfig
-from mugv_jax.nn.text.tokenizer import MAX_TOKENS
-from mugv_jax.nn.wan.dit import WanDiTConfig
-from mugv_jax.systems.contentv.models import TEXT_TOKENS
+from mugv_jax.cost.memory.live import FLOAT32
+from mugv_jax.cost.memory.plan import Plan, layer_weights, stacked_weights
+from mugv_jax.nn.text.clip import ClipTextConfig
+from mugv_jax.nn.text.t5 import T5Config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Forward:
-    """Sizes of one forward of one video.
+class Forward:
+    """Sizes of one forward pass over one video.
 
-    tokens: that attend to each other.  turned: by RoPE.  channels: of a latent.
-    last_apart: the last block is another one than those of the scan.
-    attention: what paths of attention's weights hold.  relaid: copies of them, in units of `live`.
-    given: bytes of what the steps read beside the latent, for prompt and negative prompt.
+    tokens: number of tokens that attend to each other.
+    rotary: queries and keys are rotated by RoPE.
+    last_apart: the last block is not one of the scan's.
+    attention: parts of paths that mark attention's weights.
+    relaid: copies of these weights, in units of `Live.relaid`.
+    channels: of a latent.
+    given: bytes of what a step reads beside the latent, for prompt and negative prompt together.
     """
 
     tokens: int
@@ -30,7 +33,7 @@ class _Forward:
     num_heads: int
     head_dim: int
     mlp_dim: int
-    turned: bool
+    rotary: bool
     last_apart: bool = False
     attention: tuple[str, ...] = ("attention/",)
     relaid: float = 1
@@ -38,99 +41,76 @@ class _Forward:
     given: int
 
 
-def dit_step(config: DiTConfig, plan: Plan) -> float:
-    """Bytes of one guided step of MUGDiT; its text comes as keys and values (l s a e)."""
-    heads = plan.local(config.num_heads, "tensor")
-    keys = config.depth * MAX_TOKENS * heads * config.head_dim * plan.itemsize
-    forward = _Forward(
-        tokens=flops.dit_tokens(config, plan.size.latent_shape),
-        width=config.width,
-        num_heads=config.num_heads,
-        head_dim=config.head_dim,
-        mlp_dim=config.mlp_dim,
-        turned=True,
-        channels=config.in_channels,
-        given=2 * 2 * keys,
-    )
-    return _step("mugv_dit", config, forward, plan)
-
-
-def wan_step(config: WanDiTConfig, plan: Plan) -> float:
-    """Bytes of one guided step of WanDiT, which reads text and clean latent."""
-    text = config.text_tokens * config.text_dim * plan.itemsize
-    forward = _Forward(
-        tokens=flops.patches(config, plan.size.latent_shape),
-        width=config.width,
-        num_heads=config.num_heads,
-        head_dim=config.width // config.num_heads,
-        mlp_dim=config.mlp_dim,
-        turned=True,
-        channels=config.in_channels,
-        given=2 * (text + _latent(config.in_channels, plan)),
-    )
-    return _step("wan_enhancer_dit", config, forward, plan)
-
-
-def mmdit_step(config: MMDiTConfig, plan: Plan) -> float:
-    """Bytes of one guided step of MM-DiT, whose text goes through all blocks as the video does."""
-    forward = _Forward(
-        tokens=flops.patches(config, plan.size.latent_shape) + TEXT_TOKENS,
-        width=config.width,
-        num_heads=config.num_heads,
-        head_dim=config.head_dim,
-        mlp_dim=MLP_RATIO * config.width,
-        turned=False,
-        last_apart=True,
-        attention=("/q/", "/k/", "/v/", "/out/"),
-        relaid=2,  # heads of 64 channels fill half of a TPU's lanes
-        channels=config.in_channels,
-        given=2 * TEXT_TOKENS * config.text_dim * FLOAT32,
-    )
-    return _step("contentv_dit", config, forward, plan)
-
-
-def _latent(channels: int, plan: Plan) -> int:
-    return math.prod(plan.size.latent_shape) * channels * FLOAT32
-
-
-def _step(
-    kind: str, config: DiTConfig | WanDiTConfig | MMDiTConfig, of: _Forward, plan: Plan
-) -> float:
-    """Bytes of one guided step of one video: its two forwards run one after the other.
+def guided_step(kind: str, config: Any, forward: Forward, plan: Plan) -> float:
+    """Bytes of one guided step of one video: its two forward passes run one after the other.
 
         residual (n d) + max(heads (n a e) + scores, hidden (n m)) + vectors (n d) + RoPE + latents
             + what is given
 
-    n is split over "sequence", a and m over "tensor"; between attention and MLP, where a and m are
-    not, n is split over both. Ulysses keeps (n a e) as small, by other axes.
+    n is split over "sequence", a and m over "tensor". Between attention and MLP there are no a and
+    m, and n is split over both. Ulysses keeps (n a e) as small, by other axes.
+
+    kind, config: name in the registry and sizes of the transformer.
     """
     live, itemsize = plan.live, plan.activation_itemsize
-    n = -(-of.tokens // plan.parts("sequence"))
-    between = -(-of.tokens // plan.parts("sequence", "tensor"))
-    heads = n * plan.local(of.num_heads, "tensor") * of.head_dim * itemsize
-    attention = live.heads * heads + live.scores * _score_bytes(of, plan)
-    if of.num_heads % plan.parts("tensor", "sequence"):
+    n = -(-forward.tokens // plan.parts("sequence"))
+    between = -(-forward.tokens // plan.parts("sequence", "tensor"))
+    heads = n * plan.local(forward.num_heads, "tensor") * forward.head_dim * itemsize
+    attention = live.heads * heads + live.scores * _score_bytes(forward, plan)
+    if forward.num_heads % plan.parts("tensor", "sequence"):
         attention += 2 * (plan.parts("sequence") - 1) * heads  # keys and values of all tokens
-    hidden = live.hidden * n * plan.local(of.mlp_dim, "tensor") * itemsize
-    angles = n * of.head_dim * FLOAT32 if of.turned else 0  # cos and sin of half of them
-    apart = live.apart if of.last_apart and plan.mesh.size == 1 else 0
+    hidden = live.hidden * n * plan.local(forward.mlp_dim, "tensor") * itemsize
+    angles = n * forward.head_dim * FLOAT32 if forward.rotary else 0  # cos and sin of half of them
+    apart = live.apart if forward.last_apart and plan.mesh.size == 1 else 0
     relaid = 0.0
     if plan.parts("fsdp", "sequence") > 1:
-        relaid = live.relaid * of.relaid * stacked_weights(kind, config, plan, of.attention)
+        copies = live.relaid * forward.relaid
+        relaid = copies * stacked_weights(kind, config, plan, forward.attention)
     return (
-        (live.residual + apart) * between * of.width * itemsize
+        (live.residual + apart) * between * forward.width * itemsize
         + max(attention, hidden)
-        + live.vectors * between * of.width * FLOAT32
+        + live.vectors * between * forward.width * FLOAT32
         + angles
-        + of.given
-        + 4 * _latent(of.channels, plan)  # before and after the step, and two velocities
+        + forward.given
+        + 4 * latent_bytes(forward.channels, plan)  # before and after the step, two velocities
         + layer_weights(kind, config, plan)
         + relaid
     )
 
 
-def _score_bytes(of: _Forward, plan: Plan) -> int:
-    """Float32 scores that attention holds at once; cuDNN's, for 16-bit types, holds none."""
+def latent_bytes(channels: int, plan: Plan) -> int:
+    """Bytes of a float32 latent of the planned video."""
+    return math.prod(plan.size.latent_shape) * channels * FLOAT32
+
+
+def t5(config: T5Config, plan: Plan, *, kind: str, tokens: int) -> float:
+    """Bytes that T5 or UMT5 needs to read one prompt of `tokens` tokens.
+
+    Attention is float32 in every block, with float32 copies of its weights.
+    """
+    s, heads = tokens, plan.local(config.num_heads, "tensor")
+    states = 3 * s * config.width * FLOAT32  # the scan's carry, the running sum, normalised
+    scores = heads * s * s * FLOAT32
+    qkv_out = 4 * s * heads * config.head_dim * FLOAT32
+    kernels = 4 * config.width * heads * config.head_dim * FLOAT32
+    hidden = 3 * s * plan.local(config.mlp_dim, "tensor") * FLOAT32  # gate, up, product
+    bias = scores if config.shared_bias else 0  # else it is one with the scores
+    attention = qkv_out + 2 * scores + kernels
+    return states + bias + max(attention, hidden) + layer_weights(kind, config, plan)
+
+
+def clip(config: ClipTextConfig, plan: Plan) -> float:
+    """Bytes that CLIP needs to read one prompt: the input of every layer is kept."""
+    s, heads = config.length, plan.local(config.num_heads, "tensor")
+    states = (config.depth + 3) * s * config.width * FLOAT32
+    qkv_out = 4 * s * heads * (config.width // config.num_heads) * plan.activation_itemsize
+    attention = qkv_out + 2 * heads * s * s * FLOAT32
+    hidden = 2 * s * plan.local(config.mlp_dim, "tensor") * FLOAT32  # before and after GELU
+    return states + max(attention, hidden) + layer_weights("clip_text", config, plan)
+
+
+def _score_bytes(forward: Forward, plan: Plan) -> int:
+    """Bytes of float32 scores held at once; cuDNN, for 16-bit types, holds none."""
     if plan.platform == "gpu" and plan.itemsize < FLOAT32:
         return 0
-    return min(plan.score_budget, FLOAT32 * of.num_heads * of.tokens * of.tokens)
+    return min(plan.score_budget, FLOAT32 * forward.num_heads * forward.tokens * forward.tokens)

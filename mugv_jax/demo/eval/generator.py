@@ -22,13 +22,12 @@ from mugv_jax.flow import sampler
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import sample_times, shift_ratio
 from mugv_jax.nn.text.t5 import T5Encoder
-from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import batch_sharding
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.systems.mugv.models import MugvModels
-from mugv_jax.systems.mugv.size import VideoSize
+from mugv_jax.systems.mugv.size import MAX_TOKENS, VideoSize
 
 # The underscores leave sizes in pixels unrelated to f, h and w of a latent in the same signature.
 Videos = UInt8[np.ndarray, "b _f _h _w 3"]

@@ -9,6 +9,7 @@ through shift, scale and gate.
 
 import dataclasses
 import functools
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -137,6 +138,7 @@ class MMDiT(nn.Module):
     modulate: Modulation = Modulation()
     token_multiple: int = 1
     remat: str = "none"
+    joint_attention: ClassVar[bool] = True  # `attend` is over video and text together
 
     @nn.compact
     def __call__(

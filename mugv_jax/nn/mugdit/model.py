@@ -9,7 +9,7 @@ six modulation vectors are computed once per frame and looked up by its tokens.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -51,6 +51,7 @@ class MugDiT(nn.Module):
     token_multiple: int = 1
     remat: str = "none"
     pipeline: RunBlocks | None = None
+    joint_attention: ClassVar[bool] = False  # `attend` is over video and text together
 
     @nn.compact
     def __call__(

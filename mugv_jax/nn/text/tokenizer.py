@@ -19,7 +19,6 @@ from mugv_jax.axes import Bool, Int
 if TYPE_CHECKING:
     import tokenizers
 
-MAX_TOKENS = 300
 PAD = "<pad>"
 CLIP, START, END = "CLIP", "<|startoftext|>", "<|endoftext|>"
 _log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class Tokenizer:
         return 1 + max(self.backend.get_vocab().values())
 
     def tokenize(
-        self, prompts: Sequence[str], max_tokens: int = MAX_TOKENS
+        self, prompts: Sequence[str], max_tokens: int
     ) -> tuple[Int[np.ndarray, "b s"], Bool[np.ndarray, "b s"]]:
         """Ids (int32) and their mask, true on text, both padded to `max_tokens`.
 

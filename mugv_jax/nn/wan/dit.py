@@ -8,6 +8,7 @@ of x, and the tokens of frame 0 are modulated as at time 0.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -137,6 +138,7 @@ class WanDiT(nn.Module):
     modulate: Modulation = Modulation()
     token_multiple: int = 1
     remat: str = "none"
+    joint_attention: ClassVar[bool] = False  # `attend` is over video and text together
 
     @nn.compact
     def __call__(

@@ -13,30 +13,18 @@ import numpy as np
 from mugv_jax.axes import Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
-from mugv_jax.nn.text.clip import ClipText, ClipTextConfig
+from mugv_jax.nn.text.clip import ClipText
+from mugv_jax.systems.contentv.size import T5_TOKENS
+from mugv_jax.systems.contentv.system import FOLDERS, SYSTEM, TOKENIZERS, ContentvConfig
 from mugv_jax.systems.models import Models
 from mugv_jax.systems.pretrained import local_folder, required
-from mugv_jax.systems.system import ContentvConfig
 from mugv_jax.systems.text import text_states, tokenize
-from mugv_jax.weights.pipeline_folder import MODEL_FOLDERS
-
-# Field -> folder, of published models as of converted ones.
-FOLDERS = {
-    "dit": "transformer",
-    "vae": "vae",
-    "clip_l": "text_encoder",
-    "clip_g": "text_encoder_2",
-    "text": "text_encoder_3",
-}
-TOKENIZERS = {"clip_l": "tokenizer", "clip_g": "tokenizer_2", "text": "tokenizer_3"}
-T5_TOKENS = 256
-TEXT_TOKENS = ClipTextConfig.length + T5_TOKENS  # both CLIPs' states lie side by side
 
 
 def find_contentv(
     weights: str | os.PathLike, *, dit: str | os.PathLike | None = None
 ) -> tuple[dict[str, Path], dict[str, Path]]:
-    """(models, tokenizers) by field, in the folder or Hugging Face repository `weights`.
+    """Paths of (models, tokenizers), by field, in the folder or Hugging Face repository `weights`.
 
     dit: another transformer than the one in `weights`: a checkpoint, or a training run.
 
@@ -47,14 +35,14 @@ def find_contentv(
     folder = local_folder(weights, (*wanted.values(), *TOKENIZERS.values()))
     models = {} if dit is None else {"dit": Path(dit).expanduser()}
     for field, name in wanted.items():
-        models[field] = required(folder, MODEL_FOLDERS[name], (name,))
+        models[field] = required(folder, SYSTEM.kinds[field], (name,))
     found = {field: required(folder, "tokenizer", (name,)) for field, name in TOKENIZERS.items()}
     return models, found
 
 
 @dataclasses.dataclass(kw_only=True)
 class ContentvModels(Models):
-    """Transformer, VAE, both CLIPs and T5, and the tokenizers of the last three, by field."""
+    """Transformer, VAE, both CLIPs and T5, by field, and the tokenizers of the last three."""
 
     config: ContentvConfig
     load_tokenizers: Callable[[], Mapping[str, tokenizers.Tokenizer]]
@@ -71,7 +59,7 @@ class ContentvModels(Models):
     ) -> "ContentvModels":
         """From published or converted files; see `find_contentv`.
 
-        lora: adapter to merge into the transformer, a file or folder.
+        lora: adapter that is merged into the transformer, a file or folder.
         options: expected, mesh, dtype, kernels and keep_loaded as of `Models`.
 
         Raises:
@@ -102,7 +90,7 @@ class ContentvModels(Models):
         return super().random(config, load_tokenizers=lambda: made, **options)
 
     def tokenize(self, prompts: Sequence[str]) -> dict[str, Int[np.ndarray, "b s"]]:
-        """Ids of every prompt for each text encoder, filled up; nothing is masked, as published.
+        """Padded ids of every prompt for each text encoder; nothing is masked, as published.
 
         Raises:
             ValueError: a tokenizer of another model than its text encoder.
@@ -123,7 +111,7 @@ class ContentvModels(Models):
         return ids
 
     def read_texts(self, prompts: Sequence[str]) -> dict[str, np.ndarray]:
-        """`joined` states and summaries of every prompt; one encoder is loaded at a time."""
+        """States and summaries of every prompt, see `joined`; encoders are loaded one at a time."""
         ids = self.tokenize(prompts)
         read = {}
         for field, of_field in ids.items():
@@ -134,12 +122,12 @@ class ContentvModels(Models):
 
 
 def joined(clip_l: ClipText, clip_g: ClipText, t5: np.ndarray) -> dict[str, np.ndarray]:
-    """What the transformer reads of texts, float32:
+    """Text states and summaries as the transformer reads them, float32:
 
         text = [[clip_l, clip_g, 0], t5]    pooled = [clip_l, clip_g]
 
-    Both CLIPs' states stand side by side, filled up to the width of T5's, which follow as further
-    tokens; so do their summaries.
+    Both CLIPs' states are side by side, padded to the width of T5's states, which follow as further
+    tokens. Both CLIPs' summaries are side by side as well.
     """
     states = np.concatenate([clip_l.penultimate, clip_g.penultimate], axis=-1)
     states = np.pad(states, ((0, 0), (0, 0), (0, t5.shape[-1] - states.shape[-1])))

@@ -28,9 +28,9 @@ from mugv_jax.systems import wan_windows
 from mugv_jax.systems.contentv.denoiser import ContentvCondition, ContentvDenoiser
 from mugv_jax.systems.contentv.models import ContentvModels
 from mugv_jax.systems.contentv.request import ContentvRequest, make_request
+from mugv_jax.systems.contentv.system import ContentvConfig
 from mugv_jax.systems.denoise import Denoised, denoise
 from mugv_jax.systems.frames import gather, whole_or_tiled
-from mugv_jax.systems.system import ContentvConfig
 from mugv_jax.systems.tiles import Tiling
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import check_shift
+from mugv_jax.systems.contentv.size import CONTENTV_SIZES
 from mugv_jax.systems.mugv.request import check_prompts, check_seed
-from mugv_jax.systems.wan_size import CONTENTV_SIZES, WanSize
+from mugv_jax.systems.wan_size import WanSize
 
 FRAMES = 125  # about five seconds
 GUIDANCE = 6.0

@@ -13,45 +13,42 @@ from typing import Any
 from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
+from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
 from mugv_jax.systems.models import Models
 from mugv_jax.systems.pretrained import first_of, local_folder, required
-from mugv_jax.systems.system import EnhancerConfig
 from mugv_jax.systems.text import tokenize
 
 log = logging.getLogger(__name__)
 
 WAN = "Wan-AI/Wan2.1-T2V-1.3B"
-FOLDER = "enhancer"  # of the enhancer's files in MUG-V's repository
-# What each file is called, converted (Orbax folders) first, then as published.
+FOLDER = "enhancer"  # with the enhancer's files, in MUG-V's repository
 NAMES = {
-    "dit": ("dit", "dit_i2v.safetensors"),
-    "vae": ("vae", "Wan2.1_VAE.pth"),
-    "text": ("text_encoder", "models_t5_umt5-xxl-enc-bf16.pth"),
+    **SYSTEM.files,
     "tokenizer": ("tokenizer", "google/umt5-xxl"),
     "lora": ("lora", "pytorch_model.bin"),
 }
-OF_WAN = ("vae", "text", "tokenizer")
+OF_WAN = ("vae", "text", "tokenizer")  # files that Wan2.1 provides
 
 
 def find_enhancer(
-    weights: str | os.PathLike, *, wan: str | os.PathLike | None = None, download: bool = True
+    weights: str | os.PathLike, *, wan: str | os.PathLike | None = None
 ) -> dict[str, Path]:
     """Path of each of `NAMES` in the folder or repository `weights`, or in its folder `enhancer`.
 
-    wan: folder or repository of what comes from Wan2.1, if it is not there; by default Wan's own.
-    "lora" need not be there: a converted DiT may hold its updates already.
+    "lora" may be missing: a converted DiT can hold its updates already.
+
+    wan: folder or repository of Wan2.1's files, for those that `weights` lacks; by default Wan's.
 
     Raises:
         ValueError: a file that is nowhere, naming what was looked for.
     """
     files = [name for names in NAMES.values() for name in names]
-    folder = local_folder(weights, [*files, f"{FOLDER}/*"], download=download)
+    folder = local_folder(weights, [*files, f"{FOLDER}/*"])
     folder = folder / FOLDER if (folder / FOLDER).is_dir() else folder
     found = {name: first_of(folder, names) for name, names in NAMES.items()}
     found["dit"] = required(folder, "enhancer's DiT", NAMES["dit"])
     if any(found[name] is None for name in OF_WAN):
-        other = local_folder(wan or WAN, [n for each in OF_WAN for n in NAMES[each]],
-                             download=download)  # fmt: skip
+        other = local_folder(wan or WAN, [name for each in OF_WAN for name in NAMES[each]])
         for name in OF_WAN:
             found[name] = found[name] or required(other, name, NAMES[name])
     return {name: path for name, path in found.items() if path is not None}
@@ -59,7 +56,7 @@ def find_enhancer(
 
 @dataclasses.dataclass(kw_only=True)
 class EnhancerModels(Models):
-    """DiT, VAE and UMT5, and the tokenizer."""
+    """DiT, VAE and UMT5, and the tokenizer of UMT5."""
 
     config: EnhancerConfig
     load_tokenizer: Callable[[], tokenizers.Tokenizer]
@@ -79,7 +76,7 @@ class EnhancerModels(Models):
     ) -> "EnhancerModels":
         """From published or converted files; see `find_enhancer`.
 
-        lora: file or folder of low-rank updates, instead of that beside the weights.
+        lora: file or folder of low-rank updates, instead of the one beside the weights.
         lora_alpha, lora_scale, lora_merged: as of `weights.load.load`.
         options: expected, mesh, dtype, kernels and keep_loaded as of `Models`.
 
@@ -126,7 +123,7 @@ class EnhancerModels(Models):
 
 
 def cleaned(prompt: str) -> str:
-    """As UMT5 was trained on: characters mended, HTML entities read, white space collapsed."""
+    """Text as UMT5 was trained on it: mended characters, no HTML entities, single spaces."""
     import ftfy
 
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(prompt))).split())

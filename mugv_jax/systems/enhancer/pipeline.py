@@ -35,7 +35,7 @@ from mugv_jax.systems import wan_windows
 from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenoiser
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.request import EnhanceRequest
-from mugv_jax.systems.system import EnhancerConfig
+from mugv_jax.systems.enhancer.system import EnhancerConfig
 from mugv_jax.systems.text import text_states
 from mugv_jax.systems.tiles import Tiling
 from mugv_jax.systems.time_windows import Window, joined, windows_of

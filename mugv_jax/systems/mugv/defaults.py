@@ -12,12 +12,15 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.request import Request
 from mugv_jax.systems.mugv.size import FRAMES, SIZES, VideoSize, parse_frames, parse_size
-from mugv_jax.systems.pretrained import find_defaults
+from mugv_jax.systems.pretrained import first_of, local_folder
+
+FILE = "defaults.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,15 @@ class Defaults:
         if not isinstance(guidance, Guidance):
             guidance = Guidance(scale=guidance)
         return Request(prompts=prompts, size=size, guidance=guidance, **chosen)
+
+
+def find_defaults(weights: str | os.PathLike) -> Path | None:
+    """Path of `defaults.json` in the folder or repository `weights`, or None.
+
+    Raises:
+        ValueError: no such folder or repository.
+    """
+    return first_of(local_folder(weights, (FILE,)), (FILE,))
 
 
 def read_defaults(weights: str | os.PathLike) -> Defaults:

@@ -33,11 +33,10 @@ from mugv_jax.systems.frames import gather, whole_or_tiled
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
-from mugv_jax.systems.mugv.models import MugvModels
+from mugv_jax.systems.mugv.models import MugvModels, demo_weights
 from mugv_jax.systems.mugv.request import GivenPixels, Request, read_given
 from mugv_jax.systems.mugv.size import VideoSize
-from mugv_jax.systems.pretrained import demo_weights
-from mugv_jax.systems.system import MugvConfig
+from mugv_jax.systems.mugv.system import MugvConfig
 from mugv_jax.systems.text import text_states
 from mugv_jax.systems.tiles import Tiling
 

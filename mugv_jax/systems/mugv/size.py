@@ -1,16 +1,19 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Size of a video in pixels and frames, and on the latent grid of the 8x8x8 VAE."""
+"""Sizes of MUG-V's videos in pixels and frames, and on the latent grid of its 8x8x8 VAE."""
 
 import dataclasses
-from collections.abc import Mapping
+from typing import ClassVar
 
 from mugv_jax.nn.dit.rope import MAX_FRAMES, MAX_ROWS
+from mugv_jax.systems import sizes
+from mugv_jax.systems.sizes import nearest
 
 STRIDE = 8  # of the VAE, in rows, columns and frames
+MAX_TOKENS = 300  # of a prompt, which is padded to them
 FRAMES = {"3s": 73, "5s": 105}
 MAX_SIDE_PX = MAX_ROWS * 2 * STRIDE  # one row of tokens is two of latents
-LONGEST = (MAX_FRAMES - 3) * STRIDE + 1  # two positions are the start and end tokens'
+LONGEST = (MAX_FRAMES - 3) * STRIDE + 1  # start and end token take two positions
 
 # Width x height. The released code keys the same five by height:width ("16:9" is its portrait), and
 # two of them (832 x 1108, 1110 x 832) do not lie on the VAE's grid: here they are cut to it.
@@ -25,11 +28,15 @@ SIZES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoSize:
-    """Width and height in pixels (multiples of 8) and frames (8k+1: an image and k groups, or 8k).
+    """Size of a video: multiples of 8 pixels, 8k+1 frames (a first one and k groups) or 8k.
 
     Raises:
         ValueError: a size off the grid, naming the nearest valid ones, or past the model's tables.
     """
+
+    SPATIAL: ClassVar[int] = STRIDE  # pixels a side of one latent
+    FRAMES_FORM: ClassVar[str] = "8k+1"
+    VAE: ClassVar[str] = "the video VAE"
 
     width_px: int
     height_px: int
@@ -65,6 +72,7 @@ class VideoSize:
 
     @property
     def latent_frames(self) -> int:
+        """Number of latent frames."""
         return -(-self.frames // STRIDE)
 
     @property
@@ -73,7 +81,7 @@ class VideoSize:
         return self.latent_frames, self.height_px // STRIDE, self.width_px // STRIDE
 
     def latent_index(self, frame: int) -> int:
-        """The latent frame that covers frame number `frame` (from 0; negative from the end).
+        """Number of the latent frame that covers frame `frame` (from 0; negative from the end).
 
         Raises:
             ValueError: no such frame.
@@ -87,42 +95,19 @@ class VideoSize:
         return -(-frame // STRIDE) if self.starts_with_image else frame // STRIDE
 
 
-def nearest(value: int, offset: int, stride: int) -> str:
-    """The members of stride k + offset on both sides of `value`, the smallest alone below it."""
-    smallest = offset or stride
-    low = (value - offset) // stride * stride + offset
-    if low < smallest:
-        return f"the nearest is {smallest}"
-    return f"the nearest are {low} and {low + stride}"
-
-
-def parse_size(text: str, sizes: Mapping[str, tuple[int, int]] = SIZES) -> tuple[int, int]:
-    """(width, height) in pixels from "1280x720" (width first) or a name in `sizes`.
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) in pixels from "1280x720" (width first) or a name in `SIZES`.
 
     Raises:
         ValueError: text of another form.
     """
-    if text in sizes:
-        return sizes[text]
-    width, x, height = text.lower().partition("x")
-    if not x or not width.isdecimal() or not height.isdecimal():
-        names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in sizes.items())
-        raise ValueError(f"size {text!r} must be WIDTHxHEIGHT such as 1280x720, or one of {names}.")
-    return int(width), int(height)
+    return sizes.parse_size(text, SIZES)
 
 
 def parse_frames(text: str) -> int:
-    """Frames from a number or a published length ("3s", "5s").
+    """Number of frames from a number or a published length ("3s", "5s").
 
     Raises:
         ValueError: text of another form.
     """
-    if text in FRAMES:
-        return FRAMES[text]
-    try:
-        return int(text)
-    except ValueError:
-        names = ", ".join(f"{name} ({count})" for name, count in FRAMES.items())
-        raise ValueError(
-            f"frames {text!r} must be a whole number of the form 8k+1, or one of {names}."
-        ) from None
+    return sizes.parse_frames(text, FRAMES, VideoSize.FRAMES_FORM)

@@ -17,13 +17,13 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from mugv_jax.axes import Array, Float, Int
-from mugv_jax.cost import flops
 from mugv_jax.data.fields import Fields, flow_fields
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.path import frame_times
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, data_shards
+from mugv_jax.systems.mugv.cost import dit_tokens, train_step
 from mugv_jax.systems.mugv.denoiser import MugvDenoiser
 from mugv_jax.train.loss import LossConfig, shifted, velocity_loss
 from mugv_jax.train.metrics import Work
@@ -47,6 +47,7 @@ from mugv_jax.train.objective import (
     constrain_batch,
 )
 from mugv_jax.train.tasks import TASKS, TaskConfig, noisy_frames
+from mugv_jax.weights.registry import MODELS
 
 VALIDATION_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # u, before the shift
 
@@ -105,6 +106,7 @@ class FlowMatching(Objective):
             config.dit,
             mesh,
             config.mesh,
+            module=MODELS[cls.KIND].build,
             dtype=jnp.dtype(config.run.dtype),
             remat=config.run.remat,
             kernels=config.kernels,
@@ -175,8 +177,8 @@ class FlowMatching(Objective):
     def work(self, batch: Batch) -> Work:
         """A step's samples, tokens and model FLOPs."""
         rows, *shape = batch[self.LATENTS[0]].shape[:4]
-        step = flops.train_step(self.sizes, tuple(shape), batch["text"].shape[1])
-        tokens = flops.dit_tokens(self.sizes, tuple(shape))
+        step = train_step(self.sizes, tuple(shape), batch["text"].shape[1])
+        tokens = dit_tokens(self.sizes, tuple(shape))
         return Work(
             shape=(rows, *shape), samples=rows, tokens=rows * tokens, flops=rows * step.model
         )

@@ -1,22 +1,19 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What programs need that are compiled as the pipelines run them, to hold predictions against."""
+"""Memory of programs compiled as the pipelines run them, to hold predictions against."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 
-from mugv_jax.compile.samplers import NETWORKS, RunConfig, SamplerConfig
-from mugv_jax.compile.videos import VIDEOS
 from mugv_jax.cost.memory.plan import Plan
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
-from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.quantize import SCALE, abstract_quantized
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.parallel import ParallelConfig, build_dit
+from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, variable_shardings
 from mugv_jax.systems.mugv.size import VideoSize
 from mugv_jax.weights.registry import MODELS, abstract_variables
@@ -68,25 +65,22 @@ def compiled_bytes(function, *args, **kwargs):
 
 def compiled_step(system, dit, size, sizes=None, dtype=jnp.float32, quantize=None):
     """One guided step of a system's DiT on a mesh of `sizes`."""
-    mesh, kind = meshes.make_mesh(sizes), system.KINDS["dit"][0]
+    mesh, kind = meshes.make_mesh(sizes), system.kinds["dit"]
     batch = mesh.shape["data"] * mesh.shape["fsdp"]
     of_batch = functools.partial(abstract, sharding=batch_sharding(mesh, batch))
-    config = SamplerConfig(
-        system=system,
-        dit=dit,
-        mesh=ParallelConfig(),
-        kernels=KernelConfig(),
-        run=RunConfig(dtype=jnp.dtype(dtype).name),
-        text_tokens=VIDEOS[system].text_tokens(dit),
+    denoiser = system.denoiser(build_dit(dit, mesh, module=MODELS[kind].build, dtype=dtype))
+    condition = denoiser.abstract_condition(
+        mesh,
+        rows=batch,
+        latent_shape=size.latent_shape,
+        text_tokens=system.text_tokens(dit),
+        dtype=jnp.dtype(dtype),
     )
-    network = NETWORKS[system]
-    condition = network.condition(config, mesh, batch, size.latent_shape)
-    module = build_dit(dit, mesh, dtype=dtype, module=MODELS[kind].build)
     with meshes.use(mesh):
         step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
         return compiled_bytes(
             step,
-            network.velocity(module),
+            denoiser,
             variables(kind, dit, mesh, dtype, quantize),
             of_batch((batch, *size.latent_shape, dit.in_channels)),
             abstract(()),

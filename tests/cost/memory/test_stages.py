@@ -7,17 +7,16 @@ import jax.numpy as jnp
 import pytest
 
 from mugv_jax.cost.memory.plan import weight_shards
-from mugv_jax.cost.memory.stages import stages
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.quantize import abstract_quantized
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
-from mugv_jax.nn.text.tokenizer import MAX_TOKENS
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.systems.mugv import windows
-from mugv_jax.systems.system import MugvConfig
+from mugv_jax.systems.mugv.size import MAX_TOKENS
+from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import abstract_variables
 from tests.cost.memory.compiled import (
@@ -53,16 +52,16 @@ T5 = T5Config(vocab_size=512, width=256, head_dim=64, mlp_dim=640, depth=3, num_
 )
 def test_dit_step_as_compiled(width, height, frames, mesh):
     planned = plan(width, height, frames, mesh)
-    (stage,) = stages(MugvConfig, {"dit": DIT}, planned)
-    ratio = stage.total / compiled_step(MugvConfig, DIT, planned.size, mesh)
+    (stage,) = SYSTEM.stages({"dit": DIT}, planned)
+    ratio = stage.total / compiled_step(SYSTEM, DIT, planned.size, mesh)
     assert LEAST <= ratio <= MOST
 
 
 @pytest.mark.parametrize("quantize", [None, "int8", "fp8"])
 def test_sixteen_bits_are_widened_on_cpu_and_eight_are_not(quantize):
     planned = plan(512, 512, 65, dtype=jnp.bfloat16, quantize=quantize)
-    (stage,) = stages(MugvConfig, {"dit": DIT}, planned)
-    compiled = compiled_step(MugvConfig, DIT, planned.size, dtype=jnp.bfloat16, quantize=quantize)
+    (stage,) = SYSTEM.stages({"dit": DIT}, planned)
+    compiled = compiled_step(SYSTEM, DIT, planned.size, dtype=jnp.bfloat16, quantize=quantize)
     assert LEAST <= stage.total / compiled <= MOST
 
 
@@ -92,7 +91,7 @@ def test_vae_as_compiled():
     frame, features = 4 * math.prod(pixels[2:]), 4 * math.prod(window)
     held = (size.frames + VAE.window_frames) * frame + features
     canvas = 3 * frames * frame
-    encoding, decoding = stages(MugvConfig, {"vae": VAE}, planned)
+    encoding, decoding = SYSTEM.stages({"vae": VAE}, planned)
     compiled = encoding.weights + held + max(encode, moments)
     assert LEAST <= encoding.total / compiled <= MOST
     compiled = decoding.weights + features + max(unpack, decode + canvas)
@@ -104,7 +103,7 @@ def test_text_encoder_as_compiled(quantize):
     ids = abstract((1, MAX_TOKENS), jnp.int32), abstract((1, MAX_TOKENS), jnp.bool_)
     weights = variables("t5_encoder", T5, meshes.make_mesh(), quantize=quantize)
     compiled = compiled_bytes(jax.jit(T5Encoder(T5, jnp.float32).apply), weights, *ids)
-    (stage,) = stages(MugvConfig, {"text": T5}, plan(quantize=quantize))
+    (stage,) = SYSTEM.stages({"text": T5}, plan(quantize=quantize))
     assert LEAST <= stage.total / compiled <= MOST
 
 
@@ -124,9 +123,7 @@ def test_a_large_picture_is_decoded_one_frame_at_a_time():
     """Four at once would be the largest stage of all."""
     sizes = VAEConfig()
     (_, small), (_, large) = (
-        stages(
-            MugvConfig, {"vae": sizes}, plan(width, height, 105, platform="gpu", dtype=jnp.bfloat16)
-        )
+        SYSTEM.stages({"vae": sizes}, plan(width, height, 105, platform="gpu", dtype=jnp.bfloat16))
         for width, height in ((640, 352), (1280, 720))
     )
     assert large.activations < 2.5 * small.activations
@@ -134,13 +131,13 @@ def test_a_large_picture_is_decoded_one_frame_at_a_time():
 
 
 def test_tiles_as_large_as_the_frame_change_nothing():
-    whole, tiled = (list(stages(MugvConfig, {"vae": VAE}, plan(tile_px=px))) for px in (None, 512))
+    whole, tiled = (list(SYSTEM.stages({"vae": VAE}, plan(tile_px=px))) for px in (None, 512))
     assert whole == tiled
 
 
 def test_cudnn_holds_no_scores():
     sixteen, thirty_two = (
-        next(stages(MugvConfig, {"dit": DIT}, plan(dtype=dtype, platform="gpu")))
+        next(SYSTEM.stages({"dit": DIT}, plan(dtype=dtype, platform="gpu")))
         for dtype in (jnp.bfloat16, jnp.float32)
     )
     scores = 4 * DIT.num_heads * 2562**2  # of (5, 32, 64) latents

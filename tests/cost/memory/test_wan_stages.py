@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from mugv_jax.cost.memory.stages import stages
 from mugv_jax.nn.mmdit.model import MMDiTConfig
 from mugv_jax.nn.text.clip import ClipTextConfig, ClipTextEncoder
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
@@ -16,7 +15,8 @@ from mugv_jax.nn.wan.dit import WanDiTConfig
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems import wan_windows
-from mugv_jax.systems.system import ContentvConfig, EnhancerConfig
+from mugv_jax.systems.contentv.system import SYSTEM as CONTENTV
+from mugv_jax.systems.enhancer.system import SYSTEM as ENHANCER
 from mugv_jax.systems.wan_size import WanSize
 from tests.cost.memory import compiled
 from tests.cost.memory.compiled import (
@@ -43,7 +43,7 @@ plan = functools.partial(compiled.plan, size=WanSize)
 
 
 @pytest.mark.parametrize(
-    ("system", "dit"), [(EnhancerConfig, WAN), (ContentvConfig, MMDIT)], ids=["wan", "mmdit"]
+    ("system", "dit"), [(ENHANCER, WAN), (CONTENTV, MMDIT)], ids=["wan", "mmdit"]
 )
 @pytest.mark.parametrize(
     ("width", "frames", "mesh", "options"),
@@ -56,7 +56,7 @@ plan = functools.partial(compiled.plan, size=WanSize)
 )
 def test_dit_step_as_compiled(system, dit, width, frames, mesh, options):
     planned = plan(width, width, frames, mesh, **options)
-    (stage,) = stages(system, {"dit": dit}, planned)
+    (stage,) = system.stages({"dit": dit}, planned)
     ratio = stage.total / compiled_step(system, dit, planned.size, mesh, **options)
     assert LEAST <= ratio <= MOST
 
@@ -64,7 +64,7 @@ def test_dit_step_as_compiled(system, dit, width, frames, mesh, options):
 @pytest.mark.parametrize("mesh", [None, {"sequence": 4}], ids=["one device", "rows"])
 def test_vae_as_compiled(mesh):
     planned = plan(128, 128, 9, mesh)
-    found = {stage.name: stage for stage in stages(EnhancerConfig, {"vae": VAE}, planned)}
+    found = {stage.name: stage for stage in ENHANCER.stages({"vae": VAE}, planned)}
     devices = meshes.make_mesh(mesh)
     weights, vae = variables("wan_vae", VAE, devices), WanVAE(VAE, jnp.float32)
     for method, first, following in (
@@ -81,20 +81,20 @@ def test_vae_as_compiled(mesh):
 
 def test_the_enhancers_vae_and_transformer_stay_beside_each_other():
     alone = {
-        field: next(stages(EnhancerConfig, {field: config}, plan())).weights
+        field: next(ENHANCER.stages({field: config}, plan())).weights
         for field, config in (("vae", VAE), ("dit", WAN), ("text", UMT5))
     }
     models = {"vae": VAE, "dit": WAN, "text": UMT5}
-    found = {stage.name: stage.weights for stage in stages(EnhancerConfig, models, plan())}
+    found = {stage.name: stage.weights for stage in ENHANCER.stages(models, plan())}
     assert found.pop("text encoder") == alone["text"]
     assert set(found.values()) == {alone["vae"] + alone["dit"]}
 
 
 def test_vae_needs_as_much_for_a_long_video_as_for_a_short_one():
-    short, long = (list(stages(EnhancerConfig, {"vae": VAE}, plan(frames=n))) for n in (9, 105))
+    short, long = (list(ENHANCER.stages({"vae": VAE}, plan(frames=n))) for n in (9, 105))
     assert short == long
-    _, tiled = stages(EnhancerConfig, {"vae": VAE}, plan(width=512, height=512, tile_px=128))
-    _, small = stages(EnhancerConfig, {"vae": VAE}, plan(width=128, height=128))
+    _, tiled = ENHANCER.stages({"vae": VAE}, plan(width=512, height=512, tile_px=128))
+    _, small = ENHANCER.stages({"vae": VAE}, plan(width=128, height=128))
     assert tiled == small
 
 
@@ -102,25 +102,25 @@ def test_vae_needs_as_much_for_a_long_video_as_for_a_short_one():
 @pytest.mark.parametrize(
     ("system", "field", "config", "module", "tokens"),
     [
-        (EnhancerConfig, "text", UMT5, T5Encoder, 512),
-        (ContentvConfig, "text", T5, T5Encoder, 256),
-        (ContentvConfig, "clip_g", CLIP, ClipTextEncoder, 77),
+        (ENHANCER, "text", UMT5, T5Encoder, 512),
+        (CONTENTV, "text", T5, T5Encoder, 256),
+        (CONTENTV, "clip_g", CLIP, ClipTextEncoder, 77),
     ],
     ids=["umt5", "t5", "clip"],
 )
 def test_text_encoders_as_compiled(system, field, config, module, tokens, quantize):
-    kind = system.KINDS[field][0]
+    kind = system.kinds[field]
     weights = variables(kind, config, meshes.make_mesh(), quantize=quantize)
     inputs = [abstract((1, tokens), jnp.int32)]
     if module is T5Encoder:
         inputs.append(abstract((1, tokens), jnp.bool_))
     needed = compiled_bytes(jax.jit(module(config, jnp.float32).apply), weights, *inputs)
-    (stage,) = stages(system, {field: config}, plan(quantize=quantize))
+    (stage,) = system.stages({field: config}, plan(quantize=quantize))
     assert LEAST <= stage.total / needed <= MOST
 
 
 def test_every_stage_of_a_system_is_told_in_order():
-    names = [stage.name for stage in stages(ContentvConfig, contentv(), plan())]
+    names = [stage.name for stage in CONTENTV.stages(contentv(), plan())]
     assert names == ["CLIP", "second CLIP", "T5", "DiT step", "VAE decode"]
 
 

@@ -14,7 +14,7 @@ from mugv_jax.nn.mmdit.model import MMDiTConfig
 from mugv_jax.nn.text.clip import ClipTextConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.wan.vae import WanVAEConfig
-from mugv_jax.systems.system import ContentvConfig
+from mugv_jax.systems.contentv.system import ContentvConfig
 from mugv_jax.weights.tables import mmdit
 from tests.nn.sd3 import make_transformer, perturbed, velocity
 from tests.vocabulary import train_vocabulary, write_clip_vocabulary

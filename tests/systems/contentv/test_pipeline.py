@@ -8,8 +8,8 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.contentv.pipeline import ContentvPipeline
 from mugv_jax.systems.contentv.request import make_request
+from mugv_jax.systems.convert import convert
 from mugv_jax.systems.frames import FALLBACK_TILING
-from mugv_jax.weights.convert import convert
 from tests.nn.test_vae import PARITY, relative_error
 from tests.systems.contentv.folders import (
     CORPUS,

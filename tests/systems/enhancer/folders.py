@@ -11,7 +11,7 @@ from mugv_jax import golden
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.wan.dit import WanDiTConfig
 from mugv_jax.nn.wan.vae import WanVAEConfig
-from mugv_jax.systems.system import EnhancerConfig
+from mugv_jax.systems.enhancer.system import EnhancerConfig
 from tests.systems.mugv.folders import published_tensors
 from tests.vocabulary import train_vocabulary
 

@@ -13,7 +13,7 @@ from mugv_jax import golden
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.vae.sizes import VAEConfig
-from mugv_jax.systems.system import MugvConfig
+from mugv_jax.systems.mugv.system import MugvConfig
 from mugv_jax.weights.check import variable_shapes
 from mugv_jax.weights.parameters import published_shapes
 from mugv_jax.weights.random import random_variables

@@ -11,8 +11,7 @@ import pytest
 from mugv_jax import cli
 from mugv_jax import config as configs
 from mugv_jax.demo import export as demo_export
-from mugv_jax.systems.mugv.models import MugvModels
-from mugv_jax.systems.pretrained import demo_weights
+from mugv_jax.systems.mugv.models import MugvModels, demo_weights
 
 ROOT = Path(__file__).parents[2]
 CLIPS = 4  # of each task, on seen and on unseen combinations

@@ -1,9 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Cases of the enhancer (Wan's transformer and VAE) and of ContentV."""
+"""Cases of the enhancer: WanDiT and the Wan VAE."""
 
 import functools
-import re
 from typing import Any
 
 import jax
@@ -12,13 +11,9 @@ import numpy as np
 from flax import traverse_util
 from jax.sharding import SingleDeviceSharding
 
-from mugv_jax.axes import Array, Float
-from mugv_jax.flow.path import MODEL_TIME
-from mugv_jax.flow.schedule import sample_times
-from mugv_jax.golden.cases import Case, Outputs, RecipeSource, build, ours, published
-from mugv_jax.nn.mmdit.model import place_embed
+from mugv_jax.axes import Array
+from mugv_jax.golden.cases import Case, Outputs, RecipeSource, build, ours, published, unit_times
 from mugv_jax.nn.wan import streaming
-from mugv_jax.systems.contentv.denoiser import ContentvCondition, ContentvDenoiser
 from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenoiser
 from mugv_jax.weights.check import check
 from mugv_jax.weights.lora import adapted
@@ -26,11 +21,9 @@ from mugv_jax.weights.pipe_lora import read_pipe_adapter
 from mugv_jax.weights.place import place
 from mugv_jax.weights.registry import MODELS
 
-# Of a schedule's name: (shift, time to start from).
-SCHEDULES = {"enh": (1.0, 0.3), "wan": (5.0, 1.0)}
-
 
 def wan_vae(case: Case) -> Outputs:
+    """The VAE, whole and part by part."""
     a = case.arrays
     module, variables = build(case)
     pixels, mean = jnp.asarray(ours(a["x"])), jnp.asarray(ours(a["mu"]))
@@ -48,17 +41,18 @@ def wan_vae(case: Case) -> Outputs:
 
 
 def wan_dit(case: Case) -> Outputs:
+    """The transformer with and without a clean latent, and with low-rank updates."""
     a = case.arrays
     module, variables = build(case)
     x, clean = (jnp.asarray(ours(a[name])) for name in ("x", "y"))
     texts = [a[f"context{i}"] for i in range(len(x))]
     longest = max(map(len, texts))
     text = np.stack([np.pad(each, ((0, longest - len(each)), (0, 0))) for each in texts])
-    t = _unit_times(a["timestep"], x.shape[:2])
+    t = unit_times(a["timestep"], x.shape[:2])
     velocity = jax.jit(EnhancerDenoiser(module).velocity)
 
     def out(variables: Any, clean: Array | None) -> np.ndarray:
-        """The published output, noise - x_0."""
+        """Output as published, noise - x_0."""
         condition = EnhancerCondition(text=text, clean=clean)
         return -published(velocity(variables, x, t, condition))
 
@@ -73,14 +67,8 @@ def wan_dit(case: Case) -> Outputs:
     return outputs
 
 
-def _unit_times(timestep: np.ndarray, shape: tuple[int, ...]) -> Float[Array, "b f"]:
-    """Times in [0, 1] of all frames. NumPy's quotient is exact enough to be multiplied back."""
-    t = np.asarray(timestep, np.float32) / np.float32(MODEL_TIME)
-    return jnp.broadcast_to(t.reshape(-1, 1), shape)
-
-
 def _with_lora(case: Case, *, merge: bool) -> Any:
-    """The variables of `case` with its low-rank updates."""
+    """Variables of `case` with its low-rank updates, merged into the weights or beside them."""
     model = MODELS[case.spec["kind"]]
     config = model.config_from_published(case.spec["config"])
     base, file = (RecipeSource(case.path, case.spec[key]) for key in ("tensors", "lora_tensors"))
@@ -92,31 +80,4 @@ def _with_lora(case: Case, *, merge: bool) -> Any:
     return traverse_util.unflatten_dict(placed, sep="/")
 
 
-def mmdit(case: Case) -> Outputs:
-    a = case.arrays
-    module, variables = build(case)
-    x, text = jnp.asarray(ours(a["x"])), a["encoder_hidden_states"]
-    t = _unit_times(a["timestep"], x.shape[:2])
-    condition = ContentvCondition(text=text, pooled=a["pooled"])
-    v = jax.jit(ContentvDenoiser(module).velocity)(variables, x, t, condition)
-    grid = (-(-size // step) for size, step in zip(x.shape[1:4], module.config.patch, strict=True))
-    places = place_embed(*grid, module.config.width)[None]
-    return {"out": (-published(v), a["out"]), "pos_embed": (np.asarray(places), a["pos_embed"])}
-
-
-def clip_text(case: Case) -> Outputs:
-    a = case.arrays
-    module, variables = build(case)
-    out = jax.jit(module.apply)(variables, a["ids"].astype(np.int32))
-    return {name: (np.asarray(value), a[name]) for name, value in out._asdict().items()}
-
-
-def schedules(case: Case) -> Outputs:
-    outputs = {}
-    for name, reference in case.arrays.items():
-        found = re.fullmatch(r"(?:(\w+)_)?(sigmas|timesteps)_(\d+)(?:_shift(\d+))?", name)
-        model, unit, steps, shift = found.groups()
-        ratio, start = (float(shift), 1.0) if shift else SCHEDULES[model]
-        times = sample_times(int(steps), ratio, start)[: len(reference)]
-        outputs[name] = (times * (MODEL_TIME if unit == "timesteps" else 1), reference)
-    return outputs
+KINDS = {"wan_vae": wan_vae, "wan_enhancer_dit": wan_dit}

@@ -8,14 +8,11 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from mugv_jax.systems.pretrained import (
-    TEXT_ENCODER,
-    demo_weights,
-    find_defaults,
-    find_weights,
-)
+from mugv_jax.systems.mugv.defaults import find_defaults
+from mugv_jax.systems.mugv.models import demo_weights, find_weights
+from mugv_jax.systems.mugv.system import TEXT_ENCODER
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEMO = (
     *("dit.safetensors", "vae.safetensors", "defaults.json", "README.md", "picture.png"),
     *(f"text_encoder/{name}" for name in ("config.json", "model.safetensors", "spiece.model")),

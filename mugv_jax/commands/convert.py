@@ -1,0 +1,80 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mugv-jax convert`, and the options of every command that writes a checkpoint."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mugv_jax.systems.convert import convert
+from mugv_jax.weights.convert import PEFT, Target
+from mugv_jax.weights.formats import FORMATS
+from mugv_jax.weights.registry import MODELS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mugv-jax convert`."""
+    parser.description = "Convert weights between published files and Orbax checkpoints."
+    parser.add_argument(
+        "src",
+        metavar="SRC",
+        help="checkpoint file or folder, published or Orbax, or the folder of a whole pipeline",
+    )
+    parser.add_argument(
+        "dst",
+        metavar="DST",
+        help="x.pt, x.safetensors, or a folder (of Orbax; of others with --format)",
+    )
+    parser.add_argument("--model", choices=sorted(MODELS), help="what SRC holds (found out)")
+    add_target_arguments(parser, (*FORMATS, PEFT))
+    parser.add_argument("--ema", action="store_true", help="the averaged weights of SRC")
+    parser.add_argument(
+        "--lora", metavar="ADAPTER", help="adapter to merge in: a folder of peft, or one file"
+    )
+    parser.add_argument(
+        "--lora-alpha",
+        type=float,
+        metavar="ALPHA",
+        help="alpha of ADAPTER, where its file does not tell it",
+    )
+
+
+def add_target_arguments(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
+    """Add the options that `target_of` reads."""
+    parser.add_argument("--format", choices=formats, help="what to write (from DST's name)")
+    parser.add_argument(
+        "--tensor-parallel", type=int, default=1, metavar="N", help="ranks to write for Megatron"
+    )
+    parser.add_argument("--dtype", help="cast weights to this, such as bfloat16 (as they are)")
+    parser.add_argument("--overwrite", action="store_true", help="replace DST once complete")
+
+
+def target_of(args: argparse.Namespace) -> Target:
+    """Checkpoint to write, from parsed options.
+
+    Raises:
+        ValueError: see `Target`.
+    """
+    return Target(
+        Path(args.dst).expanduser(),
+        args.format,
+        tensor_parallel=args.tensor_parallel,
+        dtype=args.dtype,
+        overwrite=args.overwrite,
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert what the parsed options name."""
+    convert(
+        args.src,
+        args.dst,
+        kind=args.model,
+        format=args.format,
+        tensor_parallel=args.tensor_parallel,
+        ema=args.ema,
+        lora=args.lora,
+        lora_alpha=args.lora_alpha,
+        dtype=args.dtype,
+        overwrite=args.overwrite,
+    )

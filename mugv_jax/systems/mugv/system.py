@@ -1,0 +1,66 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""MUG-V: MUGDiT, the 8x8x8 video VAE and T5."""
+
+import dataclasses
+from typing import ClassVar
+
+from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.nn.text.t5 import T5Config
+from mugv_jax.nn.vae.sizes import VAEConfig
+from mugv_jax.systems.mugv.cost import COSTS
+from mugv_jax.systems.mugv.denoiser import MugvDenoiser
+from mugv_jax.systems.mugv.request import Request
+from mugv_jax.systems.mugv.size import FRAMES, MAX_TOKENS, SIZES, STRIDE, VideoSize
+from mugv_jax.systems.system import Kinds, System, SystemConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MugvConfig(SystemConfig):
+    """Sizes of MUG-V's models; `dit` is None where nothing is generated.
+
+    Raises:
+        ValueError: models that do not fit together, or not to the grid of `VideoSize`.
+    """
+
+    KINDS: ClassVar[Kinds] = {"dit": ("mugv_dit",), "vae": ("mugv_vae",), "text": ("t5_encoder",)}
+
+    dit: DiTConfig | None
+    vae: VAEConfig
+    text: T5Config
+
+    def __post_init__(self):
+        if self.dit is not None:
+            self.check_latents()
+            self.check_text()
+        strides = self.vae.time_factor, self.vae.spatial_factor
+        if strides != (STRIDE, STRIDE):
+            raise ValueError(
+                f"the VAE makes one latent of {strides[0]} frames and {strides[1]} pixels a side, "
+                f"but videos are planned on a grid of {STRIDE}: give spatial_channels and "
+                "temporal_multipliers 4 entries each."
+            )
+
+
+TEXT_ENCODER = "DeepFloyd/t5-v1_1-xxl"  # repository of T5 as published
+
+SYSTEM = System(
+    name="mugv",
+    title="MUG-V",
+    config=MugvConfig,
+    titles={"dit": "DiT", "vae": "VAE", "text": "text encoder"},
+    # Converted models (Orbax folders) come first, then published ones.
+    files={
+        "dit": ("dit", "dit.pt", "dit.safetensors", "pytorch_model.bin.index.json"),
+        "vae": ("vae", "vae.pt", "vae.safetensors"),
+        "text": ("text_encoder", "t5", "t5-v1_1-xxl"),
+    },
+    elsewhere={"text": TEXT_ENCODER},
+    size=VideoSize,
+    sizes=SIZES,
+    lengths=FRAMES,
+    steps=Request.steps,
+    text_tokens=lambda _: MAX_TOKENS,
+    denoiser=MugvDenoiser,
+    costs=COSTS,
+)

@@ -1,0 +1,69 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Peak activations of the Wan VAE on one device, as `systems/wan_windows.py` runs it.
+
+    cache (frames that convolutions look back on) + widest array x copies of it + pixels
+
+of one latent's frames and one tile, however long the video is: the rest is in host memory. Rows of
+the picture are split over "sequence" and "tensor".
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+from mugv_jax.cost.memory.live import FLOAT32, SCORE_COPIES
+from mugv_jax.cost.memory.plan import Plan
+from mugv_jax.nn.wan import streaming
+from mugv_jax.nn.wan.vae import WanVAEConfig
+from mugv_jax.weights.registry import MODELS, abstract_variables
+
+
+def encode(config: WanVAEConfig, plan: Plan, *, kind: str = "wan_vae") -> float:
+    """Bytes of encoding the frames of one latent.
+
+    kind: of the VAE in the registry, any that `nn/wan/streaming.py` can run.
+    """
+    return _part(config, plan, "encode", kind)
+
+
+def decode(config: WanVAEConfig, plan: Plan, *, kind: str = "wan_vae") -> float:
+    """Bytes of decoding one latent; `kind` as in `encode`."""
+    return _part(config, plan, "decode", kind)
+
+
+def _part(config: WanVAEConfig, plan: Plan, method: str, kind: str) -> float:
+    factor, size = config.spatial_factor, plan.size
+    tile = (plan.tile_px or max(size.height_px, size.width_px)) // factor
+    rows, columns = (min(side // factor, tile) for side in (size.height_px, size.width_px))
+    local = -(-rows // plan.parts("sequence", "tensor")) * columns
+    frames = config.time_factor if size.frames > 1 else 1
+    widest = local * frames * _widest(config) * FLOAT32
+    scores = min(plan.score_budget, local * rows * columns * FLOAT32)
+    return (
+        plan.live.direct.cache * local * _cache(config, jnp.dtype(plan.dtype), method, kind)
+        + max(plan.live.convolved("part", widest, max(config.widths)), SCORE_COPIES * scores)
+        + local * frames * factor**2 * 3 * FLOAT32
+    )
+
+
+@functools.cache
+def _cache(config: WanVAEConfig, dtype: jnp.dtype, method: str, kind: str) -> int:
+    """Bytes of the cache for each latent of a picture."""
+    if method == "encode":
+        shape = (1, 1, config.spatial_factor, config.spatial_factor, 3)
+    else:
+        shape = (1, 1, 1, 1, config.latent_channels)
+    vae = MODELS[kind].build(config, dtype)
+    first = functools.partial(streaming.first_part, vae, method=method)
+    x = jax.ShapeDtypeStruct(shape, jnp.float32)
+    _, cache = jax.eval_shape(first, abstract_variables(kind, config), x)
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(cache))
+
+
+def _widest(config: WanVAEConfig) -> int:
+    """Entries of the widest array that a scale makes, for each latent and frame."""
+    scales = len(config.widths)
+    return max(4 ** (scales - 1 - scale) * width for scale, width in enumerate(config.widths))
