@@ -39,6 +39,11 @@ def test_a_missing_compiler_is_told(monkeypatch):
         gpu_devices("h200:1")
 
 
+def test_kernels_know_the_compute_capability_of_every_machine():
+    kinds = {gpu["kind"] for gpu in gpu_target.GPUS.values()}
+    assert dict.fromkeys(kinds, 90) == select.COMPUTE_CAPABILITIES
+
+
 @needs_compiler
 @pytest.mark.parametrize("implementation", ["hopper", "cudnn"])
 def test_attention_and_its_derivatives_compile_at_full_size(monkeypatch, implementation):
@@ -55,7 +60,6 @@ def test_attention_and_its_derivatives_compile_at_full_size(monkeypatch, impleme
 
 
 @needs_compiler
-@pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated")
 def test_a_step_with_8_bit_weights_fits_a_card_of_24_gb():
     """The 10B at 720p, 5 s; as the program says, without the convolutions of the VAE."""
     values = configs.override(
@@ -76,7 +80,6 @@ def test_a_step_with_8_bit_weights_fits_a_card_of_24_gb():
 
 
 @needs_compiler
-@pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated")
 @pytest.mark.parametrize("name", ["contentv_8b", "enhancer"])
 def test_steps_of_the_other_systems_compile_at_full_width(name):
     values = configs.override(

@@ -178,7 +178,7 @@ class _Case:
             )
 
     def _ours(self) -> Iterator[Variant]:
-        names = ("triton", "jax_triton", "xla") if self.setting.on_gpu else ("xla",)
+        names = ("triton", "xla") if self.setting.on_gpu else ("xla",)
         for name in names:
             yield Variant(
                 name=f"ours: {name}",
