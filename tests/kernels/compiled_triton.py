@@ -43,7 +43,8 @@ def triton_call(
         attrs={(i,): [["tt.divisibility", 16]] for i in range(len(pointers))},
     )
     target = GPUTarget("cuda", compute_capability, warp_size=32)
-    options = {"num_warps": num_warps, **backend_options}
+    # The assembler that comes with Triton reads Triton's own version of PTX, and maybe no newer one.
+    options = {"num_warps": num_warps} | backend_options | {"ptx_version": None}
     made = triton.compile(source, target=target, options=options)
     compiled.append((kernel.__name__, made.asm["cubin"]))
     return [jnp.zeros(x.shape, x.dtype) for x in out_type]
