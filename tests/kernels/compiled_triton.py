@@ -43,7 +43,7 @@ def triton_call(
         attrs={(i,): [["tt.divisibility", 16]] for i in range(len(pointers))},
     )
     target = GPUTarget("cuda", compute_capability, warp_size=32)
-    # The assembler that comes with Triton reads Triton's own version of PTX, and maybe no newer one.
+    # The assembler that comes with Triton may read no newer PTX than its own.
     options = {"num_warps": num_warps} | backend_options | {"ptx_version": None}
     made = triton.compile(source, target=target, options=options)
     compiled.append((kernel.__name__, made.asm["cubin"]))
