@@ -83,13 +83,16 @@ def blocked_attention() -> str:
 
 
 def modulation() -> str:
-    """Default modulation: kernels on a TPU, and on a GPU if jax-triton is installed; else XLA."""
-    chosen = {"gpu": _gpu_modulation, "tpu": lambda: "tpu"}
-    return chosen.get(platform(), lambda: "xla")()
+    """Default modulation: kernels on a TPU, and on a GPU with jax-triton installed; else XLA."""
+    where = platform()
+    if where == "gpu":
+        return _gpu_modulation()
+    return "tpu" if where == "tpu" else "xla"
 
 
 @functools.cache  # so that the line is logged once
 def _gpu_modulation() -> str:
+    """Default modulation on a GPU, with a warning if it is not that of the kernels."""
     try:
         importlib.import_module("jax_triton")
     except ImportError as error:
