@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The four operations of `kernels/modulate.py`, forward and backward, in bytes per second.
+"""Bandwidth of the four operations of `kernels/modulate.py`, forward and backward.
 
 | operation | forward reads and writes | backward reads and writes                        |
 | --------- | ------------------------ | ------------------------------------------------ |
@@ -9,7 +9,7 @@
 | (c)       | x, update; out, y        | out, update, d_out, d_y; d_x, d_update           |
 | (d)       | q; out                   | q, d_out; d_q                                    |
 
-each of n x d values; vectors and angles are small and do not count.
+Each of these arrays has n x d values; vectors and angles are small and not counted.
 """
 
 import dataclasses
@@ -29,16 +29,19 @@ from tools.benchmarks.pytorch import compilations, gradients, leaves
 from tools.benchmarks.setting import Setting
 from tools.torch_reference.mugdit import EPSILON, add_gated, modulated, rotary_angles, rotate
 
-# Rounding of sums in another order, and of results to bfloat16.
+# Relative L2 error of sums in another order, and of results rounded to bfloat16.
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Operation:
-    """method: of `Modulation`.  theirs: the same in PyTorch, on tensors of any dtype.
-    arguments, outputs: what the letters of their shapes are: "n" tokens (b n d), "g" groups
-        (b g d), "d" a vector, "q" heads (b n a e), "e" a head's vector.
-    forward, backward: arrays of n x d values that are read and written.
+    """An operation, in JAX and in PyTorch.
+
+    method: name of the method of `Modulation`.
+    theirs: the same function in PyTorch, for tensors of any dtype.
+    arguments, outputs: a letter for the shape of each: "n" tokens (b n d), "g" groups (b g d),
+        "d" a vector (d), "q" heads (b n a e), "e" a vector of a head (e).
+    forward, backward: number of arrays of n x d values that are read or written.
     """
 
     method: str
@@ -98,19 +101,19 @@ OPERATIONS = {
         backward=3,
     ),
 }
-# The published pairs are neighbours, ours opposite halves.
+# Rotary embedding pairs neighbours in the published layout, and opposite halves in ours.
 OUR_PAIRS = "... (k two) -> ... (two k)"
 THEIR_PAIRS = "... (two k) -> ... (k two)"
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """The operation forward, then backward."""
+    """Tasks of one operation: forward, then backward."""
     for backward in (False, True):
         yield _Case(OPERATIONS[name], setting, backward).task(name)
 
 
 class _Case:
-    """One operation in one direction; inputs are (arguments, derivatives of the outputs)."""
+    """One operation in one direction. Its inputs are (arguments, derivatives of the outputs)."""
 
     def __init__(self, operation: Operation, setting: Setting, backward: bool):
         self.operation, self.setting, self.backward = operation, setting, backward
@@ -153,7 +156,7 @@ class _Case:
         return relative_l2(variant.read(variant.bind((arguments, d_outs))()), expected())
 
     def _rotation(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """What PyTorch's function takes besides: the rotation of every token."""
+        """Further arguments of PyTorch's function: the rotation of every token, for norm_rotate."""
         if self.operation.method != "norm_rotate":
             return ()
         angles = self._angles().to(torch.promote_types(dtype, torch.float32))
@@ -208,7 +211,7 @@ class _Case:
     def _moved(self, kind: str, x: Tensor) -> jax.Array:
         if kind in "qe":
             return to_jax(x, OUR_PAIRS, two=2)
-        # Vectors of a group are float32 in the model: its time embedding is.
+        # Group vectors are float32 in the model, because the time embedding is.
         return to_jax(x.float() if kind == "g" else x)
 
     def _read(self, out: jax.Array | Sequence[jax.Array]) -> list[Tensor]:
@@ -226,7 +229,7 @@ def _call(
     fixed: tuple[Tensor, ...],
     backward: bool,
 ) -> Callable[[], Tensor | tuple[Tensor, ...]]:
-    """PyTorch's function, or its gradients by the arguments after a forward pass."""
+    """A call of PyTorch's function, or of its backward pass alone, after a forward pass."""
     if not backward:
         return lambda: _listed(function(*arguments, *fixed))
     arguments = leaves(arguments)
