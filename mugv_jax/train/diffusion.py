@@ -13,7 +13,6 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from mugv_jax.cost import flops
 from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
 from mugv_jax.data.describe import describe
 from mugv_jax.data.open import open_all
