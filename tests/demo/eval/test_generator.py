@@ -1,13 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A batch is what the pipeline makes one by one."""
+"""What is measured is what the pipeline makes of each caption alone."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from mugv_jax.demo.eval.generator import BatchedPipeline
+from mugv_jax.demo.eval.generator import Generator, PipelineGenerator
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
@@ -28,7 +28,7 @@ def models():
 
 def batched(models, **fields):
     options = {"size": SIZE, "fps": 8, "steps": 2, "shift": None, "guidance": 3.0, "rows": 2}
-    return BatchedPipeline(models=models, **options | fields)
+    return PipelineGenerator(pipeline=MugvPipeline(models), **options | fields)
 
 
 def alone(models, caption, **fields):
@@ -51,6 +51,7 @@ def close(made, expected):
 
 
 def test_from_captions(models):
+    assert isinstance(batched(models), Generator)
     made = batched(models).generate(CAPTIONS[:2], [5, 7])
     close(made, np.stack([alone(models, c, seed=s) for c, s in zip(CAPTIONS, (5, 7))]))
     other = batched(models).generate(CAPTIONS[2:], [5])
@@ -70,7 +71,7 @@ def test_a_text_is_read_once(models, monkeypatch):
     guided = generator.generate(CAPTIONS[:2], [0, 1])
     free = dataclasses.replace(generator, guidance=1.0).generate(CAPTIONS[1:], [1, 2])
     assert not np.array_equal(guided[1], free[0])
-    assert read == [["", *sorted(CAPTIONS[:2])], [CAPTIONS[2]]]
+    assert read == [[*CAPTIONS[:2], ""], [CAPTIONS[2]]]
 
 
 def test_a_reconstruction_comes_of_its_latent_alone(models):
