@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax eval`: how well a model does what it is told."""
+"""`mugv-jax eval`: scores of a model on captions whose videos a program can check."""
 
 import argparse
 import dataclasses
@@ -100,7 +100,7 @@ def _sweep(text: str) -> Sweep:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measures and prints the tables.
+    """Scores the model and prints the tables.
 
     Raises:
         ValueError: a mistake of the user, or models that do not fit in memory.

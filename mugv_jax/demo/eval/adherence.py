@@ -1,14 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Adherence on the demo world: clips are made for held-out captions and read by its checker.
+"""Adherence to captions of the demo world: a program reads clips made for held-out captions.
 
-    truth   the clips that the captions belong to: what the checker makes of a perfect model
+    truth   the clips that the captions describe: the score of a perfect model
     vae     their reconstructions, with PSNR and SSIM
     t2v     text to video
     i2v     image to video, from the first frame of the caption's clip
 
-each on combinations of shape, colour and motion that training has seen (new draws of them) and on
-those that it has not.
+Each task is scored on new draws of the combinations of shape, colour and motion that training has
+seen, and on combinations that it has not seen.
 """
 
 import dataclasses
@@ -45,11 +45,12 @@ BATCH = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoEval:
-    """What is measured.
+    """The measurement: which clips, which tasks and which sampling.
 
-    clips: of each split and task.  batch: clips made at a time.
-    seed: of the drawn clips; the noise of clip n (from 0) has seed + n. Training draws with 0.
-    format: of the clips; its frame rate is what the model is told, as in training.
+    clips: number of clips of each task and split.
+    batch: clips that are made at a time.
+    seed: seed of the drawn clips; the noise of clip n (from 0) has seed + n. Training draws with 0.
+    format: size and rate of the clips; the model is told the rate, as in training.
 
     Raises:
         ValueError: a field out of range.
@@ -79,7 +80,7 @@ class DemoEval:
         Guidance(scale=self.guidance)  # says what is wrong with it
 
     def settings(self) -> dict[str, Any]:
-        """All that the answer to one clip depends on."""
+        """The fields on which the answer to one clip depends."""
         values = dataclasses.asdict(self)
         return {k: v for k, v in values.items() if k not in ("tasks", "clips", "batch")}
 
@@ -87,9 +88,11 @@ class DemoEval:
 def evaluate(
     config: DemoEval, generator: Generator, weights: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """Measures, and writes `folder/scores.json`; what is there of the same measurement is kept.
+    """Scores, which are also written to `folder/scores.json`, together with all answers.
 
-    weights: their identity (`demo/eval/identity.py`).  Returns what is written, without answers.
+    Answers of the same measurement that `folder` has already are kept.
+
+    weights: identity of the weights (`demo/eval/identity.py`).
 
     Raises:
         ValueError: a folder with answers of another measurement.
@@ -110,7 +113,7 @@ def evaluate(
 
 
 def measure(config: DemoEval, generator: Generator, kept: AnswerFile) -> list[Answer]:
-    """The answer to every clip of all tasks and splits, each batch kept as it is read."""
+    """The answer to every clip of all tasks and splits; each batch is written as it is read."""
     answers = []
     for task in config.tasks:
         for split in SPLITS:
@@ -168,13 +171,13 @@ def _make(generator: Generator, task: str, clips: Sequence[Clip], seeds: Sequenc
 
 
 def _read(frames: Any) -> tuple[str, ...] | None:
-    """Words of FIELDS."""
+    """The words of FIELDS that the checker reads in a clip, or None if it sees no object."""
     reading = read(frames)
     return reading and tuple(getattr(reading, field).name for field in FIELDS)
 
 
 def _qualities(videos: Videos, made: Videos) -> list[dict[str, float]]:
-    """Of each clip, means over its frames: of what a viewer gets, 8 bits a colour."""
+    """PSNR and SSIM of each clip of 8 bits a colour, means over its frames."""
     x, y = (jnp.asarray(video.to_pixels(each)) for each in (videos, made))
     means = (np.mean(each, axis=1).tolist() for each in _of_frames(x, y))
     return [dict(zip(("psnr", "ssim"), values)) for values in zip(*means, strict=True)]

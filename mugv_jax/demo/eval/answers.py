@@ -1,8 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What was asked for and what was read, clip by clip, in a file that the next run goes on with.
+"""Answers clip by clip, what was asked for and what was read, in a file that a later run continues.
 
-The first line says what is measured and how, every other is the answer to one clip.
+The first line has the settings of the measurement, every other line the answer to one clip.
 """
 
 import dataclasses
@@ -19,10 +19,11 @@ Words = tuple[str, str, str]  # of FIELDS
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One clip, made for a caption and read.
+    """What the checker reads in one clip that was made for a caption.
 
-    asked: what the caption says.  read: what the checker saw, None where it saw no object.
-    psnr, ssim: of a reconstruction, means over its frames.
+    asked: words of FIELDS in the caption.
+    read: words of FIELDS that the checker saw, None where it saw no object.
+    psnr, ssim: quality of a reconstruction, means over its frames; None of other clips.
     """
 
     task: str
@@ -35,14 +36,14 @@ class Answer:
     ssim: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; without a quality that was not measured."""
+        """The answer as a JSON object, without qualities that were not measured."""
         values = dataclasses.asdict(self)
         unmeasured = ("psnr", "ssim")
         return {k: v for k, v in values.items() if v is not None or k not in unmeasured}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Answer":
-        """The reverse of `to_dict`."""
+        """The answer that `to_dict` gave."""
         read = values["read"]
         words = {"asked": tuple(values["asked"]), "read": None if read is None else tuple(read)}
         return cls(**{**values, **words})
@@ -51,7 +52,7 @@ class Answer:
 class AnswerFile:
     """The answers so far, by (task, split, clip).
 
-    about: all that the answers depend on; a file about something else is not gone on with.
+    about: all that the answers depend on; a file with other settings is refused.
 
     Raises:
         ValueError: a file about something else, or a damaged one.
@@ -91,14 +92,14 @@ class AnswerFile:
         return self._answers[key]
 
     def add(self, answers: Iterable[Answer]) -> None:
-        """Keeps further answers; they are on disk when this returns."""
+        """Adds answers, which are on disk when this returns."""
         self._keep(answers)
         lines = [self._about, *(answer.to_dict() for answer in self._answers.values())]
         write_whole(self._path, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
 
 
 def _changes(before: Any, now: Any, name: str = "") -> list[str]:
-    """What differs between two JSON values, such as "sampling.steps=25, now 4"."""
+    """The differences between two JSON values, such as "sampling.steps=25, now 4"."""
     if isinstance(before, dict) and isinstance(now, dict):
         names = sorted(before.keys() | now.keys())
         inner = (

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured: anything that makes videos for captions, and MUG-V's pipeline as such."""
+"""Generators, which an evaluation measures: anything that makes videos for captions."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Pictures = UInt8[np.ndarray, "b _h _w 3"]  # sizes in pixels
 
 @runtime_checkable
 class Generator(Protocol):
-    """What is measured."""
+    """Makes the videos that are measured."""
 
     def generate(
         self, captions: Sequence[str], seeds: Sequence[int], first: Pictures | None = None

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which weights were measured: their files' names and digests."""
+"""Identity of the weights that are measured: names and digests of their files."""
 
 import dataclasses
 import hashlib
@@ -14,7 +14,7 @@ from mugv_jax.weights.orbax_files import steps
 
 
 def identify(models: MugvModels) -> dict[str, Any]:
-    """Sizes, precision, and path and digest of all files; random weights have no files."""
+    """Sizes and precision of models, and path and digest of each file; random weights have none."""
     files = {name: newest(path) for name, path in models.sources.items()}
     return {
         "files": {name: {"path": str(p), "sha256": digest(p)} for name, p in files.items()},
@@ -25,12 +25,12 @@ def identify(models: MugvModels) -> dict[str, Any]:
 
 
 def newest(path: Path) -> Path:
-    """The checkpoint that is read from `path`: the newest of a training run, else itself."""
+    """The checkpoint at `path`: the newest of a training run, or else `path` itself."""
     return (steps(path) or [path])[-1] if path.is_dir() else path
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file; of a folder, that of the lines "SHA-256  NAME" of its files by name."""
+    """SHA-256 of a file, or of a folder's lines "SHA-256  NAME", one for each file, by name."""
     if path.is_file():
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

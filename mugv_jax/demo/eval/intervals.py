@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Estimates with 95% intervals: of a share, of the difference of two, and of a mean.
+"""Estimates with 95% intervals of a share, of the difference of two shares, and of a mean.
 
 With p = k / n, z = 1.96, the share's interval is Wilson's (1927):
 
@@ -31,7 +31,7 @@ class Estimate(NamedTuple):
 
 
 def share(right: int, count: int) -> Estimate:
-    """Of `right` among `count`, by (1).
+    """The share of `right` among `count`, by (1).
 
     Raises:
         ValueError: numbers that are no share.
@@ -48,7 +48,7 @@ def share(right: int, count: int) -> Estimate:
 
 
 def difference(p: Estimate, q: Estimate) -> Estimate:
-    """p - q of the shares of two independent samples, by (2)."""
+    """The difference p - q of shares of two independent samples, by (2)."""
     value = p.value - q.value
     below = math.hypot(p.value - p.low, q.high - q.value)
     above = math.hypot(p.high - p.value, q.value - q.low)
@@ -56,7 +56,7 @@ def difference(p: Estimate, q: Estimate) -> Estimate:
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """Mean -+ Z standard errors.
+    """The mean of `values` and the interval of Z standard errors to both sides.
 
     Raises:
         ValueError: fewer than two values, which have no spread.

@@ -20,7 +20,7 @@ Scores = Mapping[str, Mapping[str, Any]]
 
 
 def report_text(scores: Scores) -> str:
-    """Shares, qualities, and what was taken for what."""
+    """Tables of shares and qualities, and a list of confusions."""
     shares = [["what", "combinations", "clips", *MEASURES]]
     for task, title in TITLES.items():
         for split, name in ROWS.items():
@@ -52,16 +52,19 @@ def sweep_text(report: Mapping[str, Any]) -> str:
 
 
 def _shares(row: Mapping[str, Any], split: str) -> list[str]:
+    """Cells of all measures, in percent."""
     sign = "+" if split == "difference" else ""
     return [_estimate(row[measure], f"{{:{sign}.1f}}", 100) for measure in MEASURES]
 
 
 def _estimate(estimate: Mapping[str, float], form: str, unit: float = 1) -> str:
+    """Cell of a value and its interval."""
     value, low, high = (form.format(unit * estimate[end]) for end in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 
 
 def _quality_rows(scores: Scores) -> Iterator[list[str]]:
+    """Rows of the tasks whose qualities were measured."""
     for task, title in TITLES.items():
         for split in SPLITS:
             row = scores.get(task, {}).get(split, {})
@@ -71,7 +74,7 @@ def _quality_rows(scores: Scores) -> Iterator[list[str]]:
 
 
 def _mistakes(scores: Scores) -> Iterator[str]:
-    """One line for each task, split and field, as far as something was taken for another."""
+    """One line of confusions for each task, split and field that has any."""
     for task, title in TITLES.items():
         for split in SPLITS:
             confusion = scores.get(task, {}).get(split, {}).get("confusion", {})
@@ -88,7 +91,7 @@ def _mistakes(scores: Scores) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown, with columns that line up."""
+    """A Markdown table whose columns line up."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head, *body = (
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Answers -> shares right with their intervals, and what was taken for what."""
+"""Scores of answers: shares that are right with their intervals, and confusions."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from mugv_jax.demo.eval.answers import FIELDS, Answer
 from mugv_jax.demo.eval.intervals import difference, mean, share
 
 SEEN, UNSEEN = SPLITS = ("validation", "unseen")
-# What counts as right -> the fields that must be. A given picture's object is its shape and colour.
+# Measure -> the fields that must be right. A given picture shows the object, not the motion.
 MEASURES = {
     "colour": ("colour",),
     "shape": ("shape",),
@@ -19,11 +19,11 @@ MEASURES = {
     "all": FIELDS,
 }
 QUALITIES = ("psnr", "ssim")
-NOTHING = "nothing"  # was read: no object in half of the frames or more
+NOTHING = "nothing"  # stands for an answer without an object in half of the frames or more
 
 
 def is_right(answer: Answer, measure: str) -> bool:
-    """Whether what was read agrees with what was asked for in the fields of `measure`."""
+    """Whether an answer has what was asked for in all fields of `measure`."""
     if answer.read is None:
         return False
     right = {field: a == r for field, a, r in zip(FIELDS, answer.asked, answer.read, strict=True)}
@@ -31,9 +31,9 @@ def is_right(answer: Answer, measure: str) -> bool:
 
 
 def score(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
-    """Task -> split -> estimates, counts and confusions; `difference` is seen minus unseen.
+    """Estimates, counts and confusions, as scores[task][split]; `difference` is seen minus unseen.
 
-    Every estimate is {"value", "low", "high"}, a share in [0, 1] or, of `psnr`, in dB.
+    Every estimate is {"value", "low", "high"}: a share in [0, 1], PSNR in dB, or SSIM.
     """
     parts: dict[str, dict[str, list[Answer]]] = {}
     for answer in answers:
@@ -52,6 +52,7 @@ def score(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
 
 
 def _of_split(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Scores of one task and split."""
     scores: dict[str, Any] = {"clips": len(answers)}
     for measure in MEASURES:
         right, count = _count(answers, measure)
@@ -64,11 +65,12 @@ def _of_split(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def _count(answers: Sequence[Answer], measure: str) -> tuple[int, int]:
+    """How many answers are right, and how many there are."""
     return sum(is_right(answer, measure) for answer in answers), len(answers)
 
 
 def _confusion(answers: Sequence[Answer], field: str) -> dict[str, dict[str, int]]:
-    """Asked for -> read -> clips, the most frequent first."""
+    """Number of clips as counts[asked][read], the most frequent reading first."""
     place = FIELDS.index(field)
     counts: dict[str, Counter[str]] = {}
     for answer in answers:

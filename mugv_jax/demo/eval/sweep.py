@@ -17,14 +17,18 @@ SWEPT: dict[str, Callable[[str], float]] = {"guidance": float, "steps": int, "sh
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """name: a field of `DemoEval`, of SWEPT.  values: at least two, rising."""
+    """Values of one setting.
+
+    name: a field of `DemoEval` that SWEPT has.
+    values: at least two, rising.
+    """
 
     name: str
     values: tuple[float, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Sweep":
-        """From text such as "guidance=1,2,4".
+        """A sweep from text such as "guidance=1,2,4".
 
         Raises:
             ValueError: text of another form.
@@ -42,7 +46,7 @@ class Sweep:
         return cls(name, tuple(numbers))
 
     def configs(self, config: DemoEval) -> dict[float, DemoEval]:
-        """`config` with each value.
+        """The measurement at each value, otherwise as `config`.
 
         Raises:
             ValueError: a value out of range.
@@ -57,7 +61,10 @@ def evaluate_sweep(
     weights: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    """Measures at each value in a folder of its own, and writes `folder/sweep_NAME.json`.
+    """Scores at each value, which are also written to `folder/sweep_NAME.json`.
+
+    generator: makes the generator of a measurement.
+    folder: holds a folder with the answers of each value.
 
     Raises:
         ValueError: as `evaluate`.

@@ -112,7 +112,7 @@ class ContentvPipeline:
         return videos[0] if isinstance(prompt, str) else videos
 
     def run(self, request: ContentvRequest, *, progress: bool = True) -> Iterator[video.Video]:
-        """The videos of a request, each as it is decoded."""
+        """The videos of a request, each as soon as it is decoded."""
         latents = [made.latent for made in self.sample(request, progress=progress)]
         with self.models.model("vae") as vae:
             for number, latent in enumerate(latents, start=1):

@@ -59,7 +59,7 @@ def make_request(
     guidance: float | Guidance = GUIDANCE,
     **options: Any,
 ) -> ContentvRequest:
-    """The request of `options`, fields of `ContentvRequest`, some in a simpler form.
+    """A request with `options`, fields of `ContentvRequest`; some have a simpler form here.
 
     size: (width, height) in pixels, multiples of 16.
     frames: 4k+1.

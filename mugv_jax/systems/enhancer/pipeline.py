@@ -7,8 +7,8 @@
     noised a little -> WanDiT, beside the clean latent, once per step and prompt -> latent
     latent -> Wan VAE decoder -> window, blended into the one before it
 
-Frame 0 of a window is clean, as the model was trained: it comes back as the VAE has it. In all
-windows but the first it is the one before that shows there.
+Frame 0 of a window is given, as in the model's training: it comes back as the VAE reconstructs it.
+In all windows but the first, that frame of the result is taken from the window before.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ SHIFT = 1.0  # of the times, as published
 
 
 class EnhancerPipeline:
-    """Make one with `from_pretrained` or `random`.
+    """Video enhancer. Make one with `from_pretrained` or `random`.
 
     tiling: the VAE works on overlapping tiles of this size, for frames too large for memory.
     """
@@ -71,7 +71,9 @@ class EnhancerPipeline:
         return cls(EnhancerModels.random(config, **options), tiling=tiling)
 
     def enhance(self, frames: Frames, *, progress: bool = True, **options: Any) -> Frames:
-        """As many frames of the same size; options are fields of `EnhanceRequest`.
+        """The enhanced video, as long and large as `frames`.
+
+        options: fields of `EnhanceRequest`.
 
         Raises:
             ValueError: no frames, or options out of range.
@@ -86,9 +88,9 @@ class EnhancerPipeline:
         *,
         progress: bool = True,
     ) -> Iterator[Frames]:
-        """All frames, a few at a time, each part as soon as it is final.
+        """The enhanced video, a few frames at a time, each part as soon as it is final.
 
-        Two windows and what the models need are in memory, however long the video is.
+        However long the video is, memory holds two windows beside the models.
 
         Raises:
             ValueError: no frames.
@@ -101,7 +103,7 @@ class EnhancerPipeline:
     def _enhanced(
         self, windows: Iterator[Window], request: EnhanceRequest, *, progress: bool
     ) -> Iterator[Window]:
-        """The windows, enhanced, as many at a time as the mesh has data shards."""
+        """Enhanced windows, computed one per data shard of the mesh at a time."""
         texts = self.read([request.prompt, request.negative_prompt])
         group, done = data_shards(self.models.mesh), 0
         bar = tqdm(desc="enhancing", unit="frame", disable=not progress)
@@ -138,7 +140,7 @@ class EnhancerPipeline:
         vae: Sequence[Any],
         dit: Sequence[Any],
     ) -> np.ndarray:
-        """Windows, uint8 (b, f, h, w, 3), enhanced; window number i of them has seed + i."""
+        """Enhanced windows of a group, uint8 (b, f, h, w, 3); window number i has seed + i."""
         frames, height, width = clips.shape[1:4]
         pixels = video.to_pixels(self._padded(clips))
         clean = wan_windows.encode(*vae, pixels, tiling=self.tiling)
@@ -148,7 +150,7 @@ class EnhancerPipeline:
         return made[:, :frames, :height, :width]
 
     def _padded(self, clips: np.ndarray) -> np.ndarray:
-        """With the last frame, row and column repeated up to whole latents and tokens."""
+        """Clips whose last frame, row and column are repeated up to whole latents and tokens."""
         config = self.models.config
         time, space = config.vae.time_factor, config.vae.spatial_factor
         frames, *sides = clips.shape[1:4]

@@ -24,8 +24,8 @@ def encode_clips(
 ) -> list[Float[np.ndarray, "_f h w c"]]:
     """The latent of each clip (f, h, w, 3), the posterior's mean.
 
-    rows: clips of one length that are encoded together; the last of several are filled up with
-        copies, so that one program serves all.
+    rows: clips of one length that are encoded together; the last group is filled up with copies, so
+        that one program serves all groups.
     """
     by_length = defaultdict(list)
     for number, clip in enumerate(clips):

@@ -53,7 +53,7 @@ class MugvPipeline:
 
     tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
         works on whole frames and falls back to tiles where decoding them does not fit.
-    defaults: what `generate` asks for where it is not told; by default as the released pipeline.
+    defaults: values of options that `generate` is not given; None means the released pipeline's.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class MugvPipeline:
         """From published or converted weights in a local folder or Hugging Face repository.
 
         weights: None for those of the demo, a small model that comes with the package. A
-            `defaults.json` beside them says what `generate` asks for where it is not told.
+            `defaults.json` beside them has the defaults of `generate`.
         dit: another DiT than the one in `weights`: a checkpoint, or a training run.
         lora: folder of an adapter, saved by `peft`, to merge into the DiT.
         mesh: devices per axis, such as {"tensor": 4}; one device by default.
@@ -157,7 +157,10 @@ class MugvPipeline:
     def run(
         self, request: Request, given: Sequence[GivenPixels], *, progress: bool = True
     ) -> Iterator[video.Video]:
-        """The videos of a request and of its pictures (`read_given`), each as it is decoded."""
+        """The videos of a request, each as soon as it is decoded.
+
+        given: the request's pictures and videos, from `read_given`.
+        """
         latents = [made.latent for made in self.sample(request, given, progress=progress)]
         count = len(latents)
         with self.models.model("vae") as vae:

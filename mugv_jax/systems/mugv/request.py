@@ -44,9 +44,10 @@ class Request:
     fps: of the file, 1 to 1000.  conditioning_fps: what the model is told.
     aesthetic_score: 0 to 10, appended to each prompt as in training; None appends nothing.
     seed: of the noise; if it is one for all, prompt number i (from 0) has seed + i.
-    rows: videos that are sampled, and that pass the VAE, together; the last of them are filled up
-        with copies, so that one program serves all. Small videos are faster so. None samples as
-        many as the mesh has data shards, and decodes one at a time, in the least memory.
+    rows: videos that are sampled together and pass the VAE together, which is faster for small
+        videos; the last group is filled up with copies, so that one program serves all groups.
+        None samples one video per data shard of the mesh and decodes one at a time, which takes the
+        least memory.
 
     Raises:
         ValueError: any value out of range, or combinations that contradict each other.
