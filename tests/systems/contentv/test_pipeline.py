@@ -80,6 +80,16 @@ def test_each_prompt_of_several_is_the_run_of_it_alone(pipeline):
     assert several.shape == (2, *SHAPE)
     np.testing.assert_array_equal(several[0], latents(pipeline, CORPUS[0], seed=0)[0])
     np.testing.assert_array_equal(several[1], latents(pipeline, CORPUS[1], seed=1)[0])
+    np.testing.assert_array_equal(several, latents(pipeline, *CORPUS[:2], seed=[0, 1]))
+
+
+def test_texts_are_encoded_once(folder):
+    pipeline = ContentvPipeline.from_pretrained(folder)
+    first = latents(pipeline, *CORPUS[:2])
+    loaded, fetch = [], pipeline.models.fetch
+    pipeline.models.fetch = lambda name, *rest: loaded.append(name) or fetch(name, *rest)
+    np.testing.assert_array_equal(latents(pipeline, CORPUS[1], seed=43)[0], first[1])
+    assert loaded == ["dit"]
 
 
 def test_prompt_negative_prompt_shift_and_seed_matter(pipeline):
