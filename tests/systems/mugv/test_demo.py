@@ -14,7 +14,7 @@ from mugv_jax.demo import export as demo_export
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.pretrained import demo_weights
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CLIPS = 4  # of each task, on seen and on unseen combinations
 
 
