@@ -13,7 +13,7 @@ from mugv_jax import config as configs
 from mugv_jax.demo import export as demo_export
 from mugv_jax.systems.mugv.models import MugvModels, demo_weights
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CLIPS = 4  # of each task, on seen and on unseen combinations
 
 
