@@ -8,6 +8,8 @@ is compiled once a session. Processes that tests start inherit all of it.
 
 import gc
 import os
+import sys
+from importlib.machinery import PathFinder
 from importlib.metadata import version
 
 os.environ["XLA_FLAGS"] = " ".join(
@@ -33,6 +35,19 @@ KEPT_PROGRAMS_SECONDS = 0.3  # to compile; keeping a smaller one costs more than
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jaxtyping.install_import_hook("mugv_jax", "tests.typecheck.checked")
+
+
+class UncheckedKernels:
+    """Imports the Triton kernels without type checks: Triton parses the source of the functions."""
+
+    @staticmethod
+    def find_spec(name, path, target=None):
+        if name == "mugv_jax.kernels.modulate_triton_kernels":
+            return PathFinder.find_spec(name, path, target)
+        return None
+
+
+sys.meta_path.insert(0, UncheckedKernels)
 # Tracing makes many small objects that live: collecting as often as by default is a sixth of it.
 gc.set_threshold(20_000, 20, 20)
 

@@ -78,7 +78,11 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
     parser.description = TEXT
     parser.set_defaults(action_run=_text)
     parser.add_argument(
-        "--out", type=_folder, required=True, metavar="FOLDER", help="folder to write, as T5's"
+        "--out",
+        type=_folder,
+        required=True,
+        metavar="FOLDER",
+        help="folder to write, as T5's; checkpoints and curves lie beside it, in FOLDER_run",
     )
     parser.add_argument(
         "--steps", type=int, default=TextTrainConfig.steps, help="training steps [%(default)s]"
@@ -161,7 +165,7 @@ def _text(args: argparse.Namespace) -> None:
         raise ValueError(f"--probes={args.probes} must be at least {FITTED_PER_SCORED}.")
     config = TextTrainConfig(steps=args.steps, captions=args.captions, seed=args.seed)
     target = text_export.target(args.out, overwrite=args.overwrite)
-    trained = train(config)
+    trained = train(config, args.out.with_name(f"{args.out.name}_run"))
     text_export.write(trained, target)
     sys.stdout.write(json.dumps(scores(trained, args.probes), indent=2) + "\n")
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax eval`: how well a model does what it is told."""
+"""`mugv-jax eval`: scores of a model on captions whose videos a program can check."""
 
 import argparse
 import dataclasses
@@ -11,16 +11,16 @@ from pathlib import Path
 from mugv_jax.commands.model_options import add_models, load_models, tiling_of
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory, path_text
 from mugv_jax.demo.eval.adherence import TASKS, DemoEval, evaluate
-from mugv_jax.demo.eval.generator import BatchedPipeline, Generator
+from mugv_jax.demo.eval.generator import Generator, PipelineGenerator
 from mugv_jax.demo.eval.identity import identify
 from mugv_jax.demo.eval.report import report_text, sweep_text
 from mugv_jax.demo.eval.sweep import Sweep, evaluate_sweep
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
-from mugv_jax.systems.mugv.models import MugvModels, demo_weights
+from mugv_jax.systems.mugv.models import demo_weights
+from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.size import VideoSize, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
-from mugv_jax.systems.mugv.windows import Tiling
 
 DEMO = "Score a model on the demo world: what captions ask for, and what a program reads."
 EXAMPLES = """examples:
@@ -101,7 +101,7 @@ def _sweep(text: str) -> Sweep:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measures and prints the tables.
+    """Scores the model and prints the tables.
 
     Raises:
         ValueError: a mistake of the user, or models that do not fit in memory.
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> None:
     models = dataclasses.replace(
         load_models(args), keep_loaded=True
     )  # every batch needs all of them
-    generator = functools.partial(_generator, models, tiling)
+    generator = functools.partial(_generator, MugvPipeline(models, tiling=tiling))
     weights = identify(models)
     with out_of_memory("give a smaller --batch"):
         if args.sweep:
@@ -144,15 +144,15 @@ def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
     )
 
 
-def _generator(models: MugvModels, tiling: Tiling | None, config: DemoEval) -> Generator:
+def _generator(pipeline: MugvPipeline, config: DemoEval) -> Generator:
+    """The pipeline, asked for videos of the measurement's format and sampling."""
     format = config.format
-    return BatchedPipeline(
-        models=models,
+    return PipelineGenerator(
+        pipeline=pipeline,
         size=VideoSize(width_px=format.width_px, height_px=format.height_px, frames=format.frames),
         fps=format.fps,
         steps=config.steps,
         shift=config.shift,
         guidance=config.guidance,
         rows=min(config.batch, config.clips),
-        tiling=tiling,
     )

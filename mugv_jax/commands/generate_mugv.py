@@ -57,7 +57,7 @@ OPTIONS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of MUG-V alone, but for those of `add_models`."""
+    """The options that only MUG-V has, except those of `add_models`."""
     owners = models_with("image")
     title = f"given frames ({owners} only; cut and scaled to the size)"
     group = parser.add_argument_group(title)
@@ -119,7 +119,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
-    """Checks what is asked and reads pictures; what it returns loads the models and samples.
+    """Checks the request and reads its pictures; the function returned loads models and samples.
 
     Raises:
         ValueError: a mistake of the user.
@@ -140,7 +140,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
 
 
 def _demo_words() -> str:
-    """What the demo's prompts may speak of."""
+    """The words that the demo's prompts may use."""
     from mugv_jax.demo.world.scene import WORLDS
 
     world = WORLDS["small"]
@@ -155,6 +155,7 @@ def _demo_words() -> str:
 
 
 def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
+    """The request of the parsed options, `defaults` where they are not given."""
     for option, owner in (("continue_frames", "continue_video"), ("strength", "init_video")):
         if getattr(args, option) is not None and getattr(args, owner) is None:
             raise ValueError(f"{flag(option)} says how to use {flag(owner)}: give both or none.")
@@ -184,6 +185,7 @@ def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
 
 
 def _score(text: str) -> float | None:
+    """An aesthetic score, or None for "none"."""
     try:
         return None if text.lower() == "none" else float(text)
     except ValueError:
@@ -193,6 +195,7 @@ def _score(text: str) -> float | None:
 
 
 def _keyframes(texts: Sequence[str]) -> dict[int, str]:
+    """Paths of pictures by frame number, from texts such as "48=middle.png"."""
     keyframes: dict[int, str] = {}
     for text in texts:
         frame, equals, path = text.partition("=")

@@ -8,6 +8,7 @@ program, but times are unknown. The compiler is part of `jax[cuda13]`.
 """
 
 import importlib.util
+import os
 
 import jax
 from jax.experimental import topologies
@@ -80,6 +81,8 @@ def gpu_devices(topology: str) -> list[jax.Device]:
         raise ValueError(
             "compiling for a GPU needs jax's compiler for CUDA: pip install 'mugv_jax[cuda13]'."
         )
+    # Without a driver, jax's check of the installed CUDA libraries fails and hides the compiler.
+    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
     described = topologies.get_topology_desc(
         platform="cuda",
         topology_name="",

@@ -4,8 +4,8 @@
 
     out_i = sum_j softmax_j(q_i . k_j / sqrt(e)) v_j,    j < key_lengths
 
-`attend` picks an implementation by platform and dtype; each takes and returns the same arrays, and
-none stores n x s scores, forward or backward. Softmax is float32 everywhere.
+`attend` chooses an implementation by platform and dtype. All of them take and return the same
+arrays, compute the softmax in float32, and never store the n x s scores, forward or backward.
 """
 
 import functools
@@ -23,14 +23,14 @@ from mugv_jax.kernels import select
 
 Attend = Callable[..., Array]
 
-# Modules with `forward(q, k, v, key_lengths) -> (out, lse)` and
+# Modules with the functions `forward(q, k, v, key_lengths) -> (out, lse)` and
 # `backward(q, k, v, key_lengths, out, lse, d_out) -> (d_q, d_k, d_v)`.
 BLOCKED = {
     "xla": "mugv_jax.kernels.flash",
     "splash": "mugv_jax.kernels.splash",
     "hopper": "mugv_jax.kernels.hopper",
 }
-# The name of what the backward pass needs beside q, k and v, for rematerialisation policies.
+# Name by which rematerialisation policies keep what the backward pass needs beside q, k and v.
 SAVED = "attention"
 
 
@@ -42,12 +42,13 @@ def attend(
     *,
     implementation: str | None = None,
 ) -> Float[Array, "b n a e"]:
-    """Attention over the first `key_lengths[i]` keys of sample i (all keys if None).
+    """Attention over the first `key_lengths[i]` keys of sample i, or over all keys if None.
 
-    A sample without any key gets zeros.
+    A sample with no keys gets zeros.
 
-    implementation: "cudnn" (NVIDIA GPU, 16-bit), "hopper" (H100 and H200, bfloat16), "splash"
-        (TPU), "xla" (anywhere), or None to choose. A CPU interprets "hopper" and "splash", slowly.
+    implementation: "cudnn" (NVIDIA GPUs, 16-bit types), "hopper" (H100 and H200, bfloat16),
+        "splash" (TPU) or "xla" (anywhere); None chooses by platform and dtype. On a CPU, "hopper"
+        and "splash" run in an interpreter, slowly.
 
     Raises:
         ValueError: unknown implementation.
@@ -60,7 +61,7 @@ def attend(
 
 
 def blocked(implementation: str) -> ModuleType:
-    """The module that holds an implementation's forward and backward pass.
+    """Module with the forward and backward pass of an implementation.
 
     Raises:
         ValueError: unknown implementation.
@@ -68,15 +69,18 @@ def blocked(implementation: str) -> ModuleType:
     if implementation not in BLOCKED:
         names = ", ".join(repr(name) for name in ("cudnn", *BLOCKED))
         raise ValueError(f"implementation={implementation!r} is not one of {names}.")
-    # Only where it is chosen: what runs on one platform need not import on another.
+    # Imported only when chosen: what runs on one platform may not import on another.
     return importlib.import_module(BLOCKED[implementation])
 
 
 def at_least_one_key(
     v: Float[Array, "b s a e"], key_lengths: Int[Array, "b"] | None
 ) -> tuple[Float[Array, "b s a e"], Int[Array, "b"] | None]:
-    """Values and lengths with which a sample without any key, whose softmax has no meaning, sees
-    one of value zero. Text is short: this costs less than to change the output of all queries."""
+    """Values and lengths that give a sample without keys a single key, whose value is zero.
+
+    The softmax over no keys is undefined; this way the output is zero. Changing the few values of
+    the text costs less than changing the output of all queries.
+    """
     if key_lengths is None:
         return v, None
     v = jnp.where((key_lengths > 0)[:, None, None, None], v, jnp.zeros((), v.dtype))
@@ -84,7 +88,7 @@ def at_least_one_key(
 
 
 def saved_by_policies(saved: Any) -> Any:
-    """`saved` under the name that rematerialisation policies keep."""
+    """The arrays of `saved`, named so that rematerialisation policies keep them."""
     return jax.tree.map(lambda x: checkpoint_name(x, SAVED), saved)
 
 
@@ -108,19 +112,31 @@ def _blocked_backward(implementation: str, saved: tuple, d_out: Array) -> tuple:
 _blocked.defvjp(_blocked_forward, _blocked_backward)
 
 
-def _cudnn_plain(q: Array, k: Array, v: Array, key_lengths: Array | None) -> Array:
+def _cudnn_primal(q: Array, k: Array, v: Array, key_lengths: Array | None) -> Array:
     lengths = None if key_lengths is None else key_lengths.astype(jnp.int32)
     return jax.nn.dot_product_attention(
         q, k, v, key_value_seq_lengths=lengths, implementation="cudnn"
     )
 
 
-_cudnn = jax.custom_vjp(_cudnn_plain)
+_cudnn = jax.custom_vjp(_cudnn_primal)
+
+
+def _cudnn_even(q: Array, k: Array, v: Array, key_lengths: Array | None) -> Array:
+    """Attention by cuDNN with numbers of queries and keys padded to even ones.
+
+    cuDNN has no derivative for odd numbers.
+    """
+    n, s = q.shape[1], k.shape[1]
+    if s % 2 and key_lengths is None:
+        key_lengths = jnp.full(k.shape[:1], s)
+    q, k, v = (jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0))) for x in (q, k, v))
+    return _cudnn_primal(q, k, v, key_lengths)[:, :n]
 
 
 def _cudnn_forward(q: Array, k: Array, v: Array, key_lengths: Array | None) -> tuple[Array, Any]:
-    # What cuDNN saves, its inputs among it, is only reachable through its own derivative.
-    out, derivative = jax.vjp(lambda *qkv: _cudnn_plain(*qkv, key_lengths), q, k, v)
+    # Only cuDNN's own derivative gives access to what cuDNN saves, its inputs included.
+    out, derivative = jax.vjp(lambda *qkv: _cudnn_even(*qkv, key_lengths), q, k, v)
     return out, saved_by_policies(derivative)
 
 

@@ -1,16 +1,17 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Attention in blocks with its own backward pass, in plain XLA: no n x s scores are ever stored.
+"""Attention in plain XLA, block by block, with its own backward pass.
 
     score_ij = q_i . k_j / sqrt(e),    lse_i = log sum_j exp score_ij,    prob_ij = exp(score - lse)
     out_i = sum_j prob_ij v_j
 
-and, given the derivative `d_out` (Dao et al., arXiv:2205.14135, appendix B.4),
+and, from the derivative `d_out` (Dao et al., arXiv:2205.14135, appendix B.4),
 
     delta_i = d_out_i . out_i,    d_score_ij = prob_ij (d_out_i . v_j - delta_i)
 
-so that q, k, v, out and lse are all that the backward pass needs. `out` and `lse` may come from
-more keys than are given: the derivatives are then those of the given keys' part (ring attention).
+The backward pass therefore needs q, k, v, out and lse only, and the n x s scores are never stored.
+In ring attention `out` and `lse` come from more keys than are given: the results are then what the
+given keys contribute to the derivatives.
 """
 
 import einops
@@ -20,10 +21,9 @@ import jax.numpy as jnp
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels import select
 
-SCORE_BYTES = 512 * 2**20  # of one step's scores, off CPU
-CPU_SCORE_BYTES = 4 * 2**20  # on CPU they should stay in the cache
-# Of keys that are not seen: finite, since a row without any key must not turn into NaN.
-UNSEEN = -1e30
+SCORE_BYTES = 512 * 2**20  # largest block of scores on GPUs and TPUs
+CPU_SCORE_BYTES = 4 * 2**20  # on a CPU a block should stay in the cache
+UNSEEN = -1e30  # score of a masked key: finite, so that a row without keys does not become NaN
 
 
 def forward(
@@ -32,8 +32,10 @@ def forward(
     v: Float[Array, "b s a e"],
     key_lengths: Int[Array, "b"] | None,
 ) -> tuple[Float[Array, "b n a e"], Float[Array, "b n a"]]:
-    """`out` in the dtype of q, and float32 `lse`: a loop over blocks of queries (on CPU also over
-    heads), each with all keys."""
+    """`out` in the dtype of q, and float32 `lse`.
+
+    A loop over blocks of queries, on a CPU over samples and heads as well; a block meets all keys.
+    """
     groups = _Groups(q, k)
 
     def one_group(group: tuple[Array, ...]) -> tuple[Array, Array]:
@@ -59,7 +61,7 @@ def backward(
     lse: Float[Array, "b n a"],
     d_out: Float[Array, "b n a e"],
 ) -> tuple[Float[Array, "b n a e"], Float[Array, "b s a e"], Float[Array, "b s a e"]]:
-    """Derivatives by q, k and v, float32: the same blocks, with sums over them for k and v."""
+    """Float32 derivatives by q, k and v; those by k and v are summed over blocks of queries."""
     groups = _Groups(q, k)
     delta = jnp.sum(d_out.astype(jnp.float32) * out.astype(jnp.float32), axis=-1)
 
@@ -90,7 +92,10 @@ def backward(
 
 
 class _Groups:
-    """How samples, heads (groups of a whole number of both) and queries (blocks) are taken."""
+    """Division of the work into groups of samples and heads, and blocks of queries.
+
+    A CPU takes one sample and one head at a time, other devices take all of them.
+    """
 
     def __init__(self, q: Float[Array, "b n a e"], k: Float[Array, "b s a e"]):
         on_cpu = select.platform() == "cpu"
@@ -99,27 +104,31 @@ class _Groups:
         budget = CPU_SCORE_BYTES if on_cpu else SCORE_BYTES
         limit = max(16, budget // (4 * self.b * self.a * k.shape[1]))
         steps = -(-self.n // limit)
-        self.block = -(-self.n // steps)  # evenly spread, so that little padding is computed
+        self.block = -(-self.n // steps)  # blocks of nearly equal size need little padding
 
     def split(self, x: Array) -> Array:
+        """Array (b s a e) as (groups, b, a, s, e)."""
         return einops.rearrange(x, "(B b) s (A a) e -> (B A) b a s e", b=self.b, a=self.a)
 
     def join(self, x: Array) -> Float[Array, "b s a e"]:
+        """The inverse of `split`."""
         batches = self.samples // self.b
         return einops.rearrange(x, "(B A) b a s e -> (B b) s (A a) e", B=batches)
 
     def split_queries(self, x: Float[Array, "b n a e"]) -> Array:
+        """`split` of queries, padded to whole blocks."""
         return self.split(jnp.pad(x, ((0, 0), (0, -self.n % self.block), (0, 0), (0, 0))))
 
     def blocks(self, x: Array) -> Array:
+        """Blocks of queries of one group, along a new leading axis."""
         return einops.rearrange(x, "b a (k n) e -> k b a n e", n=self.block)
 
     def join_queries(self, x: Array) -> Float[Array, "b n a e"]:
-        """From the blocks of every group."""
+        """The inverse of `split_queries` and `blocks`, without the padding."""
         return self.join(einops.rearrange(x, "g k b a n e -> g b a (k n) e"))[:, : self.n]
 
     def valid(self, k: Float[Array, "b s a e"], key_lengths: Int[Array, "b"] | None) -> Array:
-        """Keys that each sample and head of a group sees."""
+        """Number of keys that each sample and head of a group sees."""
         b, s, a = k.shape[:3]
         lengths = jnp.full((b,), s) if key_lengths is None else key_lengths
         lengths = jnp.broadcast_to(lengths[:, None, None, None], (b, 1, a, 1))
@@ -127,6 +136,7 @@ class _Groups:
 
 
 def _scores(q: Array, k: Array, valid: Int[Array, "b a"]) -> Float[Array, "b a n s"]:
+    """Scores of a block, UNSEEN for masked keys."""
     score = jnp.einsum("bane,base->bans", q, k, preferred_element_type=jnp.float32)
     seen = jnp.arange(k.shape[2])[None, None, None] < valid[:, :, None, None]
     return jnp.where(seen, score * (q.shape[-1] ** -0.5), jnp.float32(UNSEEN))
@@ -138,6 +148,7 @@ def _forward_block(
     v: Float[Array, "b a s e"],
     valid: Int[Array, "b a"],
 ) -> tuple[Float[Array, "b a n e"], Float[Array, "b a n"]]:
+    """`out` and `lse` of one block of queries."""
     score = _scores(q, k, valid)
     most = jnp.max(score, axis=-1, keepdims=True)
     weight = jnp.exp(score - most)
@@ -157,6 +168,7 @@ def _backward_block(
     v: Float[Array, "b a s e"],
     valid: Int[Array, "b a"],
 ) -> tuple[Float[Array, "b a n e"], Float[Array, "b a s e"], Float[Array, "b a s e"]]:
+    """d_q of one block of queries, and what the block adds to d_k and d_v."""
     prob = jnp.exp(_scores(q, k, valid) - lse)
     d_v = jnp.einsum(
         "bans,bane->base", prob.astype(d_out.dtype), d_out, preferred_element_type=jnp.float32

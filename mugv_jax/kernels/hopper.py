@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attention on NVIDIA Hopper GPUs (H100, H200), forward and backward, by Pallas' Mosaic backend.
 
-The same two functions as `flash.py`, with the same meaning. The tensor cores take a head in steps
-of 16 components, so that a head of 72 occupies 80. That padding carries the softmax's statistics:
+`forward` and `backward` mean the same as in `flash.py`. The tensor cores take a head in steps of 16
+components, so a head of 72 occupies 80. The padding carries the statistics of the softmax:
 
     q' = [log2(e)/sqrt(e) q | -lse' | 1 | 0]        lse' = lse log2(e), as a sum of three bfloat16
-    k' = [k                 |  1 1 1 | m | 0]       m = 0 for keys that are seen, else -32768
+    k' = [k                 |  1 1 1 | m | 0]       m = -32768 for a masked key, else 0
     v' = [v                 |  1 1 1 | 0 | 0]
     d' = [d_out             | -delta | 0 | 0]       delta = sum(d_out out), in three parts too
 
-Then exp2(q' k'^T) are the probabilities and d' v'^T is d_out v^T - delta, with nothing left to add
-or to mask between the products. The forward pass leaves lse' = 0, and column e of exp2(q' k'^T) v'
-is the sum of the weights. It keeps no running maximum: |score| <= max|q| max|k| / sqrt(e) is far
-inside the range of float32 and bfloat16 when queries and keys are normalised; where it is not,
-`flash.py` takes over.
+so exp2(q' k'^T) are the probabilities and d' v'^T is d_out v^T - delta, with nothing to add or mask
+between the products. In the forward pass lse' is 0, and column e of exp2(q' k'^T) v' is the sum of
+the weights. No running maximum is needed: |score| <= max|q| max|k| / sqrt(e), which for normalised
+queries and keys is far inside the range of float32 and bfloat16. If it is not, `flash.py` computes
+the forward pass.
 """
 
 import math
@@ -27,11 +27,11 @@ from mugv_jax.kernels import flash, hopper_tiles
 from mugv_jax.kernels.hopper_tiles import BACKWARD_KEYS, BACKWARD_QUERIES, FORWARD
 
 LOG2_E = math.log2(math.e)
-PARTS = 3  # bfloat16 numbers whose sum has the precision of float32
-COLUMNS = PARTS + 1
+PARTS = 3  # bfloat16 numbers whose sum is as precise as float32
+COLUMNS = PARTS + 1  # columns of the padding that are in use
 STEP = 16  # components of a head that the tensor cores take at a time
-HIDDEN = -32768.0  # score of a key that is not seen: a power of two, and exp2 of it is 0
-# Scores, in powers of two, up to which sums of 2^score over 2^24 keys stay finite and normal.
+HIDDEN = -32768.0  # score of a masked key: bfloat16 holds this power of two, and exp2 of it is 0
+# Up to this magnitude of scores, to base 2, sums over 2^24 keys are finite and normal in float32.
 LARGEST_SCORE = 100.0
 
 
@@ -66,7 +66,7 @@ def forward_unshifted(
     v: Float[Array, "b s a e"],
     key_lengths: Int[Array, "b"] | None,
 ) -> tuple[Float[Array, "b n a e"], Float[Array, "b n a"]]:
-    """`forward` for scores of at most LARGEST_SCORE."""
+    """`forward` for scores that do not exceed LARGEST_SCORE: nothing is subtracted from them."""
     n, e = q.shape[1], q.shape[-1]
     tiles = FORWARD
     queries = _up(n, tiles.stationary)
@@ -87,7 +87,7 @@ def backward(
     lse: Float[Array, "b n a"],
     d_out: Float[Array, "b n a e"],
 ) -> tuple[Float[Array, "b n a e"], Float[Array, "b s a e"], Float[Array, "b s a e"]]:
-    """Derivatives by q, k and v, float32 (rounded to the dtype of q on the way)."""
+    """Float32 derivatives by q, k and v, after the kernels rounded them to the dtype of q."""
     n, s, e = q.shape[1], k.shape[1], q.shape[-1]
     queries = _up(n, math.lcm(BACKWARD_QUERIES.stationary, BACKWARD_KEYS.streamed))
     keys = _up(s, math.lcm(BACKWARD_KEYS.stationary, BACKWARD_QUERIES.streamed))
@@ -97,7 +97,7 @@ def backward(
     d_wide = _widened(d_out.astype(q.dtype), queries, _parts(-delta, queries))
     d_q = hopper_tiles.backward_queries(q_wide, d_wide, k_wide, v_wide, BACKWARD_QUERIES)
     d_k, d_v = hopper_tiles.backward_keys(k_wide, v_wide, q_wide, d_wide, BACKWARD_KEYS)
-    # d_k was multiplied by log2(e)/sqrt(e) q, and d_q by k alone.
+    # The kernels multiply d_score by log2(e)/sqrt(e) q for d_k, and by k for d_q.
     d_q = d_q[:, :n, :, :e].astype(jnp.float32) * jnp.float32(e**-0.5)
     d_k = d_k[:, :s, :, :e].astype(jnp.float32) * jnp.float32(1 / LOG2_E)
     return d_q, d_k, d_v[:, :s, :, :e].astype(jnp.float32)
@@ -106,10 +106,11 @@ def backward(
 def _queries(
     q: Float[Array, "b n a e"], tokens: int, lse: Float[Array, "b n a"] | None
 ) -> Float[Array, "b m a w"]:
+    """q' of the module's docstring, for `tokens` tokens; lse' is 0 where `lse` is None."""
     scaled = (q.astype(jnp.float32) * jnp.float32(LOG2_E * q.shape[-1] ** -0.5)).astype(q.dtype)
     one = jnp.ones((1, 1, 1), jnp.float32)
     parts = [0 * one] * PARTS
-    if lse is not None:  # of a row without any key it is no number to compute with
+    if lse is not None:  # UNSEEN of a row without keys would overflow
         lse = jnp.where(lse > flash.UNSEEN / 2, lse, jnp.float32(0))
         parts = _parts(lse * jnp.float32(-LOG2_E), tokens)
     return _widened(scaled, tokens, [*parts, one])
@@ -121,10 +122,11 @@ def _keys_values(
     key_lengths: Int[Array, "b"] | None,
     tokens: int,
 ) -> tuple[Float[Array, "b m a w"], Float[Array, "b m a w"]]:
+    """k' and v' of the module's docstring, for `tokens` tokens."""
     b, s = k.shape[:2]
     lengths = jnp.full((b,), s) if key_lengths is None else key_lengths
     seen = (jnp.arange(tokens)[None] < lengths[:, None])[..., None]
-    if key_lengths is not None:  # what is not seen may be anything, and 0 x NaN is NaN
+    if key_lengths is not None:  # masked keys may hold anything, and 0 x NaN is NaN
         k, v = (jnp.where(seen[:, :s, :, None], x, jnp.zeros((), x.dtype)) for x in (k, v))
     ones = [jnp.ones((1, 1, 1), jnp.float32)] * PARTS
     mask = jnp.where(seen, jnp.float32(0), jnp.float32(HIDDEN))
@@ -132,11 +134,11 @@ def _keys_values(
 
 
 def _parts(x: Float[Array, "b n a"], tokens: int) -> list[Float[Array, "b m a"]]:
-    """Numbers whose sum is x, and which bfloat16 holds exactly; zero for the padding."""
+    """PARTS numbers that bfloat16 holds exactly and whose sum is x; zero in the padding."""
     rest = jnp.pad(x, ((0, 0), (0, tokens - x.shape[1]), (0, 0)))
     parts = []
     for _ in range(PARTS):
-        # Left to itself, XLA drops a round trip through a narrower type.
+        # A cast to bfloat16 and back would be optimised away by XLA.
         part = jax.lax.reduce_precision(rest, exponent_bits=8, mantissa_bits=7)
         parts.append(part)
         rest = rest - part
@@ -146,7 +148,10 @@ def _parts(x: Float[Array, "b n a"], tokens: int) -> list[Float[Array, "b m a"]]
 def _widened(
     x: Float[Array, "b n a e"], tokens: int, columns: list[Array]
 ) -> Float[Array, "b m a w"]:
-    """`x` with zeros up to `tokens` tokens and whole steps of components, and `columns` after e."""
+    """`x` padded with zeros to `tokens` tokens and whole steps of components.
+
+    columns: values of the first components of the padding.
+    """
     e = x.shape[-1]
     width = _up(e + COLUMNS, STEP)
     x = jnp.pad(x, ((0, 0), (0, tokens - x.shape[1]), (0, 0), (0, width - e)))
@@ -157,4 +162,5 @@ def _widened(
 
 
 def _up(count: int, multiple: int) -> int:
+    """`count` rounded up to a multiple."""
     return -(-count // multiple) * multiple

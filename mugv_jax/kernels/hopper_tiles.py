@@ -1,10 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The three kernels behind `hopper.py`, on its widened operands (b, tokens, a, w).
+"""The three kernels of `hopper.py`, on its padded operands (b, tokens, a, w).
 
-All have one form: a block of tokens stays in shared memory, two arrays stream past it step by step,
-and sums stay in registers. One warpgroup copies (TMA, a ring of stages); the others each have rows
-of their own, so that the exponentials of one run beside the tensor-core products of another.
+All have the same form. A block of tokens stays in shared memory, two arrays are streamed past it
+step by step, and the sums stay in registers. One warpgroup copies (TMA, into a ring of stages). The
+others compute, each on its own rows, so that one computes exponentials while another has the tensor
+cores.
 """
 
 import dataclasses
@@ -23,8 +24,12 @@ from mugv_jax.kernels.products import add_product, read
 
 
 class Tiles(NamedTuple):
-    """How a kernel is cut: `groups` warpgroups of `rows` tokens each, `streamed` tokens a step,
-    `stages` steps in flight. Values are those that compile without spilled registers.
+    """Sizes of a kernel's blocks; the ones below compile without spilled registers.
+
+    groups: warpgroups that compute.
+    rows: stationary tokens of one warpgroup.
+    streamed: tokens of one step.
+    stages: steps whose copies are in flight.
     """
 
     groups: int
@@ -34,7 +39,7 @@ class Tiles(NamedTuple):
 
     @property
     def stationary(self) -> int:
-        """Tokens that stay."""
+        """Tokens that stay in shared memory."""
         return self.groups * self.rows
 
 
@@ -42,30 +47,32 @@ FORWARD = Tiles(groups=3, rows=64, streamed=128, stages=3)
 BACKWARD_QUERIES = Tiles(groups=2, rows=64, streamed=128, stages=2)
 BACKWARD_KEYS = Tiles(groups=2, rows=64, streamed=96, stages=2)
 
-# Registers of a thread that computes and of one that copies, by the number of computing groups.
+# Number of computing warpgroups -> registers of a thread that computes, and of one that copies.
 REGISTERS = {2: (240, 24), 3: (160, 32)}
 TINY = 1e-37
-UNSEEN = -1e30  # lse of a row without any key, as in `flash.py`
+UNSEEN = -1e30  # lse of a row without keys, as in `flash.py`
 
 
 @dataclasses.dataclass(frozen=True)
 class _Incoming:
-    """A streamed tile: to be waited for before it is read, and released after."""
+    """A streamed tile, which a kernel waits for before it reads it, and releases afterwards."""
 
     tile: Any
     ready: Any
     done: Any
 
     def wait(self) -> Any:
+        """The tile, once its copy is complete."""
         plgpu.barrier_wait(self.ready)
         return self.tile
 
     def release(self) -> None:
+        """Let the next copy overwrite the tile."""
         products.read_to_the_end()
         plgpu.barrier_arrive(self.done)
 
 
-# (stationary tiles, streamed tiles, sums): adds one step's products to the sums.
+# A function of (stationary tiles, streamed tiles, sums) that adds a step's products to the sums.
 Step = Callable[[Sequence[Any], Sequence[_Incoming], Sequence[Any]], None]
 
 
@@ -77,7 +84,7 @@ def forward(
     sum_column: int,
     tiles: Tiles,
 ) -> tuple[Float[Array, "b n a w"], Float[Array, "b a n"]]:
-    """exp2(q k^T) v over its column `sum_column`, and the logarithm of that column."""
+    """exp2(q k^T) v divided by its column `sum_column`, and the logarithm of that column."""
 
     def step(stationary, streamed, sums):
         (q,), (k, v) = stationary, streamed
@@ -111,7 +118,7 @@ def backward_queries(
     v: Float[Array, "b s a w"],
     tiles: Tiles,
 ) -> Float[Array, "b n a w"]:
-    """d_score k, with d_score = exp2(q k^T) (d_out v^T)."""
+    """d_q = d_score k, with d_score = exp2(q k^T) (d_out v^T)."""
 
     def step(stationary, streamed, sums):
         (q, d_out), (k, v) = stationary, [each.wait() for each in streamed]
@@ -139,7 +146,7 @@ def backward_keys(
     d_out: Float[Array, "b n a w"],
     tiles: Tiles,
 ) -> tuple[Float[Array, "b s a w"], Float[Array, "b s a w"]]:
-    """d_score^T q and weights^T d_out."""
+    """d_k = d_score^T q and d_v = weights^T d_out, with weights = exp2(q k^T)."""
 
     def step(stationary, streamed, sums):
         (k, v), (q, d_out) = stationary, [each.wait() for each in streamed]
@@ -162,6 +169,7 @@ def backward_keys(
 
 
 def _as_they_are(sums: Sequence[Array]) -> tuple[Sequence[Array], None]:
+    """The sums unchanged, and no `lse`."""
     return sums, None
 
 
@@ -175,7 +183,11 @@ def _streamed(
     sums: int,
     with_lse: bool = False,
 ) -> tuple[Sequence[Float[Array, "b n a w"]], Float[Array, "b a n"] | None]:
-    """`sums` arrays like a stationary one: what `finish` makes of the sums of all steps."""
+    """What `finish` makes of the sums over all steps: `sums` arrays, each like a stationary one.
+
+    step: adds the products of one step to the sums.
+    finish: sums of one block -> results of the block, and its `lse` if there is one.
+    """
     b, n, a, width = stationary[0].shape
     steps = streamed[0].shape[1] // tiles.streamed
     blocks = n // tiles.stationary
@@ -262,7 +274,7 @@ def _streamed(
             "ready": [barriers()] * 2,
             "done": [barriers(num_arrivals=tiles.groups)] * 2,
         },
-        # Blocks first: those that run at one time read the same keys, which the cache then holds.
+        # Blocks vary fastest: programs that run at the same time then read the same cached keys.
         grid=(blocks, a, b),
         grid_names=("block", "a", "b"),
         num_threads=tiles.groups + 1,
@@ -274,7 +286,7 @@ def _streamed(
 
 
 def _tile(count: int, tokens: int, width: int) -> Any:
-    """`count` tiles (tokens, width) of shared memory in the layout that the tensor cores read."""
+    """Shared memory for `count` tiles (tokens, width) in the layout of the tensor cores."""
     row = width * jnp.dtype(jnp.bfloat16).itemsize
     swizzle = next(size for size in (128, 64, 32) if row % size == 0)
     transforms = (

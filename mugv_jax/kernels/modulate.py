@@ -1,22 +1,24 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The work between a block's matrix products: norms, modulation, gated residuals, rotation.
+"""The work between the matrix products of a block: norms, modulation, gated residuals, rotation.
 
-Tokens come in groups that share their vectors: the start token, each latent frame, the end token.
-`group` gives every token's group and never decreases; the vectors (b g d) stay per group and are
-looked up. With LN the LayerNorm without affine,
+The tokens of a group share their vectors. A group is the start token, a latent frame or the end
+token; `group` holds the number of every token's group and never decreases. The vectors (b g d) are
+stored once per group and looked up. Let LN be LayerNorm without scale and bias. The operations
 
     (a) norm_modulate                 y   = LN(x) (1 + scale_g) + shift_g
     (b) gate_residual                 out = x + gate_g (update + bias)
     (c) gate_residual_norm_modulate   (b), and (a) of its result, in one pass
     (d) norm_rotate                   out = rotate(RMSNorm(q))
 
-each read and write their tokens once, forward and backward. Statistics and arithmetic are float32,
-results have the dtype of x. The paper describes (c) as one Triton kernel (arXiv:2510.17519).
+read and write their tokens once each, forward and backward, where they are kernels. Statistics and
+arithmetic are float32; results have the dtype of x. The paper describes (c) as one Triton kernel
+(arXiv:2510.17519).
 
-An implementation is a module `modulate_<name>` of eight functions, the four and their backward
-halves, with the signatures of `modulate_xla.py`. The derivatives by bias and gate are put together
-here from two sums over the tokens of a group: with S_g = sum d_out and T_g = sum d_out update,
+An implementation is a module `modulate_<name>` with eight functions: the four operations and their
+backward passes, with the signatures of `modulate_xla.py`. A backward pass returns two sums over the
+tokens of a group, S_g = sum d_out and T_g = sum d_out update, from which this module computes the
+derivatives by gate and bias:
 
     d_gate_g = T_g + bias S_g,    d_bias = sum_g gate_g S_g
 """
@@ -37,7 +39,9 @@ from mugv_jax.kernels import select
 
 @dataclasses.dataclass(frozen=True)
 class Modulation:
-    """The four operations by one implementation, one of `select.MODULATIONS`; None to choose.
+    """The four operations.
+
+    implementation: one of `select.MODULATIONS`, or None to choose by platform.
 
     Raises:
         ValueError: unknown implementation.
@@ -80,7 +84,7 @@ class Modulation:
         scale: Float[Array, "b g d"],
         group: Int[Array, "n"],
     ) -> tuple[Float[Array, "b n d"], Float[Array, "b n d"]]:
-        """`out = gate_residual(x, ...)` and `norm_modulate(out, ...)`."""
+        """The pair of `out = gate_residual(x, ...)` and `norm_modulate(out, ...)`."""
         axes = "bnd bnd d bgd bgd bgd n -> bnd bnd"
         vectors = gate, shift, scale
         return self._apply(_gate_residual_norm_modulate, axes, x, update, bias, *vectors, group)
@@ -92,22 +96,25 @@ class Modulation:
         cos: Float[Array, "b n k"],
         sin: Float[Array, "b n k"],
     ) -> Float[Array, "b n a e"]:
-        """RMSNorm over the head, scaled, its pairs (q[i], q[i + e/2]) turned by the angles.
+        """RMSNorm over each head, scaled, with the pairs (q[i], q[i + e/2]) rotated by the angles.
 
-        Nothing is differentiated by the angles: they are positions.
+        The angles are positions and get no derivatives.
         """
         return self._apply(_norm_rotate, "bnae e bnk bnk -> bnae", q, scale, cos, sin)
 
     def _apply(self, operation: Callable[..., Any], axes: str, *arrays: Array) -> Any:
-        """`operation` of arrays with these axes; a mesh does it slice by slice."""
+        """Result of `operation`; `MeshModulation` overrides this, and splits the arrays by `axes`.
+
+        axes: the axes of every array and result, such as "bnd bgd n -> bnd".
+        """
         del axes
         return operation(self.implementation or select.modulation(), *arrays)
 
 
 def module(implementation: str) -> ModuleType:
-    """The module of an implementation.
+    """Module of an implementation, imported when first used.
 
-    Imported when it is first used: Pallas takes a while, and jax-triton is an extra.
+    Importing Pallas takes time, and jax-triton is optional.
     """
     return importlib.import_module(f"mugv_jax.kernels.modulate_{implementation}")
 
@@ -120,7 +127,7 @@ def _norm_modulate(name: str, x: Array, shift: Array, scale: Array, group: Array
 def _norm_modulate_forward(
     name: str, x: Array, shift: Array, scale: Array, group: Array
 ) -> tuple[Array, tuple]:
-    # Of the shift only the dtype is needed, which an array of no elements carries.
+    # Only the dtype of the shift is needed, which an empty array carries.
     return _norm_modulate(name, x, shift, scale, group), (x, shift[:0], scale, group)
 
 
@@ -226,7 +233,7 @@ _norm_rotate.defvjp(_norm_rotate_forward, _norm_rotate_backward)
 
 
 def _of_gate(bias: Array, gate: Array, total: Array, product: Array) -> tuple[Array, Array]:
-    """Derivatives by bias and gate from S and T of the head of this file."""
+    """Derivatives by bias and gate; `total` is S and `product` is T of the module's docstring."""
     d_bias = jnp.sum(gate.astype(jnp.float32) * total, axis=(0, 1))
     d_gate = product + bias.astype(jnp.float32)[None, None] * total
     return d_bias.astype(bias.dtype), d_gate.astype(gate.dtype)

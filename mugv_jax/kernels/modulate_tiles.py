@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens cut into tiles of one group each, for kernels that look vectors up once per tile.
+"""Tokens divided into tiles of a single group each, so that a kernel reads its vectors once a tile.
 
-A group of m tokens makes ceil(m / size) tiles, so at most n / size + g tiles hold all tokens; a
-kernel is started that often, and those that are left over are empty.
+A group of m tokens makes ceil(m / size) tiles, so n / size + g tiles are always enough. A kernel
+runs that many programs, and the tiles that are not needed are empty.
 """
 
 import jax
@@ -15,11 +15,12 @@ from mugv_jax.axes import Array, Float, Int
 def tile_table(group: Int[Array, "n"], groups: int, size: int) -> Int[Array, "3 tiles"]:
     """Group, first token and end of every tile of at most `size` tokens.
 
-    group: never decreasing.  groups: how many there are, with or without tokens.
+    group: group of every token; it never decreases.
+    groups: number of groups, including those without tokens.
     """
     n = group.shape[0]
     number = jnp.arange(groups + 1)
-    # Not a binary search: its steps would follow one another, each a start of its own on a GPU.
+    # A binary search would be a sequence of dependent steps, each a kernel launch on a GPU.
     first = jnp.sum(group[None] < number[:, None], axis=1).astype(jnp.int32)
     tiles = -(-(first[1:] - first[:-1]) // size)
     end_tile = jnp.sum(jnp.where(number[None, 1:] <= number[1:, None], tiles[None], 0), axis=1)
@@ -34,6 +35,9 @@ def tile_table(group: Int[Array, "n"], groups: int, size: int) -> Int[Array, "3 
 def group_sums(
     partial: Float[Array, "b tiles d"], table: Int[Array, "3 tiles"], groups: int
 ) -> Float[Array, "b g d"]:
-    """Sums over the tiles of each group, float32."""
+    """Float32 sums over the tiles of each group.
+
+    partial: sums over the tokens of each tile.
+    """
     member = jax.nn.one_hot(table[0], groups, dtype=jnp.float32)
     return jnp.einsum("btd,tg->bgd", partial, member, precision=jax.lax.Precision.HIGHEST)

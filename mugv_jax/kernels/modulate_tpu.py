@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Modulation on TPU (Pallas, Mosaic): the functions of `modulate_xla.py`, each one kernel.
+"""Modulation on TPU (Pallas, Mosaic): the functions of `modulate_xla.py`, each as one kernel.
 
-What a kernel computes is written here, for a strip of tokens in float32 and the rows of its
-group's vectors. How it comes by them is in `modulate_tpu_groups.py`; rotation has its own file.
+This module holds the arithmetic, on a strip of float32 tokens and the vectors of its group.
+`modulate_tpu_groups.py` loads the strips and vectors; `modulate_tpu_rotate.py` has the rotation.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def norm_modulate_backward(
     group: Int[Array, "n"],
     d_y: Float[Array, "b n d"],
 ) -> tuple[Float[Array, "b n d"], Float[Array, "b g d"], Float[Array, "b g d"]]:
-    """d_x in the dtype of x; sums over each group's tokens of d_y (shift) and d_y x^ (scale)."""
+    """d_x in the dtype of x, and the sums over each group of d_y (for shift) and d_y x^ (scale)."""
 
     def compute(tokens: Strips, vectors: Rows) -> tuple[Strips, Strips]:
         (x, d_y), (scale,) = tokens, vectors
@@ -90,7 +90,7 @@ def gate_residual_backward(
     group: Int[Array, "n"],
     d_out: Float[Array, "b n d"],
 ) -> tuple[Float[Array, "b n d"], Float[Array, "b g d"], Float[Array, "b g d"]]:
-    """d_update in its dtype; sums over each group's tokens of d_out, and of d_out update."""
+    """d_update in the dtype of update, and the sums over each group of d_out and d_out update."""
 
     def compute(tokens: Strips, vectors: Rows) -> tuple[Strips, Strips]:
         (update, d_out), (gate,) = tokens, vectors
@@ -153,7 +153,7 @@ def gate_residual_norm_modulate_backward(
     Float[Array, "b g d"],
     Float[Array, "b g d"],
 ]:
-    """d_x, d_update, the two sums of `gate_residual_backward` and those of `norm_modulate_...`."""
+    """d_x, d_update, the sums of `gate_residual_backward` and those of `norm_modulate_backward`."""
 
     def compute(tokens: Strips, vectors: Rows) -> tuple[Strips, Strips]:
         (out, update, d_out, d_y), (gate, scale) = tokens, vectors
@@ -174,6 +174,7 @@ def gate_residual_norm_modulate_backward(
 
 
 def _of_every_group(bias: Float[Array, "d"], gate: Float[Array, "b g d"]) -> Float[Array, "b g d"]:
+    """The bias as vectors of every group, which is what a kernel takes."""
     return jnp.broadcast_to(bias.astype(jnp.float32), gate.shape)
 
 

@@ -1,13 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a function of tokens and of their group's vectors over all tokens, as one TPU kernel.
+"""A TPU kernel that applies a function of tokens and of the vectors of their group to all tokens.
 
-A block of tokens lies in vector memory at its whole width. Tokens of a group follow each other, so
-the kernel visits the groups of a block, and of each the strips of a few tokens that it reaches. A
-group's vectors are then single rows that are read in place: nothing is expanded to tokens. A strip
-is small enough for registers, and only those at a group's ends need a mask.
+A block of whole tokens is in vector memory. The tokens of a group are consecutive, so the kernel
+visits the groups in a block one after another, and in each group strips of a few tokens. The
+vectors of a group are single rows, which are never expanded to tokens. A strip fits into registers,
+and only the strips at the ends of a group need a mask.
 
-Sums over the tokens of a group gather in vector memory over the blocks that a core visits.
+Sums over the tokens of a group are accumulated in vector memory, over all blocks of a core.
 """
 
 import dataclasses
@@ -26,11 +26,12 @@ from mugv_jax.kernels import select
 
 STRIP = 16  # tokens computed at once: the rows of a tile of 16-bit numbers
 SUBLANES = 8  # rows of a float32 register
-BLOCK_BYTES = 2**20  # of each array's block at most, two of which lie in vector memory
-VECTOR_MEMORY_BYTES = 32 * 2**20  # that a kernel may use: more than the compiler's default
-CORES = 2  # of a chip at most. Each sums over its own blocks
+BLOCK_BYTES = 2**20  # most bytes of a block; two blocks of every array are in vector memory
+VECTOR_MEMORY_BYTES = 32 * 2**20  # limit for a kernel, above the compiler's default
+CORES = 2  # most cores of a chip; each sums over its own blocks
 
-# (strips of tokens, rows of vectors), all float32 -> (new strips, strips to sum over the group)
+# A function of (strips of tokens, rows of vectors), all float32, that returns
+# (new strips, strips to sum over the tokens of the group).
 Compute = Callable[
     [Sequence[Float[Array, "r d"]], Sequence[Float[Array, "1 d"]]],
     tuple[Sequence[Float[Array, "r d"]], Sequence[Float[Array, "r d"]]],
@@ -47,9 +48,12 @@ def over_groups(
     dtypes: Sequence[DTypeLike] = (),
     sums: int = 0,
 ) -> tuple[list[Float[Array, "b n d"]], list[Float[Array, "b g d"]]]:
-    """`compute` of all tokens: its new tokens, rounded to `dtypes`, and its `sums` in float32.
+    """New tokens that `compute` makes of all tokens, and its float32 sums over each group.
 
-    `group` never decreases. The kernel is called `name` in a compiled program.
+    name: name of the kernel in a compiled program.
+    group: group of every token; it never decreases.
+    dtypes: dtypes of the new tokens.
+    sums: number of sums.
     """
     (b, n, d), g = tokens[0].shape, vectors[0].shape[1]
     blocks = _Blocks.of(n, max(x.dtype.itemsize for x in tokens) * d)
@@ -82,14 +86,14 @@ def over_groups(
 
 
 def bytes_alone(*arrays: Array | jax.ShapeDtypeStruct) -> pl.CostEstimate:
-    """Cost of a kernel that takes as long as its arrays take to be read and written."""
+    """Cost of a kernel whose time is that of reading and writing these arrays."""
     nbytes = sum(x.size * x.dtype.itemsize for x in arrays)
     return pl.CostEstimate(flops=0, transcendentals=0, bytes_accessed=nbytes)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Blocks:
-    """`n` tokens in blocks of `rows`; each of `cores` visits `steps` of them in turn."""
+    """Division of `n` tokens into blocks of `rows`; each of `cores` cores visits `steps` blocks."""
 
     n: int
     rows: int
@@ -98,19 +102,23 @@ class _Blocks:
 
     @classmethod
     def of(cls, n: int, token_bytes: int) -> "_Blocks":
+        """Blocks of n tokens, `token_bytes` bytes each."""
         strips = max(1, min(BLOCK_BYTES // token_bytes // STRIP, pl.cdiv(n, STRIP)))
         blocks = pl.cdiv(n, strips * STRIP)
         cores = min(CORES, blocks)
         return cls(n, strips * STRIP, cores, pl.cdiv(blocks, cores))
 
     def of_tokens(self, sample: Any, core: Any, step: Any, *_: Any) -> tuple[Any, Any, int]:
-        """Indices of the block of a step. With an odd number of blocks the last step of the last
-        core has none: it holds the one before, and changes nothing in it."""
+        """Indices of the block of a step.
+
+        With an odd number of blocks the last step of the last core has no block. It gets the block
+        before it, and changes nothing there.
+        """
         last = pl.cdiv(self.n, self.rows) - 1
         return sample, jnp.minimum(core * self.steps + step, last), 0
 
     def of_groups(self, group: Int[Array, "n"], count: int) -> tuple[Array, Array, Array]:
-        """First token of every group (and of one more), first and last group of every step."""
+        """First token of every group, and of one more; first and last group of every step."""
         bounds = jnp.arange(count + 1, dtype=group.dtype)
         starts = jnp.sum(group[None] < bounds[:, None], axis=1, dtype=jnp.int32)
         edges = jnp.arange(self.cores * self.steps) * self.rows
@@ -128,7 +136,12 @@ def _kernel(
     last: Any,
     *refs: Any,
 ) -> None:
-    """`refs`: tokens, vectors, new tokens, sums, and what the sums gather in; see `counts`."""
+    """One block of one sample.
+
+    counts: numbers of tokens, vectors, new tokens and sums among `refs`, in this order.
+    starts, first, last: results of `_Blocks.of_groups`.
+    refs: references to these arrays, then the accumulators of the sums.
+    """
     refs = iter(refs)
     tokens, vectors, new_tokens, sums = ([next(refs) for _ in range(count)] for count in counts)
     gathered = list(refs)
@@ -156,8 +169,10 @@ def _kernel(
 def _visit_strips(
     visit: Callable[[Any, tuple[Any, Any] | None], None], begin: Any, end: Any
 ) -> None:
-    """Calls `visit(strip, bounds)` for the strips that rows `begin` to `end` reach; bounds are None
-    for a strip that lies between them."""
+    """Call `visit(strip, bounds)` for every strip that has some of the rows `begin` to `end`.
+
+    The bounds are (begin, end), or None for a strip that lies entirely between them.
+    """
     bounds = (begin, end)
     whole_begin, whole_end = pl.cdiv(begin, STRIP), end // STRIP
     head = begin // STRIP, whole_begin
@@ -176,7 +191,7 @@ def _strip(
     at: Any,
     bounds: tuple[Any, Any] | None,
 ) -> None:
-    """One strip; outside of the bounds nothing is written and nothing summed."""
+    """One strip: rows outside the bounds are neither written nor summed."""
     here = pl.ds(pl.multiple_of(at * STRIP, STRIP), STRIP)
     new, summed = compute([each[0, here, :].astype(jnp.float32) for each in tokens], row)
     new = [value.astype(each.dtype) for value, each in zip(new, new_tokens)]

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """RMSNorm over a head and rotary embedding on TPU (Pallas, Mosaic), forward and backward.
 
-Heads come before tokens here: a head's components lie along the lanes and tokens along the
-sublanes, so that the angles, which all heads share, lie as the heads do. Splash attention wants the
-same order, and a change of order followed by its inverse costs nothing.
+Inside the kernels heads come before tokens: the components of a head lie along the lanes and its
+tokens along the sublanes, which is also the layout of the angles that all heads share. Splash
+attention uses the same order, so XLA cancels the changes of order between the two.
 
 With `swapped(x)` = (x[i + e/2], x[i]) the rotation is x cos + swapped(x) (-sin, sin).
 """
@@ -30,10 +30,11 @@ from mugv_jax.kernels.modulate_tpu_groups import (
 )
 from mugv_jax.kernels.modulate_xla import EPSILON
 
-LANES = 128  # a head takes whole registers, however short it is
-ROWS = 512  # tokens of a head computed at once: fewer wait for each other's sums
+LANES = 128  # a head occupies whole registers, however short it is
+ROWS = 512  # tokens of a head computed at once: with fewer, the sums along a head limit the speed
 
-# (tokens of one head, rotation of them, scale) -> (new tokens, what to sum over tokens, if any)
+# A function of (tokens of one head, their rotation, scale) that returns
+# (new tokens, what to sum over tokens or None).
 Compute = Callable[
     [Sequence[Float[Array, "r e"]], Callable[[Array], Array], Float[Array, "1 e"]],
     tuple[Float[Array, "r e"], Float[Array, "r e"] | None],
@@ -46,7 +47,7 @@ def norm_rotate(
     cos: Float[Array, "b n k"],
     sin: Float[Array, "b n k"],
 ) -> Float[Array, "b n a e"]:
-    """rotate(RMSNorm(q)): normalised in float32, cast to the dtype of q, scaled, then turned."""
+    """rotate(RMSNorm(q)): normalised in float32, cast to the dtype of q, scaled, then rotated."""
 
     def compute(tokens: Sequence[Array], turned: Any, scale: Array) -> tuple[Array, None]:
         (q,) = tokens
@@ -73,7 +74,7 @@ def norm_rotate_backward(
         along = jnp.mean(d_hat * q_hat, axis=-1, keepdims=True)
         return inverse * (d_hat - q_hat * along), d_scaled * q_hat
 
-    # The transpose of a rotation is the rotation back.
+    # The transpose of a rotation is its inverse.
     return _over_heads("norm_rotate_backward", compute, [q, d_out], scale, cos, -sin, sums=True)
 
 
@@ -87,7 +88,10 @@ def _over_heads(
     *,
     sums: bool,
 ) -> tuple[Array, ...]:
-    """New tokens in the dtype of the first ones, and with `sums` what is summed, (e)."""
+    """New tokens that `compute` makes of all heads, and with `sums` its sum over all of them (e).
+
+    name: name of the kernel in a compiled program.
+    """
     (b, n, a, e), dtype = tokens[0].shape, tokens[0].dtype
     rows = min(ROWS, pl.cdiv(n, STRIP) * STRIP)
     lanes = pl.cdiv(e, LANES) * LANES
@@ -134,7 +138,12 @@ def _over_heads(
 
 
 def _kernel(compute: Compute, inputs: int, left: Any, first: Any, *refs: Any) -> None:
-    """Every head of a block. left: how many of its tokens and of those after it there are."""
+    """All heads of a block.
+
+    inputs: number of arrays of tokens among `refs`.
+    left: number of tokens from the first one of this block to the last one of the sample.
+    first: whether this is the first block that a core visits.
+    """
     tokens, (cos, sin, scale, new, *summed) = refs[:inputs], refs[inputs:]
 
     @pl.when(first)
@@ -166,5 +175,5 @@ def _normalized(q: Float[Array, "r e"]) -> tuple[Float[Array, "r e"], Float[Arra
 
 
 def _divisor(number: int, most: int) -> int:
-    """The largest divisor of `number` that is not above `most`, at least 1."""
+    """Largest divisor of `number` that does not exceed `most`; 1 if `most` is smaller."""
     return max(part for part in range(1, number + 1) if number % part == 0 and part <= max(1, most))

@@ -1,57 +1,46 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Modulation on NVIDIA GPUs: Pallas kernels by way of Triton.
+"""Modulation on NVIDIA GPUs: the Triton kernels of `modulate_triton_kernels.py`, from JAX.
 
-One program takes one tile of tokens (`modulate_tiles.py`) and has the vectors of its group in
-registers while it goes through them, some tokens at a time. Sums over tokens are kept in registers
-as well and written once per tile. A row of d values is a block of the next power of two, of which
-the end is masked: it costs lanes, not bandwidth.
+jax-triton compiles a kernel when the program that calls it is lowered, for the GPU of this machine
+or for one that the program is compiled for ahead of time. The extra "triton" of this package
+brings jax-triton and Triton. The functions are those of `modulate_xla.py`.
 """
 
-import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton as pltriton
 
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels import select
 from mugv_jax.kernels.modulate_tiles import group_sums, tile_table
-from mugv_jax.kernels.modulate_triton_rotate import norm_rotate, norm_rotate_backward
-from mugv_jax.kernels.modulate_xla import EPSILON
 
-__all__ = [
-    "gate_residual",
-    "gate_residual_backward",
-    "gate_residual_norm_modulate",
-    "gate_residual_norm_modulate_backward",
-    "norm_modulate",
-    "norm_modulate_backward",
-    "norm_rotate",
-    "norm_rotate_backward",
-]
+try:
+    import jax_triton
 
+    from mugv_jax.kernels import modulate_triton_kernels as kernels
+except ImportError as error:
+    raise ValueError(
+        f"modulation='triton' cannot be loaded ({error}): install mugv_jax[triton] beside "
+        "mugv_jax[cuda13], or choose modulation='xla'."
+    ) from error
 
-@dataclasses.dataclass(frozen=True)
-class Tuning:
-    """tokens: of a tile.  at_once: of them in one step.  warps: of 32 threads, of a program.
-
-    prefetch: the next step's tokens are asked for before this one's are computed.
-    """
-
-    tokens: int
-    at_once: int
-    warps: int
-    prefetch: bool
-
-
-# By registers: as many tokens on their way as fit beside the vectors and sums, without spilling.
-FORWARD = Tuning(tokens=32, at_once=1, warps=8, prefetch=True)
-BACKWARD = Tuning(tokens=64, at_once=1, warps=8, prefetch=True)
-FUSED_BACKWARD = Tuning(tokens=64, at_once=1, warps=16, prefetch=True)  # four sums
+FORWARD_TOKENS, BACKWARD_TOKENS = 32, 64  # tokens of a tile
+FORWARD_WARPS, BACKWARD_WARPS = 8, 16
+STAGES = 3  # tokens of a program that are being loaded or computed at the same time
+ROWS, ROW_WARPS = 64, 4  # heads that one program of `norm_rotate` takes, and its warps
+# The PTX of CUDA 13.0. By default Triton writes the newest that its own assembler reads; XLA uses
+# the `ptxas` that it finds first, which may be an older one.
+PTX_VERSION = 90
+# jax-triton 0.4 requires Python 3.12; 0.3 names the outputs otherwise and cannot set the version.
+if jax_triton.__version_info__ >= (0, 4):
+    OUTPUTS = "out_type"
+    OPTIONS = {"backend_options": {"ptx_version": PTX_VERSION, "enable_fp_fusion": True}}
+else:
+    OUTPUTS = "out_shape"
+    OPTIONS = {"enable_fp_fusion": True}
 
 
 def norm_modulate(
@@ -60,8 +49,8 @@ def norm_modulate(
     scale: Float[Array, "b g d"],
     group: Int[Array, "n"],
 ) -> Float[Array, "b n d"]:
-    """See `modulate_xla.py`, as of all these."""
-    (y,), _ = _over_tiles(_norm_modulate, FORWARD, group, [x], [shift, scale], outputs=1)
+    """See `modulate_xla.norm_modulate`."""
+    (y,), _ = _over_tiles(kernels.norm_modulate, group, [x], [shift, scale], outputs=1)
     return y
 
 
@@ -71,9 +60,9 @@ def norm_modulate_backward(
     group: Int[Array, "n"],
     d_y: Float[Array, "b n d"],
 ) -> tuple[Float[Array, "b n d"], Float[Array, "b g d"], Float[Array, "b g d"]]:
-    (d_x,), sums = _over_tiles(
-        _norm_modulate_backward, BACKWARD, group, [x, d_y], [scale], outputs=1, sums=2
-    )
+    """See `modulate_xla.norm_modulate_backward`."""
+    kernel = kernels.norm_modulate_backward
+    (d_x,), sums = _over_tiles(kernel, group, [x, d_y], [scale], outputs=1, sums=2)
     return d_x, *sums
 
 
@@ -84,8 +73,8 @@ def gate_residual(
     gate: Float[Array, "b g d"],
     group: Int[Array, "n"],
 ) -> Float[Array, "b n d"]:
-    tokens, vectors = [x, update], [bias[None, None], gate]
-    (out,), _ = _over_tiles(_gate_residual, FORWARD, group, tokens, vectors, outputs=1)
+    """See `modulate_xla.gate_residual`."""
+    (out,), _ = _over_tiles(kernels.gate_residual, group, [x, update], [bias, gate], outputs=1)
     return out
 
 
@@ -95,9 +84,9 @@ def gate_residual_backward(
     group: Int[Array, "n"],
     d_out: Float[Array, "b n d"],
 ) -> tuple[Float[Array, "b n d"], Float[Array, "b g d"], Float[Array, "b g d"]]:
-    (d_update,), sums = _over_tiles(
-        _gate_residual_backward, BACKWARD, group, [update, d_out], [gate], outputs=1, sums=2
-    )
+    """See `modulate_xla.gate_residual_backward`."""
+    kernel = kernels.gate_residual_backward
+    (d_update,), sums = _over_tiles(kernel, group, [update, d_out], [gate], outputs=1, sums=2)
     return d_update, *sums
 
 
@@ -110,10 +99,9 @@ def gate_residual_norm_modulate(
     scale: Float[Array, "b g d"],
     group: Int[Array, "n"],
 ) -> tuple[Float[Array, "b n d"], Float[Array, "b n d"]]:
-    tokens, vectors = [x, update], [bias[None, None], gate, shift, scale]
-    (out, y), _ = _over_tiles(
-        _gate_residual_norm_modulate, FORWARD, group, tokens, vectors, outputs=2
-    )
+    """See `modulate_xla.gate_residual_norm_modulate`."""
+    kernel, vectors = kernels.gate_residual_norm_modulate, [bias, gate, shift, scale]
+    (out, y), _ = _over_tiles(kernel, group, [x, update], vectors, outputs=2)
     return out, y
 
 
@@ -133,166 +121,117 @@ def gate_residual_norm_modulate_backward(
     Float[Array, "b g d"],
     Float[Array, "b g d"],
 ]:
-    (d_x, d_update), sums = _over_tiles(
-        _gate_residual_norm_modulate_backward,
-        FUSED_BACKWARD,
-        group,
-        [out, update, d_out, d_y],
-        [gate, scale],
-        outputs=2,
-        sums=4,
-    )
+    """See `modulate_xla.gate_residual_norm_modulate_backward`."""
+    kernel, tokens = kernels.gate_residual_norm_modulate_backward, [out, update, d_out, d_y]
+    (d_x, d_update), sums = _over_tiles(kernel, group, tokens, [gate, scale], outputs=2, sums=4)
     return d_x, d_update, *sums
 
 
-# What a program computes of some tokens (r d), of which `inside` marks what is not padding:
-# (inside, width, tokens, vectors) -> (outputs, what to sum over tokens). Padding is zero in
-# `tokens` and `vectors`, and must be so again in what is summed.
-Compute = Callable[..., tuple[list[Array], list[Array]]]
+def norm_rotate(
+    q: Float[Array, "b n a e"],
+    scale: Float[Array, "e"],
+    cos: Float[Array, "b n k"],
+    sin: Float[Array, "b n k"],
+) -> Float[Array, "b n a e"]:
+    """See `modulate_xla.norm_rotate`."""
+    outputs = [jax.ShapeDtypeStruct(q.shape, q.dtype)]
+    return _over_heads(kernels.norm_rotate, q.shape, (q, scale, cos, sin), outputs)[0]
 
 
-def _norm_modulate(inside, width, tokens, vectors):
-    (x,), (shift, scale) = tokens, vectors
-    x_hat, _ = _normalized(inside, width, x)
-    return [x_hat * (1 + scale) + shift], []
-
-
-def _norm_modulate_backward(inside, width, tokens, vectors):
-    (x, d_y), (scale,) = tokens, vectors
-    x_hat, inverse = _normalized(inside, width, x)
-    d_y = _wide(d_y)
-    d_hat = d_y * (1 + scale)
-    d_x = d_hat - _mean(d_hat, width) - x_hat * _mean(d_hat * x_hat, width)
-    return [inverse * d_x], [d_y, d_y * x_hat]
-
-
-def _gate_residual(inside, width, tokens, vectors):
-    del inside, width
-    (x, update), (bias, gate) = tokens, vectors
-    return [_wide(x) + gate * (_wide(update) + bias)], []
-
-
-def _gate_residual_backward(inside, width, tokens, vectors):
-    del inside, width
-    (update, d_out), (gate,) = tokens, vectors
-    d_out = _wide(d_out)
-    return [gate * d_out], [d_out, d_out * _wide(update)]
-
-
-def _gate_residual_norm_modulate(inside, width, tokens, vectors):
-    bias, gate, *modulation = vectors
-    (out,), _ = _gate_residual(inside, width, tokens, [bias, gate])
-    rounded = out.astype(tokens[0].dtype)
-    (y,), _ = _norm_modulate(inside, width, [rounded], modulation)
-    return [rounded, y], []
-
-
-def _gate_residual_norm_modulate_backward(inside, width, tokens, vectors):
-    (out, update, d_out, d_y), (gate, scale) = tokens, vectors
-    (d_norm,), norm_sums = _norm_modulate_backward(inside, width, [out, d_y], [scale])
-    d_x = jnp.where(inside, _wide(d_out) + d_norm, 0.0)
-    (d_update,), sums = _gate_residual_backward(inside, width, [update, d_x], [gate])
-    return [d_x, d_update], [*sums, *norm_sums]
-
-
-def _wide(x: Array) -> Array:
-    return x.astype(jnp.float32)
-
-
-def _mean(x: Array, width: int) -> Array:
-    return jnp.sum(x, axis=-1, keepdims=True) / width
-
-
-def _normalized(inside: Array, width: int, x: Array) -> tuple[Array, Array]:
-    x = _wide(x)
-    x = jnp.where(inside, x - _mean(x, width), 0.0)
-    inverse = jax.lax.rsqrt(_mean(x * x, width) + EPSILON)
-    return x * inverse, inverse
+def norm_rotate_backward(
+    q: Float[Array, "b n a e"],
+    scale: Float[Array, "e"],
+    cos: Float[Array, "b n k"],
+    sin: Float[Array, "b n k"],
+    d_out: Float[Array, "b n a e"],
+) -> tuple[Float[Array, "b n a e"], Float[Array, "e"]]:
+    """See `modulate_xla.norm_rotate_backward`."""
+    programs = -(-q.size // q.shape[-1] // ROWS)
+    outputs = [
+        jax.ShapeDtypeStruct(q.shape, q.dtype),
+        jax.ShapeDtypeStruct((programs, q.shape[-1]), jnp.float32),
+    ]
+    arrays = q, d_out, scale, cos, sin
+    d_q, partial = _over_heads(kernels.norm_rotate_backward, q.shape, arrays, outputs)
+    return d_q, jnp.sum(partial, axis=0)
 
 
 def _over_tiles(
-    compute: Compute,
-    tuning: Tuning,
+    kernel: Any,
     group: Int[Array, "n"],
     tokens: Sequence[Float[Array, "b n d"]],
-    vectors: Sequence[Float[Array, "_ _ d"]],
+    vectors: Sequence[Float[Array, "..."]],
     *,
     outputs: int,
     sums: int = 0,
 ) -> tuple[Sequence[Float[Array, "b n d"]], Sequence[Float[Array, "b g d"]]]:
-    """`compute` of all tokens: outputs like the first of `tokens`, and sums over groups."""
+    """Outputs of a kernel that takes one tile at a time, and sums over the tokens of each group.
+
+    outputs, sums: numbers of both. A kernel writes its sums per tile; they are added up here.
+    """
     (b, n, d), groups = tokens[0].shape, vectors[-1].shape[1]
-    table = tile_table(group, groups, tuning.tokens)
+    table = tile_table(group, groups, BACKWARD_TOKENS if sums else FORWARD_TOKENS)
     tiles = table.shape[1]
-
-    def one_sample(array: Array | jax.ShapeDtypeStruct) -> pl.BlockSpec:
-        shared = array.shape[0] == 1  # by all samples
-        return pl.BlockSpec((None, *array.shape[1:]), lambda _, i: (0 if shared else i, 0, 0))
-
-    out_shape = [jax.ShapeDtypeStruct((b, n, d), tokens[0].dtype)] * outputs
-    out_shape += [jax.ShapeDtypeStruct((b, tiles, d), jnp.float32)] * sums
-    results = pl.pallas_call(
-        functools.partial(_kernel, compute, tuning, d, len(tokens), len(vectors), outputs),
+    results = _call(
+        kernel,
+        (table, *tokens, *vectors),
+        outputs=[jax.ShapeDtypeStruct((b, n, d), tokens[0].dtype)] * outputs
+        + [jax.ShapeDtypeStruct((b, tiles, d), jnp.float32)] * sums,
         grid=(tiles, b),
-        in_specs=[
-            pl.BlockSpec(table.shape, lambda *_: (0, 0)),
-            *map(one_sample, (*tokens, *vectors)),
-        ],
-        out_specs=[*map(one_sample, out_shape)],
-        out_shape=out_shape,
-        compiler_params=pltriton.CompilerParams(num_warps=tuning.warps, num_stages=1),
-        interpret=select.platform() == "cpu",
-        name=compute.__name__.removeprefix("_"),
-    )(table, *tokens, *vectors)
+        num_warps=BACKWARD_WARPS if sums else FORWARD_WARPS,
+        N=n,
+        G=groups,
+        D=d,
+        TILES=tiles,
+        BLOCK=_power_of_two(d),
+        STAGES=STAGES,
+    )
     return results[:outputs], [group_sums(part, table, groups) for part in results[outputs:]]
 
 
-def _kernel(
-    compute: Compute,
-    tuning: Tuning,
-    width: int,
-    tokens: int,
-    vectors: int,
-    outputs: int,
-    table_ref,
-    *refs,
-):
-    """One tile of one sample. References: tokens (n d), vectors (g d), outputs, sums (tiles d)."""
-    token_refs, refs = refs[:tokens], refs[tokens:]
-    vector_refs, refs = refs[:vectors], refs[vectors:]
-    output_refs, sum_refs = refs[:outputs], refs[outputs:]
-    tile, block = pl.program_id(0), pl.next_power_of_2(width)
-    group, start, end = table_ref[0, tile], table_ref[1, tile], table_ref[2, tile]
-    columns = jnp.arange(block)
-    in_row = columns < width
-
-    def vector(ref) -> Array:
-        row = jnp.minimum(group, ref.shape[0] - 1)  # one for all groups, or one for each
-        return _wide(pltriton.load(ref.at[row, columns], mask=in_row, other=0.0))[None]
-
-    def place(step: Array) -> tuple[tuple, Array]:
-        rows = start + step * tuning.at_once + jnp.arange(tuning.at_once)
-        return (rows[:, None], columns[None]), (rows < end)[:, None] & in_row[None]
-
-    def load(step: Array) -> list[Array]:
-        at, inside = place(step)
-        return [pltriton.load(ref.at[at], mask=inside, other=0.0) for ref in token_refs]
-
-    def step(number: Array, carry: tuple) -> tuple:
-        sums, loaded = carry
-        here = loaded if tuning.prefetch else load(number)
-        coming = load(number + 1) if tuning.prefetch else loaded
-        at, inside = place(number)
-        results, terms = compute(inside, width, here, looked_up)
-        for ref, result in zip(output_refs, results):
-            pltriton.store(ref.at[at], result.astype(ref.dtype), mask=inside)
-        return [total + jnp.sum(term, axis=0) for total, term in zip(sums, terms)], coming
-
-    looked_up = [vector(ref) for ref in vector_refs]
-    sums = [jnp.zeros(block, jnp.float32) for _ in sum_refs]
-    steps = (end - start + tuning.at_once - 1) // tuning.at_once
-    sums, _ = jax.lax.fori_loop(
-        0, steps, step, (sums, load(jnp.int32(0)) if tuning.prefetch else [])
+def _over_heads(
+    kernel: Any, shape: tuple[int, ...], arrays: Sequence[Array], outputs: Sequence[Any]
+) -> Sequence[Array]:
+    """Outputs of a kernel that takes ROWS heads at a time; `shape` is that of the queries."""
+    b, n, a, e = shape
+    heads = b * n * a
+    return _call(
+        kernel,
+        arrays,
+        outputs=outputs,
+        grid=(-(-heads // ROWS), 1),
+        num_warps=ROW_WARPS,
+        HEADS=heads,
+        A=a,
+        K=e // 2,
+        ROWS=ROWS,
+        BLOCK=_power_of_two(e // 2),
     )
-    for ref, total in zip(sum_refs, sums):
-        pltriton.store(ref.at[tile, columns], total, mask=in_row)
+
+
+def _call(
+    kernel: Any, arrays: Sequence[Array], *, outputs: Sequence[Any], **constants: Any
+) -> Sequence[Array]:
+    """Outputs of `kernel`, which gets the constants that it declares.
+
+    Raises:
+        ValueError: a program for anything but a GPU.
+    """
+    if select.platform() != "gpu":
+        raise ValueError(
+            f"modulation='triton' runs on NVIDIA GPUs, but this program is for a "
+            f"{select.platform()}: choose modulation='xla'."
+        )
+    options = {OUTPUTS: outputs, "compute_capability": select.compute_capability()} | OPTIONS
+
+    # A kernel has no batching rule; the stages of a pipeline map the layers over theirs.
+    @jax.custom_batching.sequential_vmap
+    def call(*arrays: Array) -> Sequence[Array]:
+        return tuple(jax_triton.triton_call(*arrays, kernel=kernel, **options, **constants))
+
+    return call(*arrays)
+
+
+def _power_of_two(size: int) -> int:
+    """The smallest power of two that is not below `size`, which is what Triton's blocks need."""
+    return 1 << (size - 1).bit_length()

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Modulation as XLA fuses it: the reference of every kernel, and what runs where there is none.
+"""Modulation in plain XLA: the reference for the kernels, and the default where none runs.
 
-Statistics and arithmetic are float32. See `modulate.py` for what the functions compute, and for
-the derivations of the backward halves: all of them write x^ for the normalised x.
+Statistics and arithmetic are float32. `modulate.py` has the definitions of the operations. In all
+modules x^ is the normalised x, and d_x the derivative of the loss by x.
 """
 
 import jax
@@ -24,7 +24,7 @@ def normalize(x: Float[Array, "... d"], epsilon: float = EPSILON) -> Float[Array
 def rotate(
     x: Float[Array, "b n a e"], cos: Float[Array, "b n k"], sin: Float[Array, "b n k"]
 ) -> Float[Array, "b n a e"]:
-    """Turns the pairs (x[i], x[i + e/2]) by the angles, in float32; returned in the dtype of x."""
+    """The pairs (x[i], x[i + e/2]) rotated by the angles: float32 arithmetic, the dtype of x."""
     return _turned(x, cos, sin).astype(x.dtype)
 
 
@@ -45,7 +45,7 @@ def norm_modulate_backward(
     group: Int[Array, "n"],
     d_y: Float[Array, "b n d"],
 ) -> tuple[Float[Array, "b n d"], Float[Array, "b g d"], Float[Array, "b g d"]]:
-    """d_x in the dtype of x; sums over each group's tokens of d_y (shift) and d_y x^ (scale)."""
+    """d_x in the dtype of x, and the sums over each group of d_y (for shift) and d_y x^ (scale)."""
     d_x, d_shift, d_scale = _norm_backward(x, scale, group, d_y)
     return d_x.astype(x.dtype), d_shift, d_scale
 
@@ -68,7 +68,7 @@ def gate_residual_backward(
     group: Int[Array, "n"],
     d_out: Float[Array, "b n d"],
 ) -> tuple[Float[Array, "b n d"], Float[Array, "b g d"], Float[Array, "b g d"]]:
-    """d_update in its dtype; sums over each group's tokens of d_out, and of d_out update."""
+    """d_update in the dtype of update, and the sums over each group of d_out and d_out update."""
     d_out = d_out.astype(jnp.float32)
     d_update = _of_token(gate, group) * d_out
     return (
@@ -108,7 +108,7 @@ def gate_residual_norm_modulate_backward(
     Float[Array, "b g d"],
     Float[Array, "b g d"],
 ]:
-    """d_x, d_update, the two sums of `gate_residual_backward` and those of `norm_modulate_...`."""
+    """d_x, d_update, the sums of `gate_residual_backward` and those of `norm_modulate_backward`."""
     d_norm, d_shift, d_scale = _norm_backward(out, scale, group, d_y)
     d_out = d_out.astype(jnp.float32) + d_norm
     d_update, *sums = gate_residual_backward(update, gate, group, d_out)
@@ -121,7 +121,7 @@ def norm_rotate(
     cos: Float[Array, "b n k"],
     sin: Float[Array, "b n k"],
 ) -> Float[Array, "b n a e"]:
-    """rotate(RMSNorm(q)): normalised in float32, cast to the dtype of q, scaled, then turned."""
+    """rotate(RMSNorm(q)): normalised in float32, cast to the dtype of q, scaled, then rotated."""
     q_hat, _ = _rms_normalized(q)
     scaled = q_hat.astype(q.dtype) * scale.astype(q.dtype)[None, None, None]
     return rotate(scaled, cos, sin)
@@ -148,7 +148,7 @@ def _norm_backward(
     group: Int[Array, "n"],
     d_y: Float[Array, "b n d"],
 ) -> tuple[Float[Array, "b n d"], Float[Array, "b g d"], Float[Array, "b g d"]]:
-    """As `norm_modulate_backward`, but d_x in float32: with d_x^ = d_y (1 + scale_g),
+    """`norm_modulate_backward` with d_x in float32. With d_x^ = d_y (1 + scale_g),
 
     d_x = (d_x^ - mean(d_x^) - x^ mean(d_x^ x^)) / sqrt(var + epsilon)
     """
@@ -163,14 +163,17 @@ def _norm_backward(
 
 
 def _of_token(vectors: Float[Array, "b g d"], group: Int[Array, "n"]) -> Float[Array, "b n d"]:
+    """Float32 vectors of every token: those of its group."""
     return jnp.take(vectors.astype(jnp.float32), group, axis=1)
 
 
 def _group_sum(
     x: Float[Array, "b n d"], group: Int[Array, "n"], vectors: Float[Array, "b g d"]
 ) -> Float[Array, "b g d"]:
-    """Sum of x over the tokens of each of the groups that `vectors` has, as a product: a
-    scatter-add would be slower, and is not split over the devices of a mesh."""
+    """Sums of x over the tokens of each group; `vectors` tells the number of groups.
+
+    A matrix product: a scatter-add would be slower, and is not split over the devices of a mesh.
+    """
     member = jax.nn.one_hot(group, vectors.shape[1], dtype=jnp.float32)
     return jnp.einsum("bnd,ng->bgd", x, member, precision=jax.lax.Precision.HIGHEST)
 
@@ -178,6 +181,7 @@ def _group_sum(
 def _rms_normalized(
     q: Float[Array, "b n a e"],
 ) -> tuple[Float[Array, "b n a e"], Float[Array, "b n a 1"]]:
+    """q / sqrt(mean(q^2) + epsilon), and 1 / sqrt(mean(q^2) + epsilon), float32."""
     q = q.astype(jnp.float32)
     inverse = jax.lax.rsqrt(jnp.mean(jnp.square(q), axis=-1, keepdims=True) + EPSILON)
     return q * inverse, inverse
@@ -186,6 +190,7 @@ def _rms_normalized(
 def _turned(
     x: Float[Array, "b n a e"], cos: Float[Array, "b n k"], sin: Float[Array, "b n k"]
 ) -> Float[Array, "b n a e"]:
+    """`rotate` with a float32 result."""
     real, imag = jnp.split(x.astype(jnp.float32), 2, axis=-1)
     cos, sin = cos[:, :, None], sin[:, :, None]
     return jnp.concatenate([real * cos - imag * sin, real * sin + imag * cos], axis=-1)

@@ -1,9 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Matrix products inside a Mosaic GPU kernel: by the tensor cores, or plain where a CPU interprets.
+"""Matrix products inside a Mosaic GPU kernel, on a GPU and in the interpreter on a CPU.
 
-The interpreter knows no product whose left operand is in registers. There a sum is a value that is
-carried from step to step; on a GPU it is an accumulator that stays in registers.
+On a GPU the tensor cores add them to accumulators in registers. The interpreter does not support
+products whose left operand is in registers; there they are plain products, and a sum is a value
+that a loop carries from step to step.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,22 +20,22 @@ from mugv_jax.kernels import select
 
 
 class _Sum:
-    """An accumulator of an interpreted kernel."""
+    """Accumulator of an interpreted kernel."""
 
     def __init__(self, value: Array):
         self.value = value
 
 
 def interpreted() -> bool:
-    """Whether kernels are interpreted: no GPU is there to run them."""
+    """Whether kernels run in the interpreter, which is the case on a CPU."""
     return select.platform() == "cpu"
 
 
 def interpretation() -> dict[str, Any]:
-    """Arguments of `plgpu.kernel` that say so."""
+    """Arguments that make `plgpu.kernel` use the interpreter, on a CPU."""
     if not interpreted():
         return {}
-    # Public from jax 0.11 on.
+    # JAX 0.10 has it in a private module only.
     from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
 
     return {"interpret": InterpretGPUParams()}
@@ -43,7 +44,7 @@ def interpretation() -> dict[str, Any]:
 def accumulate(
     steps: int, step: Callable[[Any, Sequence[Any]], None], shape: tuple[int, int], count: int
 ) -> Sequence[Array]:
-    """`count` float32 sums of `shape`, to which `step(i, sums)` adds products, for i < steps."""
+    """`count` float32 sums of `shape`, to which `step(i, sums)` adds products for all i < steps."""
     if interpreted():
 
         def plain(i: Array, values: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -64,14 +65,17 @@ def accumulate(
 
 
 def scoped(run: Callable[..., Array], *shapes: tuple[int, int]) -> Array:
-    """`run(*sums)` with sums of `shapes` that start at zero."""
+    """Result of `run(*sums)`, where the sums have `shapes` and start at zero."""
     if interpreted():
         return run(*(_Sum(jnp.zeros(shape, jnp.float32)) for shape in shapes))
     return pl.run_scoped(run, *(plgpu.ACC(shape, jnp.float32) for shape in shapes))
 
 
 def add_product(total: Any, left: Any, right: Any, *, transposed: bool = False) -> None:
-    """total += left right, or left right^T. `left` is a reference or an array in registers."""
+    """total += left right, or left right^T if `transposed`.
+
+    left: a reference, or an array in registers.
+    """
     if interpreted():
         right = right[...]
         product = jax.lax.dot(
@@ -83,28 +87,28 @@ def add_product(total: Any, left: Any, right: Any, *, transposed: bool = False) 
 
 
 def read(total: Any, *, running: int = 0) -> Array:
-    """The value of a sum, as soon as no more than the last `running` products are unfinished."""
+    """Value of a sum, once all products but the last `running` ones are finished."""
     if interpreted():
         return total.value
     return plgpu.wgmma_accumulator_load(total, wait_n=running)
 
 
 def finish() -> None:
-    """Waits for all products."""
+    """Wait for all products."""
     if not interpreted():
         plgpu.wgmma_wait(0)
 
 
 def read_to_the_end() -> None:
-    """Orders what was read before what is copied to the same place next.
+    """Order all reads of a tile before the copy that overwrites it.
 
-    The tensor cores read as copies do; the interpreter reads as threads do.
+    Only the interpreter needs it, which reads like a thread. The tensor cores read like a copy.
     """
     if interpreted():
         plgpu.commit_smem()
 
 
 def columns(shape: tuple[int, int]) -> Array:
-    """The column of every entry, laid out as sums are."""
+    """Column number of every entry, in the layout of a sum."""
     layout = None if interpreted() else plgpu.Layout.WGMMA
     return plgpu.broadcasted_iota(jnp.int32, shape, 1, layout=layout)

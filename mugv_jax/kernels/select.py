@@ -1,8 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which implementation runs where: the only place that asks for the platform."""
+"""The choice of implementations: the only module of the library that asks for the platform."""
 
 import dataclasses
+import functools
+import importlib
+import logging
 from collections.abc import Sequence
 
 import jax
@@ -10,16 +13,20 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 ATTENTIONS = ("cudnn", "hopper", "splash", "xla")
-MODULATIONS = ("xla", "triton", "tpu", "jax_triton")
+MODULATIONS = ("xla", "triton", "tpu")
+# Compute capability by device kind, of the GPUs that programs are compiled for ahead of time
+# (`compile/gpu_target.py`): there is no driver to ask.
+COMPUTE_CAPABILITIES = {"NVIDIA H100 80GB HBM3": 90, "NVIDIA H200": 90}
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KernelConfig:
-    """Implementations to use in place of those that the platform would choose; None chooses.
+    """Implementations that replace the platform's defaults; None keeps the default.
 
-    attention: see `kernels/attention.py`.
-    modulation: "xla" (anywhere), "triton" (Pallas on NVIDIA GPUs), "tpu" (Pallas on TPU),
-        "jax_triton" (Triton itself on NVIDIA GPUs).
+    attention: "cudnn", "hopper", "splash" or "xla", see `kernels/attention.py`.
+    modulation: "xla" (anywhere), "triton" (NVIDIA GPUs) or "tpu", see `kernels/modulate.py`.
 
     Raises:
         ValueError: unknown implementation.
@@ -34,7 +41,7 @@ class KernelConfig:
 
 
 def check(field: str, implementation: str | None, known: Sequence[str]) -> None:
-    """Raise a ValueError for an implementation that is none of those known, nor None."""
+    """Raise a ValueError unless `implementation` is None or one of `known`."""
     if implementation is not None and implementation not in known:
         raise ValueError(
             f"{field}={implementation!r} must be one of {', '.join(known)}, or None to choose by "
@@ -43,9 +50,9 @@ def check(field: str, implementation: str | None, known: Sequence[str]) -> None:
 
 
 def platform() -> str:
-    """Platform of the current mesh, else of the default device: "cpu", "gpu" or "tpu".
+    """Platform of the current mesh, or else of the default device: "cpu", "gpu" or "tpu".
 
-    A mesh may be of devices that are not there, when a program is compiled ahead of time.
+    The devices of a mesh need not exist on this machine: programs are compiled ahead of time too.
     """
     device = jax.sharding.get_abstract_mesh().abstract_device or jax.config.jax_default_device
     if device is None:
@@ -53,8 +60,17 @@ def platform() -> str:
     return device if isinstance(device, str) else device.platform
 
 
+def compute_capability() -> int | None:
+    """Compute capability of the current mesh's GPUs, such as 90 for 9.0.
+
+    None means that the kind of GPU is not known here, and the driver has to be asked.
+    """
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return None if device is None else COMPUTE_CAPABILITIES.get(device.device_kind)
+
+
 def attention(dtype: DTypeLike) -> str:
-    """Attention implementation for inputs of `dtype`: cuDNN takes 16-bit types only."""
+    """Default attention for inputs of `dtype`: cuDNN takes 16-bit types only."""
     sixteen_bit = jnp.dtype(dtype) in (jnp.bfloat16, jnp.float16)
     if platform() == "gpu" and sixteen_bit:
         return "cudnn"
@@ -62,10 +78,28 @@ def attention(dtype: DTypeLike) -> str:
 
 
 def blocked_attention() -> str:
-    """Implementation whose partial results can be merged, which cuDNN's derivative does not let."""
+    """Default attention where partial results are merged, which cuDNN's derivative cannot do."""
     return "splash" if platform() == "tpu" else "xla"
 
 
 def modulation() -> str:
-    """Modulation implementation; a CPU leaves it to XLA."""
-    return {"gpu": "triton", "tpu": "tpu"}.get(platform(), "xla")
+    """Default modulation: kernels on a TPU, and on a GPU with jax-triton installed; else XLA."""
+    where = platform()
+    if where == "gpu":
+        return _gpu_modulation()
+    return "tpu" if where == "tpu" else "xla"
+
+
+@functools.cache  # so that the line is logged once
+def _gpu_modulation() -> str:
+    """Default modulation on a GPU, with a warning if it is not that of the kernels."""
+    try:
+        importlib.import_module("jax_triton")
+    except ImportError as error:
+        logger.warning(
+            "jax-triton cannot be imported (%s): XLA computes norms, gates and rotations, which "
+            "takes more memory. To use the kernels: pip install 'mugv_jax[triton]'.",
+            " ".join(str(error).split()),
+        )
+        return "xla"
+    return "triton"

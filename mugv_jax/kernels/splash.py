@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attention on TPU by JAX's own Pallas kernel (splash attention), forward and backward.
 
-The same two functions as `flash.py`, with the same meaning. Tokens are padded to whole blocks and
-the padding is masked: keys that are not seen belong to another segment.
+`forward` and `backward` mean the same as in `flash.py`. Tokens are padded to whole blocks; padding
+and masked keys belong to another segment than the queries.
 
-The backward pass is one kernel of five products; two kernels, one for q and one for k and v, would
-take seven. It writes the part of d_q that each block of keys contributes, to be added up after it:
-n s e / BLOCK numbers a head, which is why a few heads are taken at a time and blocks of keys are
-twice as long there. The kernel itself keeps to one core of a chip. A mapped axis does not, so heads
-are mapped, not given to it together.
+The backward pass is one kernel of five products. Two kernels, one for q and one for k and v, would
+take seven. For every block of keys the kernel writes what the block contributes to d_q, n s e /
+BLOCK numbers a head, which are added up afterwards. To limit this memory, blocks of keys are twice
+as long there, and only a few heads run at a time. Heads are mapped (`jax.vmap`) because the kernel
+itself uses one core of a chip, whereas a mapped axis is split over both.
 """
 
 import einops
@@ -27,9 +27,9 @@ from jax.experimental.pallas.ops.tpu.splash_attention import (
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels import select
 
-LANES = 128  # a block is a whole number of them
-BLOCK = 1024  # tokens of a block at most: larger ones need more vector memory than is given
-PARTS_BYTES = 3 * 2**28  # of the parts of d_q that lie in memory at a time
+LANES = 128  # the tokens of a block are a multiple of it
+BLOCK = 1024  # most tokens of a block: larger ones exceed the vector memory
+PARTS_BYTES = 3 * 2**28  # largest size of the contributions to d_q in memory at a time
 
 
 def forward(
@@ -59,7 +59,7 @@ def backward(
     lse: Float[Array, "b n a"],
     d_out: Float[Array, "b n a e"],
 ) -> tuple[Float[Array, "b n a e"], Float[Array, "b s a e"], Float[Array, "b s a e"]]:
-    """Derivatives by q, k and v, float32."""
+    """Float32 derivatives by q, k and v."""
     n, s, heads = q.shape[1], k.shape[1], _heads_at_once(q, k)
     kernel = _kernel(1, n, s)
     options = {name: kernel.kwargs[name] for name in _BACKWARD_OPTIONS}
@@ -67,8 +67,8 @@ def backward(
     segments = _segments(q, k, key_lengths)
 
     def one_head(seen, *arrays):
-        # The kernel's public face saves its own `out` and `lse`. Those of a ring come from more
-        # keys than are here, so its backward pass is called with what it would have saved.
+        # The public function differentiates with the `out` and `lse` of its own forward pass. In
+        # ring attention they come from more keys than are here, so the private one is called.
         q, k, v, out, lse, d_out = (x[None] for x in arrays)
         saved = (q, k, v, seen, None, out, lse, kernel.dq_mask_info, kernel.dkv_mask_info)
         gradients = splash_attention_kernel._splash_attention_bwd(
@@ -106,22 +106,26 @@ _BACKWARD_OPTIONS = (
 
 
 def _block(tokens: int) -> int:
-    """Tokens of a block: as few blocks as may be, and little padding."""
+    """Tokens of a block, for as few blocks as possible and with little padding."""
     blocks = -(-tokens // BLOCK)
     return -(-tokens // (blocks * LANES)) * LANES
 
 
 def _backward_blocks(tokens: int) -> tuple[int, int]:
-    """Keys of a block that lies in vector memory, and of a part of it that is computed at once:
-    two blocks of the forward pass in four parts, where these come in pairs."""
+    """Keys of a block in vector memory, and of the part of it that is computed at once.
+
+    If the blocks of the forward pass come in pairs, a block is two of them, in four parts.
+    """
     block = _block(tokens)
     paired = -(-tokens // block) % 2 == 0 and block % (2 * LANES) == 0
     return (2 * block, block // 2) if paired else (block, block)
 
 
 def _heads_at_once(q: Float[Array, "b n a e"], k: Float[Array, "b s a e"]) -> int:
-    """Heads whose parts of d_q fit into PARTS_BYTES, an even number of them if there is one: of a
-    chip's two cores none should wait."""
+    """Number of heads whose contributions to d_q fit into PARTS_BYTES.
+
+    It divides the number of heads, and is even if possible, so that both cores of a chip work.
+    """
     parts = -(-k.shape[1] // _backward_blocks(k.shape[1])[0])
     lanes = q.shape[3] + -q.shape[3] % LANES
     most = max(2, PARTS_BYTES // (parts * q.shape[1] * lanes * q.dtype.itemsize))
@@ -130,6 +134,7 @@ def _heads_at_once(q: Float[Array, "b n a e"], k: Float[Array, "b s a e"]) -> in
 
 
 def _kernel(heads: int, n: int, s: int) -> splash_attention_kernel.SplashAttentionKernel:
+    """JAX's kernel for n queries and s keys of so many heads, both padded to whole blocks."""
     block_q, block_kv = _block(n), _block(s)
     block_kv_dkv, block_kv_dkv_compute = _backward_blocks(s)
     mask = FullMask((n + -n % block_q, s + -s % block_kv))
@@ -154,7 +159,7 @@ def _kernel(heads: int, n: int, s: int) -> splash_attention_kernel.SplashAttenti
 def _segments(
     q: Float[Array, "b n a e"], k: Float[Array, "b s a e"], key_lengths: Int[Array, "b"] | None
 ) -> SegmentIds:
-    """0 for queries and for keys that are seen, 1 for the rest."""
+    """Segments that mask keys: 0 for queries and the keys that they see, 1 for other keys."""
     b, n, s = q.shape[0], q.shape[1], k.shape[1]
     lengths = jnp.full((b,), s) if key_lengths is None else key_lengths
     keys = jnp.arange(s + -s % _block(s))[None] >= lengths[:, None]
@@ -163,16 +168,17 @@ def _segments(
 
 
 def _scaled(q: Float[Array, "b n a e"]) -> Float[Array, "b n a e"]:
-    """The kernel knows no scale."""
+    """q / sqrt(e): the kernel itself does not scale the scores."""
     return (q.astype(jnp.float32) * (q.shape[-1] ** -0.5)).astype(q.dtype)
 
 
 def _head_first(x: Float[Array, "b n a e"]) -> Float[Array, "b a m e"]:
-    """Heads before tokens, and these padded to whole blocks."""
+    """Heads before tokens, with the tokens padded to whole blocks."""
     padding = -x.shape[1] % _block(x.shape[1])
     x = jnp.pad(x, ((0, 0), (0, padding), (0, 0), (0, 0)))
     return einops.rearrange(x, "b n a e -> b a n e")
 
 
 def _token_first(x: Float[Array, "b a n e"]) -> Float[Array, "b n a e"]:
+    """Tokens before heads."""
     return einops.rearrange(x, "b a n e -> b n a e")

@@ -1,38 +1,45 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of a video as they are decoded: counted, gathered, and in tiles if they must be."""
+"""Frames of videos as they are decoded: counted, gathered, and in tiles where memory is short."""
 
 import logging
 from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 from tqdm import tqdm
 
-from mugv_jax.axes import Frames
 from mugv_jax.systems.tiles import Tiling
 
 log = logging.getLogger(__name__)
 
+# Several videos of one size; sizes are in pixels, so not the f, h and w of a latent.
+Videos = UInt8[np.ndarray, "b _f _h _w 3"]
+
 FALLBACK_TILING = Tiling(rows=64, columns=64)  # 512 pixels
 
 
-def gather(parts: Iterable[Frames], total: int, label: str | None) -> Frames:
-    """All `total` frames; a progress bar with this label counts them."""
+def gather(parts: Iterable[Videos], total: int, label: str | None) -> Videos:
+    """All `total` frames of videos that are decoded together, from a few frames at a time.
+
+    label: of the progress bar that counts the frames; None shows no bar.
+    """
     gathered = []
     with tqdm(total=total, desc=label, unit="frame", disable=label is None) as bar:
         for part in parts:
             gathered.append(part)
-            bar.update(len(part))
-    return np.concatenate(gathered)
+            bar.update(part.shape[1])
+    return np.concatenate(gathered, axis=1)
 
 
 def whole_or_tiled(
-    decode: Callable[[Tiling | None], Frames], tiling: Tiling | None
-) -> tuple[Frames, Tiling | None]:
-    """Frames, and the tiling to go on with: another than `tiling` where whole frames do not fit.
+    decode: Callable[[Tiling | None], Videos], tiling: Tiling | None
+) -> tuple[Videos, Tiling | None]:
+    """Decoded frames, and the tiling for all later videos.
 
-    What was sampled for minutes must not be lost to the last and shortest stage.
+    `tiling` is None for whole frames; where these do not fit the device's memory, they are decoded
+    in tiles of FALLBACK_TILING instead, so that sampled latents are not lost.
     """
     try:
         return decode(tiling), tiling

@@ -35,7 +35,7 @@ def asked(monkeypatch):
         asked.append(fields)
         return Renderer(config(clips=2))
 
-    monkeypatch.setattr("mugv_jax.commands.eval.BatchedPipeline", generator)
+    monkeypatch.setattr("mugv_jax.commands.eval.PipelineGenerator", generator)
     return asked
 
 
@@ -51,10 +51,10 @@ def test_a_model_is_scored_and_the_second_run_has_nothing_left_to_do(tmp_path, a
     assert scores["weights"]["sizes"]["dit"]["width"] == SMALL.dit.width
     assert scores["scores"]["t2v"]["unseen"]["all"]["right"] == 2
     assert len(scores["answers"]) == 4 * 2 * 2
-    models, size, tiling = (asked[0].pop(name) for name in ("models", "size", "tiling"))
+    pipeline, size = (asked[0].pop(name) for name in ("pipeline", "size"))
     assert asked == [{"fps": 8.0, "steps": 1, "shift": None, "guidance": 2.0, "rows": 2}]
-    assert (models.config, models.keep_loaded) == (SMALL, True)
-    assert (size.width_px, size.height_px, size.frames, tiling.rows) == (64, 64, 9, 8)
+    assert (pipeline.models.config, pipeline.models.keep_loaded) == (SMALL, True)
+    assert (size.width_px, size.height_px, size.frames, pipeline.tiling.rows) == (64, 64, 9, 8)
     answers = (tmp_path / "new" / "scores" / "answers.jsonl").read_bytes()
     assert run(command) == 0
     assert capsys.readouterr().out == first.out
@@ -66,6 +66,7 @@ def test_a_model_is_scored_and_the_second_run_has_nothing_left_to_do(tmp_path, a
 def test_a_sweep_samples_at_every_value(tmp_path, asked, capsys):
     assert run(f"{RANDOM} --out swept --sweep guidance=3,1") == 0
     assert [fields["guidance"] for fields in asked] == [1, 3]
+    assert asked[0]["pipeline"] is asked[1]["pipeline"]  # texts are encoded once
     assert "| image to video | unseen       | 3        | 100.0" in capsys.readouterr().out
     report = json.loads((tmp_path / "swept" / "sweep_guidance.json").read_text())
     assert [list(entry["scores"]) for entry in report["entries"]] == [["t2v", "i2v"]] * 2

@@ -135,7 +135,7 @@ def test_reading_needs_neither_tensorflow_nor_pytorch(packed):
         "assert 'tensorflow' not in sys.modules\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
     )
     assert done.stdout.strip() == "(3, 4, 6, 24)", done.stderr
 

@@ -1,11 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import itertools
 import threading
-import time
+import types
 
 import numpy as np
 import pytest
 
+from mugv_jax.data import placement
 from mugv_jax.data.batches import make_batches
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.placement import PlacedBatches
@@ -16,7 +18,7 @@ from tests.data.sources import TOKENS, MemorySource, source_of
 SHAPES = ((1, 4, 4),) * 7 + ((2, 4, 4),) * 12
 STEPS = 9
 SHARDS = 4
-DEADLINE_S = 20  # far above what anything here takes
+DEADLINE_S = 600  # for what never happens: a test that waits so long fails instead of hanging
 
 
 def batches_of(source=None, **fields):
@@ -80,39 +82,43 @@ def test_the_state_is_that_of_the_batch_delivered_last(placed):
         assert [batch["sample"].tolist() for batch in resumed] == expected[done:]
 
 
-class GatedSource(MemorySource):
-    """Reads only while its gate is open."""
+class WatchedSource(MemorySource):
+    """Reads only while `gate` is open, and releases `finished` once for every sample."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.gate, self.finished = threading.Event(), threading.Semaphore(0)
 
     def __getitem__(self, index):
         assert self.gate.wait(DEADLINE_S)
-        return super().__getitem__(index)
+        sample = super().__getitem__(index)
+        self.finished.release()
+        return sample
 
 
 def test_batches_are_read_and_placed_while_the_consumer_works(placed):
-    source = GatedSource(np.array(SHAPES, np.int32))
-    source.gate = threading.Event()
+    source = WatchedSource(np.array(SHAPES, np.int32))
     source.gate.set()
     batches = placed(source, threads=0, prefetch=0)
     next(batches)
-    read_by_now, until = [], time.monotonic() + DEADLINE_S
-    while len(read_by_now) < 3 and time.monotonic() < until:
-        time.sleep(0.01)
-        ahead = np.cumsum([0, *(len(batches._batches.schedule[i].samples) for i in range(3))])
-        read_by_now = [rows for rows in ahead[1:].tolist() if len(source.reads) >= rows]
-    assert len(read_by_now) == 3  # the one delivered and two ahead
+    delivered_and_two_ahead = [batches._batches.schedule[i].samples for i in range(3)]
+    for _ in itertools.chain.from_iterable(delivered_and_two_ahead):
+        assert source.finished.acquire(timeout=DEADLINE_S)
 
 
-def test_waiting_is_measured(placed):
-    source = GatedSource(np.array(SHAPES, np.int32))
-    source.gate = threading.Event()
+def test_waiting_is_measured(placed, monkeypatch):
+    """By a clock that lets the source read from its first reading on, one second each."""
+    source, seconds = WatchedSource(np.array(SHAPES, np.int32)), itertools.count()
+
+    def perf_counter():
+        source.gate.set()
+        return float(next(seconds))
+
+    monkeypatch.setattr(placement, "time", types.SimpleNamespace(perf_counter=perf_counter))
     batches = placed(source, threads=0, prefetch=0)
-    closed_s = 0.1
-    threading.Timer(closed_s, source.gate.set).start()
-    next(batches)
-    first = batches.waited_s
-    assert closed_s / 2 < first < DEADLINE_S
-    next(batches)
-    assert batches.waited_s > first
+    for delivered in (1, 2):
+        next(batches)
+        assert batches.waited_s == delivered
 
 
 def test_errors_of_reading_reach_the_consumer(placed):

@@ -103,6 +103,32 @@ def test_parts_of_the_keys_merge_to_the_whole(implementation):
     np.testing.assert_allclose(merged, out, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(10, 8), (9, 8), (10, 7), (9, 7)])
+@pytest.mark.parametrize("lengths", [None, [7, 2]])
+def test_cudnn_is_differentiated_for_even_numbers_of_tokens_only(monkeypatch, size, lengths):
+    """Its derivative for odd ones does not exist; plain softmax stands in for cuDNN here."""
+    n, s = size
+    keys = jax.random.split(jax.random.key(3), 4)
+    q, d_out = (jax.random.normal(key, (2, n, 2, 12)) for key in keys[:2])
+    k, v = (jax.random.normal(key, (2, s, 2, 12)) for key in keys[2:])
+    sizes = []
+
+    def primal(q, k, v, key_lengths):
+        sizes.append((q.shape[1], k.shape[1]))
+        whole = jnp.full(k.shape[:1], k.shape[1])
+        return plain(q, k, v, whole if key_lengths is None else key_lengths)
+
+    monkeypatch.setattr(attention, "_cudnn_primal", primal)
+    lengths = None if lengths is None else jnp.array(lengths)
+    out, derivative = attention._cudnn_forward(q, k, v, lengths)
+    found = out, *attention._cudnn_backward(derivative, d_out)[:3]
+    assert sizes == [(10, 8)]
+    lengths = jnp.full((2,), s) if lengths is None else lengths
+    expected = with_gradients(functools.partial(plain, lengths=lengths))(q, k, v, d_out)
+    for ours, theirs in zip(found, expected):
+        assert np.linalg.norm(ours - theirs) <= GRADIENT * np.linalg.norm(theirs)
+
+
 def test_a_sample_without_keys_gets_zeros_and_no_gradient():
     q, k, v = jax.random.normal(jax.random.key(0), (3, 2, 9, 2, 12))
     lengths = jnp.array([0, 9])

@@ -47,7 +47,7 @@ def test_slices_of_tokens_on_eight_devices_equal_one_device(sizes):
     expected = jax.jit(derive, static_argnums=0)(Modulation("xla"), *arguments)
     mesh = make_mesh(sizes)
     with jax.set_mesh(mesh), nn.logical_axis_rules(RULES):
-        modulation = MeshModulation("triton", mesh=mesh)
+        modulation = MeshModulation("tpu", mesh=mesh)  # interpreted
         found = jax.jit(derive, static_argnums=0)(modulation, *arguments)
     for one, other in zip(jax.tree.leaves(expected), jax.tree.leaves(found)):
         np.testing.assert_allclose(other, one, rtol=TOLERANCE, atol=TOLERANCE * np.abs(one).max())

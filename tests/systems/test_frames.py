@@ -12,9 +12,9 @@ FULL = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 
 
 
 def test_frames_are_gathered_and_counted(capsys):
-    parts = [np.zeros((1, 2, 2, 3), np.uint8), np.ones((4, 2, 2, 3), np.uint8)]
+    parts = [np.zeros((2, 1, 2, 2, 3), np.uint8), np.ones((2, 4, 2, 2, 3), np.uint8)]
     frames = gather(iter(parts), 5, "decoding")
-    assert frames[:, 0, 0, 0].tolist() == [0, 1, 1, 1, 1]
+    assert frames[:, :, 0, 0, 0].tolist() == [[0, 1, 1, 1, 1]] * 2
     assert "decoding: 100%" in capsys.readouterr().err
     gather(iter(parts), 5, None)
     assert not capsys.readouterr().err
@@ -36,7 +36,7 @@ def test_tiles_are_a_way_out_of_whole_frames_that_do_not_fit(tiling, error, aske
         tried.append(chosen)
         if error is not None and len(tried) == 1:
             raise error
-        return np.zeros((len(tried), 2, 2, 3), np.uint8)
+        return np.zeros((len(tried), 1, 2, 2, 3), np.uint8)
 
     frames, last = whole_or_tiled(decode, tiling)
     assert tried == asked

@@ -3,7 +3,8 @@
 """python -m tests.train.run_tiny SAMPLES RUN FIELD=VALUE... [ADDRESS PROCESS]
 
 Trains, perhaps as one of two processes, and prints the sample numbers that this process read for
-each step.
+each step. With signal_after=STEPS it writes a line to stderr after so many steps, and waits for a
+signal.
 """
 
 import json
@@ -18,25 +19,38 @@ import numpy as np
 from mugv_jax.train import diffusion, loop
 from tests.train.runs import tiny
 
+WAITING = "waiting for a signal\n"
+
 
 def main(samples: str, run: str, *rest: str) -> None:
-    fields = [each for each in rest if "=" in each]
-    if len(rest) > len(fields):
+    options = [each for each in rest if "=" in each]
+    fields = [each for each in options if not each.startswith("signal_after=")]
+    signal_after = [int(each.split("=")[1]) for each in options if each not in fields]
+    if len(rest) > len(options):
         address, number = rest[-2:]
         jax.distributed.initialize(address, 2, int(number))
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     logging.getLogger("absl").setLevel(logging.WARNING)
-    read = []
+    read, stops = [], []
+
+    class Watched(loop.Stop):
+        def __init__(self, checkpoints):
+            super().__init__(checkpoints)
+            stops.append(self)
 
     class Recorded(loop.PlacedBatches):
         def __next__(self):
-            time.sleep(0.2)  # so that a signal comes between two steps
+            if self.get_state()["next_step"] in signal_after:
+                sys.stderr.write(WAITING)
+                sys.stderr.flush()
+                while not stops[-1]._signalled:
+                    time.sleep(0.01)
             batch = super().__next__()
             local = batch["sample"].addressable_shards
             read.append(sorted({int(i) for shard in local for i in np.asarray(shard.data)}))
             return batch
 
-    loop.PlacedBatches = Recorded
+    loop.PlacedBatches, loop.Stop = Recorded, Watched
     diffusion.train(tiny(samples, *fields), Path(run))
     sys.stdout.write(json.dumps(read) + "\n")
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole runs: stopped, killed, resumed, on several processes, and with what goes wrong."""
 
+import itertools
 import json
 import os
 import re
@@ -9,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import jax
 import numpy as np
@@ -20,6 +20,7 @@ from mugv_jax.train import diffusion, loop
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints
 from mugv_jax.train.diffusion import make_program
 from mugv_jax.train.inputs import abstract_null_text
+from tests.train.run_tiny import WAITING
 from tests.train.runs import CONFIG, tiny, tiny_fields, write_samples
 from tests.weights.checkpoints import golden_tensors, save
 
@@ -192,7 +193,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(straight, tmp_path):
             *tiny_fields(samples, "data.holdout=0.2"),
         ],
         env=on_one_device() | {"PYTHONDONTWRITEBYTECODE": "1"},  # it would leave halves of files
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True,
     )  # fmt: skip
     assert on_a_full_disk.returncode == 2, on_a_full_disk.stderr
     assert re.search(
@@ -230,7 +231,7 @@ def test_two_processes_train_like_one_on_rows_of_their_own(samples, tmp_path):
     ]  # fmt: skip
     config = tiny(samples, *SIX_STEPS, "mesh.fsdp=2", "mesh.data=1")
     assert train(config, alone, devices=2) == config.run.steps
-    outputs = [process.communicate(timeout=300) for process in processes]
+    outputs = [process.communicate() for process in processes]
     for process, (_, errors) in zip(processes, outputs):
         assert process.returncode == 0, errors
     assert losses(together) == pytest.approx(losses(alone), rel=SAME_CURVE)
@@ -244,24 +245,16 @@ def test_two_processes_train_like_one_on_rows_of_their_own(samples, tmp_path):
 def test_sigterm_saves_and_a_kill_loses_only_what_was_not_saved(straight, samples, tmp_path):
     config, reference = straight
     run = tmp_path / "run"
-    for number, status, step in ((signal.SIGTERM, 0, 1), (signal.SIGKILL, -signal.SIGKILL, 3)):
-        process = subprocess.Popen(
-            command(samples, run, "data.holdout=0.2"), env=on_one_device(), text=True,
-            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        wait_for_step(run, step, process)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == status, errors
+    for number, status, steps in ((signal.SIGTERM, 0, 2), (signal.SIGKILL, -signal.SIGKILL, 5)):
+        with subprocess.Popen(
+            command(samples, run, "data.holdout=0.2", f"signal_after={steps}"),
+            env=on_one_device(), text=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            before = list(itertools.takewhile(lambda line: line != WAITING, process.stderr))
+            process.send_signal(number)
+            after = process.stderr.read()
+        assert process.returncode == status, (before, after)
         if number == signal.SIGTERM:
-            assert "stopped and saved at step" in errors
+            assert "stopped and saved at step 3" in after
     assert train(config, run) == config.run.steps
     jax.tree.map(np.testing.assert_array_equal, final(config, run), final(config, reference))
-
-
-def wait_for_step(run, step, process):
-    deadline = time.monotonic() + 240
-    while not ((run / "metrics.jsonl").exists() and max(losses(run), default=0) >= step):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)

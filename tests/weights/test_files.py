@@ -1,5 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import itertools
 import json
 import pickle
 import re
@@ -65,6 +66,29 @@ def test_torch_files_are_read_and_written_as_torch_does(tmp_path):
         assert not mmap or not any(aligned)
     with zipfile.ZipFile(tmp_path / "out.pt") as archive:
         assert archive.testzip() is None
+
+
+@pytest.mark.parametrize("mapped_bytes", [0, 1000, 4096])
+def test_a_torch_file_is_mapped_again_before_it_holds_too_much(tmp_path, mapped_bytes, monkeypatch):
+    """Pages that were read stay resident as long as the mapping that they belong to."""
+    tensors = {str(i): torch.zeros(size) for i, size in enumerate([100, 150, 50, 700, 20, 20, 200])}
+    path, mappings = checkpoints.save(tmp_path / "in.pt", tensors), []
+
+    def load_plain(*arguments, original=torch_files.load_plain, **options):
+        assert options["mmap"]
+        mappings.append([])
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(torch_files, "load_plain", load_plain)
+    with torch_files.TorchSource(path, mapped_bytes=mapped_bytes) as source:
+        for name in source.specs:
+            mapped = source.read(name)
+            mappings[-1].append(mapped.nbytes)
+    assert [*itertools.chain(*mappings)] == [tensor.nbytes for tensor in tensors.values()]
+    assert all(sum(each) <= mapped_bytes or len(each) == 1 for each in mappings)
+    # Not more often than that: two neighbours never fit into one mapping.
+    for one, other in itertools.pairwise(mappings):
+        assert sum(one) + other[0] > mapped_bytes
 
 
 def test_safetensors_files_are_read_and_written_as_the_library_does(tmp_path):

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Attention forward and backward, in useful operations per second.
+"""Useful operations per second of attention, forward and backward.
 
     forward 4 n s d,    backward 8 n s d
 
-for n queries and s keys of width d, no matter what a kernel pads or recomputes.
+for n queries and s keys of width d. Padding and recomputation are not counted.
 """
 
 import functools
@@ -21,14 +21,14 @@ from tools.benchmarks.pytorch import Attend, attentions, gradients, leaves
 from tools.benchmarks.setting import Setting
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
-# The comparison with float64 takes all heads for some queries, or some heads for all tokens.
+# Compared with float64: all heads of some queries forward, and some heads of all tokens backward.
 CHECKED_QUERIES = 256
 CHECKED_HEADS = 3
-BLOCK = 2048  # queries whose float64 scores are in memory at once
+BLOCK = 2048  # queries whose float64 scores are in memory at the same time
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """Attention to the video's own tokens or to those of the text: forward, then backward."""
+    """Tasks of attention to the tokens of the video or of the text: forward, then backward."""
     size = setting.size
     keys = size.tokens if name == "self-attention" else size.text_tokens
     for backward in (False, True):
@@ -36,7 +36,7 @@ def tasks(name: str, setting: Setting) -> Iterator[Task]:
 
 
 class _Case:
-    """Attention to `keys` keys in one direction; inputs are q, k, v and the derivative of out."""
+    """Attention to `keys` keys in one direction. Inputs are q, k, v and the derivative of out."""
 
     def __init__(self, setting: Setting, keys: int, backward: bool):
         self.setting, self.keys, self.backward = setting, keys, backward
@@ -65,7 +65,7 @@ class _Case:
         return [self.setting.random(*shape) for shape in shapes]
 
     def _ours(self) -> Iterator[Variant]:
-        # On a GPU, the implementation for CPUs would take longer than everything else together.
+        # On a GPU, "xla" would take longer than everything else together.
         for name in ("hopper", "cudnn") if self.setting.on_gpu else ("xla",):
             yield Variant(
                 name=f"ours: {name}",
@@ -135,7 +135,7 @@ def _attend_64(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _gradients_64(q: Tensor, k: Tensor, v: Tensor, d_out: Tensor) -> list[Tensor]:
-    """Derivatives by q, k and v in float64, a block of queries at a time."""
+    """Derivatives by q, k and v in float64, computed for one block of queries at a time."""
     scale = q.shape[-1] ** -0.5
     d_qs, d_k, d_v = [], torch.zeros_like(k.double()), torch.zeros_like(v.double())
     for q_block, d_block in zip(q.split(BLOCK, 1), d_out.split(BLOCK, 1), strict=True):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The four operations of `kernels/modulate.py`, forward and backward, in bytes per second.
+"""Bandwidth of the four operations of `kernels/modulate.py`, forward and backward.
 
 | operation | forward reads and writes | backward reads and writes                        |
 | --------- | ------------------------ | ------------------------------------------------ |
@@ -9,7 +9,7 @@
 | (c)       | x, update; out, y        | out, update, d_out, d_y; d_x, d_update           |
 | (d)       | q; out                   | q, d_out; d_q                                    |
 
-Each array has n x d values; vectors and angles are small and do not count.
+Each of these arrays has n x d values; vectors and angles are small and not counted.
 """
 
 import dataclasses
@@ -29,17 +29,18 @@ from tools.benchmarks.pytorch import compilations, gradients, leaves
 from tools.benchmarks.setting import Setting
 from tools.torch_reference.mugdit import EPSILON, add_gated, modulated, rotary_angles, rotate
 
-# Allow for sums in another order, and for rounding of results to bfloat16.
+# Relative L2 error of sums in another order, and of results rounded to bfloat16.
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One fused operation on both sides.
+    """An operation, in JAX and in PyTorch.
 
-    method: name in `Modulation`.  theirs: the same in PyTorch, on tensors of any dtype.
-    arguments, outputs: kinds of arrays, a letter each: "n" tokens (b n d), "g" groups (b g d),
-        "d" a vector, "q" heads (b n a e), "e" a head's vector.
+    method: name of the method of `Modulation`.
+    theirs: the same function in PyTorch, for tensors of any dtype.
+    arguments, outputs: a letter for the shape of each: "n" tokens (b n d), "g" groups (b g d),
+        "d" a vector (d), "q" heads (b n a e), "e" a vector of a head (e).
     forward, backward: number of arrays of n x d values that are read or written.
     """
 
@@ -100,19 +101,19 @@ OPERATIONS = {
         backward=3,
     ),
 }
-# Pairs of RoPE: neighbours in the published code, opposite halves here.
+# Rotary embedding pairs neighbours in the published layout, and opposite halves in ours.
 OUR_PAIRS = "... (k two) -> ... (two k)"
 THEIR_PAIRS = "... (two k) -> ... (k two)"
 
 
 def tasks(name: str, setting: Setting) -> Iterator[Task]:
-    """The operation forward, then backward."""
+    """Tasks of one operation: forward, then backward."""
     for backward in (False, True):
         yield _Case(OPERATIONS[name], setting, backward).task(name)
 
 
 class _Case:
-    """One operation in one direction; inputs are (arguments, derivatives of the outputs)."""
+    """One operation in one direction. Its inputs are (arguments, derivatives of the outputs)."""
 
     def __init__(self, operation: Operation, setting: Setting, backward: bool):
         self.operation, self.setting, self.backward = operation, setting, backward
@@ -155,7 +156,7 @@ class _Case:
         return relative_l2(variant.read(variant.bind((arguments, d_outs))()), expected())
 
     def _rotation(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """Additional argument of PyTorch's function, if any: the rotation of every token."""
+        """Further arguments of PyTorch's function: the rotation of every token, for norm_rotate."""
         if self.operation.method != "norm_rotate":
             return ()
         angles = self._angles().to(torch.promote_types(dtype, torch.float32))
@@ -180,7 +181,7 @@ class _Case:
             )
 
     def _ours(self) -> Iterator[Variant]:
-        names = ("triton", "jax_triton", "xla") if self.setting.on_gpu else ("xla",)
+        names = ("triton", "xla") if self.setting.on_gpu else ("xla",)
         for name in names:
             yield Variant(
                 name=f"ours: {name}",
@@ -210,7 +211,7 @@ class _Case:
     def _moved(self, kind: str, x: Tensor) -> jax.Array:
         if kind in "qe":
             return to_jax(x, OUR_PAIRS, two=2)
-        # Vectors of a group are float32 in the model, like its time embedding.
+        # Group vectors are float32 in the model, because the time embedding is.
         return to_jax(x.float() if kind == "g" else x)
 
     def _read(self, out: jax.Array | Sequence[jax.Array]) -> list[Tensor]:
@@ -228,7 +229,7 @@ def _call(
     fixed: tuple[Tensor, ...],
     backward: bool,
 ) -> Callable[[], Tensor | tuple[Tensor, ...]]:
-    """A call of PyTorch's function, or of its gradients by the arguments after a forward pass."""
+    """A call of PyTorch's function, or of its backward pass alone, after a forward pass."""
     if not backward:
         return lambda: _listed(function(*arguments, *fixed))
     arguments = leaves(arguments)

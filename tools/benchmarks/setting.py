@@ -19,7 +19,7 @@ import torch._functorch.config as functorch
 from mugv_jax.kernels.select import KernelConfig
 from tools.benchmarks.sizes import SIZES, Size
 
-PACKAGES = ("jax", "jaxlib", "flax", "torch", "triton", "transformers", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "torch", "triton", "jax-triton", "transformers", "numpy")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -27,13 +27,14 @@ from mugv_jax.axes import Array, Float
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.demo.eval.answers import FIELDS, Answer, AnswerFile
-from mugv_jax.demo.eval.generator import Generator, Videos
+from mugv_jax.demo.eval.generator import Generator
 from mugv_jax.demo.eval.score import SPLITS, score
 from mugv_jax.demo.world.clips import Clip, DemoClips
 from mugv_jax.demo.world.reading import read
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import check_shift
+from mugv_jax.systems.frames import Videos
 from mugv_jax.systems.mugv.request import MAX_SEED, Request
 from mugv_jax.train.vae import quality
 

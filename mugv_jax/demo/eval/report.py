@@ -52,16 +52,19 @@ def sweep_text(report: Mapping[str, Any]) -> str:
 
 
 def _shares(row: Mapping[str, Any], split: str) -> list[str]:
+    """Cells of all measures, in percent."""
     sign = "+" if split == "difference" else ""
     return [_estimate(row[measure], f"{{:{sign}.1f}}", 100) for measure in MEASURES]
 
 
 def _estimate(estimate: Mapping[str, float], form: str, unit: float = 1) -> str:
+    """Cell of a value and its interval."""
     value, low, high = (form.format(unit * estimate[end]) for end in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
 
 
 def _quality_rows(scores: Scores) -> Iterator[list[str]]:
+    """Rows of the tasks whose qualities were measured."""
     for task, title in TITLES.items():
         for split in SPLITS:
             row = scores.get(task, {}).get(split, {})

@@ -64,6 +64,7 @@ def _split_scores(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def _count(answers: Sequence[Answer], measure: str) -> tuple[int, int]:
+    """How many answers are right, and how many there are."""
     return sum(is_right(answer, measure) for answer in answers), len(answers)
 
 

@@ -10,40 +10,27 @@ encoder will read whole captions, so the state of a visible token must identify 
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.demo.text.vocabulary import END, UNKNOWN, Vocabulary
-from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.text.t5 import T5Encoder
-
-Params = Any
-
-
-class Batch(NamedTuple):
-    """Noisy captions.
-
-    ids: tokens that the encoder reads.
-    mask: true on text, false on padding.
-    target: tokens before noise.
-    selected: true on tokens that the encoder must predict.
-    """
-
-    ids: Int[np.ndarray, "b s"]
-    mask: Bool[np.ndarray, "b s"]
-    target: Int[np.ndarray, "b s"]
-    selected: Bool[np.ndarray, "b s"]
+from mugv_jax.train.metrics import Work
+from mugv_jax.train.objective import POLICY, Batch, Metrics, Objective, Policies
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Noise:
-    """Function from captions (as ids) to a `Batch`, with the shares of `TextTrainConfig`."""
+    """Function from captions (as ids) to a batch, with the shares of `TextTrainConfig`.
+
+    ids: tokens that the encoder reads.  mask: true on text, false on padding.
+    target: tokens before noise.  selected: true on tokens that the encoder must predict.
+    """
 
     vocabulary: Vocabulary
     length: int
@@ -52,14 +39,17 @@ class Noise:
     kept: float = 0.0
     spelled: float = 0.0
 
-    def __call__(self, captions: Sequence[Sequence[int]], rng: np.random.Generator) -> Batch:
+    def __call__(
+        self, captions: Sequence[Sequence[int]], rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
         rows = [self._spell(caption, rng) for caption in captions]
         target, mask = self.vocabulary.padded(rows, self.length)
         draw = np.where(mask & (target != END), rng.random(target.shape), 1.0)
         other = rng.integers(UNKNOWN + 1, self.vocabulary.pieces, target.shape, np.int32)
         ids = np.where(draw < self.masked + self.replaced, other, target)
         ids = np.where(draw < self.masked, np.int32(self.vocabulary.mask_id), ids)
-        return Batch(ids, mask, target, draw < self.masked + self.replaced + self.kept)
+        selected = draw < self.masked + self.replaced + self.kept
+        return {"ids": ids, "mask": mask, "target": target, "selected": selected}
 
     def _spell(self, caption: Sequence[int], rng: np.random.Generator) -> list[int]:
         """Caption with some words spelled in characters, as far as `length` allows."""
@@ -74,48 +64,55 @@ class Noise:
         return row
 
 
-def initial(encoder: T5Encoder, seed: int) -> Params:
-    """Random weights; queries are scaled by head_dim^-1/2, because T5 does not scale its scores."""
-    inputs = jnp.zeros((1, 1), jnp.int32), jnp.ones((1, 1), bool)
-    params = unboxed(jax.jit(encoder.init)(jax.random.key(seed), *inputs))["params"]
-    query = params["blocks"]["attention"]["q"]
-    query["kernel"] = query["kernel"] * encoder.config.head_dim**-0.5
-    return params
-
-
-def logits(encoder: T5Encoder, params: Params, batch: Batch) -> Float[Array, "b s v"]:
+def logits(
+    encoder: T5Encoder,
+    variables: Mapping[str, Any],
+    ids: Int[Array, "b s"],
+    mask: Bool[Array, "b s"],
+) -> Float[Array, "b s v"]:
     """Logits of every token over the vocabulary."""
-    states = encoder.apply({"params": params}, batch.ids, batch.mask).astype(jnp.float32)
-    embedding = params["token_embed"] * encoder.config.width**-0.5
+    states = encoder.apply(variables, ids, mask).astype(jnp.float32)
+    embedding = variables["params"]["token_embed"] * encoder.config.width**-0.5
     return jnp.einsum("bsd,vd->bsv", states, embedding)
 
 
-def loss(
-    encoder: T5Encoder, params: Params, batch: Batch
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Loss in nats per token, and the share of selected tokens that are predicted right."""
-    scores = logits(encoder, params, batch)
-    nats = optax.softmax_cross_entropy_with_integer_labels(scores, batch.target)
-    right = jnp.argmax(scores, axis=-1) == batch.target
-    count = jnp.maximum(jnp.sum(batch.selected.astype(jnp.float32)), 1.0)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class MaskedText(Objective):
+    """Masked-token prediction, as an objective of the one trainer."""
 
-    def mean(values: Array) -> Float[Array, ""]:
-        return jnp.sum(jnp.where(batch.selected, values.astype(jnp.float32), 0.0)) / count
+    KIND = "t5_encoder"
 
-    return mean(nats), mean(right)
+    module: T5Encoder
 
+    def initial(self, params: Any) -> Any:
+        """Weights whose queries are scaled by head_dim^-1/2: T5 does not scale its scores."""
+        blocks = params["blocks"]
+        attention = blocks["attention"]
+        query = dict(attention["q"], kernel=attention["q"]["kernel"] * self.sizes.head_dim**-0.5)
+        return dict(params, blocks=dict(blocks, attention=dict(attention, q=query)))
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class DenoiseStep:
-    """One training step: `step(params, opt, batch) -> (params, opt, loss)`."""
+    def prepare(self, key: Array, policies: Policies, batch: Batch) -> Batch:
+        """The batch as it is: its noise was drawn when it was read."""
+        del key, policies
+        return batch
 
-    encoder: T5Encoder
-    optimizer: optax.GradientTransformation
+    def loss(self, policies: Policies, part: Batch) -> tuple[Float[Array, ""], Metrics]:
+        """Loss in nats per token, and the share of selected tokens that are predicted right."""
+        scores = logits(self.module, policies[POLICY], part["ids"], part["mask"])
+        nats = optax.softmax_cross_entropy_with_integer_labels(scores, part["target"])
+        right = jnp.argmax(scores, axis=-1) == part["target"]
+        count = jnp.maximum(jnp.sum(part["selected"].astype(jnp.float32)), 1.0)
 
-    def __call__(
-        self, params: Params, opt: Any, batch: Batch
-    ) -> tuple[Params, Any, Float[Array, ""]]:
-        graded = jax.value_and_grad(loss, argnums=1, has_aux=True)
-        (value, _), grads = graded(self.encoder, params, batch)
-        updates, opt = self.optimizer.update(grads, opt, params)
-        return optax.apply_updates(params, updates), opt, value
+        def mean(values: Array) -> Float[Array, ""]:
+            return jnp.sum(jnp.where(part["selected"], values.astype(jnp.float32), 0.0)) / count
+
+        return mean(nats), {"right": mean(right)}
+
+    def validate(self, policies: Policies, batch: Batch) -> tuple[Float[Array, ""], Metrics]:
+        """Loss and metrics of a batch."""
+        return self.loss(policies, batch)
+
+    def work(self, batch: Batch) -> Work:
+        """A step's captions and tokens."""
+        rows, tokens = batch["ids"].shape
+        return Work(shape=(rows, tokens), samples=rows, tokens=rows * tokens, flops=None)

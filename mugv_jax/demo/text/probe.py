@@ -18,11 +18,12 @@ import numpy as np
 import optax
 
 from mugv_jax.axes import Array, Float, Int
-from mugv_jax.demo.text.denoise import Noise, loss
+from mugv_jax.demo.text.denoise import MaskedText, Noise
 from mugv_jax.demo.text.run import TrainedText, draw_captions
 from mugv_jax.demo.world.captions import caption
 from mugv_jax.demo.world.scene import WORLDS, Scene, World, draw
 from mugv_jax.nn.text.t5 import T5Encoder
+from mugv_jax.train.objective import POLICY
 
 HELD_OUT = ("validation", "unseen")
 FITTED_PER_SCORED = 8  # captions that a probe is fitted to, for each that is scored
@@ -54,7 +55,9 @@ def masked_accuracy(trained: TrainedText, world: World, count: int) -> dict[str,
     """Share of masked tokens predicted right, by held-out split of `count` captions each."""
     noise = Noise(trained.vocabulary, LENGTH, masked=MASKED)
     encoder = T5Encoder(trained.config, jnp.float32)
-    right = jax.jit(lambda batch: loss(encoder, trained.params, batch)[1])
+    objective = MaskedText(sizes=trained.config, module=encoder)
+    policies = {POLICY: {"params": trained.params}}
+    right = jax.jit(lambda batch: objective.loss(policies, batch)[1]["right"])
     found = {}
     for split in HELD_OUT:
         captions = draw_captions(split, count, world=world)

@@ -14,23 +14,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
 from mugv_jax import video
-from mugv_jax.axes import Array, Frames
-from mugv_jax.flow import sampler
+from mugv_jax.axes import Frames
+from mugv_jax.flow.sampler import Sample
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.place import batch_sharding
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.contentv.denoiser import ContentvCondition, ContentvDenoiser
 from mugv_jax.systems.contentv.models import ContentvModels
 from mugv_jax.systems.contentv.request import ContentvRequest, make_request
 from mugv_jax.systems.contentv.system import ContentvConfig
-from mugv_jax.systems.denoise import Denoised, denoise
-from mugv_jax.systems.frames import gather, whole_or_tiled
+from mugv_jax.systems.frames import Videos, gather, whole_or_tiled
+from mugv_jax.systems.sampling import Denoised, Start, denoise, sample_group, seed_noise
+from mugv_jax.systems.text_cache import TextCache
 from mugv_jax.systems.tiles import Tiling
 
 
@@ -44,6 +43,7 @@ class ContentvPipeline:
     def __init__(self, models: ContentvModels, *, tiling: Tiling | None = None):
         self.models = models
         self.tiling = tiling
+        self._texts = TextCache()
 
     @classmethod
     def from_pretrained(
@@ -112,7 +112,7 @@ class ContentvPipeline:
         return videos[0] if isinstance(prompt, str) else videos
 
     def run(self, request: ContentvRequest, *, progress: bool = True) -> Iterator[video.Video]:
-        """The videos of a request, each as it is decoded."""
+        """The videos of a request, each as soon as it is decoded."""
         latents = [made.latent for made in self.sample(request, progress=progress)]
         with self.models.model("vae") as vae:
             for number, latent in enumerate(latents, start=1):
@@ -123,49 +123,44 @@ class ContentvPipeline:
 
     def sample(self, request: ContentvRequest, *, progress: bool = True) -> list[Denoised]:
         """The latent of each prompt."""
-        with meshes.use(self.models.mesh):
-            text = self.models.read_texts([*request.prompts, request.negative_prompt])
-            with self.models.model("dit") as (dit, variables):
-
-                def sample(rows: list[int], label: str) -> sampler.Sample:
-                    negative = [len(request.prompts)] * len(rows)
-                    guided = request.guidance.scale != 1
-                    return sampler.sample(
-                        ContentvDenoiser(dit),
-                        variables,
-                        self._noise(request, rows),
-                        times=sample_times(request.steps, request.shift),
-                        noisy=self._placed(
-                            np.ones((len(rows), request.size.latent_shape[0]), bool)
-                        ),
-                        positive=self._condition(text, rows),
-                        negative=self._condition(text, negative) if guided else None,
-                        guidance=request.guidance,
-                        progress=label if progress else None,
-                    )
-
-                return denoise(len(request.prompts), self.models.mesh, sample)
-
-    def _noise(self, request: ContentvRequest, rows: list[int]) -> Array:
+        prompts, seeds = request.prompts, request.seeds()
         shape = (*request.size.latent_shape, self.models.config.dit.in_channels)
-        keys = [jax.random.key(request.seed + row) for row in rows]
-        return self._placed(jnp.stack([jax.random.normal(key, shape) for key in keys]))
+        guided, negative = request.guidance.scale != 1, request.negative_prompt
+        texts = self._texts.read([*prompts, negative] if guided else prompts, self._encode_texts)
+        with meshes.use(self.models.mesh), self.models.model("dit") as (dit, variables):
 
-    def _condition(self, text: dict[str, np.ndarray], rows: list[int]) -> ContentvCondition:
-        """Some of the texts, as the network reads them."""
-        placed = {name: self._placed(array[rows]) for name, array in text.items()}
-        return ContentvCondition(**placed)
+            def sample(group: list[int], label: str | None) -> Sample:
+                return sample_group(
+                    ContentvDenoiser(dit),
+                    variables,
+                    self.models.mesh,
+                    Start.from_noise(seed_noise([seeds[i] for i in group], shape)),
+                    times=sample_times(request.steps, request.shift),
+                    positive=stacked([texts[prompts[i]] for i in group]),
+                    negative=stacked([texts[negative]] * len(group)) if guided else None,
+                    guidance=request.guidance,
+                    progress=label,
+                )
 
-    def _placed(self, rows: Any) -> Array:
-        """Rows of a batch, on the mesh."""
-        return jax.device_put(rows, batch_sharding(self.models.mesh, len(rows)))
+            return denoise(len(prompts), self.models.mesh, sample, progress=progress)
+
+    def _encode_texts(self, texts: list[str]) -> list[ContentvCondition]:
+        """What the transformer reads of each text, without a batch axis."""
+        with meshes.use(self.models.mesh):
+            read = ContentvCondition(**self.models.read_texts(texts))
+        return [jax.tree.map(lambda array, i=i: array[i].copy(), read) for i in range(len(texts))]
 
     def _frames(self, latent: np.ndarray, total: int, label: str | None, *vae: Any) -> Frames:
         """All frames of a latent."""
 
-        def decode(tiling: Tiling | None) -> Frames:
+        def decode(tiling: Tiling | None) -> Videos:
             parts = wan_windows.decode_in_steps(*vae, latent[None], tiling=tiling)
-            return gather((video.to_frames(part[0]) for part in parts), total, label)
+            return gather((video.to_frames(part) for part in parts), total, label)
 
         frames, self.tiling = whole_or_tiled(decode, self.tiling)
-        return frames
+        return frames[0]
+
+
+def stacked(rows: Sequence[ContentvCondition]) -> ContentvCondition:
+    """The condition of a batch, from that of each row."""
+    return jax.tree.map(lambda *arrays: np.stack(arrays), *rows)

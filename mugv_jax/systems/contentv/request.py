@@ -3,12 +3,13 @@
 """What a user asks ContentV for: checked once, before any model is loaded."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import check_shift
 from mugv_jax.systems.contentv.size import CONTENTV_SIZES
-from mugv_jax.systems.mugv.request import check_prompts, check_seed
+from mugv_jax.systems.mugv.request import check_prompts, seeds_of
 from mugv_jax.systems.wan_size import WanSize
 
 FRAMES = 125  # about five seconds
@@ -17,12 +18,12 @@ GUIDANCE = 6.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ContentvRequest:
-    """One run: the prompts share everything else. Defaults are those of the released pipeline.
+    """Videos of one size, one per prompt. Defaults are those of the released pipeline.
 
     shift: of the times towards noise (`flow/schedule.py`).
     negative_prompt: what guidance leads away from; empty means away from no text at all.
     fps: of the file, 1 to 1000.
-    seed: of the first prompt; prompt number i (from 0) has seed + i.
+    seed: of the noise; prompt number i (from 0) has seed + i, or the i-th of a list or tuple.
 
     Raises:
         ValueError: any value out of range.
@@ -35,7 +36,7 @@ class ContentvRequest:
     guidance: Guidance = dataclasses.field(default_factory=lambda: Guidance(scale=GUIDANCE))
     negative_prompt: str = ""
     fps: float = 24.0
-    seed: int = 42
+    seed: int | Sequence[int] = 42
 
     def __post_init__(self):
         check_prompts(self.prompts)
@@ -44,7 +45,11 @@ class ContentvRequest:
         check_shift(self.shift)
         if not 1 <= self.fps <= 1000:
             raise ValueError(f"fps={self.fps} must lie in 1 to 1000.")
-        check_seed(self.seed, len(self.prompts))
+        self.seeds()
+
+    def seeds(self) -> list[int]:
+        """The seed of each prompt's noise."""
+        return seeds_of(self.seed, len(self.prompts))
 
 
 def make_request(
@@ -55,7 +60,7 @@ def make_request(
     guidance: float | Guidance = GUIDANCE,
     **options: Any,
 ) -> ContentvRequest:
-    """The request of `options`, fields of `ContentvRequest`, some in a simpler form.
+    """A request with `options`, fields of `ContentvRequest`; some have a simpler form here.
 
     size: (width, height) in pixels, multiples of 16.
     frames: 4k+1.

@@ -7,36 +7,34 @@
     noised a little -> WanDiT, beside the clean latent, once per step and prompt -> latent
     latent -> Wan VAE decoder -> window, blended into the one before it
 
-Frame 0 of a window is clean, as the model was trained: it comes back as the VAE has it. In all
-windows but the first it is the one before that shows there.
+Frame 0 of a window is given, as in the model's training: it comes back as the VAE reconstructs it.
+In all windows but the first, that frame of the result is taken from the window before.
 """
 
 import contextlib
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
 from mugv_jax import video
 from mugv_jax.axes import Frames
-from mugv_jax.flow import sampler
-from mugv_jax.flow.path import interpolate
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.nn.wan.dit import WanDiT
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.place import batch_sharding, data_shards
+from mugv_jax.sharding.place import data_shards
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenoiser
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.request import EnhanceRequest
 from mugv_jax.systems.enhancer.system import EnhancerConfig
-from mugv_jax.systems.text import text_states
+from mugv_jax.systems.sampling import Start, sample_group, seed_noise
+from mugv_jax.systems.text_cache import TextCache, encode_texts, padded
 from mugv_jax.systems.tiles import Tiling
 from mugv_jax.systems.time_windows import Window, joined, windows_of
 
@@ -44,7 +42,7 @@ SHIFT = 1.0  # of the times, as published
 
 
 class EnhancerPipeline:
-    """Make one with `from_pretrained` or `random`.
+    """Video enhancer. Make one with `from_pretrained` or `random`.
 
     tiling: the VAE works on overlapping tiles of this size, for frames too large for memory.
     """
@@ -52,7 +50,7 @@ class EnhancerPipeline:
     def __init__(self, models: EnhancerModels, *, tiling: Tiling | None = None):
         self.models = models
         self.tiling = tiling
-        self._states: dict[str, np.ndarray] = {}  # of texts that were read
+        self._texts = TextCache()
 
     @classmethod
     def from_pretrained(
@@ -73,7 +71,9 @@ class EnhancerPipeline:
         return cls(EnhancerModels.random(config, **options), tiling=tiling)
 
     def enhance(self, frames: Frames, *, progress: bool = True, **options: Any) -> Frames:
-        """As many frames of the same size; options are fields of `EnhanceRequest`.
+        """The enhanced video, as long and large as `frames`.
+
+        options: fields of `EnhanceRequest`.
 
         Raises:
             ValueError: no frames, or options out of range.
@@ -88,9 +88,9 @@ class EnhancerPipeline:
         *,
         progress: bool = True,
     ) -> Iterator[Frames]:
-        """All frames, a few at a time, each part as soon as it is final.
+        """The enhanced video, a few frames at a time, each part as soon as it is final.
 
-        Two windows and what the models need are in memory, however long the video is.
+        However long the video is, memory holds two windows beside the models.
 
         Raises:
             ValueError: no frames.
@@ -103,8 +103,8 @@ class EnhancerPipeline:
     def _enhanced(
         self, windows: Iterator[Window], request: EnhanceRequest, *, progress: bool
     ) -> Iterator[Window]:
-        """The windows, enhanced, as many at a time as the mesh has data shards."""
-        self.read([request.prompt, request.negative_prompt])
+        """Enhanced windows, computed one per data shard of the mesh at a time."""
+        texts = self.read([request.prompt, request.negative_prompt])
         group, done = data_shards(self.models.mesh), 0
         bar = tqdm(desc="enhancing", unit="frame", disable=not progress)
         with self.models.model("vae") as vae, self.models.model("dit") as dit, bar:
@@ -112,22 +112,18 @@ class EnhancerPipeline:
                 # The last group repeats its last window: one program serves all groups.
                 clips = np.stack([w.frames for w in (*batch, *[batch[-1]] * group)][:group])
                 with meshes.use(self.models.mesh):  # not across the yield
-                    made = self._clips(clips, request, request.seed + done, vae, dit)
+                    made = self._clips(clips, texts, request, request.seed + done, vae, dit)
                 for window, each in zip(batch, made):
                     yield Window(window.start, each)
                 done += len(batch)
                 bar.update(batch[-1].start + len(batch[-1].frames) - bar.n)
 
-    def read(self, texts: Iterable[str]) -> None:
-        """Encodes those that have not been; several at once load the text encoder once."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._states]
-        if not new:
-            return
-        ids, mask = self.models.tokenize(new)
-        with meshes.use(self.models.mesh), self.models.model("text") as (module, variables):
-            states = text_states(module, variables, ids, mask)
-        # Behind a text's end the DiT was trained on zeros.
-        self._states |= dict(zip(new, states * mask[..., None], strict=True))
+    def read(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
+        """Encoder states (s, d) of each text, without padding.
+
+        Texts are kept for later calls; several at once load the text encoder once.
+        """
+        return self._texts.read(texts, functools.partial(encode_texts, self.models))
 
     @contextlib.contextmanager
     def loaded(self) -> Iterator[None]:
@@ -138,22 +134,23 @@ class EnhancerPipeline:
     def _clips(
         self,
         clips: np.ndarray,
+        texts: dict[str, np.ndarray],
         request: EnhanceRequest,
         seed: int,
         vae: Sequence[Any],
         dit: Sequence[Any],
     ) -> np.ndarray:
-        """uint8 (b, f, h, w, 3), enhanced."""
+        """Enhanced windows of a group, uint8 (b, f, h, w, 3); window number i has seed + i."""
         frames, height, width = clips.shape[1:4]
         pixels = video.to_pixels(self._padded(clips))
         clean = wan_windows.encode(*vae, pixels, tiling=self.tiling)
-        latent = self._denoise(clean, request, seed, *dit)
+        latent = self._denoise(clean, texts, request, seed, *dit)
         parts = wan_windows.decode_in_steps(*vae, latent, tiling=self.tiling)
         made = np.concatenate([video.to_frames(part) for part in parts], axis=1)
         return made[:, :frames, :height, :width]
 
     def _padded(self, clips: np.ndarray) -> np.ndarray:
-        """With the last frame, row and column repeated up to whole latents and tokens."""
+        """Clips whose last frame, row and column are repeated up to whole latents and tokens."""
         config = self.models.config
         time, space = config.vae.time_factor, config.vae.spatial_factor
         frames, *sides = clips.shape[1:4]
@@ -164,30 +161,29 @@ class EnhancerPipeline:
     def _denoise(
         self,
         clean: np.ndarray,
+        texts: dict[str, np.ndarray],
         request: EnhanceRequest,
         seed: int,
         dit: WanDiT,
         variables: Any,
     ) -> np.ndarray:
-        """The latent from time sigma down to 0, frame 0 held."""
-        rows, latents = clean.shape[:2]
-        times = sample_times(request.steps, SHIFT, request.sigma)
-        noise = [jax.random.normal(jax.random.key(seed + i), clean.shape[1:]) for i in range(rows)]
-        noisy = np.ones((rows, latents), bool)
+        """The latents (b, f, h, w, c) from time sigma down to 0, frame 0 held."""
+        rows = len(clean)
+        noisy = np.ones(clean.shape[:2], bool)
         noisy[:, 0] = False
-        x, _ = interpolate(jnp.asarray(clean), jnp.stack(noise), jnp.where(noisy, times[0], 0))
-        place, guided = batch_sharding(self.models.mesh, rows), request.guidance.scale != 1
 
         def condition(text: str) -> EnhancerCondition:
-            states = np.repeat(self._states[text][None], rows, axis=0)
-            return jax.device_put(EnhancerCondition(text=states, clean=clean), place)
+            # Behind a text's end the DiT was trained on zeros.
+            states, _ = padded([texts[text]] * rows, self.models.config.dit.text_tokens)
+            return EnhancerCondition(text=states, clean=clean)
 
-        sampled = sampler.sample(
+        guided = request.guidance.scale != 1
+        sampled = sample_group(
             EnhancerDenoiser(dit),
             variables,
-            jax.device_put(x, place),
-            times=times,
-            noisy=jax.device_put(noisy, place),
+            self.models.mesh,
+            Start(clean, noisy, seed_noise(range(seed, seed + rows), clean.shape[1:])),
+            times=sample_times(request.steps, SHIFT, request.sigma),
             positive=condition(request.prompt),
             negative=condition(request.negative_prompt) if guided else None,
             guidance=request.guidance,

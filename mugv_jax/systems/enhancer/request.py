@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a video is to be enhanced: checked once, before any model is loaded."""
+"""What a user asks the enhancer for: checked once, before any model is loaded."""
 
 import dataclasses
 
@@ -20,12 +20,14 @@ NEGATIVE_PROMPT = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnhanceRequest:
-    """Defaults are those of the released enhancer; `overlap` is ours, as it sees one window.
+    """How a video is enhanced. Defaults are those of the released enhancer.
 
-    steps: of denoising, from time `sigma` in (0, 1] down to 0: how much is made anew.
+    steps: denoising steps from time `sigma` down to 0.
+    sigma: in (0, 1], how strongly a window is noised first, and so how much of it is made anew.
     negative_prompt: what guidance leads away from.
-    window: frames that the model sees at once, 4k+1.  overlap: frames that windows share.
-    seed: of the first window's noise; window number i (from 0) has seed + i.
+    window: frames that the model sees at once, 4k+1.
+    overlap: frames that neighbouring windows share; the released enhancer has a single window.
+    seed: seed of the first window's noise; window number i (from 0) has seed + i.
 
     Raises:
         ValueError: any value out of range.

@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of a model where the user does not say: `defaults.json` beside its weights.
+"""Defaults of a request, which weights may bring in a `defaults.json` beside them.
 
     {"size": "64x64", "frames": "17", "fps": 8, "steps": 20, "aesthetic_score": null}
 
-Any of the fields of `Defaults`, as on the command line; null is its "none". What the file leaves
-out, and all without a file, is as in the released pipeline.
+The file may set any field of `Defaults`, in the form of the command line; null stands for its
+"none". A field that is not set has the value of the released pipeline.
 """
 
 import dataclasses
@@ -25,7 +25,11 @@ FILE = "defaults.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Defaults:
-    """size: (width, height) in pixels.  guidance: its scale.  The others are those of `Request`.
+    """Values of a request's fields where the user gives none.
+
+    size: (width, height) in pixels.
+    guidance: scale of the guidance.
+    All other fields are those of `Request`.
 
     Raises:
         ValueError: values that no request may have.
@@ -45,9 +49,10 @@ class Defaults:
         self.request(("a prompt",))
 
     def request(self, prompts: tuple[str, ...], **options: Any) -> Request:
-        """The request of `options`, and of these values for all that they do not give.
+        """A request with `options`, and with these defaults for all other fields.
 
-        options: fields of `Request`, but `size` and `frames` as here; `guidance` either way.
+        options: fields of `Request`, but `size` and `frames` as here; `guidance` may be a scale or
+            a `Guidance`.
 
         Raises:
             ValueError: see `Request`.
@@ -71,7 +76,7 @@ def find_defaults(weights: str | os.PathLike) -> Path | None:
 
 
 def read_defaults(weights: str | os.PathLike) -> Defaults:
-    """Those that the folder or Hugging Face repository `weights` brings, where it does.
+    """The defaults beside weights in a folder or Hugging Face repository; else the released ones.
 
     Raises:
         ValueError: no such folder or repository, or a file with values that cannot be used.

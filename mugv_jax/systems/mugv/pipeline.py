@@ -15,29 +15,34 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
 from mugv_jax import video
-from mugv_jax.axes import Array, Float, Frames
-from mugv_jax.flow import sampler
-from mugv_jax.flow.path import interpolate
-from mugv_jax.flow.schedule import sample_times, shift_ratio
-from mugv_jax.nn.vae.autoencoder import VideoVAE
+from mugv_jax.axes import Array, Float
+from mugv_jax.flow.sampler import Sample
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.sharding.place import batch_sharding
-from mugv_jax.systems.denoise import Denoised, denoise
-from mugv_jax.systems.frames import gather, whole_or_tiled
-from mugv_jax.systems.mugv import windows
+from mugv_jax.systems.frames import Videos, gather, whole_or_tiled
+from mugv_jax.systems.mugv.clips import decode_frames, encode_clips
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
+from mugv_jax.systems.mugv.given import GivenLatents, GivenPixels
 from mugv_jax.systems.mugv.models import MugvModels, demo_weights
-from mugv_jax.systems.mugv.request import GivenPixels, Request, read_given
-from mugv_jax.systems.mugv.size import VideoSize
+from mugv_jax.systems.mugv.request import Request, read_given
+from mugv_jax.systems.mugv.size import MAX_TOKENS, VideoSize
 from mugv_jax.systems.mugv.system import MugvConfig
-from mugv_jax.systems.text import text_states
+from mugv_jax.systems.sampling import (
+    Denoised,
+    Start,
+    denoise,
+    groups,
+    label_of,
+    rows_at_a_time,
+    sample_group,
+    seed_noise,
+)
+from mugv_jax.systems.text_cache import TextCache, encode_texts, padded, padded_length
 from mugv_jax.systems.tiles import Tiling
 
 
@@ -46,7 +51,7 @@ class MugvPipeline:
 
     tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
         works on whole frames and falls back to tiles where decoding them does not fit.
-    defaults: what `generate` asks for where it is not told; by default as the released pipeline.
+    defaults: values of options that `generate` is not given; None means the released pipeline's.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class MugvPipeline:
         self.models = models
         self.tiling = tiling
         self.defaults = defaults or Defaults()
+        self._texts = TextCache()
 
     @classmethod
     def from_pretrained(
@@ -78,7 +84,7 @@ class MugvPipeline:
         """From published or converted weights in a local folder or Hugging Face repository.
 
         weights: None for those of the demo, a small model that comes with the package. A
-            `defaults.json` beside them says what `generate` asks for where it is not told.
+            `defaults.json` beside them has the defaults of `generate`.
         dit: another DiT than the one in `weights`: a checkpoint, or a training run.
         lora: folder of an adapter, saved by `peft`, to merge into the DiT.
         mesh: devices per axis, such as {"tensor": 4}; one device by default.
@@ -129,9 +135,11 @@ class MugvPipeline:
     ) -> video.Video | list[video.Video]:
         """One video per prompt; a list for a list of prompts.
 
+            generate(["a boat", "a cat"], image=[boat, cat], seed=[3, 9], rows=2)
+
         options: fields of `Request`: image, last_image, keyframes, continue_video, init_video,
-            strength, steps, reuse_threshold, negative_prompt, fps, seed, ...; where they are not
-            given, `self.defaults` counts first. Among them, in a simpler form, are
+            strength, steps, reuse_threshold, negative_prompt, fps, seed, rows, ...; where they are
+            not given, `self.defaults` counts first. Among them, in a simpler form, are
             size: (width, height) in pixels, multiples of 8.
             frames: 8k+1, or 8k without a first frame.
             guidance: a scale, or a `Guidance`.
@@ -145,156 +153,132 @@ class MugvPipeline:
         return videos[0] if isinstance(prompt, str) else videos
 
     def run(
-        self, request: Request, given: GivenPixels, *, progress: bool = True
+        self, request: Request, given: Sequence[GivenPixels], *, progress: bool = True
     ) -> Iterator[video.Video]:
-        """The videos of a request and its pictures (`read_given`), each as it is decoded."""
+        """The videos of a request, each as soon as it is decoded.
+
+        given: the request's pictures and videos, from `read_given`.
+        """
         latents = [made.latent for made in self.sample(request, given, progress=progress)]
+        count = len(latents)
         with self.models.model("vae") as vae:
-            for number, latent in enumerate(latents, start=1):
-                label = f"decoding video {number} of {len(latents)}" if progress else None
+            for group in groups(count, self._vae_rows(request.rows)):
+                label = label_of("decoding", group, count) if progress else None
+                latent, pixels = np.stack([latents[i] for i in group]), [given[i] for i in group]
                 with meshes.use(self.models.mesh):  # not across the yield: that is the caller's
-                    frames = self._frames(latent, given, request.size, label, *vae)
-                yield video.Video(frames, request.fps)
+                    frames = self._frames(*vae, latent, pixels, request.size, label)
+                for each in frames[: len(set(group))]:
+                    yield video.Video(each, request.fps)
 
     def sample(
-        self, request: Request, given: GivenPixels, *, progress: bool = True
+        self, request: Request, given: Sequence[GivenPixels], *, progress: bool = True
     ) -> list[Denoised]:
         """The latent of each prompt."""
-        with meshes.use(self.models.mesh):
-            text = self._encode_text(request)
-            clean, init = self._encode_given(given)
-            return self._denoise(request, text, clean, init, progress=progress)
+        prompts, negative = request.texts(), request.negative_prompt
+        guided, mesh = request.guidance.scale != 1, self.models.mesh
+        encode = functools.partial(encode_texts, self.models)
+        texts = self._texts.read([*prompts, negative] if guided else prompts, encode)
+        condition = functools.partial(self._condition, request, texts)
+        with meshes.use(mesh):
+            held = self._encode_given(given, request.rows)
+            with self.models.model("dit") as (dit, variables):
 
-    def _encode_text(self, request: Request) -> dict[str, np.ndarray]:
-        """States and mask of every prompt, then of the negative prompt."""
-        ids, mask = self.models.tokenize([*request.texts(), request.negative_prompt])
-        with self.models.model("text") as (module, variables):
-            states = text_states(module, variables, ids, mask)
-        return {"text": states, "text_mask": np.asarray(mask)}
+                def sample(group: list[int], label: str | None) -> Sample:
+                    return sample_group(
+                        MugvDenoiser(dit),
+                        variables,
+                        mesh,
+                        self._start(request, held, group),
+                        times=request.times(),
+                        positive=condition([prompts[i] for i in group]),
+                        negative=condition([negative] * len(group)) if guided else None,
+                        guidance=request.guidance,
+                        reuse_threshold=request.reuse_threshold,
+                        progress=label,
+                    )
 
-    def _encode_given(self, pixels: GivenPixels) -> tuple[dict[int, np.ndarray], np.ndarray | None]:
-        """Latents (h, w, c) by latent frame, and the latent (f, h, w, c) to start from."""
-        if not pixels.images and pixels.start is None and pixels.init is None:
-            return {}, None
-        with self.models.model("vae") as (vae, variables):
+                return denoise(len(prompts), mesh, sample, rows=request.rows, progress=progress)
 
-            def encode(frames: np.ndarray) -> np.ndarray:
-                batch = jnp.asarray(video.to_pixels(frames)[None])
-                latent = windows.encode(vae, variables, batch, tiling=self.tiling)
-                return np.asarray(latent[0], np.float32)
+    def reconstruct(self, videos: Videos, *, rows: int | None = None) -> Videos:
+        """What is left of videos in their latents: encoded to the posterior's mean and decoded.
 
-            given = {i: encode(frame[None])[0] for i, frame in pixels.images.items()}
-            if pixels.start is not None:
-                given |= dict(enumerate(encode(pixels.start)))
-            return given, None if pixels.init is None else encode(pixels.init)
+        rows: videos that pass the VAE together; None passes one at a time.
 
-    def _denoise(
-        self,
-        request: Request,
-        text: dict[str, np.ndarray],
-        given: dict[int, np.ndarray],
-        init: np.ndarray | None,
-        *,
-        progress: bool,
-    ) -> list[Denoised]:
-        """A latent for each prompt, from its noise down the path to time 0."""
-        size = request.size
-        ratio = request.shift or shift_ratio(size.height_px, size.width_px, size.latent_frames)
-        start = 1.0 if init is None else request.strength
-        times = sample_times(request.steps, ratio, start)
-        with self.models.model("dit") as (dit, variables):
-            denoiser = MugvDenoiser(dit)
-            prompt = functools.partial(self._prompt, denoiser, variables, request, text)
+        Raises:
+            ValueError: a size or a number of frames that no `VideoSize` has, or `rows` below 1.
+        """
+        frames, height, width = videos.shape[1:4]
+        size = VideoSize(width_px=width, height_px=height, frames=frames)
+        rows, made = self._vae_rows(rows), []
+        with meshes.use(self.models.mesh), self.models.model("vae") as vae:
+            for group in groups(len(videos), rows):
+                latents = encode_clips(*vae, list(videos[group]), rows=rows, tiling=self.tiling)
+                decoded = self._frames(*vae, np.stack(latents), [GivenPixels()] * len(group), size)
+                made.append(decoded[: len(set(group))])
+        return np.concatenate(made)
 
-            def sample(rows: list[int], label: str) -> sampler.Sample:
-                x, noisy = self._start(request, rows, given, init, float(times[0]))
-                guided = request.guidance.scale != 1
-                return sampler.sample(
-                    denoiser,
-                    variables,
-                    x,
-                    times=times,
-                    noisy=noisy,
-                    positive=prompt(rows),
-                    negative=prompt([len(request.prompts)] * len(rows)) if guided else None,
-                    guidance=request.guidance,
-                    reuse_threshold=request.reuse_threshold,
-                    progress=label if progress else None,
-                )
+    def _encode_given(self, given: Sequence[GivenPixels], rows: int | None) -> list[GivenLatents]:
+        """What each video must hold; a picture that several share is encoded once."""
+        clips = {id(clip): clip for each in given for clip in each.clips()}
+        latents: dict[int, np.ndarray] = {}
+        if clips:
+            distinct, rows = list(clips.values()), self._vae_rows(rows)
+            with self.models.model("vae") as vae:
+                encoded = encode_clips(*vae, distinct, rows=rows, tiling=self.tiling)
+            latents = dict(zip(clips, encoded, strict=True))
+        return [each.latents(lambda clip: latents[id(clip)]) for each in given]
 
-            return denoise(len(request.prompts), self.models.mesh, sample)
-
-    def _start(
-        self,
-        request: Request,
-        rows: list[int],
-        given: dict[int, np.ndarray],
-        init: np.ndarray | None,
-        t: float,
-    ) -> tuple[Float[Array, "b f h w c"], Array]:
-        """The latents at time `t` (given frames clean) and which frames are noisy, on the mesh."""
+    def _start(self, request: Request, held: Sequence[GivenLatents], group: list[int]) -> Start:
+        """What some of the prompts are sampled from."""
         shape = (*request.size.latent_shape, self.models.config.dit.in_channels)
-        noise = [jax.random.normal(jax.random.key(request.seed + i), shape) for i in rows]
-        clean = jnp.zeros(shape) if init is None else jnp.asarray(init)
-        noisy = np.ones((len(rows), shape[0]), bool)
-        for index, latent in given.items():
-            clean = clean.at[index].set(latent)
-            noisy[:, index] = False
-        time = jnp.where(noisy, jnp.float32(t), 0)
-        x, _ = interpolate(jnp.stack([clean] * len(rows)), jnp.stack(noise), time)
-        sharding = batch_sharding(self.models.mesh, len(rows))
-        return jax.device_put(x, sharding), jax.device_put(noisy, sharding)
+        seeds = request.seeds()
+        clean, noisy = zip(*(held[i].start(shape) for i in group), strict=True)
+        noise = seed_noise([seeds[i] for i in group], shape)
+        return Start(np.stack(clean), np.stack(noisy), noise)
 
-    def _prompt(
-        self,
-        denoiser: MugvDenoiser,
-        variables: Any,
-        request: Request,
-        text: dict[str, np.ndarray],
-        rows: list[int],
+    def _condition(
+        self, request: Request, texts: dict[str, np.ndarray], chosen: list[str]
     ) -> MugvCondition:
-        """The condition on some of the texts, as the network has read them."""
-        count, frames = len(rows), request.size.latent_frames
-        condition = MugvCondition.of(
-            text["text"][rows], text["text_mask"][rows], request.conditioning_fps, frames
+        """The condition on some of the texts, as long as the longest of all that are sampled."""
+        tokens = padded_length(texts.values(), MAX_TOKENS)
+        text, mask = padded([texts[each] for each in chosen], tokens)
+        return MugvCondition.of(
+            jnp.asarray(text),
+            jnp.asarray(mask),
+            request.conditioning_fps,
+            request.size.latent_frames,
         )
-        placed = jax.device_put(condition, batch_sharding(self.models.mesh, count))
-        return sampler.read(denoiser, variables, placed)
+
+    def _vae_rows(self, rows: int | None) -> int:
+        """Videos that pass the VAE together; one at a time, in the least memory, by default."""
+        return 1 if rows is None else rows_at_a_time(self.models.mesh, rows)
 
     def _frames(
-        self, latent: np.ndarray, given: GivenPixels, size: VideoSize, label: str | None, *vae: Any
-    ) -> Frames:
-        """All frames of a latent; those that were given as such are returned as given."""
-        first = None if given.start is None else given.start[:1]
+        self,
+        vae: Any,
+        variables: Any,
+        latent: Float[Array | np.ndarray, "b f h w c"],
+        given: Sequence[GivenPixels],
+        size: VideoSize,
+        label: str | None = None,
+    ) -> Videos:
+        """All frames of some latents; those that were given as such are returned as given."""
+        starts = [pixels.start for pixels in given if pixels.start is not None]
+        first = np.stack([start[:1] for start in starts]) if len(starts) == len(given) else None
 
-        def decode(tiling: Tiling | None) -> Frames:
-            return gather(self._decode(latent, first, size, tiling, *vae), size.frames, label)
+        def decode(tiling: Tiling | None) -> Videos:
+            parts = decode_frames(
+                vae,
+                variables,
+                latent,
+                starts_with_image=size.starts_with_image,
+                first=first,
+                tiling=tiling,
+            )
+            return gather(parts, size.frames, label)
 
         frames, self.tiling = whole_or_tiled(decode, self.tiling)
-        if given.start is not None:
-            frames[: len(given.start)] = given.start
+        for each, pixels in zip(frames, given, strict=True):
+            if pixels.start is not None:
+                each[: len(pixels.start)] = pixels.start
         return frames
-
-    def _decode(
-        self,
-        latent: np.ndarray,
-        first: np.ndarray | None,
-        size: VideoSize,
-        tiling: Tiling | None,
-        vae: VideoVAE,
-        variables: Any,
-    ) -> Iterator[Frames]:
-        """A few frames at a time. `first` is the first one, where it is known."""
-
-        def decode(part: np.ndarray) -> Iterator[Frames]:
-            for chunk in windows.decode_in_steps(
-                vae, variables, jnp.asarray(part[None]), tiling=tiling
-            ):
-                yield video.to_frames(np.asarray(chunk[0]))
-
-        if size.starts_with_image:
-            # Latent 0 stands for one frame, repeated: decoded alone, its last is that one.
-            yield list(decode(latent[:1]))[-1][-1:] if first is None else first
-            latent = latent[1:]
-        if len(latent):
-            yield from decode(latent)

@@ -28,8 +28,13 @@ def vocabulary():
 
 
 @pytest.fixture(scope="package")
-def trained():
-    return train(TINY)
+def run(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs") / "text"
+
+
+@pytest.fixture(scope="package")
+def trained(run):
+    return train(TINY, run)
 
 
 @pytest.fixture(scope="package")

@@ -18,7 +18,7 @@ def rows(vocabulary):
 
 def test_selected_tokens_are_masked_replaced_or_kept_in_their_shares(vocabulary, rows):
     noise = Noise(vocabulary, length=40, masked=0.2, replaced=0.1, kept=0.15)
-    ids, mask, target, selected = noise(rows, np.random.default_rng(0))
+    ids, mask, target, selected = noise(rows, np.random.default_rng(0)).values()
     words = mask & (target != END)
     masked = ids == vocabulary.mask_id
     assert selected[words].mean() == pytest.approx(0.45, abs=SHARE_TOLERANCE)
@@ -36,7 +36,7 @@ def test_selected_tokens_are_masked_replaced_or_kept_in_their_shares(vocabulary,
 
 def test_words_are_spelled_where_there_is_room(vocabulary, rows):
     noise = Noise(vocabulary, length=40, masked=0.2, spelled=0.5)
-    _, mask, target, _ = noise(rows, np.random.default_rng(0))
+    _, mask, target, _ = noise(rows, np.random.default_rng(0)).values()
     longer = 0
     for row, length, caption in zip(target, mask.sum(axis=1), rows, strict=True):
         assert row[length - 1] == END

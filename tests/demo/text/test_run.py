@@ -16,6 +16,7 @@ from mugv_jax.demo.text.run import draw_captions, train
 from mugv_jax.demo.world.scene import WORLDS
 from mugv_jax.nn.text import tokenizer
 from mugv_jax.nn.text.t5 import T5Encoder
+from mugv_jax.train import loop
 from mugv_jax.weights.load import load
 from tests.demo.text.conftest import TINY
 
@@ -23,14 +24,19 @@ FLOAT32_RELATIVE_L2 = 1e-5  # the same weights, two frameworks
 FALL = 0.5  # nats; the loss starts near log(vocab_size) = 5.6
 
 
-def test_the_loss_falls(trained):
-    assert len(trained.losses) == TINY.steps
-    assert np.mean(trained.losses[-10:]) < np.mean(trained.losses[:5]) - FALL
+@pytest.mark.usefixtures("trained")
+def test_the_loss_falls(run):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(10, TINY.steps + 1, 10))
+    assert lines[-1]["train/loss"] < lines[0]["train/loss"] - FALL
 
 
-def test_the_same_config_trains_the_same(trained):
-    again = train(TINY)
-    assert again.losses == trained.losses
+def test_a_stopped_run_goes_on_to_the_same_weights(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.Stop, "asked", lambda _, step: step >= 30)
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, tmp_path)
+    monkeypatch.undo()
+    again = train(TINY, tmp_path)
     assert again.vocabulary.model == trained.vocabulary.model
     jax.tree.map(np.testing.assert_array_equal, again.params, trained.params)
 

@@ -50,7 +50,7 @@ def test_reading_needs_no_tensorflow(folder):
         "assert 'tensorflow' not in sys.modules\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True
     )
     assert done.stdout.strip() == "(9, 64, 80, 3)", done.stderr
 

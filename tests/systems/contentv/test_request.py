@@ -51,6 +51,7 @@ def test_every_shape_is_on_the_grid_and_about_as_large(name):
         (("a",), {"fps": math.nan}, "fps=nan must lie in 1 to 1000"),
         (("a",), {"guidance": -1.0}, "guidance scale=-1.0"),
         (("a", "b"), {"seed": 2**32 - 1}, "seed=4294967295 must lie in 0 to 4294967294"),
+        (("a", "b"), {"seed": (1, 2, 3)}, "seed has 3 entries, but the number of prompts is 2"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(prompts, options, message):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.systems.denoise import Denoised
 from mugv_jax.systems.frames import FALLBACK_TILING
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import Request, read_given
 from mugv_jax.systems.mugv.size import VideoSize
-from mugv_jax.video import to_pixels
+from mugv_jax.systems.sampling import Denoised
+from mugv_jax.video import to_frames, to_pixels
 from tests.systems.mugv.folders import SMALL
 
 SHARDED = 1e-5  # relative L2: the order of float32 sums differs
@@ -148,6 +148,79 @@ def test_steps_that_reuse_a_velocity_are_counted_and_keep_what_is_given(pipeline
     on_eight = denoised(sharded, reuse_threshold=0.2, **fields)
     assert on_eight.evaluations == some.evaluations
     assert np.linalg.norm(on_eight.latent - some.latent) <= SHARDED * np.linalg.norm(some.latent)
+
+
+OWN = {
+    "pictures": {"image": [IMAGE, None, CLIP[7]], "last_image": CLIP[1]},
+    "key frames": {"keyframes": [{8: IMAGE}, {}, {0: CLIP[2], 16: IMAGE}]},
+    "continuation": {"continue_video": [CLIP, None, CLIP[:12]], "continue_frames": 9},
+    "init videos": {"init_video": [CLIP, CLIP[5:], CLIP[:17]], "strength": 0.7},
+}
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_each_row_of_a_batch_is_the_same_request_alone(pipeline, own):
+    """Seeds, captions and pictures of their own; captions of 64 tokens more or less."""
+    prompts, seeds = ("a boat", "a cat that sits on the mat. " * 4, "dogs"), [3, 9, 4]
+    names = [name for name, value in OWN[own].items() if isinstance(value, list)]
+    videos = frames(pipeline, *prompts, seed=seeds, rows=2, **OWN[own])
+    for row, (prompt, seed) in enumerate(zip(prompts, seeds)):
+        alone = OWN[own] | {name: OWN[own][name][row] for name in names}
+        (expected,) = frames(pipeline, prompt, seed=seed, **alone)
+        assert np.max(np.abs(videos[row].astype(int) - expected)) <= SHARDED_LEVELS
+
+
+def test_generate_takes_a_picture_and_a_seed_for_each_prompt(pipeline):
+    options = {"size": (WIDTH, HEIGHT), "frames": 17, "steps": 2, "progress": False}
+    pictures, seeds = [IMAGE, CLIP[9]], [3, 9]
+    made = pipeline.generate(["a", "b"], image=pictures, seed=seeds, rows=2, **options)
+    for each, prompt, image, seed in zip(made, "ab", pictures, seeds, strict=True):
+        np.testing.assert_array_equal(each.frames[0], image)
+        alone = pipeline.generate(prompt, image=image, seed=seed, **options)
+        assert np.max(np.abs(each.frames.astype(int) - alone.frames)) <= SHARDED_LEVELS
+
+
+def test_rows_fill_the_data_shards_of_a_mesh(pipeline, sharded, capsys):
+    asked = {"prompt": ["a", "b", "c"], "image": [IMAGE, None, CLIP[3]], "seed": [5, 5, 6]}
+    options = {"size": (WIDTH, HEIGHT), "frames": 9, "steps": 2}
+    expected = pipeline.generate(progress=False, **asked, **options)
+    made = sharded.generate(rows=3, **asked, **options)  # two shards: four rows
+    assert "decoding video 1-3 of 3: 100%" in capsys.readouterr().err
+    for each, alone in zip(made, expected, strict=True):
+        assert np.max(np.abs(each.frames.astype(int) - alone.frames)) <= SHARDED_LEVELS
+
+
+def test_texts_and_shared_pictures_are_encoded_once(monkeypatch):
+    pipeline = MugvPipeline.random(SMALL)
+    loaded, fetch = [], pipeline.models.fetch
+    pipeline.models.fetch = lambda name, *rest: loaded.append(name) or fetch(name, *rest)
+    encoded, encode = [], windows.encode
+    monkeypatch.setattr(
+        windows, "encode", lambda *a, **k: encoded.append(a[2].shape[:2]) or encode(*a, **k)
+    )
+    frames(pipeline, "a boat", "a cat", image=IMAGE, last_image=[CLIP[2], IMAGE])
+    assert loaded == ["text", "vae", "dit", "vae"]
+    assert encoded == [(1, 1), (1, 1)]
+    frames(pipeline, "a cat", guidance=Guidance(scale=2.0), seed=1)
+    assert loaded[4:] == ["dit", "vae"]
+
+
+def test_a_reconstruction_comes_of_its_latent_alone(pipeline):
+    videos = np.stack([CLIP[:17], CLIP[7:24], CLIP[3:20]])
+    made = pipeline.reconstruct(videos)
+    assert (made.shape, made.dtype) == (videos.shape, np.uint8)
+    with pipeline.models.model("vae") as (vae, variables):
+        latent = windows.encode(vae, variables, jnp.asarray(to_pixels(videos[1:2])))
+        first = windows.decode(vae, variables, latent[:, :1])[0, -1:]
+        rest = windows.decode(vae, variables, latent[:, 1:])[0]
+    np.testing.assert_array_equal(made[1], to_frames(np.concatenate([first, rest])))
+    together = pipeline.reconstruct(videos, rows=2)
+    assert np.max(np.abs(together.astype(int) - made)) <= SHARDED_LEVELS
+    assert pipeline.reconstruct(videos[:, :16]).shape == (3, 16, HEIGHT, WIDTH, 3)
+    with pytest.raises(ValueError, match="the nearest are 9 and 17"):
+        pipeline.reconstruct(videos[:, :10])
+    with pytest.raises(ValueError, match="rows=0 must be at least 1"):
+        pipeline.reconstruct(videos, rows=0)
 
 
 @pytest.mark.parametrize(

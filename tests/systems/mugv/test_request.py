@@ -38,6 +38,8 @@ def test_the_prompt_ends_as_in_training_unless_told_otherwise():
         ({"aesthetic_score": -1}, "aesthetic_score=-1"),
         ({"seed": -1}, "seed=-1"),
         ({"seed": MAX_SEED, "prompts": ("a", "b")}, f"must lie in 0 to {MAX_SEED - 1}"),
+        ({"seed": [3, -1], "prompts": ("a", "b")}, f"seed=-1 must lie in 0 to {MAX_SEED}"),
+        ({"rows": 0}, "rows=0 must be at least 1"),
     ],
 )
 def test_values_out_of_range_are_refused(fields, message):
@@ -46,10 +48,15 @@ def test_values_out_of_range_are_refused(fields, message):
 
 
 def test_the_ends_of_every_range_are_accepted():
-    low = request(steps=1, fps=1, conditioning_fps=1000, strength=1, aesthetic_score=0, seed=0)
+    low = request(
+        steps=1, fps=1, conditioning_fps=1000, strength=1, aesthetic_score=0, seed=0, rows=1
+    )
     high = request(seed=MAX_SEED, aesthetic_score=10, negative_prompt=" ")
     assert low.texts() == ["a boat aesthetic score: 0.0."]
-    assert (low.seed, high.seed) == (0, MAX_SEED)
+    assert (low.seeds(), high.seeds()) == ([0], [MAX_SEED])
+    several = {"prompts": ("a", "b")}
+    assert request(seed=MAX_SEED - 1, **several).seeds() == [MAX_SEED - 1, MAX_SEED]
+    assert request(seed=(MAX_SEED, 0), **several).seeds() == [MAX_SEED, 0]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,48 @@ def test_given_frames_that_contradict_each_other_are_refused(fields, message):
         request(**fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"seed": [1]}, "seed has 1 entries, but the number of prompts is 2: give one for all"),
+        ({"image": ["a"] * 3}, "image has 3 entries, but the number of prompts is 2"),
+        ({"last_image": ()}, "last_image has 0 entries"),
+        ({"keyframes": [{9: "a"}]}, "keyframes has 1 entries"),
+        ({"init_video": ["a"]}, "init_video has 1 entries"),
+        ({"image": [None, "a"], "keyframes": {0: "b"}}, "prompt 2: image and keyframe 0 fall on"),
+        ({"keyframes": [{16: "a"}, {17: "b"}]}, "prompt 2: frame 17 does not exist"),
+        ({"init_video": ["a", None]}, "prompt 2 has no init_video, but others have one"),
+        ({"image": "a", "keyframes": {0: "b"}}, "^image and keyframe 0 fall on"),
+    ],
+)
+def test_what_each_prompt_has_of_its_own_is_checked(fields, message):
+    with pytest.raises(ValueError, match=message):
+        request(prompts=("a boat", "a cat"), **fields)
+
+
+def test_a_source_that_prompts_share_is_read_once(tmp_path, monkeypatch):
+    path = tmp_path / "picture.png"
+    Image.fromarray(CLIP[0]).save(path)
+    read, read_image = [], video.read_image
+    monkeypatch.setattr(video, "read_image", lambda source: read.append(source) or read_image(path))
+    several = {"prompts": ("a", "b", "c"), "last_image": CLIP[1]}
+    given = read_given(request(image=[path, None, str(path)], **several))
+    assert len(read) == 1
+    assert given[0].start is given[2].start
+    assert given[1].start is None
+    assert given[0].images[2] is given[1].images[2] is given[2].images[2]
+    each = read_given(request(keyframes=[{0: CLIP[0]}, None, {-1: CLIP[2]}], prompts=("a",) * 3))
+    np.testing.assert_array_equal(each[0].start, video.fit(CLIP[:1], 32, 48))
+    assert each[1].clips() == []
+    np.testing.assert_array_equal(each[2].images[2], video.fit(CLIP[2:3], 32, 48))
+
+
+def test_times_start_at_the_strength_of_a_video_to_start_from():
+    assert request().times()[0] == 1
+    assert request(shift=1.0, init_video=CLIP, strength=0.5).times()[0] == 0.5
+    assert request(init_video=[None], strength=0.5).times()[0] == 1
+
+
 def test_pictures_are_read_from_files_arrays_and_pillow_images(tmp_path):
     path = tmp_path / "picture.png"
     exif = Image.Exif()
@@ -89,11 +138,11 @@ def test_pictures_are_read_from_files_arrays_and_pillow_images(tmp_path):
     pillow = Image.open(path)
     expected = video.fit(video.read_image(path), 32, 48)
     for source in (path, str(path), pillow):
-        given = read_given(request(keyframes={9: source}))
-        np.testing.assert_array_equal(given.images[2], expected)
-    given = read_given(request(image=CLIP[0], keyframes={-1: CLIP[1]}))
-    np.testing.assert_array_equal(given.start[0], video.fit(CLIP[0], 32, 48))
-    np.testing.assert_array_equal(given.images[2], video.fit(CLIP[1], 32, 48))
+        (given,) = read_given(request(keyframes={9: source}))
+        np.testing.assert_array_equal(given.images[2][0], expected)
+    (given,) = read_given(request(image=CLIP[0], keyframes={-1: CLIP[1]}))
+    np.testing.assert_array_equal(given.start, video.fit(CLIP[:1], 32, 48))
+    np.testing.assert_array_equal(given.images[2], video.fit(CLIP[1:2], 32, 48))
 
 
 def test_the_right_end_of_a_video_is_taken(tmp_path):
@@ -102,9 +151,9 @@ def test_the_right_end_of_a_video_is_taken(tmp_path):
     read = video.read_video(path).frames
     for source in (path, read):
         asked = request(continue_video=source, continue_frames=9, init_video=None)
-        np.testing.assert_array_equal(read_given(asked).start, video.fit(read[-9:], 32, 48))
+        np.testing.assert_array_equal(read_given(asked)[0].start, video.fit(read[-9:], 32, 48))
         asked = request(frames=8, init_video=source)
-        np.testing.assert_array_equal(read_given(asked).init, video.fit(read[:8], 32, 48))
+        np.testing.assert_array_equal(read_given(asked)[0].init, video.fit(read[:8], 32, 48))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +166,7 @@ def test_the_right_end_of_a_video_is_taken(tmp_path):
         ({"init_video": CLIP[0]}, r"init_video must be .* uint8 \(f, h, w, 3\)"),
         ({"init_video": CLIP}, "init_video has 12 frames, but 17 are needed"),
         ({"continue_video": CLIP[:5], "continue_frames": 9}, "continue_video has 5 frames"),
+        ({"image": [CLIP[0] / 255]}, "prompt 1: image must be a file's path"),
     ],
 )
 def test_pictures_of_another_form_are_named(fields, message):

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Modulation in Triton: one program takes one tile of one sample's tokens.
+"""Modulation in Triton: a program takes one tile of the tokens of one sample.
 
-A tile (`modulate_tiles.py`) has one group, so its vectors are read once; its tokens are rows of D
-values in a block of BLOCK, the next power of two. Pointers are named after the arrays of
-`modulate_xla.py`; `table` is the tiles', `*_sum` have one row for every tile.
+All tokens of a tile (`modulate_tiles.py`) are of one group, so its vectors are read once. A token
+is a row of D values in a block of BLOCK, the next power of two. Pointers have the names of the
+arrays in `modulate_xla.py`; `table` describes the tiles, and a `*_sum` has one row for every tile.
 """
 
 import triton
@@ -17,27 +17,28 @@ EPSILON = tl.constexpr(modulate_xla.EPSILON)
 
 @triton.jit
 def _tile(table, TILES: tl.constexpr):
-    """Group, first token and end of this program's tile."""
+    """Group, first token and end of the tile of this program."""
     tile = tl.program_id(0)
     return tl.load(table + tile), tl.load(table + TILES + tile), tl.load(table + 2 * TILES + tile)
 
 
 @triton.jit
 def _row(pointer, number, inside, D: tl.constexpr, BLOCK: tl.constexpr):
-    """Row `number` of an array whose rows have D values, float32, its end filled with zeros."""
+    """Row `number` of an array with D values a row, as float32, padded with zeros."""
     at = pointer + number.to(tl.int64) * D + tl.arange(0, BLOCK)
     return tl.load(at, mask=inside, other=0.0).to(tl.float32)
 
 
 @triton.jit
 def _put(pointer, number, inside, value, D: tl.constexpr, BLOCK: tl.constexpr):
+    """Write row `number` of an array with D values a row."""
     at = pointer + number.to(tl.int64) * D + tl.arange(0, BLOCK)
     tl.store(at, value.to(pointer.dtype.element_ty), mask=inside)
 
 
 @triton.jit
 def _normalized(x, inside, D: tl.constexpr):
-    """x^ and 1 / sqrt(var + epsilon)."""
+    """x^ = (x - mean) / sqrt(var + epsilon), and 1 / sqrt(var + epsilon)."""
     x = tl.where(inside, x - tl.sum(x, axis=0) / D, 0.0)
     inverse = tl.rsqrt(tl.sum(x * x, axis=0) / D + EPSILON)
     return x * inverse, inverse
@@ -45,6 +46,7 @@ def _normalized(x, inside, D: tl.constexpr):
 
 @triton.jit
 def _norm_derivative(x_hat, inverse, d_hat, D: tl.constexpr):
+    """d_x = (d_x^ - mean(d_x^) - x^ mean(d_x^ x^)) / sqrt(var + epsilon)."""
     d_x = d_hat - tl.sum(d_hat, axis=0) / D - x_hat * (tl.sum(d_hat * x_hat, axis=0) / D)
     return inverse * d_x
 
@@ -147,7 +149,7 @@ def gate_residual_norm_modulate(
     for token in tl.range(start, end, num_stages=STAGES):
         row = sample * N + token
         added = gate_row * (_row(update, row, inside, D, BLOCK) + bias_row)
-        # Rounded as it is stored: the norm is of what the next reader sees.
+        # Rounded as it is stored: the norm is that of the stored values.
         value = (_row(x, row, inside, D, BLOCK) + added).to(out.dtype.element_ty)
         _put(out, row, inside, value, D, BLOCK)
         x_hat, _ = _normalized(value.to(tl.float32), inside, D)
@@ -195,7 +197,10 @@ def norm_rotate(
     HEADS: tl.constexpr, A: tl.constexpr, K: tl.constexpr,
     ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """ROWS of HEADS = b n a heads, in two halves of K values; A heads share a token's angles."""
+    """A program takes ROWS of the HEADS = b n a heads, as two halves of K values.
+
+    The A heads of a token share its angles.
+    """
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
     lane = tl.arange(0, BLOCK)[None, :]
     inside = (row < HEADS) & (lane < K)
