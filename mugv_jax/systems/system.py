@@ -72,6 +72,7 @@ class System:
     steps: of denoising, by default.
     text_tokens: sizes of the DiT -> number of text tokens that it reads.
     denoiser: class that wraps the DiT.
+    statistics: (shift, scale) of every latent channel, for stored latents that are not normalised.
     costs: how its memory and arithmetic are counted.
     folder: layout of a published folder of all its models, where there is one.
     """
@@ -88,6 +89,7 @@ class System:
     steps: int
     text_tokens: Callable[[Any], int]
     denoiser: Callable[[Any], Denoiser]
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     costs: Costs
     folder: PipelineFolder | None = None
 

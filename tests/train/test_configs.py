@@ -22,7 +22,7 @@ from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.systems.mugv import cost as flops
 from mugv_jax.train.curriculum import Curriculum, Stage
 from mugv_jax.train.optimizer import learning_rate
-from mugv_jax.train.train_config import GROUPS, from_config_dict
+from mugv_jax.train.train_config import DiTTrainConfig, from_config_dict, group_classes
 
 ROOT = Path(__file__).parents[2] / "configs"
 MODELS = sorted(ROOT.glob("mugv_*.py"))
@@ -171,11 +171,11 @@ def test_sizes_have_seven_shapes_of_about_equal_area(sizes):
 
 def test_the_settings_of_every_run_are_the_defaults_and_all_can_be_set():
     """Two homes of one number would drift apart, and only what a config holds can be set."""
-    values = training.get_config()
-    assert set(values) == set(GROUPS)
-    for name in set(GROUPS) - {"tasks", "lora"}:  # a run's own shares, and rank 0 for none
-        assert build_group(name, GROUPS[name], values[name]) == GROUPS[name](), name
-        assert set(values[name]) == {field.name for field in dataclasses.fields(GROUPS[name])}
+    values, groups = training.get_config(), group_classes(DiTTrainConfig)
+    assert set(values) == set(groups)
+    for name in set(groups) - {"tasks", "lora"}:  # a run's own shares, and rank 0 for none
+        assert build_group(name, groups[name], values[name]) == groups[name](), name
+        assert set(values[name]) == {field.name for field in dataclasses.fields(groups[name])}
 
 
 def test_low_rank_updates_and_freezing_contradict_each_other():
