@@ -57,11 +57,10 @@ class Field(abc.ABC):
     """One named value of every sample.
 
     kind: name of the class in the index of a packed data set.
-    suffix: appended to the field's name, it makes the default name of the csv column.
+    suffix: ending of the csv column's name, after the field's name.
     width: number of channels or width of the states; None accepts that of the first readable file.
     required: whether every sample must state a value.
     name: key of the value in a sample and in a batch.
-    column: csv column of the value.
     """
 
     kind: ClassVar[str]
@@ -70,14 +69,14 @@ class Field(abc.ABC):
     required: ClassVar[bool] = True
 
     name: str
-    column: str | None = dataclasses.field(default=None, kw_only=True)
-
-    def __post_init__(self):
-        if self.column is None:
-            object.__setattr__(self, "column", self.name + self.suffix)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r}" + (f" of width {self.width}" if self.width else "")
+
+    @property
+    def column(self) -> str:
+        """Csv column of the value."""
+        return self.name + self.suffix
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -125,9 +125,9 @@ def pairs(tmp_path_factory):
     return folder
 
 
-def losses(run):
+def metric(run, name):
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+    return {line["step"]: line[name] for line in lines if name in line}
 
 
 def test_a_run_on_pairs_goes_on_against_the_reference_that_it_had(pairs, tmp_path, monkeypatch):
@@ -143,7 +143,11 @@ def test_a_run_on_pairs_goes_on_against_the_reference_that_it_had(pairs, tmp_pat
     saved = tmp_path / "run" / FOLDER / "2" / "state"
     assert not [path for path in saved.rglob("*") if "reference" in path.name]
     assert diffusion.train(config, tmp_path / "run", one_device) == 4
-    assert losses(tmp_path / "run") == losses(tmp_path / "straight")
+    straight, resumed = (metric(tmp_path / name, "train/loss") for name in ("straight", "run"))
+    assert resumed == straight
+    margins = metric(tmp_path / "run", "train/margin")
+    assert margins[1] == 0  # at the reference itself
+    assert abs(margins[4]) > 1e-3  # winner and loser differ
 
 
 @pytest.mark.parametrize(
