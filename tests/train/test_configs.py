@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every shipped config parses and fits its model and mesh, and its docstring's figures are right."""
+"""Every shipped config parses and fits its model and mesh; its docstring's figures are right."""
 
 import dataclasses
 import itertools
