@@ -27,6 +27,7 @@ from mugv_jax.train.train_config import DiTTrainConfig, from_config_dict, group_
 ROOT = Path(__file__).parents[2] / "configs"
 MODELS = sorted(ROOT.glob("mugv_*.py"))
 STAGES = [ROOT / "stages" / f"{name}.py" for name in ("small", "stage1", "stage2", "stage3", "sft")]
+POST = sorted((ROOT / "post").glob("dpo*.py"))
 HOURS = re.compile(
     r"Hours: ([\d,]+) steps x (\d+) shards x ([\d.]+) PFLOP / "
     r"\((\d+) chips x (\d+) TFLOP/s x ([\d.]+) MFU\) = (\d+)\n"
@@ -73,7 +74,7 @@ def model_pflop(config, shape):
 
 
 def test_no_config_is_forgotten():
-    assert {*MODELS, *STAGES} == {
+    assert {*MODELS, *STAGES, *POST} == {
         path
         for path in ROOT.rglob("*.py")
         if path.name not in ("__init__.py", "training.py", "shapes.py")
@@ -82,7 +83,7 @@ def test_no_config_is_forgotten():
     }
 
 
-@pytest.mark.parametrize("path", [*MODELS, *STAGES], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*MODELS, *STAGES, *POST], ids=lambda path: path.stem)
 def test_a_config_has_a_mesh_and_a_schedule(path):
     config = read(path)
     inner = config.mesh.sizes(len(MANY))
