@@ -89,6 +89,7 @@ def get_config() -> ConfigDict:
                 "part": "whole",
                 "windows": (1, 4, 8),
                 "dtype": "bfloat16",
+                "accumulate": 1,
                 "statistics_batches": 64,
             },
             "checkpoint": {"every": 2000, "keep": 3, "archive": 0},

@@ -25,7 +25,7 @@ from mugv_jax.cost.chips import chip_of
 from mugv_jax.cost.memory.plan import Size
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.systems.mugv.cost import train_step
-from mugv_jax.train.train_config import TrainConfig
+from mugv_jax.train.train_config import DiTTrainConfig
 
 Kind = Literal["train", "sampler"]
 
@@ -39,11 +39,11 @@ class Request:
     quantize: dtype of the sampler's 8-bit weights, a name of `nn.quantize.DTYPES`.
 
     Raises:
-        ValueError: an unknown chip, 8-bit weights in training, or training of a system that has
-            none.
+        ValueError: an unknown chip, 8-bit weights in training, or training by a config without
+            training groups.
     """
 
-    config: TrainConfig | SamplerConfig
+    config: DiTTrainConfig | SamplerConfig
     topology: str
     size: Size
     kind: Kind = "train"
@@ -58,8 +58,8 @@ class Request:
             raise ValueError(f"quantize={self.quantize}: weights in training are not quantised.")
         if self.kind == "train" and isinstance(self.config, SamplerConfig):
             raise ValueError(
-                f"the system {self.config.system.name} is not trained here: compile a step of "
-                "its sampler, with --sampler."
+                f"the config of the system {self.config.system.name} has no training groups: add "
+                "those of configs/training.py, or compile a step of its sampler with --sampler."
             )
 
 
@@ -130,7 +130,7 @@ def _timed(
     }
 
 
-def _options(config: TrainConfig) -> dict[str, Any]:
+def _options(config: DiTTrainConfig) -> dict[str, Any]:
     """Options beside the mesh that determine memory and time."""
     return {
         "sequence_method": config.mesh.sequence_method,

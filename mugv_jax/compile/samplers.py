@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from mugv_jax import config as configs
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.sharding.parallel import ParallelConfig
-from mugv_jax.systems.system import System
+from mugv_jax.systems.system import System, find
 from mugv_jax.train import train_config as training
 
 
@@ -51,15 +51,15 @@ class SamplerConfig:
     text_tokens: int
 
 
-def read_config(values: ConfigDict) -> training.TrainConfig | SamplerConfig:
-    """Training run of a config, or the sampler if the system cannot be trained.
+def read_config(values: ConfigDict) -> training.DiTTrainConfig | SamplerConfig:
+    """Training run of a config, or the sampler if the config has no training groups.
 
     Raises:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
-    system = configs.system_of(values)
-    if system is training.SYSTEM:
+    if "optimizer" in values:
         return training.from_config_dict(values)
+    system = configs.system_of(values)
     models = configs.from_config_dict(values)
     groups = {
         name: configs.build_group(name, cls, values.get(name, ConfigDict()))
@@ -69,12 +69,12 @@ def read_config(values: ConfigDict) -> training.TrainConfig | SamplerConfig:
     return SamplerConfig(system=system, dit=models.dit, text_tokens=text_tokens, **groups)
 
 
-def sampler_of(config: training.TrainConfig | SamplerConfig) -> SamplerConfig:
+def sampler_of(config: training.DiTTrainConfig | SamplerConfig) -> SamplerConfig:
     """Sampler of a config: the config itself, or that of the trained model."""
     if isinstance(config, SamplerConfig):
         return config
     return SamplerConfig(
-        system=training.SYSTEM,
+        system=find(config.system),
         dit=config.dit,
         mesh=config.mesh,
         kernels=config.kernels,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sampling of latents from noise and conditions, shared by all systems.
+"""Sampling of latents from noise and conditions, for all systems and for previews in training.
 
 rows of a group -> Start (given latents, noise) -> sample_group -> latents
 prompts         -> denoise: one group of rows after another -> Denoised
@@ -69,7 +69,7 @@ def sample_group(
 ) -> Sample:
     """Latents of one group of rows, sampled from `start` along `times`.
 
-    Code outside of systems can make the same call with the denoiser of a run:
+    Previews of a training run make the same call with the denoiser of its objective:
 
         sample_group(objective.denoiser, variables, mesh, Start.from_noise(noise), times=times,
                      positive=condition, negative=null_condition, guidance=Guidance(scale=4.0)).x

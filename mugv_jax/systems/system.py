@@ -72,6 +72,7 @@ class System:
     steps: default number of denoising steps.
     text_tokens: sizes of the DiT -> number of text tokens that it reads.
     denoiser: class that wraps the DiT.
+    statistics: (shift, scale) of every latent channel, for stored latents that are not normalised.
     costs: counts of memory and arithmetic.
     folder: layout of the published folder of all models, or None.
     """
@@ -88,6 +89,7 @@ class System:
     steps: int
     text_tokens: Callable[[Any], int]
     denoiser: Callable[[Any], Denoiser]
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     costs: Costs
     folder: PipelineFolder | None = None
 

@@ -20,7 +20,7 @@ from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule
 from mugv_jax.sharding.parallel import check_batch
 from mugv_jax.sharding.place import local_shards
-from mugv_jax.systems.mugv.cost import dit_tokens
+from mugv_jax.systems.system import find
 from mugv_jax.train import objectives
 from mugv_jax.train.evaluation import Evaluation
 from mugv_jax.train.inputs import load_null_text
@@ -72,7 +72,7 @@ def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation |
     shared = {
         "shards": program.shards,
         "local": local_shards(mesh),
-        "tokens": functools.partial(dit_tokens, config.dit),
+        "tokens": functools.partial(find(config.system).costs.tokens, config.dit),
     }
     batches = make_batches(
         source,

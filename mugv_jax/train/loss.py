@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The rectified-flow loss of MUG-V: squared velocity error over the noisy frames."""
+"""The rectified-flow loss: squared error of the velocity over the noisy frames."""
 
 import dataclasses
 
@@ -8,19 +8,18 @@ import jax
 import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Bool, Float
-from mugv_jax.flow.schedule import logit_normal, shift_ratio, shift_time
+from mugv_jax.flow.schedule import logit_normal, shift_time
 
 TIMES = ("logit_normal", "uniform")
-STRIDE_PX = 8  # pixels of a latent's side: the shift is defined by the size in pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """How times are drawn and samples weighed.
+    """Distribution of times, and weights of samples.
 
     times: distribution of u, "logit_normal" (published) or "uniform".
-    shift: shift u towards noise by the video's size (published), or leave it.
-    image_weight: of samples of one frame (the released trainer: 0.3).
+    shift: shift u towards noise by the size of the video (published), or leave it.
+    image_weight: weight of samples of one frame (0.3 in the released trainer).
 
     Raises:
         ValueError: an unknown distribution, or a negative weight.
@@ -37,25 +36,13 @@ class LossConfig:
             raise ValueError(f"image_weight={self.image_weight} must not be negative.")
 
 
-def draw_times(
-    key: Array, batch: int, latent_shape: tuple[int, int, int], config: LossConfig
-) -> Float[Array, "b"]:
-    """Times in [0, 1] of samples with latents of (f, h, w)."""
+def draw_times(key: Array, batch: int, ratio: float, config: LossConfig) -> Float[Array, "b"]:
+    """Times in [0, 1] of a batch, shifted towards noise by `ratio`; 1 shifts nothing."""
     if config.times == "uniform":
         u = jax.random.uniform(key, (batch,))
     else:
         u = logit_normal(jax.random.normal(key, (batch,)))
-    return shifted(u, latent_shape, config)
-
-
-def shifted(
-    u: Float[Array, "b"], latent_shape: tuple[int, int, int], config: LossConfig
-) -> Float[Array, "b"]:
-    """`u`, shifted by the size of the video if `config` says so."""
-    if not config.shift:
-        return u
-    frames, height, width = latent_shape
-    return shift_time(u, shift_ratio(height * STRIDE_PX, width * STRIDE_PX, frames))
+    return shift_time(u, ratio)
 
 
 def velocity_loss(

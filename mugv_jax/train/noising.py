@@ -54,13 +54,16 @@ class Noised(flax.struct.PyTreeNode):
 
 
 def draw_step(
-    key: Array, batch: Batch, null: NullText, tasks: TaskConfig, loss: LossConfig
+    key: Array, batch: Batch, null: NullText, tasks: TaskConfig, loss: LossConfig, ratio: float
 ) -> tuple[Draws, dict[str, Array]]:
-    """(draws of a step, the batch with some captions dropped), alike on any mesh."""
+    """(draws of a step, the batch with some captions dropped), alike on any mesh.
+
+    ratio: shift of the times towards noise, see `draw_times`.
+    """
     task_key, time_key, noise_key = jax.random.split(key, 3)
-    samples, *latent_shape, _ = batch["latent"].shape
-    drawn = draw(task_key, samples, latent_shape[0], tasks)
-    t = frame_times(draw_times(time_key, samples, tuple(latent_shape), loss), drawn.noisy)
+    samples, frames = batch["latent"].shape[:2]
+    drawn = draw(task_key, samples, frames, tasks)
+    t = frame_times(draw_times(time_key, samples, ratio, loss), drawn.noisy)
     noise = constrain_batch(jax.random.normal(noise_key, batch["latent"].shape))
     text, text_mask = drop_captions(batch, drawn.dropped, null)
     draws = Draws(task=drawn.task, noisy=drawn.noisy, t=t, noise=noise)

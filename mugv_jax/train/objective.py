@@ -90,14 +90,14 @@ class Microbatches:
 class Objective(abc.ABC):
     """A loss and the network that it trains.
 
-    KIND: the network's name in `weights/registry.py`.  COLLECTIONS: of its variables, those that
-        a run starts from.
-    sizes: the network's config.  module: the network as it runs on the mesh.
+    COLLECTIONS: the network's variable collections, "params" first.
+    kind: the network's name in `weights/registry.py`.  sizes: its config.
+    module: the network as it runs on the mesh.
     """
 
-    KIND: ClassVar[str]
     COLLECTIONS: ClassVar[tuple[str, ...]] = ("params",)
 
+    kind: str
     sizes: Any
     module: nn.Module
     microbatches: Microbatches = Microbatches()

@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.axes import Array, Float
-from mugv_jax.flow import sampler
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.flow.schedule import sample_times, shift_ratio
+from mugv_jax.flow.schedule import sample_times
 from mugv_jax.systems.mugv import windows
-from mugv_jax.train.loss import STRIDE_PX
+from mugv_jax.systems.sampling import Start, sample_group
 from mugv_jax.train.noising import NULL_TEXT, drop_captions, fixed_noise
 from mugv_jax.train.objective import POLICY
 from mugv_jax.train.program import Program
@@ -24,22 +23,19 @@ def sample_latent(
     program: Program, state: TrainState, batch: Mapping[str, Array]
 ) -> Float[Array, "b f h w c"]:
     """Latents of the captions in `batch`, sampled from noise that belongs to each sample."""
-    config, denoiser = program.config, program.objective.denoiser
-    shape = batch["latent"].shape
-    frames, height, width = shape[1:4]
-    policies = program.averaged(state)
+    log, objective = program.config.log, program.objective
+    policies, shape = program.averaged(state), batch["latent"].shape
     text, mask = drop_captions(batch, jnp.ones(shape[:1], bool), policies[NULL_TEXT])
-    negative = denoiser.condition(dict(batch, text=text, text_mask=mask))
-    ratio = shift_ratio(height * STRIDE_PX, width * STRIDE_PX, frames) if config.loss.shift else 1.0
-    return sampler.sample(
-        denoiser,
+    negative = objective.denoiser.condition(dict(batch, text=text, text_mask=mask))
+    return sample_group(
+        objective.denoiser,
         policies[POLICY],
-        fixed_noise(batch["sample"], shape[1:]),
-        times=sample_times(config.log.sample_steps, ratio),
-        noisy=jnp.ones(shape[:2], bool),
-        positive=denoiser.condition(batch),
-        negative=negative if config.log.guidance != 1 else None,
-        guidance=Guidance(scale=config.log.guidance),
+        program.mesh,
+        Start.from_noise(fixed_noise(batch["sample"], shape[1:])),
+        times=sample_times(log.sample_steps, objective.shift(shape[1:4])),
+        positive=objective.denoiser.condition(batch),
+        negative=negative if log.guidance != 1 else None,
+        guidance=Guidance(scale=log.guidance),
     ).x
 
 

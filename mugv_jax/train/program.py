@@ -45,7 +45,7 @@ class Program:
         given: Mapping[str, Any] | None = None,
     ):
         self.config, self.mesh, self.objective = config, mesh, objective
-        self.kind, self.model = objective.KIND, objective.sizes
+        self.kind, self.model = objective.kind, objective.sizes
         self.dtype = jnp.dtype(config.run.dtype)
         self.shards = data_shards(mesh)
         self.optimizer, self.schedule = make_optimizer(config.optimizer, config.run.steps)

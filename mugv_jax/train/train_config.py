@@ -14,13 +14,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mugv_jax.bounds import require_at_least
-from mugv_jax.config import build_group, check_groups, models_of
+from mugv_jax.config import SYSTEM, build_group, check_groups, models_of, system_of
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.lora import LoraConfig
-from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding.parallel import ParallelConfig
-from mugv_jax.systems.mugv.system import SYSTEM
+from mugv_jax.systems import NAMES
 from mugv_jax.train import objectives
 from mugv_jax.train.loss import LossConfig
 from mugv_jax.train.optimizer import OptimizerConfig
@@ -173,10 +172,12 @@ class TrainConfig:
 class DiTTrainConfig(TrainConfig):
     """A training run of a diffusion transformer.
 
+    system: name of the family that `dit` belongs to.
     objective: settings of the objective, a class of `train/objectives/` by its field `name`.
     """
 
-    dit: DiTConfig
+    system: str = NAMES[0]
+    dit: Any
     data: DataConfig
     tasks: TaskConfig
     loss: LossConfig
@@ -192,11 +193,13 @@ def from_config_dict(values: ConfigDict) -> DiTTrainConfig:
     Raises:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
-    models = [name for name in SYSTEM.groups if name != "dit"]
+    system = system_of(values)
+    models = [name for name in system.groups if name != "dit"]
     name = values.get("objective", {}).get("name")
-    classes = {"objective": objectives.settings(name)}
+    classes = {"objective": objectives.settings(name), "dit": system.groups["dit"]}
     groups = read_groups(DiTTrainConfig, values, classes, others=models)
-    return DiTTrainConfig(**groups | {"dit": models_of(values).dit})
+    groups |= {"dit": models_of(values).dit, "system": system.name}
+    return DiTTrainConfig(**groups)
 
 
 def read_groups(
@@ -213,26 +216,28 @@ def read_groups(
     Raises:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
-    hints = typing.get_type_hints(cls) | (classes or {})
-    fields = dataclasses.fields(cls)
+    built = group_classes(cls) | (classes or {})
     optional = {
         field.name
-        for field in fields
+        for field in dataclasses.fields(cls)
         if field.default is not dataclasses.MISSING
         or field.default_factory is not dataclasses.MISSING
     }
-    needed = [field.name for field in fields if field.name not in optional]
-    check_groups(values, [*others, *needed], optional=optional)
+    check_groups(values, [*others, *(built.keys() - optional)], optional={*optional, SYSTEM})
     groups = {
-        field.name: build_group(field.name, _group_class(hints[field.name]), values[field.name])
-        for field in fields
-        if field.name in values
+        name: build_group(name, group, values[name])
+        for name, group in built.items()
+        if name in values
     }
     if "lora" in groups and not groups["lora"].rank:
         groups["lora"] = None
     return groups
 
 
-def _group_class(hint: Any) -> type:
-    """`LoraConfig` of `LoraConfig | None`."""
-    return next(part for part in (*typing.get_args(hint), hint) if dataclasses.is_dataclass(part))
+def group_classes(cls: type) -> dict[str, type]:
+    """Dataclasses of the groups of a run, by field."""
+    found = {}
+    for name, hint in typing.get_type_hints(cls).items():
+        for group in filter(dataclasses.is_dataclass, (hint, *typing.get_args(hint))):
+            found[name] = group
+    return found

@@ -102,7 +102,7 @@ def test_mistakes_are_one_line(capsys, arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the system contentv is not trained here: compile a step of its sampler, with"),
+        ([], "the config of the system contentv has no training groups"),
         (["--search", "1"], "with --sampler"),
         (["--sampler", "--search", "1"], "leave out --sampler"),
         (["--sampler", "--frames", "120"], "frames=120 must be 4k+1"),

@@ -81,8 +81,8 @@ def test_a_config_that_does_not_fit_is_refused(override, message):
         read("contentv_8b", override)
 
 
-def test_what_is_not_trained_has_no_step_of_training():
-    with pytest.raises(ValueError, match=r"enhancer is not trained here: .* with --sampler"):
+def test_a_config_without_training_groups_has_no_step_of_training():
+    with pytest.raises(ValueError, match=r"enhancer has no training groups: .* with --sampler"):
         report.Request(config=read("enhancer"), topology="v5p:2x2x1", size=SMALL)
 
 

@@ -3,8 +3,10 @@
 """Small runs on samples made up on disk."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from mugv_jax import config as configs
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
@@ -49,7 +51,11 @@ def tiny_fields(samples: Path | str, *overrides: str) -> list[str]:
     return [f"--config.{field}" for field in fields]
 
 
-def tiny(samples: Path | str, *overrides: str) -> DiTTrainConfig:
-    """The config of `tiny_fields`."""
+def tiny(
+    samples: Path | str, *overrides: str, objective: dict[str, Any] | None = None
+) -> DiTTrainConfig:
+    """The config of `tiny_fields`; objective: its group of that name, if it has one."""
     values = configs.read(CONFIG)
+    if objective is not None:
+        values.objective = ConfigDict(objective)
     return from_config_dict(configs.override(values, tiny_fields(samples, *overrides)))

@@ -22,11 +22,12 @@ from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.systems.mugv import cost as flops
 from mugv_jax.train.curriculum import Curriculum, Stage
 from mugv_jax.train.optimizer import learning_rate
-from mugv_jax.train.train_config import GROUPS, from_config_dict
+from mugv_jax.train.train_config import DiTTrainConfig, from_config_dict, group_classes
 
 ROOT = Path(__file__).parents[2] / "configs"
 MODELS = sorted(ROOT.glob("mugv_*.py"))
 STAGES = [ROOT / "stages" / f"{name}.py" for name in ("small", "stage1", "stage2", "stage3", "sft")]
+POST = sorted((ROOT / "post").glob("dpo*.py"))
 HOURS = re.compile(
     r"Hours: ([\d,]+) steps x (\d+) shards x ([\d.]+) PFLOP / "
     r"\((\d+) chips x (\d+) TFLOP/s x ([\d.]+) MFU\) = (\d+)\n"
@@ -73,7 +74,7 @@ def model_pflop(config, shape):
 
 
 def test_no_config_is_forgotten():
-    assert {*MODELS, *STAGES} == {
+    assert {*MODELS, *STAGES, *POST} == {
         path
         for path in ROOT.rglob("*.py")
         if path.name not in ("__init__.py", "training.py", "shapes.py")
@@ -82,7 +83,7 @@ def test_no_config_is_forgotten():
     }
 
 
-@pytest.mark.parametrize("path", [*MODELS, *STAGES], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*MODELS, *STAGES, *POST], ids=lambda path: path.stem)
 def test_a_config_has_a_mesh_and_a_schedule(path):
     config = read(path)
     inner = config.mesh.sizes(len(MANY))
@@ -171,11 +172,11 @@ def test_sizes_have_seven_shapes_of_about_equal_area(sizes):
 
 def test_the_settings_of_every_run_are_the_defaults_and_all_can_be_set():
     """Values held twice would diverge, and only fields of a config can be set."""
-    values = training.get_config()
-    assert set(values) == set(GROUPS)
-    for name in set(GROUPS) - {"tasks", "lora"}:  # a run's own shares, and rank 0 for none
-        assert build_group(name, GROUPS[name], values[name]) == GROUPS[name](), name
-        assert set(values[name]) == {field.name for field in dataclasses.fields(GROUPS[name])}
+    values, groups = training.get_config(), group_classes(DiTTrainConfig)
+    assert set(values) == set(groups)
+    for name in set(groups) - {"tasks", "lora"}:  # a run's own shares, and rank 0 for none
+        assert build_group(name, groups[name], values[name]) == groups[name](), name
+        assert set(values[name]) == {field.name for field in dataclasses.fields(groups[name])}
 
 
 def test_low_rank_updates_and_freezing_contradict_each_other():

@@ -12,6 +12,7 @@ import pytest
 from mugv_jax.flow.path import interpolate
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import place_batch
+from mugv_jax.systems.system import find
 from mugv_jax.train.diffusion import make_program
 from mugv_jax.train.loss import LossConfig, draw_times, velocity_loss
 from mugv_jax.train.noising import NULL_TEXT, NullText
@@ -132,15 +133,16 @@ def test_noise_text_and_target_are_those_of_the_published_loss():
 
 
 def test_times_are_shifted_towards_noise_for_larger_videos():
-    key = jax.random.key(0)
+    key, shapes = jax.random.key(0), ((1, 64, 64), (14, 90, 160))
     small, large = (
-        float(jnp.mean(draw_times(key, 4096, shape, LossConfig())))
-        for shape in ((1, 64, 64), (14, 90, 160))
+        float(jnp.mean(draw_times(key, 4096, linear_objective().shift(shape), LossConfig())))
+        for shape in shapes
     )
     assert small == pytest.approx(0.5, abs=0.02)
     assert large > 0.8
     plain = LossConfig(times="uniform", shift=False)
-    u = np.sort(np.asarray(draw_times(key, 4096, (14, 90, 160), plain)))
+    assert linear_objective(plain).shift(shapes[1]) == 1
+    u = np.sort(np.asarray(draw_times(key, 4096, 1.0, plain)))
     np.testing.assert_allclose(u, np.linspace(0, 1, 4096), atol=0.03)
 
 
@@ -154,14 +156,15 @@ def test_the_loss_of_pictures_weighs_what_the_config_says():
 def linear_objective(loss=None):
     """Flow matching of a model with one parameter, v = w x_t."""
     return FlowMatching(
+        kind="mugv_dit",
         sizes=None,
+        system=find("mugv"),
         module=nn.Dense(1),
         denoiser=denoiser(lambda variables, x, _t, _condition: variables["w"] * x),
         tasks=TASK_CONFIG,
         loss_config=loss or LossConfig(),
         settings=Settings(),
         text_tokens=TOKENS,
-        remat="none",
     )
 
 

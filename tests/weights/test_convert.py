@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from flax import traverse_util
 
-from mugv_jax.weights import convert as convert_module
+from mugv_jax.commands import convert as command
 from mugv_jax.weights import parameters, store
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.formats import open_source
@@ -231,7 +231,7 @@ def test_no_stack_of_layers_is_ever_whole_in_memory(tmp_path, monkeypatch):
 
 def test_command_line(tmp_path):
     parser = argparse.ArgumentParser()
-    convert_module.add_arguments(parser)
+    command.add_arguments(parser)
     tensors = half(checkpoints.dit_tensors(checkpoints.FOUR_HEADS))
     source = checkpoints.save(tmp_path / "in.pt", tensors)
     megatron, back = tmp_path / "megatron", tmp_path / "back.pt"
@@ -240,7 +240,7 @@ def test_command_line(tmp_path):
         [str(megatron), str(back), "--dtype", "bfloat16", "--model", "mugv_dit"],
     )
     for step in steps:
-        convert_module.run(parser.parse_args(step))
+        command.run(parser.parse_args(step))
     checkpoints.assert_identical(checkpoints.read(back), tensors)
 
 

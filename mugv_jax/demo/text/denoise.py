@@ -80,8 +80,7 @@ def logits(
 class MaskedText(Objective):
     """Masked-token prediction, as an objective of the one trainer."""
 
-    KIND = "t5_encoder"
-
+    kind: str = "t5_encoder"
     module: T5Encoder
 
     def initial(self, params: Any) -> Any:

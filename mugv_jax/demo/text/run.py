@@ -110,7 +110,7 @@ def train(config: TextTrainConfig, folder: Path) -> TrainedText:
     program = Program(_run_config(config), mesh, objective)
     if run_in(folder, program, batches, dict, clock=Clock(), evaluation=None) < config.steps:
         raise KeyboardInterrupt
-    _, variables = load(folder, MaskedText.KIND, dtype="float32")
+    _, variables = load(folder, objective.kind, dtype="float32")
     return TrainedText(sizes, variables["params"], vocabulary)
 
 

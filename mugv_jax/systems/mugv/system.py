@@ -8,6 +8,7 @@ from typing import ClassVar
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.vae.sizes import VAEConfig
+from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.systems.mugv.cost import COSTS
 from mugv_jax.systems.mugv.denoiser import MugvDenoiser
 from mugv_jax.systems.mugv.request import Request
@@ -62,5 +63,6 @@ SYSTEM = System(
     steps=Request.steps,
     text_tokens=lambda _: MAX_TOKENS,
     denoiser=MugvDenoiser,
+    statistics=(LATENT_SHIFT, LATENT_SCALE),
     costs=COSTS,
 )

@@ -20,12 +20,11 @@ from mugv_jax.axes import Array, Float, Int
 from mugv_jax.data.fields import Fields, flow_fields
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.path import frame_times
-from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
+from mugv_jax.flow.schedule import shift_ratio, shift_time
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, data_shards
-from mugv_jax.systems.mugv.cost import dit_tokens, train_step
-from mugv_jax.systems.mugv.denoiser import MugvDenoiser
-from mugv_jax.train.loss import LossConfig, shifted, velocity_loss
+from mugv_jax.systems.system import System, find
+from mugv_jax.train.loss import LossConfig, velocity_loss
 from mugv_jax.train.metrics import Work
 from mugv_jax.train.noising import (
     NULL_TEXT,
@@ -49,6 +48,7 @@ from mugv_jax.train.objective import (
 from mugv_jax.train.tasks import TASKS, TaskConfig, noisy_frames
 from mugv_jax.weights.registry import MODELS
 
+BACKWARD = 2  # products of the backward pass for each one of the forward pass
 VALIDATION_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # u, before the shift
 
 
@@ -72,19 +72,19 @@ class Prepared(flax.struct.PyTreeNode):
 class FlowMatching(Objective):
     """The loss that MUG-V is pre-trained with.
 
-    denoiser: the network.  settings: the group "objective" of the config.
-    text_tokens: tokens of a caption in a batch.  remat: name of a policy in `nn/dit/remat.py`.
+    system: the family of the network.  denoiser: the network.
+    settings: the group "objective" of the config.
+    text_tokens: tokens of a caption in a batch.
     """
 
-    KIND = "mugv_dit"
     LATENTS = ("latent",)  # fields of a batch that are latents
 
+    system: System
     denoiser: Denoiser
     tasks: TaskConfig
     loss_config: LossConfig
     settings: Any
     text_tokens: int
-    remat: str
 
     @classmethod
     def fields(cls, config: Any) -> Fields:
@@ -92,7 +92,7 @@ class FlowMatching(Objective):
         return flow_fields(
             channels=config.dit.in_channels,
             text_dim=config.dit.text_dim,
-            statistics=(LATENT_SHIFT, LATENT_SCALE),
+            statistics=find(config.system).statistics,
         )
 
     @classmethod
@@ -102,30 +102,47 @@ class FlowMatching(Objective):
         Raises:
             ValueError: a network that the mesh cannot split.
         """
+        system = find(config.system)
+        kind = system.kinds["dit"]
         module = build_dit(
             config.dit,
             mesh,
             config.mesh,
-            module=MODELS[cls.KIND].build,
+            module=MODELS[kind].build,
             dtype=jnp.dtype(config.run.dtype),
             remat=config.run.remat,
             kernels=config.kernels,
         )
         return cls(
+            kind=kind,
             sizes=config.dit,
             module=module,
             microbatches=Microbatches(data_shards(mesh), config.run.accumulate),
-            denoiser=MugvDenoiser(module),
+            system=system,
+            denoiser=system.denoiser(module),
             tasks=config.tasks,
             loss_config=config.loss,
             settings=config.objective,
             text_tokens=config.data.text_tokens,
-            remat=config.run.remat,
         )
+
+    def shift(self, latent_shape: tuple[int, int, int]) -> float:
+        """Ratio by which times of latents of (f, h, w) are shifted towards noise."""
+        if not self.loss_config.shift:
+            return 1.0
+        frames, height, width = latent_shape
+        side_px = self.system.size.SPATIAL
+        return shift_ratio(height * side_px, width * side_px, frames)
+
+    def draws(self, key: Array, policies: Policies, batch: Batch) -> tuple[Draws, Batch]:
+        """(times, noise and given frames of a step, the batch with dropped captions)."""
+        ratio = self.shift(batch["latent"].shape[1:4])
+        null = policies[NULL_TEXT]
+        return draw_step(key, batch, null, self.tasks, self.loss_config, ratio)
 
     def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
         """Samples at drawn times, with drawn noise, given frames and dropped captions."""
-        draws, batch = draw_step(key, batch, policies[NULL_TEXT], self.tasks, self.loss_config)
+        draws, batch = self.draws(key, policies, batch)
         x_0 = constrained_latent(batch)
         weight = self.loss_config.image_weight if x_0.shape[1] == 1 else 1.0
         return Prepared(
@@ -157,11 +174,12 @@ class FlowMatching(Objective):
         x_0 = constrained_latent(batch)
         noise = constrain_batch(fixed_noise(batch["sample"], x_0.shape[1:]))
         condition = self.denoiser.condition(batch)
+        ratio = self.shift(x_0.shape[1:4])
 
         def at(task_and_u: tuple[Array, Array]) -> Float[Array, ""]:
             task, u = (jnp.broadcast_to(each, x_0.shape[:1]) for each in task_and_u)
             noisy = noisy_frames(jax.random.key(0), task, x_0.shape[1])
-            t = frame_times(shifted(u, x_0.shape[1:4], self.loss_config), noisy)
+            t = frame_times(shift_time(u, ratio), noisy)
             sample = noised(x_0, Draws(task=task, noisy=noisy, t=t, noise=noise))
             return jnp.sum(self.error(policies[POLICY], sample, condition) * weight)
 
@@ -176,12 +194,11 @@ class FlowMatching(Objective):
 
     def work(self, batch: Batch) -> Work:
         """A step's samples, tokens and model FLOPs."""
-        rows, *shape = batch[self.LATENTS[0]].shape[:4]
-        step = train_step(self.sizes, tuple(shape), batch["text"].shape[1])
-        tokens = dit_tokens(self.sizes, tuple(shape))
-        return Work(
-            shape=(rows, *shape), samples=rows, tokens=rows * tokens, flops=rows * step.model
-        )
+        rows, *shape = batch["latent"].shape[:4]
+        forward = self.system.costs.forward(self.sizes, tuple(shape), batch["text"].shape[1])
+        tokens = self.system.costs.tokens(self.sizes, tuple(shape))
+        flops = rows * (1 + BACKWARD) * forward
+        return Work(shape=(rows, *shape), samples=rows, tokens=rows * tokens, flops=flops)
 
     def abstract_batch(
         self, mesh: Mesh, latent_shape: tuple[int, int, int], rows: int

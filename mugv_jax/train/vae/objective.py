@@ -47,6 +47,7 @@ from mugv_jax.train.vae.reconstruct import decode_features, encode, posterior
 from mugv_jax.train.vae.vae_config import VaeTrainConfig
 from mugv_jax.weights.registry import MODELS, abstract_variables
 
+KIND = "mugv_vae"
 CRITIC, PERCEPTUAL = "critic", "perceptual"  # names among the policies
 LAST_LAYER = "spatial_decoder/conv_out"  # with W of the loss's (7)
 
@@ -79,7 +80,6 @@ class VaeObjective(Objective):
     window: latents that the decoder sees at once.  critic: None where none is trained (yet).
     """
 
-    KIND = "mugv_vae"
     COLLECTIONS = ("params", "constants")
 
     config: VaeTrainConfig
@@ -96,6 +96,7 @@ class VaeObjective(Objective):
         """
         dtype = jnp.dtype(config.run.dtype)
         built = cls(
+            kind=KIND,
             sizes=config.vae,
             module=VideoVAE(config.vae, dtype),
             microbatches=Microbatches(data_shards(mesh), config.run.accumulate),
@@ -122,7 +123,7 @@ class VaeObjective(Objective):
             key = jax.random.fold_in(jax.random.key(self.config.run.seed), 1)
             side = 2 ** len(self.config.discriminator.channels)
             critic = unboxed(self.critic.init(key, jnp.zeros((1, 1, side, side, 3))))["params"]
-        unused = MODELS[self.KIND].table(self.sizes).unused
+        unused = MODELS[self.kind].table(self.sizes).unused
         zeros = {name: jnp.zeros(shape) for name, shape in unused.items()}
         return {
             CRITIC: critic,
@@ -324,7 +325,7 @@ class VaeObjective(Objective):
     def _check_last_layer(self) -> None:
         if self.critic is None:
             return
-        params = unboxed(abstract_variables(self.KIND, self.sizes))["params"]
+        params = unboxed(abstract_variables(self.kind, self.sizes))["params"]
         trained, _ = split(params, self.config.optimizer.freeze)
         layer = {f"{LAST_LAYER}/kernel", f"{LAST_LAYER}/bias"}
         if not layer <= {*traverse_util.flatten_dict(trained, sep="/")}:

@@ -24,7 +24,7 @@ from mugv_jax.train.objective import POLICY
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.vae.loss import Perceptual
-from mugv_jax.train.vae.objective import PERCEPTUAL, VaeObjective, to_pixels
+from mugv_jax.train.vae.objective import KIND, PERCEPTUAL, VaeObjective, to_pixels
 from mugv_jax.train.vae.perceptual import lpips
 from mugv_jax.train.vae.reconstruct import encode
 from mugv_jax.train.vae.vae_config import VaeTrainConfig
@@ -140,7 +140,7 @@ def _load_weights(config: VaeTrainConfig) -> Mapping[str, Any]:
         return {}
     found, variables = load(
         run.weights,
-        VaeObjective.KIND,
+        KIND,
         dtype="float32",
         collections=("params", "constants", "unused"),
         ema=run.ema_weights,

@@ -15,13 +15,13 @@ from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.sharding.mesh import make_mesh, use
 from mugv_jax.sharding.place import place_batch
 from mugv_jax.systems.mugv import windows
-from mugv_jax.train.state import new_state
-from mugv_jax.train.vae.loss import VaeLossConfig
-from mugv_jax.train.vae.program import VaeProgram, _overlaid
+from mugv_jax.train.objective import POLICY
+from mugv_jax.train.program import _overlaid
+from mugv_jax.train.train_config import group_classes
+from mugv_jax.train.vae.objective import VaeObjective
 from mugv_jax.train.vae.reconstruct import decode_features, encode
-from mugv_jax.train.vae.state import VaeState
-from mugv_jax.train.vae.step import VaeStep
-from mugv_jax.train.vae.vae_config import GROUPS, from_config_dict
+from mugv_jax.train.vae.run import make_program
+from mugv_jax.train.vae.vae_config import VaeTrainConfig, from_config_dict
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import abstract_variables
 from tests.train.vae.runs import moving_square, tiny
@@ -34,6 +34,10 @@ def vae():
     config = tiny("clips").vae
     variables = random_variables(abstract_variables("mugv_vae", config), 0)
     return VideoVAE(config, jnp.float32), variables
+
+
+def objective_of(*overrides):
+    return VaeObjective.build(tiny("clips", *overrides), make_mesh())
 
 
 def pixels(frames):
@@ -85,43 +89,34 @@ def test_windows_are_decoded_apart(vae):
 
 def test_the_balance_is_the_ratio_of_the_last_kernels_gradients(vae):
     """Against derivatives of the whole reconstruction by that kernel."""
-    module, variables = vae
-    step = VaeStep(
-        vae=module,
-        part="whole",
-        loss=VaeLossConfig(gan=0.5),
-        window=2,
-        optimizer=optax.identity(),
-        schedule=optax.constant_schedule(0.0),
-    )
-    state = VaeState(
-        **vars(new_state(variables["params"], {}, step.optimizer, ema=False, seed=0)),
-        critic={},
-        critic_opt=(),
-        constants=variables["constants"],
-        unused={},
-    )
+    _, variables = vae
+    objective = objective_of("loss.gan=0.5", "loss.gan_from=None").at((2, False))
     x = pixels(2)
+    frames = jnp.round((x + 1) * 127.5).astype(jnp.uint8)
+    batch = {"frames": frames, "step": jnp.zeros(2, jnp.int32)}
+    part = objective.prepare(jax.random.key(0), {POLICY: variables}, batch)
     directions = [
         jnp.asarray((i + 1) * np.random.default_rng(i).standard_normal(x.shape), jnp.float32)
         for i in (0, 1)
     ]
 
     @jax.jit
-    def both(state):
-        layer = state.params["spatial_decoder"]["conv_out"]
+    def both(variables):
+        params = variables["params"]
+        layer = params["spatial_decoder"]["conv_out"]
 
         def moved(kernel):
-            decoder = dict(state.params["spatial_decoder"], conv_out=dict(layer, kernel=kernel))
-            params = dict(state.params, spatial_decoder=decoder)
-            (y, _), last = step._forward(params, state, x, jax.random.key(0))
-            return [jnp.sum(y * each) for each in directions], last
+            decoder = dict(params["spatial_decoder"], conv_out=dict(layer, kernel=kernel))
+            changed = dict(variables, params=dict(params, spatial_decoder=decoder))
+            out = objective._forward({POLICY: changed}, part)
+            return [jnp.sum(out.y * each) for each in directions], out.last
 
         grads, last = jax.jacrev(moved, has_aux=True)(layer["kernel"])
         norms = [jnp.linalg.norm(each.ravel()) for each in grads]
-        return 0.5 * norms[0] / (norms[1] + 1e-4), step._balance(state.params, last, *directions)
+        expected = 0.5 * norms[0] / (norms[1] + 1e-4)
+        return expected, objective._balance(params, last, *directions)
 
-    expected, found = both(state)
+    expected, found = both(variables)
     assert 0.1 < expected < 10
     assert found == pytest.approx(float(expected), rel=1e-4)
 
@@ -133,12 +128,10 @@ def test_the_balance_is_the_ratio_of_the_last_kernels_gradients(vae):
 def test_a_half_learns_a_clip_by_heart_and_gradients_reach_all_of_it(vae, part, rest, least):
     config = tiny("clips", f"run.part={part}", f"optimizer.freeze={rest}", "ema.enabled=False",
                   "loss.gan_from=None", "loss.adaptive_from=None")  # fmt: skip
-    program = VaeProgram(config, make_mesh({"data": 1}, devices=jax.devices()[:1]))
+    program = make_program(config, make_mesh({"data": 1}, devices=jax.devices()[:1]))
     clip, loss = moving_square(5)[None], []
-    state = program._state_of({**vae[1], "unused": {}})
+    state = program.start(jax.tree.map(np.array, vae[1]))
     with use(program.mesh):
-        # A copy: steps write over the state that they are given.
-        state = jax.device_put(jax.tree.map(np.array, state), program._everywhere)
         for step in range(24):
             batch = {"frames": clip, "step": np.array([step], np.int32)}
             state, metrics = program.step(state, place_batch(batch, program.mesh))
@@ -154,32 +147,26 @@ def test_a_half_learns_a_clip_by_heart_and_gradients_reach_all_of_it(vae, part, 
 
 
 def test_every_step_draws_a_window_by_its_number():
-    config = tiny("clips", "run.windows=(1,4,8)")
-    programs = [VaeProgram(config, make_mesh()) for _ in range(2)]
-    drawn = [[program._window(step, 16) for step in range(40)] for program in programs]
+    objectives = [objective_of("run.windows=(1,4,8)") for _ in range(2)]
+    drawn = [[each.drawn_window(step, 16) for step in range(40)] for each in objectives]
     assert drawn[0] == drawn[1]
     assert set(drawn[0]) == {1, 4, 8}
-    assert {programs[0]._window(step, 5) for step in range(40)} == {1, 3}, "a clip has 3 latents"
+    assert {objectives[0].drawn_window(step, 5) for step in range(40)} == {1, 3}, "3 latents"
 
 
-def test_the_perceptual_network_sees_as_many_frames_as_it_is_allowed(vae):
-    x = jnp.broadcast_to(jnp.arange(5.0)[:, None, None, None], (2, 5, 1, 1, 3))
+def test_the_perceptual_network_sees_as_many_frames_as_it_is_allowed():
+    x = jnp.zeros((2, 5, 1, 1, 3))
     seen = {}
     for count in (None, 2, 9):
-        step = VaeStep(
-            vae=vae[0],
-            part="whole",
-            loss=VaeLossConfig(perceptual_frames=count),
-            window=1,
-            optimizer=optax.identity(),
-            schedule=optax.constant_schedule(0.0),
-        )
-        drawn = [step._drawn(x, -x, jax.random.key(key)) for key in range(6)]
-        assert all(np.array_equal(x, -y) for x, y in drawn)
-        seen[count] = [x[0, :, 0, 0, 0].tolist() for x, _ in drawn]
-    assert seen[None] == seen[9] == [[0, 1, 2, 3, 4]] * 6
-    assert {len(set(frames)) for frames in seen[2]} == {2}
-    assert len({*map(tuple, seen[2])}) > 1
+        objective = objective_of(f"loss.perceptual_frames={count}")
+        drawn = [objective._seen_frames(jax.random.key(key), x) for key in range(6)]
+        seen[count] = [rows if rows is None else rows.tolist() for rows in drawn]
+    assert seen[None] == seen[9] == [None] * 6  # all of them
+    for first, second in seen[2]:
+        assert first == second
+        assert len(set(first)) == 2
+        assert set(first) <= set(range(5))
+    assert len({tuple(rows[0]) for rows in seen[2]}) > 1
 
 
 def test_given_weights_replace_random_ones():
@@ -192,7 +179,11 @@ def test_given_weights_replace_random_ones():
 def test_configs_hold_every_field_and_their_phases_come_in_order(config):
     values = config.get_config()
     built = from_config_dict(values)
-    for name, group in GROUPS.items():
+    groups = group_classes(VaeTrainConfig)
+    assert groups.keys() - values.keys() == {"mesh", "lora"}  # all devices, whole weights
+    for name, group in groups.items():
+        if name not in values:
+            continue
         build_group(name, group, values[name])
         assert set(values[name]) == {field.name for field in dataclasses.fields(group)}, name
     assert 0 < built.loss.adaptive_from < built.loss.gan_from < built.run.steps
@@ -226,4 +217,4 @@ def test_a_perceptual_network_that_counts_nothing_is_refused():
 
 def test_the_balance_needs_the_last_layer_trained():
     with pytest.raises(ValueError, match="whose gradient balances the GAN"):
-        VaeProgram(tiny("clips", "optimizer.freeze=('spatial_decoder',)"), make_mesh())
+        objective_of("optimizer.freeze=('spatial_decoder',)")

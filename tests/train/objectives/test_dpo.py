@@ -1,0 +1,167 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Preference training: published numbers, any mesh and microbatches, whole runs on pairs."""
+
+import functools
+import json
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
+from mugv_jax.data.pt_files import latent_bytes
+from mugv_jax.golden import post_training
+from mugv_jax.golden.cases import read_case
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.sharding.place import place_batch
+from mugv_jax.train import diffusion, loop
+from mugv_jax.train.checkpoint import FOLDER
+from mugv_jax.train.objectives import dpo
+from tests.train.runs import tiny, write_samples
+from tests.train.test_step import distance, null_text, numpy_batch
+
+GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "post_training").glob("*.json"))
+PARITY = 1e-5  # relative L2, of values and gradients
+SHARDED = 2e-5  # relative L2: the order of float32 sums differs
+DPO = {"name": "dpo", "beta": 50.0, "sft_weight": 0.5}
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_values_and_gradients_are_the_published_ones(path, devices, monkeypatch):
+    axes = {"fsdp": 2, "tensor": 2, "sequence": 2} if devices == 8 else {}
+    mesh = meshes.make_mesh(axes, devices=jax.devices()[:devices])
+
+    def spread(array):
+        """Every axis that two devices divide is split over one axis of the mesh."""
+        free, spec = ["fsdp", "tensor", "sequence"], []
+        for size in np.shape(array):
+            spec.append(free.pop(0) if free and size % 2 == 0 else None)
+        return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*spec)))
+
+    case = read_case(path)
+    monkeypatch.setattr(
+        post_training, "on_devices", lambda arrays: jax.tree.map(spread, dict(arrays))
+    )
+    with jax.default_matmul_precision("highest"):
+        outputs = post_training.KINDS[case.spec["kind"]](case)
+    assert len(outputs) >= 5
+    for name, (ours, reference) in outputs.items():
+        error = np.linalg.norm(ours - reference) / max(np.linalg.norm(reference), 1e-30)
+        assert error <= PARITY, name
+
+
+def pair_batch(seed):
+    batch = numpy_batch(seed)
+    return batch | {"lose": numpy_batch(seed + 100)["latent"]}
+
+
+def program_of(*overrides):
+    config = tiny("unread", *overrides, objective=DPO)
+    count = int(np.prod([getattr(config.mesh, axis) or 1 for axis in meshes.AXES]))
+    return diffusion.make_program(config, config.mesh.make_mesh(jax.devices()[:count]), null_text())
+
+
+@functools.cache
+def first_params():
+    return jax.device_get(program_of().init().params)
+
+
+def run(program, steps=2):
+    """(metrics of every step, state) after some steps on pairs."""
+    state = program.start({"params": first_params()})
+    found = []
+    with meshes.use(program.mesh), jax.default_matmul_precision("highest"):
+        for step in range(steps):
+            state, metrics = program.step(state, place_batch(pair_batch(step), program.mesh))
+            found.append({name: float(x) for name, x in metrics.items() if not np.ndim(x)})
+    return found, jax.device_get(state)
+
+
+def test_a_run_begins_at_its_reference_and_a_step_is_the_same_on_any_mesh():
+    alone, state = run(program_of())
+    first, second = alone
+    assert first["margin"] == first["displacement"] == 0
+    error = (first["loss"] - math.log(2)) / 0.5  # the winner's flow-matching loss
+    assert 1 < error < 20
+    assert second["margin"] != 0
+    assert distance(state.extra["reference"], first_params()) == 0
+    assert distance(state.params, first_params()) > 0
+    mesh = ("mesh.fsdp=2", "mesh.tensor=2", "mesh.sequence=2", "run.accumulate=2")
+    metrics, split = run(program_of(*mesh))
+    for ours, reference in zip(metrics, alone, strict=True):
+        for name in ("loss", "accuracy", "margin", "displacement"):
+            assert ours[name] == pytest.approx(reference[name], rel=1e-3, abs=1e-4), name
+    assert distance(split.params, state.params) <= SHARDED
+
+
+def test_under_low_rank_updates_the_reference_is_the_frozen_weights():
+    program = program_of("lora.rank=2", "ema.enabled=False")
+    state = program.abstract
+    assert set(state.extra) == {"null_text"}
+    policies = jax.eval_shape(
+        lambda state: program.policies({"policy": state.params}, state), state
+    )
+    assert set(policies["policy"]) == {"params", "lora"}
+    assert set(policies["reference"]) == {"params"}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Samples in the published format with a loser for each."""
+    folder = write_samples(tmp_path_factory.mktemp("data") / "pairs", 8, shapes=((3, 4, 4),))
+    rng = np.random.default_rng(1)
+    header, *rows = (folder / "train.csv").read_text().splitlines()
+    for i in range(len(rows)):
+        loser = rng.standard_normal((3, 4, 4, 24)).astype(np.float32)
+        (folder / f"latents/{i}_lose.pt").write_bytes(latent_bytes(loser))
+        rows[i] += f",latents/{i}_lose.pt"
+    (folder / "train.csv").write_text("\n".join([f"{header},lose_path", *rows]) + "\n")
+    return folder
+
+
+def losses(run):
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+
+
+def test_a_run_on_pairs_goes_on_against_the_reference_that_it_had(pairs, tmp_path, monkeypatch):
+    weights = tmp_path / "weights"
+    shared = ("log.every=1", "checkpoint.every=2")
+    one_device = jax.devices()[:1]
+    diffusion.train(tiny(pairs, "run.steps=2", *shared), weights, one_device)
+    config = tiny(pairs, "run.steps=4", f"run.weights={weights}", *shared, objective=DPO)
+    assert diffusion.train(config, tmp_path / "straight", one_device) == 4
+    monkeypatch.setattr(loop.Stop, "asked", lambda _, step: step >= 2)
+    assert diffusion.train(config, tmp_path / "run", one_device) == 2
+    monkeypatch.undo()
+    saved = tmp_path / "run" / FOLDER / "2" / "state"
+    assert not [path for path in saved.rglob("*") if "reference" in path.name]
+    assert diffusion.train(config, tmp_path / "run", one_device) == 4
+    assert losses(tmp_path / "run") == losses(tmp_path / "straight")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"beta": 0.0}, "beta=0.0 must be a positive number"),
+        ({"sft_weight": -1.0}, "sft_weight=-1.0 must be a number from 0 up"),
+    ],
+)
+def test_settings_out_of_range_are_refused(fields, says):
+    with pytest.raises(ValueError, match=says):
+        dpo.Settings(**fields)
+
+
+def test_the_margin_rises_where_the_policy_prefers_the_winner():
+    errors = dpo.Errors(jnp.array([1.0]), jnp.array([3.0]))
+    reference = dpo.Errors(jnp.array([2.0]), jnp.array([2.0]))
+    found = dpo.dpo_loss(errors, reference, dpo.Settings(beta=2.0))
+    assert found.reward_win > 0 > found.reward_lose
+    assert float(found.loss[0]) == pytest.approx(float(-np.log(1 / (1 + np.exp(-2.0)))), rel=1e-6)
+    assert optax.tree.norm(found.loss) < math.log(2)
