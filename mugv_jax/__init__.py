@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """mugv_jax: MUG-V video generation in JAX/Flax.
 
-Importing the package imports no library; the public names are imported when they are first used.
+Importing the package imports no library; public names are imported on first use.
 """
 
 import importlib

@@ -23,10 +23,10 @@ from mugv_jax.systems.system import System, SystemConfig, find
 
 Group = TypeVar("Group")
 
-# Values on a command line, in any case.
+# Values on a command line, in upper or lower case.
 WORDS = {"true": True, "false": False, "none": None}
-SYSTEM = "system"  # field of a config file: the name of a system, by default the first one
-# Groups that only training reads, see `train/train_config.py`.
+SYSTEM = "system"  # field that names a system; the default is the first
+# Groups that only training reads; see `train/train_config.py`.
 TRAINING_GROUPS = (
     "mesh",
     "kernels",
@@ -44,7 +44,7 @@ TRAINING_GROUPS = (
 
 
 def load(path: str | os.PathLike) -> SystemConfig:
-    """Sizes of the models that `get_config()` of the file `path` describes.
+    """Sizes of the models in the result of `get_config()` of the file `path`.
 
     Raises:
         ValueError: no such file, no `get_config`, or groups that do not fit the dataclasses.
@@ -70,7 +70,7 @@ def read(path: str | os.PathLike) -> ConfigDict:
     try:
         spec.loader.exec_module(module)
         values = module.get_config()
-    except Exception as error:  # the file is the user's, and may do anything
+    except Exception as error:  # a user's file may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"config {path} cannot be read: {reason}.") from error
     finally:
@@ -81,7 +81,7 @@ def read(path: str | os.PathLike) -> ConfigDict:
 
 
 def _root(path: Path) -> Path:
-    """Folder above `configs`, from which one config imports another."""
+    """Folder above `configs`, from which configs import each other."""
     folder = path.resolve().parent
     return next(
         (each.parent for each in (folder, *folder.parents) if each.name == "configs"), folder
@@ -111,7 +111,7 @@ def from_config_dict(values: ConfigDict) -> SystemConfig:
 
 
 def models_of(values: ConfigDict) -> SystemConfig:
-    """Sizes of a system's models; other groups of the config are not looked at.
+    """Sizes of a system's models; other groups of the config are ignored.
 
     Raises:
         ValueError: values that the dataclasses refuse.
@@ -124,7 +124,7 @@ def models_of(values: ConfigDict) -> SystemConfig:
 def check_groups(
     values: ConfigDict, needed: Collection[str], optional: Collection[str] = ()
 ) -> None:
-    """Raise a ValueError that names a missing group, or one that nothing reads."""
+    """Raise a ValueError for a missing group, or one that nothing reads."""
     for name in sorted(set(needed) - set(values)):
         raise ValueError(f"config has no group {name!r}; it needs {', '.join(needed)}.")
     for name in sorted(set(values) - set(needed) - set(optional)):
@@ -167,7 +167,7 @@ def build_group(name: str, cls: type[Group], values: Any) -> Group:
 
 
 def _plain(value: Any) -> Any:
-    """Value with dicts for ConfigDicts and tuples for lists, so that a dataclass can hold it."""
+    """Value with dicts for ConfigDicts and tuples for lists, as dataclasses hold them."""
     if isinstance(value, ConfigDict | Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return tuple(map(_plain, value)) if isinstance(value, tuple | list) else value
@@ -217,15 +217,15 @@ def override(values: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
             raise ValueError(
                 f"{argument}: {path} is a group; set one of {', '.join(parent)} in it."
             )
-        with holder.ignore_type():  # `build_group` checks types, and names the wanted one
+        with holder.ignore_type():  # `build_group` checks types with a better message
             holder[name] = text if _is_word(parent, text) else _parsed(argument, text)
     return values
 
 
 def _is_word(before: Any, text: str) -> bool:
-    """Whether `text` is a string, not a Python value.
+    """Whether `text` stands for a string, not for a Python value.
 
-    It is one if it replaces a string, or if it is a name that replaces None.
+    It does if it replaces a string, or if it is a name that replaces None.
     """
     a_name = text.isidentifier() and text.lower() not in WORDS
     return isinstance(before, str) or (before is None and a_name)

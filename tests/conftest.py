@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every test runs on eight host devices, with strict dtypes and ranks and checked array shapes.
+"""Settings of all tests: eight host devices, strict dtypes and ranks, checked array shapes.
 
-Tests compile for seconds what runs for milliseconds: compilation is made cheap, and what takes long
-is compiled once a session. Processes that tests start inherit all of it.
+Programs of the tests compile for seconds and run for milliseconds. Compilation is therefore made
+cheap, and slow programs are compiled once per session. Processes that tests start inherit this.
 """
 
 import gc
@@ -30,7 +30,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import tests.typecheck  # noqa: F401 - the hook below looks it up by name
 
-KEPT_PROGRAMS_SECONDS = 0.3  # to compile; keeping a smaller one costs more than it saves
+KEPT_PROGRAMS_SECONDS = 0.3  # compile time; keeping a faster one costs more than it saves
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -48,13 +48,13 @@ class UncheckedKernels:
 
 
 sys.meta_path.insert(0, UncheckedKernels)
-# Tracing makes many small objects that live: collecting as often as by default is a sixth of it.
+# Tracing makes many long-lived objects; default garbage collection takes a sixth of its time.
 gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
-    """The folder of programs that the processes of this session share."""
+    """Folder of programs that the processes of this session share."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
     with pytest.MonkeyPatch.context() as environment:
@@ -66,10 +66,10 @@ def compiled(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def compiled_once(compiled):
-    """What a test chooses for the cache ends with the test."""
+    """Restores the cache's settings after every test."""
     yield
     if jax.config.jax_compilation_cache_dir != str(compiled):
-        compilation_cache.reset_cache()  # else it stays where it was first used
+        compilation_cache.reset_cache()  # else the cache stays in its first folder
     keep_compiled_in(compiled)
 
 

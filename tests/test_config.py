@@ -13,7 +13,7 @@ from mugv_jax.nn.layers import unboxed
 from mugv_jax.weights.registry import abstract_variables
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-PARAMETERS = {  # of the DiT, without the statistics that are no parameters
+PARAMETERS = {  # of the DiT, without constants
     "mugv_debug": 3_667_296,
     "mugv_demo": 4_077_696,
     "mugv_1b": 1_208_059_968,

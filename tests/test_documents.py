@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the documents and notebooks say can be typed: commands, options, fields and files exist."""
+"""Commands, options, fields and files in documents and notebooks exist."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ def at_the_root(monkeypatch):
 
 
 def check(arguments):
-    """Raises where the command line would: what is checked before any file is opened."""
+    """Raises the errors of the command line that precede any access to files."""
     overrides = [each for each in arguments if each.startswith(cli.OVERRIDE)]
     parser = cli._parser(arguments[0])
     args = parser.parse_args([each for each in arguments if each not in overrides])
@@ -100,7 +100,7 @@ def test_a_notebook_is_python_without_outputs(path):
 
 
 def test_the_notebook_on_fine_tuning_says_what_the_commands_take(tmp_path, monkeypatch):
-    """All of its cells, but for what the commands do."""
+    """All cells run, with the commands replaced."""
     called = []
 
     def main(arguments):

@@ -23,7 +23,7 @@ def rows(folder: Path) -> list[golden.Row]:
 
 
 def copy(folder: Path, name: str = "mugdit_tiny") -> tuple[dict, dict]:
-    """A case to change: its description and its arrays."""
+    """Copy of a case to modify: its description and its arrays."""
     shutil.copy(GOLDEN / f"{name}.json", folder / "case.json")
     with np.load(GOLDEN / f"{name}.npz") as arrays:
         return json.loads((folder / "case.json").read_text()), dict(arrays)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rooms of the package and which may import which: the table of docs/architecture.md."""
+"""Rooms (top-level parts) of the package, and which rooms may import which."""
 
 import ast
 import subprocess
@@ -36,12 +36,12 @@ KNOWS = {
     "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
     "cli": set(),  # commands are imported by name, each when it is run
 }
-OPTIONAL = {"torch"}  # an extra: must never be needed at import
+OPTIONAL = {"torch"}  # extras that no import may need
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imports(path: Path, *, top_level: bool = False) -> set[str]:
-    """Dotted names of all that a file imports, or only of what importing it imports."""
+    """Dotted names of a file's imports, or of its top-level imports only."""
     tree = ast.parse(path.read_text())
     names = set()
     for node in tree.body if top_level else ast.walk(tree):
@@ -64,7 +64,7 @@ def module_of(path: Path) -> str:
 
 
 def imported_files(path: Path, modules: dict[str, Path]) -> set[Path]:
-    """Files of the package that a file imports, anywhere in it."""
+    """Files of the package that a file imports, at any level."""
     names = imports(path)
     found = {modules.get(name) or modules.get(name.rpartition(".")[0]) for name in names}
     return found - {None, path}
@@ -91,12 +91,12 @@ def test_the_table_itself_has_no_circle():
 
 
 def test_no_files_import_each_other_in_a_circle():
-    """Imports inside of functions count: they hide a circle, but do not remove it."""
+    """Imports inside of functions count: they hide a circle without removing it."""
     modules = {module_of(path): path for path in FILES}
     left = {path: imported_files(path, modules) for path in FILES}
     while left:
         free = {path for path, known in left.items() if not known & left.keys()}
-        if not free:  # what only imports a circle is no part of it
+        if not free:  # a file that only imports a circle is not in it
             used = set().union(*left.values())
             free = left.keys() - used
         circle = sorted(str(path.relative_to(PACKAGE)) for path in left)
@@ -106,7 +106,7 @@ def test_no_files_import_each_other_in_a_circle():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shared_files_of_systems_name_no_system(name):
-    """A new system then edits none of them. Only the registration holds the names."""
+    """A new system then edits none of them; only the registry has the names."""
     for path in (PACKAGE / "systems").glob("*.py"):
         found = {each for each in imports(path) if each.startswith(f"mugv_jax.systems.{name}")}
         assert not found, f"{path.name} imports {', '.join(found)}"

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The run-time checker of annotations: an int may stand where a float is asked for."""
+"""Run-time checker of annotations, which accepts an int for a float."""
 
 from beartype import BeartypeConf, beartype
 

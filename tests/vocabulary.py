@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Vocabularies made on the spot: of sentencepiece with T5's settings, and of CLIP's byte pairs."""
+"""Small vocabularies made for tests: sentencepiece with T5's settings, and CLIP's byte pairs."""
 
 import json
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def train_vocabulary(folder: Path, texts: Iterable[str]) -> None:
 
 
 def write_clip_vocabulary(folder: Path, texts: Iterable[str], pad: str) -> int:
-    """Writes `vocab.json`, `merges.txt` and `tokenizer_config.json`; how many tokens there are.
+    """Writes `vocab.json`, `merges.txt` and `tokenizer_config.json`; returns the vocabulary's size.
 
     All bytes, the words of `texts`, and CLIP's two special tokens at the end.
     """

@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.description = "Average checkpoints of one model, the newest with the largest share."
     parser.add_argument(
         "src",
         nargs="+",
         metavar="CHECKPOINT",
-        help="oldest first; a training run stands for all of its checkpoints",
+        help="checkpoints, oldest first; a training run stands for all of its own",
     )
     parser.add_argument("dst", metavar="DST", help="x.pt, x.safetensors, or a folder (Orbax)")
     parser.add_argument(
@@ -36,12 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of a checkpoint relative to the next newer one, above 0 and up to 1",
     )
     parser.add_argument("--last", type=int, metavar="N", help="take the newest N only [all]")
-    parser.add_argument("--model", choices=sorted(MODELS), help="what they hold (found out)")
+    parser.add_argument("--model", choices=sorted(MODELS), help="model that they hold [inferred]")
     add_target_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the average.
+    """Write the average of the checkpoints.
 
     Raises:
         ValueError: fewer than two checkpoints, or of different models, or DST cannot be written.
@@ -62,6 +62,6 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _checkpoints(paths: Iterable[Path]) -> Iterable[Path]:
-    """A run is all of its steps; anything else is one checkpoint."""
+    """Paths of checkpoints, in which a run is replaced by all of its checkpoints."""
     for path in paths:
         yield from (path.is_dir() and steps(path)) or [path]

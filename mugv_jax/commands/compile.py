@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax compile`: whether a step fits a TPU slice or GPUs, and how fast it is on TPUs."""
+"""`mugv-jax compile`: checks if a step fits a TPU slice or GPUs, and estimates its time on TPUs."""
 
 import argparse
 import dataclasses
@@ -22,8 +22,8 @@ from mugv_jax.compile.steps import slice_devices
 from mugv_jax.cost import flops
 
 GIB = 2**30
-DESCRIPTION = """Compile a step for a TPU slice or for GPUs, on a machine without them: does it fit?
-For TPUs its time is estimated too."""
+DESCRIPTION = """Compile a step for a TPU slice or GPUs on a machine without them. Does it fit?
+For TPUs the report also has an estimate of its time."""
 EXAMPLES = """examples:
   mugv-jax compile --config configs/mugv_10b.py --topology v5p:4x4x4 \\
     --config.mesh.fsdp=16 --config.mesh.sequence=4
@@ -43,14 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(overrides=())
-    parser.add_argument("--config", required=True, metavar="FILE", help="such as configs/...py")
-    parser.add_argument("--topology", required=True, help="such as v5p:4x4x4, or h200:8 of GPUs")
+    parser.add_argument(
+        "--config", required=True, metavar="FILE", help="config file, configs/...py"
+    )
+    parser.add_argument(
+        "--topology", required=True, help="TPU slice, such as v5p:4x4x4, or GPUs: h200:8"
+    )
     add_video(parser, size="landscape")
     parser.add_argument(
         "--batch", type=int, help="samples of a step [one per data shard and microbatch]"
     )
     parser.add_argument(
-        "--sampler", action="store_true", help="a guided step of generation, not of training"
+        "--sampler", action="store_true", help="compile a guided sampling step, not training"
     )
     add_quantize(parser)
     parser.add_argument(
@@ -65,9 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=SHARE",
-        help=f"of the ideal that the slice reaches; repeatable [{defaults}]",
+        help=f"share of the ideal that is reached; repeatable [{defaults}]",
     )
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: a config, slice, size, mesh or assumption that is not possible.
     """
-    jax.config.update("jax_platforms", "cpu")  # an accelerator may be someone else's
+    jax.config.update("jax_platforms", "cpu")  # leaves accelerators to other jobs
     config = read_config(configs.override(configs.read(args.config), args.overrides))
     request = Request(
         config=config,
@@ -111,10 +115,10 @@ def _positive(name: str, value: int | None) -> int | None:
 
 
 def _assumptions(given: list[str]) -> Assumptions:
-    """Assumptions from texts such as "attention=0.7".
+    """Assumptions from arguments such as "attention=0.7".
 
     Raises:
-        ValueError: an unknown name, or no share.
+        ValueError: an unknown name, or a value that is no share.
     """
     names = [field.name for field in dataclasses.fields(Assumptions)]
     shares = {}
@@ -130,7 +134,7 @@ def _assumptions(given: list[str]) -> Assumptions:
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Lines of the report for people."""
+    """Lines of the printed report."""
     video, mesh = report["video"], report["mesh"]
     where = ", ".join(f"{axis}={size}" for axis, size in mesh.items()) or "one chip"
     yield f"{report['step']} step on {report['topology']}: {report['chips']} chips, {where}"

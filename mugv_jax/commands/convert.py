@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "dst",
         metavar="DST",
-        help="x.pt, x.safetensors, or a folder (of Orbax; of others with --format)",
+        help="x.pt, x.safetensors, or a folder (Orbax, or as --format says)",
     )
-    parser.add_argument("--model", choices=sorted(MODELS), help="what SRC holds (found out)")
+    parser.add_argument("--model", choices=sorted(MODELS), help="model that SRC holds [inferred]")
     add_target_arguments(parser, (*FORMATS, PEFT))
-    parser.add_argument("--ema", action="store_true", help="the averaged weights of SRC")
+    parser.add_argument("--ema", action="store_true", help="read the averaged weights of SRC")
     parser.add_argument(
         "--lora", metavar="ADAPTER", help="adapter to merge in: a folder of peft, or one file"
     )
@@ -35,17 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lora-alpha",
         type=float,
         metavar="ALPHA",
-        help="alpha of ADAPTER, where its file does not tell it",
+        help="alpha of ADAPTER, if its file does not contain it",
     )
 
 
 def add_target_arguments(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
     """Add the options that `target_of` reads."""
-    parser.add_argument("--format", choices=formats, help="what to write (from DST's name)")
+    parser.add_argument("--format", choices=formats, help="format of DST [from its name]")
     parser.add_argument(
-        "--tensor-parallel", type=int, default=1, metavar="N", help="ranks to write for Megatron"
+        "--tensor-parallel", type=int, default=1, metavar="N", help="number of Megatron ranks"
     )
-    parser.add_argument("--dtype", help="cast weights to this, such as bfloat16 (as they are)")
+    parser.add_argument("--dtype", help="cast weights to this dtype, such as bfloat16 [no cast]")
     parser.add_argument("--overwrite", action="store_true", help="replace DST once complete")
 
 
@@ -65,7 +65,7 @@ def target_of(args: argparse.Namespace) -> Target:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert what the parsed options name."""
+    """Convert the checkpoint or pipeline of the parsed options."""
     convert(
         args.src,
         args.dst,

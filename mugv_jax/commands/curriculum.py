@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax curriculum`: several training runs, one after the other."""
+"""`mugv-jax curriculum`: several training runs, one after another."""
 
 import argparse
 import logging
@@ -14,27 +14,27 @@ from mugv_jax.commands.train import MEMORY
 log = logging.getLogger(__name__)
 
 DESCRIPTION = (
-    "Train stage after stage, each from the (averaged) weights of the one before, expanded where "
-    "its model is larger. The same command goes on where it was stopped."
+    "Train one stage after another, each from the (averaged) weights of the previous one, expanded "
+    "if its model is larger. The same command resumes an interrupted curriculum."
 )
 EXAMPLES = """examples:
   mugv-jax curriculum --stages configs/stages/stage[123].py --output runs --distributed
   mugv-jax curriculum --stages configs/stages/stage2.py configs/stages/stage3.py --output runs \\
     --config.run.weights=dit.pt
 
-A stage is a run in a folder of its own, runs/stage1 and so on. Fields set by --config are set in
-all stages, but run.weights in the first only.
+Each stage is a run in its own folder: runs/stage1 and so on. --config.GROUP.FIELD=VALUE applies to
+all stages, except run.weights, which applies to the first.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(overrides=())
     parser.add_argument(
         "--stages", nargs="+", required=True, type=Path, metavar="FILE",
-        help="configs in their order; a file's name is that of its stage",
+        help="configs in order; each stage has the name of its file",
     )  # fmt: skip
     parser.add_argument(
         "--output", required=True, type=Path, metavar="RUNS", help="folder of the stages' folders"
@@ -44,18 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         metavar="S",
-        help="on the copies of a weight where a stage is wider than the one before, relative to "
-        "the weights' standard deviation; without it copies stay equal [%(default)s]",
+        help="noise on the copies of a weight if a stage is wider than the previous one, relative "
+        "to the weights' standard deviation; with 0 copies stay equal [%(default)s]",
     )
     add_compile_cache(parser)
     add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Trains.
+    """Train all stages.
 
     Raises:
-        ValueError: a stage that does not fit, or one of the mistakes of `mugv-jax train`.
+        ValueError: a stage that does not fit, or an error of `mugv-jax train`.
     """
     values = [configs.override(configs.read(path), args.overrides) for path in args.stages]
     join(args)

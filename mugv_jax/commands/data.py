@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax data`: makes training samples of videos and captions, packs and describes them."""
+"""`mugv-jax data`: encodes videos and captions into training samples, packs and describes them."""
 
 import argparse
 import functools
@@ -40,7 +40,7 @@ STATISTICS = (LATENT_SHIFT, LATENT_SCALE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of all subcommands."""
+    """Add the options of all subcommands."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
     _add_encode(actions.add_parser("encode", help=ENCODE, allow_abbrev=False))
     _add_pack(actions.add_parser("pack", help=PACK, allow_abbrev=False))
@@ -190,7 +190,7 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs `mugv-jax data` with parsed options.
+    """Run `mugv-jax data` with parsed options.
 
     Raises:
         ValueError: options, files or samples that cannot be used.
@@ -235,7 +235,7 @@ def _encode_config(args: argparse.Namespace) -> EncodeConfig:
 
 
 def _pack(args: argparse.Namespace) -> None:
-    from mugv_jax.data.pack import pack  # TFDS: seconds to import
+    from mugv_jax.data.pack import pack  # imports TFDS, which takes seconds
 
     bad = pack(
         args.src,
@@ -251,14 +251,14 @@ def _pack(args: argparse.Namespace) -> None:
 
 
 def _pack_fields(args: argparse.Namespace) -> Fields:
-    """Fields of flow matching, and those that the options add."""
+    """Fields of flow matching, followed by those of the options."""
     latents = [LatentField(name, statistics=STATISTICS) for name in args.latent]
     numbers = [NumberField(name) for name in args.number]
     return (*flow_fields(statistics=STATISTICS), *latents, *numbers)
 
 
 def _describe(args: argparse.Namespace) -> None:
-    from mugv_jax.data.describe import describe_source  # Grain: seconds to import
+    from mugv_jax.data.describe import describe_source  # imports Grain, which takes seconds
     from mugv_jax.data.open import open_all
     from mugv_jax.train import objectives
     from mugv_jax.train.train_config import from_config_dict

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax demo`: makes the demo's clips, text encoder and weights, one by one or all of them."""
+"""`mugv-jax demo`: makes the demo's clips, text encoder and weights."""
 
 import argparse
 import json
@@ -36,7 +36,7 @@ Finished stages are skipped and an interrupted one resumes, so the same command 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of all subcommands."""
+    """Add the options of all subcommands."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
     _add_world(actions.add_parser("world", help=WORLD, allow_abbrev=False))
     _add_text(actions.add_parser("text", help=TEXT, allow_abbrev=False))
@@ -82,7 +82,7 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
         type=_folder,
         required=True,
         metavar="FOLDER",
-        help="folder to write, as T5's; checkpoints and curves lie beside it, in FOLDER_run",
+        help="folder to write, in T5's layout; checkpoints and curves are in FOLDER_run",
     )
     parser.add_argument(
         "--steps", type=int, default=TextTrainConfig.steps, help="training steps [%(default)s]"
@@ -140,10 +140,10 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs `mugv-jax demo` with parsed options.
+    """Run `mugv-jax demo` with parsed options.
 
     Raises:
-        ValueError: a mistake of the user.
+        ValueError: an option or input that cannot be used.
     """
     args.action_run(args)
 
@@ -182,7 +182,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _command(arguments: list[str]) -> None:
-    """Runs another `mugv-jax` command; one that fails ends this one with its exit status."""
+    """Run another `mugv-jax` command; if it fails, exit with its status."""
     status = cli.main(arguments)
     if status:
         sys.exit(status)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax enhance`: detail back into videos, one or many."""
+"""`mugv-jax enhance`: restores detail in one or several videos."""
 
 import argparse
 import json
@@ -27,9 +27,9 @@ from mugv_jax.systems.enhancer.system import SYSTEM
 log = logging.getLogger(__name__)
 
 REPORT = "enhanced.jsonl"  # beside the videos of a folder or list
-DESCRIPTION = """Put detail back into videos: the same frames, size, rate and sound.
+DESCRIPTION = """Restore detail in videos, with the same frames, size, rate and sound.
 
-Videos that are there already are left alone, so that the same command goes on where it was."""
+Existing results are kept, so the same command resumes an interrupted run."""
 EXAMPLES = """examples:
   mugv-jax enhance --weights MUG-V/MUG-V-inference --video outputs/video.mp4 --out enhanced.mp4
   mugv-jax enhance --weights weights/enhancer --video clips/ --out enhanced/ --compare
@@ -39,7 +39,7 @@ DEFAULTS = EnhanceRequest()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=path_text,
         required=True,
         metavar="IN",
-        help=f"a video, a folder of videos, or a csv file with the columns {NAME} and perhaps "
-        f"{TEXT}, the prompt of each",
+        help=f"a video, a folder of videos, or a csv file with the columns {NAME} and "
+        f"optionally {TEXT}, the prompt of each",
     )
     parser.add_argument(
         "--out",
@@ -65,16 +65,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blur",
         action="store_true",
-        help="shrink and enlarge the input by two before, to see what is restored",
+        help="halve and double the size of the input first, to show what is restored",
     )
-    parser.add_argument("--overwrite", action="store_true", help="make anew what is there already")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing results")
     models = parser.add_argument_group("models")
     models.add_argument(
         "--weights",
         type=path_text,
         metavar="FOLDER",
         help="folder or Hugging Face repository with dit_i2v.safetensors and pytorch_model.bin, "
-        "itself or in its folder enhancer, or the same converted",
+        "in it or in its folder enhancer, or the same converted",
     )
     add_wan(models)
     _add_lora(models)
@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_wan(group: argparse._ActionsContainer) -> None:
-    """The option that says where that lies which comes from Wan2.1."""
+    """Add the option --wan, the place of the files of Wan2.1."""
     group.add_argument(
         "--wan",
         type=path_text,
@@ -99,13 +99,20 @@ def _add_lora(group: argparse._ActionsContainer) -> None:
         "--lora",
         type=path_text,
         metavar="FILE",
-        help="other low-rank updates than those beside the enhancer",
+        help="low-rank updates [those beside the enhancer]",
     )
     group.add_argument(
-        "--lora-alpha", type=float, metavar="X", help="of updates whose rank is not 256 [4]"
+        "--lora-alpha",
+        type=float,
+        metavar="X",
+        help="alpha of the updates; needed if their rank is not 256 [4]",
     )
     group.add_argument(
-        "--lora-scale", type=float, default=1.0, metavar="X", help="of the updates [%(default)s]"
+        "--lora-scale",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="factor of the updates [%(default)s]",
     )
     group.add_argument(
         "--lora-apart",
@@ -118,50 +125,54 @@ def _add_lora(group: argparse._ActionsContainer) -> None:
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
     group.add_argument(
-        "--steps", type=int, default=DEFAULTS.steps, help="of denoising [%(default)s]"
+        "--steps", type=int, default=DEFAULTS.steps, help="number of denoising steps [%(default)s]"
     )
     group.add_argument(
         "--sigma",
         type=float,
         default=DEFAULTS.sigma,
-        help="how much is made anew, above 0 and up to 1 [%(default)s]",
+        help="noise to start from, above 0 and up to 1; more changes more [%(default)s]",
     )
     group.add_argument(
         "--guidance",
         type=float,
         default=DEFAULTS.guidance.scale,
         metavar="SCALE",
-        help="how strongly the prompt pulls; 1 is off and twice as fast [%(default)s]",
+        help="guidance scale; 1 turns guidance off and is twice as fast [%(default)s]",
     )
-    group.add_argument("--prompt", default=DEFAULTS.prompt, metavar="TEXT", help="[%(default)s]")
+    group.add_argument(
+        "--prompt", default=DEFAULTS.prompt, metavar="TEXT", help="prompt [%(default)s]"
+    )
     group.add_argument(
         "--negative-prompt",
         default=DEFAULTS.negative_prompt,
         metavar="TEXT",
-        help="what to steer away from [that of Wan2.1]",
+        help="what guidance leads away from [Wan2.1's own]",
     )
     group.add_argument(
         "--window",
         type=int,
         default=DEFAULTS.window,
         metavar="FRAMES",
-        help="that the model sees at once, 4k+1 [%(default)s]",
+        help="number of frames processed at once, 4k+1 [%(default)s]",
     )
     group.add_argument(
         "--overlap",
         type=int,
         default=DEFAULTS.overlap,
         metavar="FRAMES",
-        help="that windows share, where one goes over into the next [%(default)s]",
+        help="frames that neighbouring windows share and blend [%(default)s]",
     )
-    group.add_argument("--seed", type=int, default=DEFAULTS.seed, help="[%(default)s]")
+    group.add_argument(
+        "--seed", type=int, default=DEFAULTS.seed, help="seed of the noise [%(default)s]"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Checks everything that can be checked, then enhances video by video; 1 if one was bad.
+    """Check all options, then enhance every video; exit status 1 if one was bad.
 
     Raises:
-        ValueError: a mistake of the user, or a window that does not fit in memory.
+        ValueError: options or files that cannot be used, or a window that does not fit in memory.
     """
     request = EnhanceRequest(
         prompt=args.prompt,
@@ -180,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
                  len(jobs) - len(todo), len(jobs))  # fmt: skip
     if not todo:
         return 0
-    # What cannot be read or written is told before models load.
+    # Unreadable inputs and outputs are refused before models load.
     for job in todo:
         video.prepare_output(job.output)
     several = jobs[0].source != Path(args.video).expanduser()  # a folder's or a list's
@@ -209,10 +220,10 @@ def _enhance_all(
     blur: bool,
     several: bool,
 ) -> list[tuple[Path, str]]:
-    """Enhances every video; those that could not be read, and why.
+    """Enhance every video; returns errors of videos that could not be read.
 
     Raises:
-        ValueError: the only video that was asked for could not be read.
+        ValueError: a single given video cannot be read.
     """
     prompts = {job.prompt or request.prompt for job in jobs}
     pipeline.read([*sorted(prompts), request.negative_prompt])
@@ -236,7 +247,7 @@ def _enhance_all(
 
 
 def _report(job: Job, made: Enhanced) -> None:
-    """One more line in the folder's report."""
+    """Append a line to the folder's report."""
     line = {"source": str(job.source), "output": str(job.output), "frames": made.frames,
             "fps": made.fps, "psnr": round(made.psnr, 4)}  # fmt: skip
     with (job.output.parent / REPORT).open("a") as file:

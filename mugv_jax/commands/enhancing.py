@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax generate --enhance`: every video goes through the enhancer before it is written."""
+"""`mugv-jax generate --enhance`: enhances every video before it is written."""
 
 import argparse
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from mugv_jax.video import Video
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that `prepare` reads."""
-    group = parser.add_argument_group("enhancement (its other options: mugv-jax enhance)")
+    """Add the options that `prepare` reads."""
+    group = parser.add_argument_group("enhancement (mugv-jax enhance has more options)")
     group.add_argument(
         "--enhance",
         action="store_true",
-        help="put detail back into each video before it is written",
+        help="restore detail in each video before it is written",
     )
     group.add_argument(
         "--enhancer",
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(args: argparse.Namespace) -> Callable[[Video], Video]:
-    """What is done to each video; weights that cannot be used are told now, and loaded later.
+    """Function that is applied to each video; weights are checked now and loaded later.
 
     Raises:
         ValueError: no weights, some that cannot be used, or options without --enhance.

@@ -22,19 +22,19 @@ from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.size import VideoSize, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
 
-DEMO = "Score a model on the demo world: what captions ask for, and what a program reads."
+DEMO = "Score a model on the demo world, by comparing captions with readings of the videos."
 EXAMPLES = """examples:
   mugv-jax eval demo --weights weights --clips 200 --out scores/first
   mugv-jax eval demo --weights weights --dit runs/demo --tasks t2v --clips 40 --out scores/quick
   mugv-jax eval demo --weights weights --sweep guidance=1,2,3,4 --out scores/sweeps
 
-An interrupted run goes on with the same command; more --clips add to those that are there.
+The same command resumes an interrupted run; a larger --clips adds to existing clips.
 """
-SWEPT_TASKS = ("t2v", "i2v")  # the others do not sample
+SWEPT_TASKS = ("t2v", "i2v")  # tasks that sample
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of all subcommands."""
+    """Add the options of all subcommands."""
     worlds = parser.add_subparsers(dest="data", required=True, metavar="data")
     demo = worlds.add_parser("demo", help=DEMO, allow_abbrev=False)
     demo.description, demo.epilog = DEMO, EXAMPLES
@@ -48,40 +48,42 @@ def _add_clips(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is measured")
     group.add_argument(
         "--out", type=path_text, default="outputs/scores", metavar="FOLDER",
-        help="of answers.jsonl and scores.json [%(default)s]",
+        help="folder of answers.jsonl and scores.json [%(default)s]",
     )  # fmt: skip
     group.add_argument(
-        "--world", choices=WORLDS, default=DemoEval.world, help="of the captions [%(default)s]"
+        "--world", choices=WORLDS, default=DemoEval.world, help="world of captions [%(default)s]"
     )
     group.add_argument(
         "--tasks",
-        help=f"some of {','.join(TASKS)} [all; {','.join(SWEPT_TASKS)} for a sweep]",
+        help=f"tasks, among {','.join(TASKS)} [all; {','.join(SWEPT_TASKS)} for a sweep]",
     )
     group.add_argument(
         "--clips", type=int, default=DemoEval.clips, metavar="N",
-        help="of each task, on seen and on unseen combinations each [%(default)s]",
+        help="clips of each task, for seen and for unseen combinations [%(default)s]",
     )  # fmt: skip
     group.add_argument(
         "--seed", type=int, default=DemoEval.seed,
-        help="of captions and noise; training draws with 0 [%(default)s]",
+        help="seed of captions and noise; training uses 0 [%(default)s]",
     )  # fmt: skip
     size = f"{Format.width_px}x{Format.height_px}"
     group.add_argument("--size", default=size, help="WIDTHxHEIGHT in pixels [%(default)s]")
-    group.add_argument("--frames", type=int, default=Format.frames, help="8k+1 [%(default)s]")
+    group.add_argument(
+        "--frames", type=int, default=Format.frames, help="frames, 8k+1 [%(default)s]"
+    )
     group.add_argument(
         "--fps", type=float, default=Format.fps,
-        help="of the clips, and what the model is told [%(default)s]",
+        help="frame rate of clips and condition of the model [%(default)s]",
     )  # fmt: skip
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
     group.add_argument(
-        "--steps", type=int, help=f"of denoising [as weights say, else {Defaults.steps}]"
+        "--steps", type=int, help=f"denoising steps [the weights' own, else {Defaults.steps}]"
     )
     group.add_argument(
         "--guidance", type=float, metavar="SCALE",
-        help=f"away from no text; 1 is off [as weights say, else {Defaults.guidance}]",
+        help=f"guidance scale; 1 is off [the weights' own, else {Defaults.guidance}]",
     )  # fmt: skip
     group.add_argument(
         "--sweep", type=_sweep, metavar="NAME=VALUES",
@@ -101,22 +103,20 @@ def _sweep(text: str) -> Sweep:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Scores the model and prints the tables.
+    """Score the model and print the tables.
 
     Raises:
-        ValueError: a mistake of the user, or models that do not fit in memory.
+        ValueError: options or files that cannot be used, or models that do not fit in memory.
     """
     if args.weights is None and not args.random_weights:
         args.weights = demo_weights()
     defaults = Defaults() if args.random_weights else read_defaults(args.weights)
     config, folder = _config(args, defaults), Path(args.out).expanduser()
     if args.sweep:
-        args.sweep.configs(config)  # a bad value should not wait for the models
+        args.sweep.configs(config)  # refuses bad values before models load
     tiling = tiling_of(args.vae_tile, SYSTEM)
     keep_compiled(args.compile_cache)
-    models = dataclasses.replace(
-        load_models(args), keep_loaded=True
-    )  # every batch needs all of them
+    models = dataclasses.replace(load_models(args), keep_loaded=True)  # every batch uses all models
     generator = functools.partial(_generator, MugvPipeline(models, tiling=tiling))
     weights = identify(models)
     with out_of_memory("give a smaller --batch"):
@@ -145,7 +145,7 @@ def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
 
 
 def _generator(pipeline: MugvPipeline, config: DemoEval) -> Generator:
-    """The pipeline, asked for videos of the measurement's format and sampling."""
+    """Generator of videos with the format and sampling of the evaluation."""
     format = config.format
     return PipelineGenerator(
         pipeline=pipeline,

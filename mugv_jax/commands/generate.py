@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax generate`: prompts and pictures to video files."""
+"""`mugv-jax generate`: makes video files from prompts and pictures."""
 
 import argparse
 import logging
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 DESCRIPTION = """Make videos from prompts and pictures.
 
-Without --weights, those of the demo are used: a small model that comes with the package.
-Defaults are those of the released pipelines. MUG-V's weights may bring their own for what is marked
-*, in a defaults.json beside them, as those of the demo do."""
+Without --weights the demo is used, a small model that comes with the package. Defaults are those
+of the released pipelines. A defaults.json beside MUG-V's weights, as in the demo, may replace
+those marked *."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "prompt",
         nargs="+",
-        help="what to show, in words; several, side by side, make several videos",
+        help="description of the video; several prompts make several videos",
     )
     parser.add_argument(
         "-o",
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="enlarge the frames in the file, for players that show small ones small [%(default)s]",
+        help="enlarge the frames in the file, for players that do not [%(default)s]",
     )
     parser.add_argument(
         "--contact-sheet",
@@ -76,20 +76,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _weights() -> list[str]:
-    """Sentences about the weights that models read."""
+    """Sentences for --help about the weights of each model."""
     return [f"{name} {module.WEIGHTS}" for name, module in generators().items() if module.WEIGHTS]
 
 
 def _defaults(option: str) -> str:
-    """Default of an option for every model, in words."""
+    """Text for --help with an option's default for every model."""
     return "; ".join(f"{name}: {module.DEFAULTS[option]}" for name, module in generators().items())
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check everything that can be checked, then load, sample and write.
+    """Check all options, then load models, sample and write.
 
     Raises:
-        ValueError: a mistake of the user, or a video that does not fit in memory.
+        ValueError: options or files that cannot be used, or a video that does not fit in memory.
     """
     if args.upscale < 1:
         raise ValueError(f"upscale={args.upscale} must be a whole number from 1 up.")
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _refuse_foreign(args: argparse.Namespace) -> None:
-    """Raise a ValueError that names a given option which only another model understands."""
+    """Raise a ValueError for a given option that belongs to another model."""
     own = generators()[args.model].OPTIONS
     for name, module in generators().items():
         for option in (each for each in module.OPTIONS if each not in own):

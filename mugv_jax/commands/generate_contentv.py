@@ -35,14 +35,14 @@ EXAMPLES = """\
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
-    """Nothing: ContentV has no options of its own."""
+    """Add nothing: ContentV has no options of its own."""
 
 
 def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
-    """Check what is asked for; the returned function loads the models and samples.
+    """Check the options; the returned function loads the models and samples.
 
     Raises:
-        ValueError: a mistake of the user.
+        ValueError: options or files that cannot be used.
     """
     options = chosen(args)
     if "size" in options:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUG-V for `mugv-jax generate`: its own options, and videos from all of them."""
+"""MUG-V for `mugv-jax generate`."""
 
 import argparse
 import dataclasses
@@ -22,7 +22,7 @@ from mugv_jax.video import Video
 log = logging.getLogger(__name__)
 
 WEIGHTS = ""
-# In the words of --help; * marks what weights may bring defaults of their own for.
+# Texts for --help; * marks defaults that a defaults.json beside weights may replace.
 DEFAULTS = {
     "size": "multiples of 8; "
     + ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
@@ -57,9 +57,9 @@ OPTIONS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that only MUG-V has, except those of `add_models`."""
+    """Add the options that only MUG-V has, except those of `add_models`."""
     owners = models_with("image")
-    title = f"given frames ({owners} only; cut and scaled to the size)"
+    title = f"given frames ({owners} only; cropped and scaled to the size)"
     group = parser.add_argument_group(title)
     group.add_argument("--image", type=path_text, help="the first frame")
     group.add_argument("--last-image", type=path_text, metavar="IMAGE", help="the last frame")
@@ -71,13 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="any frame, counted from 0, such as 48=middle.png; may be given several times",
     )
     group.add_argument(
-        "--continue-video", type=path_text, metavar="VIDEO", help="go on where this video ends"
+        "--continue-video", type=path_text, metavar="VIDEO", help="video to continue"
     )
     group.add_argument(
         "--continue-frames",
         type=int,
         metavar="N",
-        help=f"how many of its last frames to begin with, 8k+1 [{Request.continue_frames}]",
+        help=f"number of its last frames to begin with, 8k+1 [{Request.continue_frames}]",
     )
     group.add_argument(
         "--init-video", type=path_text, metavar="VIDEO", help="start from this video, noised"
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strength",
         type=float,
         metavar="X",
-        help=f"how much it is noised, above 0 and up to 1 [{Request.strength}]",
+        help=f"noise added to it, above 0 and up to 1 [{Request.strength}]",
     )
     _add_sampling(parser)
 
@@ -98,31 +98,31 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="X",
-        help="go without an evaluation until the model's input has changed by so much: 0.1 halves "
-        "the evaluations, 0 makes all [%(default)s]",
+        help="skip evaluations until the model's input has changed by this much: 0.1 halves the "
+        "evaluations, 0 skips none [%(default)s]",
     )
     group.add_argument(
         "--conditioning-fps",
         type=float,
         default=argparse.SUPPRESS,
         metavar="FPS",
-        help=f"what the model is told [{Request.conditioning_fps:g}*]",
+        help=f"frame rate that the model is conditioned on [{Request.conditioning_fps:g}*]",
     )
     group.add_argument(
         "--aesthetic-score",
         type=_score,
         default=argparse.SUPPRESS,
         metavar="SCORE",
-        help="0 to 10, appended to the prompt as in training; none to append nothing "
+        help="0 to 10, appended to the prompt as in training; none appends nothing "
         f"[{Request.aesthetic_score}*]",
     )
 
 
 def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
-    """Checks the request and reads its pictures; the function returned loads models and samples.
+    """Check the request and read its pictures; the returned function loads models and samples.
 
     Raises:
-        ValueError: a mistake of the user.
+        ValueError: options or files that cannot be used.
     """
     own = args.weights is not None or args.random_weights
     if not own:
@@ -140,7 +140,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
 
 
 def _demo_words() -> str:
-    """The words that the demo's prompts may use."""
+    """Words that prompts for the demo may use."""
     from mugv_jax.demo.world.scene import WORLDS
 
     world = WORLDS["small"]
@@ -155,7 +155,7 @@ def _demo_words() -> str:
 
 
 def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
-    """The request of the parsed options, `defaults` where they are not given."""
+    """Request of the parsed options, with `defaults` for those not given."""
     for option, owner in (("continue_frames", "continue_video"), ("strength", "init_video")):
         if getattr(args, option) is not None and getattr(args, owner) is None:
             raise ValueError(f"{flag(option)} says how to use {flag(owner)}: give both or none.")

@@ -1,8 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax info WEIGHTS`: contents of checkpoints, and what a video of some size needs with them.
+"""`mugv-jax info WEIGHTS`: contents of checkpoints, and needs of a video of some size.
 
-Only headers are read and nothing is compiled: it answers at once, and does not disturb other jobs.
+Only headers are read and nothing is compiled, so it is fast and does not disturb other jobs.
 """
 
 import argparse
@@ -37,21 +37,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_video(parser, size="portrait")
     steps = ", ".join(f"{system.steps} of {system.name}" for system in every())
-    parser.add_argument("--steps", type=int, help=f"of denoising [{steps}]")
+    parser.add_argument("--steps", type=int, help=f"number of denoising steps [{steps}]")
     devices = parser.add_mutually_exclusive_group()
     devices.add_argument("--mesh", default="", help="devices per axis, such as data=2,tensor=4")
     devices.add_argument(
-        "--devices", type=int, help="how many; the mesh is the one that needs least memory"
+        "--devices", type=int, help="number of devices; takes the mesh that needs least memory"
     )
     parser.add_argument(
-        "--platform", choices=sorted(LIVE), default="gpu", help="of the devices [%(default)s]"
+        "--platform", choices=sorted(LIVE), default="gpu", help="platform [%(default)s]"
     )
     parser.add_argument(
-        "--dtype", choices=("bfloat16", "float32"), help="[float32 on cpu, else bfloat16]"
+        "--dtype",
+        choices=("bfloat16", "float32"),
+        help="dtype of weights and arithmetic [float32 on cpu, else bfloat16]",
     )
     add_quantize(parser)
-    parser.add_argument("--vae-tile", type=int, metavar="PIXELS", help="as for `generate`")
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--vae-tile", type=int, metavar="PIXELS", help="see mugv-jax generate")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: no weights, damaged ones, or a size, mesh or number out of range.
     """
-    jax.config.update("jax_platforms", "cpu")  # an accelerator may be someone else's
+    jax.config.update("jax_platforms", "cpu")  # leaves accelerators to other jobs
     for name in ("steps", "devices"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -80,7 +82,7 @@ def make_report(args: argparse.Namespace, found: Inventory) -> dict[str, Any]:
     Raises:
         ValueError: see `run`.
     """
-    tiling_of(args.vae_tile, found.system)  # refuses what `generate` refuses
+    tiling_of(args.vae_tile, found.system)  # raises the errors of `generate`
     size = found.system.parse(args.size, args.frames)
     plan = Plan(
         size=size,
@@ -116,7 +118,7 @@ def make_report(args: argparse.Namespace, found: Inventory) -> dict[str, Any]:
 
 
 def _work(found: Inventory, size: Size, steps: int) -> dict[str, Any]:
-    """Tokens and arithmetic of the DiT; empty where there is none."""
+    """Tokens and arithmetic of the DiT; empty without one."""
     if "dit" not in found.sizes:
         return {}
     config, system = found.sizes["dit"], found.system
@@ -145,7 +147,7 @@ def _peak(found: Inventory, plan: Plan) -> Stage:
 
 
 def _lines(report: Mapping[str, Any], found: Inventory) -> Iterator[str]:
-    """Lines of the report for people."""
+    """Lines of the printed report."""
     titles = found.system.titles
     for field, model in found.described.items():
         yield from _model_lines(titles[field], model)

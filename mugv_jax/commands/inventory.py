@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Models that a path holds, and the system to which they belong: for `mugv-jax info`."""
+"""Models that a path holds, and their system, for `mugv-jax info`."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ class Inventory(NamedTuple):
     """Models of one system, by field.
 
     sizes: config of each model.
-    described: plain values for a report on each.
+    described: description of each model as plain values.
     """
 
     system: System
@@ -44,7 +44,7 @@ def take_inventory(weights: str) -> Inventory:
         return _alone(path)
     system, paths = _find(local_folder(weights, (), download=False))
     if all(place.name in FOLDER_FILES for place in paths.values()):
-        return _alone(path)  # one checkpoint, not a pipeline's folder
+        return _alone(path)  # a single checkpoint
     found = {field: _describe(place, system, field) for field, place in paths.items()}
     sizes = {field: model.config for field, model in found.items()}
     if set(sizes) == set(system.files):
@@ -53,7 +53,7 @@ def take_inventory(weights: str) -> Inventory:
 
 
 def _planned(path: Path) -> Inventory:
-    """Models of a config file, of which there are only sizes."""
+    """Models of a config file, which has sizes only."""
     values = configs.read(path)
     config, system = configs.from_config_dict(values), configs.system_of(values)
     sizes = {field: getattr(config, field) for field in system.kinds}
@@ -83,10 +83,10 @@ def _alone(path: Path) -> Inventory:
 
 
 def _find(folder: Path) -> tuple[System, Mapping[str, Path]]:
-    """System of a folder, and the places of its models on this machine, by field.
+    """System of a folder, and the local paths of its models by field.
 
-    The system that knows most of what is in the folder is taken; among several that know as much,
-    the first one whose models these are.
+    The system that recognises most of the folder's contents is taken; among equals, the first whose
+    models these are.
     """
     found = {system: system.find_in(folder) for system in every()}
     most = max(map(len, found.values()))

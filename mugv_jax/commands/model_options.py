@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Options that say which models a command runs, on what, and on videos of which size."""
+"""Options for models, hardware and video sizes, shared by commands."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from mugv_jax.systems.sizes import listed
 from mugv_jax.systems.system import System, SystemConfig, every, system_of
 from mugv_jax.systems.tiles import Tiling
 
-SMALLEST_TILE = 8  # latents a side: two overlaps of the default width
+SMALLEST_TILE = 8  # latents per side: two overlaps of the default width
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "--dit",
         type=path_text,
         metavar="PATH",
-        help="another DiT than that of --weights: a checkpoint, or a training run",
+        help="DiT in place of that of --weights: a checkpoint or a training run",
     )
     group.add_argument(
         "--lora", type=path_text, metavar="FOLDER", help="peft adapter to merge into the DiT"
@@ -47,21 +47,21 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         help="T5 folder or repository [beside the weights, else the published one]",
     )
     group.add_argument(
-        "--tokenizer", type=path_text, metavar="FOLDER", help="of T5, if it lies elsewhere"
+        "--tokenizer", type=path_text, metavar="FOLDER", help="tokenizer of T5 [beside T5]"
     )
     add_sizes(group)
     add_hardware(group)
 
 
 def add_sizes(group: argparse._ActionsContainer) -> None:
-    """Add the options that `sizes_of` reads beside --weights."""
+    """Add --random-weights and --config, which `sizes_of` reads."""
     group.add_argument(
         "--random-weights",
         action="store_true",
-        help="seeded random weights of the sizes in --config: the picture is noise",
+        help="use seeded random weights of the sizes in --config: videos are noise",
     )
     group.add_argument(
-        "--config", type=path_text, metavar="FILE", help="sizes, which --weights must then have"
+        "--config", type=path_text, metavar="FILE", help="sizes that --weights must have"
     )
 
 
@@ -70,7 +70,7 @@ def add_hardware(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--dtype",
         choices=("bfloat16", "float32"),
-        help="of weights and arithmetic [bfloat16; float32 on CPU]",
+        help="dtype of weights and arithmetic [bfloat16; float32 on CPU]",
     )
     for name, known in (("attention", ATTENTIONS), ("modulation", MODULATIONS)):
         group.add_argument(
@@ -97,7 +97,7 @@ def add_quantize(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--quantize",
         choices=tuple(DTYPES),
-        help="hold the weights of DiT and T5 in 8 bits, half the memory; int8 is closer [off]",
+        help="weights of DiT and T5 in 8 bits, half the memory; int8 is more accurate [off]",
     )
 
 
@@ -132,7 +132,7 @@ def add_video(parser: argparse.ArgumentParser, *, size: str) -> None:
 
 
 def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvModels:
-    """MUG-V's models that the options name.
+    """Models of MUG-V that the options name.
 
     needs_dit: weights without a DiT are an error.
 
@@ -158,7 +158,7 @@ def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvMode
 def sizes_of(
     args: argparse.Namespace, system: System, *, files: Sequence[str]
 ) -> SystemConfig | None:
-    """Sizes in --config, which random weights are made with and others must have.
+    """Sizes in --config: those of random weights, and those that other weights must have.
 
     files: options that name weights.
 
@@ -187,7 +187,7 @@ def sizes_of(
 
 
 def hardware_of(args: argparse.Namespace) -> dict[str, Any]:
-    """Options of `systems.models.Models` that the options of `add_hardware` ask for.
+    """Arguments of `systems.models.Models` from the options of `add_hardware`.
 
     Raises:
         ValueError: a mesh that cannot be read.
@@ -218,5 +218,5 @@ def tiling_of(tile_px: int | None, system: System) -> Tiling | None:
 
 
 def flag(name: str) -> str:
-    """Option that argparse keeps under `name`."""
+    """Command-line spelling of the option that argparse keeps under `name`."""
     return f"--{name.replace('_', '-')}"

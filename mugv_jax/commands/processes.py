@@ -1,29 +1,29 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The options that make a command one of several processes of a run."""
+"""Options of a command that is one of several processes of a run."""
 
 import argparse
 import logging
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
-    """The options that `join` reads."""
+    """Add the options that `join` reads."""
     group = parser.add_argument_group("many processes")
     group.add_argument(
         "--distributed",
         action="store_true",
-        help="one of several processes, as SLURM, Kubernetes (GKE), Open MPI or TPU pods set up",
+        help="join the processes of a run under SLURM, Kubernetes (GKE), Open MPI or on TPU pods",
     )
-    group.add_argument("--coordinator", metavar="HOST:PORT", help="elsewhere: process 0's")
-    group.add_argument("--processes", type=int, help="elsewhere: how many there are")
-    group.add_argument("--process", type=int, help="elsewhere: the number of this one, from 0")
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="elsewhere: address of process 0")
+    group.add_argument("--processes", type=int, help="elsewhere: number of processes")
+    group.add_argument("--process", type=int, help="elsewhere: number of this process, from 0")
 
 
 def join(args: argparse.Namespace) -> None:
-    """Meets the other processes, if there are any; of them all only the first one logs.
+    """Join the other processes, if there are any; only the first one logs.
 
     Raises:
-        ValueError: options of which some are missing, or processes that do not meet.
+        ValueError: incomplete options, or processes that cannot join.
     """
     named = (args.coordinator, args.processes, args.process)
     if not args.distributed and all(each is None for each in named):

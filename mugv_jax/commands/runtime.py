@@ -1,8 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every command that runs programs on devices needs: compiled programs kept, memory faults
-told.
-"""
+"""Parts of commands that use devices: the compile cache, and reports on memory."""
 
 import argparse
 import contextlib
@@ -17,7 +15,7 @@ import jax
 
 try:
     import resource
-except ImportError:  # not on Windows
+except ImportError:  # missing on Windows
     resource = None
 
 log = logging.getLogger(__name__)
@@ -26,19 +24,20 @@ COMPILE_CACHE = "~/.cache/mugv_jax/compiled"
 
 
 def add_compile_cache(group: argparse._ActionsContainer) -> None:
-    """The option that `keep_compiled` reads."""
+    """Add the option that `keep_compiled` reads."""
     group.add_argument(
         "--compile-cache",
         type=path_text,
         metavar="FOLDER",
-        help=f"keeps compiled programs between runs [{COMPILE_CACHE}]",
+        help=f"folder that keeps compiled programs between runs [{COMPILE_CACHE}]",
     )
 
 
 def keep_compiled(folder: str | None) -> Path | None:
-    """Turns jax's persistent cache on: its folder; only one that was asked for must be writable.
+    """Turn on jax's persistent cache; returns its folder.
 
-    Without `folder` it is that of the environment (JAX_COMPILATION_CACHE_DIR), or COMPILE_CACHE.
+    Without `folder` it is that of the environment (JAX_COMPILATION_CACHE_DIR), or COMPILE_CACHE;
+    only a given `folder` must be writable.
 
     Raises:
         ValueError: `folder` cannot be written.
@@ -55,14 +54,14 @@ def keep_compiled(folder: str | None) -> Path | None:
         log.warning("%s Programs will be compiled anew in every run.", reason)
         return None
     jax.config.update("jax_compilation_cache_dir", os.fspath(path))
-    # All programs: the small ones, by the dozen, are most of what a warm start would compile.
+    # All programs: a warm start would otherwise spend most of its time on dozens of small ones.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     return path
 
 
 @contextlib.contextmanager
 def out_of_memory(remedy: str) -> Iterator[None]:
-    """Turns a device that runs out of memory into a ValueError that names the remedy."""
+    """Turn a device's lack of memory into a ValueError that names the remedy."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -72,8 +71,7 @@ def out_of_memory(remedy: str) -> Iterator[None]:
 
 
 def log_peak_memory() -> None:
-    """The most that the devices, or on a CPU the process, have held: to set beside the prediction
-    of `mugv-jax info`."""
+    """Log peak memory, which `mugv-jax info` predicts: of the devices, or on a CPU the process."""
     held = [
         (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
     ]
@@ -86,7 +84,7 @@ def log_peak_memory() -> None:
 
 
 def path_text(text: str) -> str:
-    """The type of an option that names a file or folder: anything but nothing."""
+    """Type of an option that names a file or folder: any text that is not blank."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty: name a file or folder")
     return text

@@ -1,17 +1,17 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Models of `mugv-jax generate`, and the options that all of them have: size, steps, guidance.
+"""Models of `mugv-jax generate`, and the options that all models share: size, steps, guidance.
 
-A module `generate_NAME.py` makes system NAME a model. It has
+A module `generate_NAME.py` adds system NAME to --model. It has
 
-    WEIGHTS                sentence about the weights that it reads, for the help of --model; or ""
+    WEIGHTS                sentence about the model's weights for the help of --model, or ""
     EXAMPLES               lines of the command's help
-    DEFAULTS               option of OF_MODEL -> its default in words
-    OPTIONS                names of options that not every model has, and this one has
-    add_arguments(parser)  adds those of OPTIONS that no other module adds
-    prepare(args)          checks everything, and returns a function that makes the videos
+    DEFAULTS               option of OF_MODEL -> text of its default
+    OPTIONS                names of the model's options that not every model has
+    add_arguments(parser)  adds the options of OPTIONS that no other module adds
+    prepare(args)          checks all options and returns a function that makes the videos
 
-An option of OF_MODEL is missing from the parsed options unless it is given.
+The parsed options contain an option of OF_MODEL only if it was given.
 """
 
 import argparse
@@ -31,7 +31,7 @@ OF_MODEL = ("size", "frames", "fps", "steps", "shift", "guidance", "negative_pro
 
 @functools.cache
 def generators() -> Mapping[str, ModuleType]:
-    """Module of every system that generates, by the system's name."""
+    """Modules of the systems that generate, by the system's name."""
     modules = {name: f"{__package__}.generate_{name}" for name in NAMES}
     return {
         name: importlib.import_module(module)
@@ -48,7 +48,7 @@ def models_with(option: str) -> str:
 def add_size(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> None:
     """Add the options of a video's size.
 
-    default: option -> its default for every model, in words.
+    default: option -> text of its default for every model.
     """
     group = parser.add_argument_group("size")
     group.add_argument(
@@ -57,13 +57,13 @@ def add_size(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> 
         help=f"WIDTHxHEIGHT in pixels, or a name [{default('size')}]",
     )
     group.add_argument(
-        "--frames", default=argparse.SUPPRESS, help=f"how many [{default('frames')}]"
+        "--frames", default=argparse.SUPPRESS, help=f"number of frames [{default('frames')}]"
     )
     group.add_argument(
         "--fps",
         type=float,
         default=argparse.SUPPRESS,
-        help=f"frames per second of the file [{default('fps')}]",
+        help=f"frame rate of the file [{default('fps')}]",
     )
 
 
@@ -71,49 +71,50 @@ def add_sampling(parser: argparse.ArgumentParser, default: Callable[[str], str])
     """Add the options of sampling; `default` as in `add_size`."""
     group = parser.add_argument_group("sampling")
     group.add_argument(
-        "--steps", type=int, default=argparse.SUPPRESS, help=f"of denoising [{default('steps')}]"
+        "--steps", type=int, default=argparse.SUPPRESS, help=f"denoising steps [{default('steps')}]"
     )
     group.add_argument(
         "--shift",
         type=_shift,
         default=argparse.SUPPRESS,
         metavar="RATIO",
-        help="of the steps towards noise; 1 spaces them evenly, auto goes by the video's size "
+        help="shift of the steps towards noise; 1 spaces them evenly, auto depends on the size "
         f"[{default('shift')}]",
     )
-    group.add_argument("--seed", type=int, default=42, help="of the first prompt [%(default)s]")
+    group.add_argument(
+        "--seed", type=int, default=42, help="seed of the first prompt [%(default)s]"
+    )
     group.add_argument(
         "--guidance",
         type=float,
         default=argparse.SUPPRESS,
         metavar="SCALE",
-        help=f"how strongly the prompt pulls; 1 is off and twice as fast [{default('guidance')}]",
+        help=f"guidance scale; 1 turns it off and is twice as fast [{default('guidance')}]",
     )
     group.add_argument(
         "--guidance-rescale",
         type=float,
         default=0.0,
         metavar="X",
-        help="0 to 1: tames the contrast that strong guidance makes [%(default)s]",
+        help="0 to 1: reduces the contrast of strong guidance [%(default)s]",
     )
     group.add_argument(
         "--guidance-interval",
         default="0,1",
         metavar="LOW,HIGH",
-        help="times with guidance, 1 is pure noise, 0 the video; the steps outside take one "
+        help="times with guidance, where 1 is pure noise and 0 the video; steps outside take one "
         "evaluation instead of two [%(default)s]",
     )
     group.add_argument(
         "--guidance-together",
         action="store_true",
-        help="both forwards as one batch: faster on small videos, more memory",
+        help="run both forwards as one batch: faster on small videos, more memory",
     )
     group.add_argument(
         "--negative-prompt",
         default=argparse.SUPPRESS,
         metavar="TEXT",
-        help="what to steer away from; an empty one guides away from no text at all "
-        f"[{default('negative_prompt')}]",
+        help=f"text that guidance leads away from; may be empty [{default('negative_prompt')}]",
     )
 
 
@@ -123,10 +124,10 @@ def chosen(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def guidance_of(args: argparse.Namespace, scale: float) -> Guidance:
-    """Guidance of the given scale, and otherwise as the options ask for.
+    """Guidance of the given scale, with all else from the options.
 
     Raises:
-        ValueError: an option that is no number, or out of range.
+        ValueError: an option that is not a number, or out of range.
     """
     return Guidance(
         scale=scale,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax train`: a config and a folder of samples to checkpoints of a trained model."""
+"""`mugv-jax train`: trains a model from a config and samples."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from mugv_jax.commands import training
 
-DESCRIPTION = "Train MUGDiT, or go on with a run: the same command resumes it."
+DESCRIPTION = "Train MUGDiT; the same command resumes a run."
 EXAMPLES = """examples:
   mugv-jax train --config configs/mugv_debug.py --output runs/first \\
     --config.data.paths="('samples',)" --config.run.steps=200
@@ -23,12 +23,12 @@ MEMORY = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     training.add_arguments(parser, DESCRIPTION, EXAMPLES, config="configs/...py")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Trains.
+    """Train.
 
     Raises:
         ValueError: a config, data or weights that do not fit, or a failed start of processes.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax train-vae`: a config and folders of clips to checkpoints of a trained video VAE."""
+"""`mugv-jax train-vae`: trains a video VAE from a config and clips."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from mugv_jax.commands import training
 
-DESCRIPTION = "Train the video VAE, or go on with a run: the same command resumes it."
+DESCRIPTION = "Train the video VAE; the same command resumes a run."
 EXAMPLES = """examples:
   mugv-jax train-vae --config configs/vae_demo.py --output runs/vae \\
     --config.data.paths="('clips',)"
@@ -21,12 +21,12 @@ MEMORY = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     training.add_arguments(parser, DESCRIPTION, EXAMPLES, config="configs/vae_...py")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Trains.
+    """Train.
 
     Raises:
         ValueError: a config, data or weights that do not fit, or a failed start of processes.

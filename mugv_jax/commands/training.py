@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the commands that train have in common: a config and a folder of the run."""
+"""Shared parts of the commands that train: the config and the folder of a run."""
 
 import argparse
 import logging
@@ -19,23 +19,23 @@ OVERRIDES = "\nEvery field of the config can be set by --config.GROUP.FIELD=VALU
 def add_arguments(
     parser: argparse.ArgumentParser, description: str, examples: str, config: str
 ) -> None:
-    """The options of a command that trains; `config` is the like of a file of its configs."""
+    """Add the options of a command that trains; `config` is an example of a config file."""
     parser.description, parser.epilog = description, examples + OVERRIDES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(overrides=())
-    parser.add_argument("--config", required=True, metavar="FILE", help=f"such as {config}")
+    parser.add_argument("--config", required=True, metavar="FILE", help=f"config file, {config}")
     parser.add_argument(
         "--output", required=True, type=Path, metavar="RUN",
-        help="folder of checkpoints and metrics; one that has checkpoints is gone on with",
+        help="folder of checkpoints and metrics; a run that has checkpoints is resumed",
     )  # fmt: skip
     add_compile_cache(parser)
     add_processes(parser)
 
 
 def run(args: argparse.Namespace, train: Callable[[ConfigDict, Path], object], memory: str) -> None:
-    """`train` on the values of the config, in the run's folder.
+    """Call `train` with the config's values and the run's folder.
 
-    memory: what helps where there is not enough of it.
+    memory: remedies against a lack of memory, for the error message.
 
     Raises:
         ValueError: a config, data or weights that do not fit, or a failed start of processes.
@@ -43,6 +43,6 @@ def run(args: argparse.Namespace, train: Callable[[ConfigDict, Path], object], m
     values = configs.override(configs.read(args.config), args.overrides)
     join(args)
     keep_compiled(args.compile_cache)
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax's faults come as ours, in a line
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # our own message reports Orbax's errors
     with out_of_memory(memory):
         train(values, args.output.expanduser())

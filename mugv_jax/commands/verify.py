@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from mugv_jax import golden
 
-# float32: the published code itself differs by 1e-6 to 3e-6 from a float64 evaluation.
+# The published code in float32 differs by 1e-6 to 3e-6 from a float64 evaluation.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=sorted(TOLERANCE),
         default="float32",
-        help="of weights and arithmetic [%(default)s]",
+        help="dtype of weights and arithmetic [%(default)s]",
     )
     parser.add_argument("--tolerance", type=float, help="largest relative L2 error [by dtype]")
 
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table; exit status 1 if any row failed.
 
     Raises:
-        ValueError: not a folder of golden cases, or a tolerance that is no positive number.
+        ValueError: a folder without golden cases, or a tolerance that is not positive.
     """
     folder = Path(args.dir)
     if not folder.is_dir():

@@ -23,13 +23,13 @@ _SOURCE = re.compile(r'op_name="([^"]*)"')
 class Collective:
     """One exchange, and how often it runs.
 
-    payload: bytes on one chip of the whole array: after a gather, before a reduction, or exchanged.
-    groups: numbers of the chips that exchange with each other, (groups, size); for a permutation
+    payload: bytes of the whole array on one chip: after a gather, before a reduction, or exchanged.
+    groups: numbers of the chips that exchange with each other, (groups, size); for a permutation,
         pairs (source, target).
-    times: runs in one call of the program.
+    times: number of runs in one call of the program.
     asynchronous: start and end are separate operations, so arithmetic may run in between.
-    computation: part of the program that it is in.
-    source: operation of the model that it comes from.
+    computation: part of the program that contains the exchange.
+    source: operation of the model that causes the exchange.
     """
 
     kind: str
@@ -72,7 +72,7 @@ def collectives(program: Program, devices: int) -> Iterator[Collective]:
 
 
 def _payload(run: Run, kind: str, size: int) -> int:
-    """Bytes of the whole array, see `Collective`; `size` is that of a group."""
+    """Bytes of the whole array (see `Collective`); `size` is the number of chips in a group."""
     arrays = run.instruction.arrays
     if run.instruction.opcode in ("all-gather-start", "all-to-all-start"):
         arrays = arrays[len(arrays) // 2 :]  # (operands, results)
@@ -121,7 +121,7 @@ def _mesh_groups(mesh: re.Match) -> np.ndarray:
 
 
 def _iota(shape: str, transposed: str | None) -> np.ndarray:
-    """Numbers from 0 in a shape, with transposed axes where these are given."""
+    """Consecutive numbers in a shape, with transposed axes if these are given."""
     sizes = _integers(shape)
     numbers = np.arange(math.prod(sizes)).reshape(sizes)
     return numbers.transpose(_integers(transposed)) if transposed else numbers

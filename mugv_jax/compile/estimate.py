@@ -20,7 +20,7 @@ from mugv_jax.cost.chips import Chip
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Assumptions:
-    """Shares of the ideal that a real program reaches.
+    """Assumed shares of the ideal that a real program reaches.
 
     compiled: speed of the compiler's own operations, relative to its estimate.
     attention: speed of attention kernels, relative to the peak of the part of the matrix unit that
@@ -53,11 +53,11 @@ class Assumptions:
 class Estimate:
     """Seconds of one step on every chip.
 
-    arithmetic: operations outside of kernels.
-    attention: attention kernels.
-    modulation: other kernels.
-    exposed: exchanges that the chip waits for, by kind.
-    hidden: exchanges that run during arithmetic.
+    arithmetic: seconds of operations outside of kernels.
+    attention: seconds of attention kernels.
+    modulation: seconds of other kernels.
+    exposed: seconds of exchanges that the chip waits for, by kind.
+    hidden: seconds of exchanges that run during arithmetic.
     sent: bytes (not seconds) that each chip sends, by kind.
     """
 
@@ -130,7 +130,7 @@ def estimate(
 
 
 def attention_speed(work: Work, chip: Chip) -> float:
-    """Highest possible FLOP/s of attention: a product uses as much of the unit as a head fills."""
+    """Highest possible FLOP/s of attention, from the share of the unit that a head fills."""
     total = sum(work.head_dims.values())
     if not total:
         return chip.peak_flops

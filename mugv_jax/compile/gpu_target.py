@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Descriptions of NVIDIA GPUs, for compiling ahead of time on machines without them.
 
-XLA's compiler for CUDA, ptxas included, needs no GPU if it is given a description of the chip. It
-cannot search for the fastest algorithms then: memory and register counts are those of the real
+XLA's compiler for CUDA, ptxas included, needs no GPU if it has a description of the chip. Without
+a GPU it cannot search for the fastest algorithms: memory and register counts are those of the real
 program, but times are unknown. The compiler is part of `jax[cuda13]`.
 """
 
@@ -39,7 +39,7 @@ platform_name: "CUDA"
 dnn_version_info {{ major: 9 minor: 12 }}
 device_description_str: "{kind}"
 """
-# Memory, bandwidth and name are those of the data sheets (SXM); L2 is what the driver reports.
+# Memory, bandwidth and name are from the data sheets (SXM), the size of L2 from the driver.
 GPUS = {
     "h100": {
         "kind": "NVIDIA H100 80GB HBM3",

@@ -52,7 +52,7 @@ class Run(NamedTuple):
     """One place where an instruction runs.
 
     times: how often it runs there in one call of the program.
-    inside: operations that it is part of, such as "fusion" or "async-start".
+    inside: enclosing operations, such as "fusion" or "async-start".
     """
 
     instruction: Instruction
@@ -69,7 +69,7 @@ class Program:
     entry: str
 
     def runs(self) -> Iterator[Run]:
-        """Every instruction that runs, once for every place from which it is called.
+        """All instructions that run, each once for every place from which it is called.
 
         A loop of unknown length counts as one iteration; see `unknown_loops`.
         """
@@ -99,7 +99,7 @@ class Program:
                         yield from self._runs(name, times, inside | {each.opcode})
 
     def trip_count(self, loop: Instruction, computation: str) -> int | None:
-        """Iterations of a `while`: as stated, else ceil((limit - first) / step) of its counter.
+        """Iterations of a `while`, as stated, or else ceil((limit - first) / step) of its counter.
 
         None if the loop does not count from one constant to another.
         """
@@ -141,7 +141,7 @@ class Program:
 
 
 def parse(text: str) -> Program:
-    """Program from the text `compiled.as_text()`.
+    """Program parsed from the text `compiled.as_text()`.
 
     Raises:
         ValueError: text without an entry computation.
@@ -201,7 +201,7 @@ def _root(computation: Mapping[str, Instruction]) -> Instruction:
 
 
 def _source(computation: Mapping[str, Instruction], name: str) -> Instruction:
-    """Instruction that made a value, before copies and conversions."""
+    """Instruction that produced a value, before copies and conversions."""
     each = computation[name]
     while each.opcode in _SAME and each.operands[0] in computation:
         each = computation[each.operands[0]]

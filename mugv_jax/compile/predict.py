@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rough prediction of a training step's time and memory, from sizes alone, for ranking meshes.
 
-Bytes sent per layer and sample, with n tokens over P = sequence chips, T = tensor, and weights over
-F = fsdp x P:
+Bytes sent per layer and sample, for n tokens of width d and W bytes of weights; mesh sizes are
+P = sequence, T = tensor and F = fsdp x P:
 
     tensor      tokens are gathered before, and sums all-reduced after, each of three products in
                 each pass: n d / P, each times (1 - 1/T)
@@ -13,7 +13,7 @@ F = fsdp x P:
     data        gradients, once a step: W / (T F pipeline), twice
 
 A pipeline of S stages and M microbatches is idle for (S - 1) / (M + S - 1) of its time. Backward
-passes compute again what rematerialisation drops. `search.py` compiles the best meshes.
+passes recompute what rematerialisation drops. `search.py` compiles the best meshes.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ LIVE = 40
 class Prediction:
     """Predicted step on one mesh.
 
-    nbytes: memory of one chip.
+    nbytes: bytes of memory on one chip.
     mfu: share of the peak that the model's arithmetic reaches.
     """
 
@@ -54,7 +54,7 @@ class Prediction:
 
 
 def candidates(config: DiTTrainConfig, chips: int) -> Iterator[ParallelConfig]:
-    """Meshes of `chips` that can split the model; pipelines with 2 and 4 microbatches a stage."""
+    """Meshes of `chips` that can split the model; pipelines have 2 or 4 microbatches per stage."""
     dit = config.dit
     for pipeline, fsdp, sequence, tensor in _splits(chips, 4):
         if dit.num_heads % tensor or dit.depth % pipeline or dit.width % (fsdp * sequence):
@@ -153,7 +153,7 @@ def _sent(
     residual = BFLOAT16 * tokens * dit.width / sequence
     # Self-attention, cross-attention and MLP: a gather, and an all-reduce of twice as much.
     activations = 3 * (1 + 2) * passes * residual * (1 - 1 / tensor)
-    # Keys and values, two arrays, pass all other chips of a ring.
+    # Keys and values, two arrays, visit all other chips of a ring.
     exchanged = math.gcd(dit.num_heads // tensor, sequence)
     if parallel.sequence_method == "ring":
         exchanged = 1
@@ -173,7 +173,7 @@ def _bytes(
     sizes: Mapping[str, int],
     latent_shape: tuple[int, int, int],
 ) -> float:
-    """Bytes of a chip: weights, two moments, average and gradients; kept and live activations."""
+    """Bytes on a chip: weights, two moments, average, gradients, kept and live activations."""
     dit = config.dit
     parts = sizes["sequence"] * sizes["tensor"]
     parameters = dit.depth * _block_weights(dit) + 6 * dit.width**2 + dit.text_dim * dit.width

@@ -32,15 +32,15 @@ Kind = Literal["train", "sampler"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """Step to report on.
+    """Options of a report.
 
-    topology: of a TPU slice, or GPUs.
-    rows: samples of a step; None is one per data shard and microbatch.
-    quantize: 8-bit weights of the sampler, a name of `nn.quantize.DTYPES`.
+    topology: name of a TPU slice, or of GPUs.
+    rows: samples of a step; None means one per data shard and microbatch.
+    quantize: dtype of the sampler's 8-bit weights, a name of `nn.quantize.DTYPES`.
 
     Raises:
-        ValueError: a slice of a chip that is not in the table, 8-bit weights in training, or
-            training by a config without its groups.
+        ValueError: an unknown chip, 8-bit weights in training, or training by a config without
+            training groups.
     """
 
     config: DiTTrainConfig | SamplerConfig
@@ -104,7 +104,7 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
 def _timed(
     request: Request, compiled: Compiled, mesh: Mesh, rows: int, counted: dict[str, int]
 ) -> dict[str, Any]:
-    """Part of the report that a TPU's compiler makes possible: estimated time and its parts."""
+    """Estimated time of a step and its parts, from the report of the TPU's compiler."""
     chip = chip_of(request.topology)
     program = hlo.parse(compiled.text)
     work, exchanges = work_of(program), list(collectives(program, mesh.size))
@@ -131,7 +131,7 @@ def _timed(
 
 
 def _options(config: DiTTrainConfig) -> dict[str, Any]:
-    """Options beside the mesh that decide memory and time."""
+    """Options beside the mesh that determine memory and time."""
     return {
         "sequence_method": config.mesh.sequence_method,
         "microbatches": config.mesh.microbatches,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The sampler that a config describes: a system's DiT, and how it runs."""
+"""The sampler that a config describes: a system's DiT and its run settings."""
 
 import dataclasses
 from typing import Any
@@ -16,12 +16,12 @@ from mugv_jax.train import train_config as training
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """How a sampler runs.
+    """Run settings of a sampler.
 
-    dtype: of weights and arithmetic.
+    dtype: dtype of weights and arithmetic.
 
     Raises:
-        ValueError: a dtype that training does not have.
+        ValueError: a dtype that training does not support.
     """
 
     dtype: str = "bfloat16"
@@ -37,10 +37,10 @@ GROUPS = {"mesh": ParallelConfig, "kernels": KernelConfig, "run": RunConfig}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
-    """One system's DiT, and how it runs.
+    """One system's DiT and its run settings.
 
     dit: sizes of the DiT.
-    text_tokens: number of text tokens that it reads.
+    text_tokens: number of text tokens that the DiT reads.
     """
 
     system: System
@@ -52,7 +52,7 @@ class SamplerConfig:
 
 
 def read_config(values: ConfigDict) -> training.DiTTrainConfig | SamplerConfig:
-    """Training run that a config describes, or a sampler where it has no groups of a run.
+    """Training run of a config, or the sampler if the config has no training groups.
 
     Raises:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
@@ -70,7 +70,7 @@ def read_config(values: ConfigDict) -> training.DiTTrainConfig | SamplerConfig:
 
 
 def sampler_of(config: training.DiTTrainConfig | SamplerConfig) -> SamplerConfig:
-    """Sampler of a config: the config itself, or the sampler of the model that is trained."""
+    """Sampler of a config: the config itself, or that of the trained model."""
     if isinstance(config, SamplerConfig):
         return config
     return SamplerConfig(

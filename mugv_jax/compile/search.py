@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Search for the best mesh of a slice: `predict` ranks all, and the first few are compiled."""
+"""Search for the best mesh of a slice: `predict` ranks all meshes, and the best are compiled."""
 
 import dataclasses
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def ranked(request: Request, chips: int) -> list[Prediction]:
-    """Predictions of all meshes that may fit in memory, the highest MFU first.
+    """Predictions for all meshes that may fit in memory, the highest MFU first.
 
     Raises:
         ValueError: no mesh may fit.
@@ -34,7 +34,7 @@ def ranked(request: Request, chips: int) -> list[Prediction]:
             f"smallest needs {least.nbytes / 2**30:.0f} GiB of {chip.hbm_bytes / 2**30:.0f} GiB. "
             "Take more chips, or recompute more (run.remat)."
         )
-    # Among equally fast meshes, the one that leaves most memory comes first.
+    # Among equally fast meshes, those with more free memory come first.
     return sorted(fitting, key=lambda each: (-round(each.mfu, 3), each.nbytes))
 
 

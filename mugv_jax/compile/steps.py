@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compilation of training and sampler steps for TPU slices and GPUs that are not there.
+"""Compilation of training and sampler steps for absent TPU slices and GPUs.
 
 The compilers of libtpu and of `jax[cuda13]` run on any x86 machine, and a topology describes the
-absent devices. Arrays stay abstract, so no weights are made: compiling a step of 10B parameters
-takes minutes (more where memory is tight) and 4 GiB.
+absent devices. Arrays stay abstract, so no weights exist: compiling a step of 10B parameters
+takes 4 GiB and minutes, more if the chip's memory is tight.
 """
 
 import dataclasses
@@ -42,13 +42,13 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 LIBTPU_SETTINGS = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-8",  # any valid one: the topology decides
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",  # any valid type; the topology is used
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 
 
 class DoesNotFitError(ValueError):
-    """Program that needs more memory than a chip has."""
+    """Error: a program needs more memory than a chip has."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """Compiled step: its text, its memory, and the seconds that compiling it took."""
+    """Compiled step: its text, its memory, and the seconds of compilation."""
 
     text: str
     memory: Memory
@@ -106,7 +106,7 @@ def slice_devices(topology: str) -> list[jax.Device]:
 
 
 def torus_of(mesh: Mesh, chip: Chip) -> Torus:
-    """Torus with the places of the mesh's devices; number i is `mesh.devices.flat[i]`."""
+    """Torus with the coordinates of the mesh's devices, in the order of `mesh.devices.flat`."""
     return Torus(chip, np.array([device.coords for device in mesh.devices.flat]))
 
 
@@ -118,7 +118,7 @@ def train_step_rows(config: DiTTrainConfig, mesh: Mesh) -> int:
 def compile_train_step(
     config: DiTTrainConfig, mesh: Mesh, latent_shape: LatentShape, rows: int
 ) -> Compiled:
-    """Training step of `rows` samples with latents of (f, h, w), compiled.
+    """Compiled training step of `rows` samples with latents of (f, h, w).
 
     Raises:
         ValueError: a model, batch or memory that does not fit the mesh.
@@ -139,9 +139,9 @@ def compile_sampler_step(
     *,
     quantize: str | None = None,
 ) -> Compiled:
-    """Guided step of `rows` videos, compiled; weights have the arithmetic's dtype as in generation.
+    """Compiled guided step of `rows` videos; weights have the arithmetic's dtype.
 
-    quantize: 8-bit weights, a name of `nn.quantize.DTYPES`.
+    quantize: dtype of 8-bit weights, a name of `nn.quantize.DTYPES`.
 
     Raises:
         ValueError: a model, batch or memory that does not fit the mesh, or an unknown `quantize`.
@@ -168,7 +168,7 @@ def compile_sampler_step(
         dtype=jnp.dtype(config.run.dtype),
     )
     variables = _resident(kind, config, mesh, quantize)
-    # Weights that only the text passes through stay in memory, though a step does not read them.
+    # Weights that only process text stay in memory, though a step does not read them.
     step = jax.jit(
         euler_step,
         static_argnums=0,
@@ -192,7 +192,7 @@ def compile_sampler_step(
 
 
 def _resident(kind: str, config: SamplerConfig, mesh: Mesh, quantize: str | None) -> Any:
-    """Shapes, dtypes and places of the weights."""
+    """Shapes, dtypes and shardings of the weights."""
     weights = abstract_quantized(abstract_variables(kind, config.dit), quantize)
 
     def resident(leaf: jax.ShapeDtypeStruct, place: NamedSharding) -> jax.ShapeDtypeStruct:

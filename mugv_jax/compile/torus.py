@@ -5,7 +5,7 @@
 A group of g chips spans n_i places on torus axis i. Its bandwidth on an axis is that of two links
 if the axis is a closed ring and of one link otherwise, divided by the stride between its chips.
 
-    all-gather, reduce-scatter   payload (1 - 1/g) / sum_i bandwidth_i,   all-reduce twice that
+    all-gather, reduce-scatter   payload (1 - 1/g) / sum_i bandwidth_i;   all-reduce: twice that
     all-to-all                   payload max_i n_i / (4 bandwidth_i)
     permutation                  payload x hops / link
 
@@ -20,7 +20,7 @@ import numpy as np
 from mugv_jax.compile.collectives import Collective
 from mugv_jax.cost.chips import Chip
 
-HOP_SECONDS = 1e-6  # latency of one hop; section 3 of the same text
+HOP_SECONDS = 1e-6  # latency of one hop, from the same section
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Torus:
         if collective.kind == "collective-permute":
             hops = self._hops(collective.groups)
             return collective.times * hops * (collective.payload / link + HOP_SECONDS)
-        # All groups of an exchange have one shape; the slowest of a few stands for all.
+        # All groups of an exchange have the same shape; the slowest of a few represents all.
         return collective.times * max(
             self._group_seconds(collective, self.coordinates[group], link)
             for group in collective.groups[:: max(1, len(collective.groups) // 4)]

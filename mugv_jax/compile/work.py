@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic of one chip in a compiled TPU program.
 
-The compiler notes an estimate of cycles with every operation that it emits, but cannot see into our
-kernels. The products of attention kernels are counted from the shapes of their arguments; the other
-kernels declare how many bytes they read and write.
+The compiler estimates the cycles of every operation that it emits, except our kernels. The
+products of attention kernels are counted from the shapes of their arguments; the other kernels
+declare how many bytes they read and write.
 """
 
 import dataclasses
@@ -25,11 +25,11 @@ ATTENTION_PRODUCTS = {"splash_mha_fwd": 2, "splash_mha_dkv": 5}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Work:
-    """Work of one call of a program; values per computation cover all of its runs.
+    """Work of one call of a program; values per computation cover all runs of the computation.
 
     cycles: compiler's estimate per computation.
     attention_flops: FLOPs of attention kernels per computation, padding and recomputation included.
-    head_dims: FLOPs of attention kernels per head dimension that they are called with.
+    head_dims: FLOPs of attention kernels per head dimension of their calls.
     moved_bytes: bytes read and written by other kernels, per computation.
     kernels: number of runs of every kernel, by name.
     uncounted: names of kernels whose work is unknown.

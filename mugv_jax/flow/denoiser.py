@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A denoiser: one diffusion network as samplers and trainers see it.
+"""A denoiser: the interface of a diffusion network for samplers and trainers.
 
     x_t = (1 - t) x_0 + t noise,   v = velocity(variables, x_t, t, condition)  ~  x_0 - noise
 
-The sign of a network's output, its unit of time and the names of its inputs are known to its
-denoiser alone; everything else speaks of x_t, of t in [0, 1] and of a condition.
+Only the denoiser knows the sign of its network's output, its unit of time and its inputs. All other
+code uses x_t, t in [0, 1] and a condition.
 """
 
 import abc
@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float
 
-# What a network reads beside latent and time: a tree of arrays with a leading batch axis.
+# Inputs of a network beside latent and time: a tree of arrays with a leading batch axis.
 Condition = TypeVar("Condition")
 Variables = Any  # a tree of arrays, as Flax modules take it
 LatentShape = tuple[int, int, int]  # (f, h, w)
@@ -27,7 +27,7 @@ LatentShape = tuple[int, int, int]  # (f, h, w)
 
 @dataclasses.dataclass(frozen=True)
 class Denoiser(abc.ABC, Generic[Condition]):
-    """The network `dit`. Denoisers of equal modules are equal, so that nothing compiles twice."""
+    """Wrapper of the network `dit`; those of equal modules are equal, so nothing compiles twice."""
 
     dit: nn.Module
 
@@ -42,17 +42,17 @@ class Denoiser(abc.ABC, Generic[Condition]):
         """Estimate of x_0 - noise at `x`.
 
         t: time of every frame in [0, 1]: 1 is pure noise, 0 a given (clean) frame.
-        condition: raw, or as `read` returns it.
+        condition: result of `condition`, or of `read`.
         """
 
     @abc.abstractmethod
     def condition(self, batch: Mapping[str, Array]) -> Condition:
-        """The condition of a training batch, from its fields."""
+        """Condition of a training batch, from its fields."""
 
     def read(self, variables: Variables, condition: Condition) -> Condition:
-        """The condition with everything that the network computes from it alone.
+        """Condition with all that the network computes from it alone, such as keys of the text.
 
-        A sampler calls it once for all steps. Here it returns the condition as it is.
+        A sampler calls this once for all steps. The default returns the condition unchanged.
         """
         del variables
         return condition
@@ -64,10 +64,10 @@ class Denoiser(abc.ABC, Generic[Condition]):
         t: Float[Array, "b f"],
         condition: Condition,
     ) -> Float[Array, "b n d"]:
-        """What the network's first block reads, 0 in given frames; `flow/reuse.py` watches it.
+        """Input of the network's first block, 0 in given frames, which `flow/reuse.py` compares.
 
         Raises:
-            ValueError: the network has no such cheap beginning.
+            ValueError: the network's first input depends on the text.
         """
         del variables, x, t, condition
         raise ValueError(
@@ -85,7 +85,7 @@ class Denoiser(abc.ABC, Generic[Condition]):
         text_tokens: int,
         dtype: DTypeLike,
     ) -> Condition:
-        """Shapes and places of a condition as `read` returns it, for compiling ahead of time.
+        """Shapes and shardings of a result of `read`, for compiling ahead of time.
 
-        dtype: arithmetic's.
+        dtype: dtype of the arithmetic.
         """

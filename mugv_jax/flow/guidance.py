@@ -12,13 +12,13 @@ from mugv_jax.axes import Array, Float
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Guidance:
-    """How strongly the prompt pulls, and when.
+    """Strength of guidance, and the steps that use it.
 
     scale: 1 turns guidance off (one forward a step instead of two).
-    rescale: in [0, 1], how far the guided velocity's spread is drawn back to the conditional one's.
+    rescale: in [0, 1]; share by which the guided velocity's spread is reduced to the conditional.
     interval: (low, high) of t in [0, 1]; outside of it guidance is off.
     skip_steps: indices of steps without guidance.
-    together: both forwards as one batch (faster on small videos, twice the activations).
+    together: run both forwards as one batch (faster on small videos, twice the activations).
 
     Raises:
         ValueError: a field outside its range.

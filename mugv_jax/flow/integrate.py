@@ -1,15 +1,15 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sampling as a pure function, with the network's gradient in chosen steps only.
+"""Sampling as a pure function that differentiates the network in chosen steps only.
 
     x_(k+1) = x_k + v(theta, stop(x_k)) (t_k - t_(k+1))                                          (1)
     d x_N / d theta = sum over chosen k of  dv(theta, x_k) / d theta  (t_k - t_(k+1))            (2)
 
 The input of every step is stopped, so (2) is the whole gradient: no product of Jacobians along the
-path. All steps run first, without a gradient, and keep the inputs of the chosen ones; these are
-then evaluated again, one after the other and rematerialised. Memory grows with the number of chosen
-steps by one latent each, and does not depend on the number of all steps. ContentV trains with
-rewards like this (arXiv:2506.05343, section 6).
+path. All steps run first, without a gradient, and keep the inputs of the chosen ones, which are
+then evaluated again one by one, with rematerialisation. Memory grows with the number of chosen
+steps by one latent each, and does not depend on the number of all steps. ContentV's training
+with rewards does the same (arXiv:2506.05343, section 6).
 """
 
 import functools
@@ -37,10 +37,10 @@ def integrate(
     guidance: Guidance = Guidance(scale=1.0),  # noqa: B008 - constant
     chosen: Int[Array, "k"] | None = None,
 ) -> Float[Array, "b f h w c"]:
-    """The latents at times[-1]: the steps of `flow.sampler.sample` inside one program.
+    """Latents at times[-1], by the steps of `flow.sampler.sample` inside one program.
 
     times: decreasing, in [0, 1], constants of the program; `x` is at times[0] where `noisy`.
-    chosen: numbers of the steps whose evaluation has a gradient, each once, from 0; None for none.
+    chosen: distinct numbers (from 0) of the steps that have a gradient; None for no step.
     """
     steps = len(times) - 1
     guided = jnp.asarray(
@@ -85,7 +85,7 @@ def _velocity(
     guidance: Guidance,
     noisy: Bool[Array, "b f"],
 ) -> Float[Array, "b f h w c"]:
-    """The velocity of one step, with guidance where `guided`.
+    """Velocity of one step, with guidance where `guided`.
 
     inputs: variables, positive and negative condition.
     """

@@ -24,5 +24,5 @@ def interpolate(
 
 
 def frame_times(t: Float[Array, "b"], noisy: Array) -> Float[Array, "b f"]:
-    """The time of every frame: `t` where `noisy` (bool b f), 0 where the frame is given."""
+    """Time of every frame: `t` where `noisy` (bool b f), 0 for given frames."""
     return jnp.where(noisy, t[:, None], jnp.zeros((), t.dtype))

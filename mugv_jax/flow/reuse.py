@@ -1,18 +1,18 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Steps without an evaluation: where the model's input has hardly changed, its velocity is known.
+"""Steps without an evaluation: velocities extrapolated while the model's input hardly changes.
 
 Such a step continues the line through the last two evaluated velocities, at t_k and t_(k-1),
 
     v(t) = v_k + (v_k - v_(k-1)) (t - t_k) / (t_k - t_(k-1)),                                    (1)
 
-as long as what the network's first block reads, u, has changed by less than a threshold since t_k:
+as long as the input u of the network's first block has changed by less than a threshold since t_k:
 
     sum_(i > k) |u_i - u_(i-1)|_1 / |u_(i-1)|_1 < threshold.                                     (2)
 
-(2) is the rule of TeaCache (arXiv:2411.19108) without its fitted polynomial. What is reused there
-is the residual of all blocks; (1) continues the velocity, guided where it is: two arrays of a
-latent's size instead of two of all tokens for each prompt, and as exact (docs/generation.md).
+(2) is the rule of TeaCache (arXiv:2411.19108) without its fitted polynomial. TeaCache reuses the
+residual of all blocks; (1) continues the velocity after guidance, which is as exact and takes two
+arrays of a latent's size instead of two of all tokens for each prompt (docs/generation.md).
 """
 
 import functools
@@ -28,7 +28,7 @@ from mugv_jax.flow.path import frame_times
 
 
 def check_threshold(threshold: float) -> None:
-    """Raise a ValueError for a threshold of (2) that is no number from 0 up."""
+    """Raise a ValueError for a threshold of (2) that is not a number from 0 up."""
     if not 0 <= threshold < math.inf:
         raise ValueError(
             f"reuse threshold={threshold} must be a number from 0 up; 0 evaluates every step."
@@ -36,9 +36,9 @@ def check_threshold(threshold: float) -> None:
 
 
 class Forecast:
-    """The last two velocities of a batch, and how much u has changed since the last of them.
+    """Last two velocities of a batch, and the change of u since the last of them.
 
-    The samples of a batch decide together: the one that changes most speaks for all.
+    The samples of a batch share the decision: the one that changes most determines it.
     """
 
     def __init__(self, denoiser: Denoiser, threshold: float):
@@ -46,7 +46,7 @@ class Forecast:
         self._denoiser, self._threshold = denoiser, threshold
         self._u: Array | None = None
         self._changed = math.inf  # nothing is known before the first evaluation
-        self._known: list[tuple[float, Array]] = []  # (t_k, v_k), the newest last
+        self._known: list[tuple[float, Array]] = []  # (t_k, v_k), newest last
         self._guided = False
 
     def holds(
@@ -59,10 +59,10 @@ class Forecast:
         *,
         guided: bool,
     ) -> bool:
-        """Whether (1) may stand for an evaluation at `x` and t in [0, 1]; called in every step.
+        """Whether (1) may replace the evaluation at `x` and t in [0, 1]; called in every step.
 
-        False where guidance was switched on or off since the last evaluation: the line does not
-        cross that jump.
+        False if guidance was switched on or off since the last evaluation, because the velocity
+        jumps there.
         """
         u = _first_input(self._denoiser, variables, x, jnp.float32(t), noisy, condition)
         if self._u is not None:
@@ -76,7 +76,7 @@ class Forecast:
         self._known, self._guided, self._changed = [*kept, (t, v)], guided, 0.0
 
     def velocity(self, t: float) -> Float[Array, "b f h w c"]:
-        """The velocity of (1) at time t; constant where only one velocity is known."""
+        """Velocity of (1) at time t; constant if only one velocity is known."""
         (t_before, before), (t_known, known) = self._known[0], self._known[-1]
         if t_known == t_before:
             return known
@@ -93,7 +93,7 @@ def _first_input(
 
 @jax.jit
 def _change(u: Float[Array, "b n d"], before: Float[Array, "b n d"]) -> Float[Array, ""]:
-    """The largest relative change among the samples."""
+    """Largest relative change among the samples."""
     size = jnp.sum(jnp.abs(before), axis=(1, 2))
     return jnp.max(jnp.sum(jnp.abs(u - before), axis=(1, 2)) / size)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Euler integration from noise to data: x += v (t_i - t_{i+1}), given frames held fixed."""
+"""Euler integration from noise to data, with given frames fixed: x += v (t_i - t_{i+1})."""
 
 import dataclasses
 import functools
@@ -22,10 +22,10 @@ from mugv_jax.flow.reuse import Forecast
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """The latents at the last time, and how many evaluations they took.
+    """Latents at the last time, and the number of evaluations that they took.
 
     evaluations: forward passes of the network for each sample of the batch.
-    possible: the same with guidance in every step and no step left out.
+    possible: their number with guidance in every step and no step left out.
     """
 
     x: Float[Array, "b f h w c"]
@@ -50,8 +50,8 @@ def sample(
 
     times: decreasing, in [0, 1]; `x` is at times[0] where `noisy`, and clean elsewhere.
     positive, negative: conditions; `negative` None means no guidance.
-    reuse_threshold: evaluations are left out where the velocity can be foretold
-        (`flow/reuse.py`), but never the first or the last; 0 evaluates every step.
+    reuse_threshold: limit of (2) in `flow/reuse.py`, below which steps are not evaluated,
+        except the first and the last; 0 evaluates every step.
     progress: label of the progress bar, or None for no bar.
 
     One program is compiled with guidance and one without, as needed.
@@ -78,7 +78,7 @@ def sample(
             evaluations += 2 if guided else 1
             if forecast is not None:
                 forecast.record(v, t, guided=guided)
-        # Waiting keeps the bar honest and lets an interrupt end the run between two steps.
+        # Waiting keeps the progress bar correct and lets an interrupt end the run between steps.
         x.block_until_ready()
     full = 1 if negative is None or guidance.scale == 1 else 2
     return Sample(x, evaluations=evaluations, possible=full * steps)
@@ -86,7 +86,7 @@ def sample(
 
 @functools.partial(jax.jit, static_argnums=0)
 def read(denoiser: Denoiser, variables: Any, condition: Any) -> Any:
-    """`denoiser.read` as one compiled program, called once before the steps of `sample`."""
+    """Result of `denoiser.read`, compiled as one program that runs before the steps of `sample`."""
     return denoiser.read(variables, condition)
 
 
@@ -102,7 +102,7 @@ def euler_step(
     *,
     guidance: Guidance,
 ) -> tuple[Float[Array, "b f h w c"], Float[Array, "b f h w c"]]:
-    """One step from time `t` to `t_next`, and the velocity that it took.
+    """Latents after one step from time `t` to `t_next`, and the step's velocity.
 
     negative: condition of guidance's second forward pass; None means no guidance.
     """
@@ -121,7 +121,7 @@ def guided_velocity(
     *,
     guidance: Guidance,
 ) -> Float[Array, "b f h w c"]:
-    """The velocity at time `t`, guided unless `negative` is None; given frames have time 0."""
+    """Velocity at time `t`, guided unless `negative` is None; given frames have time 0."""
     batch = x.shape[0]
     velocity = functools.partial(denoiser.velocity, variables)
     times = frame_times(jnp.broadcast_to(jnp.asarray(t, jnp.float32), (batch,)), noisy)
@@ -142,6 +142,6 @@ def moved(
     t_next: ArrayLike,
     noisy: Bool[Array, "b f"],
 ) -> Float[Array, "b f h w c"]:
-    """x + v (t - t_next) in noisy frames; given frames stay."""
+    """x + v (t - t_next) in noisy frames; given frames do not change."""
     step = x + v.astype(x.dtype) * (t - t_next)
     return jnp.where(einops.rearrange(noisy, "b f -> b f 1 1 1"), step, x)

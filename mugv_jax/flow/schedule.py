@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Times at which a sample is taken: uniform steps, shifted towards noise for larger videos."""
+"""Times of sampling steps: uniform, then shifted towards noise for larger videos."""
 
 import math
 
@@ -18,7 +18,7 @@ def shift_ratio(height_px: int, width_px: int, latent_frames: int) -> float:
 
 
 def check_shift(shift: float | None) -> None:
-    """Raises ValueError for a ratio given in place of `shift_ratio` that no schedule can have."""
+    """Raise a ValueError for a given ratio that no schedule can have."""
     if shift is not None and not shift > 0:
         raise ValueError(f"shift={shift} must be above 0; 1 leaves the times where they are.")
 
@@ -29,7 +29,7 @@ def shift_time(u: Float[Array, "..."], ratio: float) -> Float[Array, "..."]:
 
 
 def sample_times(steps: int, ratio: float, start: float = 1.0) -> np.ndarray:
-    """The `steps` + 1 times of a sample, float32 in [0, 1], from shifted `start` down to 0.
+    """All `steps` + 1 times of a sample, float32 in [0, 1], from shifted `start` down to 0.
 
         u_i = start (1 - i / steps), shifted
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Conversion of weights: of one model, or of all models in a system's published folder."""
+"""Conversion of one model, or of all models in a system's published folder."""
 
 import os
 from typing import Any
@@ -12,10 +12,10 @@ from mugv_jax.weights import convert as weights
 def convert(src: str | os.PathLike, dst: str | os.PathLike, **options: Any) -> None:
     """Write the checkpoint or the pipeline's folder `src` to `dst` in another format.
 
-    options: as of `weights.convert.convert`.
+    options: see `weights.convert.convert`.
 
     Raises:
-        ValueError: see there.
+        ValueError: see `weights.convert.convert`.
     """
     folders = [system.folder for system in systems.every() if system.folder is not None]
     weights.convert(src, dst, pipelines=folders, **options)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of videos as they are decoded: counted, gathered, and in tiles where memory is short."""
+"""Decoded frames of videos: gathered with a progress bar, in tiles where memory is short."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -14,16 +14,16 @@ from mugv_jax.systems.tiles import Tiling
 
 log = logging.getLogger(__name__)
 
-# Several videos of one size; sizes are in pixels, so not the f, h and w of a latent.
+# Several videos of one size; f, h and w are not those of a latent.
 Videos = UInt8[np.ndarray, "b _f _h _w 3"]
 
 FALLBACK_TILING = Tiling(rows=64, columns=64)  # 512 pixels
 
 
 def gather(parts: Iterable[Videos], total: int, label: str | None) -> Videos:
-    """All `total` frames of videos that are decoded together, from a few frames at a time.
+    """All `total` frames of videos that are decoded a few frames at a time.
 
-    label: of the progress bar that counts the frames; None shows no bar.
+    label: label of a progress bar over frames; None shows no bar.
     """
     gathered = []
     with tqdm(total=total, desc=label, unit="frame", disable=label is None) as bar:
@@ -38,8 +38,8 @@ def whole_or_tiled(
 ) -> tuple[Videos, Tiling | None]:
     """Decoded frames, and the tiling for all later videos.
 
-    `tiling` is None for whole frames; where these do not fit the device's memory, they are decoded
-    in tiles of FALLBACK_TILING instead, so that sampled latents are not lost.
+    `tiling` is None for whole frames. If these do not fit the device's memory, FALLBACK_TILING is
+    used instead, so that sampled latents are not lost.
     """
     try:
         return decode(tiling), tiling

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Models of a pipeline, loaded onto the mesh one at a time and freed when done."""
+"""Models of a pipeline, loaded onto the mesh one at a time and freed after use."""
 
 import contextlib
 import dataclasses
@@ -37,8 +37,8 @@ class Models:
     """Models of one system, by the fields of its config.
 
     fetch: makes or reads the variables of a model.
-    dtype: of weights and arithmetic.
-    kernels: implementations that replace the platform's choice.
+    dtype: dtype of weights and arithmetic.
+    kernels: implementations in place of the platform's defaults.
     keep_loaded: keep variables after their first use instead of freeing them.
     quantize: dtype of 8-bit weights of the transformers, a name of `nn.quantize.DTYPES`.
     sources: file or folder of each model, tokenizer and adapter; empty for random weights.
@@ -146,7 +146,7 @@ class Models:
 
     @contextlib.contextmanager
     def model(self, name: str) -> Iterator[tuple[nn.Module, Any]]:
-        """Module of a field and its variables on the mesh, which are freed at the end."""
+        """A field's module and its variables on the mesh, which are freed when the context ends."""
         kind, config = self.config.KINDS[name][0], getattr(self.config, name)
         module = MODELS[kind].build
         if name == DIT:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of weights: on this machine, or a Hugging Face repository by its id."""
+"""Folders of weights, on this machine or in a Hugging Face repository."""
 
 import os
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from pathlib import Path
 def required(folder: Path, kind: str, names: Sequence[str]) -> Path:
     """Path of the first of `names` that is in `folder`.
 
-    kind: what it holds, for the message.
+    kind: name of the contents for the message.
 
     Raises:
-        ValueError: none of them is there.
+        ValueError: none of them exists.
     """
     found = first_of(folder, names)
     if found is None:
@@ -54,7 +54,7 @@ def local_folder(
         snapshot = huggingface_hub.snapshot_download(
             text, allow_patterns=patterns, local_files_only=not download
         )
-    except Exception as error:  # its HTTP library, and so its errors, change with the version
+    except Exception as error:  # error types depend on its version
         if not download:
             raise ValueError(
                 f"{text} is no local folder, and no repository of that name has been downloaded: "

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""From noise and conditions to latents: what every system, and a preview in training, shares.
+"""Sampling of latents from noise and conditions, for all systems and for previews in training.
 
 rows of a group -> Start (given latents, noise) -> sample_group -> latents
-prompts         -> denoise: one group of rows after the other -> Denoised
+prompts         -> denoise: one group of rows after another -> Denoised
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ AnyArray = Array | np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """What a group of rows is sampled from.
+    """Starting point of a group of rows.
 
     clean: latents of the given frames, or of a whole video to start from; zeros elsewhere.
-    noisy: marks the frames that are sampled; the others are given and stay as they are.
+    noisy: true for frames that are sampled; all others are given and do not change.
     noise: standard normal values.
     """
 
@@ -45,12 +45,12 @@ class Start:
 
     @classmethod
     def from_noise(cls, noise: Float[AnyArray, "b f h w c"]) -> "Start":
-        """The start of rows for which nothing is given."""
+        """Start of rows without given frames."""
         return cls(jnp.zeros_like(noise), jnp.ones(noise.shape[:2], bool), noise)
 
 
 def seed_noise(seeds: Sequence[int], shape: tuple[int, ...]) -> Float[Array, "b f h w c"]:
-    """Standard normal noise (f, h, w, c) of each seed, whatever the other seeds are."""
+    """Standard normal noise (f, h, w, c) of each seed, independent of the other seeds."""
     return jnp.stack([jax.random.normal(jax.random.key(seed), shape) for seed in seeds])
 
 
@@ -67,11 +67,11 @@ def sample_group(
     reuse_threshold: float = 0.0,
     progress: str | None = None,
 ) -> Sample:
-    """The latents of one group of rows, sampled from `start` down `times`.
+    """Latents of one group of rows, sampled from `start` along `times`.
 
-    A training run samples its previews with the same call,
+    Previews of a training run make the same call with the denoiser of its objective:
 
-        sample_group(program.denoiser, variables, mesh, Start.from_noise(noise), times=times,
+        sample_group(objective.denoiser, variables, mesh, Start.from_noise(noise), times=times,
                      positive=condition, negative=null_condition, guidance=Guidance(scale=4.0)).x
 
     `mesh` must be current (`sharding.mesh.use`). Noise and conditions may be host arrays or lie on
@@ -120,7 +120,7 @@ def denoise(
     rows: int | None = None,
     progress: bool = True,
 ) -> list[Denoised]:
-    """The latent of each prompt, sampled group by group.
+    """Latents of all prompts, sampled group by group.
 
     sample: (numbers of the prompts of a group, label of its progress bar) -> latents.
     rows: prompts of a group, see `rows_at_a_time`.

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The descriptor of a system: everything that generic code asks about a family of models.
+"""Descriptor of a system: all that generic code needs to know about a family of models.
 
 `mugv_jax/systems/NAME/system.py` holds the descriptor `SYSTEM` of system NAME, and the dataclass of
-its models' sizes. `find` imports it when it is first asked for.
+its models' sizes. `find` imports it on first use.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ Kinds = Mapping[str, tuple[str, ...]]
 class SystemConfig:
     """Sizes of a system's models: one field for each model, checked to fit together.
 
-    KINDS: field -> kinds of `weights/registry.py` that may fill it. Random weights are of the
+    KINDS: field -> kinds of `weights/registry.py` that may fill it; random weights use the
         first.
     """
 
@@ -57,24 +57,24 @@ class SystemConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class System:
-    """One family of models, with the classes and numbers by which it differs from others.
+    """Classes and numbers by which one family of models differs from the others.
 
-    name: of its package, and of the system in configs and commands.
-    title: name in help texts.
-    config: dataclass of the sizes of its models.
+    name: name of the package, also used in configs and commands.
+    title: name of the system in help texts.
+    config: dataclass of the sizes of all models.
     titles: field -> name of the model in reports.
     files: field -> names that the model's file or folder may have in a folder of weights; the first
         one that exists is taken.
-    elsewhere: field -> repository that holds the model where the folder does not.
-    size: class of its videos' sizes, which knows their grid: `SPATIAL` pixels a side of one latent,
-        and in words for help texts `FRAMES_FORM` and `VAE`.
+    elsewhere: field -> repository of a model that the folder may lack.
+    size: class of video sizes, with their grid: `SPATIAL` pixels per side of a latent, and
+        `FRAMES_FORM` and `VAE`, its description in help texts.
     sizes, lengths: (width, height) in pixels, and frames, by name.
-    steps: of denoising, by default.
+    steps: default number of denoising steps.
     text_tokens: sizes of the DiT -> number of text tokens that it reads.
     denoiser: class that wraps the DiT.
     statistics: (shift, scale) of every latent channel, for stored latents that are not normalised.
-    costs: how its memory and arithmetic are counted.
-    folder: layout of a published folder of all its models, where there is one.
+    costs: counts of memory and arithmetic.
+    folder: layout of the published folder of all models, or None.
     """
 
     name: str
@@ -95,7 +95,7 @@ class System:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """Kind of every model: the first that may fill its field."""
+        """Kind of every model by field: the first that may fill it."""
         return {field: kinds[0] for field, kinds in self.config.KINDS.items()}
 
     @property
@@ -115,7 +115,7 @@ class System:
         return self.size(width_px=width, height_px=height, frames=count)
 
     def find_in(self, folder: Path) -> dict[str, Path]:
-        """Paths of its models in a folder, by field."""
+        """Paths of the system's models in a folder, by field."""
         found = {field: first_of(folder, names) for field, names in self.files.items()}
         return {field: path for field, path in found.items() if path is not None}
 
@@ -133,7 +133,7 @@ class System:
 
 
 def find(name: str) -> System:
-    """The system of a name.
+    """System with the given name.
 
     Raises:
         ValueError: an unknown name.

@@ -47,10 +47,10 @@ def text_states(module: nn.Module, variables: Any, *inputs: np.ndarray) -> Any:
 def text_batches(
     module: nn.Module, variables: Any, *inputs: np.ndarray, batch_size: int
 ) -> Iterator[Any]:
-    """Outputs of an encoder, `batch_size` texts after another; see `text_states`.
+    """Outputs of an encoder for batches of `batch_size` texts; see `text_states`.
 
-    The last batch repeats its last text, so that one program serves all batches; what the encoder
-    returns for the repetitions is cut off.
+    The last batch repeats its last text, so that one program serves all batches; outputs of the
+    repetitions are dropped.
     """
     count = len(inputs[0])
     for start in range(0, count, batch_size):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Encoded texts: without padding, kept between the calls of a pipeline, and as a batch."""
+"""Encoded texts: a cache between the calls of a pipeline, and batches with padding."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -18,21 +18,21 @@ TEXT_STEP = 64  # texts are padded to a multiple of it, so that one program serv
 
 
 class TextCache:
-    """What a text encoder made of the texts that were read last, up to `most_bytes` of it.
+    """Encoded forms of the most recently read texts, up to `most_bytes`.
 
-    A negative prompt, or a prompt that comes again with another seed, is not encoded again.
+    A repeated text, such as a negative prompt, is not encoded again.
     """
 
     def __init__(self, most_bytes: int = KEPT_BYTES):
         self._most_bytes = most_bytes
-        self._kept: dict[str, Any] = {}  # the newest last
+        self._kept: dict[str, Any] = {}  # newest last
 
     def read(
         self, texts: Iterable[str], encode: Callable[[list[str]], Sequence[Any]]
     ) -> dict[str, Any]:
         """Encoded form of each text, a tree of host arrays.
 
-        encode: makes those of the texts that are not kept, all in one call.
+        encode: encodes the texts that are not kept, in one call.
         """
         wanted = list(dict.fromkeys(texts))
         new = [text for text in wanted if text not in self._kept]
@@ -44,7 +44,7 @@ class TextCache:
         return read
 
     def _forget(self) -> None:
-        """Drops the texts that were not read for the longest time."""
+        """Drops the least recently read texts while the limit is exceeded."""
         sizes = {
             text: sum(leaf.nbytes for leaf in jax.tree.leaves(kept))
             for text, kept in self._kept.items()

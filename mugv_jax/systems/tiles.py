@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Overlapping spans of one axis, tiles of two, and how they are blended together."""
+"""Overlapping spans of one axis and tiles of two, with the weights that blend them."""
 
 import dataclasses
 import itertools
@@ -12,8 +12,8 @@ import numpy as np
 class Tiling:
     """Tiles of `rows` x `columns` latents that share `overlap` latents with their neighbours.
 
-    Across an overlap the weight of a tile rises linearly. A tile as large as the frame is the
-    frame, exactly.
+    Across an overlap the weight of a tile rises linearly. A tile as large as the frame
+    reproduces it exactly.
 
     Raises:
         ValueError: tiles that would not advance.
@@ -33,7 +33,7 @@ class Tiling:
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """One tile: where it lies, in latents, and its share of every latent or pixel in it."""
+    """One tile: its position in latents, and its weight at every latent or pixel."""
 
     rows: slice
     columns: slice
@@ -49,7 +49,7 @@ def spans_of(size: int, span: int, overlap: int) -> list[slice]:
 
 
 def ramps(spans: list[slice], overlap: int, zoom: int) -> list[np.ndarray]:
-    """Weight of every span along one axis, `zoom` entries a latent; they sum to one everywhere."""
+    """Weight of every span along one axis, `zoom` entries per latent; they sum to one."""
     total = np.zeros(spans[-1].stop * zoom)
     rising = []
     for span in spans:
@@ -65,7 +65,7 @@ def ramps(spans: list[slice], overlap: int, zoom: int) -> list[np.ndarray]:
 
 
 def tiles_of(height: int, width: int, tiling: Tiling | None, zoom: int) -> list[Tile]:
-    """The tiles of a frame of height x width latents; weights at `zoom` entries a latent."""
+    """The tiles of a frame of height x width latents; weights have `zoom` entries per latent."""
     tiling = tiling or Tiling(rows=height, columns=width, overlap=0)
     rows = spans_of(height, tiling.rows, tiling.overlap)
     columns = spans_of(width, tiling.columns, tiling.overlap)

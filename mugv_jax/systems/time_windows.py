@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A video of any length as windows that overlap, and windows joined to a video again.
+"""Overlapping windows of a video of any length, and the video joined from its windows.
 
-    y_t = (1 - w_j) y_t of the window before + w_j y_t of the window,   w_j = j / L
+    y_t = (1 - w_j) previous_t + w_j window_t,   w_j = j / L
 
-j counts the frames that a window of `span` frames shares with the one before it, L are all of
-these: its first frame is the other's alone. The last window is moved back to end with the video.
-Both directions hold two windows at a time, whatever the length.
+j = 0 to L - 1 counts the frames that a window shares with the previous one, whose weight is
+1 at j = 0. The last window is moved back to end with the video. Both directions hold two windows
+at a time, regardless of the length.
 """
 
 import collections
@@ -20,7 +20,7 @@ from mugv_jax.axes import Frames
 
 
 class Window(NamedTuple):
-    """Frames from number `start` of a video on."""
+    """Consecutive frames of a video, beginning with number `start`."""
 
     start: int
     frames: Frames
@@ -59,7 +59,7 @@ def windows_of(
 
 
 def joined(windows: Iterable[Window]) -> Iterator[Frames]:
-    """All frames of a video, in parts, from its windows in order."""
+    """Frames of a video in parts, blended from its windows in order."""
     before = None
     for window in windows:
         if before is None:
@@ -73,7 +73,7 @@ def joined(windows: Iterable[Window]) -> Iterator[Frames]:
 
 
 def _blended(before: Frames, frames: Frames) -> Frames:
-    """`frames`, the first ones mixed with those of the window before."""
+    """`frames`, the first of which are blended with the shared frames of the previous window."""
     shared = len(before)
     weight = (np.arange(shared, dtype=np.float32) / max(1, shared))[:, None, None, None]
     mixed = (1 - weight) * before + weight * frames[:shared]

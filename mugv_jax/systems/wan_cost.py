@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Peak activations of the Wan VAE on one device, as `systems/wan_windows.py` runs it.
 
-    cache (frames that convolutions look back on) + widest array x copies of it + pixels
+    cache (earlier frames that convolutions need) + widest array x copies of it + pixels
 
-of one latent's frames and one tile, however long the video is: the rest is in host memory. Rows of
-the picture are split over "sequence" and "tensor".
+for the frames of one latent and one tile, regardless of the video's length: all else is in host
+memory. Rows of the picture are split over "sequence" and "tensor".
 """
 
 import functools
@@ -24,7 +24,7 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 def encode(config: WanVAEConfig, plan: Plan, *, kind: str = "wan_vae") -> float:
     """Bytes of encoding the frames of one latent.
 
-    kind: of the VAE in the registry, any that `nn/wan/streaming.py` can run.
+    kind: name of the VAE in the registry; any that `nn/wan/streaming.py` can run.
     """
     return _part(config, plan, "encode", kind)
 
@@ -64,6 +64,6 @@ def _cache(config: WanVAEConfig, dtype: jnp.dtype, method: str, kind: str) -> in
 
 
 def _widest(config: WanVAEConfig) -> int:
-    """Entries of the widest array that a scale makes, for each latent and frame."""
+    """Entries of the widest array of any scale, for each latent and frame."""
     scales = len(config.widths)
     return max(4 ** (scales - 1 - scale) * width for scale, width in enumerate(config.widths))

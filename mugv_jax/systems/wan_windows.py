@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole videos through the Wan VAE in bounded memory: a latent at a time, and tile by tile.
 
-`nn/wan/streaming.py` does the same in one program, for a video that lies on the device; here only
-one latent's frames do, and tiles meet in host memory.
+`nn/wan/streaming.py` does the same in one program for a video in the device's memory. Here the
+device holds the frames of one latent, and tiles are assembled in host memory.
 """
 
 import functools
@@ -25,7 +25,7 @@ HostArray = Float[np.ndarray, "b _f _h _w _c"]
 def encode(
     vae: WanVAE, variables: Any, pixels: HostArray, *, tiling: Tiling | None = None
 ) -> HostArray:
-    """Normalised latent (k + 1 latents) of 4 k + 1 frames of pixels in [-1, 1]; the mean.
+    """Normalised mean of the posterior: k + 1 latents of 4 k + 1 frames of pixels in [-1, 1].
 
     Raises:
         ValueError: another number of frames, or a picture off the grid.
@@ -69,7 +69,7 @@ def decode_in_steps(
 def _parts(
     vae: WanVAE, variables: Any, x: HostArray, size: int, method: str
 ) -> Iterator[HostArray]:
-    """The first frame or latent, then `size` of them at a time, through the VAE."""
+    """Outputs of the VAE for the first frame or latent, then for `size` of them at a time."""
     y, cache = _first(vae, method, variables, jnp.asarray(x[:, :1]))
     yield np.asarray(y, np.float32)
     for start in range(1, x.shape[1], size):

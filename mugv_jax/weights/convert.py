@@ -51,7 +51,7 @@ def convert(
 ) -> None:
     """Writes the checkpoint at `src` to `dst` in another format.
 
-    If `src` is the folder of a pipeline, all models are written and other files are copied.
+    If `src` is the folder of a pipeline, all models are converted and other files copied.
 
     kind: name of the model, if the tensor names are ambiguous.
     format: one of FORMATS; the default follows from the suffix of `dst` (a folder is Orbax).

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax info`, for the tests of every system."""
+"""The command `mugv-jax info` as a fixture for the tests of every system."""
 
 import json
 
@@ -12,7 +12,7 @@ from mugv_jax.systems.mugv.system import SYSTEM
 
 @pytest.fixture
 def info(capsys, monkeypatch):
-    """What `mugv-jax info` prints, parsed where it is JSON; no text encoder has been downloaded."""
+    """Function that returns the output of `mugv-jax info`, parsed if it is JSON."""
     monkeypatch.setitem(SYSTEM.elsewhere, "text", "nobody/nothing")
 
     def call(*args):

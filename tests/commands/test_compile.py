@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command around the compiler; the compiler of TPUs itself only where libtpu is."""
+"""`mugv-jax compile`; the TPU compiler itself runs only if libtpu is installed."""
 
 import json
 from pathlib import Path

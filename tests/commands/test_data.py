@@ -23,7 +23,7 @@ ENCODE = (
 
 @pytest.fixture(autouse=True)
 def _inside(tmp_path, monkeypatch):
-    """Every test runs in a folder with two pictures, a broken one, and their captions."""
+    """Runs every test in a folder with two pictures, a broken one, and their captions."""
     monkeypatch.chdir(tmp_path)
     for name, color in (("red", (200, 0, 0)), ("blue", (0, 0, 200))):
         Image.new("RGB", (48, 40), color).save(f"{name}.png")
@@ -47,7 +47,7 @@ def test_captions_become_samples_that_pack(capsys, tmp_path):
     status, printed = run(capsys, ENCODE)
     assert status == 0
     assert "The weights are random: nothing can be learnt" in printed
-    assert "3 of 3 samples are to be encoded" in printed  # what is broken is found out later
+    assert "3 of 3 samples are to be encoded" in printed  # broken files are found later
     assert "samples: 2 samples done here, 2 in train.csv." in printed
     assert "1 file was skipped:\n  broken: image 'broken.png' cannot be opened" in printed
     samples = open_samples(tmp_path / "samples", flow_fields())

@@ -70,7 +70,7 @@ def test_exported_files_are_listed_with_their_sizes(tmp_path, monkeypatch, capsy
 
 @pytest.fixture
 def commands(monkeypatch):
-    """Arguments of the commands that training would have run."""
+    """Arguments of the commands that training would run."""
     found = []
     main = cli.main
     monkeypatch.setattr(cli, "main", lambda arguments: found.append(arguments) or 0)

@@ -18,7 +18,7 @@ OPTIONS = "--lora-alpha 1.5 --window 5 --overlap 2 --compile-cache cache"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Weights, and videos of which one is none; every test runs in it."""
+    """Folder of weights and videos, one of them broken; every test runs in it."""
     folder = tmp_path_factory.mktemp("enhance")
     (folder / "weights").mkdir()
     write_published(folder / "weights")
@@ -65,7 +65,7 @@ def test_a_folder_goes_on_where_it_was(capsys, monkeypatch):
     run = EnhancerPipeline.run
     monkeypatch.setattr(EnhancerPipeline, "run", lambda *a, **k: made.append(0) or run(*a, **k))
     assert enhance(words) == 1
-    assert not made  # what could not be read is tried again, and nothing else
+    assert not made  # only the unreadable file is tried again
     assert enhance(f"{words} --overwrite") == 1
     assert len(made) == 2
     assert Path("many/a.mp4").read_bytes() == first
@@ -99,7 +99,7 @@ def test_a_mistake_is_one_line(words, message, capsys, folder):
     assert enhance(words) == 2
     said = capsys.readouterr().err
     assert message in said
-    assert said.strip().count("\n") <= 1  # a bar may have begun
+    assert said.strip().count("\n") <= 1  # a progress bar may have started
     assert not list(folder.glob("x.*"))
     assert not list(folder.glob(".x*"))
 
@@ -115,7 +115,7 @@ def test_a_generated_video_is_enhanced_before_it_is_there(tmp_path, capsys):
 
     plain = made("")
     enhancer = shutil.copytree("weights", tmp_path / "enhancer")
-    (enhancer / "pytorch_model.bin").unlink()  # of a rank whose alpha nothing tells
+    (enhancer / "pytorch_model.bin").unlink()  # a rank without a known alpha
     better = made(f"--enhance --enhancer {enhancer}")
     assert (better.frames.shape, better.fps) == (plain.frames.shape, plain.fps)
     assert not np.array_equal(better.frames, plain.frames)

@@ -28,7 +28,7 @@ def run(options: str) -> int:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What generators were asked to be, in place of which the world's renderer answers."""
+    """Settings of the requested generators, which the world's renderer replaces."""
     asked = []
 
     def generator(**fields):

@@ -21,12 +21,12 @@ from mugv_jax.systems.mugv import windows
 from mugv_jax.video.contact_sheet import GAP_PX
 from tests.systems.mugv.folders import write_config, write_published
 
-CODED_LEVELS = 4  # of 256: what x264 and 4:2:0 colour take from a smooth picture, on average
+CODED_LEVELS = 4  # of 256: mean loss of a smooth picture by x264 and 4:2:0 colour
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Pictures, videos and sizes; every test runs in it."""
+    """Folder of pictures, videos and sizes; every test runs in it."""
     folder = tmp_path_factory.mktemp("generate")
     noise = np.random.default_rng(0).integers(0, 256, (17, 32, 48, 3), np.uint8)
     video.write_video(folder / "clip.mp4", noise, 20)
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def weights(folder):
-    """Published files, the same with half a dit.pt, and sizes that they do not have."""
+    """Published files, the same with a truncated dit.pt, and sizes that do not match."""
     (folder / "published").mkdir()
     write_published(folder / "published")
     truncated = shutil.copytree(folder / "published", folder / "truncated")
@@ -272,7 +272,7 @@ def test_videos_finished_before_a_failure_are_kept(error, expected, folder, caps
 
     def failing(*arguments, **options):
         calls.append(None)
-        if len(calls) > 2:  # the first latent, then the others, of the first video
+        if len(calls) > 2:  # the first latent and the others of the first video
             raise error
         return decode(*arguments, **options)
 
@@ -289,7 +289,7 @@ def test_videos_finished_before_a_failure_are_kept(error, expected, folder, caps
 
 @pytest.fixture
 def interruptible():
-    """What a test starts heeds SIGINT, which shells have their background jobs ignore."""
+    """Makes started processes react to SIGINT, which shells let background jobs ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -303,7 +303,7 @@ def test_an_interrupt_while_sampling_leaves_what_was_there(folder):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         printed = b""
-        while not re.search(rb" [1-9]\d*/1000000", printed):  # some step is done
+        while not re.search(rb" [1-9]\d*/1000000", printed):  # after the first step
             piece = process.stderr.read1(4096)
             assert piece, printed.decode()
             printed += piece

@@ -26,7 +26,7 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Weights, a picture and sizes of MUG-V; every test runs in it."""
+    """Folder of weights, a picture and sizes of MUG-V; every test runs in it."""
     folder = tmp_path_factory.mktemp("generate")
     write_published(folder / "published")
     shutil.copytree(folder / "published", folder / "lacking")
@@ -41,7 +41,7 @@ def _inside(folder, monkeypatch):
 
 
 def generate(capsys, options: str, *prompts: str) -> tuple[int, str]:
-    """Exit status and stderr."""
+    """Exit status and stderr of a run."""
     try:
         status = cli.main(["generate", *(prompts or ("a boat",)), *shlex.split(options)])
     except SystemExit as stopped:

@@ -18,7 +18,7 @@ PARAMETERS = {
     "mugv_vae": 411_696_059,
     "t5_encoder": 4_762_310_656,
 }
-# The smallest that reads the text states of the golden T5.
+# The smallest DiT that reads the text states of the golden T5.
 DIT = DiTConfig(depth=2, width=72, num_heads=1, text_dim=32)
 
 
@@ -118,7 +118,7 @@ def test_eight_bit_weights_fit_a_card_of_24_gb(info):
     assert eight["peak"]["bytes_per_device"] < 17e9
     assert "int8 weights" in info(CONFIGS / "mugv_10b.py", "--quantize", "int8")
     of_stage = {stage["name"]: stage for stage in eight["stages"]}
-    # A byte a weight, and 4 for each group; embeddings and the last layer keep their 16 bits.
+    # A byte per weight, and 4 per group; embeddings and the last layer keep their 16 bits.
     assert of_stage["DiT step"]["weights"] == pytest.approx(PARAMETERS["mugv_dit"], rel=0.06)
     assert of_stage["VAE decode"] == {s["name"]: s for s in sixteen["stages"]}["VAE decode"]
     assert of_stage["VAE decode"]["total"] < 10e9

@@ -101,12 +101,12 @@ def test_options_count_as_for_mugv(info, name):
         for more in ([], ["--quantize", "int8"], ["--mesh", "sequence=2", "--platform", "tpu"])
     ]
     for narrow in weights[1:]:
-        # What is not stacked keeps its 16 bits, as does the enhancer's VAE beside its DiT.
+        # Weights that are not stacked keep 16 bits, as does the enhancer's VAE beside its DiT.
         assert narrow["DiT step"] == pytest.approx(weights[0]["DiT step"] / 2, rel=0.2)
 
 
 def test_a_mesh_splits_no_head(info):
-    """ContentV has 38: of eight devices two may split them."""
+    """ContentV has 38 heads: of eight devices, two can split them."""
     report = info(CONFIGS / "contentv_8b.py", "--json", "--devices", "8")
     assert report["mesh"].get("tensor", 1) in (1, 2)
 
@@ -149,8 +149,8 @@ def test_what_is_absent_is_said(contentv, tmp_path, info):
 def test_a_converted_enhancer_is_not_taken_for_mugv(
     enhancer, contentv, tmp_path, info, monkeypatch
 ):
-    """Both keep dit, vae and text_encoder in a folder: what these hold tells them apart."""
-    elsewhere = contentv / "text_encoder_3"  # a T5 on this machine
+    """Both have folders dit, vae and text_encoder, and differ in their contents."""
+    elsewhere = contentv / "text_encoder_3"  # a local T5
     monkeypatch.setitem(SYSTEM.elsewhere, "text", str(elsewhere))
     for name, published in (("dit", "dit_i2v.safetensors"), ("vae", "Wan2.1_VAE.pth")):
         convert(enhancer / published, tmp_path / name)

@@ -14,7 +14,7 @@ from mugv_jax.sharding import mesh as meshes
 
 LAYERS = 5
 LOCAL = (8, 64)
-BYTES = 4 * 8 * 64  # of one chip's array
+BYTES = 4 * 8 * 64  # size of one chip's array
 
 
 def ring(x):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The training step at the 10B's width, with all kernels, compiled for chips that are not there."""
+"""The training step at the 10B's width, with all kernels, compiled for absent chips."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ ATTENTION = ("splash_mha_fwd", "splash_mha_dkv")
 
 @pytest.fixture(autouse=True)
 def _little_effort():
-    """The program is not run: the compiler need not make it fast, which takes half of its time."""
+    """Reduces the compiler's optimisation, which takes half of its time; the program is not run."""
     before = jax.config.jax_optimization_level
     jax.config.update("jax_optimization_level", "O1")
     yield

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Work and time of a program in the words of the TPU compiler."""
+"""Work and time of a program from the text of the TPU compiler."""
 
 import dataclasses
 
@@ -120,7 +120,7 @@ def test_the_step_is_the_sum_of_its_parts(program):
     assert found.step == pytest.approx(
         found.arithmetic + found.attention + found.modulation + sum(found.exposed.values())
     )
-    assert set(found.exposed) == {"all-gather"}  # the permutation hides behind the kernel
+    assert set(found.exposed) == {"all-gather"}  # the kernel hides the permutation
     assert found.hidden == pytest.approx(LAYERS * PAYLOAD / V5P.link_bandwidth, rel=1e-3)
     assert found.sent == {
         "all-gather": LAYERS * PAYLOAD * 3 // 4,

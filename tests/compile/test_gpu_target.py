@@ -63,7 +63,7 @@ def test_attention_and_its_derivatives_compile_at_full_size(monkeypatch, impleme
 
 @needs_compiler
 def test_a_step_with_8_bit_weights_fits_a_card_of_24_gb():
-    """The 10B at 720p, 5 s; as the program says, without the convolutions of the VAE."""
+    """The 10B at 720p, 5 s, from the compiled program, without the VAE's convolutions."""
     values = configs.override(
         configs.read(Path(__file__).parents[2] / "configs" / "mugv_10b.py"),
         ["--config.run.dtype=bfloat16"],

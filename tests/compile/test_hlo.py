@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Programs as text: compiled here, and lines as the TPU compiler writes them."""
+"""Programs as text: compiled on the CPU, and lines of the TPU compiler."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import pytest
 
 from mugv_jax.compile import hlo
 
-# The counter starts at 2, grows by 2 and ends at 8; a constant may lie behind a copy.
+# The counter starts at 2, grows by 2 and ends at 8; constants may be copied.
 COUNTED = """HloModule counted, is_scheduled=true
 
 %condition (p.1: (u32[], f32[4])) -> pred[] {

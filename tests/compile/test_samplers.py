@@ -25,7 +25,7 @@ SIZES = {
     "enhancer": ("depth=5", "width=32", "mlp_dim=48", "num_heads=4", "text_tokens=6"),
 }
 LATENT = (2, 4, 6)
-SCANNED = 4  # at least: the last block of ContentV's five is another one
+SCANNED = 4  # at least; the last of ContentV's five blocks is separate
 SMALL = WanSize(width_px=48, height_px=32, frames=5)
 
 
@@ -43,9 +43,10 @@ def test_a_step_is_compiled_from_shapes_alone(name):
     program = hlo.parse(compiled.text)
     assert program.unknown_loops() == ()
     found = [each for each in collectives(program, mesh.size) if each.kind == "all-to-all"]
-    assert sum(each.times for each in found) >= 2 * SCANNED  # tokens for heads, in both forwards
+    # Tokens are exchanged for heads in both forwards.
+    assert sum(each.times for each in found) >= 2 * SCANNED
     assert compiled.memory.arguments > 0
-    # The latent is written over itself, beside the velocity.
+    # The latent reuses its own buffer; the velocity is a new one.
     assert compiled.memory.outputs < compiled.memory.arguments
 
 

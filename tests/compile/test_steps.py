@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Steps of a tiny model, compiled for the CPU's devices: the same functions compile for a slice."""
+"""Steps of a tiny model, compiled for CPU devices by the functions that compile for a slice."""
 
 import dataclasses
 from pathlib import Path
@@ -41,10 +41,10 @@ def test_a_train_step_is_compiled_from_shapes_alone(config, mesh):
     assert program.unknown_loops() == ()
     found = list(collectives(program, mesh.size))
     exchanged = [each for each in found if each.kind == "all-to-all" and each.times >= DEPTH]
-    assert exchanged  # tokens for heads, in every layer
+    assert exchanged  # tokens exchanged for heads, in every layer
     assert compiled.memory.arguments > 0
     assert compiled.memory.temporaries > 0
-    # The state is written over itself: what is left are a few numbers.
+    # The state reuses its own buffers; only a few numbers are left.
     assert compiled.memory.outputs < 0.01 * compiled.memory.arguments
 
 

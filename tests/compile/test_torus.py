@@ -69,7 +69,7 @@ def test_an_all_to_all_is_bound_by_the_middle_of_a_ring():
 
 def test_a_permutation_pays_for_every_link_it_crosses():
     shape = (4, 4, 4)
-    ring = [(i, (i + 1) % 4) for i in range(4)]  # the last goes round the torus: one link, too
+    ring = [(i, (i + 1) % 4) for i in range(4)]  # the last wraps around: also one link
     assert torus(*shape).seconds(exchange("collective-permute", ring), 1.0) == pytest.approx(
         BYTES / LINK + HOP_SECONDS
     )

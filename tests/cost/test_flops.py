@@ -23,7 +23,7 @@ from mugv_jax.systems.enhancer.cost import wan_forward
 from mugv_jax.systems.mugv.cost import dit_forward, dit_tokens, train_step
 from mugv_jax.weights.registry import abstract_variables
 
-# The compiler also counts norms, softmax, rotations and gates: less beside wider products.
+# The compiler also counts norms, softmax, rotations and gates: a smaller share at larger width.
 SMALL_CHANGE = 0.03
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Small folders of encoded samples in the published format, as torch itself writes them."""
+"""Small folders of encoded samples in the published format, written by torch."""
 
 import csv
 from pathlib import Path
@@ -21,7 +21,7 @@ SHAPES = ((1, 4, 6), (3, 4, 6), (2, 6, 4), (1, 2, 2), (4, 2, 2))
 
 
 def write_folder(folder: Path, *, sources: tuple[str, ...] = ("generated",)) -> Path:
-    """`train.csv` with a sample of every shape of SHAPES; sources and fps alternate."""
+    """Writes a `train.csv` with a sample of every shape of SHAPES; sources and fps alternate."""
     rng = np.random.default_rng(0)
     rows = []
     for number, shape in enumerate(SHAPES):
@@ -49,7 +49,7 @@ def write_latent(folder: Path, name: str, rng: np.random.Generator, shape: tuple
 
 
 def write_pairs(folder: Path) -> Path:
-    """`train.csv` with a second latent and a label for every sample, in the fields PAIR."""
+    """Writes a `train.csv` with a second latent and a label for every sample: the fields PAIR."""
     write_folder(folder)
     rng, rows = np.random.default_rng(1), []
     for number, shape in enumerate(SHAPES):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Samples made up in memory."""
+"""Synthetic samples in memory."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ class MemorySource:
     everywhere, and a number is 24 or 25.
 
     broken: indices that cannot be read.
-    reads: every index that was asked for, in order.
+    reads: all requested indices, in order.
     """
 
     shapes: np.ndarray

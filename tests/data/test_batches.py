@@ -89,7 +89,7 @@ def test_a_resumed_run_sees_the_same_batches(reading):
         state = json.loads(json.dumps(first.get_state()))
         first.close()
         resumed = batches_of(**reading)
-        next(resumed)  # as if it had begun already
+        next(resumed)  # it has already started
         resumed.set_state(state)
         rest = list(resumed)
         assert len(rest) == STEPS - done

@@ -31,7 +31,7 @@ def test_few_shapes_stay_as_they_are():
 def test_a_sample_goes_to_the_largest_bucket_it_covers():
     shapes = np.array([(5, 8, 8), (4, 8, 8), (2, 8, 8), (5, 8, 5), (5, 20, 20), (1, 8, 8)])
     place = assign(shapes, [(1, 8, 8), (2, 8, 8), (4, 8, 8)], crop_limit=0.3)
-    assert place.tolist() == [2, 2, 1, 3, 3, 0]  # too narrow; too much of the picture lost
+    assert place.tolist() == [2, 2, 1, 3, 3, 0]  # too narrow; too much cropped
 
 
 def test_clips_never_become_images():

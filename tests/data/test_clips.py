@@ -71,7 +71,7 @@ def test_times_need_not_begin_at_zero(tmp_path):
 
 
 def test_a_clock_as_coarse_as_the_frames_shifts_none(tmp_path):
-    # AVI: one tick is one frame, which is no tolerance to read the next frame by.
+    # AVI: one tick is one frame, too much of a tolerance for the next frame.
     with av.open(tmp_path / "clip.avi", "w") as container:
         stream = container.add_stream("mpeg4", rate=25, options={"qscale": "1"})
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"

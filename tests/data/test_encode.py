@@ -38,7 +38,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two real clips, a picture, and a list of them with captions."""
+    """Folder of two real clips, a picture, and their captions."""
     folder = tmp_path_factory.mktemp("videos")
     shutil.copy(real_clip("bikes.mp4"), folder)
     shutil.copy(real_clip("carphone_pristine.mp4"), folder / "carphone.mp4")
@@ -60,7 +60,7 @@ def write_list(folder, captions=CAPTIONS, name="captions.csv"):
 
 @pytest.fixture(scope="module")
 def whole(folder, models, tmp_path_factory):
-    """The folder that one uninterrupted run makes."""
+    """Folder of one uninterrupted run."""
     out = tmp_path_factory.mktemp("whole")
     done = encode(folder / "captions.csv", out, models, CONFIG)
     assert (done.finished, done.rows, done.bad) == (3, 3, ())
@@ -68,7 +68,7 @@ def whole(folder, models, tmp_path_factory):
 
 
 def contents(out) -> dict[str, bytes]:
-    """All that training reads, byte by byte."""
+    """Bytes of all files that training reads."""
     files = [out / "train.csv", out / "empty_text.pt", *out.glob("latents/*"), *out.glob("text*/*")]
     return {os.fspath(path.relative_to(out)): path.read_bytes() for path in files}
 
@@ -87,7 +87,7 @@ def count_encodings(monkeypatch, stop_after: int | None = None) -> list:
 
 
 def direct(models, path, fps=None, key=None):
-    """The latent as the pipeline's own parts make it."""
+    """Latent from direct calls of the pipeline's parts."""
     frames, rate = read_clip(path, CONFIG.clip, fps)
     with meshes.use(models.mesh), models.model("vae") as (vae, variables):
         pixels = jnp.asarray(video.to_pixels(frames)[None])
@@ -122,7 +122,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_files(
         count_encodings(patch, stop_after=1)
         with pytest.raises(KeyboardInterrupt):
             encode(folder / "captions.csv", tmp_path, models, CONFIG)
-    # Training can use what was finished.
+    # Training can use the finished samples.
     assert open_samples(tmp_path, flow_fields()).names == ("bikes",)
     calls = count_encodings(monkeypatch)
     encode(folder / "captions.csv", tmp_path, models, CONFIG)
@@ -162,7 +162,7 @@ def test_two_shards_together_equal_one_run(folder, whole, models, tmp_path):
         assert done.finished == (2, 1)[index]
     assert done.rows == 3
     assert contents(tmp_path) == contents(whole)
-    # Work done by two is not repeated by one.
+    # One process does not repeat the work of two.
     assert encode(folder / "captions.csv", tmp_path, models, CONFIG).rows == 3
     assert contents(tmp_path) == contents(whole)
 
@@ -173,14 +173,14 @@ def test_what_has_changed_is_encoded_anew_and_nothing_else(
     videos = shutil.copytree(folder, tmp_path / "videos")
     out = shutil.copytree(whole, tmp_path / "out")
     calls = count_encodings(monkeypatch)
-    # Copied files have other times of change, and are known all the same.
+    # Copied files are recognised despite other times of change.
     encode(videos / "captions.csv", out, models, CONFIG)
     assert calls == []
     before = contents(out)
     Image.new("RGB", (40, 40), "red").save(videos / "picture.png")
     write_list(videos, CAPTIONS | {"bikes": "bicycles pass, again"})
     encode(videos / "captions.csv", out, models, CONFIG)
-    assert len(calls) == 1  # the other's video is the same
+    assert len(calls) == 1  # the other row has the same video
     after = contents(out)
     changed = {name.split("-")[0] for name in set(before) ^ set(after)}
     assert changed == {"latents/picture", "text_features/bikes"}
@@ -227,7 +227,7 @@ def test_a_sampled_posterior_depends_on_the_seed_and_the_sample_alone(
     latents = []
     for number, seed in enumerate((1, 1, 2)):
         config = dataclasses.replace(CONFIG, posterior_seed=seed)
-        if number == 1:  # in another place of another list
+        if number == 1:  # elsewhere in another list
             path = write_list(folder, {"picture": CAPTIONS["picture"]}, "one.csv")
         encode(path, tmp_path / str(number), models, config)
         latents.append(open_samples(tmp_path / str(number), flow_fields())[0]["latent"])

@@ -18,7 +18,7 @@ from tests.data.sources import TOKENS, MemorySource, source_of
 SHAPES = ((1, 4, 4),) * 7 + ((2, 4, 4),) * 12
 STEPS = 9
 SHARDS = 4
-DEADLINE_S = 600  # for what never happens: a test that waits so long fails instead of hanging
+DEADLINE_S = 600  # a hanging test fails after so long
 
 
 def batches_of(source=None, **fields):
@@ -76,7 +76,7 @@ def test_the_state_is_that_of_the_batch_delivered_last(placed):
         state = first.get_state()
         assert state["next_step"] == done
         resumed = placed()
-        next(resumed)  # it had run ahead
+        next(resumed)  # it has read ahead
         resumed.set_state(state)
         assert resumed.get_state() == state
         assert [batch["sample"].tolist() for batch in resumed] == expected[done:]

@@ -179,7 +179,7 @@ def test_samples_without_a_usable_latent_are_left_out_and_named(folder, caplog):
     write_csv(folder, [row(name) for name in names])
     with pytest.raises(ValueError, match=r"holds no usable sample. 5 are bad:\n  clip_0: "):
         open_samples(folder, flow_fields(channels=24))
-    assert open_samples(folder, FLOW).fields[0].channels == 16  # whose file is the first readable
+    assert open_samples(folder, FLOW).fields[0].channels == 16  # of the first readable file
 
 
 def test_a_sample_that_breaks_after_opening_is_a_bad_sample(folder):

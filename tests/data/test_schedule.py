@@ -15,8 +15,8 @@ from mugv_jax.systems.mugv import cost as flops
 from tests.data.sources import TOKENS, mixture, source_of
 
 MODEL = DiTConfig(depth=56, width=3456, num_heads=48)
-IMBALANCE = 0.03  # most that the busiest data shard may have to do above the mean
-PADDING = 0.05  # most of the tokens that may hold nothing
+IMBALANCE = 0.03  # largest excess of the busiest data shard over the mean
+PADDING = 0.05  # largest share of padding tokens
 PATCH = MODEL.patch
 SMALL = ((1, 4, 4),) * 7 + ((2, 4, 4),) * 12 + ((3, 4, 6),) * 5
 
@@ -36,7 +36,7 @@ def schedule_of(source, *, shards=2, total_steps=60, seed=0, accumulation=1, **f
 
 
 def worst_imbalance(cost_of_shards):
-    """Of all steps: what the busiest shard does above the mean, as a share of the mean."""
+    """Largest excess of the busiest shard over the mean in any step, relative to the mean."""
     return max(float(np.max(cost) / np.mean(cost)) - 1 for cost in cost_of_shards)
 
 
@@ -55,7 +55,7 @@ def test_shards_have_equal_work(shards):
         turn = schedule[step]
         parts = [turn.local(shards, range(shard, shard + 1)) for shard in range(shards)]
         assert sum(len(part.samples) for part in parts) == schedule.batch(turn.bucket)
-        # A sample is trained on as what remains of it, so it must hold the whole bucket.
+        # Samples are cropped to their bucket, so they must be at least as large.
         kept = [np.minimum(source.shapes[part.samples], turn.bucket.shape) for part in parts]
         costs.append([sum(cost(*shape) for shape in each.tolist()) for each in kept])
         useful += sum(float(each.prod(axis=1).sum()) for each in kept)
@@ -63,7 +63,7 @@ def test_shards_have_equal_work(shards):
     assert worst_imbalance(costs) <= IMBALANCE
     assert 1 - useful / spent <= PADDING
 
-    rng = np.random.default_rng(0)  # the measure sees what drawing samples blindly would cost
+    rng = np.random.default_rng(0)  # the measure detects the cost of random draws
     blind = [cost(*shape) for shape in source.shapes[rng.integers(0, 3000, shards * 8)].tolist()]
     assert worst_imbalance([np.reshape(blind, (shards, 8)).sum(axis=1)]) > 10 * IMBALANCE
 
@@ -101,7 +101,7 @@ def test_every_sample_is_seen_before_any_is_seen_twice():
         np.add.at(seen, turn.samples, 1)
         assert np.ptp(seen[turn.bucket.members]) <= 1
     assert seen.min() > 20
-    # Equally often over all buckets too, to a step of the largest batch.
+    # Equally often across buckets too, up to one step of the largest batch.
     assert seen.max() - seen.min() <= 1 + 4 / 5 + 4 / 7
 
 

@@ -34,7 +34,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(runs, tmp_path_factory):
-    """The folder, and the sizes of its files."""
+    """Exported folder, and the sizes of its files."""
     out = tmp_path_factory.mktemp("demo")
     (out / "README.md").write_text("a card")
     return out, demo_export.export(**runs, out=out, defaults=DEFAULTS | {"guidance": 2.5})
@@ -57,7 +57,7 @@ def test_averaged_weights_are_written_in_bfloat16(exported):
 
 
 def test_the_picture_shows_a_yellow_box(exported):
-    """`make demo` describes it so."""
+    """`make demo` describes the picture this way."""
     picture = read_image(exported[0] / "picture.png")
     found = read(np.repeat(picture[None], 9, axis=0))
     assert (found.shape.name, found.colour.name) == ("box", "yellow")
@@ -75,7 +75,7 @@ def test_refused_weights_leave_the_folder_unchanged(
     dit, limit, message, runs, exported, tmp_path, monkeypatch
 ):
     def convert(*arguments, kind, **_):
-        """Copies the file that was exported before."""
+        """Copies the previously exported file."""
         name, dst = NAMES[kind], arguments[1]
         dst.parent.mkdir(exist_ok=True)
         shutil.copyfile(exported[0] / name, dst)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The order of the demo's training stages; the commands that they run have tests of their own."""
+"""The order of the demo's training stages; their commands have their own tests."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mugv_jax.train.vae.vae_config import from_config_dict
 
 @pytest.fixture
 def calls():
-    """Arguments of the commands that would have run."""
+    """Arguments of the commands that would run."""
     return []
 
 

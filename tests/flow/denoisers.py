@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Denoisers of plain functions, in place of networks."""
+"""Denoisers made of plain functions instead of networks."""
 
 import dataclasses
 from collections.abc import Callable

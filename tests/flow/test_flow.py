@@ -72,7 +72,7 @@ def test_guidance_of_one_is_the_conditional_velocity_and_rescale_keeps_its_sprea
 
 
 def pull(variables, x, t, condition):
-    """The exact velocity towards the condition's point: Euler must land on it."""
+    """Exact velocity towards the condition's point, which Euler's method must reach."""
     time = jnp.maximum(t, 1e-6)[..., None, None, None]
     return variables["strength"] * (condition["target"] - x) / time
 

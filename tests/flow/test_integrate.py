@@ -21,7 +21,7 @@ INTERVAL = Guidance(scale=3.0, interval=(0.3, 0.8), rescale=0.3)
 
 
 def mixed(variables, x, t, condition):
-    """A small network: two layers over channels, with time and a condition between them."""
+    """Small network of two layers over channels, with time and a condition between them."""
     hidden = jnp.tanh(jnp.einsum("bfhwc,cd->bfhwd", x, variables["up"]))
     hidden = hidden + t[..., None, None, None] + condition["target"]
     return jnp.einsum("bfhwd,dc->bfhwc", hidden, variables["down"])
@@ -59,7 +59,7 @@ def test_values_are_those_of_the_host_loop(guidance, chosen):
 
 
 def unrolled(variables, x, chosen, *, times, noisy, positive, negative, guidance):
-    """The published recursion, step by step, with everything else stopped."""
+    """The published recursion step by step, with all other gradients stopped."""
     for k, (t, t_next) in enumerate(itertools.pairwise(times)):
         against = negative if guidance.is_on(k, float(t)) else None
         v = guided_velocity(

@@ -15,24 +15,24 @@ STEPS = 12
 
 
 def tokens(variables, x, t, condition):
-    """What a first block would read; given frames do not count."""
+    """Input of a first block; given frames do not count."""
     del variables, condition
     return jnp.where((t > 0)[:, :, None, None, None], x, 0).reshape(x.shape[0], -1, x.shape[-1])
 
 
 def bent(variables, x, t, condition):
-    """A velocity that turns with the latent and with time."""
+    """Velocity that changes direction with the latent and with time."""
     time = t[:, :, None, None, None]
     return condition["target"] - x * (variables["bend"] + jnp.sin(3 * time))
 
 
 def start():
-    """Latents and the point that draws them."""
+    """Latents and the point that attracts them."""
     return [jax.random.normal(key, SHAPE) for key in jax.random.split(jax.random.key(0), 2)]
 
 
 def run(threshold, *, rows=slice(None), frames=slice(None), guidance=None, given=()):
-    """Of some rows and frames of `start`, those frames in `given` being given."""
+    """Sample from some rows and frames of `start`, with the frames in `given` fixed."""
     x, target = (array[rows, frames] for array in start())
     noisy = jnp.ones(x.shape[:2], bool).at[:, list(given)].set(False)
     return sample(
@@ -79,7 +79,7 @@ def test_the_sample_that_changes_most_decides_for_its_batch():
 
 
 def test_given_frames_stay_and_have_no_say():
-    """What changes in the others is measured as if there were no given ones."""
+    """The change of the other frames is measured as without given ones."""
     made = run(0.2, given=(0,))
     np.testing.assert_array_equal(made.x[:, 0], start()[0][:, 0])
     assert 2 < made.evaluations == run(0.2, frames=slice(1, None)).evaluations < STEPS

@@ -3,8 +3,8 @@
 """Compiles the Triton kernels to machine code for Hopper, without a GPU, at the width of the 10B.
 
 Prints a JSON list of (kernel, bytes of local memory per thread), in the order of the calls; local
-memory is where spilled registers go. A program of its own, in which a stand-in for jax-triton,
-which needs jax's CUDA plugin, compiles with its options.
+memory holds spilled registers. A separate program, because a stand-in replaces jax-triton, which
+needs jax's CUDA plugin; it compiles with the same options.
 """
 
 import json

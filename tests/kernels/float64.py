@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What modulation kernels compute, written for float64, and how near to it they must be."""
+"""Reference of the modulation kernels in float64, and tolerances."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def with_gradients(function, arguments, weights):
 
 
 def assert_equals_float64(operation, reference, arguments, dtype, skip=()):
-    """Values and gradients of `operation`, each near to the reference's and in its own dtype."""
+    """Values and gradients of `operation`, each close to the reference's and in its own dtype."""
     rng = np.random.default_rng(0)
     outputs = jax.eval_shape(operation, **arguments)
     weights = jax.tree.map(lambda x: jnp.asarray(rng.standard_normal(x.shape), x.dtype), outputs)

@@ -3,7 +3,7 @@
 """Values and gradients of the Triton kernels against float64, in Triton's interpreter on the CPU.
 
 jax-triton needs a GPU: a stand-in for its `triton_call` hands the arrays to the interpreter as
-PyTorch tensors. A program of its own, because Triton reads TRITON_INTERPRET when it is imported.
+PyTorch tensors. A separate program, because Triton reads TRITON_INTERPRET when it is imported.
 """
 
 import os

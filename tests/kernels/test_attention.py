@@ -83,7 +83,7 @@ def test_gradients_are_those_of_plain_softmax(monkeypatch, implementation):
 
 @pytest.mark.parametrize("implementation", ["xla", "splash"])
 def test_parts_of_the_keys_merge_to_the_whole(implementation):
-    """What ring attention relies on, with a part of which no key is seen."""
+    """Ring attention relies on this; one part has no visible key."""
     module = attention.blocked(implementation)
     forward, backward = jax.jit(module.forward), jax.jit(module.backward)
     keys = jax.random.split(jax.random.key(2), 4)
@@ -106,7 +106,7 @@ def test_parts_of_the_keys_merge_to_the_whole(implementation):
 @pytest.mark.parametrize("size", [(10, 8), (9, 8), (10, 7), (9, 7)])
 @pytest.mark.parametrize("lengths", [None, [7, 2]])
 def test_cudnn_is_differentiated_for_even_numbers_of_tokens_only(monkeypatch, size, lengths):
-    """Its derivative for odd ones does not exist; plain softmax stands in for cuDNN here."""
+    """cuDNN has no derivative for odd numbers; plain softmax replaces it here."""
     n, s = size
     keys = jax.random.split(jax.random.key(3), 4)
     q, d_out = (jax.random.normal(key, (2, n, 2, 12)) for key in keys[:2])
@@ -153,7 +153,7 @@ def test_memory_grows_linearly_with_tokens(backward):
 
     small, large = peak_bytes(8192), peak_bytes(32768)
     assert large < 5 * small
-    assert large < 32768 * 32768  # a byte per score would already be more
+    assert large < 32768 * 32768  # less than a byte per score
 
 
 def test_unknown_implementation_is_named():

@@ -27,7 +27,7 @@ def widened(x):
 
 @pytest.fixture
 def no_races(monkeypatch, capfd):
-    """The interpreter reports reads and writes that nothing orders; after the test, none may be."""
+    """The interpreter reports unordered reads and writes; a test must leave none."""
     parameters = products.interpretation()["interpret"]
     watched = dataclasses.replace(parameters, detect_races=True)
     monkeypatch.setattr(products, "interpretation", lambda: {"interpret": watched})

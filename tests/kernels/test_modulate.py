@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Modulation by XLA against float64, and what all implementations share."""
+"""Modulation by XLA against float64, and code that all implementations share."""
 
 import functools
 
@@ -72,7 +72,7 @@ def test_tiles_hold_every_token_once_and_one_group_each():
 
 
 def average(q, k, v, key_lengths):
-    """Stands for attention: something of all three."""
+    """Replaces attention by a function of all three."""
     del key_lengths
     return q * jnp.mean(k, axis=1, keepdims=True) + jnp.mean(v, axis=1, keepdims=True)
 

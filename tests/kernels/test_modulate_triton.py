@@ -40,7 +40,7 @@ OPERATIONS = {
 
 
 def run(program, folder):
-    """What a program of this folder prints."""
+    """Output of a program of this folder."""
     done = subprocess.run(
         [sys.executable, "-m", f"tests.kernels.{program}"],
         env=os.environ | {"TRITON_CACHE_DIR": str(folder)},
@@ -64,7 +64,7 @@ def test_one_kernel_forward_and_one_backward_compile_for_hopper_without_spilling
 
 
 def on(kind):
-    """Trace for a GPU that is not there."""
+    """Traces for an absent GPU."""
     device = AbstractDevice(device_kind=kind, num_cores=None, platform="gpu")
     axes = {"axis_types": (AxisType.Auto,), "abstract_device": device}
     return jax.sharding.use_abstract_mesh(AbstractMesh((1,), ("data",), **axes))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the backward pass of attention on TPU is cut; `test_attention.py` has the other tests."""
+"""Blocks of the backward pass of attention on TPU; `test_attention.py` has the other tests."""
 
 import functools
 

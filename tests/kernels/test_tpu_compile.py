@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every TPU kernel compiles for chips that are not there: width 3456, 48 heads of 72, bfloat16."""
+"""Every TPU kernel compiles for absent chips: width 3456, 48 heads of 72, bfloat16."""
 
 import jax
 import jax.numpy as jnp

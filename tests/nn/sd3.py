@@ -11,7 +11,7 @@ from mugv_jax.nn.mmdit.model import SPATIAL_SCALE, MMDiTConfig
 
 
 class VideoPatches(torch.nn.Module):
-    """(b c f h w) to tokens, with the sines and cosines of their places."""
+    """Tokens of (b c f h w), with the sines and cosines of their positions."""
 
     def __init__(self, config: MMDiTConfig):
         super().__init__()
@@ -33,7 +33,7 @@ class VideoPatches(torch.nn.Module):
 
 
 def make_transformer(config: MMDiTConfig, seed: int = 0) -> SD3Transformer2DModel:
-    """A seeded transformer of these sizes, none of whose tensors are zeros or ones."""
+    """Seeded transformer of these sizes, without tensors of zeros or ones."""
     torch.manual_seed(seed)
     made = SD3Transformer2DModel(
         patch_size=config.patch[1],
@@ -52,7 +52,7 @@ def make_transformer(config: MMDiTConfig, seed: int = 0) -> SD3Transformer2DMode
 
 
 def perturbed(module: torch.nn.Module) -> torch.nn.Module:
-    """`module`, ready for inference, its parameters moved away from their initial values."""
+    """`module` in inference mode, with parameters moved away from their initial values."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter += 0.1 * torch.randn_like(parameter)

@@ -31,7 +31,7 @@ def test_golden_numbers(case):
 
 @pytest.mark.parametrize("change", [{}, {"eos_token_id": 2}, {"hidden_act": "gelu"}])
 def test_transformers_gives_the_same(change, tmp_path):
-    """Also of texts that hold the end token twice, or not at all."""
+    """Texts may hold the end token twice, or not at all."""
     torch.manual_seed(1)
     published = LIVE | change
     config = transformers.CLIPTextConfig(**published, attn_implementation="eager")

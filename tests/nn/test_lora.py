@@ -32,7 +32,7 @@ def params():
 
 @pytest.fixture(scope="module")
 def lora():
-    """Factors of which neither is zero."""
+    """Low-rank factors, none of them zero."""
     factors = init_lora(jax.random.key(0), abstract(), LORA)
     return jax.tree.map(lambda x: jax.random.normal(jax.random.key(1), x.shape) / 4, factors)
 

@@ -42,7 +42,7 @@ def draw(*shapes: tuple[int, ...]) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("block", [0, 1, 2], ids=["first", "second", "last"])
 def test_a_block_is_that_of_stable_diffusion_3(block, published, params):
-    """The last one only reads the text."""
+    """The last block only reads the text."""
     width, last = CONFIG.width, block == CONFIG.depth - 1
     x, text, embed = draw((2, VIDEO_TOKENS, width), (2, TEXT_TOKENS, width), (2, width))
     with torch.no_grad():

@@ -56,7 +56,7 @@ def test_rotation_makes_scores_depend_on_relative_position_only():
     q, k = jax.random.normal(jax.random.key(0), (2, 1, 1, 1, 72))
 
     def score(first, second):
-        """q at frame `first`, k at frame `second`, same row and column."""
+        """Score of q at frame `first` and k at frame `second`, in the same row and column."""
         cos, sin = rotation(jnp.array([[0, first, second, 9]]), 1, 1, 72)
         q_turned = rotate(q, cos[:, 1:2], sin[:, 1:2])
         return jnp.vdot(q_turned, rotate(k, cos[:, 2:3], sin[:, 2:3]))

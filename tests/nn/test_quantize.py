@@ -140,7 +140,7 @@ def test_the_text_encoder_makes_of_8_bits_what_it_makes_of_32():
 
 @pytest.mark.parametrize("name", DTYPES)
 def test_one_layer_at_a_time_is_widened(name):
-    """Else the program would hold a float32 copy of all layers."""
+    """Otherwise the program would hold a float32 copy of all layers."""
     ids = (
         jax.ShapeDtypeStruct((1, 10), jnp.int32),
         jax.ShapeDtypeStruct((1, 10), jnp.bool_),

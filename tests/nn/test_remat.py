@@ -13,7 +13,7 @@ from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import abstract_variables
 
 CONFIG = DiTConfig(depth=3, width=24, num_heads=2, in_channels=4, text_dim=8)
-# Far more tokens than a weight has rows, so that what is kept is told by its shape.
+# Far more tokens than a weight has rows, so that shapes identify kept activations.
 FRAMES, SIDE = 4, 32
 TOKENS = FRAMES * (SIDE // 2) ** 2 + 2
 
@@ -41,7 +41,7 @@ def variables():
 
 
 def kept_bytes(variables, policy):
-    """Of arrays with an axis of layers and one of tokens, between forward and backward pass."""
+    """Bytes of arrays over layers and tokens that live between forward and backward pass."""
     _, derivative = jax.eval_shape(
         lambda v: jax.vjp(lambda v: loss(policy)(v, arguments()), v), variables
     )
@@ -58,7 +58,7 @@ def test_policies_keep_what_their_table_says(variables):
     }
     residual = CONFIG.depth * TOKENS * CONFIG.width * 4
     assert kept["full"] == residual
-    assert kept["attention"] / residual == pytest.approx(1 + 2 + 2 / 12)  # two outputs and lse
+    assert kept["attention"] / residual == pytest.approx(1 + 2 + 2 / 12)  # two outputs, and lse
     # In widths of the residual: itself, q, k, v, two attentions with their output layers, the
     # queries of the text's, the MLP's hidden layer (4) and output; and lse, 1 / 12 of each twice.
     assert kept["dots"] / residual == pytest.approx(1 + 3 + 2 * 2 + 1 + 4 + 1 + 2 / 12)

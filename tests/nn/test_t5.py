@@ -34,7 +34,7 @@ LIVE = {
 
 
 def variables_of(tensors: dict[str, np.ndarray], config: T5Config) -> dict:
-    """Published tensors -> variables, straight from the table."""
+    """Variables from published tensors, by the table."""
     table = names.table(config)
     flat = {}
     for rule in table.rules:
@@ -48,7 +48,7 @@ def variables_of(tensors: dict[str, np.ndarray], config: T5Config) -> dict:
 
 
 def recipe(name: str, shape: list[int]) -> np.ndarray:
-    """The weight that a golden case gives to a name."""
+    """Weight of a name in golden cases."""
     values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
     values = values.astype(np.float32)
     if len(shape) >= 2:
@@ -64,7 +64,7 @@ def states(module: T5Encoder, variables: dict, ids: np.ndarray, mask: np.ndarray
 
 
 def relative_l2(ours, reference: np.ndarray, mask: np.ndarray) -> float:
-    """Over the rows within the mask."""
+    """Relative L2 error over the rows within the mask."""
     ours = np.asarray(ours, np.float32)[mask]
     return float(np.linalg.norm(ours - reference[mask]) / np.linalg.norm(reference[mask]))
 
@@ -87,7 +87,7 @@ def test_golden(dtype, tolerance):
 
 @pytest.fixture(scope="module")
 def live():
-    """A seeded random `T5EncoderModel`, and ours with its weights."""
+    """Seeded random `T5EncoderModel`, and our encoder with its weights."""
     torch.manual_seed(0)
     theirs = transformers.T5EncoderModel(transformers.T5Config(**LIVE)).eval()
     with torch.no_grad():

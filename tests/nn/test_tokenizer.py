@@ -20,7 +20,7 @@ PROMPTS = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with nothing but a `spiece.model`, trained with T5's settings."""
+    """Folder with only a `spiece.model`, trained with T5's settings."""
     folder = tmp_path_factory.mktemp("t5")
     train_vocabulary(folder, PROMPTS)
     return folder
@@ -89,7 +89,7 @@ def test_a_folder_without_a_readable_tokenizer_is_refused(folder, tmp_path):
 
 @pytest.fixture(scope="module", params=["<|endoftext|>", "!"], ids=["CLIP-L", "bigG"])
 def clip(request, tmp_path_factory):
-    """A folder with a vocabulary of CLIP's kind, filled up by either token."""
+    """Folder with a vocabulary like CLIP's, for either padding token."""
     folder = tmp_path_factory.mktemp("clip")
     write_clip_vocabulary(folder, ["a cat sits on the mat"], request.param)
     return folder
@@ -144,7 +144,7 @@ def test_byte_level_ids_of_clip_end_with_its_end(end):
 
 @pytest.mark.parametrize("damage", ["empty", "half", "cut"])
 def test_a_folder_without_a_readable_tokenizer_of_clip_is_refused(clip, tmp_path, damage):
-    """Also one for which transformers would make up a vocabulary of three tokens."""
+    """This includes one for which transformers would invent three tokens."""
     if damage != "empty":
         text = (clip / "vocab.json").read_text()
         (tmp_path / "vocab.json").write_text(text[:1000] if damage == "cut" else text)

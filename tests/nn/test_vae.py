@@ -77,7 +77,7 @@ def test_golden_outputs_of_both_halves(dtype, tolerance):
 
 
 def test_wide_blocks_agree_with_diffusers():
-    """Channels enough for the CPU's fast convolutions, which the golden case is too narrow for."""
+    """The golden case is too narrow for the CPU's fast convolutions; these blocks are not."""
     torch.manual_seed(0)
     reference = ResnetBlock2D(
         in_channels=128, out_channels=256, temb_channels=None, eps=spatial.EPSILON

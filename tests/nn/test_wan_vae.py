@@ -19,7 +19,7 @@ from tests.nn.test_vae import HALF_PRECISION, PARITY, relative_error
 from tests.weights.checkpoints import GOLDEN
 
 CASE = GOLDEN.parent / "enhancer" / "wan_vae_tiny.json"
-# Other sizes than the published ones, in every respect.
+# All sizes differ from the published ones.
 SMALL = WanVAEConfig(
     width=8, multipliers=(1, 2, 3), layers=1, latent_channels=5, halve_time=(True, True)
 )
@@ -74,7 +74,7 @@ def test_a_frame_depends_on_no_later_one(small):
 
 @pytest.mark.parametrize(("method", "axis"), [("encode", 3), ("decode", 5)])
 def test_memory_does_not_grow_with_the_video(small, method, axis):
-    """Beside input and output; `axis` is the number of channels that go in."""
+    """Memory beside input and output; `axis` is the number of input channels."""
     vae, variables = small
 
     def temporary(count):

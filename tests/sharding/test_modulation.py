@@ -15,7 +15,7 @@ TOLERANCE = 1e-5  # float32: sums in another order
 
 
 def block_work(modulation, x, update, bias, vectors, group, scale, angle):
-    """Something of every operation, as one number."""
+    """Number that depends on every operation."""
     gate, shift, scale_g = vectors
     y = modulation.norm_modulate(x, shift, scale_g, group)
     x, y = modulation.gate_residual_norm_modulate(x, y, bias, gate, shift, scale_g, group)

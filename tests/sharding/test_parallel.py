@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A training step's loss and gradients on every kind of mesh are those of one device."""
+"""Loss and gradients of a training step on every kind of mesh equal those of one device."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ CONFIG = DiTConfig(depth=2, width=24, num_heads=2, in_channels=4, text_dim=8)
 
 
 def batch(samples=4):
-    """27 tokens, which no axis divides, and texts of several lengths, one of them empty."""
+    """Batch of 27 tokens, which no axis divides, with texts of several lengths, one empty."""
     keys = jax.random.split(jax.random.key(0), 3)
     lengths = np.arange(samples)[:, None] % 5
     latent = (samples, 1, 9, 9, 4)
@@ -41,7 +41,7 @@ def batch(samples=4):
 
 
 def loss_and_gradients(parallel, remat="none"):
-    """Made on a mesh, and brought back."""
+    """Loss and gradients computed on a mesh, fetched to the host."""
     sizes = (parallel.data, parallel.fsdp, parallel.sequence, parallel.tensor, parallel.pipeline)
     mesh = parallel.make_mesh(jax.devices()[: np.prod(sizes)])
     module = build_dit(CONFIG, mesh, parallel, module=MugDiT, dtype=jnp.float32, remat=remat)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The enhancer's and ContentV's transformers on meshes: one device's output, and what travels."""
+"""The enhancer's and ContentV's transformers on meshes: equal outputs, and exchanges."""
 
 import functools
 
@@ -46,7 +46,7 @@ def config_of(kind, heads, head_dim=8):
 
 
 def inputs(kind, latent=(3, 5, 5), *, clean=True):
-    """27 tokens: on 8 devices, the last has nothing but padding."""
+    """Inputs of 27 tokens: on 8 devices, the last has only padding."""
     keys = jax.random.split(jax.random.key(0), 4)
     arrays = {
         "x": jax.random.normal(keys[0], (BATCH, *latent, 4)),
@@ -60,7 +60,7 @@ def inputs(kind, latent=(3, 5, 5), *, clean=True):
 
 @functools.cache
 def velocity(kind, heads, sizes=(), *, clean=True, quantize=None):
-    """On a mesh of `sizes`, brought back."""
+    """Velocity on a mesh of `sizes`, fetched to the host."""
     mesh, config = meshes.make_mesh(dict(sizes)), config_of(kind, heads)
     module = build_dit(config, mesh, dtype=jnp.float32, module=MODULES[kind])
     boxed = abstract_variables(kind, config)
@@ -113,7 +113,7 @@ TOKENS, TEXT_SLOTS, WIDTH, DEPTH = 2304, 8, 64, 2
 
 @functools.cache
 def exchanges(kind, method="ulysses"):
-    """Of one forward pass of `LONG` on sequence=4, tensor=2."""
+    """Exchanges of one forward pass of `LONG` on sequence=4, tensor=2."""
     config = config_of(kind, 8)
     parallel = ParallelConfig(sequence=4, tensor=2, sequence_method=method)
     mesh = parallel.make_mesh()
@@ -148,7 +148,7 @@ def test_attention_moves_its_heads_and_nothing_gathers_the_video(kind, method):
 
 
 def test_the_weights_of_modulation_stay_where_they_are():
-    """They are a third of ContentV's, for one row a sample."""
+    """They are a third of ContentV's weights and process one row per sample."""
     moved = [each for each in exchanges("contentv_dit") if "modulation" in each.source]
     assert {each.kind for each in moved} == {"all-reduce"}
     vectors = 12 * (DEPTH - 1) + 6 + 2 + 2  # of blocks, the last block's two streams, and the end
@@ -168,7 +168,7 @@ def test_a_norm_over_all_heads_sums_the_squares_of_its_devices():
 
 @pytest.mark.parametrize("sizes", [{"sequence": 4, "tensor": 2}, {"sequence": 8}], ids=str)
 def test_joint_attention_has_the_derivatives_of_one_device(sizes):
-    """A ring of 4, and Ulysses by 2 with a ring of 4."""
+    """On a ring of 4, and on Ulysses by 2 with a ring of 4."""
     keys = jax.random.split(jax.random.key(0), 2)
     video, text = (
         tuple(jax.random.normal(key, (3, 1, tokens, 6, 4))) for key, tokens in zip(keys, (24, 8))

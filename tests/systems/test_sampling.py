@@ -28,7 +28,7 @@ ONE, TWO = meshes.make_mesh(), meshes.make_mesh({"data": 2})
 
 @dataclasses.dataclass(frozen=True)
 class Towards(Denoiser):
-    """A denoiser that knows the clean latent: what it reads of a condition, doubled."""
+    """Denoiser that knows the clean latent: its condition, doubled by `read`."""
 
     dit: None = None
 
@@ -69,7 +69,7 @@ def test_samples_are_what_the_read_condition_says(mesh):
 
 
 def test_what_is_placed_on_the_mesh_already_is_taken_as_it_is():
-    """A preview in training has its noise and conditions there."""
+    """Noise and conditions of a preview in training are on the mesh."""
     noise, condition = (
         jax.device_put(each, batch_sharding(TWO, 2))
         for each in (seed_noise([1, 2], SHAPE), jnp.asarray(latents(2)))

@@ -6,7 +6,7 @@ from mugv_jax.systems.text_cache import TEXT_STEP, TextCache, padded, padded_len
 
 
 def encoder():
-    """An encoder of texts to two bytes a letter, and the lists of texts that it was given."""
+    """Encoder of texts to two bytes per letter, and the lists of texts passed to it."""
     asked = []
 
     def encode(texts):

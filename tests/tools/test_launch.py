@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Launch files: they parse, name flags that exist, and hand the command over as it was written."""
+"""Launch files parse, name existing flags, and pass the command on unchanged."""
 
 import json
 import os
@@ -29,14 +29,14 @@ def text(name):
 
 @pytest.fixture
 def calls(tmp_path, monkeypatch):
-    """Commands that write down what they are called with; returns a function that reads it."""
+    """Commands that record their arguments; returns a function that reads the record."""
     out, folder = tmp_path / "calls.jsonl", tmp_path / "bin"
     folder.mkdir()
     out.touch()
     for name in ("srun", "scontrol", "mugv-jax"):
         (folder / name).write_text(RECORD.format(python=sys.executable, out=str(out)))
         (folder / name).chmod(0o755)
-    gcloud = folder / "gcloud"  # runs the command where it is told to
+    gcloud = folder / "gcloud"  # runs the command in the given folder
     gcloud.write_text('#!/bin/bash\nfor each; do :; done\nbash -c "${each#--command=}"\n')
     gcloud.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -134,7 +134,7 @@ def gpu_flags(name):
 
 
 def test_gpu_flags_exist():
-    """XLA ends the process where it does not know a flag."""
+    """XLA ends the process at an unknown flag."""
     flags = gpu_flags("slurm.sh")
     assert "--xla_gpu_enable_latency_hiding_scheduler=true" in flags
     assert flags == gpu_flags("gke.yaml")

@@ -13,7 +13,7 @@ STAR = ("star", "red", "left")
 
 
 def scores(tasks, right):
-    """Of ten clips of each task and split."""
+    """Scores of ten clips of each task and split."""
     return score(
         Answer(
             task=task, split=split, clip=number, caption="", asked=STAR,

@@ -9,7 +9,7 @@ from tools import plot_runs
 
 
 def write(folder, values, metric="validation/loss"):
-    """A run of these (step, value)."""
+    """Writes a run with these (step, value)."""
     folder.mkdir()
     lines = [{"step": step, metric: value} for step, value in values]
     lines.append({"step": 1, "train/other": 3.0})

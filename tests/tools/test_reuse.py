@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The table of what fewer evaluations cost, from weights and samples to JSON."""
+"""The table of losses from fewer evaluations, from weights and samples to JSON."""
 
 import dataclasses
 import json

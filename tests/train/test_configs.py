@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every config that is shipped: it parses, fits its model and mesh, and its arithmetic is right."""
+"""Every shipped config parses and fits its model and mesh; its docstring's figures are right."""
 
 import dataclasses
 import itertools
@@ -32,7 +32,7 @@ HOURS = re.compile(
     r"Hours: ([\d,]+) steps x (\d+) shards x ([\d.]+) PFLOP / "
     r"\((\d+) chips x (\d+) TFLOP/s x ([\d.]+) MFU\) = (\d+)\n"
 )
-MANY = jax.devices()[:1] * 512  # nothing is put on them
+MANY = jax.devices()[:1] * 512  # hold no arrays
 THREE_DIGITS = 2e-3  # relative: the docstrings round to as many
 
 
@@ -41,7 +41,7 @@ def read(path):
 
 
 def hours(path):
-    """(steps, shards, PFLOP, chips, TFLOP/s, MFU, hours) as the docstring states them."""
+    """(steps, shards, PFLOP, chips, TFLOP/s, MFU, hours) from the docstring."""
     found = HOURS.search(path.read_text())
     assert found, path
     return [float(group.replace(",", "")) for group in found.groups()]
@@ -79,7 +79,7 @@ def test_no_config_is_forgotten():
         for path in ROOT.rglob("*.py")
         if path.name not in ("__init__.py", "training.py", "shapes.py")
         and not path.name.startswith("vae_")  # another trainer's: tests/train/vae
-        and not path.name.startswith(("contentv_", "enhancer"))  # which nobody trains here
+        and not path.name.startswith(("contentv_", "enhancer"))  # systems that are only sampled
     }
 
 
@@ -171,7 +171,7 @@ def test_sizes_have_seven_shapes_of_about_equal_area(sizes):
 
 
 def test_the_settings_of_every_run_are_the_defaults_and_all_can_be_set():
-    """Two homes of one number would drift apart, and only what a config holds can be set."""
+    """Values held twice would diverge, and only fields of a config can be set."""
     values, groups = training.get_config(), group_classes(DiTTrainConfig)
     assert set(values) == set(groups)
     for name in set(groups) - {"tasks", "lora"}:  # a run's own shares, and rank 0 for none

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stages: which comes next, what it starts from, and what an interruption leaves."""
+"""Stages: their order, their starting weights, and resuming after interruptions."""
 
 import dataclasses
 import shutil
@@ -31,7 +31,7 @@ def samples(tmp_path_factory):
 
 
 def stages(samples, *second):
-    """A run of 3 steps and one of 2."""
+    """Two stages, of 3 steps and of 2."""
     fields = ("ema.decay=0.5", "optimizer.warmup_steps=1", "optimizer.learning_rate=1e-2")
     return [
         Stage("first", tiny(samples, *fields, "run.steps=3")),
@@ -49,7 +49,7 @@ def params(path, **options):
 
 
 def stop_at(monkeypatch, stage, at):
-    """The run in the folder `stage` is told to stop before the step after `at`."""
+    """Stops the run in the folder `stage` after step `at`."""
 
     def asked(stop, step):
         return stage in stop._checkpoints.folder.parts and step >= at
@@ -126,7 +126,7 @@ def test_low_rank_updates_remember_that_their_weights_are_an_average(
 
 
 def recorded(monkeypatch, reached=None):
-    """Runs that only write down what they would train, and reach the end but for `reached`."""
+    """Runs that only record their configs and reach the last step, except as `reached` says."""
     seen = []
 
     def train(config, folder, _):

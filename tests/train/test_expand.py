@@ -139,7 +139,7 @@ def test_noise_has_the_size_asked_for_and_depends_on_seed_name_and_layer_alone(m
 
 
 def test_only_noise_lets_the_copies_learn_different_things():
-    """In the gradient, both copies of an MLP's hidden unit are the same without noise."""
+    """Without noise, both copies of an MLP's hidden unit have the same gradient."""
     small = dataclasses.replace(CONFIG, depth=1)
     tensors = in_memory({"params": weights(small, 0)})
     network = MugDiT(Expansion(factor=2).config(small))

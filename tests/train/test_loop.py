@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whole runs: stopped, killed, resumed, on several processes, and with what goes wrong."""
+"""Whole runs: stopped, killed, resumed, on several processes, and with errors."""
 
 import itertools
 import json
@@ -40,7 +40,7 @@ def lines(run):
 
 
 def losses(run):
-    """Step -> loss; of a step that was taken twice the last one counts."""
+    """Loss by step; the last one of a repeated step."""
     return {line["step"]: line["train/loss"] for line in lines(run) if "train/loss" in line}
 
 
@@ -50,7 +50,7 @@ def program_of(config, devices=1):
 
 
 def final(config, run):
-    """The state of the newest checkpoint."""
+    """State of the newest checkpoint."""
     program = make_program(
         config, config.mesh.make_mesh(jax.devices()[: config.mesh.data]), abstract_null_text(config)
     )
@@ -65,7 +65,7 @@ def train(config, run, devices=1):
 
 @pytest.fixture(scope="module")
 def straight(samples, tmp_path_factory):
-    """A run that nothing disturbed: (config, folder)."""
+    """An undisturbed run: (config, folder)."""
     run = tmp_path_factory.mktemp("runs") / "straight"
     config = tiny(samples, "log.every=1", "checkpoint.every=2", "data.holdout=0.2",
                   "log.validate_every=6", "log.sample_every=6", "log.sample_steps=2")  # fmt: skip
@@ -212,7 +212,7 @@ def command(samples, run, *overrides):
 
 
 def on_one_device():
-    """The environment of a process that has no more; of two values XLA takes the last."""
+    """Environment of a process with one device; of two values XLA takes the last."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
     return os.environ | {"XLA_FLAGS": flags}
 

@@ -15,7 +15,7 @@ def metrics(loss, **others):
 
 
 def test_means_are_over_the_steps_that_measured():
-    """The first steps of a phase lack what only it measures, and a broken step counts nowhere."""
+    """Earlier steps lack the metrics of a later phase, and broken steps do not count."""
     stretch = Stretch(Clock())
     for step in (
         metrics(1),

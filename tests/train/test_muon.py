@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Muon: kernels step along orthogonal directions of Adam's size, the rest as Adam says."""
+"""Muon: kernels take orthogonal steps of Adam's size, all else takes Adam's steps."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def at(tree, path):
 
 
 def singular_values(matrix):
-    """As a share of what an orthogonal direction has."""
+    """Singular values relative to those of an orthogonal direction."""
     return np.linalg.svd(matrix, compute_uv=False) / (SIZE * np.sqrt(max(matrix.shape)))
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Videos whose frames tell their number."""
+"""Videos whose frames encode their number."""
 
 from fractions import Fraction
 
@@ -21,7 +21,7 @@ def numbers(frames) -> list[int]:
 
 
 def write_timed(path, times_ms, rate):
-    """A video whose frames appear at these times, on a clock of milliseconds."""
+    """Writes a video whose frames appear at these times, on a clock of milliseconds."""
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "10"})
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"

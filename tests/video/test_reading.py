@@ -18,7 +18,7 @@ VARYING_MS = [*range(0, 1000, 100), *(1000 + round(1000 * n / 30) for n in range
 
 
 def turned(path):
-    """Has the file say that its frames are shown turned by a quarter clockwise."""
+    """Marks the file so that its frames are shown rotated by 90 degrees clockwise."""
     content = bytearray(path.read_bytes())
     matrix = content.find(b"tkhd") + 44  # version 0 of the track header
     quarter_clockwise = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
@@ -27,7 +27,7 @@ def turned(path):
 
 
 def streamed(path):
-    """All that a stream gives, its frames as an array."""
+    """Contents of a stream, with frames as an array."""
     with video.open_frames(path) as stream:
         return stream._replace(frames=np.stack(list(stream.frames)))
 

@@ -24,7 +24,7 @@ def frames(count):
 
 
 def with_sound(path, source, count=132, fps=FPS):
-    """`count` frames in chunks, and the audio of `source`."""
+    """Writes `count` frames in chunks, and the audio of `source`."""
     with video.writing(path, fps, audio_from=source) as write:
         for first in range(0, count, 10):
             write(frames(min(10, count - first)))
@@ -42,7 +42,7 @@ def write_tone(
     video_s=0,
     hole_s=0,
 ):
-    """A video with a tone beside it; both begin when told, and the tone rests for `hole_s`."""
+    """Writes a video with a tone; both start at given times, and the tone pauses for `hole_s`."""
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
@@ -65,7 +65,7 @@ def write_tone(
 
 
 class Heard(NamedTuple):
-    """Of a file's audio: its codec; start and end after the first frame, in s; samples."""
+    """Audio of a file: codec; start and end after the first frame, in s; samples."""
 
     codec: str
     start: float

@@ -11,7 +11,7 @@ MILLISECOND = Fraction(1, 1000)
 
 
 def stamps(rate, tick, count=200):
-    """The times of frames on a clock that rounds."""
+    """Times of frames on a clock that rounds."""
     return np.array([round(number / (rate * tick)) for number in range(count)], np.int64)
 
 

@@ -17,7 +17,7 @@ from mugv_jax.weights.formats import open_source, open_writer
 from mugv_jax.weights.sources import TensorSpec
 from tests.weights import checkpoints
 
-# One of every kind: scalar, empty, wide, strided, an integer, and the types numpy lacks.
+# One tensor of every kind: scalar, empty, wide, strided, an integer, and the types numpy lacks.
 TENSORS = {
     "scalar": torch.tensor(1.5),
     "empty": torch.zeros(0, 3),

@@ -167,7 +167,7 @@ def test_names_and_shapes_are_those_of_peft(published, ours):
     theirs = safetensors.torch.load_file(published[0] / MODEL_FILE)
     found = safetensors.torch.load_file(folder / MODEL_FILE)
     final = {f"base_model.model.final_layer.linear.lora_{f}.weight" for f in "AB"}
-    text = {name for name in theirs if ".y_proj." in name}  # its names end in "fc1" too
+    text = {name for name in theirs if ".y_proj." in name}  # these names end in "fc1" too
     assert set(found) == (set(theirs) - text) | final
     name = "base_model.model.blocks.0.attn.qkv.lora_B.weight"
     assert found[name].shape == (theirs[name].shape[0], LORA.rank)

@@ -24,19 +24,19 @@ def mmdit_forward(config: MMDiTConfig, latent_shape: LatentShape, text_tokens: i
     """Floating-point operations of one forward pass of one sample through MM-DiT."""
     n, s, d = patches(config, latent_shape), text_tokens, config.width
     layer = (4 + 2 * MLP_RATIO) * d * d
-    modulation = 2 * 6 * d * d  # of video and of text
+    modulation = 2 * 6 * d * d  # video and text
     blocks = config.depth * ((n + s) * layer + modulation)
     # The last block computes only queries, keys and values of the text.
     blocks -= s * (layer - 3 * d * d) + 4 * d * d
     ends = n * math.prod(config.patch) * (config.in_channels + config.out_channels) * d
     embedded = s * config.text_dim * d
-    embed = (SINUSOID_DIM + d) * d + (config.pooled_dim + d) * d + 2 * d * d  # and of the end
+    embed = (SINUSOID_DIM + d) * d + (config.pooled_dim + d) * d + 2 * d * d  # and final
     attention = config.depth * 4 * (n + s) ** 2 * d
     return attention + 2 * (blocks + ends + embedded + embed)
 
 
 def mmdit_step(config: MMDiTConfig, plan: Plan) -> float:
-    """Bytes of one guided step of MM-DiT, whose text passes through all blocks as the video."""
+    """Bytes of one guided step of MM-DiT, whose blocks process text and video together."""
     forward = transformers.Forward(
         tokens=patches(config, plan.size.latent_shape) + TEXT_TOKENS,
         width=config.width,

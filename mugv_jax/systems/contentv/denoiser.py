@@ -21,10 +21,10 @@ from mugv_jax.sharding.place import batch_sharding
 
 
 class ContentvCondition(flax.struct.PyTreeNode):
-    """What MM-DiT reads beside latent and time.
+    """Inputs of MM-DiT beside latent and time.
 
-    text: (b s l) float32, the states of both CLIPs side by side, then T5's.
-    pooled: (b p) float32, the summaries of both CLIPs side by side.
+    text: (b s l) float32; tokens of both CLIPs, concatenated over channels, then tokens of T5.
+    pooled: (b p) float32; summaries of both CLIPs, concatenated.
     """
 
     text: Any
@@ -33,7 +33,7 @@ class ContentvCondition(flax.struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True)
 class ContentvDenoiser(Denoiser[ContentvCondition]):
-    """MM-DiT predicts noise - x_0, in thousandths of time that all frames of a video share."""
+    """MM-DiT, which predicts noise - x_0 and has one time per video, in thousandths."""
 
     dit: MMDiT
 
@@ -44,7 +44,7 @@ class ContentvDenoiser(Denoiser[ContentvCondition]):
         t: Float[Array, "b f"],
         condition: ContentvCondition,
     ) -> Float[Array, "b f h w c"]:
-        """See `Denoiser.velocity`; the time of frame 0 is that of all frames."""
+        """See `Denoiser.velocity`; all frames have the time of frame 0."""
         time = MODEL_TIME * t[:, 0]
         return -self.dit.apply(variables, x, time, condition.text, condition.pooled)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""ContentV's five models and three tokenizers: where their files are, and how texts are read."""
+"""ContentV's five models and three tokenizers: their files, and the encoding of texts."""
 
 import dataclasses
 import os
@@ -29,7 +29,7 @@ def find_contentv(
     dit: another transformer than the one in `weights`: a checkpoint, or a training run.
 
     Raises:
-        ValueError: a part that is not there, naming what was looked for.
+        ValueError: a missing part; the message names what was looked for.
     """
     wanted = {field: name for field, name in FOLDERS.items() if field != "dit" or dit is None}
     folder = local_folder(weights, (*wanted.values(), *TOKENIZERS.values()))
@@ -57,10 +57,10 @@ class ContentvModels(Models):
         quantize: str | None = None,
         **options: Any,
     ) -> "ContentvModels":
-        """From published or converted files; see `find_contentv`.
+        """Models from published or converted files; see `find_contentv`.
 
         lora: adapter that is merged into the transformer, a file or folder.
-        options: expected, mesh, dtype, kernels and keep_loaded as of `Models`.
+        options: expected, mesh, dtype, kernels and keep_loaded; see `Models`.
 
         Raises:
             ValueError: weights that are missing, damaged or of another size, or an unknown
@@ -83,14 +83,14 @@ class ContentvModels(Models):
 
     @classmethod
     def random(cls, config: ContentvConfig, **options: Any) -> "ContentvModels":
-        """Seeded random weights and byte-level tokenizers; options as of `Models.random`."""
+        """Seeded random weights and byte-level tokenizers; options: see `Models.random`."""
         ends = {"clip_l": config.clip_l.end, "clip_g": config.clip_g.end}
         made = {field: tokenizers.byte_level_clip(end) for field, end in ends.items()}
         made["text"] = tokenizers.byte_level()
         return super().random(config, load_tokenizers=lambda: made, **options)
 
     def tokenize(self, prompts: Sequence[str]) -> dict[str, Int[np.ndarray, "b s"]]:
-        """Padded ids of every prompt for each text encoder; nothing is masked, as published.
+        """Padded ids of every prompt for each text encoder; padding is not masked, as published.
 
         Raises:
             ValueError: a tokenizer of another model than its text encoder.
@@ -122,12 +122,12 @@ class ContentvModels(Models):
 
 
 def joined(clip_l: ClipText, clip_g: ClipText, t5: np.ndarray) -> dict[str, np.ndarray]:
-    """Text states and summaries as the transformer reads them, float32:
+    """Text states and summaries in the transformer's layout, float32:
 
         text = [[clip_l, clip_g, 0], t5]    pooled = [clip_l, clip_g]
 
-    Both CLIPs' states are side by side, padded to the width of T5's states, which follow as further
-    tokens. Both CLIPs' summaries are side by side as well.
+    The states of both CLIPs are concatenated over channels and padded to the width of T5's states,
+    which follow as further tokens. The summaries are concatenated too.
     """
     states = np.concatenate([clip_l.penultimate, clip_g.penultimate], axis=-1)
     states = np.pad(states, ((0, 0), (0, 0), (0, t5.shape[-1] - states.shape[-1])))

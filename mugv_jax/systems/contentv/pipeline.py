@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""ContentV from prompt to video, on one page (arXiv:2506.05343).
+"""ContentV from prompt to video (arXiv:2506.05343).
 
     prompts -> two CLIPs and T5 -> text states and summaries
     noise, text -> MMDiT, once per step and prompt -> latents
     latents -> Wan VAE decoder -> frames
 
-Models are loaded when their turn comes and freed when it is over, so the peak is the largest one.
+Each model is loaded when it is needed and freed afterwards: the peak is the largest model.
 """
 
 import os
@@ -58,12 +58,12 @@ class ContentvPipeline:
         quantize: str | None = None,
         tiling: Tiling | None = None,
     ) -> "ContentvPipeline":
-        """From published or converted weights in a local folder or Hugging Face repository.
+        """Pipeline from published or converted weights in a folder or Hugging Face repository.
 
         dit: another transformer than the one in `weights`: a checkpoint, or a training run.
         lora: adapter to merge into the transformer, a file or folder.
         mesh: devices per axis, such as {"tensor": 2}; one device by default.
-        dtype: of weights and arithmetic; bfloat16 on accelerators and float32 on CPU by default.
+        dtype: dtype of weights and arithmetic, by default bfloat16, or float32 on a CPU.
         keep_loaded: do not free models between calls of `generate`.
         quantize: "int8" or "fp8" weights in transformer and text encoders, for half the memory.
 
@@ -90,7 +90,7 @@ class ContentvPipeline:
         tiling: Tiling | None = None,
         **options: Any,
     ) -> "ContentvPipeline":
-        """With seeded random weights: everything runs, the picture is noise.
+        """Pipeline with seeded random weights: everything runs, but the videos are noise.
 
         options: mesh, dtype, keep_loaded and quantize as in `from_pretrained`.
         """
@@ -99,9 +99,9 @@ class ContentvPipeline:
     def generate(
         self, prompt: str | Sequence[str], *, progress: bool = True, **options: Any
     ) -> video.Video | list[video.Video]:
-        """One video per prompt; a list for a list of prompts.
+        """One video for a prompt, or a list of videos for a list of prompts.
 
-        options: size, frames, guidance, steps, shift, negative_prompt, fps and seed, see
+        options: size, frames, guidance, steps, shift, negative_prompt, fps and seed; see
             `make_request`.
 
         Raises:
@@ -112,17 +112,17 @@ class ContentvPipeline:
         return videos[0] if isinstance(prompt, str) else videos
 
     def run(self, request: ContentvRequest, *, progress: bool = True) -> Iterator[video.Video]:
-        """The videos of a request, each as soon as it is decoded."""
+        """Videos of a request, each as soon as it is decoded."""
         latents = [made.latent for made in self.sample(request, progress=progress)]
         with self.models.model("vae") as vae:
             for number, latent in enumerate(latents, start=1):
                 label = f"decoding video {number} of {len(latents)}" if progress else None
-                with meshes.use(self.models.mesh):  # not across the yield: that is the caller's
+                with meshes.use(self.models.mesh):  # not across the yield
                     frames = self._frames(latent, request.size.frames, label, *vae)
                 yield video.Video(frames, request.fps)
 
     def sample(self, request: ContentvRequest, *, progress: bool = True) -> list[Denoised]:
-        """The latent of each prompt."""
+        """Sampled latents of all prompts."""
         prompts, seeds = request.prompts, request.seeds()
         shape = (*request.size.latent_shape, self.models.config.dit.in_channels)
         guided, negative = request.guidance.scale != 1, request.negative_prompt
@@ -145,7 +145,7 @@ class ContentvPipeline:
             return denoise(len(prompts), self.models.mesh, sample, progress=progress)
 
     def _encode_texts(self, texts: list[str]) -> list[ContentvCondition]:
-        """What the transformer reads of each text, without a batch axis."""
+        """Condition of each text, without a batch axis."""
         with meshes.use(self.models.mesh):
             read = ContentvCondition(**self.models.read_texts(texts))
         return [jax.tree.map(lambda array, i=i: array[i].copy(), read) for i in range(len(texts))]
@@ -162,5 +162,5 @@ class ContentvPipeline:
 
 
 def stacked(rows: Sequence[ContentvCondition]) -> ContentvCondition:
-    """The condition of a batch, from that of each row."""
+    """Condition of a batch, from the conditions of its rows."""
     return jax.tree.map(lambda *arrays: np.stack(arrays), *rows)

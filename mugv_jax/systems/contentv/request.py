@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a user asks ContentV for: checked once, before any model is loaded."""
+"""Options of a ContentV request, checked before any model is loaded."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ GUIDANCE = 6.0
 class ContentvRequest:
     """Videos of one size, one per prompt. Defaults are those of the released pipeline.
 
-    shift: of the times towards noise (`flow/schedule.py`).
-    negative_prompt: what guidance leads away from; empty means away from no text at all.
-    fps: of the file, 1 to 1000.
-    seed: of the noise; prompt number i (from 0) has seed + i, or the i-th of a list or tuple.
+    shift: how far times are shifted towards noise (`flow/schedule.py`).
+    negative_prompt: text that guidance leads away from; empty means the empty text.
+    fps: frame rate of the file, 1 to 1000.
+    seed: seed of the noise; prompt number i (from 0) has seed + i, or entry i of a list.
 
     Raises:
         ValueError: any value out of range.
@@ -48,7 +48,7 @@ class ContentvRequest:
         self.seeds()
 
     def seeds(self) -> list[int]:
-        """The seed of each prompt's noise."""
+        """Seeds of the noise of all prompts."""
         return seeds_of(self.seed, len(self.prompts))
 
 
@@ -60,7 +60,7 @@ def make_request(
     guidance: float | Guidance = GUIDANCE,
     **options: Any,
 ) -> ContentvRequest:
-    """A request with `options`, fields of `ContentvRequest`; some have a simpler form here.
+    """A request with `options`, fields of `ContentvRequest`; three have a simpler form here.
 
     size: (width, height) in pixels, multiples of 16.
     frames: 4k+1.

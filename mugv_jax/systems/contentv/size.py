@@ -4,8 +4,8 @@
 
 from mugv_jax.nn.text.clip import ClipTextConfig
 
-# Width x height. ContentV is trained on seven shapes of about as many pixels as the first of them;
-# the sides of the others on the grid are ours.
+# Width x height. ContentV is trained on seven shapes with about as many pixels as the first; the
+# sides of the others on the grid are our choice.
 CONTENTV_SIZES = {
     "16:9": (768, 432),
     "3:2": (720, 480),
@@ -15,8 +15,8 @@ CONTENTV_SIZES = {
     "2:3": (480, 720),
     "9:16": (432, 768),
 }
-# Names that other systems have as well.
+# Names that all systems share.
 COMMON_SIZES = {"landscape": CONTENTV_SIZES["16:9"], "portrait": CONTENTV_SIZES["9:16"]}
 
 T5_TOKENS = 256
-TEXT_TOKENS = ClipTextConfig.length + T5_TOKENS  # both CLIPs' states lie side by side
+TEXT_TOKENS = ClipTextConfig.length + T5_TOKENS  # both CLIPs share their tokens

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""ContentV: MM-DiT, the Wan VAE, two CLIPs and T5; and its folder as it is published."""
+"""ContentV: MM-DiT, the Wan VAE, two CLIPs and T5, and the layout of its published folder."""
 
 import dataclasses
 from typing import ClassVar
@@ -58,7 +58,7 @@ class ContentvConfig(SystemConfig):
             )
 
 
-# Folders of published models as of converted ones.
+# Subfolders of the models, published and converted alike.
 FOLDERS = {
     "dit": "transformer",
     "vae": "vae",

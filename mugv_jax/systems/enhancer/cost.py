@@ -18,17 +18,17 @@ from mugv_jax.systems import wan_cost
 
 
 def wan_forward(config: WanDiTConfig, latent_shape: LatentShape, text_tokens: int) -> int:
-    """Operations of one forward pass of one sample, clean latents beside the noisy ones."""
+    """Floating-point operations of one forward pass; its inputs are noisy and clean latents."""
     n, s, d = patches(config, latent_shape), text_tokens, config.width
     patch = math.prod(config.patch)
     ends = n * patch * (2 * config.in_channels + config.out_channels) * d
     embedded = s * (config.text_dim + d) * d
-    time = 2 * ((SINUSOID_DIM + d) * d + 6 * d * d)  # of frame 0, and of the others
+    time = 2 * ((SINUSOID_DIM + d) * d + 6 * d * d)  # frame 0, and all other frames
     return config.depth * sum(dit_block(config, n, s)) + 2 * (ends + embedded + time)
 
 
 def wan_step(config: WanDiTConfig, plan: Plan) -> float:
-    """Bytes of one guided step of WanDiT, which is given text states and a clean latent."""
+    """Bytes of one guided step of WanDiT, with text states and a clean latent as inputs."""
     states = config.text_tokens * config.text_dim * plan.itemsize
     forward = transformers.Forward(
         tokens=patches(config, plan.size.latent_shape),
@@ -51,7 +51,7 @@ COSTS = Costs(
         Task("DiT step", "dit", wan_step),
         Task("VAE decode", "vae", wan_cost.decode),
     ),
-    together=("vae", "dit"),  # windows of the video pass from one to the other
+    together=("vae", "dit"),  # both stay loaded for all windows
     tokens=patches,
     forward=wan_forward,
 )

@@ -21,10 +21,10 @@ from mugv_jax.sharding.place import batch_sharding
 
 
 class EnhancerCondition(flax.struct.PyTreeNode):
-    """What WanDiT reads beside latent and time.
+    """Inputs of WanDiT beside latent and time.
 
-    text: (b s l), states of UMT5, zeros behind each text's end.
-    clean: (b f h w c) float32, latents of the video that is enhanced.
+    text: (b s l); states of UMT5, zero after the end of a text.
+    clean: (b f h w c) float32; latents of the input video.
     """
 
     text: Any
@@ -33,7 +33,7 @@ class EnhancerCondition(flax.struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True)
 class EnhancerDenoiser(Denoiser[EnhancerCondition]):
-    """WanDiT predicts noise - x_0, and counts time in thousandths; it holds frame 0 at time 0."""
+    """WanDiT, which predicts noise - x_0, has time in thousandths and holds frame 0 at time 0."""
 
     dit: WanDiT
 
@@ -44,7 +44,7 @@ class EnhancerDenoiser(Denoiser[EnhancerCondition]):
         t: Float[Array, "b f"],
         condition: EnhancerCondition,
     ) -> Float[Array, "b f h w c"]:
-        """See `Denoiser.velocity`; all frames but frame 0 share one time, the largest."""
+        """See `Denoiser.velocity`; all frames but frame 0 have the largest time."""
         time = jnp.max(MODEL_TIME * t, axis=1)
         return -self.dit.apply(variables, x, time, condition.text, condition.clean)
 

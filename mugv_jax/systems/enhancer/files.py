@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Video files, enhanced: one, those of a folder, or those of a list; what is done stays done."""
+"""Enhancement of a video file, or of the files in a folder or list; finished files are kept."""
 
 import collections
 import contextlib
@@ -23,14 +23,15 @@ from mugv_jax.systems.enhancer.request import EnhanceRequest
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 LIST = ".csv"
 NAME, TEXT = "file_name", "text"  # columns of a list, as published
-COMPARED = "_compare"  # ends the name of a video that shows input and output
+COMPARED = "_compare"  # suffix of a video of input beside output
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
     """One video to enhance.
 
-    prompt: its own, where the list has one.  compared: a video of input beside output, or None.
+    prompt: the video's own prompt, if the list has one.
+    compared: path of a video of input beside output, or None.
     """
 
     source: Path
@@ -40,13 +41,13 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Files appear under their names only when they are whole."""
+        """Whether all outputs exist; files get their names only when they are complete."""
         return self.output.is_file() and (self.compared is None or self.compared.is_file())
 
 
 @dataclasses.dataclass(frozen=True)
 class Enhanced:
-    """frames, fps: of the video.  psnr: of the result against the input, in dB."""
+    """Result of one video: its length, frame rate and PSNR against the input, in dB."""
 
     frames: int
     fps: float
@@ -54,7 +55,7 @@ class Enhanced:
 
 
 def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool) -> list[Job]:
-    """A video file and the file to write; or a folder or list of videos, and a folder to write to.
+    """Jobs from a video and an output file, or from a folder or list and an output folder.
 
     Results have the names of their sources, with the suffix .mp4.
 
@@ -89,7 +90,7 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
 
 
 def _safe(jobs: list[Job]) -> list[Job]:
-    """`jobs`, none of which is written over a video that is read."""
+    """`jobs`, after a check that none overwrites a video that is read."""
     sources = {job.source.resolve() for job in jobs}
     over = [job.output for job in jobs if job.output.resolve() in sources]
     if over:
@@ -105,7 +106,7 @@ def _compared(output: Path) -> Path:
 
 
 def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """(video, prompt) of the rows of a csv file; relative to its folder."""
+    """(video, prompt) of every row of a csv file; paths are relative to its folder."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -131,12 +132,12 @@ def enhance_file(
     blur: bool = False,
     progress: bool = True,
 ) -> tuple[Enhanced, str | None]:
-    """Writes the result of one video: as many frames, of one size, rate and sound with it.
+    """Writes the enhanced video, with the length, size, rate and sound of the input.
 
-    blur: shrinks and enlarges the input by two before, to see what is restored; PSNR is against
-        what it was, and the comparison shows it blurred.
+    blur: halve and double the size of the input first, to show what is restored; PSNR refers
+        to the original input, and the comparison shows the blurred one.
 
-    Returns what was made, and what was changed in the input (a variable rate), if anything.
+    Returns the result, and a note on a change of the input (a variable rate), or None.
 
     Raises:
         ValueError: a video that cannot be read, or an output that cannot be written.
@@ -146,7 +147,7 @@ def enhance_file(
     for path in (job.output, job.compared):
         if path is not None:
             video.prepare_output(path)
-    held = collections.deque()  # what went in and has not come out
+    held = collections.deque()  # frames whose results are not there yet
     error = _SquaredError()
     with video.open_frames(job.source) as stream, contextlib.ExitStack() as outputs:
         write_pair = None
@@ -168,7 +169,7 @@ def enhance_file(
 def _remembered(
     frames: Iterable[UInt8[np.ndarray, "h w 3"]], held: collections.deque, *, blur: bool
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """What goes in; (the frame, what went in) is appended to `held`."""
+    """Input of the enhancer; appends (original frame, input frame) to `held`."""
     for frame in frames:
         seen = _blurred(frame) if blur else frame
         held.append((frame, seen))
@@ -176,7 +177,7 @@ def _remembered(
 
 
 def _blurred(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Half as large and as large again, bicubic."""
+    """The frame after halving and doubling its size, bicubic."""
     height, width = frame.shape[:2]
     half = max(1, width // 2), max(1, height // 2)
     small = Image.fromarray(frame).resize(half, Image.Resampling.BICUBIC)
@@ -184,7 +185,7 @@ def _blurred(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
 
 
 class _SquaredError:
-    """Of all frames of two videos, of 255 levels."""
+    """Squared error over all frames of two videos, in steps of 256 levels."""
 
     def __init__(self):
         self.frames, self._sum, self._count = 0, 0.0, 0
@@ -196,5 +197,5 @@ class _SquaredError:
 
     @property
     def psnr(self) -> float:
-        """In dB; equal videos have 120."""
+        """PSNR in dB; 120 for equal videos."""
         return -10 * math.log10(max(self._sum / self._count / 255**2, 1e-12))

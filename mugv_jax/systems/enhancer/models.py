@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The enhancer's models and tokenizer: where their files are, and how texts are read."""
+"""The enhancer's models and tokenizer: their files, and the encoding of texts."""
 
 import dataclasses
 import html
@@ -21,7 +21,7 @@ from mugv_jax.systems.text import tokenize
 log = logging.getLogger(__name__)
 
 WAN = "Wan-AI/Wan2.1-T2V-1.3B"
-FOLDER = "enhancer"  # with the enhancer's files, in MUG-V's repository
+FOLDER = "enhancer"  # subfolder of MUG-V's repository
 NAMES = {
     **SYSTEM.files,
     "tokenizer": ("tokenizer", "google/umt5-xxl"),
@@ -37,10 +37,10 @@ def find_enhancer(
 
     "lora" may be missing: a converted DiT can hold its updates already.
 
-    wan: folder or repository of Wan2.1's files, for those that `weights` lacks; by default Wan's.
+    wan: folder or repository with the files of Wan2.1 that `weights` lacks; by default Wan's own.
 
     Raises:
-        ValueError: a file that is nowhere, naming what was looked for.
+        ValueError: a missing file; the message names what was looked for.
     """
     files = [name for names in NAMES.values() for name in names]
     folder = local_folder(weights, [*files, f"{FOLDER}/*"])
@@ -74,11 +74,11 @@ class EnhancerModels(Models):
         quantize: str | None = None,
         **options: Any,
     ) -> "EnhancerModels":
-        """From published or converted files; see `find_enhancer`.
+        """Models from published or converted files; see `find_enhancer`.
 
         lora: file or folder of low-rank updates, instead of the one beside the weights.
-        lora_alpha, lora_scale, lora_merged: as of `weights.load.load`.
-        options: expected, mesh, dtype, kernels and keep_loaded as of `Models`.
+        lora_alpha, lora_scale, lora_merged: see `weights.load.load`.
+        options: expected, mesh, dtype, kernels and keep_loaded; see `Models`.
 
         Raises:
             ValueError: weights that are missing, damaged or of another size, or an unknown
@@ -108,7 +108,7 @@ class EnhancerModels(Models):
 
     @classmethod
     def random(cls, config: EnhancerConfig, **options: Any) -> "EnhancerModels":
-        """Seeded random weights and a byte-level tokenizer; options as of `Models.random`."""
+        """Seeded random weights and a byte-level tokenizer; options: see `Models.random`."""
         return super().random(config, load_tokenizer=tokenizers.byte_level, **options)
 
     def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
@@ -123,7 +123,7 @@ class EnhancerModels(Models):
 
 
 def cleaned(prompt: str) -> str:
-    """Text as UMT5 was trained on it: mended characters, no HTML entities, single spaces."""
+    """Text in the form of UMT5's training: repaired characters, no HTML entities, single spaces."""
     import ftfy
 
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(prompt))).split())

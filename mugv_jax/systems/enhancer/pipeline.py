@@ -1,14 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The video enhancer of MUG-V, on one page: detail back into a video of any length and size.
+"""The video enhancer of MUG-V: restores detail in a video of any length and size.
 
     prompt -> UMT5 -> text states
     window of frames -> Wan VAE encoder -> clean latent
-    noised a little -> WanDiT, beside the clean latent, once per step and prompt -> latent
-    latent -> Wan VAE decoder -> window, blended into the one before it
+    clean latent, the same with noise -> WanDiT, once per step and prompt -> latent
+    latent -> Wan VAE decoder -> window, blended with the previous one
 
-Frame 0 of a window is given, as in the model's training: it comes back as the VAE reconstructs it.
-In all windows but the first, that frame of the result is taken from the window before.
+Frame 0 of a window is given, as in the model's training: the VAE reconstructs it. In all windows
+but the first, the result takes that frame from the previous window.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ from mugv_jax.systems.text_cache import TextCache, encode_texts, padded
 from mugv_jax.systems.tiles import Tiling
 from mugv_jax.systems.time_windows import Window, joined, windows_of
 
-SHIFT = 1.0  # of the times, as published
+SHIFT = 1.0  # published shift of the times
 
 
 class EnhancerPipeline:
@@ -56,7 +56,7 @@ class EnhancerPipeline:
     def from_pretrained(
         cls, weights: str | os.PathLike, *, tiling: Tiling | None = None, **options: Any
     ) -> "EnhancerPipeline":
-        """From published or converted weights; options as of `EnhancerModels.from_pretrained`.
+        """Pipeline from published or converted weights; see `EnhancerModels.from_pretrained`.
 
         Raises:
             ValueError: weights that are missing or damaged, or a mesh that does not fit.
@@ -67,7 +67,7 @@ class EnhancerPipeline:
     def random(
         cls, config: EnhancerConfig, *, tiling: Tiling | None = None, **options: Any
     ) -> "EnhancerPipeline":
-        """With seeded random weights: everything runs, the picture is noise."""
+        """Pipeline with seeded random weights: everything runs, but the videos are noise."""
         return cls(EnhancerModels.random(config, **options), tiling=tiling)
 
     def enhance(self, frames: Frames, *, progress: bool = True, **options: Any) -> Frames:
@@ -90,13 +90,13 @@ class EnhancerPipeline:
     ) -> Iterator[Frames]:
         """The enhanced video, a few frames at a time, each part as soon as it is final.
 
-        However long the video is, memory holds two windows beside the models.
+        Memory holds two windows beside the models, regardless of the video's length.
 
         Raises:
             ValueError: no frames.
         """
         windows = windows_of(frames, request.window, request.overlap)
-        first = next(windows)  # no frames: said before models load
+        first = next(windows)  # refuses an empty video before models load
         windows = itertools.chain([first], windows)
         yield from joined(self._enhanced(windows, request, progress=progress))
 
@@ -121,7 +121,7 @@ class EnhancerPipeline:
     def read(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
         """Encoder states (s, d) of each text, without padding.
 
-        Texts are kept for later calls; several at once load the text encoder once.
+        Texts are kept for later calls; one call with several texts loads the encoder once.
         """
         return self._texts.read(texts, functools.partial(encode_texts, self.models))
 
@@ -150,7 +150,7 @@ class EnhancerPipeline:
         return made[:, :frames, :height, :width]
 
     def _padded(self, clips: np.ndarray) -> np.ndarray:
-        """Clips whose last frame, row and column are repeated up to whole latents and tokens."""
+        """Clips padded to whole latents and tokens with their last frame, row and column."""
         config = self.models.config
         time, space = config.vae.time_factor, config.vae.spatial_factor
         frames, *sides = clips.shape[1:4]
@@ -167,13 +167,13 @@ class EnhancerPipeline:
         dit: WanDiT,
         variables: Any,
     ) -> np.ndarray:
-        """The latents (b, f, h, w, c) from time sigma down to 0, frame 0 held."""
+        """Latents (b, f, h, w, c), sampled from time sigma down to 0 with frame 0 fixed."""
         rows = len(clean)
         noisy = np.ones(clean.shape[:2], bool)
         noisy[:, 0] = False
 
         def condition(text: str) -> EnhancerCondition:
-            # Behind a text's end the DiT was trained on zeros.
+            # The DiT was trained with zeros after the end of a text.
             states, _ = padded([texts[text]] * rows, self.models.config.dit.text_tokens)
             return EnhancerCondition(text=states, clean=clean)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a user asks the enhancer for: checked once, before any model is loaded."""
+"""Options of an enhancement, checked before any model is loaded."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from mugv_jax.systems.time_windows import check_windows
 from mugv_jax.systems.wan_size import TEMPORAL
 
 PROMPT = "High quality video, HD, clear, motion, cinema"
-# That of Wan2.1, which the enhancer is made from.
+# Negative prompt of Wan2.1, on which the enhancer is based.
 NEGATIVE_PROMPT = (
     "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，"
     "低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，"
@@ -20,12 +20,12 @@ NEGATIVE_PROMPT = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnhanceRequest:
-    """How a video is enhanced. Defaults are those of the released enhancer.
+    """Options of an enhancement; the defaults are those of the released enhancer.
 
     steps: denoising steps from time `sigma` down to 0.
-    sigma: in (0, 1], how strongly a window is noised first, and so how much of it is made anew.
-    negative_prompt: what guidance leads away from.
-    window: frames that the model sees at once, 4k+1.
+    sigma: time in (0, 1] from which a window is sampled; a larger one changes more of it.
+    negative_prompt: text that guidance leads away from.
+    window: number of frames that the model processes at once, 4k+1.
     overlap: frames that neighbouring windows share; the released enhancer has a single window.
     seed: seed of the first window's noise; window number i (from 0) has seed + i.
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""uint8 frames to latents and back, several videos at a time (`windows.py` has the VAE's part)."""
+"""Conversion of uint8 frames to latents and back, several videos at a time."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from mugv_jax.systems.tiles import Tiling
 def encode_clips(
     vae: VideoVAE, variables: Any, clips: Sequence[Frames], *, rows: int, tiling: Tiling | None
 ) -> list[Float[np.ndarray, "_f h w c"]]:
-    """The latent of each clip (f, h, w, 3), the posterior's mean.
+    """Latent of each clip (f, h, w, 3): the posterior's mean.
 
     rows: clips of one length that are encoded together; the last group is filled up with copies, so
         that one program serves all groups.
@@ -49,10 +49,10 @@ def decode_frames(
     first: UInt8[np.ndarray, "b 1 _h _w 3"] | None = None,
     tiling: Tiling | None = None,
 ) -> Iterator[Videos]:
-    """All frames of normalised latents, a few at a time.
+    """Decoded frames of normalised latents, a few at a time.
 
     starts_with_image: latent frame 0 stands for one frame, not for a group of 8.
-    first: frame 0 of each video where it is known, which then is not decoded.
+    first: frame 0 of each video, if it is known; it is then not decoded.
     """
 
     def decode(part: Array | np.ndarray) -> Iterator[Videos]:
@@ -60,7 +60,7 @@ def decode_frames(
         return (video.to_frames(np.asarray(chunk)) for chunk in pixels)
 
     if starts_with_image:
-        # Latent 0 stands for one frame, repeated: decoded alone, its last is that one.
+        # Latent 0 stands for 8 copies of one frame: it is decoded alone, and the last copy kept.
         yield list(decode(latent[:, :1]))[-1][:, -1:] if first is None else first
         latent = latent[:, 1:]
     if latent.shape[1]:

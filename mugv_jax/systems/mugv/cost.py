@@ -42,7 +42,7 @@ def dit_forward(config: DiTConfig, latent_shape: LatentShape, text_tokens: int) 
 def train_step(
     config: DiTConfig, latent_shape: LatentShape, text_tokens: int, *, remat: str = "none"
 ) -> StepFlops:
-    """Operations of MUGDiT's training step for one sample.
+    """Floating-point operations of MUGDiT's training step for one sample.
 
     remat: a policy of `nn/dit/remat.py`.
     """
@@ -52,7 +52,7 @@ def train_step(
 
 
 def dit_step(config: DiTConfig, plan: Plan) -> float:
-    """Bytes of one guided step of MUGDiT, which is given its text as keys and values (l s a e)."""
+    """Bytes of one guided step of MUGDiT, with the text as keys and values (l s a e)."""
     heads = plan.local(config.num_heads, "tensor")
     keys = config.depth * MAX_TOKENS * heads * config.head_dim * plan.itemsize
     forward = transformers.Forward(
@@ -100,7 +100,7 @@ def vae_encode(config: VAEConfig, plan: Plan) -> float:
         _alive(config, plan, "features", sizes.tile_features),
         _alive(config, plan, "window", sizes.window),
     )
-    # The features so far stay beside each. They are made step by step, and joining copies them.
+    # Features accumulate step by step, beside each term; joining them makes a copy.
     return pixels + sizes.tile_features + max(spatial, temporal, sizes.tile_features)
 
 

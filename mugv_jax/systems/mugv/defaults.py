@@ -1,11 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Defaults of a request, which weights may bring in a `defaults.json` beside them.
+"""Defaults of a request, optionally from a `defaults.json` beside the weights.
 
     {"size": "64x64", "frames": "17", "fps": 8, "steps": 20, "aesthetic_score": null}
 
-The file may set any field of `Defaults`, in the form of the command line; null stands for its
-"none". A field that is not set has the value of the released pipeline.
+The file may set any field of `Defaults`, in the form of the command line, with null for "none".
+Other fields have the values of the released pipeline.
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ FILE = "defaults.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Defaults:
-    """Values of a request's fields where the user gives none.
+    """Values of the fields of a request that the user does not give.
 
     size: (width, height) in pixels.
     guidance: scale of the guidance.
     All other fields are those of `Request`.
 
     Raises:
-        ValueError: values that no request may have.
+        ValueError: values that `Request` refuses.
     """
 
     size: tuple[int, int] = SIZES["portrait"]
@@ -49,10 +49,10 @@ class Defaults:
         self.request(("a prompt",))
 
     def request(self, prompts: tuple[str, ...], **options: Any) -> Request:
-        """A request with `options`, and with these defaults for all other fields.
+        """Request from `options`, with these defaults for all other fields.
 
-        options: fields of `Request`, but `size` and `frames` as here; `guidance` may be a scale or
-            a `Guidance`.
+        options: fields of `Request`, but `size` and `frames` in the form of this class;
+            `guidance` may be a scale or a `Guidance`.
 
         Raises:
             ValueError: see `Request`.
@@ -76,7 +76,7 @@ def find_defaults(weights: str | os.PathLike) -> Path | None:
 
 
 def read_defaults(weights: str | os.PathLike) -> Defaults:
-    """The defaults beside weights in a folder or Hugging Face repository; else the released ones.
+    """Defaults beside weights in a folder or Hugging Face repository, else the released ones.
 
     Raises:
         ValueError: no such folder or repository, or a file with values that cannot be used.
@@ -92,13 +92,13 @@ def read_defaults(weights: str | os.PathLike) -> Defaults:
         if unknown:
             raise ValueError(f"has no use for {', '.join(unknown)}; it knows {', '.join(PARSERS)}.")
         return Defaults(**{name: PARSERS[name](name, value) for name, value in values.items()})
-    except ValueError as error:  # of JSON as well
+    except ValueError as error:  # JSON errors are ValueErrors
         raise ValueError(f"{path}: {error}") from error
 
 
 def _typed(what: str, *types: type) -> Callable[[str, Any], Any]:
     def parse(name: str, value: Any) -> Any:
-        if type(value) not in types:  # true is no number, though Python counts it among them
+        if type(value) not in types:  # bool is an int, but no number here
             raise ValueError(f"{name}={json.dumps(value)} must be {what}.")
         return float(value) if float in types and value is not None else value
 

@@ -24,10 +24,10 @@ from mugv_jax.sharding.place import batch_sharding
 
 
 class MugvCondition(flax.struct.PyTreeNode):
-    """What MUGDiT reads beside latent and time.
+    """Inputs of MUGDiT beside latent and time.
 
-    text: states of the text encoder, of which `text_mask` marks the valid ones; or the keys and
-        values that `MugvDenoiser.read` makes of them, without a mask.
+    text: states of the text encoder, with `text_mask` true on valid ones; or the keys and values
+        that `MugvDenoiser.read` computes from them, without a mask.
     fps: frames per second of the video.
     frame_index: time positions of start token, latent frames and end token.
     """
@@ -45,7 +45,7 @@ class MugvCondition(flax.struct.PyTreeNode):
         fps: Float[Array, "b"] | float,
         latent_frames: int,
     ) -> "MugvCondition":
-        """The condition of whole videos, whose frames follow each other from the first one on."""
+        """Condition of whole videos, whose frames are numbered from the first."""
         rows = len(text)
         index = einops.repeat(jnp.arange(latent_frames + 2), "g -> b g", b=rows)
         fps = jnp.broadcast_to(jnp.asarray(fps, jnp.float32), (rows,))
@@ -54,7 +54,7 @@ class MugvCondition(flax.struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True)
 class MugvDenoiser(Denoiser[MugvCondition]):
-    """MUGDiT predicts x_0 - noise itself, and counts time in thousandths."""
+    """MUGDiT, which predicts x_0 - noise and has time in thousandths."""
 
     dit: MugDiT
 
@@ -94,7 +94,7 @@ class MugvDenoiser(Denoiser[MugvCondition]):
         t: Float[Array, "b f"],
         condition: MugvCondition,
     ) -> Float[Array, "b n d"]:
-        """What block 0's attention reads, before any text."""
+        """Input of the attention in block 0, which does not depend on the text."""
         module = FirstInput(self.dit.config, self.dit.dtype)
         return module.apply(variables, x, MODEL_TIME * t, condition.fps)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and videos that a result must hold: as sources, as pixels and as latents.
+"""Pictures and videos that a result must contain, as sources, pixels and latents.
 
 Sources (files, arrays) -> Reader -> GivenPixels (uint8) -> VAE encoder -> GivenLatents
 """
@@ -25,7 +25,7 @@ VideoLike = Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Pictures and videos of one prompt, not yet read; the fields are those of `Request`."""
+    """Pictures and videos of one prompt before they are read; see the fields of `Request`."""
 
     image: ImageLike | None = None
     last_image: ImageLike | None = None
@@ -61,7 +61,7 @@ class Sources:
             )
 
     def _frames(self, size: VideoSize, continue_frames: int) -> list[tuple[str, int]]:
-        """(what, frame number) of all that is given, one entry per latent frame."""
+        """(name, frame number) of every given source, one entry per latent frame."""
         given = [(f"keyframe {frame}", frame) for frame in self.keyframes]
         if self.image is not None:
             given.append(("image", 0))
@@ -85,9 +85,9 @@ def _check_continued(size: VideoSize, frames: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class GivenLatents:
-    """The latents that one video must hold.
+    """Latents that one video must contain.
 
-    held: latent frame -> latents (f, h, w, c) from there on.
+    held: latent frame -> latents (f, h, w, c) that begin there.
     init: latents (f, h, w, c) of the whole video to start from, or None.
     """
 
@@ -106,7 +106,7 @@ class GivenLatents:
 
 @dataclasses.dataclass(frozen=True)
 class GivenPixels:
-    """The pixels that one video must hold, read and fitted to its size: uint8.
+    """Pixels that one video must contain, uint8, fitted to its size.
 
     images: latent frame -> (1, h, w, 3), a picture that stands for 8 equal frames.
     start: (8k+1, h, w, 3), the beginning of the video, or None.
@@ -118,12 +118,12 @@ class GivenPixels:
     init: Frames | None = None
 
     def clips(self) -> list[Frames]:
-        """All that the VAE has to encode."""
+        """Clips that the VAE must encode."""
         others = (clip for clip in (self.start, self.init) if clip is not None)
         return [*self.images.values(), *others]
 
     def latents(self, latent_of: Callable[[Frames], np.ndarray]) -> GivenLatents:
-        """The same in latents; `latent_of` knows that of each of `clips`."""
+        """These pixels as latents; `latent_of` maps each of `clips` to its latent."""
         held = {index: latent_of(image) for index, image in self.images.items()}
         if self.start is not None:
             held[0] = latent_of(self.start)
@@ -131,14 +131,14 @@ class GivenPixels:
 
 
 class Reader:
-    """Reads sources and fits them to one size; a source that comes again is read once."""
+    """Reads sources and fits them to one size; each source is read once."""
 
     def __init__(self, size: VideoSize, continue_frames: int):
         self._size, self._continue_frames = size, continue_frames
         self._read: dict[Any, Frames] = {}
 
     def read(self, sources: Sources) -> GivenPixels:
-        """The pixels of one prompt's sources, of which equal ones are the same arrays.
+        """Pixels of one prompt's sources; equal sources share an array.
 
         Raises:
             ValueError: unreadable files, pictures of another form, or a video with too few frames.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUG-V's three models and their tokenizer: where their files are, and how texts are tokenized."""
+"""MUG-V's three models and their tokenizer: their files, and the tokenizing of texts."""
 
 import dataclasses
 import importlib.resources
@@ -52,7 +52,7 @@ def find_weights(
     needs_dit: weights without a DiT are an error; encoding samples needs none.
 
     Raises:
-        ValueError: a model that is not there, naming what was looked for.
+        ValueError: a missing model; the message names what was looked for.
     """
     names = SYSTEM.files
     folder = local_folder(weights, (*(name for each in names.values() for name in each), *_SHARDS))
@@ -78,7 +78,7 @@ def demo_weights() -> Path:
     """Folder of the demo's weights, which are part of the package.
 
     Raises:
-        ValueError: this installation was made without them.
+        ValueError: this installation lacks them.
     """
     folder = Path(str(importlib.resources.files("mugv_jax") / "assets" / "demo"))
     if first_of(folder, SYSTEM.files["dit"]) is None:
@@ -119,11 +119,11 @@ class MugvModels(Models):
         needs_dit: bool = True,
         **options: Any,
     ) -> "MugvModels":
-        """From published or converted files; see `find_weights`.
+        """Models from published or converted files; see `find_weights`.
 
         lora: folder of a peft adapter that is merged into the DiT.
         needs_dit: weights without a DiT are an error.
-        options: expected, mesh, dtype, kernels and keep_loaded as of `Models`.
+        options: expected, mesh, dtype, kernels and keep_loaded; see `Models`.
 
         Raises:
             ValueError: weights that are missing, damaged or of another size, or an unknown
@@ -155,7 +155,7 @@ class MugvModels(Models):
 
     @classmethod
     def random(cls, config: MugvConfig, **options: Any) -> "MugvModels":
-        """Seeded random weights and a byte-level tokenizer; options as of `Models.random`."""
+        """Seeded random weights and a byte-level tokenizer; options: see `Models.random`."""
         return super().random(config, load_tokenizer=tokenizers.byte_level, **options)
 
     def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:

@@ -1,13 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUG-V from prompt to video, on one page.
+"""MUG-V from prompt to video.
 
     prompts -> T5 -> text states
     given pictures -> VAE encoder -> given latents
     noise, given latents, text -> MUGDiT, once per step and prompt -> latents
     latents -> VAE decoder -> frames
 
-Models are loaded when their turn comes and freed when it is over, so the peak is the largest one.
+Each model is loaded when it is needed and freed afterwards: the peak is the largest model.
 """
 
 import functools
@@ -51,7 +51,7 @@ class MugvPipeline:
 
     tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
         works on whole frames and falls back to tiles where decoding them does not fit.
-    defaults: values of options that `generate` is not given; None means the released pipeline's.
+    defaults: values of options not given to `generate`; None means the released pipeline's.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class MugvPipeline:
         quantize: str | None = None,
         tiling: Tiling | None = None,
     ) -> "MugvPipeline":
-        """From published or converted weights in a local folder or Hugging Face repository.
+        """Pipeline from published or converted weights in a folder or Hugging Face repository.
 
-        weights: None for those of the demo, a small model that comes with the package. A
+        weights: None for the demo's weights, a small model that comes with the package. A
             `defaults.json` beside them has the defaults of `generate`.
         dit: another DiT than the one in `weights`: a checkpoint, or a training run.
         lora: folder of an adapter, saved by `peft`, to merge into the DiT.
         mesh: devices per axis, such as {"tensor": 4}; one device by default.
-        dtype: of weights and arithmetic; bfloat16 on accelerators and float32 on CPU by default.
+        dtype: dtype of weights and arithmetic, by default bfloat16, or float32 on a CPU.
         keep_loaded: do not free models between calls of `generate`.
         quantize: "int8" or "fp8" weights in the transformers, for half the memory; a `lora` is
             merged before.
@@ -120,7 +120,7 @@ class MugvPipeline:
         tiling: Tiling | None = None,
         **options: Any,
     ) -> "MugvPipeline":
-        """With seeded random weights: everything runs, the picture is noise.
+        """Pipeline with seeded random weights: everything runs, but the videos are noise.
 
         options: mesh, dtype, keep_loaded and quantize as in `from_pretrained`.
         """
@@ -133,7 +133,7 @@ class MugvPipeline:
         progress: bool = True,
         **options: Any,
     ) -> video.Video | list[video.Video]:
-        """One video per prompt; a list for a list of prompts.
+        """One video for a prompt, or a list of videos for a list of prompts.
 
             generate(["a boat", "a cat"], image=[boat, cat], seed=[3, 9], rows=2)
 
@@ -155,7 +155,7 @@ class MugvPipeline:
     def run(
         self, request: Request, given: Sequence[GivenPixels], *, progress: bool = True
     ) -> Iterator[video.Video]:
-        """The videos of a request, each as soon as it is decoded.
+        """Videos of a request, each as soon as it is decoded.
 
         given: the request's pictures and videos, from `read_given`.
         """
@@ -165,7 +165,7 @@ class MugvPipeline:
             for group in groups(count, self._vae_rows(request.rows)):
                 label = label_of("decoding", group, count) if progress else None
                 latent, pixels = np.stack([latents[i] for i in group]), [given[i] for i in group]
-                with meshes.use(self.models.mesh):  # not across the yield: that is the caller's
+                with meshes.use(self.models.mesh):  # not across the yield
                     frames = self._frames(*vae, latent, pixels, request.size, label)
                 for each in frames[: len(set(group))]:
                     yield video.Video(each, request.fps)
@@ -173,7 +173,7 @@ class MugvPipeline:
     def sample(
         self, request: Request, given: Sequence[GivenPixels], *, progress: bool = True
     ) -> list[Denoised]:
-        """The latent of each prompt."""
+        """Sampled latents of all prompts."""
         prompts, negative = request.texts(), request.negative_prompt
         guided, mesh = request.guidance.scale != 1, self.models.mesh
         encode = functools.partial(encode_texts, self.models)
@@ -200,12 +200,12 @@ class MugvPipeline:
                 return denoise(len(prompts), mesh, sample, rows=request.rows, progress=progress)
 
     def reconstruct(self, videos: Videos, *, rows: int | None = None) -> Videos:
-        """What is left of videos in their latents: encoded to the posterior's mean and decoded.
+        """Videos after the VAE: encoded to the posterior's mean and decoded.
 
         rows: videos that pass the VAE together; None passes one at a time.
 
         Raises:
-            ValueError: a size or a number of frames that no `VideoSize` has, or `rows` below 1.
+            ValueError: a size or length that `VideoSize` refuses, or `rows` below 1.
         """
         frames, height, width = videos.shape[1:4]
         size = VideoSize(width_px=width, height_px=height, frames=frames)
@@ -218,7 +218,7 @@ class MugvPipeline:
         return np.concatenate(made)
 
     def _encode_given(self, given: Sequence[GivenPixels], rows: int | None) -> list[GivenLatents]:
-        """What each video must hold; a picture that several share is encoded once."""
+        """Latents that each video must contain; a shared picture is encoded once."""
         clips = {id(clip): clip for each in given for clip in each.clips()}
         latents: dict[int, np.ndarray] = {}
         if clips:
@@ -229,7 +229,7 @@ class MugvPipeline:
         return [each.latents(lambda clip: latents[id(clip)]) for each in given]
 
     def _start(self, request: Request, held: Sequence[GivenLatents], group: list[int]) -> Start:
-        """What some of the prompts are sampled from."""
+        """Starting point of the prompts in `group`."""
         shape = (*request.size.latent_shape, self.models.config.dit.in_channels)
         seeds = request.seeds()
         clean, noisy = zip(*(held[i].start(shape) for i in group), strict=True)
@@ -239,7 +239,7 @@ class MugvPipeline:
     def _condition(
         self, request: Request, texts: dict[str, np.ndarray], chosen: list[str]
     ) -> MugvCondition:
-        """The condition on some of the texts, as long as the longest of all that are sampled."""
+        """Condition on the `chosen` texts, padded to the length of the longest in `texts`."""
         tokens = padded_length(texts.values(), MAX_TOKENS)
         text, mask = padded([texts[each] for each in chosen], tokens)
         return MugvCondition.of(
@@ -250,7 +250,7 @@ class MugvPipeline:
         )
 
     def _vae_rows(self, rows: int | None) -> int:
-        """Videos that pass the VAE together; one at a time, in the least memory, by default."""
+        """Number of videos that pass the VAE together; one by default, for least memory."""
         return 1 if rows is None else rows_at_a_time(self.models.mesh, rows)
 
     def _frames(
@@ -262,7 +262,7 @@ class MugvPipeline:
         size: VideoSize,
         label: str | None = None,
     ) -> Videos:
-        """All frames of some latents; those that were given as such are returned as given."""
+        """Decoded frames of latents; frames of a continued video are returned as given."""
         starts = [pixels.start for pixels in given if pixels.start is not None]
         first = np.stack([start[:1] for start in starts]) if len(starts) == len(given) else None
 

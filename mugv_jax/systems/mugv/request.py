@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a user asks for: checked once, before any model is loaded."""
+"""Options of a MUG-V request, checked before any model is loaded."""
 
 import contextlib
 import dataclasses
@@ -29,21 +29,21 @@ SOURCES = tuple(field.name for field in dataclasses.fields(Sources))
 class Request:
     """Videos of one size, one per prompt. Defaults are those of the released pipeline.
 
-    Seeds, pictures and videos are one for all prompts, or a list or tuple with one per prompt (None
-    where a prompt has none); the prompts share everything else.
+    Seeds, pictures and videos are single values for all prompts, or a list or tuple with one value
+    per prompt (None for a prompt without one). The prompts share all other values.
 
     image, last_image: the first and last frame.
     keyframes: frame number (from 0; negative from the end) -> image. An image stands for the 8
-        frames of its latent; the first of 8k+1 frames is a latent alone and kept to the pixel.
-    continue_video: its last `continue_frames` (8k+1) frames are the beginning of the result.
-    init_video, strength: start from this video noised to `strength` in (0, 1] of the path.
-    shift: of the times towards noise (`flow/schedule.py`); None is by size, as published.
-    reuse_threshold: steps may go without an evaluation until the model's input has changed by so
-        much (relative, summed over steps; see `flow/reuse.py`); 0 evaluates every step.
-    negative_prompt: what guidance leads away from; empty means away from no text at all.
-    fps: of the file, 1 to 1000.  conditioning_fps: what the model is told.
+        frames of its latent; the first of 8k+1 frames has its own latent and is kept exactly.
+    continue_video: video whose last `continue_frames` (8k+1) frames begin the result.
+    init_video, strength: video to start from, noised to `strength` in (0, 1] of the path.
+    shift: shift of times towards noise (`flow/schedule.py`); None is by size, as published.
+    reuse_threshold: relative change of the model's input, summed over steps, up to which steps are
+        not evaluated (`flow/reuse.py`); 0 evaluates every step.
+    negative_prompt: text that guidance leads away from; empty means the empty text.
+    fps: frame rate of the file, 1 to 1000.  conditioning_fps: frame rate that the model reads.
     aesthetic_score: 0 to 10, appended to each prompt as in training; None appends nothing.
-    seed: of the noise; if it is one for all, prompt number i (from 0) has seed + i.
+    seed: seed of the noise; from a single seed, prompt number i (from 0) has seed + i.
     rows: videos that are sampled together and pass the VAE together, which is faster for small
         videos; the last group is filled up with copies, so that one program serves all groups.
         None samples one video per data shard of the mesh and decodes one at a time, which takes the
@@ -101,17 +101,17 @@ class Request:
             )
 
     def texts(self) -> list[str]:
-        """What the text encoder reads for each prompt."""
+        """Input of the text encoder for each prompt."""
         if self.aesthetic_score is None:
             return list(self.prompts)
         return [f"{p} aesthetic score: {self.aesthetic_score:.1f}." for p in self.prompts]
 
     def seeds(self) -> list[int]:
-        """The seed of each prompt's noise."""
+        """Seeds of the noise of all prompts."""
         return seeds_of(self.seed, len(self.prompts))
 
     def sources(self) -> list[Sources]:
-        """The pictures and videos of each prompt.
+        """Pictures and videos of each prompt.
 
         Raises:
             ValueError: lists that are not as long as the prompts.
@@ -121,7 +121,7 @@ class Request:
         return [Sources(**dict(zip(each, row))) for row in zip(*each.values(), strict=True)]
 
     def times(self) -> np.ndarray:
-        """The times of the path at which the model is evaluated, and the last one, 0."""
+        """Times at which the model is evaluated, followed by 0."""
         size = self.size
         ratio = self.shift or shift_ratio(size.height_px, size.width_px, size.latent_frames)
         noise_alone = self.sources()[0].init_video is None
@@ -129,9 +129,9 @@ class Request:
 
 
 def read_given(request: Request) -> list[GivenPixels]:
-    """The pixels that each prompt's video must hold: bad files show before models load.
+    """Pixels that each prompt's video must contain; bad files are refused before models load.
 
-    A source that several prompts share is read once, and is the same array for all of them.
+    A source that several prompts share is read once, into one array.
 
     Raises:
         ValueError: unreadable files, pictures of another form, or a video with too few frames.
@@ -145,7 +145,7 @@ def read_given(request: Request) -> list[GivenPixels]:
 
 @contextlib.contextmanager
 def _errors_of(request: Request, number: int) -> Iterator[None]:
-    """Errors raised inside name the prompt, if prompts have pictures or videos of their own."""
+    """Adds the prompt's number to errors, if prompts have pictures or videos of their own."""
     try:
         yield
     except ValueError as error:
@@ -155,7 +155,7 @@ def _errors_of(request: Request, number: int) -> Iterator[None]:
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
-    """Raise a ValueError if there is none, or one without words."""
+    """Raise a ValueError for no prompts, or an empty one."""
     if not prompts:
         raise ValueError("no prompt: give at least one.")
     for number, prompt in enumerate(prompts, start=1):
@@ -164,7 +164,7 @@ def check_prompts(prompts: Sequence[str]) -> None:
 
 
 def seeds_of(seed: int | Sequence[int], prompts: int) -> list[int]:
-    """The seed of each prompt: `seed` + i for prompt number i (from 0), unless each has its own.
+    """Seeds of all prompts: `seed` + i for prompt number i (from 0), unless each has its own.
 
     Raises:
         ValueError: a seed out of range, or another number of seeds than of prompts.
@@ -185,7 +185,7 @@ def _check_seed(seed: int, largest: int) -> None:
 
 
 def per_prompt(name: str, value: Any, prompts: int) -> list[Any]:
-    """The value of each prompt: the entries of a list or tuple, or `value` for all of them.
+    """Value of each prompt: the entries of a list or tuple, or `value` for all prompts.
 
     Raises:
         ValueError: a list of another length.

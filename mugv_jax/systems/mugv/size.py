@@ -9,14 +9,14 @@ from mugv_jax.nn.dit.rope import MAX_FRAMES, MAX_ROWS
 from mugv_jax.systems import sizes
 from mugv_jax.systems.sizes import nearest
 
-STRIDE = 8  # of the VAE, in rows, columns and frames
-MAX_TOKENS = 300  # of a prompt, which is padded to them
+STRIDE = 8  # stride of the VAE in rows, columns and frames
+MAX_TOKENS = 300  # length to which every prompt is padded
 FRAMES = {"3s": 73, "5s": 105}
 MAX_SIDE_PX = MAX_ROWS * 2 * STRIDE  # one row of tokens is two of latents
 LONGEST = (MAX_FRAMES - 3) * STRIDE + 1  # start and end token take two positions
 
 # Width x height. The released code keys the same five by height:width ("16:9" is its portrait), and
-# two of them (832 x 1108, 1110 x 832) do not lie on the VAE's grid: here they are cut to it.
+# two of them (832 x 1108, 1110 x 832) do not lie on the VAE's grid: here they are reduced to it.
 SIZES = {
     "portrait": (720, 1280),
     "portrait-3x4": (832, 1104),

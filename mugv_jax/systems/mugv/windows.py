@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole videos through the video VAE, in bounded memory.
 
-The temporal half sees windows of frames, as published; the spatial half a few frames at a time;
-and, where a frame is still too large, both see overlapping tiles that are blended together.
+The temporal half processes windows of frames, as published, and the spatial half a few frames at
+a time. If a frame is still too large, both process overlapping tiles, which are blended together.
 """
 
 import functools
@@ -46,7 +46,7 @@ def _apply(vae: VideoVAE, method: str, variables: Variables, x: Array) -> Any:
 
 
 def default_step(rows: int, columns: int, zoom: int, devices: int) -> int:
-    """Frames, or tiles, of so many latents that the spatial half sees at once, a device or more."""
+    """Default number of frames, or of tiles of rows x columns latents, in a spatial step."""
     of_device = STEP_PIXELS // (rows * columns * zoom**2)
     return devices * min(max(of_device, 1), MOST_FRAMES)
 
@@ -62,7 +62,7 @@ def _step(frames_per_step: int | None, frames: int, tile: Tile, zoom: int) -> in
 
 
 def _in_steps(x: Float[Array, "b f ..."], step: int) -> Iterator[tuple[Array, int]]:
-    """`step` frames at a time, and how many of them count: one compiled program serves them all."""
+    """Groups of `step` frames, the last one padded, and the number of valid frames in each."""
     frames = x.shape[1]
     x = jnp.pad(x, [(0, 0), (0, -frames % step), *[(0, 0)] * (x.ndim - 2)])
     for start in range(0, frames, step):
@@ -144,10 +144,10 @@ def decode(
     tiling: Tiling | None = None,
     frames_per_step: int | None = None,
 ) -> Float[np.ndarray, "b _f _h _w 3"]:
-    """`decode_in_steps`, gathered in host memory.
+    """Result of `decode_in_steps`, gathered in host memory.
 
     Raises:
-        ValueError: as there.
+        ValueError: see `decode_in_steps`.
     """
     steps = decode_in_steps(
         vae, variables, latent, num_frames, tiling=tiling, frames_per_step=frames_per_step
@@ -214,7 +214,7 @@ def _decode_pixels(
     tiles: list[Tile],
     size: tuple[int, ...],
 ) -> Pixels:
-    """The same few frames of every tile, painted together."""
+    """Pixels of a few frames, assembled from the same frames of all tiles."""
     zoom = vae.config.spatial_factor
     features, count = parts[0]
     canvas = jnp.zeros((*features.shape[:2], size[0] * zoom, size[1] * zoom, 3))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of programs compiled as the pipelines run them, to hold predictions against."""
+"""Memory of programs compiled as in the pipelines, to compare with predictions."""
 
 import functools
 
@@ -18,8 +18,8 @@ from mugv_jax.sharding.place import batch_sharding, variable_shardings
 from mugv_jax.systems.mugv.size import VideoSize
 from mugv_jax.weights.registry import MODELS, abstract_variables
 
-# Predicted over compiled. Small sizes, where slices of weights and little arrays count most, are
-# the hardest to tell; too much is the safer side.
+# Predicted over compiled. Small sizes, where slices of weights and small arrays count most, are
+# the hardest to predict; an overestimate is the safer error.
 LEAST, MOST = 0.8, 1.5
 
 

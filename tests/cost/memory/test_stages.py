@@ -66,7 +66,7 @@ def test_sixteen_bits_are_widened_on_cpu_and_eight_are_not(quantize):
 
 
 def test_vae_as_compiled():
-    """Programs as compiled, and beside them what `systems/mugv/windows.py` holds meanwhile."""
+    """Compiled programs, plus the arrays that `systems/mugv/windows.py` holds meanwhile."""
     planned = plan(width=256, height=128, frames=49)
     size, factor = planned.size, VAE.spatial_factor
     vae, weights = VideoVAE(VAE, jnp.float32), variables("mugv_vae", VAE, meshes.make_mesh())
@@ -120,7 +120,7 @@ def test_weights_on_a_mesh_are_those_of_its_devices(kind, config, quantize):
 
 
 def test_a_large_picture_is_decoded_one_frame_at_a_time():
-    """Four at once would be the largest stage of all."""
+    """Four frames at once would be the largest stage."""
     sizes = VAEConfig()
     (_, small), (_, large) = (
         SYSTEM.stages({"vae": sizes}, plan(width, height, 105, platform="gpu", dtype=jnp.bfloat16))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stages of the enhancer and of ContentV, held against compiled programs."""
+"""Stages of the enhancer and of ContentV, compared with compiled programs."""
 
 import functools
 

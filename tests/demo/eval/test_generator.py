@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured is what the pipeline makes of each caption alone."""
+"""Evaluated clips equal those that the pipeline makes of each caption alone."""
 
 import dataclasses
 

@@ -20,7 +20,7 @@ def clips():
 
 
 def wrong(clips, change=lambda video: video):
-    """Fields read wrong: number of the clip, field, reading and truth."""
+    """Wrong readings: number of the clip, field, reading and truth."""
     found = []
     for number, clip in enumerate(clips):
         reading = read(change(clip.video))
@@ -34,7 +34,7 @@ def wrong(clips, change=lambda video: video):
 
 
 def degrade(video):
-    """Slightly blurred, with the noise of a lossy reconstruction."""
+    """The video slightly blurred, with the noise of a lossy reconstruction."""
     blurred = video.astype(np.float32)
     for axis in (1, 2):
         edge = [(0, 0)] * 4

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A small ContentV, whole: its sizes, its folder as published, and what others make of that."""
+"""A small ContentV: sizes, its folder as published, and outputs of other libraries from it."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ SHARD = "60KB"  # of transformer and T5: several files and an index
 
 
 def write_published(folder: Path) -> Path:
-    """SMALL as diffusers and transformers save it, tokenizers included."""
+    """Saves SMALL with diffusers and transformers, tokenizers included."""
     save_transformer(folder / "transformer")
     _vae().save_pretrained(folder / "vae")
     for suffix, sizes in (("", SMALL.clip_l), ("_2", SMALL.clip_g)):
@@ -53,7 +53,7 @@ def write_published(folder: Path) -> Path:
 
 
 def save_transformer(folder: Path) -> None:
-    """The transformer in several files, under the name of the published class."""
+    """Saves the transformer in several files, under the name of the published class."""
     make_transformer(SMALL.dit).save_pretrained(folder, max_shard_size=SHARD)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "_class_name": mmdit.CLASS}))

@@ -48,7 +48,7 @@ def latents(pipeline: ContentvPipeline, *prompts: str, **fields) -> np.ndarray:
 
 
 def test_texts_are_read_as_transformers_does(folder, pipeline):
-    """Also of no words, and of more than the encoders read."""
+    """Texts may be empty, or longer than the encoders read."""
     prompts = [PROMPT, "", "the cat " * 80]
     states, pooled = published_texts(folder, prompts)
     ours = pipeline.models.read_texts(prompts)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A small enhancer, whole: its sizes, and its files as the published ones come."""
+"""A small enhancer: its sizes, and its files in the published form."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ SMALL = EnhancerConfig(
 
 
 def lora_tensors() -> dict[str, torch.Tensor]:
-    """Updates of every layer that the published file has some for."""
+    """Updates of all layers that the published file updates."""
     width, mlp = SMALL.dit.width, SMALL.dit.mlp_dim
     layers = {f"{part}.{x}": (width, width) for part in ("self_attn", "cross_attn") for x in "qkvo"}
     layers |= {"ffn.0": (width, mlp), "ffn.2": (mlp, width)}
@@ -44,7 +44,7 @@ def lora_tensors() -> dict[str, torch.Tensor]:
 
 
 def write_published(folder: Path) -> Path:
-    """SMALL under its published names, tokenizer included, in one folder."""
+    """Writes SMALL under its published names, tokenizer included, into one folder."""
     tensors = {
         name: published_tensors(SMALL.KINDS[name][0], getattr(SMALL, name)) for name in SMALL.KINDS
     }

@@ -24,7 +24,7 @@ def pipeline():
 
 
 class Lighter(EnhancerPipeline):
-    """One that makes everything a little lighter, in parts of 3 frames."""
+    """Pipeline that makes every frame a little lighter, in parts of 3 frames."""
 
     def __init__(self):
         self.prompts = []
@@ -50,7 +50,7 @@ def facts(path):
 
 
 def cut(source, target, frames, *, size=None, audio=False):
-    """The beginning of a real clip, as a file of its own."""
+    """Writes the beginning of a real clip to a file."""
     with video.open_frames(source) as stream:
         track = source if audio else None
         with video.writing(target, stream.fps, audio_from=track) as write:
@@ -66,7 +66,7 @@ def test_a_real_clip_comes_back_with_its_frames_size_and_rate(pipeline, tmp_path
     assert note is None
     assert facts(job.output) == facts(source) == (12, (54, 38), 25)
     assert facts(job.compared)[0] == 12
-    # The weights are random: what comes out is noise, but not nothing.
+    # The weights are random: the result is noise, but not constant.
     assert 5 < made.psnr < 30
     assert (made.frames, made.fps) == (12, 25.0)
     again = video.read_video(job.output).frames.astype(np.float32)

@@ -15,12 +15,12 @@ from mugv_jax.systems.enhancer.request import EnhanceRequest
 from tests.systems.enhancer.folders import SMALL, write_published
 
 SIZES = {"window": 5, "overlap": 2}
-ALPHA = 1.5  # nothing tells it of another rank than the published one
+ALPHA = 1.5  # not known from a file of another rank than the published
 SHARDED_LEVELS = 1  # of 255: sums in another order, then rounded
 
 
 def clip(frames, height, width, seed=0):
-    """A smooth picture that moves."""
+    """Clip of a smooth moving picture."""
     f, h, w, c = np.indices((frames, height, width, 3))
     return np.uint8(127 + 100 * np.sin(0.2 * h + 0.3 * w + 0.7 * f + c + seed))
 
@@ -45,7 +45,7 @@ def call(function, module, *arguments):
 
 
 def by_hand(pipeline, frames, *, sigma, scale, seed):
-    """One step on one window of whole latents, as the published code takes it."""
+    """Result of one step on one window of whole latents, as in the published code."""
     models = pipeline.models
     prompts = [EnhanceRequest().prompt, EnhanceRequest().negative_prompt]
     ids, mask = map(jnp.asarray, models.tokenize(prompts))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A small system, whole: its sizes, and its files as the published ones come."""
+"""A small MUG-V: its sizes, and its files in the published form."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ CORPUS = ("a red paper boat drifts down a rainy street", "a cat sits on the mat"
 
 
 def write_config(path: Path, **dit: int) -> Path:
-    """A config file of SMALL, fields of the DiT changed."""
+    """Writes a config file of SMALL, with changed fields of the DiT."""
     groups = {name: dataclasses.asdict(getattr(SMALL, name)) for name in ("dit", "vae", "text")}
     groups["dit"] |= dit
     path.write_text(
@@ -60,7 +60,7 @@ def published_tensors(kind: str, config: Any) -> "dict[str, torch.Tensor]":
 
 
 def write_published(folder: Path) -> Path:
-    """SMALL as published: dit.pt, vae.pt and T5 as a Hugging Face folder with its vocabulary."""
+    """Writes SMALL as published: dit.pt, vae.pt, and T5 as a Hugging Face folder."""
     import torch
 
     torch.save(published_tensors("mugv_dit", SMALL.dit), folder / "dit.pt")
@@ -70,7 +70,7 @@ def write_published(folder: Path) -> Path:
 
 
 def write_text_encoder(text: Path) -> Path:
-    """The T5 of SMALL as a Hugging Face folder with its vocabulary."""
+    """Writes the T5 of SMALL as a Hugging Face folder with its vocabulary."""
     import torch
 
     sizes = SMALL.text
@@ -92,7 +92,7 @@ def write_text_encoder(text: Path) -> Path:
 
 
 def write_run(path: Path, kind: str, config: Any, *, ema: bool = True) -> Path:
-    """A training run of one model: weights of seed 2, their average of seed 1."""
+    """Writes a training run of one model: weights of seed 2, their average of seed 1."""
     average, last = (random_variables(abstract_variables(kind, config), seed) for seed in (1, 2))
     state = {
         "params": last["params"],
@@ -108,7 +108,7 @@ def _unused(kind: str, config: Any) -> dict[str, tuple[int, ...]]:
 
 
 def write_runs(folder: Path) -> dict[str, Path]:
-    """SMALL as it is trained: runs of the DiT and of the VAE, and the folder of T5."""
+    """Writes SMALL as trained: runs of the DiT and of the VAE, and the folder of T5."""
     return {
         "dit": write_run(folder / "dit", "mugv_dit", SMALL.dit),
         "vae": write_run(folder / "vae", "mugv_vae", SMALL.vae),

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's weights, which come with the package, are what their card says and do as asked."""
+"""The demo's weights in the package match their card and make what captions ask for."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ def test_clips_come_back_from_their_latents(scores, split):
 
 @pytest.mark.parametrize("task", ["t2v", "i2v"])
 def test_clips_show_what_was_asked_for(scores, task):
-    """Bounds that chance alone (one in 4 shapes, 6 colours, 7 motions) would not reach."""
+    """Bounds far above chance (one in 4 shapes, 6 colours, 7 motions)."""
     for measure, least in (("colour", 7), ("shape", 6), ("motion", 6)):
         right = sum(scores[task][split][measure]["value"] for split in ("validation", "unseen"))
         assert CLIPS * right >= least, measure

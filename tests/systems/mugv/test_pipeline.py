@@ -87,7 +87,7 @@ def test_given_latents_pass_through_the_sampler_untouched(pipeline, fields, give
             np.testing.assert_array_equal(made[index], encoded[0, 0])
     free = latents(pipeline, frames=fields.get("frames", 17))[0]
     others = sorted(set(range(3)) - set(given))
-    assert not np.array_equal(made[others], free[others])  # what is given is looked at
+    assert not np.array_equal(made[others], free[others])  # given frames have an effect
 
 
 def test_an_init_video_hardly_noised_comes_back(pipeline):
@@ -160,7 +160,7 @@ OWN = {
 
 @pytest.mark.parametrize("own", OWN)
 def test_each_row_of_a_batch_is_the_same_request_alone(pipeline, own):
-    """Seeds, captions and pictures of their own; captions of 64 tokens more or less."""
+    """Rows have their own seeds, captions of different padded length, and pictures."""
     prompts, seeds = ("a boat", "a cat that sits on the mat. " * 4, "dogs"), [3, 9, 4]
     names = [name for name, value in OWN[own].items() if isinstance(value, list)]
     videos = frames(pipeline, *prompts, seed=seeds, rows=2, **OWN[own])
@@ -283,7 +283,7 @@ def test_generate_returns_one_video_for_a_prompt_and_a_list_for_a_list(pipeline,
 
 
 def test_frames_too_large_to_decode_whole_are_decoded_in_tiles(monkeypatch, caplog):
-    """A device that has memory for tiles only; the sampled latents are not lost."""
+    """The device has memory for tiles only; sampled latents are not lost."""
     decode_in_steps, asked = windows.decode_in_steps, []
 
     def small_device(*arrays, tiling, **options):

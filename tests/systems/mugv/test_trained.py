@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What training leaves behind, in the pipeline: a run in place of `dit.pt`, and an adapter."""
+"""Results of training in the pipeline: a run in place of `dit.pt`, and an adapter."""
 
 import argparse
 

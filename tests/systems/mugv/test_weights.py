@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def hub(tmp_path_factory, monkeypatch):
-    """Repositories by id: (files, what was asked for); no other can be reached."""
+    """Repositories by id: (files, requested patterns); no others can be reached."""
     repositories, asked = {}, []
 
     def download(repo, *, allow_patterns, **_):

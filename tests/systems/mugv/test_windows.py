@@ -154,7 +154,7 @@ def test_a_tile_as_large_as_the_frame_is_the_frame(tiny):
 
 
 class LocalVAE(VideoVAE):
-    """Keeps the sizes of the video VAE, but no place in a frame knows of another."""
+    """VAE with the sizes of the video VAE whose pixels do not depend on each other."""
 
     def encode_features(self, pixels):
         return einops.reduce(pixels, "b f (h p) (w q) c -> b f h w c", "mean", p=2, q=2)
@@ -182,7 +182,7 @@ def test_tiles_of_a_local_vae_blend_into_exactly_the_whole(tiny, size, tile):
 
 
 def test_larger_tiles_come_closer_to_the_whole(tiny):
-    """GroupNorm and attention see the tile alone, so that tiles are never quite the whole."""
+    """GroupNorm and attention see one tile, so tiles never equal the whole exactly."""
     vae, variables = tiny
     latent = jnp.tile(smooth(1, 4, 4, 3), (1, 1, 6, 4, 1))
     whole = windows.decode(vae, variables, latent)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Small VAE runs on clips made up on disk."""
+"""Small VAE runs on synthetic clips."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whole runs of the VAE: phases, resume, what they say, and what their weights are good for."""
+"""Whole runs of the VAE: phases, resuming, messages, and use of their weights."""
 
 import dataclasses
 import functools
