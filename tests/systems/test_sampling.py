@@ -36,6 +36,9 @@ class Towards(Denoiser):
         at = jnp.maximum(t, 1e-6)[..., None, None, None]
         return variables * (condition - x) / at
 
+    def condition(self, batch):
+        raise NotImplementedError
+
     def read(self, variables, condition):
         del variables
         return 2 * condition
