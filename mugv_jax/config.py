@@ -207,7 +207,7 @@ def override(values: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         if not equals:
             raise ValueError(f"{argument}: write {argument}=VALUE.")
         *groups, name = path.split(".")
-        parent = values
+        holder = parent = values
         for part in (*groups, name):
             if not isinstance(parent, ConfigDict) or part not in parent:
                 known = ", ".join(parent) if isinstance(parent, ConfigDict) else "nothing below it"

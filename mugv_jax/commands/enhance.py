@@ -246,6 +246,7 @@ def _report(job: Job, made: Enhanced) -> None:
 def _models(args: argparse.Namespace) -> EnhancerModels:
     config = sizes_of(args, SYSTEM, files=("weights", "wan", "lora"))
     if args.random_weights:
+        assert isinstance(config, EnhancerConfig)
         return EnhancerModels.random(config, **hardware_of(args))
     return EnhancerModels.from_pretrained(
         args.weights,

@@ -65,6 +65,7 @@ def _models(args: argparse.Namespace) -> ContentvModels:
     config = sizes_of(args, SYSTEM, files=("weights", "dit", "lora"))
     options = hardware_of(args)
     if args.random_weights:
+        assert isinstance(config, ContentvConfig)
         return ContentvModels.random(config, **options)
     return ContentvModels.from_pretrained(
         args.weights, dit=args.dit, lora=args.lora, expected=config, **options

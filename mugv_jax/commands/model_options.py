@@ -142,6 +142,7 @@ def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvMode
     config = sizes_of(args, MUGV, files=("weights", "dit", "lora", "text_encoder", "tokenizer"))
     options = hardware_of(args)
     if args.random_weights:
+        assert isinstance(config, MugvConfig)
         return MugvModels.random(config, **options)
     return MugvModels.from_pretrained(
         args.weights,

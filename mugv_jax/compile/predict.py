@@ -26,7 +26,7 @@ from mugv_jax.cost.flops import RECOMPUTED, dit_block
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.sharding.parallel import ParallelConfig
 from mugv_jax.systems.mugv.cost import dit_tokens, train_step
-from mugv_jax.train.train_config import TrainConfig
+from mugv_jax.train.train_config import DiTTrainConfig
 
 BFLOAT16, FLOAT32 = 2, 4
 # The backward attention kernel computes 5 products; 4 of them are the model's.
@@ -53,7 +53,7 @@ class Prediction:
     mfu: float
 
 
-def candidates(config: TrainConfig, chips: int) -> Iterator[ParallelConfig]:
+def candidates(config: DiTTrainConfig, chips: int) -> Iterator[ParallelConfig]:
     """Meshes of `chips` that can split the model; pipelines with 2 and 4 microbatches a stage."""
     dit = config.dit
     for pipeline, fsdp, sequence, tensor in _splits(chips, 4):
@@ -83,7 +83,7 @@ def _splits(number: int, axes: int) -> Iterator[tuple[int, ...]]:
 
 
 def predict(
-    config: TrainConfig,
+    config: DiTTrainConfig,
     parallel: ParallelConfig,
     latent_shape: tuple[int, int, int],
     chip: Chip,
@@ -114,7 +114,7 @@ def _inner(parallel: ParallelConfig) -> tuple[int, ...]:
 
 
 def _compute_seconds(
-    config: TrainConfig,
+    config: DiTTrainConfig,
     latent_shape: tuple[int, int, int],
     chip: Chip,
     assumptions: Assumptions,
@@ -136,7 +136,7 @@ def _block_weights(dit: DiTConfig) -> int:
 
 
 def _sent(
-    config: TrainConfig,
+    config: DiTTrainConfig,
     parallel: ParallelConfig,
     sizes: Mapping[str, int],
     latent_shape: tuple[int, int, int],
@@ -168,7 +168,7 @@ def _sent(
 
 
 def _bytes(
-    config: TrainConfig,
+    config: DiTTrainConfig,
     parallel: ParallelConfig,
     sizes: Mapping[str, int],
     latent_shape: tuple[int, int, int],

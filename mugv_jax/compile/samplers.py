@@ -51,7 +51,7 @@ class SamplerConfig:
     text_tokens: int
 
 
-def read_config(values: ConfigDict) -> training.TrainConfig | SamplerConfig:
+def read_config(values: ConfigDict) -> training.DiTTrainConfig | SamplerConfig:
     """Training run that a config describes, or the sampler of a system that is not trained here.
 
     Raises:
@@ -60,7 +60,7 @@ def read_config(values: ConfigDict) -> training.TrainConfig | SamplerConfig:
     system = configs.system_of(values)
     if system is training.SYSTEM:
         return training.from_config_dict(values)
-    models = configs.from_config_dict(values)
+    models: Any = configs.from_config_dict(values)
     groups = {
         name: configs.build_group(name, cls, values.get(name, ConfigDict()))
         for name, cls in GROUPS.items()
@@ -69,7 +69,7 @@ def read_config(values: ConfigDict) -> training.TrainConfig | SamplerConfig:
     return SamplerConfig(system=system, dit=models.dit, text_tokens=text_tokens, **groups)
 
 
-def sampler_of(config: training.TrainConfig | SamplerConfig) -> SamplerConfig:
+def sampler_of(config: training.DiTTrainConfig | SamplerConfig) -> SamplerConfig:
     """Sampler of a config: the config itself, or the sampler of the model that is trained."""
     if isinstance(config, SamplerConfig):
         return config

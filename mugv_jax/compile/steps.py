@@ -35,7 +35,7 @@ from mugv_jax.sharding.parallel import build_dit, check_batch
 from mugv_jax.sharding.place import batch_sharding, data_shards, variable_shardings
 from mugv_jax.train.diffusion import make_program
 from mugv_jax.train.inputs import abstract_null_text
-from mugv_jax.train.train_config import TrainConfig
+from mugv_jax.train.train_config import DiTTrainConfig
 from mugv_jax.weights.registry import MODELS, abstract_variables
 
 # These keep libtpu from looking for a TPU in this machine, and let two processes compile.
@@ -110,13 +110,13 @@ def torus_of(mesh: Mesh, chip: Chip) -> Torus:
     return Torus(chip, np.array([device.coords for device in mesh.devices.flat]))
 
 
-def train_step_rows(config: TrainConfig, mesh: Mesh) -> int:
+def train_step_rows(config: DiTTrainConfig, mesh: Mesh) -> int:
     """Number of samples in the smallest step: one per data shard and microbatch."""
     return data_shards(mesh) * config.mesh.microbatches * config.run.accumulate
 
 
 def compile_train_step(
-    config: TrainConfig, mesh: Mesh, latent_shape: LatentShape, rows: int
+    config: DiTTrainConfig, mesh: Mesh, latent_shape: LatentShape, rows: int
 ) -> Compiled:
     """Training step of `rows` samples with latents of (f, h, w), compiled.
 
@@ -132,7 +132,7 @@ def compile_train_step(
 
 
 def compile_sampler_step(
-    config: TrainConfig | SamplerConfig,
+    config: DiTTrainConfig | SamplerConfig,
     mesh: Mesh,
     latent_shape: LatentShape,
     rows: int,

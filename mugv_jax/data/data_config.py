@@ -6,7 +6,7 @@ import dataclasses
 
 from mugv_jax.bounds import require_at_least
 
-Shape = tuple[int, ...]  # (f, h, w) of a latent
+Shape = tuple[int, int, int]  # (f, h, w) of a latent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

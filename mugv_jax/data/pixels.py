@@ -93,7 +93,8 @@ class PixelSource(Protocol):
     clips: indices of the videos; all other samples are single pictures.
     """
 
-    clips: Sequence[int]
+    @property
+    def clips(self) -> Sequence[int]: ...
 
     def __len__(self) -> int: ...
 

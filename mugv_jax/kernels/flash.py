@@ -68,7 +68,7 @@ def backward(
     def one_group(group: tuple[Array, ...]) -> tuple[Array, Array, Array]:
         *rows, k_base, v_base, valid_ba = group
 
-        def one_block(sums: tuple[Array, Array], block: tuple[Array, ...]):
+        def one_block(sums: tuple[Array, Array], block: tuple[Array, Array, Array, Array]):
             d_q, d_k, d_v = _backward_block(*block, k_base, v_base, valid_ba)
             return (sums[0] + d_k, sums[1] + d_v), d_q
 

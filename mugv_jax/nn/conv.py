@@ -118,13 +118,15 @@ def _over_taps(
         tap = product(jax.lax.slice_in_dim(x, start, stop + 1, stride, axis=1), kernel[k])
         tap = jnp.pad(tap, [(0, 0), (first, count - 1 - last), *[(0, 0)] * (tap.ndim - 2)])
         y = tap if y is None else y + tap
+    assert y is not None  # some tap reaches a frame
     return y
 
 
 def _conv_each_frame(x: Array, kernel: Array) -> Array:
     """2D convolution of each frame."""
     y = einops.rearrange(x, "b f h w c -> (b f) h w c")
-    y = _direct(y, kernel, stride=1, padding=(kernel.shape[0] // 2,) * 2)
+    half = kernel.shape[0] // 2
+    y = _direct(y, kernel, stride=1, padding=(half, half))
     return einops.rearrange(y, "(b f) h w c -> b f h w c", b=x.shape[0])
 
 

@@ -18,4 +18,4 @@ def convert(src: str | os.PathLike, dst: str | os.PathLike, **options: Any) -> N
         ValueError: see there.
     """
     folders = [system.folder for system in systems.every() if system.folder is not None]
-    weights.convert(src, dst, pipelines=folders, **options)
+    weights.convert(Path(src), Path(dst), pipelines=folders, **options)

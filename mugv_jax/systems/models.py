@@ -29,6 +29,7 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 
 # (name, shardings, dtype) -> variables on the mesh
 Fetch = Callable[[str, Any, DTypeLike], Any]
+Own = TypeVar("Own")  # the system's class of models
 DIT = "dit"  # field of the model that is built for the mesh
 
 
@@ -56,7 +57,7 @@ class Models:
 
     @classmethod
     def from_files(
-        cls,
+        cls: type[Own],
         config_class: type[SystemConfig],
         paths: Mapping[str, Path],
         *,
@@ -68,7 +69,7 @@ class Models:
         dtype: DTypeLike | None = None,
         quantize: str | None = None,
         **fields: Any,
-    ) -> "Models":
+    ) -> Own:
         """Models from published or converted files, by field; only headers are read now.
 
         absent: fields without a model.
@@ -117,7 +118,7 @@ class Models:
 
     @classmethod
     def random(
-        cls,
+        cls: type[Own],
         config: SystemConfig,
         *,
         seed: int = 0,
@@ -125,7 +126,7 @@ class Models:
         dtype: DTypeLike | None = None,
         quantize: str | None = None,
         **fields: Any,
-    ) -> "Models":
+    ) -> Own:
         """Models with seeded random weights: everything runs, but the pictures are noise."""
         quantized_dtype(quantize)
 
@@ -145,7 +146,7 @@ class Models:
         )
 
     @contextlib.contextmanager
-    def model(self, name: str) -> Iterator[tuple[nn.Module, Any]]:
+    def model(self, name: str) -> Iterator[tuple[Any, Any]]:
         """Module of a field and its variables on the mesh, which are freed at the end."""
         kind, config = self.config.KINDS[name][0], getattr(self.config, name)
         module = MODELS[kind].build

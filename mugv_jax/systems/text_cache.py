@@ -57,7 +57,19 @@ class TextCache:
             surplus -= size
 
 
-def encode_texts(models: Models, texts: Sequence[str]) -> list[Float[np.ndarray, "_s d"]]:
+@runtime_checkable
+class TextModels(Protocol):
+    """Models of a system with one tokenizer and one text encoder."""
+
+    @property
+    def mesh(self) -> Mesh: ...
+
+    def model(self, name: str) -> contextlib.AbstractContextManager[tuple[Any, Any]]: ...
+
+    def tokenize(self, prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+def encode_texts(models: TextModels, texts: Sequence[str]) -> list[Float[np.ndarray, "_s d"]]:
     """Encoder states of each text, without padding, in systems with one tokenizer and encoder."""
     ids, mask = models.tokenize(texts)
     with meshes.use(models.mesh), models.model("text") as (module, variables):

@@ -24,7 +24,7 @@ from mugv_jax.video.files import (
 )
 
 if TYPE_CHECKING:
-    import av
+    import av.container
 
 PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "f32le")}
 COPIED = {  # container -> codecs that players know in it; the container allows more
@@ -152,7 +152,7 @@ def add_track(
     known = context.sample_rate in encoder.codec.audio_rates
     encoder.sample_rate = context.sample_rate if known else AAC_RATE_HZ
     encoder.layout = AAC_LAYOUTS.get(context.layout.nb_channels, "stereo")
-    encoder.bit_rate = AAC_BITS_PER_SECOND * encoder.layout.nb_channels
+    encoder.bit_rate = AAC_BITS_PER_SECOND * stream.codec_context.layout.nb_channels
     return _encoded(track, stream, shift)
 
 
@@ -160,7 +160,9 @@ def _copied(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterator
     with explain_ffmpeg_errors(_damaged(track.path)):
         for packet in track.container.demux(track.stream):
             if packet.size:
-                moved = _stamp(packet) + round(shift / Fraction(packet.time_base))
+                stamp = _stamp(packet)
+                assert stamp is not None
+                moved = stamp + round(shift / Fraction(packet.time_base))
                 packet.pts = packet.dts = moved
                 packet.stream = stream
                 yield packet

@@ -21,6 +21,7 @@ import orbax.checkpoint as ocp
 import tensorstore
 from etils import epath
 from flax import traverse_util
+from orbax.checkpoint import future
 
 from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.weights.parameters import PIECE_BYTES, UNUSED, LazyTensor
@@ -45,7 +46,7 @@ class _LazyHandler(ocp.type_handlers.NumpyHandler):
         values: Sequence[LazyTensor],
         infos: Sequence[ocp.type_handlers.ParamInfo],
         args: Sequence[ocp.SaveArgs] | None = None,
-    ) -> Sequence[ocp.future.Future]:
+    ) -> Sequence[future.Future]:
         arrays = await asyncio.gather(
             *(_create(*each) for each in zip(values, infos, args or [None] * len(values)))
         )
@@ -60,7 +61,7 @@ class _LazyHandler(ocp.type_handlers.NumpyHandler):
                     await asyncio.gather(*writes)
                     writes, waiting = [], 0
         await asyncio.gather(*writes)
-        return [ocp.future.NoopFuture()]
+        return [future.NoopFuture()]
 
 
 async def _create(

@@ -25,13 +25,19 @@ from mugv_jax.weights.registry import abstract_variables
 class Size(Protocol):
     """Size of a video; every system has a class of its own, which knows its grid."""
 
-    width_px: int
-    height_px: int
-    frames: int
+    @property
+    def width_px(self) -> int: ...
+
+    @property
+    def height_px(self) -> int: ...
+
+    @property
+    def frames(self) -> int: ...
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(f, h, w) of the latent."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -104,6 +104,7 @@ class Stream(nn.Module):
         gate_a, shift_m, scale_m, gate_m = vectors
         group = one_group(x)
         y, bias = self.out.without_bias(nn.with_logical_constraint(y, TOKENS))
+        assert bias is not None
         y = nn.with_logical_constraint(y, RESIDUAL)
         x, y = self.modulate.gate_residual_norm_modulate(
             x, y, bias, gate_a, shift_m, scale_m, group

@@ -71,6 +71,7 @@ class Block(nn.Module):
     ) -> tuple[Float[Array, "b n d"], None]:
         config, group, text = self.config, context.group, context.text
         if isinstance(text, KeysValues):
+            assert number is not None
             text = text.of_block(number)
         x = checkpoint_name(x, remat.RESIDUAL)
         init = partitioned(nn.initializers.normal(config.width**-0.5), "modulation", "embed")

@@ -84,6 +84,7 @@ class MugDiT(nn.Module):
         if isinstance(text, KeysValues):
             text_lengths = text.lengths
         else:
+            assert text_mask is not None
             text, text_lengths = valid_first(text, text_mask)
             text = TextEmbed(config.width, self.dtype, name="text_embed")(text)
 
@@ -148,7 +149,7 @@ class MugDiT(nn.Module):
             rematerialised(Block, self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
-            in_axes=(nn.broadcast, 0),
+            in_axes=(nn.broadcast, 0),  # pyright: ignore[reportArgumentType] - unannotated in Flax
             length=depth,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )(

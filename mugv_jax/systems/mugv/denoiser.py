@@ -66,7 +66,7 @@ class MugvDenoiser(Denoiser[MugvCondition]):
         condition: MugvCondition,
     ) -> Float[Array, "b f h w c"]:
         """See `Denoiser.velocity`."""
-        return self.dit.apply(
+        velocity: Any = self.dit.apply(
             variables,
             x,
             MODEL_TIME * t,
@@ -75,6 +75,7 @@ class MugvDenoiser(Denoiser[MugvCondition]):
             fps=condition.fps,
             frame_index=condition.frame_index,
         )
+        return velocity
 
     def condition(self, batch: Mapping[str, Array]) -> MugvCondition:
         """See `Denoiser.condition`; the fields are "latent", "text", "text_mask" and "fps"."""
@@ -96,7 +97,8 @@ class MugvDenoiser(Denoiser[MugvCondition]):
     ) -> Float[Array, "b n d"]:
         """What block 0's attention reads, before any text."""
         module = FirstInput(self.dit.config, self.dit.dtype)
-        return module.apply(variables, x, MODEL_TIME * t, condition.fps)
+        first_input: Any = module.apply(variables, x, MODEL_TIME * t, condition.fps)
+        return first_input
 
     def abstract_condition(
         self,
