@@ -22,7 +22,7 @@ from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_f
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
-from mugv_jax.systems.enhancer.system import SYSTEM
+from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from mugv_jax.nn.quantize import DTYPES
 from mugv_jax.sharding.mesh import parse_mesh
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.system import SYSTEM as MUGV
+from mugv_jax.systems.mugv.system import MugvConfig
 from mugv_jax.systems.sizes import listed
 from mugv_jax.systems.system import System, SystemConfig, every, system_of
 from mugv_jax.systems.tiles import Tiling

@@ -76,7 +76,7 @@ def fill_buckets(
     )
     chosen = sorted(set(chosen))
     place = assign(distinct, chosen, config.crop_limit)
-    _warn_refused([names[i] for i in members[place[kind] == len(chosen)]], shapes, config)
+    _warn_refused([names[int(i)] for i in members[place[kind] == len(chosen)]], shapes, config)
     buckets = tuple(
         _bucket(shape, members[place[kind] == i], shapes, config, tokens)
         for i, shape in enumerate(chosen)

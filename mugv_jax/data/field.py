@@ -70,10 +70,10 @@ class Field(abc.ABC):
     required: ClassVar[bool] = True
 
     name: str
-    column: str | None = dataclasses.field(default=None, kw_only=True)
+    column: str = dataclasses.field(default="", kw_only=True)
 
     def __post_init__(self):
-        if self.column is None:
+        if not self.column:
             object.__setattr__(self, "column", self.name + self.suffix)
 
     def __str__(self) -> str:

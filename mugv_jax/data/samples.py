@@ -88,7 +88,8 @@ def checked_sample(
     Raises:
         BadSample: one of the values cannot be trained on, so that the whole sample cannot.
     """
-    announced = tuple(int(size) for size in shape)
+    frames, height, width = (int(size) for size in shape)
+    announced = frames, height, width
     checked = {}
     for field in fields:
         try:

@@ -141,6 +141,7 @@ def conv3d(
     padding: number of zero frames (before, after); `time_padding` by default.
     """
     taps, window = kernel.shape[:2]
+    half = window // 2
     padding = time_padding(taps, stride) if padding is None else padding
 
     def direct(x: Array, kernel: Array) -> Array:
@@ -148,7 +149,7 @@ def conv3d(
             x,
             kernel,
             (stride, 1, 1),
-            (padding, (window // 2,) * 2, (window // 2,) * 2),
+            (padding, (half, half), (half, half)),
             dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
             preferred_element_type=jnp.float32,
         )

@@ -156,7 +156,7 @@ def scaled(lora: Any, config: LoraConfig) -> Any:
 
 def merge(params: Mapping, lora: Mapping, config: LoraConfig) -> dict[str, Any]:
     """Parameters with W + (alpha / rank) A B in place of W, summed in float32, in W's dtype."""
-    flat = traverse_util.flatten_dict(params, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
     factors: dict[str, Any] = traverse_util.flatten_dict(lora, sep="/")
     for path in (path.removesuffix("/a") for path in factors if path.endswith("/a")):
         kernel, a, b = flat[f"{path}/kernel"], factors[f"{path}/a"], factors[f"{path}/b"]

@@ -91,21 +91,12 @@ class ParallelConfig:
         return meshes.make_mesh(self.sizes(count), devices=devices)
 
 
-@runtime_checkable
-class DiTClass(Protocol):
-    """Class with the fields of `nn.mugdit.model.MugDiT`, of which `pipeline` may be missing."""
-
-    joint_attention: bool
-
-    def __call__(self, config: Any, **fields: Any) -> nn.Module: ...
-
-
 def build_dit(
     config: Any,
     mesh: Mesh,
     parallel: ParallelConfig | None = None,
     *,
-    module: DiTClass,
+    module: type[Any],
     dtype: DTypeLike,
     remat: str = "none",
     kernels: KernelConfig | None = None,

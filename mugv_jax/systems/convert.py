@@ -3,6 +3,7 @@
 """Conversion of weights: of one model, or of all models in a system's published folder."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from mugv_jax.systems import system as systems

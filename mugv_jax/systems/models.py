@@ -6,9 +6,8 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -29,7 +28,7 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 
 # (name, shardings, dtype) -> variables on the mesh
 Fetch = Callable[[str, Any, DTypeLike], Any]
-Own = TypeVar("Own")  # the system's class of models
+Own = TypeVar("Own", bound="Models")  # the system's class of models
 DIT = "dit"  # field of the model that is built for the mesh
 
 

@@ -3,14 +3,15 @@
 """Encoded texts: without padding, kept between the calls of a pipeline, and as a batch."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from mugv_jax.axes import Bool, Float
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.systems.models import Models
 from mugv_jax.systems.text import text_states
 
 KEPT_BYTES = 2 * 2**30  # 2,600 texts of 100 tokens as T5-XXL reads them, in bfloat16
@@ -64,7 +65,7 @@ class TextModels(Protocol):
     @property
     def mesh(self) -> Mesh: ...
 
-    def model(self, name: str) -> contextlib.AbstractContextManager[tuple[Any, Any]]: ...
+    def model(self, name: str) -> AbstractContextManager[tuple[Any, Any]]: ...
 
     def tokenize(self, prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]: ...
 

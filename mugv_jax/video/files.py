@@ -7,7 +7,7 @@ import os
 import pathlib
 import secrets
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import av.container

@@ -5,7 +5,7 @@
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from numbers import Rational
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int64

@@ -151,6 +151,7 @@ class _Encoder:
         return stream
 
     def _mux_packet(self) -> None:
+        assert self.packet is not None
         self.container.mux(self.packet)
         self.packet = next(self.packets, None)
 

@@ -37,7 +37,7 @@ DATA_FILE_BYTES = 128 * 2**20
 class _LazyHandler(ocp.type_handlers.NumpyHandler):
     """Handler that writes a `LazyTensor` as an ordinary array, a few pieces at a time."""
 
-    def __init__(self, progress: Callable[[int], None]):
+    def __init__(self, progress: Callable[[int], object]):
         super().__init__()
         self._progress = progress
 
@@ -91,7 +91,7 @@ def save(
     config: Any,
     dtypes: Mapping[str, str],
     source_format: str,
-    progress: Callable[[int], None],
+    progress: Callable[[int], object],
 ) -> None:
     """Writes `parameters` (path -> tensor) as an Orbax checkpoint; `path` must not exist yet.
 

@@ -97,8 +97,9 @@ class Plan:
 def weight_shards(kind: str, config: Any, plan: Plan) -> dict[str, int]:
     """Bytes on one device of every variable of a model, by its path."""
     abstract = abstract_quantized(abstract_variables(kind, config), plan.quantize)
-    leaves = traverse_util.flatten_dict(unboxed(abstract), sep="/")
-    shardings = traverse_util.flatten_dict(variable_shardings(abstract, plan.mesh), sep="/")
+    leaves: dict[str, Any] = traverse_util.flatten_dict(unboxed(abstract), sep="/")
+    placed = variable_shardings(abstract, plan.mesh)
+    shardings: dict[str, Any] = traverse_util.flatten_dict(placed, sep="/")
     narrow = quantized_paths(abstract_variables(kind, config), plan.quantize)
 
     def itemsize(path: str) -> int:

@@ -7,6 +7,7 @@ config.json    model.safetensors (bfloat16)    spiece.model
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np

@@ -214,8 +214,7 @@ class WanDiT(nn.Module):
             rematerialised(Block, self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
-            # pyright: ignore[reportArgumentType] - unannotated in Flax
-            in_axes=(nn.broadcast, nn.broadcast),
+            in_axes=(nn.broadcast,) * 2,  # pyright: ignore[reportArgumentType] - unannotated in Flax
             length=self.config.depth,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )(

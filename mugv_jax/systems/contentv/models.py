@@ -96,7 +96,7 @@ class ContentvModels(Models):
             ValueError: a tokenizer of another model than its text encoder.
         """
         clips = {field: getattr(self.config, field) for field in ("clip_l", "clip_g")}
-        lengths = dict.fromkeys(clips, min(clip.length for clip in clips.values()))
+        lengths = dict.fromkeys(clips, int(min(clip.length for clip in clips.values())))
         ids = {}
         for field, tokenizer in self.load_tokenizers().items():
             vocab_size = getattr(self.config, field).vocab_size

@@ -118,7 +118,7 @@ class ContentvPipeline:
             for number, latent in enumerate(latents, start=1):
                 label = f"decoding video {number} of {len(latents)}" if progress else None
                 with meshes.use(self.models.mesh):  # not across the yield: that is the caller's
-                    frames = self._frames(latent, request.size.frames, label, *vae)
+                    frames = self._frames(latent, request.size.frames, label, vae)
                 yield video.Video(frames, request.fps)
 
     def sample(self, request: ContentvRequest, *, progress: bool = True) -> list[Denoised]:
@@ -150,11 +150,12 @@ class ContentvPipeline:
             read = ContentvCondition(**self.models.read_texts(texts))
         return [jax.tree.map(lambda array, i=i: array[i].copy(), read) for i in range(len(texts))]
 
-    def _frames(self, latent: np.ndarray, total: int, label: str | None, *vae: Any) -> Frames:
+    def _frames(self, latent: np.ndarray, total: int, label: str | None, vae: Any) -> Frames:
         """All frames of a latent."""
+        module, variables = vae
 
         def decode(tiling: Tiling | None) -> Videos:
-            parts = wan_windows.decode_in_steps(*vae, latent[None], tiling=tiling)
+            parts = wan_windows.decode_in_steps(module, variables, latent[None], tiling=tiling)
             return gather((video.to_frames(part) for part in parts), total, label)
 
         frames, self.tiling = whole_or_tiled(decode, self.tiling)

@@ -15,7 +15,7 @@ import contextlib
 import functools
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.nn.wan.dit import WanDiT
+from mugv_jax.nn.wan.vae import WanVAE
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.systems import wan_windows
@@ -137,8 +138,8 @@ class EnhancerPipeline:
         texts: dict[str, np.ndarray],
         request: EnhanceRequest,
         seed: int,
-        vae: Sequence[Any],
-        dit: Sequence[Any],
+        vae: tuple[WanVAE, Any],
+        dit: tuple[WanDiT, Any],
     ) -> np.ndarray:
         """Enhanced windows of a group, uint8 (b, f, h, w, 3); window number i has seed + i."""
         frames, height, width = clips.shape[1:4]

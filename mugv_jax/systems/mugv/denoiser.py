@@ -113,10 +113,10 @@ class MugvDenoiser(Denoiser[MugvCondition]):
         config = self.dit.config
         batch = batch_sharding(mesh, rows)
         heads = None if config.num_heads % mesh.shape["tensor"] else "tensor"
-        of_batch = functools.partial(jax.ShapeDtypeStruct, sharding=batch)
+        of_batch: Any = functools.partial(jax.ShapeDtypeStruct, sharding=batch)
         of_heads = NamedSharding(mesh, PartitionSpec(*batch.spec, None, None, heads, None))
         shape = (rows, config.depth, text_tokens, config.num_heads, config.head_dim)
-        cached = jax.ShapeDtypeStruct(shape, dtype, sharding=of_heads)
+        cached: Any = jax.ShapeDtypeStruct(shape, dtype, sharding=of_heads)
         return MugvCondition(
             text=KeysValues(keys=cached, values=cached, lengths=of_batch((rows,), jnp.int32)),
             text_mask=None,

@@ -230,7 +230,9 @@ class MugvPipeline:
 
     def _start(self, request: Request, held: Sequence[GivenLatents], group: list[int]) -> Start:
         """What some of the prompts are sampled from."""
-        shape = (*request.size.latent_shape, self.models.config.dit.in_channels)
+        dit = self.models.config.dit
+        assert dit is not None
+        shape = (*request.size.latent_shape, dit.in_channels)
         seeds = request.seeds()
         clean, noisy = zip(*(held[i].start(shape) for i in group), strict=True)
         noise = seed_noise([seeds[i] for i in group], shape)

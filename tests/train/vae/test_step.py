@@ -8,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from mugv_jax.train.vae.program import VaeProgram, _overlaid
+from mugv_jax.train.vae.state import VaeState
+from mugv_jax.train.vae.step import VaeStep
 
 from configs import vae_demo, vae_mugv
 from mugv_jax.config import build_group
@@ -17,10 +20,7 @@ from mugv_jax.sharding.place import place_batch
 from mugv_jax.systems.mugv import windows
 from mugv_jax.train.state import new_state
 from mugv_jax.train.vae.loss import VaeLossConfig
-from mugv_jax.train.vae.program import VaeProgram, _overlaid
 from mugv_jax.train.vae.reconstruct import decode_features, encode
-from mugv_jax.train.vae.state import VaeState
-from mugv_jax.train.vae.step import VaeStep
 from mugv_jax.train.vae.vae_config import GROUPS, from_config_dict
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import abstract_variables
