@@ -93,10 +93,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--search ranks meshes by their time, which is estimated for TPUs alone.")
     devices = slice_devices(args.topology)
     count = _positive("search", args.search)
-    if count is None:
-        reports = [report(request, devices)]
-    else:
-        reports = search(request, devices, count)
+    reports = [report(request, devices)] if count is None else search(request, devices, count)
     if args.json:
         json.dump(reports if args.search else reports[0], sys.stdout, indent=2)
         sys.stdout.write("\n")

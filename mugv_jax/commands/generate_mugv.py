@@ -128,7 +128,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
     if args.random_weights:
         defaults = Defaults()
     else:
-        args.weights = args.weights if own else demo_weights()
+        args.weights = demo_weights() if args.weights is None else args.weights
         defaults = read_defaults(args.weights)
     request = _request(args, defaults)
     given = read_given(request)

@@ -115,7 +115,8 @@ class Batches(grain.DatasetIterator):
     def _read_ahead(self, first: int) -> grain.IterDataset:
         """The batches from step `first` on."""
         config = self._config
-        dataset = grain.MapDataset.source(self.steps)[first:].to_iter_dataset(
+        source: Any = self.steps  # Grain's own protocol names the argument of `__getitem__`
+        dataset = grain.MapDataset.source(source)[first:].to_iter_dataset(
             grain.ReadOptions(
                 num_threads=config.threads,
                 prefetch_buffer_size=max(config.prefetch, config.threads) if config.prefetch else 0,

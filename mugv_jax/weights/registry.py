@@ -29,7 +29,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Model:
     """Functions and names by which generic code handles one model.
 
-    build: class of the module, (config, dtype) -> module.  inputs: config -> abstract arguments of `module.init`.
+    build: class of the module: (config, dtype) -> module.
+    inputs: config -> abstract arguments of `module.init`.
     infer_config: shapes of a published checkpoint -> config.
     config_from_published: constructor arguments of the published class -> config.
     is_foreign: name -> whether the tensor is another model's in the same file; it is not read.
