@@ -71,7 +71,8 @@ def fill_buckets(
     kind = kind.reshape(-1)
     if not config.shapes:
         _check_budget(distinct, kind, members, names, config, tokens)
-    chosen = config.shapes or choose_shapes(
+    given = [(f, h, w) for f, h, w in config.shapes]
+    chosen = given or choose_shapes(
         distinct, np.bincount(kind), config.max_buckets, config.crop_limit
     )
     chosen = sorted(set(chosen))

@@ -4,13 +4,26 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 from mugv_jax.systems import system as systems
 from mugv_jax.weights import convert as weights
 
 
-def convert(src: str | os.PathLike, dst: str | os.PathLike, **options: Any) -> None:
+class Options(TypedDict, total=False):
+    """Options of `weights.convert.convert`."""
+
+    kind: str | None
+    format: str | None
+    tensor_parallel: int
+    ema: bool
+    lora: str | Path | None
+    lora_alpha: float | None
+    dtype: str | None
+    overwrite: bool
+
+
+def convert(src: str | os.PathLike, dst: str | os.PathLike, **options: Unpack[Options]) -> None:
     """Write the checkpoint or the pipeline's folder `src` to `dst` in another format.
 
     options: as of `weights.convert.convert`.

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,30 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 Fetch = Callable[[str, Any, DTypeLike], Any]
 Own = TypeVar("Own", bound="Models")  # the system's class of models
 DIT = "dit"  # field of the model that is built for the mesh
+
+
+class Options(TypedDict, total=False):
+    """Options that the constructors of all systems' models take; see `Models`."""
+
+    mesh: Mapping[str, int] | None
+    dtype: DTypeLike | None
+    kernels: KernelConfig | None
+    keep_loaded: bool
+
+
+class LoadingOptions(Options, total=False):
+    """Options of models that are read from files.
+
+    expected: sizes that the weights must have.
+    """
+
+    expected: SystemConfig | None
+
+
+class RandomOptions(Options, total=False):
+    """Options of models with random weights."""
+
+    quantize: str | None
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -11,7 +11,7 @@ Models are loaded when their turn comes and freed when it is over, so the peak i
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
@@ -25,9 +25,10 @@ from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.contentv.denoiser import ContentvCondition, ContentvDenoiser
 from mugv_jax.systems.contentv.models import ContentvModels
-from mugv_jax.systems.contentv.request import ContentvRequest, make_request
+from mugv_jax.systems.contentv.request import ContentvRequest, GenerateOptions, make_request
 from mugv_jax.systems.contentv.system import ContentvConfig
 from mugv_jax.systems.frames import Videos, gather, whole_or_tiled
+from mugv_jax.systems.models import RandomOptions
 from mugv_jax.systems.sampling import Denoised, Start, denoise, sample_group, seed_noise
 from mugv_jax.systems.text_cache import TextCache
 from mugv_jax.systems.tiles import Tiling
@@ -88,7 +89,7 @@ class ContentvPipeline:
         *,
         seed: int = 0,
         tiling: Tiling | None = None,
-        **options: Any,
+        **options: Unpack[RandomOptions],
     ) -> "ContentvPipeline":
         """With seeded random weights: everything runs, the picture is noise.
 
@@ -97,7 +98,11 @@ class ContentvPipeline:
         return cls(ContentvModels.random(config, seed=seed, **options), tiling=tiling)
 
     def generate(
-        self, prompt: str | Sequence[str], *, progress: bool = True, **options: Any
+        self,
+        prompt: str | Sequence[str],
+        *,
+        progress: bool = True,
+        **options: Unpack[GenerateOptions],
     ) -> video.Video | list[video.Video]:
         """One video per prompt; a list for a list of prompts.
 

@@ -16,7 +16,7 @@ import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import UInt8
@@ -32,8 +32,9 @@ from mugv_jax.sharding.place import data_shards
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenoiser
 from mugv_jax.systems.enhancer.models import EnhancerModels
-from mugv_jax.systems.enhancer.request import EnhanceRequest
+from mugv_jax.systems.enhancer.request import EnhanceOptions, EnhanceRequest
 from mugv_jax.systems.enhancer.system import EnhancerConfig
+from mugv_jax.systems.models import LoadingOptions, RandomOptions
 from mugv_jax.systems.sampling import Start, sample_group, seed_noise
 from mugv_jax.systems.text_cache import TextCache, encode_texts, padded
 from mugv_jax.systems.tiles import Tiling
@@ -55,23 +56,50 @@ class EnhancerPipeline:
 
     @classmethod
     def from_pretrained(
-        cls, weights: str | os.PathLike, *, tiling: Tiling | None = None, **options: Any
+        cls,
+        weights: str | os.PathLike,
+        *,
+        wan: str | os.PathLike | None = None,
+        lora: str | os.PathLike | None = None,
+        lora_alpha: float | None = None,
+        lora_scale: float = 1.0,
+        lora_merged: bool = True,
+        quantize: str | None = None,
+        tiling: Tiling | None = None,
+        **options: Unpack[LoadingOptions],
     ) -> "EnhancerPipeline":
         """From published or converted weights; options as of `EnhancerModels.from_pretrained`.
 
         Raises:
             ValueError: weights that are missing or damaged, or a mesh that does not fit.
         """
-        return cls(EnhancerModels.from_pretrained(weights, **options), tiling=tiling)
+        models = EnhancerModels.from_pretrained(
+            weights,
+            wan=wan,
+            lora=lora,
+            lora_alpha=lora_alpha,
+            lora_scale=lora_scale,
+            lora_merged=lora_merged,
+            quantize=quantize,
+            **options,
+        )
+        return cls(models, tiling=tiling)
 
     @classmethod
     def random(
-        cls, config: EnhancerConfig, *, tiling: Tiling | None = None, **options: Any
+        cls,
+        config: EnhancerConfig,
+        *,
+        seed: int = 0,
+        tiling: Tiling | None = None,
+        **options: Unpack[RandomOptions],
     ) -> "EnhancerPipeline":
         """With seeded random weights: everything runs, the picture is noise."""
-        return cls(EnhancerModels.random(config, **options), tiling=tiling)
+        return cls(EnhancerModels.random(config, seed=seed, **options), tiling=tiling)
 
-    def enhance(self, frames: Frames, *, progress: bool = True, **options: Any) -> Frames:
+    def enhance(
+        self, frames: Frames, *, progress: bool = True, **options: Unpack[EnhanceOptions]
+    ) -> Frames:
         """The enhanced video, as long and large as `frames`.
 
         options: fields of `EnhanceRequest`.

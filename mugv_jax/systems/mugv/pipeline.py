@@ -13,7 +13,7 @@ Models are loaded when their turn comes and freed when it is over, so the peak i
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,12 +24,13 @@ from mugv_jax.axes import Array, Float
 from mugv_jax.flow.sampler import Sample
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.frames import Videos, gather, whole_or_tiled
+from mugv_jax.systems.models import RandomOptions
 from mugv_jax.systems.mugv.clips import decode_frames, encode_clips
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.systems.mugv.given import GivenLatents, GivenPixels
 from mugv_jax.systems.mugv.models import MugvModels, demo_weights
-from mugv_jax.systems.mugv.request import Request, read_given
+from mugv_jax.systems.mugv.request import Request, RequestOptions, read_given
 from mugv_jax.systems.mugv.size import MAX_TOKENS, VideoSize
 from mugv_jax.systems.mugv.system import MugvConfig
 from mugv_jax.systems.sampling import (
@@ -118,7 +119,7 @@ class MugvPipeline:
         *,
         seed: int = 0,
         tiling: Tiling | None = None,
-        **options: Any,
+        **options: Unpack[RandomOptions],
     ) -> "MugvPipeline":
         """With seeded random weights: everything runs, the picture is noise.
 
@@ -131,7 +132,7 @@ class MugvPipeline:
         prompt: str | Sequence[str],
         *,
         progress: bool = True,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> video.Video | list[video.Video]:
         """One video per prompt; a list for a list of prompts.
 
