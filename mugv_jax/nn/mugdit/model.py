@@ -23,6 +23,7 @@ from mugv_jax.nn.dit.embed import FrameEmbed, TextEmbed
 from mugv_jax.nn.dit.patch import patchify, unpatchify
 from mugv_jax.nn.dit.remat import rematerialised
 from mugv_jax.nn.dit.rope import rotation
+from mugv_jax.nn.dit.sizes import DiTSizes
 from mugv_jax.nn.layers import Linear, partitioned, unboxed
 from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
 from mugv_jax.nn.mugdit.sizes import DiTConfig
@@ -167,7 +168,7 @@ class Final(nn.Module):
     config: has the sizes `width`, `patch` and `out_channels`.
     """
 
-    config: Any
+    config: DiTSizes
     dtype: DTypeLike
     modulate: Modulation
 
