@@ -35,7 +35,7 @@ ROWS, ROW_WARPS = 64, 4  # heads that one program of `norm_rotate` takes, and it
 # the `ptxas` that it finds first, which may be an older one.
 PTX_VERSION = 90
 # jax-triton 0.4 requires Python 3.12; 0.3 names the outputs otherwise and cannot set the version.
-if jax_triton.__version_info__ >= (0, 4):
+if jax_triton.__version_info__ >= (0, 4):  # pyright: ignore[reportOperatorIssue] - literals
     OUTPUTS = "out_type"
     OPTIONS = {"backend_options": {"ptx_version": PTX_VERSION, "enable_fp_fusion": True}}
 else:
