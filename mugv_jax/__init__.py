@@ -19,7 +19,7 @@ _PUBLIC = {
     "load": "mugv_jax.weights.load",
 }
 
-__all__ = sorted(_PUBLIC)
+__all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll] - imported when used
 
 
 def __getattr__(name: str) -> Any:

@@ -139,7 +139,8 @@ def build_group(name: str, cls: type[Group], values: Any) -> Group:
     """
     if not isinstance(values, ConfigDict):
         raise ValueError(f"config group {name!r} must be a ConfigDict, not {values!r}.")
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    described: Any = cls  # a dataclass
+    fields = {field.name: field for field in dataclasses.fields(described)}
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise ValueError(
@@ -207,7 +208,7 @@ def override(values: ConfigDict, arguments: Sequence[str]) -> ConfigDict:
         if not equals:
             raise ValueError(f"{argument}: write {argument}=VALUE.")
         *groups, name = path.split(".")
-        parent = values
+        holder = parent = values
         for part in (*groups, name):
             if not isinstance(parent, ConfigDict) or part not in parent:
                 known = ", ".join(parent) if isinstance(parent, ConfigDict) else "nothing below it"

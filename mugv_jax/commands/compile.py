@@ -96,10 +96,8 @@ def run(args: argparse.Namespace) -> int:
     if args.search is not None and is_gpu(args.topology):
         raise ValueError("--search ranks meshes by their time, which is estimated for TPUs alone.")
     devices = slice_devices(args.topology)
-    if _positive("search", args.search) is None:
-        reports = [report(request, devices)]
-    else:
-        reports = search(request, devices, args.search)
+    count = _positive("search", args.search)
+    reports = [report(request, devices)] if count is None else search(request, devices, count)
     if args.json:
         json.dump(reports if args.search else reports[0], sys.stdout, indent=2)
         sys.stdout.write("\n")

@@ -22,7 +22,7 @@ from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_f
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
-from mugv_jax.systems.enhancer.system import SYSTEM
+from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
 
 log = logging.getLogger(__name__)
 
@@ -257,6 +257,7 @@ def _report(job: Job, made: Enhanced) -> None:
 def _models(args: argparse.Namespace) -> EnhancerModels:
     config = sizes_of(args, SYSTEM, files=("weights", "wan", "lora"))
     if args.random_weights:
+        assert isinstance(config, EnhancerConfig)
         return EnhancerModels.random(config, **hardware_of(args))
     return EnhancerModels.from_pretrained(
         args.weights,

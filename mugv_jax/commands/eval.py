@@ -108,9 +108,11 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: options or files that cannot be used, or models that do not fit in memory.
     """
-    if args.weights is None and not args.random_weights:
-        args.weights = demo_weights()
-    defaults = Defaults() if args.random_weights else read_defaults(args.weights)
+    if args.random_weights:
+        defaults = Defaults()
+    else:
+        args.weights = demo_weights() if args.weights is None else args.weights
+        defaults = read_defaults(args.weights)
     config, folder = _config(args, defaults), Path(args.out).expanduser()
     if args.sweep:
         args.sweep.configs(config)  # refuses bad values before models load

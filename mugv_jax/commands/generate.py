@@ -127,15 +127,15 @@ def _refuse_foreign(args: argparse.Namespace) -> None:
 
 def _write(args: argparse.Namespace, outputs: Sequence[Path], videos: Iterable[Video]) -> None:
     """Write each video as it is made, then the contact sheet of all."""
-    rows = []
+    rows, sheet = [], args.contact_sheet
     for path, made in zip(outputs, videos, strict=True):
         _enlarged(made, args.upscale).save(path)
         log.info("wrote %s: %d frames at %g per second", path, len(made.frames), made.fps)
-        if args.contact_sheet is not None:
+        if sheet is not None:
             rows.append(contact_sheet.sheet_row(made.frames))
-    if rows:
-        contact_sheet.write_contact_sheet(args.contact_sheet, rows)
-        log.info("wrote %s", args.contact_sheet)
+    if rows and sheet is not None:
+        contact_sheet.write_contact_sheet(sheet, rows)
+        log.info("wrote %s", sheet)
 
 
 def _enlarged(made: Video, factor: int) -> Video:

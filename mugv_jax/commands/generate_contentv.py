@@ -11,7 +11,7 @@ from mugv_jax.systems.contentv.models import ContentvModels
 from mugv_jax.systems.contentv.pipeline import ContentvPipeline
 from mugv_jax.systems.contentv.request import FRAMES, GUIDANCE, ContentvRequest, make_request
 from mugv_jax.systems.contentv.size import CONTENTV_SIZES
-from mugv_jax.systems.contentv.system import SYSTEM
+from mugv_jax.systems.contentv.system import SYSTEM, ContentvConfig
 from mugv_jax.systems.sizes import listed, parse_size
 from mugv_jax.video import Video
 
@@ -65,6 +65,7 @@ def _models(args: argparse.Namespace) -> ContentvModels:
     config = sizes_of(args, SYSTEM, files=("weights", "dit", "lora"))
     options = hardware_of(args)
     if args.random_weights:
+        assert isinstance(config, ContentvConfig)
         return ContentvModels.random(config, **options)
     return ContentvModels.from_pretrained(
         args.weights, dit=args.dit, lora=args.lora, expected=config, **options

@@ -125,9 +125,12 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
         ValueError: options or files that cannot be used.
     """
     own = args.weights is not None or args.random_weights
-    if not own:
-        args.weights = demo_weights()
-    request = _request(args, Defaults() if args.random_weights else read_defaults(args.weights))
+    if args.random_weights:
+        defaults = Defaults()
+    else:
+        args.weights = demo_weights() if args.weights is None else args.weights
+        defaults = read_defaults(args.weights)
+    request = _request(args, defaults)
     given = read_given(request)
 
     def videos() -> Iterator[Video]:

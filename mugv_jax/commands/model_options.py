@@ -15,6 +15,7 @@ from mugv_jax.nn.quantize import DTYPES
 from mugv_jax.sharding.mesh import parse_mesh
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.system import SYSTEM as MUGV
+from mugv_jax.systems.mugv.system import MugvConfig
 from mugv_jax.systems.sizes import listed
 from mugv_jax.systems.system import System, SystemConfig, every, system_of
 from mugv_jax.systems.tiles import Tiling
@@ -142,6 +143,7 @@ def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvMode
     config = sizes_of(args, MUGV, files=("weights", "dit", "lora", "text_encoder", "tokenizer"))
     options = hardware_of(args)
     if args.random_weights:
+        assert isinstance(config, MugvConfig)
         return MugvModels.random(config, **options)
     return MugvModels.from_pretrained(
         args.weights,

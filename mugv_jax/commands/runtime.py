@@ -42,7 +42,8 @@ def keep_compiled(folder: str | None) -> Path | None:
     Raises:
         ValueError: `folder` cannot be written.
     """
-    chosen = folder or jax.config.jax_compilation_cache_dir or COMPILE_CACHE
+    set_before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    chosen = folder or set_before or COMPILE_CACHE
     path = Path(chosen).expanduser().absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -75,8 +76,9 @@ def log_peak_memory() -> None:
     held = [
         (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
     ]
-    if None not in held:
-        log.info("peak memory of a device: %.1f GiB", max(held) / 2**30)
+    known = [nbytes for nbytes in held if nbytes is not None]
+    if len(known) == len(held):
+        log.info("peak memory of a device: %.1f GiB", max(known) / 2**30)
     elif resource is not None:
         unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, kibibytes elsewhere
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

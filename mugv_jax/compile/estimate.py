@@ -9,7 +9,7 @@ Nothing was measured on a chip: an estimate ranks meshes and names the bottlenec
 
 import dataclasses
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from mugv_jax.compile.collectives import KINDS, Collective
@@ -83,7 +83,7 @@ class Estimate:
             "arithmetic outside of kernels": self.arithmetic,
             "exchanges between chips": sum(self.exposed.values()),
         }
-        return max(parts, key=parts.get)
+        return max(parts, key=parts.__getitem__)
 
     def mfu(self, model_flops: float, chips: int, chip: Chip) -> float:
         """Share of the peak that the model's own arithmetic reaches, without recomputation."""
@@ -102,13 +102,13 @@ def estimate(
     attention = {name: flops / speed for name, flops in work.attention_flops.items()}
     bandwidth = chip.hbm_bandwidth * assumptions.memory
     modulation = {name: nbytes / bandwidth for name, nbytes in work.moved_bytes.items()}
-    exposed: Counter[str] = Counter()
+    exposed: defaultdict[str, float] = defaultdict(float)
     sent: Counter[str] = Counter()
-    beside: dict[str, Counter[str]] = {}
+    beside: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     for each in exchanges:
         seconds = torus.seconds(each, assumptions.links)
         sent[each.kind] += round(each.sent)
-        target = beside.setdefault(each.computation, Counter()) if each.asynchronous else exposed
+        target = beside[each.computation] if each.asynchronous else exposed
         target[each.kind] += seconds
     hidden = 0.0
     for name, kinds in beside.items():

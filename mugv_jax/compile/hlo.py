@@ -47,6 +47,12 @@ class Instruction:
         found = re.search(rf'\b{name}="?%?([\w.\-]+)', self.attributes)
         return found and found[1]
 
+    def required(self, name: str) -> str:
+        """Value of an attribute that every instruction of this opcode has."""
+        value = self.attribute(name)
+        assert value is not None, (name, self)
+        return value
+
 
 class Run(NamedTuple):
     """One place where an instruction runs.
@@ -89,10 +95,10 @@ class Program:
             yield Run(each, computation, times, inside)
             if each.opcode == "while":
                 trips = self.trip_count(each, computation)
-                body = each.attribute("body")
+                body = each.required("body")
                 yield from self._runs(body, times * (1 if trips is None else trips), inside)
             elif each.opcode == "call":
-                yield from self._runs(each.attribute("to_apply"), times, inside)
+                yield from self._runs(each.required("to_apply"), times, inside)
             else:
                 for group in _CALLS.findall(each.attributes):
                     for name in re.findall(r"[\w.\-]+", group):
@@ -106,11 +112,11 @@ class Program:
         stated = _TRIPS.search(loop.attributes)
         if stated:
             return int(stated[1])
-        index, limit = self._limit(self.computations[loop.attribute("condition")])
+        index, limit = self._limit(self.computations[loop.required("condition")])
         around = self.computations[computation]
         initial = around[loop.operands[0]]
         first = _constant(around, initial.operands[index]) if initial.opcode == "tuple" else None
-        step = _step(self.computations[loop.attribute("body")], index)
+        step = _step(self.computations[loop.required("body")], index)
         if limit is None or first is None or not step:
             return None
         return max(0, math.ceil((limit - first) / step))
@@ -120,7 +126,7 @@ class Program:
         root = _root(condition)
         compare, values = root, root.operands
         if root.opcode == "fusion":  # operands of the comparison are parameters of the fusion
-            inner = self.computations[root.attribute("calls")]
+            inner = self.computations[root.required("calls")]
             compare = _root(inner)
             values = tuple(
                 root.operands[int(inner[name].operands[0])]
@@ -133,7 +139,7 @@ class Program:
         for name in values:
             source = _source(condition, name)
             if source.opcode == "get-tuple-element":
-                index = int(source.attribute("index"))
+                index = int(source.required("index"))
             elif source.opcode == "constant":
                 limit = int(source.operands[0])
         inclusive = compare.attribute("direction") in ("LE", "GE")

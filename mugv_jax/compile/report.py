@@ -62,6 +62,12 @@ class Request:
                 "those of configs/training.py, or compile a step of its sampler with --sampler."
             )
 
+    @property
+    def trained(self) -> DiTTrainConfig:
+        """The training run whose step is reported on."""
+        assert isinstance(self.config, DiTTrainConfig)
+        return self.config
+
 
 def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
     """Compile the step for the `devices` of the slice, and report its memory and time.
@@ -74,13 +80,14 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
     config = request.config
     mesh = config.mesh.make_mesh(devices)
     training = request.kind == "train"
-    least = train_step_rows(config, mesh) if training else data_shards(mesh)
+    least = train_step_rows(request.trained, mesh) if training else data_shards(mesh)
     rows = request.rows or least
-    where = config, mesh, request.size.latent_shape, rows
+    size = request.size
+    where = mesh, size.latent_shape, rows
     if training:
-        compiled = compile_train_step(*where)
+        compiled = compile_train_step(request.trained, *where)
     else:
-        compiled = compile_sampler_step(*where, quantize=request.quantize)
+        compiled = compile_sampler_step(config, *where, quantize=request.quantize)
     gpu = is_gpu(request.topology)
     counted = _flops(request, rows)
     tokens = sampler_of(config).system.costs.tokens(config.dit, request.size.latent_shape)
@@ -90,9 +97,16 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
         "topology": request.topology,
         "chips": mesh.size,
         "mesh": {axis: size for axis, size in mesh.shape.items() if size > 1},
-        "options": _options(config) if training else {"quantize": request.quantize or "off"},
-        "video": dataclasses.asdict(request.size)
-        | {"latent_shape": list(request.size.latent_shape), "tokens": tokens},
+        "options": _options(request.trained)
+        if training
+        else {"quantize": request.quantize or "off"},
+        "video": {
+            "width_px": size.width_px,
+            "height_px": size.height_px,
+            "frames": size.frames,
+            "latent_shape": list(size.latent_shape),
+            "tokens": tokens,
+        },
         "samples": rows,
         "memory": _memory(compiled, chip_bytes),
         "flops": counted,
@@ -153,10 +167,11 @@ def _memory(compiled: Compiled, chip_bytes: int) -> dict[str, Any]:
 
 def _flops(request: Request, rows: int) -> dict[str, int]:
     """Floating-point operations of a step, all chips together."""
-    config, shape = request.config, request.size.latent_shape
+    shape = request.size.latent_shape
     if request.kind == "sampler":
-        sampler = sampler_of(config)
+        sampler = sampler_of(request.config)
         forward = sampler.system.costs.forward(sampler.dit, shape, sampler.text_tokens)
         return dict.fromkeys(("model", "hardware"), 2 * rows * forward)
+    config = request.trained
     one = train_step(config.dit, shape, config.data.text_tokens, remat=config.run.remat)
     return {"model": rows * one.model, "hardware": rows * one.hardware}

@@ -60,7 +60,7 @@ def read_config(values: ConfigDict) -> training.DiTTrainConfig | SamplerConfig:
     if "optimizer" in values:
         return training.from_config_dict(values)
     system = configs.system_of(values)
-    models = configs.from_config_dict(values)
+    models: Any = configs.from_config_dict(values)
     groups = {
         name: configs.build_group(name, cls, values.get(name, ConfigDict()))
         for name, cls in GROUPS.items()

@@ -23,8 +23,8 @@ def ranked(request: Request, chips: int) -> list[Prediction]:
     """
     chip = chip_of(request.topology)
     found = [
-        predict(request.config, parallel, request.size.latent_shape, chip, request.assumptions)
-        for parallel in candidates(request.config, chips)
+        predict(request.trained, parallel, request.size.latent_shape, chip, request.assumptions)
+        for parallel in candidates(request.trained, chips)
     ]
     fitting = [each for each in found if each.nbytes <= chip.hbm_bytes]
     if not fitting:

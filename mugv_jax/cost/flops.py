@@ -15,7 +15,9 @@ block once and nothing inside a kernel, so it cannot be used.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from mugv_jax.nn.dit.sizes import BlockSizes, DiTSizes
 
 LatentShape = tuple[int, int, int]  # (f, h, w)
 
@@ -58,12 +60,12 @@ class StepFlops(NamedTuple):
         return self.model + self.recomputed
 
 
-def patches(config: Any, latent_shape: LatentShape) -> int:
+def patches(config: DiTSizes, latent_shape: LatentShape) -> int:
     """Number of patches of a latent; `config` has the field `patch`, (f, h, w)."""
     return math.prod(-(-size // patch) for size, patch in zip(latent_shape, config.patch))
 
 
-def dit_block(config: Any, tokens: int, text_tokens: int) -> BlockFlops:
+def dit_block(config: BlockSizes, tokens: int, text_tokens: int) -> BlockFlops:
     """Operations of one block of self-attention, cross-attention and MLP (MUGDiT's, WanDiT's).
 
     config: its fields `width` and `mlp_dim` are read.

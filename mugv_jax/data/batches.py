@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import grain
 import numpy as np
@@ -28,6 +28,29 @@ from mugv_jax.data.schedule import Schedule, SinglePass, make_schedule
 log = logging.getLogger(__name__)
 
 
+@runtime_checkable
+class BatchSource(Protocol):
+    """Batches by the number of their step."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, step: int) -> Batch: ...
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """How batches are read ahead, as in `DataConfig`."""
+
+    @property
+    def threads(self) -> int: ...
+
+    @property
+    def prefetch(self) -> int: ...
+
+    @property
+    def workers(self) -> int: ...
+
+
 class Batches(grain.DatasetIterator):
     """Batches of numpy arrays in the order of the steps, read ahead by threads or processes.
 
@@ -39,7 +62,7 @@ class Batches(grain.DatasetIterator):
     digest: identifies the order of the samples, see `Schedule`.
     """
 
-    def __init__(self, steps: grain.sources.RandomAccessDataSource, config: Any, digest: str):
+    def __init__(self, steps: BatchSource, config: Reading, digest: str):
         super().__init__()
         self.steps = steps
         self._config = config
@@ -50,12 +73,14 @@ class Batches(grain.DatasetIterator):
     @property
     def schedule(self) -> Schedule | SinglePass:
         """The samples of every step."""
+        assert isinstance(self.steps, Steps)
         return self.steps.schedule
 
     def __next__(self) -> Batch:
         if self._next_step >= len(self.steps):
             raise StopIteration
         self.start_prefetch()
+        assert self._inner is not None
         batch = next(self._inner)
         self._next_step += 1
         return batch
@@ -90,7 +115,8 @@ class Batches(grain.DatasetIterator):
     def _read_ahead(self, first: int) -> grain.IterDataset:
         """The batches from step `first` on."""
         config = self._config
-        dataset = grain.MapDataset.source(self.steps)[first:].to_iter_dataset(
+        source: Any = self.steps  # Grain's own protocol names the argument of `__getitem__`
+        dataset = grain.MapDataset.source(source)[first:].to_iter_dataset(
             grain.ReadOptions(
                 num_threads=config.threads,
                 prefetch_buffer_size=max(config.prefetch, config.threads) if config.prefetch else 0,

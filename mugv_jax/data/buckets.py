@@ -71,12 +71,13 @@ def fill_buckets(
     kind = kind.reshape(-1)
     if not config.shapes:
         _check_budget(distinct, kind, members, names, config, tokens)
-    chosen = config.shapes or choose_shapes(
+    given = [(f, h, w) for f, h, w in config.shapes]
+    chosen = given or choose_shapes(
         distinct, np.bincount(kind), config.max_buckets, config.crop_limit
     )
     chosen = sorted(set(chosen))
     place = assign(distinct, chosen, config.crop_limit)
-    _warn_refused([names[i] for i in members[place[kind] == len(chosen)]], shapes, config)
+    _warn_refused([names[int(i)] for i in members[place[kind] == len(chosen)]], shapes, config)
     buckets = tuple(
         _bucket(shape, members[place[kind] == i], shapes, config, tokens)
         for i, shape in enumerate(chosen)

@@ -135,9 +135,9 @@ def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
 
 def _fitted(shown: Iterable, rule: ClipRule) -> Iterator[np.ndarray]:
     """The scaled and cropped pixels of every frame; a repeated frame is converted once."""
-    last = pixels = None
+    last, pixels = None, None
     for frame in shown:
-        if frame is not last:
+        if pixels is None or frame is not last:
             upright = video.upright_rgb(frame)
             width, height = _size(upright, rule)
             last, pixels = frame, video.fit(upright, height, width)
@@ -155,4 +155,5 @@ def _size(frame: Frames, rule: ClipRule) -> tuple[int, int]:
     height, width = frame.shape[:2]
     if min(height, width) < GRID_PX:
         raise ValueError(f"a frame of {width}x{height} pixels is below {GRID_PX} on a side.")
+    assert rule.pixels is not None
     return fit_size(width, height, rule.pixels)

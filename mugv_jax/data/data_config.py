@@ -6,7 +6,7 @@ import dataclasses
 
 from mugv_jax.bounds import require_at_least
 
-Shape = tuple[int, ...]  # (f, h, w) of a latent
+Shape = tuple[int, int, int]  # (f, h, w) of a latent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class DataConfig:
     text_tokens: int = 300
     tokens_per_shard: int = 50_402
     max_rows: int = 32
-    shapes: tuple[Shape, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
     max_buckets: int = 32
     crop_limit: float = 0.3
     image_share: tuple[float, ...] = ()

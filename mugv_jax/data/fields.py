@@ -58,7 +58,7 @@ class LatentField(Field):
         latent = read_latent(cell.file)
         if cell.normalised or latent.shape[-1] != self.channels:  # `checked` refuses the latter
             return latent
-        shift, scale = (np.asarray(each, np.float32) for each in self.statistics)
+        shift, scale = (np.asarray(each, np.float32) for each in self.statistics or ())
         return (latent - shift) / scale
 
     def checked(self, latent: np.ndarray, shape: Shape) -> Float[np.ndarray, "f h w c"]:
@@ -136,6 +136,7 @@ class TextField(Field):
 
     def stack(self, texts: Sequence[Text], sizes: BatchSizes) -> dict[str, np.ndarray]:
         """States, float32 (b s d), and masks, bool (b s); zero where there is no text."""
+        assert self.width is not None  # known once the samples are opened
         states = np.zeros((len(texts), sizes.text_tokens, self.width), np.float32)
         masks = np.zeros((len(texts), sizes.text_tokens), bool)
         for row, text in enumerate(texts):
@@ -183,7 +184,7 @@ class NumberField(Field):
         return number
 
     def read(self, cell: Cell) -> float:
-        return cell.value
+        return float(cell.value)
 
     def checked(self, number: float, _shape: Shape) -> float:
         if not math.isfinite(number):

@@ -21,7 +21,7 @@ def split_holdout(
     everything = np.arange(len(names), dtype=np.int32)
     if config.holdout_paths or not config.holdout:
         return everything, everything[:0]
-    held = np.array([i for i in everything if _uniform(names[i]) < config.holdout], np.int32)
+    held = np.array([i for i in range(len(names)) if _uniform(names[i]) < config.holdout], np.int32)
     held = first_by_name(names, held, config.max_holdout)
     return np.setdiff1d(everything, held), held
 
@@ -30,7 +30,7 @@ def first_by_name(
     names: Sequence[str], members: Int[np.ndarray, "n"], count: int
 ) -> Int[np.ndarray, "k"]:
     """At most `count` of `members`, drawn by a hash of their names, ascending."""
-    drawn = sorted(members.tolist(), key=lambda index: (_uniform(names[index]), index))
+    drawn = sorted(members.tolist(), key=lambda index: (_uniform(names[int(index)]), index))
     return np.array(sorted(drawn[:count]), np.int32)
 
 

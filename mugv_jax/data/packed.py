@@ -41,7 +41,7 @@ class PackedSamples:
 
         self.path = path
         try:
-            builder = tfds.builder_from_directory(os.fspath(path))
+            builder: Any = tfds.builder_from_directory(os.fspath(path))
             self._records = builder.as_data_source(SPLIT)
             with np.load(path / INDEX) as index:
                 self.names: Sequence[str] = tuple(index["names"].tolist())

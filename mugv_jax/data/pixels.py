@@ -15,7 +15,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -93,7 +93,8 @@ class PixelSource(Protocol):
     clips: indices of the videos; all other samples are single pictures.
     """
 
-    clips: Sequence[int]
+    @property
+    def clips(self) -> Sequence[int]: ...
 
     def __len__(self) -> int: ...
 
@@ -138,7 +139,7 @@ class ClipRecords:
     def __init__(self, path: Path, split: str):
         import tensorflow_datasets as tfds  # slow, and reading files does not need it
 
-        builder = tfds.builder_from_directory(os.fspath(path))
+        builder: Any = tfds.builder_from_directory(os.fspath(path))
         if split not in builder.info.splits or VIDEO not in builder.info.features:
             raise ValueError(
                 f"data set {str(path)!r} has splits {', '.join(builder.info.splits)} with features "

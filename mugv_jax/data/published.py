@@ -45,6 +45,12 @@ class Row:
     source: str
     cells: tuple[str | float, ...]
 
+    def file(self, place: int) -> str:
+        """Path in cell number `place`, that of a field read from a file."""
+        cell = self.cells[place]
+        assert isinstance(cell, str)
+        return cell
+
 
 def read_rows(path: Path, fields: Fields) -> list[Row]:
     """The rows of a `train.csv`.
@@ -79,19 +85,20 @@ def _row(where: str, values: Mapping[str | None, str | list[str] | None], fields
     Raises:
         ValueError: cells that are empty or cannot be understood.
     """
-    empty = [name for name in _required(fields) if not values[name]]
+    texts = {name: text for name, text in values.items() if isinstance(text, str)}
+    empty = [name for name in _required(fields) if not texts.get(name)]
     if empty:
         raise ValueError(f"{where}: {', '.join(empty)} is empty.")
-    if values[SOURCE] not in NORMALISED:
+    if texts[SOURCE] not in NORMALISED:
         raise ValueError(
-            f"{where} ({values[ID]}): source={values[SOURCE]!r} must be real (latents as the VAE "
+            f"{where} ({texts[ID]}): source={texts[SOURCE]!r} must be real (latents as the VAE "
             "made them) or generated (normalised latents)."
         )
     try:
-        cells = tuple(field.parse(values.get(field.column) or "") for field in fields)
+        cells = tuple(field.parse(texts.get(field.column, "")) for field in fields)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return Row(values[ID], values[SOURCE], cells)
+    return Row(texts[ID], texts[SOURCE], cells)
 
 
 class PublishedSamples:
@@ -109,7 +116,7 @@ class PublishedSamples:
         self.path = path
         rows = read_rows(path, fields)
         latents = [place for place, each in enumerate(fields) if isinstance(each, LatentField)]
-        found = read_shapes(path, [row.cells[place] for place in latents for row in rows])
+        found = read_shapes(path, [row.file(place) for place in latents for row in rows])
         fields = _with_channels(fields, rows, found)
         self._rows: list[Row] = []
         shapes, bad = [], []
@@ -153,7 +160,7 @@ class PublishedSamples:
         """
         errors = []
         for row in self._rows:
-            file = self.path.parent / row.cells[place]
+            file = self.path.parent / row.file(place)
             try:
                 width = text_width(file)
             except BadSample as error:
@@ -196,7 +203,7 @@ def _with_channels(fields: Fields, rows: Sequence[Row], found: Shapes) -> Fields
     known = []
     for place, field in enumerate(fields):
         if isinstance(field, LatentField) and field.channels is None:
-            shapes = (found[row.cells[place]] for row in rows)
+            shapes = (found[row.file(place)] for row in rows)
             first = next((shape for shape in shapes if not isinstance(shape, BadSample)), None)
             field = field if first is None else field.with_width(first[-1])
         known.append(field)
@@ -210,22 +217,25 @@ def _shape(csv: Path, row: Row, fields: Fields, found: Shapes) -> tuple[int, int
         BadSample: a latent that cannot be used, or that does not fit the first one.
     """
     shape = None
-    for field, relative in zip(fields, row.cells, strict=True):
+    for place, field in enumerate(fields):
         if not isinstance(field, LatentField):
             continue
+        relative = row.file(place)
         one = found[relative]
         if isinstance(one, BadSample):
             raise one
         *own, channels = one
+        frames, height, width = own
         if channels != field.channels:
             raise BadSample(
                 f"{csv.parent / relative}: has {channels} channels, not {field.channels}; encode "
                 "it with the VAE of the other samples."
             )
-        shape = shape or tuple(own)
+        shape = shape or (frames, height, width)
         if tuple(own) != shape:
             raise BadSample(
                 f"{csv.parent / relative}: the latent (f, h, w) is {tuple(own)}, but the sample's "
                 f"first latent is {shape}: all latents of a sample must have one shape."
             )
+    assert shape is not None
     return shape

@@ -46,13 +46,21 @@ class SampleSource(Protocol):
     bad: one line for each sample that was left out when the source was opened.
     """
 
-    fields: Fields
-    names: Sequence[str]
-    shapes: Int[np.ndarray, "n 3"]
-    bad: Sequence[str]
+    @property
+    def fields(self) -> Fields: ...
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def shapes(self) -> Int[np.ndarray, "n 3"]: ...
+
+    @property
+    def bad(self) -> Sequence[str]: ...
 
     def __len__(self) -> int:
         """Number of samples."""
+        ...
 
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`, counted from 0.
@@ -61,6 +69,7 @@ class SampleSource(Protocol):
             BadSample: one of its fields is missing, damaged, or not what it was.
             IndexError: there is no such sample.
         """
+        ...
 
 
 def checked_sample(
@@ -79,7 +88,8 @@ def checked_sample(
     Raises:
         BadSample: one of the values cannot be trained on, so that the whole sample cannot.
     """
-    announced = tuple(int(size) for size in shape)
+    frames, height, width = (int(size) for size in shape)
+    announced = frames, height, width
     checked = {}
     for field in fields:
         try:

@@ -233,5 +233,5 @@ def _digest(
     digest.update(repr((seed, config.image_share, config.image_share_steps)).encode())
     for bucket, samples in zip(buckets, batch.tolist()):
         digest.update(repr((bucket.shape, samples)).encode())
-        digest.update("\0".join(names[i] for i in bucket.members).encode())
+        digest.update("\0".join(names[int(i)] for i in bucket.members).encode())
     return digest.hexdigest()

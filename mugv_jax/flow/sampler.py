@@ -143,5 +143,6 @@ def moved(
     noisy: Bool[Array, "b f"],
 ) -> Float[Array, "b f h w c"]:
     """x + v (t - t_next) in noisy frames; given frames do not change."""
-    step = x + v.astype(x.dtype) * (t - t_next)
+    distance = t - t_next  # pyright: ignore[reportOperatorIssue] - numbers, not bool
+    step = x + v.astype(x.dtype) * distance
     return jnp.where(einops.rearrange(noisy, "b f -> b f 1 1 1"), step, x)

@@ -39,6 +39,7 @@ def schedules(case: Case) -> Outputs:
     outputs = {}
     for name, reference in case.arrays.items():
         found = re.fullmatch(r"(?:(\w+)_)?(sigmas|timesteps)_(\d+)(?:_shift(\d+))?", name)
+        assert found is not None, name
         model, unit, steps, shift = found.groups()
         ratio, start = (float(shift), 1.0) if shift else SCHEDULES[model]
         times = sample_times(int(steps), ratio, start)[: len(reference)]

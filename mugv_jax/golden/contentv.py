@@ -19,8 +19,9 @@ def mmdit(case: Case) -> Outputs:
     t = unit_times(a["timestep"], x.shape[:2])
     condition = ContentvCondition(text=text, pooled=a["pooled"])
     v = jax.jit(ContentvDenoiser(module).velocity)(variables, x, t, condition)
-    grid = (-(-size // step) for size, step in zip(x.shape[1:4], module.config.patch, strict=True))
-    places = place_embed(*grid, module.config.width)[None]
+    patch = module.config.patch
+    f, h, w = (-(-size // step) for size, step in zip(x.shape[1:4], patch, strict=True))
+    places = place_embed(f, h, w, module.config.width)[None]
     return {"out": (-published(v), a["out"]), "pos_embed": (np.asarray(places), a["pos_embed"])}
 
 

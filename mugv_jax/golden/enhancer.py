@@ -56,7 +56,7 @@ def wan_dit(case: Case) -> Outputs:
         condition = EnhancerCondition(text=text, clean=clean)
         return -published(velocity(variables, x, t, condition))
 
-    outputs = {
+    outputs: Outputs = {
         "out_i2v": (out(variables, clean), a["out_i2v"]),
         "out_t2v": (out(variables, None), a["out_t2v"]),
     }

@@ -136,7 +136,7 @@ def _cudnn_even(q: Array, k: Array, v: Array, key_lengths: Array | None) -> Arra
 
 def _cudnn_forward(q: Array, k: Array, v: Array, key_lengths: Array | None) -> tuple[Array, Any]:
     # Only cuDNN's own derivative gives access to what cuDNN saves, its inputs included.
-    out, derivative = jax.vjp(lambda *qkv: _cudnn_even(*qkv, key_lengths), q, k, v)
+    out, derivative = jax.vjp(lambda q, k, v: _cudnn_even(q, k, v, key_lengths), q, k, v)
     return out, saved_by_policies(derivative)
 
 

@@ -69,7 +69,8 @@ def backward(
         *rows, k_base, v_base, valid_ba = group
 
         def one_block(sums: tuple[Array, Array], block: tuple[Array, ...]):
-            d_q, d_k, d_v = _backward_block(*block, k_base, v_base, valid_ba)
+            q_i, d_i, lse_i, delta_i = block
+            d_q, d_k, d_v = _backward_block(q_i, d_i, lse_i, delta_i, k_base, v_base, valid_ba)
             return (sums[0] + d_k, sums[1] + d_v), d_q
 
         zeros = jnp.zeros(k_base.shape, jnp.float32)

@@ -108,6 +108,7 @@ def forward(
         return (total * jax.lax.broadcast_in_dim(inverse, total.shape, (0,)),), lse
 
     (out,), lse = _streamed(step, finish, (q,), (k, v), tiles=tiles, sums=1, with_lse=True)
+    assert lse is not None
     return out, lse
 
 

@@ -186,7 +186,8 @@ def _gate_residual_norm_modulate_forward(
     scale: Array,
     group: Array,
 ) -> tuple[tuple[Array, Array], tuple]:
-    out, y = _gate_residual_norm_modulate(name, x, update, bias, gate, shift, scale, group)
+    outputs: Any = _gate_residual_norm_modulate(name, x, update, bias, gate, shift, scale, group)
+    out, y = outputs
     return (out, y), (out, update, bias, gate, shift[:0], scale, group)
 
 

@@ -63,7 +63,8 @@ def norm_modulate_backward(
     (d_x,), sums = over_groups(
         "norm_modulate_backward", compute, [x, d_y], [scale], group, dtypes=[x.dtype], sums=2
     )
-    return d_x, *sums
+    d_shift, d_scale = sums
+    return d_x, d_shift, d_scale
 
 
 def gate_residual(
@@ -105,7 +106,8 @@ def gate_residual_backward(
         dtypes=[update.dtype],
         sums=2,
     )
-    return d_update, *sums
+    total, product = sums
+    return d_update, total, product
 
 
 def gate_residual_norm_modulate(
@@ -170,7 +172,8 @@ def gate_residual_norm_modulate_backward(
         dtypes=[out.dtype, update.dtype],
         sums=4,
     )
-    return d_x, d_update, *sums
+    total, product, d_shift, d_scale = sums
+    return d_x, d_update, total, product, d_shift, d_scale
 
 
 def _of_every_group(bias: Float[Array, "d"], gate: Float[Array, "b g d"]) -> Float[Array, "b g d"]:

@@ -142,9 +142,9 @@ def _kernel(
     starts, first, last: results of `_Blocks.of_groups`.
     refs: references to these arrays, then the accumulators of the sums.
     """
-    refs = iter(refs)
-    tokens, vectors, new_tokens, sums = ([next(refs) for _ in range(count)] for count in counts)
-    gathered = list(refs)
+    left = iter(refs)
+    tokens, vectors, new_tokens, sums = ([next(left) for _ in range(count)] for count in counts)
+    gathered = list(left)
     block = pl.program_id(1) * blocks.steps + pl.program_id(2)
 
     @pl.when(pl.program_id(2) == 0)

@@ -75,7 +75,9 @@ def norm_rotate_backward(
         return inverse * (d_hat - q_hat * along), d_scaled * q_hat
 
     # The transpose of a rotation is its inverse.
-    return _over_heads("norm_rotate_backward", compute, [q, d_out], scale, cos, -sin, sums=True)
+    name = "norm_rotate_backward"
+    d_q, d_scale = _over_heads(name, compute, [q, d_out], scale, cos, -sin, sums=True)
+    return d_q, d_scale
 
 
 def _over_heads(
@@ -160,6 +162,7 @@ def _kernel(compute: Compute, inputs: int, left: Any, first: Any, *refs: Any) ->
         value, addend = compute([each[0, head] for each in tokens], turned, scale[...])
         new[0, head] = value.astype(new.dtype)
         for each in summed:
+            assert addend is not None
             row = jax.lax.broadcasted_iota(jnp.int32, addend.shape, 0)
             addend = jnp.where(row < left, addend, 0.0)
             each[0, 0] += jnp.sum(addend.reshape(-1, SUBLANES, addend.shape[-1]), axis=0)

@@ -18,7 +18,7 @@ from mugv_jax.kernels import select
 from mugv_jax.kernels.modulate_tiles import group_sums, tile_table
 
 try:
-    import jax_triton
+    import jax_triton  # pyright: ignore[reportMissingImports] - optional
 
     from mugv_jax.kernels import modulate_triton_kernels as kernels
 except ImportError as error:
@@ -35,7 +35,7 @@ ROWS, ROW_WARPS = 64, 4  # heads that one program of `norm_rotate` takes, and it
 # the `ptxas` that it finds first, which may be an older one.
 PTX_VERSION = 90
 # jax-triton 0.4 requires Python 3.12; 0.3 names the outputs otherwise and cannot set the version.
-if jax_triton.__version_info__ >= (0, 4):
+if jax_triton.__version_info__ >= (0, 4):  # pyright: ignore[reportOperatorIssue] - literals
     OUTPUTS = "out_type"
     OPTIONS = {"backend_options": {"ptx_version": PTX_VERSION, "enable_fp_fusion": True}}
 else:
@@ -63,7 +63,8 @@ def norm_modulate_backward(
     """See `modulate_xla.norm_modulate_backward`."""
     kernel = kernels.norm_modulate_backward
     (d_x,), sums = _over_tiles(kernel, group, [x, d_y], [scale], outputs=1, sums=2)
-    return d_x, *sums
+    d_shift, d_scale = sums
+    return d_x, d_shift, d_scale
 
 
 def gate_residual(
@@ -87,7 +88,8 @@ def gate_residual_backward(
     """See `modulate_xla.gate_residual_backward`."""
     kernel = kernels.gate_residual_backward
     (d_update,), sums = _over_tiles(kernel, group, [update, d_out], [gate], outputs=1, sums=2)
-    return d_update, *sums
+    total, product = sums
+    return d_update, total, product
 
 
 def gate_residual_norm_modulate(
@@ -124,7 +126,8 @@ def gate_residual_norm_modulate_backward(
     """See `modulate_xla.gate_residual_norm_modulate_backward`."""
     kernel, tokens = kernels.gate_residual_norm_modulate_backward, [out, update, d_out, d_y]
     (d_x, d_update), sums = _over_tiles(kernel, group, tokens, [gate, scale], outputs=2, sums=4)
-    return d_x, d_update, *sums
+    total, product, d_shift, d_scale = sums
+    return d_x, d_update, total, product, d_shift, d_scale
 
 
 def norm_rotate(

@@ -7,6 +7,9 @@ is a row of D values in a block of BLOCK, the next power of two. Pointers have t
 arrays in `modulate_xla.py`; `table` describes the tiles, and a `*_sum` has one row for every tile.
 """
 
+# Triton exists for Linux only, and its language has other types than Python's.
+# pyright: reportMissingImports=false, reportGeneralTypeIssues=false, reportArgumentType=false
+
 import triton
 import triton.language as tl
 

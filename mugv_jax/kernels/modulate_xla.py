@@ -111,8 +111,8 @@ def gate_residual_norm_modulate_backward(
     """d_x, d_update, the sums of `gate_residual_backward` and those of `norm_modulate_backward`."""
     d_norm, d_shift, d_scale = _norm_backward(out, scale, group, d_y)
     d_out = d_out.astype(jnp.float32) + d_norm
-    d_update, *sums = gate_residual_backward(update, gate, group, d_out)
-    return d_out.astype(out.dtype), d_update, *sums, d_shift, d_scale
+    d_update, total, product = gate_residual_backward(update, gate, group, d_out)
+    return d_out.astype(out.dtype), d_update, total, product, d_shift, d_scale
 
 
 def norm_rotate(

@@ -54,7 +54,8 @@ def platform() -> str:
 
     The devices of a mesh need not exist on this machine: programs are compiled ahead of time too.
     """
-    device = jax.sharding.get_abstract_mesh().abstract_device or jax.config.jax_default_device
+    default = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue] - added
+    device = jax.sharding.get_abstract_mesh().abstract_device or default
     if device is None:
         return jax.default_backend()
     return device if isinstance(device, str) else device.platform

@@ -118,13 +118,15 @@ def _over_taps(
         tap = product(jax.lax.slice_in_dim(x, start, stop + 1, stride, axis=1), kernel[k])
         tap = jnp.pad(tap, [(0, 0), (first, count - 1 - last), *[(0, 0)] * (tap.ndim - 2)])
         y = tap if y is None else y + tap
+    assert y is not None  # some tap reaches a frame
     return y
 
 
 def _conv_each_frame(x: Array, kernel: Array) -> Array:
     """2D convolution of each frame."""
     y = einops.rearrange(x, "b f h w c -> (b f) h w c")
-    y = _direct(y, kernel, stride=1, padding=(kernel.shape[0] // 2,) * 2)
+    half = kernel.shape[0] // 2
+    y = _direct(y, kernel, stride=1, padding=(half, half))
     return einops.rearrange(y, "(b f) h w c -> b f h w c", b=x.shape[0])
 
 
@@ -139,6 +141,7 @@ def conv3d(
     padding: number of zero frames (before, after); `time_padding` by default.
     """
     taps, window = kernel.shape[:2]
+    half = window // 2
     padding = time_padding(taps, stride) if padding is None else padding
 
     def direct(x: Array, kernel: Array) -> Array:
@@ -146,7 +149,7 @@ def conv3d(
             x,
             kernel,
             (stride, 1, 1),
-            (padding, (window // 2,) * 2, (window // 2,) * 2),
+            (padding, (half, half), (half, half)),
             dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
             preferred_element_type=jnp.float32,
         )

@@ -159,4 +159,6 @@ class Mlp(nn.Module):
         x_bnm = linear(self.hidden_dim, axes=("embed", "mlp"), name="up")(x)
         x_bnm = nn.with_logical_constraint(nn.gelu(x_bnm), ("batch", "tokens", "mlp"))
         down = linear(self.features or x.shape[-1], axes=("mlp", "embed"), name="down")
-        return down.without_bias(x_bnm)
+        y, bias = down.without_bias(x_bnm)
+        assert bias is not None
+        return y, bias

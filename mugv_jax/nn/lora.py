@@ -73,7 +73,7 @@ def abstract_lora(abstract: Any, config: LoraConfig) -> Any:
     Raises:
         ValueError: a target that matches no linear layer, or a layer without a bias.
     """
-    flat = traverse_util.flatten_dict(abstract, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(abstract, sep="/")
     layers = [path.removesuffix("/kernel") for path in flat if path.endswith("/kernel")]
     factors = {}
     for path in matching(layers, config.targets):
@@ -140,7 +140,7 @@ def init_lora(key: Array, abstract: Any, config: LoraConfig) -> Any:
         leaf_key = jax.random.fold_in(key, zlib.crc32(path.encode()))
         return jax.random.uniform(leaf_key, shape, jnp.float32, -bound, bound)
 
-    flat = traverse_util.flatten_dict(abstract_lora(abstract, config), sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(abstract_lora(abstract, config), sep="/")
     return traverse_util.unflatten_dict(
         {path: draw(path, leaf) for path, leaf in flat.items()}, sep="/"
     )
@@ -148,7 +148,7 @@ def init_lora(key: Array, abstract: Any, config: LoraConfig) -> Any:
 
 def scaled(lora: Any, config: LoraConfig) -> Any:
     """The collection "lora" as `Linear` reads it: A, and B multiplied by alpha / rank."""
-    flat = traverse_util.flatten_dict(lora, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(lora, sep="/")
     return traverse_util.unflatten_dict(
         {path: x * config.scale if path.endswith("/b") else x for path, x in flat.items()}, sep="/"
     )
@@ -156,8 +156,8 @@ def scaled(lora: Any, config: LoraConfig) -> Any:
 
 def merge(params: Mapping, lora: Mapping, config: LoraConfig) -> dict[str, Any]:
     """Parameters with W + (alpha / rank) A B in place of W, summed in float32, in W's dtype."""
-    flat = traverse_util.flatten_dict(params, sep="/")
-    factors = traverse_util.flatten_dict(lora, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
+    factors: dict[str, Any] = traverse_util.flatten_dict(lora, sep="/")
     for path in (path.removesuffix("/a") for path in factors if path.endswith("/a")):
         kernel, a, b = flat[f"{path}/kernel"], factors[f"{path}/a"], factors[f"{path}/b"]
         product = lambda a, b: jnp.tensordot(a, b, 1)  # noqa: E731

@@ -58,7 +58,7 @@ def quantized_paths(abstract: Any, name: str | None) -> dict[str, DTypeLike]:
     dtype = quantized_dtype(name)
     if dtype is None:
         return {}
-    flat = traverse_util.flatten_dict(abstract, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(abstract, sep="/")
     return {
         path: dtype
         for path, leaf in flat.items()
@@ -72,7 +72,7 @@ def abstract_quantized(abstract: Any, name: str | None) -> Any:
     Raises:
         ValueError: unknown name.
     """
-    flat = traverse_util.flatten_dict(abstract, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(abstract, sep="/")
     for path, dtype in quantized_paths(abstract, name).items():
         kernel = flat[path]
         shape = kernel.value.shape

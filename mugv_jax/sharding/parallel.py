@@ -23,6 +23,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.bounds import require_at_least
 from mugv_jax.kernels.select import KernelConfig
+from mugv_jax.nn.dit.sizes import DiTSizes
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.modulation import MeshModulation
 from mugv_jax.sharding.pipeline import Pipeline
@@ -92,11 +93,11 @@ class ParallelConfig:
 
 
 def build_dit(
-    config: Any,
+    config: DiTSizes,
     mesh: Mesh,
     parallel: ParallelConfig | None = None,
     *,
-    module: type[nn.Module],
+    module: type[Any],
     dtype: DTypeLike,
     remat: str = "none",
     kernels: KernelConfig | None = None,

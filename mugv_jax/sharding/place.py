@@ -96,7 +96,8 @@ def _place(name: str, array: np.ndarray, mesh: Mesh, local: Sequence[int]) -> Ar
     shape = (per_shard * data_shards(mesh), *array.shape[1:])
     position = {shard: i for i, shard in enumerate(local)}
 
-    def rows_of(index: tuple[slice, ...]) -> np.ndarray:
+    def rows_of(index: tuple[slice, ...] | None) -> np.ndarray:
+        assert index is not None
         first = position[(index[0].start or 0) // per_shard] * per_shard
         return array[first : first + per_shard]
 

@@ -211,7 +211,9 @@ class _JointRing(Ring):
     def _valid(self, part: tuple[int, int], step: Array) -> Array:
         """Number of tokens of one part, without padding, in the chunk that is here in `step`."""
         tokens, slots = part
-        return super().lengths(jnp.int32(tokens), step, slots)
+        length = super().lengths(jnp.int32(tokens), step, slots)
+        assert length is not None
+        return length
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 3, 4))

@@ -3,13 +3,27 @@
 """Conversion of one model, or of all models in a system's published folder."""
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import TypedDict, Unpack
 
 from mugv_jax.systems import system as systems
 from mugv_jax.weights import convert as weights
 
 
-def convert(src: str | os.PathLike, dst: str | os.PathLike, **options: Any) -> None:
+class Options(TypedDict, total=False):
+    """Options of `weights.convert.convert`."""
+
+    kind: str | None
+    format: str | None
+    tensor_parallel: int
+    ema: bool
+    lora: str | Path | None
+    lora_alpha: float | None
+    dtype: str | None
+    overwrite: bool
+
+
+def convert(src: str | os.PathLike, dst: str | os.PathLike, **options: Unpack[Options]) -> None:
     """Write the checkpoint or the pipeline's folder `src` to `dst` in another format.
 
     options: see `weights.convert.convert`.
@@ -18,4 +32,4 @@ def convert(src: str | os.PathLike, dst: str | os.PathLike, **options: Any) -> N
         ValueError: see `weights.convert.convert`.
     """
     folders = [system.folder for system in systems.every() if system.folder is not None]
-    weights.convert(src, dst, pipelines=folders, **options)
+    weights.convert(Path(src), Path(dst), pipelines=folders, **options)

@@ -6,9 +6,8 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -29,7 +28,32 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 
 # (name, shardings, dtype) -> variables on the mesh
 Fetch = Callable[[str, Any, DTypeLike], Any]
+Own = TypeVar("Own", bound="Models")  # the system's class of models
 DIT = "dit"  # field of the model that is built for the mesh
+
+
+class Options(TypedDict, total=False):
+    """Options that the constructors of all systems' models take; see `Models`."""
+
+    mesh: Mapping[str, int] | None
+    dtype: DTypeLike | None
+    kernels: KernelConfig | None
+    keep_loaded: bool
+
+
+class LoadingOptions(Options, total=False):
+    """Options of models that are read from files.
+
+    expected: sizes that the weights must have.
+    """
+
+    expected: SystemConfig | None
+
+
+class RandomOptions(Options, total=False):
+    """Options of models with random weights."""
+
+    quantize: str | None
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -56,7 +80,7 @@ class Models:
 
     @classmethod
     def from_files(
-        cls,
+        cls: type[Own],
         config_class: type[SystemConfig],
         paths: Mapping[str, Path],
         *,
@@ -68,7 +92,7 @@ class Models:
         dtype: DTypeLike | None = None,
         quantize: str | None = None,
         **fields: Any,
-    ) -> "Models":
+    ) -> Own:
         """Models from published or converted files, by field; only headers are read now.
 
         absent: fields without a model.
@@ -117,7 +141,7 @@ class Models:
 
     @classmethod
     def random(
-        cls,
+        cls: type[Own],
         config: SystemConfig,
         *,
         seed: int = 0,
@@ -125,7 +149,7 @@ class Models:
         dtype: DTypeLike | None = None,
         quantize: str | None = None,
         **fields: Any,
-    ) -> "Models":
+    ) -> Own:
         """Models with seeded random weights: everything runs, but the pictures are noise."""
         quantized_dtype(quantize)
 
@@ -145,7 +169,7 @@ class Models:
         )
 
     @contextlib.contextmanager
-    def model(self, name: str) -> Iterator[tuple[nn.Module, Any]]:
+    def model(self, name: str) -> Iterator[tuple[Any, Any]]:
         """A field's module and its variables on the mesh, which are freed when the context ends."""
         kind, config = self.config.KINDS[name][0], getattr(self.config, name)
         module = MODELS[kind].build

@@ -12,7 +12,7 @@ import importlib
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from mugv_jax.cost.costs import Costs
 from mugv_jax.cost.memory.plan import Plan, Size
@@ -36,23 +36,32 @@ class SystemConfig:
 
     KINDS: ClassVar[Kinds]
 
-    def check_latents(self) -> None:
+    def check_latents(self, read: int, made: int) -> None:
         """Raise a ValueError if DiT and VAE differ in the channels of a latent."""
-        read, made = self.dit.in_channels, self.vae.latent_channels
         if read != made:
             raise ValueError(
                 f"the DiT takes {read} latent channels, but the VAE makes {made}: they are not of "
                 "one system."
             )
 
-    def check_text(self) -> None:
+    def check_text(self, read: int, made: int) -> None:
         """Raise a ValueError if DiT and text encoder differ in the width of text states."""
-        read, made = self.dit.text_dim, self.text.width
         if read != made:
             raise ValueError(
                 f"the DiT reads text states of width {read}, but the text encoder makes {made}: "
                 "they are not of one system."
             )
+
+
+@runtime_checkable
+class SizeClass(Protocol):
+    """Class of a system's sizes of videos."""
+
+    SPATIAL: int
+    FRAMES_FORM: str
+    VAE: str
+
+    def __call__(self, *, width_px: int, height_px: int, frames: int) -> Size: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +92,7 @@ class System:
     titles: Mapping[str, str]
     files: Mapping[str, tuple[str, ...]]
     elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    size: Callable[..., Size]
+    size: SizeClass
     sizes: NamedSizes
     lengths: NamedLengths
     steps: int
@@ -155,4 +164,5 @@ def system_of(config: SystemConfig) -> System:
 
 def _dataclass_of(hint: Any) -> type:
     """The dataclass in an annotation such as `DiTConfig | None`."""
-    return next(part for part in (*typing.get_args(hint), hint) if dataclasses.is_dataclass(part))
+    parts = (part for part in (*typing.get_args(hint), hint) if isinstance(part, type))
+    return next(part for part in parts if dataclasses.is_dataclass(part))

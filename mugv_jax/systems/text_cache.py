@@ -3,14 +3,15 @@
 """Encoded texts: a cache between the calls of a pipeline, and batches with padding."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from mugv_jax.axes import Bool, Float
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.systems.models import Models
 from mugv_jax.systems.text import text_states
 
 KEPT_BYTES = 2 * 2**30  # 2,600 texts of 100 tokens as T5-XXL reads them, in bfloat16
@@ -57,7 +58,19 @@ class TextCache:
             surplus -= size
 
 
-def encode_texts(models: Models, texts: Sequence[str]) -> list[Float[np.ndarray, "_s d"]]:
+@runtime_checkable
+class TextModels(Protocol):
+    """Models of a system with one tokenizer and one text encoder."""
+
+    @property
+    def mesh(self) -> Mesh: ...
+
+    def model(self, name: str) -> AbstractContextManager[tuple[Any, Any]]: ...
+
+    def tokenize(self, prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+def encode_texts(models: TextModels, texts: Sequence[str]) -> list[Float[np.ndarray, "_s d"]]:
     """Encoder states of each text, without padding, in systems with one tokenizer and encoder."""
     ids, mask = models.tokenize(texts)
     with meshes.use(models.mesh), models.model("text") as (module, variables):

@@ -49,13 +49,13 @@ def decode_in_steps(
 ) -> Iterator[HostArray]:
     """Pixels, nominally in [-1, 1], of a normalised latent: the first frame, then 4 at a time."""
     zoom, factor = vae.config.spatial_factor, vae.config.time_factor
-    batch, latents, *size = latent.shape[:4]
-    tiles = tiles_of(*size, tiling, zoom=zoom)
+    batch, latents, height, width = latent.shape[:4]
+    tiles = tiles_of(height, width, tiling, zoom=zoom)
     if len(tiles) == 1:
         yield from _parts(vae, variables, latent, 1, "decode")
         return
     frames = 1 + factor * (latents - 1)
-    canvas = np.zeros((batch, frames, zoom * size[0], zoom * size[1], 3), np.float32)
+    canvas = np.zeros((batch, frames, zoom * height, zoom * width, 3), np.float32)
     for tile in tiles:
         rows, columns = zoomed(tile.rows, zoom), zoomed(tile.columns, zoom)
         end = 0

@@ -7,10 +7,10 @@ import os
 import pathlib
 import secrets
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import av
+    import av.container
 
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
@@ -57,7 +57,9 @@ def open_media(path: str | os.PathLike) -> Iterator["av.container.InputContainer
 
     path = existing_file(path, "video")
     # PyAV 19 always tolerates metadata that is not UTF-8 and lacks the option.
-    tolerant = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+    tolerant: dict[str, Any] = (
+        {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+    )
     with explain_video_errors(path):
         container = av.open(path, **tolerant)
     with container:

@@ -11,7 +11,7 @@ import collections
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,12 +79,12 @@ def open_frames(path: str | os.PathLike) -> Iterator[FrameStream]:
 
 def _upright(
     shown: Iterable["av.VideoFrame"], path: str | os.PathLike
-) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+) -> Generator[UInt8[np.ndarray, "h w 3"], None, None]:
     """Upright pixels of every frame; a repeated frame is converted once."""
-    last = pixels = shape = None
+    last, pixels, shape = None, None, None
     with explain_video_errors(path):
         for frame in shown:
-            if frame is not last:
+            if pixels is None or frame is not last:
                 last, pixels = frame, upright_rgb(frame)
             shape = shape or pixels.shape
             if pixels.shape != shape:

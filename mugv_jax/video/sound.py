@@ -24,7 +24,7 @@ from mugv_jax.video.files import (
 )
 
 if TYPE_CHECKING:
-    import av
+    import av.container
 
 PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "f32le")}
 COPIED = {  # container -> codecs that players know in it; the container allows more
@@ -82,7 +82,7 @@ def open_track(path: str | os.PathLike) -> Iterator[Track | None]:
     video_start = _video_start(path)
     with open_media(path) as container:
         stream = container.streams.audio[0]
-        start = (stream.start_time or 0) * Fraction(stream.time_base)
+        start = (stream.start_time or 0) * Fraction(stream.time_base or 0)
         yield Track(path, container, stream, packet, even, start, video_start)
 
 
@@ -121,7 +121,7 @@ def _video_start(path: str | os.PathLike) -> Fraction:
         frame = next(container.decode(video_stream(container)), None)
     if frame is None:
         raise ValueError(f"video {str(path)!r} is damaged: no frame can be decoded.")
-    return (frame.pts or 0) * Fraction(frame.time_base)
+    return (frame.pts or 0) * Fraction(frame.time_base or 0)
 
 
 def _stamp(packet: "av.Packet") -> int | None:
@@ -149,10 +149,10 @@ def add_track(
         )
     stream = output.add_stream("aac")
     encoder = stream.codec_context
-    known = context.sample_rate in encoder.codec.audio_rates
+    known = context.sample_rate in (encoder.codec.audio_rates or ())
     encoder.sample_rate = context.sample_rate if known else AAC_RATE_HZ
     encoder.layout = AAC_LAYOUTS.get(context.layout.nb_channels, "stereo")
-    encoder.bit_rate = AAC_BITS_PER_SECOND * encoder.layout.nb_channels
+    encoder.bit_rate = AAC_BITS_PER_SECOND * stream.codec_context.layout.nb_channels
     return _encoded(track, stream, shift)
 
 
@@ -160,7 +160,9 @@ def _copied(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterator
     with explain_ffmpeg_errors(_damaged(track.path)):
         for packet in track.container.demux(track.stream):
             if packet.size:
-                moved = _stamp(packet) + round(shift / Fraction(packet.time_base))
+                stamp = _stamp(packet)
+                assert stamp is not None
+                moved = stamp + round(shift / Fraction(packet.time_base))
                 packet.pts = packet.dts = moved
                 packet.stream = stream
                 yield packet
@@ -173,7 +175,7 @@ def _encoded(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterato
         for frame in track.container.decode(track.stream):
             rate = frame.sample_rate
             if frame.pts is not None:
-                stamped = round((frame.pts * Fraction(frame.time_base) + shift) * rate)
+                stamped = round((frame.pts * Fraction(frame.time_base or 0) + shift) * rate)
                 due = stamped if due is None or stamped > due + HOLE_S * rate else due
             frame.pts, frame.time_base = due or 0, Fraction(1, rate)
             due = frame.pts + frame.samples

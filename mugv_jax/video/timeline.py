@@ -17,7 +17,7 @@ from mugv_jax.video.files import explain_video_errors, open_media, video_stream
 from mugv_jax.video.times import constant_rate, exact_rate
 
 if TYPE_CHECKING:
-    import av
+    import av.container
 
 # Headers give the length up to a packet or a few frames of delay; no audio packet is longer.
 LENGTH_DOUBT_S = 0.25
@@ -75,6 +75,7 @@ def read_timeline(path: str | os.PathLike) -> Timeline:
             raise ValueError(f"video {str(path)!r} is damaged: it breaks off after {end_s:.1f} s.")
         # PyAV 19 has its own type of fractions.
         nominal = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
+        assert stream.time_base is not None
         tick = Fraction(stream.time_base)
     shown, decoded, durations = zip(*packets)
     if None in shown:  # AVI has times of decoding only, which are as even
@@ -110,7 +111,7 @@ def _declared_seconds(container: "av.container.InputContainer", stream: "av.Vide
     if container.format.name == "avi":  # its durations are computed from the frames present
         return stream.frames / float(stream.average_rate or math.inf)
     if stream.duration:
-        return stream.duration * float(stream.time_base)
+        return stream.duration * float(stream.time_base or 0)
     return (container.duration or 0) / 1_000_000
 
 

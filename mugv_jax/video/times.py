@@ -5,7 +5,7 @@
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from numbers import Rational
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int64
@@ -63,7 +63,7 @@ def resample(
     late: tolerance in seconds: a frame counts as shown at a time that it misses by at most this.
     """
     held = None
-    number = 0
+    number, start = 0, Fraction(0)
     for time, frame in timed:
         if held is None:
             start = time
@@ -82,10 +82,11 @@ def rounding(tick: Rational | None, rate: Fraction) -> Fraction:
 
     0 for a tick as long as a frame (AVI), which counts frames and rounds nothing.
     """
-    return Fraction(tick) if tick is not None and 2 * tick * rate < 1 else Fraction(0)
+    step = Fraction(0) if tick is None else Fraction(tick)
+    return step if 2 * step * rate < 1 else Fraction(0)
 
 
-def timed(decoded: Iterable, rate: Fraction) -> Iterator[tuple[Fraction, object]]:
+def timed(decoded: Iterable, rate: Fraction) -> Iterator[tuple[Fraction, Any]]:
     """Frames with their times; one without a time comes 1 / rate after the frame before it."""
     time = -1 / rate
     for frame in decoded:

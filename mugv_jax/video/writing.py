@@ -22,7 +22,7 @@ from mugv_jax.video.files import CONTAINERS, completed, prepare_output
 from mugv_jax.video.times import exact_rate
 
 if TYPE_CHECKING:
-    import av
+    import av.container
 
 CRF = 17  # x264's constant rate factor, as published
 
@@ -124,23 +124,23 @@ class _Encoder:
 
     def _encode(self, frame: np.ndarray) -> None:
         if self.stream is None:
-            self._start(*frame.shape[:2])
+            self.stream = self._start(*frame.shape[:2])
         image = to_yuv(frame)
         image.pts, image.time_base = self.number, 1 / self.rate
         self.container.mux(self.stream.encode(image))
         self.number += 1
         # Video and audio of the same time are interleaved in the file.
-        while self.packet is not None and self._packet_time() <= self.number / self.rate:
+        while self.packet is not None and _packet_time(self.packet) <= self.number / self.rate:
             self._mux_packet()
 
-    def _start(self, height: int, width: int) -> None:
+    def _start(self, height: int, width: int) -> "av.VideoStream":
         from av.video.reformatter import ColorRange, Colorspace
 
         options = {"crf": str(self.crf)}
-        self.stream = self.container.add_stream("libx264", rate=self.rate, options=options)
-        self.stream.height, self.stream.width = height, width
-        self.stream.pix_fmt = "yuv420p"
-        context = self.stream.codec_context
+        stream = self.container.add_stream("libx264", rate=self.rate, options=options)
+        stream.height, stream.width = height, width
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = Colorspace.ITU709
         context.color_range = ColorRange.MPEG
         if self.track is not None:
@@ -148,10 +148,14 @@ class _Encoder:
             start = self.number / self.rate
             self.packets = sound.add_track(self.container, self.track, start)
             self.packet = next(self.packets, None)
-
-    def _packet_time(self) -> Fraction:
-        return self.packet.dts * Fraction(self.packet.time_base)
+        return stream
 
     def _mux_packet(self) -> None:
+        assert self.packet is not None
         self.container.mux(self.packet)
         self.packet = next(self.packets, None)
+
+
+def _packet_time(packet: "av.Packet") -> Fraction:
+    assert packet.dts is not None
+    return packet.dts * Fraction(packet.time_base)

@@ -96,9 +96,8 @@ def differences(
 def variable_shapes(model: Model, config: Any) -> dict[str, tuple[int, ...]]:
     """Shape of every variable of the model by path, without allocating any."""
     variables = unboxed(abstract_variables(model.kind, config))
-    return {
-        path: leaf.shape for path, leaf in traverse_util.flatten_dict(variables, sep="/").items()
-    }
+    flat: dict[str, Any] = traverse_util.flatten_dict(variables, sep="/")
+    return {path: leaf.shape for path, leaf in flat.items()}
 
 
 def floating_dtype(name: str | None) -> np.dtype | None:

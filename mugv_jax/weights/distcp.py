@@ -87,7 +87,8 @@ class TorchDistSource(Source):
             weights = [name for name in weights if EMA_PREFIX + name in self._stored]
         if not weights:
             raise ValueError(f"{path}: holds no {'EMA ' if ema else ''}weights.")
-        self.specs, self._homes = {}, {}
+        self.specs: dict[str, TensorSpec] = {}
+        self._homes: dict[str, tuple[str, int | None]] = {}
         for name in weights:
             self._add(name)
 

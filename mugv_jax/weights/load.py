@@ -85,7 +85,7 @@ def load(
         wanted = (*collections, low_rank.COLLECTION)
         chosen = {name: lazy for name, lazy in parameters.items() if name.split("/")[0] in wanted}
         narrow = quantized_paths(abstract_variables(model.kind, config), quantize)
-        placed = traverse_util.flatten_dict(shardings or {}, sep="/")
+        placed: dict[str, Any] = traverse_util.flatten_dict(shardings or {}, sep="/")
         variables = _place_all(chosen, placed, narrow, f"loading {model.kind}")
     return config, traverse_util.unflatten_dict(variables, sep="/")
 

@@ -64,7 +64,7 @@ class TableSource(Source):
         else:
             array = lazy.read(index)
         array = array.astype(self.specs[name].dtype, copy=False)
-        return to_published(rule, self._table, array)
+        return np.asarray(to_published(rule, self._table, array))
 
 
 class ParameterSource(TableSource):

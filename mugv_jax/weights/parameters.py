@@ -143,7 +143,7 @@ def _parameter(source: Source, table: Table, rule: Rule) -> LazyTensor:
     shape = jax.eval_shape(functools.partial(to_ours, rule, table), described).shape
 
     def read_layer(name: str) -> np.ndarray:
-        return to_ours(rule, table, source.read(name))
+        return np.asarray(to_ours(rule, table, source.read(name)))
 
     def read_stack(index: Index) -> np.ndarray:
         layers = range(index[0].start, index[0].stop)

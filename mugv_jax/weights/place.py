@@ -42,7 +42,8 @@ def _copy_overlap(
         target[given] = source[taken]
 
 
-def _explicit(index: Index, shape: tuple[int, ...]) -> Index:
+def _explicit(index: Index | None, shape: tuple[int, ...]) -> Index:
+    assert index is not None  # devices of `sharding`
     return tuple(slice(*part.indices(size)[:2]) for part, size in zip(index, shape))
 
 

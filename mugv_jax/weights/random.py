@@ -34,7 +34,7 @@ def random_variables(
     quantize: as in `load`, for the same values; `shardings` are then those of
         `abstract_quantized`.
     """
-    placed = traverse_util.flatten_dict(shardings or {}, sep="/")
+    placed: dict[str, Any] = traverse_util.flatten_dict(shardings or {}, sep="/")
     narrow = quantized_paths(abstract, quantize)
     variables = {}
     for path, leaf in traverse_util.flatten_dict(abstract, sep="/").items():

@@ -7,10 +7,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
 from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
@@ -31,7 +29,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Model:
     """Functions and names by which generic code handles one model.
 
-    build: (config, dtype) -> module.  inputs: config -> abstract arguments of `module.init`.
+    build: class of the module: (config, dtype) -> module.
+    inputs: config -> abstract arguments of `module.init`.
     infer_config: shapes of a published checkpoint -> config.
     config_from_published: constructor arguments of the published class -> config.
     is_foreign: name -> whether the tensor is another model's in the same file; it is not read.
@@ -43,7 +42,7 @@ class Model:
 
     kind: str
     config_class: type
-    build: Callable[[Any, DTypeLike], nn.Module]
+    build: type[Any]
     inputs: Callable[[Any], Mapping[str, jax.ShapeDtypeStruct]]
     table: Callable[[Any], Table]
     infer_config: Callable[[Shapes], Any]

@@ -120,4 +120,4 @@ class Writer(abc.ABC):
 
 def raw_bytes(array: np.ndarray) -> memoryview:
     """Bytes of `array` in row-major order, copied only if it has another order."""
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

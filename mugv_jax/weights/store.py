@@ -21,6 +21,7 @@ import orbax.checkpoint as ocp
 import tensorstore
 from etils import epath
 from flax import traverse_util
+from orbax.checkpoint import future
 
 from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.weights.parameters import PIECE_BYTES, UNUSED, LazyTensor
@@ -36,7 +37,7 @@ DATA_FILE_BYTES = 128 * 2**20
 class _LazyHandler(ocp.type_handlers.NumpyHandler):
     """Handler that writes a `LazyTensor` as an ordinary array, a few pieces at a time."""
 
-    def __init__(self, progress: Callable[[int], None]):
+    def __init__(self, progress: Callable[[int], object]):
         super().__init__()
         self._progress = progress
 
@@ -45,7 +46,7 @@ class _LazyHandler(ocp.type_handlers.NumpyHandler):
         values: Sequence[LazyTensor],
         infos: Sequence[ocp.type_handlers.ParamInfo],
         args: Sequence[ocp.SaveArgs] | None = None,
-    ) -> Sequence[ocp.future.Future]:
+    ) -> Sequence[future.Future]:
         arrays = await asyncio.gather(
             *(_create(*each) for each in zip(values, infos, args or [None] * len(values)))
         )
@@ -60,7 +61,7 @@ class _LazyHandler(ocp.type_handlers.NumpyHandler):
                     await asyncio.gather(*writes)
                     writes, waiting = [], 0
         await asyncio.gather(*writes)
-        return [ocp.future.NoopFuture()]
+        return [future.NoopFuture()]
 
 
 async def _create(
@@ -90,7 +91,7 @@ def save(
     config: Any,
     dtypes: Mapping[str, str],
     source_format: str,
-    progress: Callable[[int], None],
+    progress: Callable[[int], object],
 ) -> None:
     """Writes `parameters` (path -> tensor) as an Orbax checkpoint; `path` must not exist yet.
 

@@ -7,6 +7,9 @@ import pytest
 
 import mugv_jax
 from mugv_jax import systems
+from mugv_jax.systems.contentv import request as contentv
+from mugv_jax.systems.enhancer import request as enhancer
+from mugv_jax.systems.mugv import request as mugv
 from mugv_jax.systems.system import every, find, system_of
 from mugv_jax.weights.registry import MODELS
 from tests.systems.contentv.folders import SMALL
@@ -85,3 +88,16 @@ def test_sizes_are_read_as_users_write_them(name, size, frames, latent):
 def test_what_is_no_size_is_refused(name, size, frames, message):
     with pytest.raises(ValueError, match=message):
         find(name).parse(size, frames)
+
+
+@pytest.mark.parametrize(
+    ("options", "request_class", "beside"),
+    [
+        (mugv.RequestOptions, mugv.Request, {"frames"}),
+        (contentv.GenerateOptions, contentv.ContentvRequest, {"frames"}),
+        (enhancer.EnhanceOptions, enhancer.EnhanceRequest, set()),
+    ],
+)
+def test_options_of_a_pipeline_are_the_fields_of_its_request(options, request_class, beside):
+    fields = {field.name for field in dataclasses.fields(request_class)} - {"prompts"}
+    assert options.__optional_keys__ == fields | beside

@@ -25,13 +25,19 @@ from mugv_jax.weights.registry import abstract_variables
 class Size(Protocol):
     """Size of a video; every system has a class of its own, which knows its grid."""
 
-    width_px: int
-    height_px: int
-    frames: int
+    @property
+    def width_px(self) -> int: ...
+
+    @property
+    def height_px(self) -> int: ...
+
+    @property
+    def frames(self) -> int: ...
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(f, h, w) of the latent."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,8 +97,9 @@ class Plan:
 def weight_shards(kind: str, config: Any, plan: Plan) -> dict[str, int]:
     """Bytes on one device of every variable of a model, by its path."""
     abstract = abstract_quantized(abstract_variables(kind, config), plan.quantize)
-    leaves = traverse_util.flatten_dict(unboxed(abstract), sep="/")
-    shardings = traverse_util.flatten_dict(variable_shardings(abstract, plan.mesh), sep="/")
+    leaves: dict[str, Any] = traverse_util.flatten_dict(unboxed(abstract), sep="/")
+    placed = variable_shardings(abstract, plan.mesh)
+    shardings: dict[str, Any] = traverse_util.flatten_dict(placed, sep="/")
     narrow = quantized_paths(abstract_variables(kind, config), plan.quantize)
 
     def itemsize(path: str) -> int:

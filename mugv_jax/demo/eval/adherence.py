@@ -13,7 +13,7 @@ drawn scenes) and on combinations that it has not.
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from mugv_jax import video
 from mugv_jax.axes import Array, Float
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.whole_files import write_whole
-from mugv_jax.demo.eval.answers import FIELDS, Answer, AnswerFile
+from mugv_jax.demo.eval.answers import FIELDS, Answer, AnswerFile, Words
 from mugv_jax.demo.eval.generator import Generator
 from mugv_jax.demo.eval.score import SPLITS, score
 from mugv_jax.demo.world.clips import Clip, DemoClips
@@ -151,7 +151,7 @@ def _answer(
             split=split,
             clip=number,
             caption=clip.caption,
-            asked=tuple(clip.attributes[field] for field in FIELDS),
+            asked=_words(clip.attributes[field] for field in FIELDS),
             read=_read(frames),
             **quality,
         )
@@ -169,10 +169,15 @@ def _make(generator: Generator, task: str, clips: Sequence[Clip], seeds: Sequenc
     return generator.generate(captions, seeds, videos[:, 0] if task == "i2v" else None)
 
 
-def _read(frames: Any) -> tuple[str, ...] | None:
+def _words(words: Iterable[str]) -> Words:
+    first, second, third = words
+    return first, second, third
+
+
+def _read(frames: Any) -> Words | None:
     """Words that the checker reads, in the order of FIELDS; None if it sees no object."""
     reading = read(frames)
-    return reading and tuple(getattr(reading, field).name for field in FIELDS)
+    return reading and _words(getattr(reading, field).name for field in FIELDS)
 
 
 def _qualities(videos: Videos, made: Videos) -> list[dict[str, float]]:

@@ -26,9 +26,11 @@ class Generator(Protocol):
         self, captions: Sequence[str], seeds: Sequence[int], first: Pictures | None = None
     ) -> Videos:
         """One video per caption, from noise of its seed, that begins with its picture, if any."""
+        ...
 
     def reconstruct(self, videos: Videos) -> Videos:
         """The videos after encoding and decoding."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

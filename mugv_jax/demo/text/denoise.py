@@ -71,9 +71,9 @@ def logits(
     mask: Bool[Array, "b s"],
 ) -> Float[Array, "b s v"]:
     """Logits of every token over the vocabulary."""
-    states = encoder.apply(variables, ids, mask).astype(jnp.float32)
+    states: Any = encoder.apply(variables, ids, mask)
     embedding = variables["params"]["token_embed"] * encoder.config.width**-0.5
-    return jnp.einsum("bsd,vd->bsv", states, embedding)
+    return jnp.einsum("bsd,vd->bsv", states.astype(jnp.float32), embedding)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

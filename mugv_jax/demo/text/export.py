@@ -7,6 +7,7 @@ config.json    model.safetensors (bfloat16)    spiece.model
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -42,7 +43,9 @@ def write(trained: TrainedText, target: Target) -> None:
     write_whole(folder / PIECES, trained.vocabulary.model)
     described = {**published_config(trained.config), "torch_dtype": DTYPE}
     write_whole(folder / CONFIG, (json.dumps(described, indent=2) + "\n").encode())
-    flat = traverse_util.flatten_dict({"params": jax.device_get(trained.params)}, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(
+        {"params": jax.device_get(trained.params)}, sep="/"
+    )
     parameters = {path: _lazy(array) for path, array in flat.items()}
     write_weights(
         ParameterSource(target.path, "trained", "t5_encoder", trained.config, parameters), target

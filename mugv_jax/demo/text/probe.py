@@ -104,7 +104,7 @@ def _means(trained: TrainedText, captions: Sequence[str]) -> Means:
 
     @jax.jit
     def mean(ids: Array, mask: Array) -> Float[Array, "b d"]:
-        states = encoder.apply({"params": trained.params}, ids, mask)
+        states: Any = encoder.apply({"params": trained.params}, ids, mask)
         return jnp.mean(states, axis=1, where=mask[:, :, None])
 
     rows = [trained.vocabulary.encode(each) for each in captions]

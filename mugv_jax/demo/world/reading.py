@@ -91,7 +91,7 @@ def _motion(
 
 def _least(distances: dict[str, float]) -> Read:
     """Name with the least distance; confidence compares it with the second least."""
-    name, *others = sorted(distances, key=distances.get)
+    name, *others = sorted(distances, key=distances.__getitem__)
     second = distances[others[0]]
     return Read(name, float(1 - distances[name] / second) if second else 0.0)
 
@@ -112,5 +112,6 @@ def _templates() -> Float[np.ndarray, "p r q"]:
             caption_seed=0,
         )
         main = segment(render(scene)[:2])
+        assert main is not None
         unrolled.append(polar.unroll(main.coverage, *polar.moments(main.coverage))[0])
     return np.stack(unrolled)

@@ -8,7 +8,9 @@
 Objects have saturated colours and backdrops nearly grey ones, so that a program can read clips.
 """
 
+import functools
 import math
+import operator
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -107,7 +109,7 @@ def _pattern(pattern: str, x: np.ndarray, y: np.ndarray, phase: float) -> np.nda
         return _soft(np.cos(turn * 5 * x + phase) + np.cos(turn * 5 * y + phase) - 0.7)
     if pattern == "cloudy":
         waves = [np.sin(a * x + b * y + phase * n) for n, (a, b) in enumerate(WAVES, 1)]
-        return 0.5 + sum(waves) / (2 * len(WAVES))
+        return 0.5 + functools.reduce(operator.add, waves) / (2 * len(WAVES))
     return np.zeros((1, 1, 1), np.float32)
 
 

@@ -237,7 +237,7 @@ def draw(
 
 
 def _pick(rng: np.random.Generator, items: Sequence[Item]) -> Item:
-    return items[rng.integers(len(items))]
+    return items[int(rng.integers(len(items)))]
 
 
 def _poses(rng: np.random.Generator, motion: str) -> tuple[Pose, Pose]:

@@ -11,7 +11,6 @@ a mesh splits both like MUGDiT's tokens.
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -20,6 +19,7 @@ from jax.typing import DTypeLike
 from mugv_jax.axes import Array, Float
 from mugv_jax.kernels.attention import Attend, attend
 from mugv_jax.kernels.modulate import Modulation
+from mugv_jax.nn.dit.sizes import StreamSizes
 from mugv_jax.nn.layers import Linear, Mlp, RMSNorm
 from mugv_jax.nn.mugdit.attention import TOKENS
 from mugv_jax.nn.mugdit.block import GATHERED, RESIDUAL
@@ -66,7 +66,7 @@ class Stream(nn.Module):
         of six, and no output (published `context_pre_only`).
     """
 
-    config: Any
+    config: StreamSizes
     dtype: DTypeLike
     modulate: Modulation
     pre_only: bool = False
@@ -104,6 +104,7 @@ class Stream(nn.Module):
         gate_a, shift_m, scale_m, gate_m = vectors
         group = one_group(x)
         y, bias = self.out.without_bias(nn.with_logical_constraint(y, TOKENS))
+        assert bias is not None
         y = nn.with_logical_constraint(y, RESIDUAL)
         x, y = self.modulate.gate_residual_norm_modulate(
             x, y, bias, gate_a, shift_m, scale_m, group
@@ -143,7 +144,7 @@ class JointBlock(nn.Module):
     lengths: tokens of video and of text before their padding.
     """
 
-    config: Any
+    config: StreamSizes
     dtype: DTypeLike
     attend: JointAttend
     modulate: Modulation

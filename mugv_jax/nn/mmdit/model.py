@@ -154,11 +154,12 @@ class MMDiT(nn.Module):
         text: states of all text encoders, one after the other; none is masked.
         pooled: the encoders' projected summaries, concatenated.
         """
-        config, shape = self.config, x.shape[1:4]
+        config, (frames, height, width) = self.config, x.shape[1:4]
+        shape = frames, height, width
         patches = patchify(x.astype(self.dtype), config.patch)
         linear = functools.partial(Linear, config.width, axes=(None, "embed"), dtype=self.dtype)
-        grid = (-(-size // step) for size, step in zip(shape, config.patch, strict=True))
-        places = place_embed(*grid, config.width)
+        f, h, w = (-(-size // step) for size, step in zip(shape, config.patch, strict=True))
+        places = place_embed(f, h, w, config.width)
         tokens = linear(name="patch_embed")(patches) + places[None].astype(self.dtype)
         text = linear(name="text_embed")(text.astype(self.dtype))
         embed = ScalarEmbed(config.width, name="time_embed")(t)
@@ -176,7 +177,7 @@ class MMDiT(nn.Module):
             rematerialised(JointBlock, self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
-            in_axes=nn.broadcast,
+            in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType] - unannotated in Flax
             length=config.depth - 1,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )(*fields, name="blocks")

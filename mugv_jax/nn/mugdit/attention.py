@@ -50,7 +50,9 @@ class SelfAttention(nn.Module):
         k = self.modulate.norm_rotate(k, k_norm.scale(heads[1]), cos, sin)
         out = nn.with_logical_constraint(self.attend(q, k, v, key_lengths), TOKENS)
         out_linear = linear(width, axes=("heads", "head_dim", "embed"), contract=2, name="out")
-        return out_linear.without_bias(out)
+        out, bias = out_linear.without_bias(out)
+        assert bias is not None
+        return out, bias
 
 
 class CrossAttention(nn.Module):
@@ -85,4 +87,6 @@ class CrossAttention(nn.Module):
             k, v = keys(text)
         out = nn.with_logical_constraint(self.attend(q, k, v, text_lengths), TOKENS)
         out_linear = linear(width, axes=("heads", "head_dim", "embed"), contract=2, name="out")
-        return out_linear.without_bias(out)
+        out, bias = out_linear.without_bias(out)
+        assert bias is not None
+        return out, bias

@@ -10,8 +10,6 @@ Everything from the end of one part to the start of the next is one pass over th
 gate, sum, norm, scale and shift. LN_affine is a modulation with the same vectors in every group.
 """
 
-from typing import Any
-
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
@@ -22,6 +20,7 @@ from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels.attention import Attend
 from mugv_jax.kernels.modulate import Modulation
 from mugv_jax.nn.dit import remat
+from mugv_jax.nn.dit.sizes import BlockSizes
 from mugv_jax.nn.layers import LayerNormAffine, Mlp, partitioned
 from mugv_jax.nn.mugdit.attention import CrossAttention, SelfAttention
 from mugv_jax.nn.mugdit.text import KeysValues
@@ -58,7 +57,7 @@ class Block(nn.Module):
     self_attention, cross_attention: classes like `SelfAttention` and `CrossAttention`.
     """
 
-    config: Any
+    config: BlockSizes
     dtype: DTypeLike
     attend: Attend
     modulate: Modulation
@@ -71,6 +70,7 @@ class Block(nn.Module):
     ) -> tuple[Float[Array, "b n d"], None]:
         config, group, text = self.config, context.group, context.text
         if isinstance(text, KeysValues):
+            assert number is not None
             text = text.of_block(number)
         x = checkpoint_name(x, remat.RESIDUAL)
         init = partitioned(nn.initializers.normal(config.width**-0.5), "modulation", "embed")

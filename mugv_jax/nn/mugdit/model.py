@@ -23,6 +23,7 @@ from mugv_jax.nn.dit.embed import FrameEmbed, TextEmbed
 from mugv_jax.nn.dit.patch import patchify, unpatchify
 from mugv_jax.nn.dit.remat import rematerialised
 from mugv_jax.nn.dit.rope import rotation
+from mugv_jax.nn.dit.sizes import DiTSizes
 from mugv_jax.nn.layers import Linear, partitioned, unboxed
 from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
 from mugv_jax.nn.mugdit.sizes import DiTConfig
@@ -84,6 +85,7 @@ class MugDiT(nn.Module):
         if isinstance(text, KeysValues):
             text_lengths = text.lengths
         else:
+            assert text_mask is not None
             text, text_lengths = valid_first(text, text_mask)
             text = TextEmbed(config.width, self.dtype, name="text_embed")(text)
 
@@ -148,7 +150,7 @@ class MugDiT(nn.Module):
             rematerialised(Block, self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
-            in_axes=(nn.broadcast, 0),
+            in_axes=(nn.broadcast, 0),  # pyright: ignore[reportArgumentType] - unannotated in Flax
             length=depth,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )(
@@ -166,7 +168,7 @@ class Final(nn.Module):
     config: has the sizes `width`, `patch` and `out_channels`.
     """
 
-    config: Any
+    config: DiTSizes
     dtype: DTypeLike
     modulate: Modulation
 

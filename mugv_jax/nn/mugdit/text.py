@@ -69,7 +69,7 @@ class TextReader(nn.Module):
             _BlockKeys,
             variable_axes={"params": 0, "lora": 0},
             split_rngs={"params": True},
-            in_axes=nn.broadcast,
+            in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType] - unannotated in Flax
             out_axes=1,
             length=config.depth,
             metadata_params={nn.PARTITION_NAME: "layers"},

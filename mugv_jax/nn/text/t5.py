@@ -181,7 +181,7 @@ class T5Encoder(nn.Module):
             Block,
             variable_axes={"params": 0},
             split_rngs={"params": True},
-            in_axes=nn.broadcast,
+            in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType] - unannotated in Flax
             length=config.depth,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )

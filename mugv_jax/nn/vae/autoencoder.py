@@ -102,7 +102,8 @@ class VideoVAE(nn.Module):
         return latent.astype(jnp.float32) * scale + shift
 
     def _statistics(self, latent: Latent) -> tuple[Array, Array]:
-        return tuple(
+        shift, scale = (
             match_rank(constant.value.astype(jnp.float32), latent)
             for constant in (self.shift, self.scale)
         )
+        return shift, scale

@@ -86,7 +86,10 @@ def _out(module: nn.Module, y: Float[Array, "b n a e"]) -> tuple[Float[Array, "b
     y = nn.with_logical_constraint(y, TOKENS)
     width = y.shape[-1] * y.shape[-2]
     axes = ("heads", "head_dim", "embed")
-    return Linear(width, axes=axes, contract=2, dtype=module.dtype, name="out").without_bias(y)
+    linear = Linear(width, axes=axes, contract=2, dtype=module.dtype, name="out")
+    y, bias = linear.without_bias(y)
+    assert bias is not None
+    return y, bias
 
 
 class SelfAttention(nn.Module):
@@ -211,7 +214,7 @@ class WanDiT(nn.Module):
             rematerialised(Block, self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
-            in_axes=(nn.broadcast, nn.broadcast),
+            in_axes=(nn.broadcast,) * 2,  # pyright: ignore[reportArgumentType] - unannotated in Flax
             length=self.config.depth,
             metadata_params={nn.PARTITION_NAME: "layers"},
         )(

@@ -46,7 +46,8 @@ class ContentvDenoiser(Denoiser[ContentvCondition]):
     ) -> Float[Array, "b f h w c"]:
         """See `Denoiser.velocity`; all frames have the time of frame 0."""
         time = MODEL_TIME * t[:, 0]
-        return -self.dit.apply(variables, x, time, condition.text, condition.pooled)
+        published: Any = self.dit.apply(variables, x, time, condition.text, condition.pooled)
+        return -published
 
     def condition(self, batch: Mapping[str, Array]) -> ContentvCondition:
         """See `Denoiser.condition`; the fields are "text" and "pooled"."""

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.nn.text.clip import ClipText
 from mugv_jax.systems.contentv.size import T5_TOKENS
 from mugv_jax.systems.contentv.system import FOLDERS, SYSTEM, TOKENIZERS, ContentvConfig
-from mugv_jax.systems.models import Models
+from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
 from mugv_jax.systems.pretrained import local_folder, required
 from mugv_jax.systems.text import text_states, tokenize
 
@@ -55,7 +55,7 @@ class ContentvModels(Models):
         dit: str | os.PathLike | None = None,
         lora: str | os.PathLike | None = None,
         quantize: str | None = None,
-        **options: Any,
+        **options: Unpack[LoadingOptions],
     ) -> "ContentvModels":
         """Models from published or converted files; see `find_contentv`.
 
@@ -82,12 +82,14 @@ class ContentvModels(Models):
         )
 
     @classmethod
-    def random(cls, config: ContentvConfig, **options: Any) -> "ContentvModels":
+    def random(
+        cls, config: ContentvConfig, *, seed: int = 0, **options: Unpack[RandomOptions]
+    ) -> "ContentvModels":
         """Seeded random weights and byte-level tokenizers; options: see `Models.random`."""
         ends = {"clip_l": config.clip_l.end, "clip_g": config.clip_g.end}
         made = {field: tokenizers.byte_level_clip(end) for field, end in ends.items()}
         made["text"] = tokenizers.byte_level()
-        return super().random(config, load_tokenizers=lambda: made, **options)
+        return super().random(config, seed=seed, load_tokenizers=lambda: made, **options)
 
     def tokenize(self, prompts: Sequence[str]) -> dict[str, Int[np.ndarray, "b s"]]:
         """Padded ids of every prompt for each text encoder; padding is not masked, as published.
@@ -96,7 +98,7 @@ class ContentvModels(Models):
             ValueError: a tokenizer of another model than its text encoder.
         """
         clips = {field: getattr(self.config, field) for field in ("clip_l", "clip_g")}
-        lengths = dict.fromkeys(clips, min(clip.length for clip in clips.values()))
+        lengths = dict.fromkeys(clips, int(min(clip.length for clip in clips.values())))
         ids = {}
         for field, tokenizer in self.load_tokenizers().items():
             vocab_size = getattr(self.config, field).vocab_size

@@ -11,7 +11,7 @@ Each model is loaded when it is needed and freed afterwards: the peak is the lar
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
@@ -25,9 +25,10 @@ from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.contentv.denoiser import ContentvCondition, ContentvDenoiser
 from mugv_jax.systems.contentv.models import ContentvModels
-from mugv_jax.systems.contentv.request import ContentvRequest, make_request
+from mugv_jax.systems.contentv.request import ContentvRequest, GenerateOptions, make_request
 from mugv_jax.systems.contentv.system import ContentvConfig
 from mugv_jax.systems.frames import Videos, gather, whole_or_tiled
+from mugv_jax.systems.models import RandomOptions
 from mugv_jax.systems.sampling import Denoised, Start, denoise, sample_group, seed_noise
 from mugv_jax.systems.text_cache import TextCache
 from mugv_jax.systems.tiles import Tiling
@@ -88,7 +89,7 @@ class ContentvPipeline:
         *,
         seed: int = 0,
         tiling: Tiling | None = None,
-        **options: Any,
+        **options: Unpack[RandomOptions],
     ) -> "ContentvPipeline":
         """Pipeline with seeded random weights: everything runs, but the videos are noise.
 
@@ -97,7 +98,11 @@ class ContentvPipeline:
         return cls(ContentvModels.random(config, seed=seed, **options), tiling=tiling)
 
     def generate(
-        self, prompt: str | Sequence[str], *, progress: bool = True, **options: Any
+        self,
+        prompt: str | Sequence[str],
+        *,
+        progress: bool = True,
+        **options: Unpack[GenerateOptions],
     ) -> video.Video | list[video.Video]:
         """One video for a prompt, or a list of videos for a list of prompts.
 
@@ -118,7 +123,7 @@ class ContentvPipeline:
             for number, latent in enumerate(latents, start=1):
                 label = f"decoding video {number} of {len(latents)}" if progress else None
                 with meshes.use(self.models.mesh):  # not across the yield
-                    frames = self._frames(latent, request.size.frames, label, *vae)
+                    frames = self._frames(latent, request.size.frames, label, vae)
                 yield video.Video(frames, request.fps)
 
     def sample(self, request: ContentvRequest, *, progress: bool = True) -> list[Denoised]:
@@ -150,11 +155,12 @@ class ContentvPipeline:
             read = ContentvCondition(**self.models.read_texts(texts))
         return [jax.tree.map(lambda array, i=i: array[i].copy(), read) for i in range(len(texts))]
 
-    def _frames(self, latent: np.ndarray, total: int, label: str | None, *vae: Any) -> Frames:
+    def _frames(self, latent: np.ndarray, total: int, label: str | None, vae: Any) -> Frames:
         """All frames of a latent."""
+        module, variables = vae
 
         def decode(tiling: Tiling | None) -> Videos:
-            parts = wan_windows.decode_in_steps(*vae, latent[None], tiling=tiling)
+            parts = wan_windows.decode_in_steps(module, variables, latent[None], tiling=tiling)
             return gather((video.to_frames(part) for part in parts), total, label)
 
         frames, self.tiling = whole_or_tiled(decode, self.tiling)

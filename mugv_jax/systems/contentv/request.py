@@ -4,7 +4,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict, Unpack
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import check_shift
@@ -52,13 +52,31 @@ class ContentvRequest:
         return seeds_of(self.seed, len(self.prompts))
 
 
+class RequestOptions(TypedDict, total=False):
+    """Fields of `ContentvRequest` beside the prompts that `make_request` passes on."""
+
+    steps: int
+    shift: float
+    negative_prompt: str
+    fps: float
+    seed: int | Sequence[int]
+
+
+class GenerateOptions(RequestOptions, total=False):
+    """Options of `make_request`."""
+
+    size: tuple[int, int]
+    frames: int
+    guidance: float | Guidance
+
+
 def make_request(
     prompts: tuple[str, ...],
     *,
     size: tuple[int, int] = CONTENTV_SIZES["16:9"],
     frames: int = FRAMES,
     guidance: float | Guidance = GUIDANCE,
-    **options: Any,
+    **options: Unpack[RequestOptions],
 ) -> ContentvRequest:
     """A request with `options`, fields of `ContentvRequest`; three have a simpler form here.
 

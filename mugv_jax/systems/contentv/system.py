@@ -42,8 +42,8 @@ class ContentvConfig(SystemConfig):
     text: T5Config
 
     def __post_init__(self):
-        self.check_latents()
-        self.check_text()
+        self.check_latents(self.dit.in_channels, self.vae.latent_channels)
+        self.check_text(self.dit.text_dim, self.text.width)
         states = self.clip_l.width + self.clip_g.width
         if states > self.text.width:
             raise ValueError(

@@ -46,7 +46,8 @@ class EnhancerDenoiser(Denoiser[EnhancerCondition]):
     ) -> Float[Array, "b f h w c"]:
         """See `Denoiser.velocity`; all frames but frame 0 have the largest time."""
         time = jnp.max(MODEL_TIME * t, axis=1)
-        return -self.dit.apply(variables, x, time, condition.text, condition.clean)
+        published: Any = self.dit.apply(variables, x, time, condition.text, condition.clean)
+        return -published
 
     def condition(self, batch: Mapping[str, Array]) -> EnhancerCondition:
         """See `Denoiser.condition`; the fields are "text" and "clean"."""

@@ -8,13 +8,13 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
-from mugv_jax.systems.models import Models
+from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
 from mugv_jax.systems.pretrained import first_of, local_folder, required
 from mugv_jax.systems.text import tokenize
 
@@ -72,7 +72,7 @@ class EnhancerModels(Models):
         lora_scale: float = 1.0,
         lora_merged: bool = True,
         quantize: str | None = None,
-        **options: Any,
+        **options: Unpack[LoadingOptions],
     ) -> "EnhancerModels":
         """Models from published or converted files; see `find_enhancer`.
 
@@ -107,9 +107,11 @@ class EnhancerModels(Models):
         return models
 
     @classmethod
-    def random(cls, config: EnhancerConfig, **options: Any) -> "EnhancerModels":
+    def random(
+        cls, config: EnhancerConfig, *, seed: int = 0, **options: Unpack[RandomOptions]
+    ) -> "EnhancerModels":
         """Seeded random weights and a byte-level tokenizer; options: see `Models.random`."""
-        return super().random(config, load_tokenizer=tokenizers.byte_level, **options)
+        return super().random(config, seed=seed, load_tokenizer=tokenizers.byte_level, **options)
 
     def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
         """Ids and mask of every cleaned prompt, padded to the DiT's number of text tokens.

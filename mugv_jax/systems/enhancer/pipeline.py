@@ -15,8 +15,8 @@ import contextlib
 import functools
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,13 +26,15 @@ from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.nn.wan.dit import WanDiT
+from mugv_jax.nn.wan.vae import WanVAE
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenoiser
 from mugv_jax.systems.enhancer.models import EnhancerModels
-from mugv_jax.systems.enhancer.request import EnhanceRequest
+from mugv_jax.systems.enhancer.request import EnhanceOptions, EnhanceRequest
 from mugv_jax.systems.enhancer.system import EnhancerConfig
+from mugv_jax.systems.models import LoadingOptions, RandomOptions
 from mugv_jax.systems.sampling import Start, sample_group, seed_noise
 from mugv_jax.systems.text_cache import TextCache, encode_texts, padded
 from mugv_jax.systems.tiles import Tiling
@@ -54,23 +56,50 @@ class EnhancerPipeline:
 
     @classmethod
     def from_pretrained(
-        cls, weights: str | os.PathLike, *, tiling: Tiling | None = None, **options: Any
+        cls,
+        weights: str | os.PathLike,
+        *,
+        wan: str | os.PathLike | None = None,
+        lora: str | os.PathLike | None = None,
+        lora_alpha: float | None = None,
+        lora_scale: float = 1.0,
+        lora_merged: bool = True,
+        quantize: str | None = None,
+        tiling: Tiling | None = None,
+        **options: Unpack[LoadingOptions],
     ) -> "EnhancerPipeline":
         """Pipeline from published or converted weights; see `EnhancerModels.from_pretrained`.
 
         Raises:
             ValueError: weights that are missing or damaged, or a mesh that does not fit.
         """
-        return cls(EnhancerModels.from_pretrained(weights, **options), tiling=tiling)
+        models = EnhancerModels.from_pretrained(
+            weights,
+            wan=wan,
+            lora=lora,
+            lora_alpha=lora_alpha,
+            lora_scale=lora_scale,
+            lora_merged=lora_merged,
+            quantize=quantize,
+            **options,
+        )
+        return cls(models, tiling=tiling)
 
     @classmethod
     def random(
-        cls, config: EnhancerConfig, *, tiling: Tiling | None = None, **options: Any
+        cls,
+        config: EnhancerConfig,
+        *,
+        seed: int = 0,
+        tiling: Tiling | None = None,
+        **options: Unpack[RandomOptions],
     ) -> "EnhancerPipeline":
         """Pipeline with seeded random weights: everything runs, but the videos are noise."""
-        return cls(EnhancerModels.random(config, **options), tiling=tiling)
+        return cls(EnhancerModels.random(config, seed=seed, **options), tiling=tiling)
 
-    def enhance(self, frames: Frames, *, progress: bool = True, **options: Any) -> Frames:
+    def enhance(
+        self, frames: Frames, *, progress: bool = True, **options: Unpack[EnhanceOptions]
+    ) -> Frames:
         """The enhanced video, as long and large as `frames`.
 
         options: fields of `EnhanceRequest`.
@@ -137,8 +166,8 @@ class EnhancerPipeline:
         texts: dict[str, np.ndarray],
         request: EnhanceRequest,
         seed: int,
-        vae: Sequence[Any],
-        dit: Sequence[Any],
+        vae: tuple[WanVAE, Any],
+        dit: tuple[WanDiT, Any],
     ) -> np.ndarray:
         """Enhanced windows of a group, uint8 (b, f, h, w, 3); window number i has seed + i."""
         frames, height, width = clips.shape[1:4]

@@ -3,6 +3,7 @@
 """Options of an enhancement, checked before any model is loaded."""
 
 import dataclasses
+from typing import TypedDict
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.request import MAX_SEED
@@ -16,6 +17,19 @@ NEGATIVE_PROMPT = (
     "低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，"
     "毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
 )
+
+
+class EnhanceOptions(TypedDict, total=False):
+    """Fields of `EnhanceRequest`."""
+
+    prompt: str
+    steps: int
+    sigma: float
+    guidance: Guidance
+    negative_prompt: str
+    window: int
+    overlap: int
+    seed: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -35,8 +35,8 @@ class EnhancerConfig(SystemConfig):
     text: T5Config
 
     def __post_init__(self):
-        self.check_latents()
-        self.check_text()
+        self.check_latents(self.dit.in_channels, self.vae.latent_channels)
+        self.check_text(self.dit.text_dim, self.text.width)
 
 
 SYSTEM = System(

@@ -13,10 +13,10 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.systems.mugv.request import Request
+from mugv_jax.systems.mugv.request import Request, RequestOptions
 from mugv_jax.systems.mugv.size import FRAMES, SIZES, VideoSize, parse_frames, parse_size
 from mugv_jax.systems.pretrained import first_of, local_folder
 
@@ -48,7 +48,7 @@ class Defaults:
     def __post_init__(self):
         self.request(("a prompt",))
 
-    def request(self, prompts: tuple[str, ...], **options: Any) -> Request:
+    def request(self, prompts: tuple[str, ...], **options: Unpack[RequestOptions]) -> Request:
         """Request from `options`, with these defaults for all other fields.
 
         options: fields of `Request`, but `size` and `frames` in the form of this class;
@@ -57,7 +57,7 @@ class Defaults:
         Raises:
             ValueError: see `Request`.
         """
-        chosen = {**dataclasses.asdict(self), **options}
+        chosen: dict[str, Any] = {**dataclasses.asdict(self), **options}
         width, height = chosen.pop("size")
         size = VideoSize(width_px=width, height_px=height, frames=chosen.pop("frames"))
         guidance = chosen.pop("guidance")

@@ -66,7 +66,7 @@ class MugvDenoiser(Denoiser[MugvCondition]):
         condition: MugvCondition,
     ) -> Float[Array, "b f h w c"]:
         """See `Denoiser.velocity`."""
-        return self.dit.apply(
+        velocity: Any = self.dit.apply(
             variables,
             x,
             MODEL_TIME * t,
@@ -75,6 +75,7 @@ class MugvDenoiser(Denoiser[MugvCondition]):
             fps=condition.fps,
             frame_index=condition.frame_index,
         )
+        return velocity
 
     def condition(self, batch: Mapping[str, Array]) -> MugvCondition:
         """See `Denoiser.condition`; the fields are "latent", "text", "text_mask" and "fps"."""
@@ -96,7 +97,8 @@ class MugvDenoiser(Denoiser[MugvCondition]):
     ) -> Float[Array, "b n d"]:
         """Input of the attention in block 0, which does not depend on the text."""
         module = FirstInput(self.dit.config, self.dit.dtype)
-        return module.apply(variables, x, MODEL_TIME * t, condition.fps)
+        first_input: Any = module.apply(variables, x, MODEL_TIME * t, condition.fps)
+        return first_input
 
     def abstract_condition(
         self,
@@ -111,10 +113,10 @@ class MugvDenoiser(Denoiser[MugvCondition]):
         config = self.dit.config
         batch = batch_sharding(mesh, rows)
         heads = None if config.num_heads % mesh.shape["tensor"] else "tensor"
-        of_batch = functools.partial(jax.ShapeDtypeStruct, sharding=batch)
+        of_batch: Any = functools.partial(jax.ShapeDtypeStruct, sharding=batch)
         of_heads = NamedSharding(mesh, PartitionSpec(*batch.spec, None, None, heads, None))
         shape = (rows, config.depth, text_tokens, config.num_heads, config.head_dim)
-        cached = jax.ShapeDtypeStruct(shape, dtype, sharding=of_heads)
+        cached: Any = jax.ShapeDtypeStruct(shape, dtype, sharding=of_heads)
         return MugvCondition(
             text=KeysValues(keys=cached, values=cached, lengths=of_batch((rows,), jnp.int32)),
             text_mask=None,

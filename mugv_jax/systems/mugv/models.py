@@ -7,12 +7,12 @@ import importlib.resources
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
-from mugv_jax.systems.models import Models
+from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
 from mugv_jax.systems.mugv.size import MAX_TOKENS
 from mugv_jax.systems.mugv.system import SYSTEM, TEXT_ENCODER, MugvConfig
 from mugv_jax.systems.pretrained import first_of, local_folder, required
@@ -117,7 +117,7 @@ class MugvModels(Models):
         tokenizer: str | os.PathLike | None = None,
         quantize: str | None = None,
         needs_dit: bool = True,
-        **options: Any,
+        **options: Unpack[LoadingOptions],
     ) -> "MugvModels":
         """Models from published or converted files; see `find_weights`.
 
@@ -154,9 +154,11 @@ class MugvModels(Models):
         )
 
     @classmethod
-    def random(cls, config: MugvConfig, **options: Any) -> "MugvModels":
+    def random(
+        cls, config: MugvConfig, *, seed: int = 0, **options: Unpack[RandomOptions]
+    ) -> "MugvModels":
         """Seeded random weights and a byte-level tokenizer; options: see `Models.random`."""
-        return super().random(config, load_tokenizer=tokenizers.byte_level, **options)
+        return super().random(config, seed=seed, load_tokenizer=tokenizers.byte_level, **options)
 
     def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
         """Ids and mask of every prompt, padded to the published 300 tokens.

@@ -13,7 +13,7 @@ Each model is loaded when it is needed and freed afterwards: the peak is the lar
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,12 +24,13 @@ from mugv_jax.axes import Array, Float
 from mugv_jax.flow.sampler import Sample
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.frames import Videos, gather, whole_or_tiled
+from mugv_jax.systems.models import RandomOptions
 from mugv_jax.systems.mugv.clips import decode_frames, encode_clips
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
 from mugv_jax.systems.mugv.given import GivenLatents, GivenPixels
 from mugv_jax.systems.mugv.models import MugvModels, demo_weights
-from mugv_jax.systems.mugv.request import Request, read_given
+from mugv_jax.systems.mugv.request import Request, RequestOptions, read_given
 from mugv_jax.systems.mugv.size import MAX_TOKENS, VideoSize
 from mugv_jax.systems.mugv.system import MugvConfig
 from mugv_jax.systems.sampling import (
@@ -118,7 +119,7 @@ class MugvPipeline:
         *,
         seed: int = 0,
         tiling: Tiling | None = None,
-        **options: Any,
+        **options: Unpack[RandomOptions],
     ) -> "MugvPipeline":
         """Pipeline with seeded random weights: everything runs, but the videos are noise.
 
@@ -131,7 +132,7 @@ class MugvPipeline:
         prompt: str | Sequence[str],
         *,
         progress: bool = True,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> video.Video | list[video.Video]:
         """One video for a prompt, or a list of videos for a list of prompts.
 
@@ -230,7 +231,9 @@ class MugvPipeline:
 
     def _start(self, request: Request, held: Sequence[GivenLatents], group: list[int]) -> Start:
         """Starting point of the prompts in `group`."""
-        shape = (*request.size.latent_shape, self.models.config.dit.in_channels)
+        dit = self.models.config.dit
+        assert dit is not None
+        shape = (*request.size.latent_shape, dit.in_channels)
         seeds = request.seeds()
         clean, noisy = zip(*(held[i].start(shape) for i in group), strict=True)
         noise = seed_noise([seeds[i] for i in group], shape)

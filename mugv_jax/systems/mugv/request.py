@@ -5,7 +5,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -23,6 +23,34 @@ NEGATIVE_PROMPT = (
 )
 MAX_SEED = 2**32 - 1
 SOURCES = tuple(field.name for field in dataclasses.fields(Sources))
+
+
+class RequestOptions(TypedDict, total=False):
+    """Fields of `Request` but the prompts; `size`, `frames` and `guidance` have a simpler form.
+
+    size: (width, height) in pixels.
+    guidance: a scale, or a `Guidance`.
+    """
+
+    size: tuple[int, int]
+    frames: int
+    image: ImageLike | Sequence[ImageLike | None] | None
+    last_image: ImageLike | Sequence[ImageLike | None] | None
+    keyframes: Mapping[int, ImageLike] | Sequence[Mapping[int, ImageLike] | None]
+    continue_video: VideoLike | Sequence[VideoLike | None] | None
+    continue_frames: int
+    init_video: VideoLike | Sequence[VideoLike] | None
+    strength: float
+    steps: int
+    guidance: float | Guidance
+    shift: float | None
+    reuse_threshold: float
+    negative_prompt: str
+    fps: float
+    conditioning_fps: float
+    aesthetic_score: float | None
+    seed: int | Sequence[int]
+    rows: int | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -32,8 +32,8 @@ class MugvConfig(SystemConfig):
 
     def __post_init__(self):
         if self.dit is not None:
-            self.check_latents()
-            self.check_text()
+            self.check_latents(self.dit.in_channels, self.vae.latent_channels)
+            self.check_text(self.dit.text_dim, self.text.width)
         strides = self.vae.time_factor, self.vae.spatial_factor
         if strides != (STRIDE, STRIDE):
             raise ValueError(

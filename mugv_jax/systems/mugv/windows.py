@@ -128,6 +128,7 @@ def encode(
             _paint(canvas, moment, tile.weight, tile.rows.start, tile.columns.start)
             for canvas, moment in zip(canvases, moments, strict=True)
         ]
+    assert canvases is not None
     mean, log_variance = canvases
     if key is not None:
         noise = jax.random.normal(key, mean.shape, mean.dtype)
@@ -180,7 +181,8 @@ def decode_in_steps(
             f"{time_factor} frames, but there are {latent.shape[1]}; the nearest number of frames "
             f"is {latent.shape[1] * time_factor}."
         )
-    tiles = tiles_of(*latent.shape[2:4], tiling, zoom=vae.config.spatial_factor)
+    height, width = latent.shape[2:4]
+    tiles = tiles_of(height, width, tiling, zoom=vae.config.spatial_factor)
     step = _step(frames_per_step, frames, tiles[0], vae.config.spatial_factor)
     return _decode_windows(vae, variables, latent, frames, tiles, step)
 

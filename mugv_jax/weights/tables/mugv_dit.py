@@ -110,13 +110,14 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> DiTConfig:
     if missing:
         raise ValueError(f"not a MUGDiT checkpoint: it has no {', '.join(missing)}.")
     width, in_channels, *patch = shapes[telling[0]]
+    frames, rows, columns = patch
     blocks = (re.match(r"blocks\.(\d+)\.", name) for name in shapes)
     return DiTConfig(
         depth=1 + max(int(block[1]) for block in blocks if block),
         width=width,
         num_heads=width // shapes[telling[1]][0],
         in_channels=in_channels,
-        patch=tuple(patch),
+        patch=(frames, rows, columns),
         text_dim=shapes[telling[3]][1],
         mlp_ratio=shapes[telling[2]][0] / width,
     )

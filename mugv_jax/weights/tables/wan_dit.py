@@ -87,6 +87,7 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> WanDiTConfig:
     if missing:
         raise ValueError(f"not an enhancer's checkpoint: it has no {', '.join(missing)}.")
     width, in_channels, *patch = shapes[patches]
+    frames, rows, columns = patch
     blocks = (re.match(r"blocks\.(\d+)\.", name) for name in shapes)
     return WanDiTConfig(
         depth=1 + max(int(block[1]) for block in blocks if block),
@@ -94,8 +95,8 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> WanDiTConfig:
         mlp_dim=shapes[up][0],
         num_heads=max(1, width // HEAD_DIM),
         in_channels=in_channels,
-        out_channels=shapes[out][0] // (patch[1] * patch[2]),
-        patch=tuple(patch),
+        out_channels=shapes[out][0] // (rows * columns),
+        patch=(frames, rows, columns),
         text_dim=shapes[text][1],
     )
 
