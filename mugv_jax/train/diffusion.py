@@ -82,14 +82,15 @@ def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation |
         accumulation=config.run.accumulate,
         **shared,
     )
-    _check_schedule(program, batches.schedule)
-    for line in describe(batches.schedule, patch=config.dit.patch):
+    schedule = batches.schedule
+    assert isinstance(schedule, Schedule)
+    _check_schedule(program, schedule)
+    for line in describe(schedule, patch=config.dit.patch):
         log.info("%s", line)
     if not config.data.holdout and not config.data.holdout_paths:
         log.info("no samples are held out (data.holdout): there is no validation.")
         return batches, None
-    like = batches.schedule.buckets
-    return batches, make_validation(source, config.data, like=like, **shared)
+    return batches, make_validation(source, config.data, like=schedule.buckets, **shared)
 
 
 def _check_schedule(program: Program, schedule: Schedule) -> None:

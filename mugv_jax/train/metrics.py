@@ -124,7 +124,9 @@ def task_means(found: Sequence[Mapping[str, np.ndarray]]) -> Scalars:
     """Mean loss of every task that was drawn; nothing for an objective without tasks."""
     if not found or "task_loss" not in found[0]:
         return {}
-    loss, count = (sum(each[name] for each in found) for name in ("task_loss", "task_count"))
+    loss, count = (
+        np.sum([each[name] for each in found], axis=0) for name in ("task_loss", "task_count")
+    )
     return {f"task/{name}": float(x / n) for name, x, n in zip(TASKS, loss, count) if n}
 
 
@@ -152,7 +154,7 @@ class Writer:
         self._wandb = None
         if config.log.wandb:
             try:
-                import wandb
+                import wandb  # pyright: ignore[reportMissingImports] - an extra
             except ImportError as error:
                 raise ValueError(
                     f"log.wandb={config.log.wandb!r} needs the package wandb: "
@@ -181,7 +183,7 @@ class Writer:
         self._board.add_image(name, strip, step, dataformats="HWC")
         self._board.flush()
         if self._wandb is not None:
-            import wandb
+            import wandb  # pyright: ignore[reportMissingImports] - an extra
 
             self._wandb.log({name: wandb.Image(strip)}, step=step)
 

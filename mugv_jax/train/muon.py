@@ -38,7 +38,7 @@ def scale_by_muon(adam: optax.GradientTransformation) -> optax.GradientTransform
         del params
         kernels, others = _parts(updates)
         directions, muon_state = muon.update(kernels, state["muon"])
-        flat = traverse_util.flatten_dict(directions, sep="/")
+        flat: Any = traverse_util.flatten_dict(directions, sep="/")
         flat = {path: _sized(path, direction) for path, direction in flat.items()}
         rest, adam_state = adam.update(others, state["adam"])
         flat |= traverse_util.flatten_dict(rest, sep="/")
@@ -59,22 +59,22 @@ def _parts(tree: Any) -> tuple[Any, Any]:
 
 
 def _axes(kernels: Any) -> Any:
-    flat = traverse_util.flatten_dict(kernels, sep="/")
-    axes = {path: _axes_of(path, leaf.ndim) for path, leaf in flat.items()}
+    flat: Any = traverse_util.flatten_dict(kernels, sep="/")
+    axes = {
+        path: contrib.MuonDimensionNumbers(*_axes_of(path, leaf.ndim))
+        for path, leaf in flat.items()
+    }
     return traverse_util.unflatten_dict(axes, sep="/")
 
 
-def _axes_of(path: str, ndim: int) -> contrib.MuonDimensionNumbers:
-    """Which axes of a kernel are summed over, and which are its outputs."""
+def _axes_of(path: str, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(axes of a kernel that are inputs and summed over, axes that are outputs)."""
     first = 1 if path.startswith(STACKED) else 0
     split = first + 1 if ONTO_MANY.search(path) else ndim - 1
-    return contrib.MuonDimensionNumbers(tuple(range(first, split)), tuple(range(split, ndim)))
+    return tuple(range(first, split)), tuple(range(split, ndim))
 
 
 def _sized(path: str, direction: Array) -> Array:
     axes = _axes_of(path, direction.ndim)
-    sizes = (
-        math.prod(direction.shape[i] for i in each)
-        for each in (axes.reduction_axis, axes.output_axis)
-    )
+    sizes = (math.prod(direction.shape[i] for i in each) for each in axes)
     return direction * (SIZE * math.sqrt(max(sizes)))

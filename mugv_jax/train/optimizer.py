@@ -144,17 +144,17 @@ def scale_by_adam(config: OptimizerConfig) -> optax.GradientTransformation:
     if config.moment_dtype == "float32":
         return adam
 
-    def stored(state: optax.ScaleByAdamState) -> optax.ScaleByAdamState:
+    def stored(state: Any) -> Any:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(0), state.count))
         return state._replace(mu=_round_tree(keys[0], state.mu), nu=_round_tree(keys[1], state.nu))
 
-    def update(updates: Any, state: optax.ScaleByAdamState, params: Any = None) -> tuple[Any, Any]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         wide = jax.tree.map(lambda x: x.astype(jnp.float32), (state.mu, state.nu))
         updates, state = adam.update(updates, state._replace(mu=wide[0], nu=wide[1]), params)
         return updates, stored(state)
 
-    def init(params: Any) -> optax.ScaleByAdamState:
-        state = adam.init(params)
+    def init(params: Any) -> Any:
+        state: Any = adam.init(params)
         zeros = jax.tree.map(lambda x: jnp.zeros_like(x, jnp.bfloat16), (state.mu, state.nu))
         return state._replace(mu=zeros[0], nu=zeros[1])
 
@@ -182,10 +182,9 @@ def _decay_and_scale(config: OptimizerConfig) -> optax.GradientTransformation:
         scale, decay = group_of(config, path_name(path))
         return scale * (update + decay * parameter)
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        return jax.tree_util.tree_map_with_path(of_leaf, updates, params), state
-
-    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+    return optax.stateless(
+        lambda updates, params: jax.tree_util.tree_map_with_path(of_leaf, updates, params)
+    )
 
 
 def group_of(config: OptimizerConfig, path: str) -> tuple[float, float]:

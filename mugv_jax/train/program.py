@@ -37,6 +37,9 @@ class Program:
         ValueError: patterns to freeze, or targets of low-rank updates, that are in no path.
     """
 
+    config: Any  # the class of `TrainConfig` and of `Objective` that the run has
+    objective: Any
+
     def __init__(
         self,
         config: TrainConfig,
@@ -196,7 +199,9 @@ class Program:
 
     def _random(self) -> dict[str, Any]:
         shapes = MODELS[self.kind].inputs(self.model)
-        inputs = {name: jnp.zeros(each.shape, each.dtype) for name, each in shapes.items()}
+        inputs: dict[str, Any] = {
+            name: jnp.zeros(each.shape, each.dtype) for name, each in shapes.items()
+        }
         key = jax.random.key(self.config.run.seed)
         variables = unboxed(self.objective.module.init(key, **inputs))
         return dict(variables, params=self.objective.initial(variables["params"]))

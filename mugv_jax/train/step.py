@@ -107,7 +107,7 @@ def updated(
     updates, opt = optimizer.update(grads, state.opt, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
-    if ema is not None:
+    if ema is not None and ema_decay is not None:
         # Early on the average is short, or it would be of the initial weights.
         count = (state.step - state.skipped).astype(jnp.float32)
         decay = jnp.minimum(ema_decay, (1 + count) / (10 + count))

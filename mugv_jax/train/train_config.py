@@ -194,11 +194,12 @@ def from_config_dict(values: ConfigDict) -> DiTTrainConfig:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
     system = system_of(values)
-    models = [name for name in system.groups if name != "dit"]
-    name = values.get("objective", {}).get("name")
-    classes = {"objective": objectives.settings(name), "dit": system.groups["dit"]}
-    groups = read_groups(DiTTrainConfig, values, classes, others=models)
-    groups |= {"dit": models_of(values).dit, "system": system.name}
+    others = [name for name in system.groups if name != "dit"]
+    objective: Any = values.get("objective", {})
+    classes = {"objective": objectives.settings(objective.get("name")), "dit": system.groups["dit"]}
+    groups = read_groups(DiTTrainConfig, values, classes, others=others)
+    models: Any = models_of(values)
+    groups |= {"dit": models.dit, "system": system.name}
     return DiTTrainConfig(**groups)
 
 

@@ -170,6 +170,7 @@ class Dpo(FlowMatching):
     def work(self, batch: Batch) -> Work:
         """Both sides of every pair through the policy, forward and backward, and the reference."""
         one = super().work(batch)
+        assert one.flops is not None
         reference = one.flops / (1 + BACKWARD)
         return one._replace(tokens=2 * one.tokens, flops=2 * (one.flops + reference))
 

@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.data.fields import Fields, flow_fields
-from mugv_jax.flow.denoiser import Denoiser
+from mugv_jax.flow.denoiser import Denoiser, LatentShape
 from mugv_jax.flow.path import frame_times
 from mugv_jax.flow.schedule import shift_ratio, shift_time
 from mugv_jax.sharding.parallel import build_dit
@@ -126,7 +126,7 @@ class FlowMatching(Objective):
             text_tokens=config.data.text_tokens,
         )
 
-    def shift(self, latent_shape: tuple[int, int, int]) -> float:
+    def shift(self, latent_shape: LatentShape) -> float:
         """Ratio by which times of latents of (f, h, w) are shifted towards noise."""
         if not self.loss_config.shift:
             return 1.0
@@ -136,7 +136,7 @@ class FlowMatching(Objective):
 
     def draws(self, key: Array, policies: Policies, batch: Batch) -> tuple[Draws, Batch]:
         """(times, noise and given frames of a step, the batch with dropped captions)."""
-        ratio = self.shift(batch["latent"].shape[1:4])
+        ratio = self.shift(shape_of(batch["latent"]))
         null = policies[NULL_TEXT]
         return draw_step(key, batch, null, self.tasks, self.loss_config, ratio)
 
@@ -174,7 +174,7 @@ class FlowMatching(Objective):
         x_0 = constrained_latent(batch)
         noise = constrain_batch(fixed_noise(batch["sample"], x_0.shape[1:]))
         condition = self.denoiser.condition(batch)
-        ratio = self.shift(x_0.shape[1:4])
+        ratio = self.shift(shape_of(x_0))
 
         def at(task_and_u: tuple[Array, Array]) -> Float[Array, ""]:
             task, u = (jnp.broadcast_to(each, x_0.shape[:1]) for each in task_and_u)
@@ -194,14 +194,14 @@ class FlowMatching(Objective):
 
     def work(self, batch: Batch) -> Work:
         """A step's samples, tokens and model FLOPs."""
-        rows, *shape = batch["latent"].shape[:4]
-        forward = self.system.costs.forward(self.sizes, tuple(shape), batch["text"].shape[1])
-        tokens = self.system.costs.tokens(self.sizes, tuple(shape))
+        rows, shape = len(batch["latent"]), shape_of(batch["latent"])
+        forward = self.system.costs.forward(self.sizes, shape, batch["text"].shape[1])
+        tokens = self.system.costs.tokens(self.sizes, shape)
         flops = rows * (1 + BACKWARD) * forward
         return Work(shape=(rows, *shape), samples=rows, tokens=rows * tokens, flops=flops)
 
     def abstract_batch(
-        self, mesh: Mesh, latent_shape: tuple[int, int, int], rows: int
+        self, mesh: Mesh, latent_shape: LatentShape, rows: int
     ) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes and places of a batch of `rows` samples with latents of (f, h, w)."""
         latent = ((*latent_shape, self.sizes.in_channels), jnp.float32)
@@ -216,6 +216,12 @@ class FlowMatching(Objective):
 
 
 OBJECTIVE = FlowMatching
+
+
+def shape_of(latent: Array) -> LatentShape:
+    """(f, h, w) of a batch of latents."""
+    frames, height, width = latent.shape[1:4]
+    return frames, height, width
 
 
 def validation_tasks(frames: int) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ from mugv_jax.train.state import Params, split
 from mugv_jax.train.vae import loss as losses
 from mugv_jax.train.vae.loss import Clips, Perceptual
 from mugv_jax.train.vae.quality import psnr, ssim
-from mugv_jax.train.vae.reconstruct import decode_features, encode, posterior
+from mugv_jax.train.vae.reconstruct import apply, decode_features, encode, posterior
 from mugv_jax.train.vae.vae_config import VaeTrainConfig
 from mugv_jax.weights.registry import MODELS, abstract_variables
 
@@ -142,7 +142,7 @@ class VaeObjective(Objective):
         adversarial = gan_from is not None and number >= gan_from
         return self.drawn_window(number, batch["frames"].shape[1]), adversarial
 
-    def at(self, variant: Hashable) -> "VaeObjective":
+    def at(self, variant: Any) -> "VaeObjective":
         """The objective of one variant."""
         window, adversarial = variant
         critic = self.critic if adversarial else None
@@ -159,7 +159,7 @@ class VaeObjective(Objective):
         x = constrain_batch(to_pixels(batch["frames"]))
         seen = self._seen_frames(key, x)
         if self.config.run.part == "temporal":
-            x = self.module.apply(policies[POLICY], x, method="encode_features")
+            x = apply(self.module, policies[POLICY], x, "encode_features")
         adaptive_from = self.config.loss.adaptive_from
         is_adaptive = jnp.zeros(x.shape[:1], bool)
         if adaptive_from is not None:
@@ -190,8 +190,8 @@ class VaeObjective(Objective):
         )(y)
         grads = {}
         if self.critic is not None:
-            generator, d_gan, critic_loss, grads[CRITIC] = self._adversary(
-                trained[CRITIC], part.x, y
+            generator, d_gan, critic_loss, grads[CRITIC] = _adversary(
+                self.critic, trained[CRITIC], part.x, y
             )
             weight = self._balance(trained[POLICY], last, d_y, d_gan)
             d_y, loss = d_y + weight * d_gan, loss + weight * generator
@@ -206,12 +206,12 @@ class VaeObjective(Objective):
         """(reconstructions, PSNR and SSIM of every clip) by windows as in generation."""
         variables, x = policies[POLICY], to_pixels(batch["frames"])
         if self.config.run.part == "spatial":
-            features = self.module.apply(variables, x, method="encode_features")
+            features = apply(self.module, variables, x, "encode_features")
         else:
             latent = encode(self.module, variables, x).mean
             window = self.sizes.window_latents
             features = decode_features(self.module, variables, latent, x.shape[1], window)
-        y = jnp.clip(self.module.apply(variables, features, method="decode_pixels"), -1, 1)
+        y = jnp.clip(apply(self.module, variables, features, "decode_pixels"), -1, 1)
         return y, {"psnr": jnp.mean(psnr(x, y), axis=1), "ssim": jnp.mean(ssim(x, y), axis=1)}
 
     def work(self, batch: Batch) -> Work:
@@ -239,7 +239,7 @@ class VaeObjective(Objective):
 
         def latent(x: Clips) -> Array:
             if self.config.run.part == "spatial":
-                return self.module.apply(policies[POLICY], x, method="encode_features")
+                return apply(self.module, policies[POLICY], x, "encode_features")
             read = posterior if self.config.run.part == "temporal" else encode
             return read(self.module, policies[POLICY], x).mean
 
@@ -261,16 +261,17 @@ class VaeObjective(Objective):
         features, kl = self._features(variables, part)
         if self.config.run.part == "temporal":
             return Forward(features, kl, None)
-        y, sown = self.module.apply(
+        outputs: Any = self.module.apply(
             variables, features, method="decode_pixels", mutable="intermediates"
         )
+        y, sown = outputs
         return Forward(y, kl, sown["intermediates"]["spatial_decoder"]["last"][0])
 
     def _features(self, variables: Params, part: Prepared) -> tuple[Features, Float[Array, ""]]:
         """(what the spatial decoder sees, divergence)."""
         x = part.x
         if self.config.run.part == "spatial":
-            mean = self.module.apply(variables, x, method="encode_features")
+            mean = apply(self.module, variables, x, "encode_features")
             return mean + part.noise, losses.kl_divergence(mean, jnp.zeros_like(mean))
         is_temporal = self.config.run.part == "temporal"
         found = (posterior if is_temporal else encode)(self.module, variables, x)
@@ -294,28 +295,12 @@ class VaeObjective(Objective):
             loss = loss + config.perceptual * metrics["perceptual"]
         return loss, metrics
 
-    def _adversary(
-        self, critic: Params, x: Pixels, y: Pixels
-    ) -> tuple[Float[Array, ""], Pixels, Float[Array, ""], Params]:
-        """(generator's loss, its gradient by y, critic's loss, its gradient by the critic)."""
-
-        def scores(critic: Params, pixels: Pixels) -> Array:
-            return self.critic.apply({"params": critic}, pixels)
-
-        def told_apart(critic: Params) -> Float[Array, ""]:
-            return losses.critic_loss(scores(critic, x), scores(critic, y))
-
-        generator, d_y = jax.value_and_grad(lambda y: losses.generator_loss(scores(critic, y)))(y)
-        return generator, d_y, *jax.value_and_grad(told_apart)(critic)
-
-    def _balance(
-        self, params: Params, last: Array, d_rec: Pixels, d_gan: Pixels
-    ) -> Float[Array, ""]:
+    def _balance(self, params: Params, last: Any, d_rec: Pixels, d_gan: Pixels) -> Float[Array, ""]:
         """gan a of (1)."""
         conv = Conv2d(3, dtype=self.module.dtype)
         layer = params["spatial_decoder"]["conv_out"]
 
-        def pixels(kernel: Array) -> Array:
+        def pixels(kernel: Array) -> Any:
             return conv.apply({"params": dict(layer, kernel=kernel)}, last)
 
         _, pull = jax.vjp(pixels, layer["kernel"])
@@ -333,6 +318,21 @@ class VaeObjective(Objective):
                 f"optimizer.freeze={self.config.optimizer.freeze} freezes {LAST_LAYER}, whose "
                 "gradient balances the GAN: train it, or set loss.gan_from=None."
             )
+
+
+def _adversary(
+    critic: Discriminator, params: Params, x: Pixels, y: Pixels
+) -> tuple[Float[Array, ""], Pixels, Float[Array, ""], Params]:
+    """(generator's loss, its gradient by y, critic's loss, its gradient by the critic)."""
+
+    def scores(params: Params, pixels: Pixels) -> Any:
+        return critic.apply({"params": params}, pixels)
+
+    def critic_loss(params: Params) -> Float[Array, ""]:
+        return losses.critic_loss(scores(params, x), scores(params, y))
+
+    generator, d_y = jax.value_and_grad(lambda y: losses.generator_loss(scores(params, y)))(y)
+    return generator, d_y, *jax.value_and_grad(critic_loss)(params)
 
 
 def to_pixels(frames: Array) -> Pixels:

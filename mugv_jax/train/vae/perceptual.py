@@ -34,6 +34,7 @@ def _distance(dtype: DTypeLike) -> Callable[[Any, Pixels, Pixels], Array]:
 
     def distance(variables: Any, x: Pixels, y: Pixels) -> Float[Array, ""]:
         pictures = (einops.rearrange(each, "b f h w c -> (b f) h w c") for each in (x, y))
-        return jnp.mean(module.apply(variables, *pictures))
+        distances: Any = module.apply(variables, *pictures)
+        return jnp.mean(distances)
 
     return distance

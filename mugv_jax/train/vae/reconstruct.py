@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import einops
 import jax.numpy as jnp
 
-from mugv_jax.axes import Latent, Pixels
+from mugv_jax.axes import Array, Latent, Pixels
 from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
 
 Variables = Mapping[str, Any]
@@ -39,16 +39,21 @@ def repeats(vae: VideoVAE, frames: int) -> int:
     return factor - 1 if frames % factor == 1 else 0
 
 
+def apply(vae: VideoVAE, variables: Variables, x: Array, method: str) -> Any:
+    """Output of a method of the VAE."""
+    return vae.apply(variables, x, method=method)
+
+
 def encode(vae: VideoVAE, variables: Variables, pixels: Pixels) -> Posterior:
     """The posterior of all latents of clips."""
-    return posterior(vae, variables, vae.apply(variables, pixels, method="encode_features"))
+    return posterior(vae, variables, apply(vae, variables, pixels, "encode_features"))
 
 
 def posterior(vae: VideoVAE, variables: Variables, features: Features) -> Posterior:
     """The posterior of all latents, from the features of clips."""
     first = jnp.repeat(features[:, :1], repeats(vae, features.shape[1]), axis=1)
     features = jnp.concatenate([first, features], axis=1)
-    return Posterior(*vae.apply(variables, features, method="encode_moments"))
+    return Posterior(*apply(vae, variables, features, "encode_moments"))
 
 
 def decode_features(
@@ -63,22 +68,22 @@ def decode_features(
     A window longer than the clip is the clip. A latent of the first frame, repeated, is decoded
     alone, as generation does, and only the last of its frames is kept.
     """
-    lead, apply = repeats(vae, frames), functools.partial(_decode, vae, variables)
+    lead, decode = repeats(vae, frames), functools.partial(_decode, vae, variables)
     if not lead:
-        return apply(latent, window)
-    first = apply(latent[:, :1], window)[:, lead:]
+        return decode(latent, window)
+    first = decode(latent[:, :1], window)[:, lead:]
     if latent.shape[1] == 1:
         return first
-    return jnp.concatenate([first, apply(latent[:, 1:], window)], axis=1)
+    return jnp.concatenate([first, decode(latent[:, 1:], window)], axis=1)
 
 
 def _decode(vae: VideoVAE, variables: Variables, latent: Latent, window: int) -> Features:
     window = min(window, latent.shape[1])
     whole = latent.shape[1] // window * window
-    apply = functools.partial(vae.apply, variables, method="decode_features")
+    decode = functools.partial(apply, vae, variables, method="decode_features")
     folded = einops.rearrange(latent[:, :whole], "b (g w) h x c -> (b g) w h x c", w=window)
-    features = apply(folded)
+    features = decode(folded)
     features = einops.rearrange(features, "(b g) f h x c -> b (g f) h x c", b=len(latent))
     if whole < latent.shape[1]:
-        features = jnp.concatenate([features, apply(latent[:, whole:])], axis=1)
+        features = jnp.concatenate([features, decode(latent[:, whole:])], axis=1)
     return features

@@ -111,6 +111,7 @@ def _log_inputs(
     perceptual: Perceptual | None,
     evaluation: "Reconstructions | None",
 ) -> None:
+    assert isinstance(batches.steps, PixelSteps)
     source = batches.steps.source
     log.info("training on %d clips and %d pictures.", len(source.clips),
              len(source) - len(source.clips))  # fmt: skip

@@ -17,7 +17,7 @@ from mugv_jax.systems.mugv import windows
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import abstract_variables
 
-CASE = Path(__file__).parents[1] / "golden" / "mugv" / "vae_tiny.json"
+CASE = Path(__file__).parents[2] / "golden" / "mugv" / "vae_tiny.json"
 
 # The published code itself is 1e-6 to 3e-6 away from a float64 evaluation.
 PARITY = 1e-5
