@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from mugv_jax.train.metrics import LAST, Clock, Stretch, Work
+from mugv_jax.train.metrics import LAST, Clock, Interval, Work
 
 WORK = Work(shape=(2, 3), samples=2, tokens=6, flops=None)
 
@@ -16,7 +16,7 @@ def metrics(loss, **others):
 
 def test_means_are_over_the_steps_that_measured():
     """Earlier steps lack the metrics of a later phase, and broken steps do not count."""
-    stretch = Stretch(Clock())
+    stretch = Interval(Clock())
     for step in (
         metrics(1),
         metrics(2, critic=4),
