@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax curriculum`: several training runs, one after the other."""
+"""`mugv-jax curriculum`: multi-stage training, each stage from the previous one's weights."""
 
 import argparse
 import logging
@@ -14,48 +14,49 @@ from mugv_jax.commands.train import MEMORY
 log = logging.getLogger(__name__)
 
 DESCRIPTION = (
-    "Train stage after stage, each from the (averaged) weights of the one before, expanded where "
-    "its model is larger. The same command goes on where it was stopped."
+    "Train several stages in order, each from the (EMA) weights of the previous one, expanded if "
+    "its model is larger. Running the same command again resumes the unfinished stage."
 )
 EXAMPLES = """examples:
   mugv-jax curriculum --stages configs/stages/stage[123].py --output runs --distributed
   mugv-jax curriculum --stages configs/stages/stage2.py configs/stages/stage3.py --output runs \\
     --config.run.weights=dit.pt
 
-A stage is a run in a folder of its own, runs/stage1 and so on. Fields set by --config are set in
-all stages, but run.weights in the first only.
+Each stage is a training run in its own folder: runs/stage1 and so on. Fields set by --config apply
+to all stages, except run.weights, which applies to the first stage only.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(overrides=())
     parser.add_argument(
         "--stages", nargs="+", required=True, type=Path, metavar="FILE",
-        help="configs in their order; a file's name is that of its stage",
+        help="configs of the stages in order; a stage is named after its file",
     )  # fmt: skip
     parser.add_argument(
-        "--output", required=True, type=Path, metavar="RUNS", help="folder of the stages' folders"
+        "--output", required=True, type=Path, metavar="RUNS", help="folder with one run per stage"
     )
     parser.add_argument(
         "--noise",
         type=float,
         default=0.01,
         metavar="S",
-        help="on the copies of a weight where a stage is wider than the one before, relative to "
-        "the weights' standard deviation; without it copies stay equal [%(default)s]",
+        help="standard deviation of the noise on the copies of a weight when a stage is wider than "
+        "the previous one, relative to that of the weights; with 0 all copies stay equal "
+        "[%(default)s]",
     )
     add_compile_cache(parser)
     add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Trains.
+    """Run the stages.
 
     Raises:
-        ValueError: a stage that does not fit, or one of the mistakes of `mugv-jax train`.
+        ValueError: a stage that cannot follow the previous one, or an error of `mugv-jax train`.
     """
     values = [configs.override(configs.read(path), args.overrides) for path in args.stages]
     join(args)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax train`: a config and a folder of samples to checkpoints of a trained model."""
+"""`mugv-jax train`: train a diffusion transformer from a config and a folder of samples."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from mugv_jax.commands import training
 
-DESCRIPTION = "Train MUGDiT, or go on with a run: the same command resumes it."
+DESCRIPTION = "Train a diffusion transformer; running the same command again resumes the run."
 EXAMPLES = """examples:
   mugv-jax train --config configs/mugv_debug.py --output runs/first \\
     --config.data.paths="('samples',)" --config.run.steps=200
@@ -17,21 +17,22 @@ EXAMPLES = """examples:
     --config.data.paths="('samples',)" --config.mesh.fsdp=16 --config.mesh.tensor=4
 """
 MEMORY = (
-    "split more (config.mesh), make config.data.tokens_per_shard smaller and config.run.accumulate "
-    "larger, or keep less (config.run.remat=full, config.optimizer.moment_dtype=bfloat16)"
+    "shard more (config.mesh), decrease config.data.tokens_per_shard and increase "
+    "config.run.accumulate, or store less (config.run.remat=full, "
+    "config.optimizer.moment_dtype=bfloat16)"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     training.add_arguments(parser, DESCRIPTION, EXAMPLES, config="configs/...py")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Trains.
+    """Run the training.
 
     Raises:
-        ValueError: a config, data or weights that do not fit, or a failed start of processes.
+        ValueError: config, data and weights that do not match, or processes that fail to connect.
     """
     training.run(args, _train, MEMORY)
 
