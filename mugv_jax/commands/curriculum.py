@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         metavar="S",
-        help="standard deviation of the noise on the copies of a weight when a stage is wider than "
-        "the previous one, relative to that of the weights; with 0 all copies stay equal "
+        help="standard deviation of the noise on the copies of weights when a stage is wider than "
+        "the previous one, relative to that of the copies; with 0 all copies stay equal "
         "[%(default)s]",
     )
     add_compile_cache(parser)

@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="S",
-        help="standard deviation of the noise on the copies of a weight, relative to that of the "
-        "weights; it sums to zero over the copies, so outputs do not change [%(default)s]",
+        help="standard deviation of the noise on the copies of weights, relative to that of the "
+        "copies; it sums to zero over the copies, so outputs do not change [%(default)s]",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise [%(default)s]")
     parser.add_argument("--ema", action="store_true", help="read the EMA weights of SRC")

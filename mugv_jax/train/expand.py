@@ -88,7 +88,7 @@ class Expansion:
     """Size and noise of an expansion.
 
     factor: multiplies the width.  depth: number of blocks of the larger model; None keeps it.
-    noise: standard deviation of the noise, relative to that of the weights it is added to.
+    noise: standard deviation of the noise on the copies of weights, relative to that of the copies.
 
     Raises:
         ValueError: values out of range, or nothing to expand.

@@ -82,7 +82,7 @@ class Interval:
         return len(self._metrics)
 
     def add(self, metrics: Mapping[str, jax.Array], work: Work) -> None:
-        """Adds one step."""
+        """Add one step."""
         self._metrics.append(metrics)
         self._work += (work.samples, work.tokens, work.flops or 0)
 
