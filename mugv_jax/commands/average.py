@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.description = "Average checkpoints of one model, the newest with the largest share."
+    parser.description = "Average checkpoints of one model with weights that decay with their age."
     parser.add_argument(
         "src",
         nargs="+",
         metavar="CHECKPOINT",
-        help="checkpoints, oldest first; a training run stands for all of its own",
+        help="checkpoints, oldest first; a training run counts as all of its checkpoints",
     )
     parser.add_argument("dst", metavar="DST", help="x.pt, x.safetensors, or a folder (Orbax)")
     parser.add_argument(
@@ -33,18 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         required=True,
         metavar="D",
-        help="share of a checkpoint relative to the next newer one, above 0 and up to 1",
+        help="weight of a checkpoint relative to the next newer one, in (0, 1]; 1 is the mean",
     )
-    parser.add_argument("--last", type=int, metavar="N", help="take the newest N only [all]")
-    parser.add_argument("--model", choices=sorted(MODELS), help="model that they hold [inferred]")
+    parser.add_argument("--last", type=int, metavar="N", help="use only the newest N [all]")
+    parser.add_argument(
+        "--model", choices=sorted(MODELS), help="kind of model [detected from the checkpoints]"
+    )
     add_target_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the average of the checkpoints.
+    """Write the average.
 
     Raises:
-        ValueError: fewer than two checkpoints, or of different models, or DST cannot be written.
+        ValueError: fewer than two checkpoints, different models, or DST cannot be written.
     """
     if args.last is not None and args.last < 2:
         raise ValueError(f"last={args.last} must be at least 2.")
@@ -62,6 +64,6 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _checkpoints(paths: Iterable[Path]) -> Iterable[Path]:
-    """Paths of checkpoints, in which a run is replaced by all of its checkpoints."""
+    """Paths of all checkpoints; a training run is replaced by the checkpoints of its steps."""
     for path in paths:
         yield from (path.is_dir() and steps(path)) or [path]

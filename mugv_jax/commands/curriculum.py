@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax curriculum`: several training runs, one after another."""
+"""`mugv-jax curriculum`: multi-stage training, each stage from the previous one's weights."""
 
 import argparse
 import logging
@@ -14,16 +14,16 @@ from mugv_jax.commands.train import MEMORY
 log = logging.getLogger(__name__)
 
 DESCRIPTION = (
-    "Train one stage after another, each from the (averaged) weights of the previous one, expanded "
-    "if its model is larger. The same command resumes an interrupted curriculum."
+    "Train several stages in order, each from the (EMA) weights of the previous one, expanded if "
+    "its model is larger. Running the same command again resumes the unfinished stage."
 )
 EXAMPLES = """examples:
   mugv-jax curriculum --stages configs/stages/stage[123].py --output runs --distributed
   mugv-jax curriculum --stages configs/stages/stage2.py configs/stages/stage3.py --output runs \\
     --config.run.weights=dit.pt
 
-Each stage is a run in its own folder: runs/stage1 and so on. --config.GROUP.FIELD=VALUE applies to
-all stages, except run.weights, which applies to the first.
+Each stage is a training run in its own folder: runs/stage1 and so on. Fields set by --config apply
+to all stages, except run.weights, which applies to the first stage only.
 """
 
 
@@ -34,28 +34,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(overrides=())
     parser.add_argument(
         "--stages", nargs="+", required=True, type=Path, metavar="FILE",
-        help="configs in order; each stage has the name of its file",
+        help="configs of the stages in order; a stage is named after its file",
     )  # fmt: skip
     parser.add_argument(
-        "--output", required=True, type=Path, metavar="RUNS", help="folder of the stages' folders"
+        "--output", required=True, type=Path, metavar="RUNS", help="folder with one run per stage"
     )
     parser.add_argument(
         "--noise",
         type=float,
         default=0.01,
         metavar="S",
-        help="noise on the copies of a weight if a stage is wider than the previous one, relative "
-        "to the weights' standard deviation; with 0 copies stay equal [%(default)s]",
+        help="standard deviation of the noise on the copies of weights when a stage is wider than "
+        "the previous one, relative to that of the copies; with 0 all copies stay equal "
+        "[%(default)s]",
     )
     add_compile_cache(parser)
     add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train all stages.
+    """Run the stages.
 
     Raises:
-        ValueError: a stage that does not fit, or an error of `mugv-jax train`.
+        ValueError: a stage that cannot follow the previous one, or an error of `mugv-jax train`.
     """
     values = [configs.override(configs.read(path), args.overrides) for path in args.stages]
     join(args)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax expand SRC DST`: a wider or deeper MUGDiT with the same function."""
+"""`mugv-jax expand SRC DST`: expand a MUGDiT in width or depth without changing its function."""
 
 import argparse
 import logging
@@ -17,28 +17,27 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.description = "Expand a MUGDiT to a larger one with the same function."
+    parser.description = "Expand a MUGDiT in width or depth without changing its outputs."
     parser.add_argument("src", metavar="SRC", help="checkpoint or training run, as for `convert`")
     parser.add_argument("dst", metavar="DST", help="x.pt, x.safetensors, or a folder (Orbax)")
     parser.add_argument(
-        "--factor", type=int, default=1, metavar="E", help="factor of width and heads [%(default)s]"
-    )
+        "--factor", type=int, default=1, metavar="E",
+        help="multiplier of width and number of heads [%(default)s]",
+    )  # fmt: skip
     parser.add_argument(
-        "--depth",
-        type=int,
-        metavar="N",
-        help="number of blocks of DST; new ones begin as identities",
-    )
+        "--depth", type=int, metavar="N",
+        help="number of blocks of the larger model; new blocks start as identities [unchanged]",
+    )  # fmt: skip
     parser.add_argument(
         "--noise",
         type=float,
         default=0.0,
         metavar="S",
-        help="noise on the copies of a weight, relative to the weights' standard deviation; it "
-        "cancels over the copies, so the function is kept [%(default)s]",
+        help="standard deviation of the noise on the copies of weights, relative to that of the "
+        "copies; it sums to zero over the copies, so outputs do not change [%(default)s]",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise [%(default)s]")
-    parser.add_argument("--ema", action="store_true", help="read the averaged weights of SRC")
+    parser.add_argument("--ema", action="store_true", help="read the EMA weights of SRC")
     add_target_arguments(parser)
 
 
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the larger model.
 
     Raises:
-        ValueError: SRC is no MUGDiT, sizes out of range, or DST cannot be written.
+        ValueError: SRC is not a MUGDiT, sizes out of range, or DST cannot be written.
     """
     expansion = Expansion(factor=args.factor, depth=args.depth, noise=args.noise, seed=args.seed)
     target, src = target_of(args), Path(args.src).expanduser()

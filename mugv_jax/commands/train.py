@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax train`: trains a model from a config and samples."""
+"""`mugv-jax train`: train a diffusion transformer from a config and a folder of samples."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from mugv_jax.commands import training
 
-DESCRIPTION = "Train MUGDiT; the same command resumes a run."
+DESCRIPTION = "Train a diffusion transformer; running the same command again resumes the run."
 EXAMPLES = """examples:
   mugv-jax train --config configs/mugv_debug.py --output runs/first \\
     --config.data.paths="('samples',)" --config.run.steps=200
@@ -17,8 +17,9 @@ EXAMPLES = """examples:
     --config.data.paths="('samples',)" --config.mesh.fsdp=16 --config.mesh.tensor=4
 """
 MEMORY = (
-    "split more (config.mesh), make config.data.tokens_per_shard smaller and config.run.accumulate "
-    "larger, or keep less (config.run.remat=full, config.optimizer.moment_dtype=bfloat16)"
+    "shard more (config.mesh), decrease config.data.tokens_per_shard and increase "
+    "config.run.accumulate, or store less (config.run.remat=full, "
+    "config.optimizer.moment_dtype=bfloat16)"
 )
 
 
@@ -28,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train.
+    """Run the training.
 
     Raises:
-        ValueError: a config, data or weights that do not fit, or a failed start of processes.
+        ValueError: config, data and weights that do not match, or processes that fail to connect.
     """
     training.run(args, _train, MEMORY)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax train-vae`: trains a video VAE from a config and clips."""
+"""`mugv-jax train-vae`: train the video VAE from a config and folders of clips."""
 
 import argparse
 from pathlib import Path
@@ -9,14 +9,14 @@ from ml_collections import ConfigDict
 
 from mugv_jax.commands import training
 
-DESCRIPTION = "Train the video VAE; the same command resumes a run."
+DESCRIPTION = "Train the video VAE; running the same command again resumes the run."
 EXAMPLES = """examples:
   mugv-jax train-vae --config configs/vae_demo.py --output runs/vae \\
     --config.data.paths="('clips',)"
 """
 MEMORY = (
-    "make config.data.rows, config.data.picture_rows, config.data.size or config.data.frames "
-    "smaller, or use more devices: each has its own clips"
+    "decrease config.data.rows, config.data.picture_rows, config.data.size or config.data.frames; "
+    "rows are per data shard, so more devices make up for fewer rows"
 )
 
 
@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train.
+    """Run the training.
 
     Raises:
-        ValueError: a config, data or weights that do not fit, or a failed start of processes.
+        ValueError: config, data and weights that do not match, or processes that fail to connect.
     """
     training.run(args, _train, MEMORY)
 

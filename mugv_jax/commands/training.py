@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Shared parts of the commands that train: the config and the folder of a run."""
+"""Options and start-up shared by the training commands."""
 
 import argparse
 import logging
@@ -19,30 +19,30 @@ OVERRIDES = "\nEvery field of the config can be set by --config.GROUP.FIELD=VALU
 def add_arguments(
     parser: argparse.ArgumentParser, description: str, examples: str, config: str
 ) -> None:
-    """Add the options of a command that trains; `config` is an example of a config file."""
+    """Add the options of a training command; config: example path of a config, for the help."""
     parser.description, parser.epilog = description, examples + OVERRIDES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(overrides=())
     parser.add_argument("--config", required=True, metavar="FILE", help=f"config file, {config}")
     parser.add_argument(
         "--output", required=True, type=Path, metavar="RUN",
-        help="folder of checkpoints and metrics; a run that has checkpoints is resumed",
+        help="folder of checkpoints and metrics; resumes from its newest checkpoint if any",
     )  # fmt: skip
     add_compile_cache(parser)
     add_processes(parser)
 
 
 def run(args: argparse.Namespace, train: Callable[[ConfigDict, Path], object], memory: str) -> None:
-    """Call `train` with the config's values and the run's folder.
+    """Call `train` with the values of the config and the run's folder.
 
-    memory: remedies against a lack of memory, for the error message.
+    memory: advice in the error message when a device runs out of memory.
 
     Raises:
-        ValueError: a config, data or weights that do not fit, or a failed start of processes.
+        ValueError: config, data and weights that do not match, or processes that fail to connect.
     """
     values = configs.override(configs.read(args.config), args.overrides)
     join(args)
     keep_compiled(args.compile_cache)
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # our own message reports Orbax's errors
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # we report Orbax errors in one line
     with out_of_memory(memory):
         train(values, args.output.expanduser())

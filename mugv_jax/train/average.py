@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Post-hoc EMA (arXiv:2510.17519, section 4.2.3): a decayed average of saved checkpoints.
+"""Post-hoc EMA of saved checkpoints (arXiv:2510.17519, section 4.2.3).
 
     w = sum_k a_k w_k,    a_k = decay^(n - k) / sum_j decay^(n - j),    k = 1 .. n, newest last
 
-The decay is chosen after training, and anew as often as one likes; 1 is the plain mean.
+The decay is chosen after training; decay = 1 is the plain mean.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from mugv_jax.weights.sources import Source
 
 
 def weights_of(count: int, decay: float) -> np.ndarray:
-    """a_1 .. a_count, float64.
+    """Weights a_1 .. a_count of the average, float64.
 
     Raises:
         ValueError: a decay outside (0, 1], or nothing to average.
@@ -40,13 +40,13 @@ def weights_of(count: int, decay: float) -> np.ndarray:
 
 
 def average(sources: Sequence[Source], decay: float, kind: str | None = None) -> ParameterSource:
-    """The average of checkpoints of one model, oldest first, computed as it is read.
+    """The average of checkpoints of one model, oldest first, computed lazily.
 
-    Sums are float64, rounded once to the dtype of the newest checkpoint. What is not trained (the
-    VAE's statistics, tensors that the model never reads) is the newest one's.
+    Sums are float64, rounded once to the dtype of the newest checkpoint. Tensors that are not
+    trained (the VAE's statistics, tensors that the model never reads) come from the newest one.
 
     Raises:
-        ValueError: fewer than two, a decay out of range, or checkpoints of different models.
+        ValueError: fewer than two checkpoints, a decay out of range, or different models.
     """
     shares = weights_of(len(sources), decay)
     identified = [identify(source, kind) for source in sources]
@@ -62,7 +62,7 @@ def average(sources: Sequence[Source], decay: float, kind: str | None = None) ->
     unreleased = 0
 
     def release(nbytes: int) -> None:
-        """Or every file would hold on to what was read of it; opening one anew takes time."""
+        """Free the sources' buffers, once per PIECE_BYTES because reopening files is slow."""
         nonlocal unreleased
         unreleased += nbytes
         if unreleased > PIECE_BYTES:
@@ -95,6 +95,6 @@ def _average(
         return total.astype(dtype)
 
     newest = tensors[-1]
-    # Pieces are counted in the sums' width, not in that of what is read.
+    # Pieces are sized for the float64 sums, not for the dtype that is read.
     rows = rows_per_piece(newest.shape, np.dtype(np.float64)) if newest.stacked else newest.rows
     return dataclasses.replace(newest, read=read, rows=rows)

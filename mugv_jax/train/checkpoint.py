@@ -1,14 +1,15 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints of a run: state, place in the data and description together, written by Orbax.
+"""Training checkpoints written by Orbax: train state, data iterator state and metadata.
 
-RUN/checkpoints/STEP holds `state` (the tree below), `data` (where the iterator stands) and `meta`
-(model, layout, config). It appears under its name when it is whole. `weights/` reads the
+RUN/checkpoints/STEP holds `state` (the tree below), `data` (position of the data iterator) and
+`meta` (model, layout, config). It appears under its name only when complete. `weights/` reads the
 parameters of such a checkpoint like any other weights.
 
     state = {"params", "frozen", "ema", "opt", "step", "skipped", "key", **extra} of `TrainState`
 
-Weights that are only read are left where they were loaded from (`run.weights`).
+Frozen weights under LoRA and reference policies are not saved if they come from `run.weights`; a
+resumed run loads them again.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ FOLDER = "checkpoints"
 
 
 class Checkpoints:
-    """The checkpoints in `folder`. As a context it waits for the last write at its end.
+    """Orbax checkpoint manager of a run; on exit the context waits for pending writes.
 
     Raises:
         ValueError: a folder that cannot be written.
@@ -60,22 +61,22 @@ class Checkpoints:
         self._manager.close()
 
     def latest(self) -> int | None:
-        """The newest complete checkpoint's step."""
+        """Step of the newest complete checkpoint, or None."""
         return self._manager.latest_step()
 
     def should_save(self, step: int) -> bool:
         """Whether a checkpoint is due after `step`."""
-        return step % self._every == 0  # Orbax itself would save a run's first step, too
+        return step % self._every == 0  # Orbax's own `should_save` also saves the first step
 
     def stopping(self, step: int) -> bool:
-        """Whether some machine of the job was told to stop; all processes agree at `step`."""
+        """Whether any host received a preemption signal; the same on all processes at `step`."""
         return self._manager.reached_preemption(step)
 
     def save(self, step: int, state: TrainState, data: dict[str, Any], program: Program) -> None:
-        """Starts to write a checkpoint; the next steps run meanwhile.
+        """Start an asynchronous write of a checkpoint.
 
         Raises:
-            ValueError: the last write or this one failed; complete checkpoints stay complete.
+            ValueError: the last write or this one failed; earlier checkpoints are unaffected.
         """
         meta, tree = _meta(program), _tree(state, program)
         items = ocp.args.Composite(
@@ -89,10 +90,10 @@ class Checkpoints:
             raise self._failed(step, error) from error
 
     def wait(self) -> None:
-        """Returns when everything that was started is written.
+        """Block until all pending writes are complete.
 
         Raises:
-            ValueError: it could not be written.
+            ValueError: a write failed.
         """
         try:
             self._manager.wait_until_finished()
@@ -100,12 +101,12 @@ class Checkpoints:
             raise self._failed(None, error) from error
 
     def restore(self, step: int, program: Program) -> tuple[TrainState, dict[str, Any]]:
-        """(state on the program's mesh, place in the data) of a checkpoint.
+        """(state on the program's mesh, data iterator state) of a checkpoint.
 
-        What the checkpoint leaves out is returned as shapes; see `Program.resumed`.
+        Parts that the checkpoint does not hold are returned as shapes; see `Program.resumed`.
 
         Raises:
-            ValueError: a checkpoint of another model, or one that is damaged.
+            ValueError: a checkpoint of another model, or a damaged one.
         """
         folder = self.folder / str(step)
         try:
@@ -135,13 +136,13 @@ class Checkpoints:
         kept = "none is complete yet" if latest is None else f"step {latest} is complete"
         reason = " ".join(str(error).split())[:300]
         return ValueError(
-            f"{self.folder}: {what} could not be written ({reason}); {kept}. Free space and start "
-            "again with the same command: it goes on from there."
+            f"{self.folder}: {what} could not be written ({reason}); {kept}. Free space and run "
+            "the same command again: it resumes from the newest complete checkpoint."
         )
 
 
 def _meta(program: Program) -> dict[str, Any]:
-    """Model and whole config of a run, as JSON."""
+    """Model and full config of a run, as JSON."""
     config = program.config
     return {
         **training_metadata(program.kind, program.model, getattr(config, "lora", None)),
@@ -152,7 +153,7 @@ def _meta(program: Program) -> dict[str, Any]:
 
 
 def _tree(state: TrainState, program: Program) -> dict[str, Any]:
-    """What a checkpoint holds of a state: nothing empty, and nothing that lies elsewhere."""
+    """The parts of a state that are saved: not empty, and not loaded from other files."""
     names = {field.name for field in dataclasses.fields(state)} - {"extra"}
     tree = {name: getattr(state, name) for name in names} | state.extra
     if program.frozen_elsewhere:
@@ -162,7 +163,7 @@ def _tree(state: TrainState, program: Program) -> dict[str, Any]:
 
 
 def _state(tree: dict[str, Any], program: Program) -> TrainState:
-    """The inverse of `_tree`; what it leaves out are still shapes."""
+    """The inverse of `_tree`; parts that were not saved are shapes."""
     names = {field.name for field in dataclasses.fields(TrainState)} - {"extra"}
     missing = {name: getattr(program.abstract, name) for name in names - tree.keys()}
     found = {name: tree[name] for name in names & tree.keys()}

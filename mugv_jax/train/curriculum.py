@@ -1,12 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that follow each other, each from the weights of the one before (arXiv:2510.17519, 4.2).
+"""Multi-stage training: each stage starts from the previous one's weights (arXiv:2510.17519, 4.2).
 
-    FOLDER/STAGE                        a run like any other
-    FOLDER/STAGE/expanded.safetensors   weights it started from, where it is larger than the last
+    FOLDER/STAGE                        folder of an ordinary training run
+    FOLDER/STAGE/expanded.safetensors   its initial weights, if its model is larger than the
+                                        previous stage's
 
-All that is remembered is on disk: a stage whose newest checkpoint is that of its last step is
-finished, another one goes on from its newest checkpoint.
+Progress is read from the checkpoints: a stage is finished if it has a checkpoint of its last step;
+otherwise it resumes from its newest checkpoint.
 """
 
 import dataclasses
@@ -31,12 +32,12 @@ from mugv_jax.weights.orbax_files import steps
 log = logging.getLogger(__name__)
 
 EXPANDED = "expanded.safetensors"
-LOOK_AGAIN_S = 1.0  # for a file that another process writes
+LOOK_AGAIN_S = 1.0  # polling interval for a file that another process writes
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One run; `name` is that of its folder."""
+    """One training run of a curriculum; `name` is also the name of its folder."""
 
     name: str
     config: DiTTrainConfig
@@ -44,13 +45,13 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Curriculum:
-    """Stages in their order.
+    """Training stages in order.
 
-    noise: of an expansion between two stages, see `Expansion`.
-    devices: to train on; all by default.
+    noise: noise of an expansion between two stages, see `Expansion`.
+    devices: devices to train on; all by default.
 
     Raises:
-        ValueError: stages that cannot all be run; none has been started then.
+        ValueError: stages that cannot all be run; raised before any is started.
     """
 
     stages: Sequence[Stage]
@@ -72,10 +73,10 @@ class Curriculum:
             self.expansion(before, stage)
 
     def expansion(self, before: Stage, stage: Stage) -> Expansion | None:
-        """What makes the model of `before` that of `stage`; None where it is that already.
+        """The expansion from the model of `before` to that of `stage`; None if they are equal.
 
         Raises:
-            ValueError: no expansion does.
+            ValueError: no expansion leads from one to the other.
         """
         old, new = before.config.dit, stage.config.dit
         if old == new:
@@ -88,9 +89,9 @@ class Curriculum:
             ) from error
 
     def run(self, folder: Path) -> bool:
-        """Goes on with the first stage that is not finished; whether all are at the end.
+        """Run all unfinished stages in order; returns whether all are finished.
 
-        They are not where a stage was told to stop, see `train`.
+        False means that a stage was stopped by a signal, see `train`.
 
         Raises:
             ValueError: see `train`.
@@ -109,7 +110,7 @@ class Curriculum:
         return True
 
     def _starting(self, folder: Path, number: int) -> DiTTrainConfig:
-        """The config of a stage, with the weights that it starts from."""
+        """The config of a stage, with `run.weights` set to its initial weights."""
         stage = self.stages[number]
         if not number:
             return stage.config
@@ -125,7 +126,7 @@ class Curriculum:
 
 
 def newest_step(run: Path) -> int:
-    """The step of a run's newest complete checkpoint; 0 where there is none."""
+    """The step of a run's newest complete checkpoint; 0 without one."""
     folder = run / FOLDER
     return max((int(step.name) for step in steps(folder)), default=0) if folder.is_dir() else 0
 
@@ -145,10 +146,10 @@ def _expansion(old: DiTConfig, new: DiTConfig, noise: float, seed: int) -> Expan
 
 
 def write_expanded(weights: Path, target: Path, expansion: Expansion, *, ema: bool) -> None:
-    """The larger model of `weights` to the file `target`, unless it is there.
+    """Write the expanded model of `weights` to the file `target`, unless it exists.
 
-    Of several processes the first writes. All open the weights: a training checkpoint is opened
-    together. The others look for the file, as a barrier of devices would give up long before.
+    Only process 0 writes. All processes open the weights, because opening a training checkpoint is
+    a collective operation. The others then poll for the file: a device barrier would time out.
 
     Raises:
         ValueError: weights that cannot be read, or a file that cannot be written.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A training run of a diffusion transformer: what the loop needs, from a config."""
+"""Training of a diffusion transformer: builds program, data and evaluation from a config."""
 
 import functools
 import logging
@@ -35,14 +35,15 @@ log = logging.getLogger(__name__)
 
 
 def train(config: DiTTrainConfig, folder: Path, devices: Sequence[jax.Device] | None = None) -> int:
-    """Trains up to `config.run.steps` in `folder`, from its newest checkpoint if it has one.
+    """Train up to `config.run.steps` in `folder`, resuming from its newest checkpoint if any.
 
-    devices: those to train on; all by default.
+    devices: devices to train on; all by default.
 
-    Returns the step that was reached: less than asked for after SIGTERM or SIGINT, which save.
+    Returns the last step taken: below `config.run.steps` after SIGTERM or SIGINT, which save a
+    checkpoint and stop.
 
     Raises:
-        ValueError: data, weights, mesh or checkpoints that do not fit the config.
+        ValueError: data, weights, mesh or checkpoints that do not match the config.
     """
     clock = Clock()
     with clock.losing("start"):
@@ -55,19 +56,19 @@ def train(config: DiTTrainConfig, folder: Path, devices: Sequence[jax.Device] | 
 
 
 def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
-    """The program of the config's objective on `mesh`.
+    """The compiled functions of the config's objective on `mesh`.
 
-    null: what stands for a dropped caption, or its shapes.
+    null: text features that replace a dropped caption, or their shapes.
 
     Raises:
-        ValueError: a network that the mesh cannot split, or patterns that fit no parameter.
+        ValueError: a network that the mesh cannot shard, or patterns that match no parameter.
     """
     objective = objectives.objective(config.objective.name).build(config, mesh)
     return Program(config, mesh, objective, {NULL_TEXT: null})
 
 
 def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation | None]:
-    """Batches to train on, and held-out ones if there are any."""
+    """Training batches, and validation batches if samples are held out."""
     config, mesh = program.config, program.mesh
     shared = {
         "shards": program.shards,
@@ -88,13 +89,13 @@ def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation |
     for line in describe(schedule, patch=config.dit.patch):
         log.info("%s", line)
     if not config.data.holdout and not config.data.holdout_paths:
-        log.info("no samples are held out (data.holdout): there is no validation.")
+        log.info("no samples are held out (data.holdout), so validation is off.")
         return batches, None
     return batches, make_validation(source, config.data, like=schedule.buckets, **shared)
 
 
 def _check_schedule(program: Program, schedule: Schedule) -> None:
-    """Raise a ValueError where a batch does not divide, or processes see different samples."""
+    """Raise a ValueError if a batch cannot be sharded evenly or processes see different samples."""
     config = program.config
     for bucket in schedule.buckets:
         check_batch(program.shards * bucket.rows, program.mesh, config.mesh)
@@ -109,10 +110,10 @@ def _check_schedule(program: Program, schedule: Schedule) -> None:
 
 
 def _load_weights(program: Program) -> Mapping[str, Any]:
-    """Float32 weights of `run.weights` on the mesh; nothing where the run starts at random.
+    """Float32 weights of `run.weights` on the mesh; empty if the run starts from random weights.
 
     Raises:
-        ValueError: they are of another size than the config's.
+        ValueError: sizes other than the config's.
     """
     run, places = program.config.run, program.weight_shardings()
     if not run.weights:
@@ -128,6 +129,6 @@ def _load_weights(program: Program) -> Mapping[str, Any]:
     if found != program.model:
         raise ValueError(
             f"run.weights={run.weights!r} are of {found}, but the config's dit is "
-            f"{program.model}: give the config of their size, or expand them first."
+            f"{program.model}: use the config of their size, or run mugv-jax expand first."
         )
     return variables

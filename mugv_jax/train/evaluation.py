@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How good the model is while it trains: validation loss, and samples to look at."""
+"""Validation during training: loss on held-out data and sampled videos."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,15 +22,15 @@ from mugv_jax.train.state import TrainState
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.registry import MODELS
 
-SAMPLES = 4  # shown at a time
+SAMPLES = 4  # logged per evaluation
 VAE = "mugv_vae"
 
 
 class Evaluation:
-    """Loss and samples of the running average, where there is one, on held-out data.
+    """Validation loss and samples on held-out data, of the EMA weights if EMA is enabled.
 
     Raises:
-        ValueError: a `log.vae` that is no VAE, if samples are to be decoded.
+        ValueError: samples are to be decoded and `log.vae` is not a VAE.
     """
 
     def __init__(self, program: Program, held_out: Validation):
@@ -38,10 +38,10 @@ class Evaluation:
         self._vae: tuple[Any, Any] | None = None
         log = program.config.log
         if log.vae and log.sample_every:
-            read_config(log.vae, VAE)  # a mistake should not wait for the first sample
+            read_config(log.vae, VAE)  # fail at the start, not at the first sample
 
     def losses(self, state: TrainState) -> Scalars:
-        """`validation/loss`, and the losses by task and time that it is the mean of."""
+        """`validation/loss`, the mean over tasks and times, and the loss of each task and time."""
         total: dict[str, np.ndarray] = {}
         count: dict[str, float] = {}
         for batch in self._batches():
@@ -59,14 +59,14 @@ class Evaluation:
         return scalars
 
     def write_samples(self, state: TrainState, step: int, writer: Writer) -> None:
-        """Text-to-video samples of the first held-out captions."""
+        """Write text-to-video samples for the first held-out captions."""
         batch = next(self._batches())
         latent = sample_latent(self._program, state, batch)
         names = np.asarray(self._gathered(batch["sample"]))[:SAMPLES]
         latents = np.asarray(self._gathered(latent))[:SAMPLES]
         if jax.process_index() > 0:
             return
-        # A few small videos are decoded where they are written, on a mesh of one device.
+        # Decode only on the process that writes: a few small videos, on a one-device mesh.
         with meshes.use(meshes.make_mesh(devices=jax.local_devices()[:1])):
             for name, each in zip(names, latents):
                 writer.frames(step, f"sample/{name}", as_frames(each, self._load_vae()))
@@ -76,7 +76,7 @@ class Evaluation:
             yield from placed
 
     def _gathered(self, x: Array) -> Array:
-        """`x` whole on every process."""
+        """`x` replicated on every process."""
         everywhere = NamedSharding(self._program.mesh, PartitionSpec())
         return jax.jit(lambda x: x, out_shardings=everywhere)(x)
 

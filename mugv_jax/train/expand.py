@@ -1,21 +1,21 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A larger MUGDiT that computes what a smaller one does (arXiv:2510.17519, section 4.2.1).
+"""Function-preserving expansion of a MUGDiT in width and depth (arXiv:2510.17519, section 4.2.1).
 
-Width (HyperCloning, arXiv:2409.12903): every activation of the width becomes e copies of itself,
-x' = [x; ...; x], head count and MLP width with it; head_dim stays.
+Width (HyperCloning, arXiv:2409.12903): every activation of size `width` becomes e copies of itself,
+x' = [x; ...; x]; the number of heads and the MLP width also grow by e, head_dim does not change.
 
     W' = [[W/e ... W/e], ..., [W/e ... W/e]],    b' = [b; ...; b]
 
-An input that is repeated is summed e times, so its weights are shared out among the copies; an
-output that is repeated repeats weights and bias. Equation 2 of the paper divides b by e as well,
-but no sum runs over a bias: the function is only kept without. Norms over the width and attention
+Along an input axis the sum now has e equal terms, so each copy of the weight is divided by e; along
+an output axis weights and bias are repeated. Equation 2 of the paper divides b by e as well, which
+would change the function, since a bias is added only once. Norms over the width and attention
 scores over head_dim see the same statistics as before.
 
-Noise makes the copies learn different things: it is added to the e shares of every weight and sums
-to zero over them, so the copies of an input still count for the input, whatever the scale.
+Noise breaks the symmetry between copies: it is added to the e copies of every weight along the
+input axis and sums to zero over them, so the function is preserved at any noise scale.
 
-Depth: a new block is a copy of the one before it whose outputs, into the residual, are zero.
+Depth: a new block copies the block before it, with its residual branches' output layers set to 0.
 """
 
 import dataclasses
@@ -33,8 +33,8 @@ from mugv_jax.weights.sources import Source
 KIND = "mugv_dit"
 BLOCKS = "params/blocks/"
 
-# Path -> what becomes of each axis of the parameter (of one layer of it): "out" is repeated, "in"
-# is shared out among the copies of an input, "." stays.
+# Parameter path -> role of each axis (without the layer axis): "out" is repeated, "in" is repeated
+# and divided by the factor, "." is unchanged.
 AXES = {
     "params/start_token": "out",
     "params/end_token": "out",
@@ -79,15 +79,16 @@ AXES = {
     "params/final/linear/kernel": "in .",
     "params/final/linear/bias": ".",
 }
-# What a block adds to the residual; zero in a new block.
+# Output layers of a block's residual branches; zero in a new block.
 INTO_RESIDUAL = ("self_attention/out/", "cross_attention/out/", "mlp/down/")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Expansion:
-    """factor: of the width.  depth: number of blocks afterwards; None keeps it.
+    """Size and noise of an expansion.
 
-    noise: standard deviation of the noise on a weight, relative to the weights' own.
+    factor: multiplies the width.  depth: number of blocks of the larger model; None keeps it.
+    noise: standard deviation of the noise on the copies of weights, relative to that of the copies.
 
     Raises:
         ValueError: values out of range, or nothing to expand.
@@ -107,28 +108,28 @@ class Expansion:
             raise ValueError("nothing to expand: give a factor of at least 2, a depth, or both.")
         if self.factor == 1 and self.noise:
             raise ValueError(
-                f"noise={self.noise} tells copies of a width apart, and factor=1 makes none."
+                f"noise={self.noise} breaks the symmetry between copies, but factor=1 makes none."
             )
 
     def config(self, old: DiTConfig) -> DiTConfig:
         """Sizes of the larger model.
 
         Raises:
-            ValueError: fewer blocks than there are.
+            ValueError: a depth below that of `old`.
         """
         depth = old.depth if self.depth is None else self.depth
         if depth < old.depth:
-            raise ValueError(f"depth={depth} must be at least the {old.depth} blocks there are.")
+            raise ValueError(f"depth={depth} must be at least the {old.depth} blocks of the model.")
         return dataclasses.replace(
             old, depth=depth, width=old.width * self.factor, num_heads=old.num_heads * self.factor
         )
 
 
 def block_order(old: int, new: int) -> list[tuple[int, bool]]:
-    """(old block that it comes from, whether it is new) of each of `new` blocks.
+    """(index of the source block, whether it is a new block) for each of `new` blocks.
 
-    Old block i moves to floor(i new / old), so new blocks are spread evenly, each behind the old
-    one that it copies: 2 -> 4 gives 0, 0 new, 1, 1 new.
+    Old block i moves to floor(i new / old), so new blocks are spread evenly, each after the old
+    block that it copies: 2 -> 4 gives 0, 0 new, 1, 1 new.
     """
     starts = [i * new // old for i in range(old)]
     origin = np.searchsorted(starts, np.arange(new), side="right") - 1
@@ -136,10 +137,10 @@ def block_order(old: int, new: int) -> list[tuple[int, bool]]:
 
 
 def expanded(source: Source, expansion: Expansion) -> ParameterSource:
-    """The larger model of the MUGDiT in `source`, computed as it is read.
+    """The MUGDiT in `source`, expanded lazily while it is read.
 
     Raises:
-        ValueError: no MUGDiT, or one of more blocks.
+        ValueError: not a MUGDiT, or a depth below that of `source`.
     """
     model, config = identify(source, KIND)
     larger = expand(check(source, model, config), config, expansion)
@@ -149,12 +150,12 @@ def expanded(source: Source, expansion: Expansion) -> ParameterSource:
 def expand(
     parameters: Mapping[str, LazyTensor], old: DiTConfig, expansion: Expansion
 ) -> dict[str, LazyTensor]:
-    """Parameters of the larger model, computed as they are read, layer by layer.
+    """Parameters of the larger model, computed lazily, layer by layer.
 
-    parameters: path -> tensor of a MUGDiT of sizes `old`; `unused/` ones stay as they are.
+    parameters: path -> tensor of a MUGDiT of sizes `old`; tensors under `unused/` are unchanged.
 
     Raises:
-        ValueError: fewer blocks than there are.
+        ValueError: a depth below that of `old`.
     """
     order = block_order(old.depth, expansion.config(old).depth)
     return {
@@ -201,14 +202,14 @@ def _expanded(
 
 @dataclasses.dataclass(frozen=True)
 class _Noise:
-    """scale: relative to the standard deviation of the weights it is added to."""
+    """Noise on a weight's copies; scale: relative to the standard deviation of the copies."""
 
     scale: float
     generator: np.random.Generator
 
 
 def widen(weight: np.ndarray, roles: list[str], factor: int, noise: _Noise) -> np.ndarray:
-    """One layer's parameter, its axes repeated or shared out as `roles` say, in its own dtype."""
+    """One layer's parameter, each axis expanded by its role (see AXES), in its own dtype."""
     out = weight
     for axis, role in enumerate(roles):
         if role == "out":
@@ -219,10 +220,10 @@ def widen(weight: np.ndarray, roles: list[str], factor: int, noise: _Noise) -> n
 
 
 def _shares(weight: np.ndarray, factor: int, noise: _Noise) -> list[np.ndarray]:
-    """`factor` parts that sum to `weight`: equal but for noise and what rounding leaves over.
+    """`factor` parts that sum to `weight`, equal except for noise and rounding.
 
-    The last part is what the others, rounded to the dtype, leave of the weight, so that the sum is
-    right for factors that are no power of 2 and in bfloat16 too.
+    The last part is `weight` minus the other parts after rounding to the dtype, which keeps the sum
+    correct in bfloat16 and for factors that are not powers of 2.
     """
     wide = weight.astype(np.float32)
     equal = wide / np.float32(factor)
@@ -232,7 +233,7 @@ def _shares(weight: np.ndarray, factor: int, noise: _Noise) -> list[np.ndarray]:
     if spread:
         offsets = noise.generator.standard_normal(shape, np.float32)
         offsets -= offsets.mean(axis=0)
-        # Taking the mean away has taken 1 / factor of the variance.
+        # Subtracting the mean reduced the variance by 1 / factor.
         offsets *= spread * np.float32(np.sqrt(factor / (factor - 1)))
     shares, left = [], wide
     for offset in offsets[:-1]:

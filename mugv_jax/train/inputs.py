@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The text features that stand for a dropped caption."""
+"""Text features that replace a dropped caption in classifier-free guidance training."""
 
 import logging
 from pathlib import Path
@@ -21,13 +21,12 @@ NULL_TABLE = "y_embedder.y_embedding"  # (tokens, width): the released trainer's
 
 
 def load_null_text(config: DiTTrainConfig) -> NullText:
-    """States and mask, as many tokens as captions have.
+    """Null caption of the config, padded or cut to the token count of captions.
 
-    In this order: `run.null_text`; the table of the weights to start from; the empty prompt beside
-    the samples.
+    The first of: `run.null_text`; the table in `run.weights`; the empty prompt beside the samples.
 
     Raises:
-        ValueError: there is none of these although captions are dropped, or another width.
+        ValueError: captions are dropped but none of these exists, or its width differs.
     """
     found = _find(config)
     tokens, width = config.data.text_tokens, config.dit.text_dim
@@ -40,12 +39,12 @@ def load_null_text(config: DiTTrainConfig) -> NullText:
         raise ValueError(f"{where}: text of width {states.shape[1]}, the config's is {width}.")
     length = min(tokens, len(states))
     text[:length], mask[:length] = states[:length], valid[:length]
-    log.info("a dropped caption is %s.", where)
+    log.info("dropped captions are replaced by %s.", where)
     return NullText(text=text, text_mask=mask)
 
 
 def abstract_null_text(config: DiTTrainConfig) -> NullText:
-    """Shapes of what stands for a dropped caption, for compiling ahead of time."""
+    """Shapes of the null caption, for compiling ahead of time."""
     tokens, width = config.data.text_tokens, config.dit.text_dim
     return NullText(
         text=jax.ShapeDtypeStruct((tokens, width), jnp.float32),

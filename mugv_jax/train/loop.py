@@ -1,8 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: the only place where a run has side effects.
+"""Training loop, which holds all side effects of a run.
 
-for every batch: state = step(state, batch); now and then log, validate, sample, save
+for every batch: state = step(state, batch); at their intervals log, validate, sample, save
 """
 
 import contextlib
@@ -27,12 +27,12 @@ from mugv_jax.train.stop import Stop
 
 log = logging.getLogger(__name__)
 
-AHEAD = 2  # steps in flight: enough to keep devices busy, few enough to stop at once
+AHEAD = 2  # steps in flight: enough to keep devices busy, few enough to stop quickly
 
 
 @runtime_checkable
 class Evaluates(Protocol):
-    """How good a state is on held-out data; see `Evaluation`."""
+    """Interface of an evaluation on held-out data; see `Evaluation`."""
 
     def losses(self, state: TrainState) -> Scalars: ...
 
@@ -41,9 +41,9 @@ class Evaluates(Protocol):
 
 @dataclasses.dataclass(kw_only=True)
 class Run:
-    """The steps of a run, with everything that happens between them.
+    """Training loop of a run: steps, logging, validation and checkpoints.
 
-    complete: the state as it is saved, with what is computed for checkpoints alone.
+    complete: applied to the state before a save; adds values computed only for checkpoints.
     """
 
     program: Program
@@ -55,9 +55,9 @@ class Run:
     _compiled: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
 
     def steps(self, state: TrainState, batches: PlacedBatches, stop: Stop) -> int:
-        """Trains from the state's step to the last one, or to the one at which a stop is asked for.
+        """Train from the state's step to the last one, or until a stop is requested.
 
-        Returns the step that was reached.
+        Returns the last step taken.
         """
         config, last = self.program.config, self.program.config.run.steps
         step = int(state.step)
@@ -82,7 +82,7 @@ class Run:
             self._save(step, state, batches)
         self.checkpoints.wait()
         if step < last:
-            log.info("stopped and saved at step %d of %d; the same command goes on.", step, last)
+            log.info("stopped and saved at step %d of %d; the same command resumes.", step, last)
         return step
 
     def _step(
@@ -132,13 +132,13 @@ def run_in(
     clock: Clock,
     **parts: Any,
 ) -> int:
-    """Takes the steps of a run in its folder, from its newest checkpoint if it has one.
+    """Train in `folder`, resuming from its newest checkpoint if any.
 
-    load_weights: () -> the variables to start from by collection, on the mesh; those that are
-        missing start at random.
+    load_weights: () -> initial variables by collection, on the mesh; missing ones are initialised
+        randomly.
     parts: further fields of `Run`.
 
-    Returns the step that was reached.
+    Returns the last step taken.
     """
     config = program.config
     with (
@@ -160,16 +160,16 @@ def _first_state(
     checkpoints: Checkpoints,
     load_weights: Callable[[], Mapping[str, Any]],
 ) -> TrainState:
-    """The state to start from; `batches` is set to where a checkpoint stands in the data."""
+    """Initial or restored state; with a checkpoint, `batches` is set to its data position."""
     newest = checkpoints.latest()
     if newest is None:
         return program.start(load_weights())
-    log.info("going on from step %d in %s.", newest, checkpoints.folder)
+    log.info("resuming from step %d in %s.", newest, checkpoints.folder)
     state, where = checkpoints.restore(newest, program)
     batches.set_state(where)
     return program.resumed(state, load_weights()["params"] if program.needs_weights else None)
 
 
 def due(every: int, step: int) -> bool:
-    """Whether something is due after `step` that happens every so many steps (0: never)."""
+    """Whether an action with period `every` is due after `step`; 0 is never."""
     return every > 0 and step % every == 0

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The rectified-flow loss: squared error of the velocity over the noisy frames."""
+"""Rectified-flow loss: squared error of the velocity over the noisy frames."""
 
 import dataclasses
 
@@ -15,11 +15,11 @@ TIMES = ("logit_normal", "uniform")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Distribution of times, and weights of samples.
+    """Distribution of times and loss weight of images.
 
     times: distribution of u, "logit_normal" (published) or "uniform".
-    shift: shift u towards noise by the size of the video (published), or leave it.
-    image_weight: weight of samples of one frame (0.3 in the released trainer).
+    shift: whether to shift u towards noise by the size of the video (published).
+    image_weight: loss weight of samples of one frame (0.3 in the released trainer).
 
     Raises:
         ValueError: an unknown distribution, or a negative weight.
@@ -37,7 +37,7 @@ class LossConfig:
 
 
 def draw_times(key: Array, batch: int, ratio: float, config: LossConfig) -> Float[Array, "b"]:
-    """Times in [0, 1] of a batch, shifted towards noise by `ratio`; 1 shifts nothing."""
+    """Times in [0, 1] of a batch, shifted towards noise by `ratio`; 1 is no shift."""
     if config.times == "uniform":
         u = jax.random.uniform(key, (batch,))
     else:
@@ -50,7 +50,7 @@ def velocity_loss(
 ) -> Float[Array, "b"]:
     """Mean of (v - target)^2 over the noisy frames of each sample, in float32.
 
-    Given frames have nothing to predict and do not count; a sample without a noisy frame is 0.
+    Given frames are excluded; a sample without noisy frames has loss 0.
     """
     error = v.astype(jnp.float32) - target.astype(jnp.float32)
     per_frame = jnp.mean(jnp.square(error), axis=(2, 3, 4))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of a run: losses, speed, and where the time went."""
+"""Metrics of a training run: losses, throughput, MFU and goodput, and their writers."""
 
 import contextlib
 import dataclasses
@@ -17,11 +17,11 @@ from mugv_jax.train.tasks import TASKS
 
 Scalars = dict[str, float]
 
-DATA = "data"  # steps wait for it: it counts in their speed, not in goodput
+DATA = "data"  # waiting for data is part of a step's time, but not of goodput
 
 
 class Clock:
-    """Wall time since the start, and how much of it was not spent on steps."""
+    """Wall time since the start, and the time lost to anything but training steps, by cause."""
 
     def __init__(self):
         self.start = time.monotonic()
@@ -29,7 +29,7 @@ class Clock:
 
     @contextlib.contextmanager
     def losing(self, what: str) -> Iterator[None]:
-        """Counts the time inside as not spent on training."""
+        """Context whose duration counts as lost time, under the cause `what`."""
         start = time.monotonic()
         try:
             yield
@@ -43,21 +43,21 @@ class Clock:
 
     @property
     def stopped(self) -> float:
-        """Seconds in which training waited for anything but its own data."""
+        """Seconds of lost time, without the time spent waiting for data."""
         return sum(seconds for what, seconds in self.lost.items() if what != DATA)
 
     def scalars(self) -> Scalars:
-        """Shares of the time since the start: `time/goodput` of steps, and one for each loss."""
+        """Shares of wall time: `time/goodput` for training steps, `time/CAUSE` for lost time."""
         elapsed = max(self.elapsed, 1e-9)
         shares = {f"time/{what}": seconds / elapsed for what, seconds in self.lost.items()}
         return shares | {"time/goodput": 1 - min(1.0, sum(self.lost.values()) / elapsed)}
 
 
 class Work(NamedTuple):
-    """The work of one step on all devices together.
+    """Samples, tokens and FLOPs of one step, summed over all devices.
 
-    shape: shape of the batch; every shape is one compiled program.
-    flops: floating-point operations of the model, or None where nobody counts them.
+    shape: shape of the batch; each shape is compiled separately.
+    flops: floating-point operations of the model; None if they are not counted.
     """
 
     shape: tuple[int, ...]
@@ -67,9 +67,9 @@ class Work(NamedTuple):
 
 
 class Interval:
-    """The steps between two lines of metrics.
+    """Accumulator of metrics and work between two logged lines.
 
-    Metrics stay on the devices until they are read: a step never waits for those of the last one.
+    Metrics stay on the devices until `scalars` reads them, so that no step waits for a transfer.
     """
 
     def __init__(self, clock: Clock):
@@ -82,14 +82,14 @@ class Interval:
         return len(self._metrics)
 
     def add(self, metrics: Mapping[str, jax.Array], work: Work) -> None:
-        """Adds one step."""
+        """Add one step."""
         self._metrics.append(metrics)
         self._work += (work.samples, work.tokens, work.flops or 0)
 
     def scalars(self, devices: int, peak_flops: float | None) -> Scalars:
-        """Means over the steps; waits for the last one.
+        """Metrics averaged over the steps, and throughput; blocks until the last step is done.
 
-        peak_flops: of one device in the arithmetic's dtype, where it is known.
+        peak_flops: peak FLOP/s of one device in the compute dtype; None if unknown.
         """
         found = [jax.device_get(metrics) for metrics in self._metrics]
         stopped = self._clock.stopped - self._stopped
@@ -97,7 +97,7 @@ class Interval:
         samples, tokens, flops = self._work
         finite = [each for each in found if np.isfinite(each["loss"])]
         last = found[-1]
-        # Steps of another phase lack some.
+        # Steps of different phases have different metrics.
         names = {name for each in finite for name, x in each.items() if not np.ndim(x)} - {*LAST}
         scalars = {
             f"train/{name}": float(np.mean([each[name] for each in finite if name in each]))
@@ -121,7 +121,7 @@ LAST = ("param_norm", "learning_rate", "skipped")
 
 
 def task_means(found: Sequence[Mapping[str, np.ndarray]]) -> Scalars:
-    """Mean loss of every task that was drawn; nothing for an objective without tasks."""
+    """Mean loss of every task that was drawn; empty for an objective without tasks."""
     if not found or "task_loss" not in found[0]:
         return {}
     loss, count = (
@@ -131,15 +131,15 @@ def task_means(found: Sequence[Mapping[str, np.ndarray]]) -> Scalars:
 
 
 class Writer:
-    """Scalars and pictures to TensorBoard and `metrics.jsonl`, and to Weights & Biases if asked.
+    """Writer of scalars and images to TensorBoard, `metrics.jsonl` and, optionally, W&B.
 
-    Of the processes of a run only the first writes.  config: dataclass of a run with a "log" group.
+    config: dataclass of a run with the group "log".
     """
 
     @classmethod
     @contextlib.contextmanager
     def of_run(cls, folder: Path, config: Any) -> Iterator["Writer | Silent"]:
-        """The writer of this process, closed at the end."""
+        """Context with the writer of this process; only process 0 writes."""
         if jax.process_index() > 0:
             yield Silent()
             return
@@ -168,7 +168,7 @@ class Writer:
             )
 
     def scalars(self, step: int, values: Scalars) -> None:
-        """Writes one line of values, at once."""
+        """Write the values of one step, and flush."""
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         self._board.flush()
@@ -178,7 +178,7 @@ class Writer:
             self._wandb.log(dict(values), step=step)
 
     def frames(self, step: int, name: str, frames: np.ndarray) -> None:
-        """A strip of frames (f h w 3), uint8, side by side."""
+        """Write uint8 frames (f h w 3) as one image, side by side."""
         strip = np.concatenate(list(frames), axis=1)
         self._board.add_image(name, strip, step, dataformats="HWC")
         self._board.flush()
@@ -188,7 +188,7 @@ class Writer:
             self._wandb.log({name: wandb.Image(strip)}, step=step)
 
     def close(self) -> None:
-        """Closes all files and boards."""
+        """Close all files and writers."""
         self._board.close()
         self._lines.close()
         if self._wandb is not None:

@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Muon (Jordan, 2024; scaled as in arXiv:2502.16982): matrices step along orthogonal directions.
+"""Muon optimizer: orthogonalised momentum (Jordan, 2024), scaled as in arXiv:2502.16982.
 
-    M <- momentum of the gradient G (in x out),   U S V^T = M (1-b) with Nesterov's look ahead
+    M <- momentum of the gradient G (in x out),   U S V^T = M (1-b) with Nesterov momentum
     direction = 0.2 sqrt(max(in, out)) U V^T
 
-U V^T comes from five Newton-Schulz iterations. The factor gives it Adam's usual size per value, so
-that one learning rate serves both. Everything that is no kernel is left to Adam.
+U V^T comes from five Newton-Schulz iterations. The factor matches the usual RMS of Adam's updates,
+so that both share one learning rate. Parameters that are not kernels are updated by Adam.
 """
 
 import math
@@ -21,13 +21,13 @@ from mugv_jax.axes import Array
 
 MOMENTUM = 0.95
 SIZE = 0.2  # root mean square of a direction's values
-# Linear layers onto several axes: their kernels begin with the only axis that is summed over.
+# Linear layers with several output axes: only the first axis of their kernels is contracted.
 ONTO_MANY = re.compile(r"(^|/)(q|kv|qkv|modulation)/kernel$")
-STACKED = "blocks/"  # layers that are scanned: the first axis is theirs
+STACKED = "blocks/"  # scanned layers, whose parameters have a leading layer axis
 
 
 def scale_by_muon(adam: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Directions of kernels, at any depth of a tree of dicts; those of the rest are `adam`'s."""
+    """Muon updates for all kernels in a nested dict, `adam` updates for other parameters."""
     muon = contrib.scale_by_muon(beta=MOMENTUM, weight_dimension_numbers=_axes)
 
     def init(params: Any) -> dict[str, optax.OptState]:
@@ -48,7 +48,7 @@ def scale_by_muon(adam: optax.GradientTransformation) -> optax.GradientTransform
 
 
 def _parts(tree: Any) -> tuple[Any, Any]:
-    """Kernels, and everything else."""
+    """(kernels, all other parameters)."""
     flat = traverse_util.flatten_dict(tree, sep="/")
     parts = (
         {path: leaf for path, leaf in flat.items() if path.endswith("kernel") == wanted}
@@ -68,7 +68,7 @@ def _axes(kernels: Any) -> Any:
 
 
 def _axes_of(path: str, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(axes of a kernel that are inputs and summed over, axes that are outputs)."""
+    """(contracted (input) axes, output axes) of a kernel."""
     first = 1 if path.startswith(STACKED) else 0
     split = first + 1 if ONTO_MANY.search(path) else ndim - 1
     return tuple(range(first, split)), tuple(range(split, ndim))

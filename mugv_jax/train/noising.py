@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""From a batch of clean samples to what a network is trained on: tasks, times, noise, captions."""
+"""Noising of a training batch: draws tasks, times, noise and caption dropout, and interpolates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,9 +20,9 @@ NULL_TEXT = "null_text"  # name of a `NullText` among the policies
 
 
 class NullText(flax.struct.PyTreeNode):
-    """What stands for a dropped caption: float states (s l) and bool mask (s) of one caption.
+    """Text features that replace a dropped caption: float states (s l) and bool mask (s).
 
-    Arrays of either library, or their shapes where only a program is compiled.
+    NumPy or JAX arrays, or only their shapes when a program is compiled ahead of time.
     """
 
     text: Any
@@ -30,9 +30,10 @@ class NullText(flax.struct.PyTreeNode):
 
 
 class Draws(flax.struct.PyTreeNode):
-    """What is drawn for each sample of a batch. `task` is an index into TASKS.
+    """Random draws for each sample of a batch.
 
-    t: time of every frame in [0, 1], 0 where it is given.
+    task: index into TASKS.  noisy: frames to predict.
+    t: time of every frame in [0, 1], 0 for given frames.
     """
 
     task: Int[Array, "b"]
@@ -42,9 +43,9 @@ class Draws(flax.struct.PyTreeNode):
 
 
 class Noised(flax.struct.PyTreeNode):
-    """Samples on the path, ready for the network; before it, perhaps, an axis of microbatches.
+    """Noisy samples and target velocities, optionally with a leading microbatch axis.
 
-    t: time of every frame in [0, 1].
+    t: time of every frame in [0, 1].  noisy: frames to predict.
     """
 
     x_t: Float[Array, "*k b f h w c"]
@@ -56,7 +57,7 @@ class Noised(flax.struct.PyTreeNode):
 def draw_step(
     key: Array, batch: Batch, null: NullText, tasks: TaskConfig, loss: LossConfig, ratio: float
 ) -> tuple[Draws, dict[str, Array]]:
-    """(draws of a step, the batch with some captions dropped), alike on any mesh.
+    """(draws of a step, the batch with some captions dropped), the same on any mesh.
 
     ratio: shift of the times towards noise, see `draw_times`.
     """
@@ -71,20 +72,20 @@ def draw_step(
 
 
 def noised(x_0: Float[Array, "b f h w c"], draws: Draws) -> Noised:
-    """The samples at their drawn times, and the velocity there."""
+    """Samples interpolated to their drawn times, and the target velocity."""
     x_t, target = interpolate(x_0, draws.noise, draws.t)
     return Noised(x_t=x_t, t=draws.t, target=target, noisy=draws.noisy)
 
 
 def constrained_latent(batch: Batch, name: str = "latent") -> Float[Array, "b f h w c"]:
-    """A latent of the batch in float32, split over the data shards."""
+    """A latent field of the batch in float32, sharded over the data shards."""
     return constrain_batch(batch[name].astype(jnp.float32))
 
 
 def drop_captions(
     batch: Mapping[str, Array], dropped: Bool[Array, "b"], null: NullText
 ) -> tuple[Float[Array, "b s l"], Bool[Array, "b s"]]:
-    """(text, mask), with the null caption where `dropped`."""
+    """(text, mask) with the null caption in place of dropped ones."""
     row = einops.rearrange(dropped, "b -> b 1")
     text = jnp.where(row[..., None], null.text.astype(batch["text"].dtype)[None], batch["text"])
     return text, jnp.where(row, null.text_mask[None], batch["text_mask"])
@@ -97,6 +98,6 @@ def task_sums(loss: Float[Array, "b"], task: Int[Array, "b"]) -> dict[str, Array
 
 
 def fixed_noise(sample: Int[Array, "b"], shape: tuple[int, ...]) -> Float[Array, "b f h w c"]:
-    """Standard normal noise, a function of each sample's number."""
+    """Standard normal noise that depends only on each sample's index."""
     base = jax.random.key(0)
     return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(base, i), shape))(sample)

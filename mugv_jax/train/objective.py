@@ -1,14 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""An objective: what turns a batch into a loss, for the one trainer.
+"""Base class of training objectives: the loss of a batch, as the trainer calls it.
 
-    prepared = prepare(key, policies, batch)     the whole batch, no gradient: draws, reference
+    prepared = prepare(key, policies, batch)     whole batch, no gradient: random draws, reference
                                                  outputs, a baseline over all samples
-    loss, metrics = loss(policies, part)         one microbatch of what was prepared
+    loss, metrics = loss(policies, part)         one microbatch of `prepared`
 
-`policies` are the networks' variables by name: POLICY is what is trained; roles that an objective
-declares (a reference, a teacher, an old policy, a critic) and the inputs of the whole run stand
-beside it. A method is one file in `train/objectives/` with a class derived from `Objective`.
+`policies` holds the networks' variables by name: POLICY is the trained network; the others are the
+roles that an objective declares (a reference, a teacher, an old policy, a critic) and the inputs of
+the whole run. A method is one file in `train/objectives/` with a class derived from `Objective`.
 """
 
 import abc
@@ -30,7 +30,7 @@ Policies = Mapping[str, Any]
 Metrics = dict[str, Array]
 # Trained parameters by the policy's name -> all policies.
 Bind = Callable[[Mapping[str, Any]], Policies]
-# What decides the structure of a run's state: (group, field) of its config, or a whole group.
+# Config values that determine the structure of the train state: (group, field), or a whole group.
 STRUCTURE = (
     ("lora", None),
     ("ema", "enabled"),
@@ -42,13 +42,13 @@ STRUCTURE = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Role:
-    """A further policy: a copy of the weights that the run starts from.
+    """An additional policy that starts as a copy of the run's initial weights.
 
-    A reference or a teacher stays as it is. Under low-rank updates it is the frozen weights without
-    the updates, and no copy is made.
+    A reference or a teacher does not change. With LoRA it is the frozen weights without the
+    low-rank updates, and no copy is made.
 
-    saved: checkpoints hold it always. Otherwise a run that goes on loads `run.weights` again, and
-        checkpoints hold it only where the run began with random weights.
+    saved: whether checkpoints always hold it. Otherwise a resumed run loads `run.weights` again,
+        and checkpoints hold it only if the run started from random weights.
     """
 
     name: str
@@ -57,10 +57,10 @@ class Role:
 
 @dataclasses.dataclass(frozen=True)
 class Microbatches:
-    """The parts of a batch whose gradients make one update.
+    """Split of a batch into microbatches for gradient accumulation.
 
-    shards: parts in which the batch lies on the mesh. Every microbatch takes rows of every part, so
-        that no row moves.  count: microbatches of a batch.
+    shards: data shards of the batch. Every microbatch takes rows of every shard, so that no row
+        moves between devices.  count: number of microbatches.
     """
 
     shards: int = 1
@@ -74,12 +74,12 @@ class Microbatches:
         )
 
     def join(self, tree: Any) -> Any:
-        """The reverse of `split`."""
+        """The inverse of `split`."""
         pattern = "k (s m) ... -> (s k m) ..."
         return jax.tree.map(lambda x: einops.rearrange(x, pattern, s=self.shards), tree)
 
     def map(self, function: Callable[[Any], Any], tree: Any) -> Any:
-        """`function` of every microbatch, one after the other; its results as of one batch."""
+        """Apply `function` to each microbatch in sequence; the results joined as one batch."""
         if self.count == 1:
             return function(tree)
         parts = self.split(tree)
@@ -88,11 +88,11 @@ class Microbatches:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Objective(abc.ABC):
-    """A loss and the network that it trains.
+    """Base class of a training objective: a loss and the network that it trains.
 
     COLLECTIONS: the network's variable collections, "params" first.
     kind: the network's name in `weights/registry.py`.  sizes: its config.
-    module: the network as it runs on the mesh.
+    module: the network, built for the mesh.
     """
 
     COLLECTIONS: ClassVar[tuple[str, ...]] = ("params",)
@@ -104,38 +104,38 @@ class Objective(abc.ABC):
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """Further policies that start as copies of the weights and are only read."""
+        """Additional policies that start as copies of the weights and are not trained."""
         return ()
 
     @property
     def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
-        """Optimizers of further trained policies, whose weights are in `TrainState.extra`."""
+        """Optimizers of additional trained policies, whose weights are in `TrainState.extra`."""
         return {}
 
     def extra(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """What `TrainState.extra` starts with, from the network's variables at the start."""
+        """Initial `TrainState.extra`, from the network's initial variables."""
         del variables
         return {}
 
     def initial(self, params: Any) -> Any:
-        """Random parameters of a run, from those that the module was initialised with."""
+        """Initial parameters of a run, from those of the module's own initialisers."""
         return params
 
     @abc.abstractmethod
     def prepare(self, key: Array, policies: Policies, batch: Batch) -> Any:
-        """A tree of arrays with a leading batch axis, of which `loss` gets microbatches.
+        """A tree of arrays with a leading batch axis, whose microbatches are passed to `loss`.
 
-        key: this step's own; the result is the same on any mesh.
+        key: key of this step; the result is the same on any mesh.
         """
 
     @abc.abstractmethod
     def loss(self, policies: Policies, part: Any) -> tuple[Float[Array, ""], Metrics]:
-        """The mean loss of a microbatch, and means to log (or sums with their counts)."""
+        """Mean loss of a microbatch, and metrics: means, or sums with their counts."""
 
     def gradient(
         self, bind: Bind, trained: Mapping[str, Any], part: Any
     ) -> tuple[Float[Array, ""], Metrics, Mapping[str, Any]]:
-        """(loss, metrics, gradients by policy); an objective with several players has its own."""
+        """(loss, metrics, gradients by policy); overridden if several policies are trained."""
 
         def loss_of(params: Any) -> tuple[Float[Array, ""], Metrics]:
             return self.loss(bind({**trained, POLICY: params}), part)
@@ -145,26 +145,27 @@ class Objective(abc.ABC):
 
     @abc.abstractmethod
     def validate(self, policies: Policies, batch: Batch) -> Any:
-        """How good the policy is on a held-out batch."""
+        """Validation results of the policy on a held-out batch."""
 
     @abc.abstractmethod
     def work(self, batch: Batch) -> Work:
-        """What a step on `batch` is: its shape, samples, tokens and arithmetic."""
+        """Shape, samples, tokens and FLOPs of a step on `batch`."""
 
     def variant(self, batch: Batch) -> Hashable:
-        """What of this step is compiled into its program, decided on the host; see `at`."""
+        """Static values of this step, chosen on the host; each is compiled separately, see `at`."""
         del batch
         return None
 
     def at(self, variant: Hashable) -> "Objective":
-        """The objective of the steps of one variant."""
+        """The objective with the static values of one variant."""
         del variant
         return self
 
     def check_resumed(self, where: object, found: Mapping, wanted: Mapping) -> None:
-        """Compare what a resumed run must match; found, wanted: configs of both, as JSON.
+        """Check that a checkpoint's state fits the config of the resumed run.
 
-        What may change between two parts of a run, such as the learning rate, is not compared.
+        found, wanted: configs of the checkpoint and of the run, as JSON. Values that may change on
+            resuming, such as the learning rate, are not compared.
 
         Raises:
             ValueError: the state of the checkpoint does not fit the config.
@@ -179,13 +180,13 @@ class Objective(abc.ABC):
             if was != now:
                 raise ValueError(
                     f"{where}: was trained with {field or group}={was}, the config says {now}, so "
-                    "its optimizer state does not fit. To train on like this, start a new run with "
-                    f"run.weights={where}."
+                    "its train state does not fit. To continue with this config, start a new run "
+                    f"with run.weights={where}."
                 )
 
 
 def constrain_batch(tree: Any) -> Any:
-    """A tree of arrays with a leading batch axis, split over the data shards of the mesh."""
+    """A tree of arrays with a leading batch axis, sharded over the data shards of the mesh."""
     return jax.tree.map(
         lambda x: nn.with_logical_constraint(x, ("batch", *[None] * (x.ndim - 1))), tree
     )

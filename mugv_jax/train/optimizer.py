@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""AdamW or Muon with clipping, schedules and parameter groups, from Optax."""
+"""Optimizers from Optax: AdamW or Muon with clipping, schedules and parameter groups."""
 
 import dataclasses
 import functools
@@ -22,17 +22,17 @@ MOMENT_DTYPES = ("float32", "bfloat16")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Defaults are those of the released trainer.
+    """Optimizer settings; defaults are those of the released trainer.
 
     method: "adamw", or "muon" for kernels and AdamW for the rest (`train/muon.py`).
-    schedule: after a linear warm-up over `warmup_steps`, "constant"; "cosine" down to
-        `final_fraction` of the rate at the last step; or "annealed": constant, and linear down to
+    schedule: learning rate after a linear warm-up over `warmup_steps`: "constant"; "cosine" down to
+        `final_fraction` of the rate at the last step; or "annealed": constant, then linear down to
         `final_fraction` over the last `decay_steps`.
-    clip: largest global norm of the gradient.
-    moment_dtype: of both of Adam's moments; bfloat16 is rounded stochastically.
-    groups: (pattern, scale of the learning rate, weight decay), for the parameters in whose path
-        ("blocks/mlp/up/bias") the regular expression is found; the first that is found holds.
-    freeze: regular expressions of paths that are not trained.
+    clip: maximum global norm of the gradient.
+    moment_dtype: dtype of both of Adam's moments; bfloat16 is rounded stochastically.
+    groups: (regular expression, learning-rate scale, weight decay); the first expression found in a
+        parameter's path ("blocks/mlp/up/bias") applies.
+    freeze: regular expressions of the paths of parameters that are not trained.
 
     Raises:
         ValueError: values out of range.
@@ -84,7 +84,7 @@ def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
     """Learning rate at each of `steps` updates, counted from 0.
 
     Raises:
-        ValueError: warm-up and decay that are longer than the run.
+        ValueError: warm-up and decay together are longer than the run.
     """
     peak, last = config.learning_rate, config.learning_rate * config.final_fraction
     decay = {"constant": 0, "cosine": steps - config.warmup_steps, "annealed": config.decay_steps}
@@ -95,7 +95,7 @@ def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
             f"warmup_steps={config.warmup_steps} and decay_steps={config.decay_steps} are longer "
             f"than the {steps} steps of the run."
         )
-    # Update k of the warm-up, from 1, has k / warmup_steps of the peak: the first one moves, too.
+    # Update k = 1, 2, .. of the warm-up has k / warmup_steps of the peak, so the first is not 0.
     first = peak / max(1, config.warmup_steps)
     warmup = optax.linear_schedule(first, peak, max(1, config.warmup_steps - 1))
     parts, bounds = [warmup, optax.constant_schedule(peak)], [config.warmup_steps]
@@ -109,7 +109,7 @@ def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
 
 
 def _promoting(function: Callable) -> Callable:
-    """`function` of Optax, which mixes step counts and floats, where promotion is strict."""
+    """`function` of Optax under standard dtype promotion, as it mixes step counts and floats."""
 
     @functools.wraps(function)
     def promoting(*args: Any) -> Any:
@@ -122,7 +122,7 @@ def _promoting(function: Callable) -> Callable:
 def make_optimizer(
     config: OptimizerConfig, steps: int
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """(transformation, schedule) of a run of `steps`; paths are those of the tree it is given."""
+    """(optimizer, learning-rate schedule) of a run of `steps` updates."""
     schedule = learning_rate(config, steps)
     adam = scale_by_adam(config)
     optimizer = optax.chain(
@@ -135,10 +135,10 @@ def make_optimizer(
 
 
 def scale_by_adam(config: OptimizerConfig) -> optax.GradientTransformation:
-    """`optax.scale_by_adam`, whose moments rest in `moment_dtype` between the steps.
+    """`optax.scale_by_adam` with moments stored in `moment_dtype` between steps.
 
-    A second moment changes by a part in a thousand a step, less than bfloat16 resolves: rounded to
-    nearest it would never move, so it is rounded up or down at random, right on average.
+    The second moment changes by about 1e-3 of its value per step, less than bfloat16 resolves, so
+    rounding to nearest would keep it constant. Stochastic rounding is correct in expectation.
     """
     adam = optax.scale_by_adam(config.b1, config.b2, config.epsilon)
     if config.moment_dtype == "float32":
@@ -168,7 +168,7 @@ def _round_tree(key: Array, tree: Any) -> Any:
 
 
 def stochastic_bfloat16(key: Array, x: Array) -> Array:
-    """`x` (float32) as one of its two neighbours in bfloat16, with x as the expected value."""
+    """Stochastic rounding of `x` (float32) to a neighbouring bfloat16; its expectation is x."""
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.uint32)
     bits = bits + (jax.random.bits(key, x.shape, jnp.uint32) >> jnp.uint32(16))
     rounded = jax.lax.bitcast_convert_type(bits & jnp.uint32(0xFFFF0000), jnp.float32)
@@ -176,7 +176,7 @@ def stochastic_bfloat16(key: Array, x: Array) -> Array:
 
 
 def _decay_and_scale(config: OptimizerConfig) -> optax.GradientTransformation:
-    """update -> scale_group (update + decay_group parameter)."""
+    """Weight decay and learning-rate scale: scale_group (update + decay_group parameter)."""
 
     def of_leaf(path: tuple, update: Array, parameter: Array) -> Array:
         scale, decay = group_of(config, path_name(path))
@@ -188,7 +188,7 @@ def _decay_and_scale(config: OptimizerConfig) -> optax.GradientTransformation:
 
 
 def group_of(config: OptimizerConfig, path: str) -> tuple[float, float]:
-    """(scale of the learning rate, weight decay) of a parameter."""
+    """(learning-rate scale, weight decay) of the parameter at `path`."""
     for pattern, scale, decay in config.groups:
         if re.search(pattern, path):
             return scale, decay
@@ -196,5 +196,5 @@ def group_of(config: OptimizerConfig, path: str) -> tuple[float, float]:
 
 
 def path_name(path: tuple) -> str:
-    """ "blocks/mlp/up/kernel" of a path of `jax.tree_util`."""
+    """A `jax.tree_util` path as a string, such as "blocks/mlp/up/kernel"."""
     return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A sample of the model in training, from the caption of a held-out clip."""
+"""Sampling of the model during training, from captions of held-out clips."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from mugv_jax.train.state import TrainState
 def sample_latent(
     program: Program, state: TrainState, batch: Mapping[str, Array]
 ) -> Float[Array, "b f h w c"]:
-    """Latents of the captions in `batch`, sampled from noise that belongs to each sample."""
+    """Latents sampled for the captions in `batch`, from noise fixed by each sample's index."""
     log, objective = program.config.log, program.objective
     policies, shape = program.averaged(state), batch["latent"].shape
     text, mask = drop_captions(batch, jnp.ones(shape[:1], bool), policies[NULL_TEXT])
@@ -40,14 +40,13 @@ def sample_latent(
 
 
 def as_frames(latent: Float[np.ndarray, "f h w c"], vae: tuple[Any, Any] | None) -> np.ndarray:
-    """Frames to look at, uint8 (f h w 3): decoded by `vae`, else the first three channels.
+    """uint8 frames (f h w 3) of a latent: decoded by `vae`, or else its first three channels.
 
-    vae: (module, variables).
-
-    Eight frames of a latent look alike: every eighth is enough of a decoded video.
+    vae: (module, variables). Only every eighth decoded frame is returned, since the eight frames of
+        a latent frame look alike.
     """
     if vae is None:
-        picture = 0.5 + np.asarray(latent[..., :3], np.float32) / 6  # three deviations either way
+        picture = 0.5 + np.asarray(latent[..., :3], np.float32) / 6  # +-3 standard deviations
         picture = picture.repeat(4, axis=1).repeat(4, axis=2)
     else:
         picture = 0.5 + windows.decode(*vae, jnp.asarray(latent)[None])[0, 7::8] / 2

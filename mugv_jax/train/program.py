@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is compiled for a training run on a mesh: initialisation, steps, validation."""
+"""Jitted functions of a training run on a mesh: initialisation, train step, validation."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -24,17 +24,17 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 
 
 class Program:
-    """The functions of one run on one mesh; nothing is compiled before it is called.
+    """Jitted functions of one run on one mesh, each compiled at its first call.
 
     given: inputs of the whole run by name (a null caption, a perceptual network), or their shapes.
-        They lie in `TrainState.extra`, whole on every device, and are not saved.
-    kind, model: name and sizes of the network, as checkpoints tell them.
-    validate: (state, batch) -> what the objective's `validate` makes of the averaged weights.
-    abstract, shardings: shape and place of every leaf of the state.
-    unsaved: names in `TrainState.extra` that checkpoints leave out.
+        They are kept in `TrainState.extra`, replicated on all devices, and not saved.
+    kind, model: name and sizes of the network, as recorded in checkpoints.
+    validate: (state, batch) -> the objective's `validate` with the EMA weights.
+    abstract, shardings: shape and sharding of every leaf of the state.
+    unsaved: names in `TrainState.extra` that are not saved in checkpoints.
 
     Raises:
-        ValueError: patterns to freeze, or targets of low-rank updates, that are in no path.
+        ValueError: `optimizer.freeze` patterns or LoRA targets that match no parameter path.
     """
 
     config: Any  # the class of `TrainConfig` and of `Objective` that the run has
@@ -68,7 +68,7 @@ class Program:
         return self.compiled_step(self.objective.variant(batch))(state, batch)
 
     def compiled_step(self, variant: Hashable = None) -> Any:
-        """`jax.jit` of the steps of one variant of the objective."""
+        """The `jax.jit` train step of one variant of the objective."""
         if variant not in self._steps:
             step = Step(
                 objective=self.objective.at(variant),
@@ -82,9 +82,9 @@ class Program:
         return self._steps[variant]
 
     def policies(self, trained: Mapping[str, Any], state: TrainState) -> Policies:
-        """Variables of every network by the policy's name, and what the run was given.
+        """Variables of every policy by name, together with the inputs of the whole run.
 
-        trained: parameters of the trained ones by name.
+        trained: parameters of the trained policies by name.
         """
         found: dict[str, Any] = {name: state.extra[name] for name in self.given}
         found |= {name: {"params": params} for name, params in trained.items()}
@@ -94,26 +94,26 @@ class Program:
         return found
 
     def variables(self, params: Any, state: TrainState) -> dict[str, Any]:
-        """The network's variables with the trained `params`, perhaps low-rank updates."""
+        """The network's variables with the trained `params`: weights or low-rank updates."""
         return self._constants(state) | self._weights(params, state.frozen)
 
     def averaged(self, state: TrainState) -> Policies:
-        """Policies with the running average of the trained weights, where there is one."""
+        """Policies with the EMA of the trained weights if EMA is enabled."""
         params = state.params if state.ema is None else state.ema
         return self.policies({POLICY: params}, state)
 
     def init(self) -> TrainState:
-        """The state of random weights, made on the mesh, every shard where it lives."""
+        """Initial state with random weights, created directly in its sharding."""
         return self.start({})
 
     def start(self, found: Mapping[str, Any]) -> TrainState:
-        """The state before the first step.
+        """Initial state with the given variables.
 
-        found: variables to start from, float32, perhaps some of them; they lie as
-            `weight_shardings` says. All others are random.
+        found: float32 variables to start from, placed by `weight_shardings`; missing ones are
+            initialised randomly.
         """
         whole = not self._missing(found)
-        # Low-rank updates keep the weights in another dtype, which needs other buffers.
+        # With LoRA the frozen weights change dtype, so their buffers cannot be reused.
         donated = 0 if whole and self.config.lora is None and not self.objective.roles else ()
 
         def make(found: Mapping[str, Any], given: Mapping[str, Any]) -> TrainState:
@@ -124,9 +124,9 @@ class Program:
             return jitted(dict(found), self.given)
 
     def resumed(self, state: TrainState, params: Any) -> TrainState:
-        """A restored state with what its checkpoint leaves out.
+        """A restored state, completed with the parts that checkpoints do not hold.
 
-        params: the weights that the run began with; None where nothing of them is needed.
+        params: initial weights of the run; None if they are not needed, see `needs_weights`.
         """
         extra = state.extra | jax.device_put(self.given, self.everywhere)
         with meshes.use(self.mesh):
@@ -140,20 +140,20 @@ class Program:
 
     @property
     def needs_weights(self) -> bool:
-        """Whether a run that goes on must load the weights it began with."""
+        """Whether a resumed run must load its initial weights again."""
         return bool(self._loaded_roles()) or self.frozen_elsewhere
 
     @property
     def frozen_elsewhere(self) -> bool:
-        """Whether checkpoints leave the weights under low-rank updates where they were loaded."""
+        """Whether frozen LoRA base weights are loaded from `run.weights`, not from checkpoints."""
         return self.config.lora is not None and bool(self.config.run.weights)
 
     def weight_shardings(self) -> Any:
-        """Where the whole variables live, trained or not, by collection."""
+        """Shardings of all variables, trained or not, by collection."""
         return variable_shardings(self._variables, self.mesh)
 
     def abstract_state(self) -> TrainState:
-        """Shapes and places of the state."""
+        """Shapes and shardings of the state."""
         return jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
             self.abstract,
@@ -181,16 +181,16 @@ class Program:
         return {name: state.extra[name] for name in self.objective.COLLECTIONS[1:]}
 
     def _kept_roles(self) -> tuple[Role, ...]:
-        """Roles with weights of their own; under low-rank updates the frozen weights serve all."""
+        """Roles with their own weights; none with LoRA, where they share the frozen weights."""
         return self.objective.roles if self.config.lora is None else ()
 
     def _loaded_roles(self) -> list[str]:
-        """Roles that checkpoints leave out, since `run.weights` holds them."""
+        """Roles that are loaded from `run.weights` and not saved in checkpoints."""
         kept = self._kept_roles() if self.config.run.weights else ()
         return [role.name for role in kept if not role.saved]
 
     def _role_params(self, params: Any) -> Any:
-        """A role's copy of the weights that are trained, in the dtype of the arithmetic."""
+        """A role's copy of the trained weights, in the compute dtype."""
         trained, _ = split(params, self.config.optimizer.freeze)
         return jax.tree.map(jnp.copy, self._for_compute(trained))
 
@@ -243,14 +243,14 @@ class Program:
 
 
 def for_compute(params: Any, dtype: Any) -> Any:
-    """`params` with the kernels of the blocks in `dtype`.
+    """`params` with the kernels of the blocks cast to `dtype`.
 
-    They are cast before they are gathered from other devices, at half the traffic; all else is
-    small, and some of it is for float32 arithmetic.
+    Casting before the all-gather halves its traffic. Other parameters are small, and some are used
+    in float32 arithmetic.
     """
     flat = traverse_util.flatten_dict(params, sep="/")
     cast = {
-        path: jax.tree.map(lambda x: x.astype(dtype), leaf)  # boxed in a tree of shapes
+        path: jax.tree.map(lambda x: x.astype(dtype), leaf)  # abstract leaves are boxed
         if path.startswith("blocks/") and path.endswith("/kernel")
         else leaf
         for path, leaf in flat.items()
@@ -259,7 +259,7 @@ def for_compute(params: Any, dtype: Any) -> Any:
 
 
 def _overlaid(tree: Any, found: Any) -> Any:
-    """`tree` with the leaves that `found` has."""
+    """`tree` with leaves replaced by those in `found`."""
     if not isinstance(tree, Mapping):
         return found
     return {

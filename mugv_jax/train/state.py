@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that a training run is at one step, as one tree."""
+"""Training state of a run: parameters, optimizer state, EMA, step and PRNG key as one pytree."""
 
 import re
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ import optax
 from flax import traverse_util
 
 Params = Any
-Leaf = Any  # an array; or its shape or its sharding, in a state of those
+Leaf = Any  # an array, or its shape or sharding in an abstract state
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """State of a run. Master weights are float32, whatever the dtype of the arithmetic.
+    """State of a run. Master weights are float32, whatever the compute dtype.
 
-    step: steps taken, skipped ones included.  skipped: steps whose loss or gradient was not finite.
-    params: what is trained: the weights, or low-rank updates of them.
+    step: steps taken, including skipped ones.  skipped: steps with a non-finite loss or gradient.
+    params: trained parameters: the weights, or low-rank updates of them.
     frozen: weights that are not trained.  ema: running average of `params`, or None.
-    key: data of the run's PRNG key; a step's own key is `key` folded with `step`.
-    extra: by name, what an objective keeps beside these: weights of further policies, their
-        optimizers' states (NAME_opt), constants of the network, inputs of the whole run.
+    key: data of the run's PRNG key; the key of a step is `key` folded with `step`.
+    extra: further state of the objective by name: weights of other policies, their optimizer states
+        (NAME_opt), constants of the network, inputs of the whole run.
     """
 
     step: Leaf
@@ -53,7 +53,7 @@ def new_state(
         params=params,
         frozen=frozen,
         opt=optimizer.init(params),
-        # A copy: params and average are donated to the step as different buffers.
+        # A copy: params and EMA are both donated to the step and cannot share buffers.
         ema=jax.tree.map(jnp.copy, params) if ema else None,
         key=jax.random.key_data(jax.random.key(seed)),
         extra=extra or {},
@@ -64,7 +64,7 @@ def split(params: Params, freeze: Sequence[str]) -> tuple[Params, Params]:
     """(trained, frozen) parts of a tree; a leaf is frozen if a pattern is found in its path.
 
     Raises:
-        ValueError: a pattern that is found nowhere, or nothing left to train.
+        ValueError: a pattern that matches no path, or no parameter left to train.
     """
     flat = traverse_util.flatten_dict(params, sep="/")
     for pattern in freeze:
@@ -85,7 +85,7 @@ def split(params: Params, freeze: Sequence[str]) -> tuple[Params, Params]:
 
 
 def join(*parts: Params) -> Params:
-    """One tree of all leaves of `parts`, which have different ones each."""
+    """One tree with the leaves of all `parts`, whose paths are disjoint."""
     flat = {}
     for part in parts:
         flat |= traverse_util.flatten_dict(part, sep="/")

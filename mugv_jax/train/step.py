@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""One step of training, as a pure function of state and batch, for every objective.
+"""Training step of any objective, as a pure function of state and batch.
 
 key = fold(key, step);   prepared <- objective.prepare(key, policies, batch)
 gradient = mean over microbatches of d objective.loss(policies, part) / d params
@@ -21,11 +21,11 @@ from mugv_jax.train.state import TrainState
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Step:
-    """`step(state, batch) -> (state, metrics)`.
+    """Training step: `step(state, batch) -> (state, metrics)`.
 
     policies: (trained parameters by name, state) -> the networks' variables by name.
-    optimizer, schedule: those of `state.params`; `objective.optimizers` has those of others.
-    ema_decay: decay of the running average, or None where there is none.
+    optimizer, schedule: for `state.params`; `objective.optimizers` holds those of other policies.
+    ema_decay: decay of the running average; None without EMA.
     """
 
     objective: Objective
@@ -69,7 +69,7 @@ class Step:
     def _guarded_update(
         self, state: TrainState, loss: Array, metrics: Metrics, grads: Mapping[str, Any]
     ) -> tuple[TrainState, Metrics]:
-        """State and metrics after the update; numbers that broke leave everything as it was."""
+        """State and metrics after the update; a non-finite loss or gradient skips the update."""
         norms = {name: optax.tree.norm(each) for name, each in grads.items()}
         finite = jnp.isfinite(loss)
         for norm in norms.values():
@@ -103,12 +103,12 @@ def updated(
     optimizer: optax.GradientTransformation,
     ema_decay: float | None,
 ) -> tuple[TrainState, Array]:
-    """(`state` with params, optimizer state and average of the next step, norm of the update)."""
+    """(`state` with updated params, optimizer state and EMA, norm of the update)."""
     updates, opt = optimizer.update(grads, state.opt, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
     if ema is not None and ema_decay is not None:
-        # Early on the average is short, or it would be of the initial weights.
+        # A smaller decay over the first steps, so that the initial weights do not dominate.
         count = (state.step - state.skipped).astype(jnp.float32)
         decay = jnp.minimum(ema_decay, (1 + count) / (10 + count))
         ema = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), ema, params)
@@ -118,6 +118,6 @@ def updated(
 def _updated_player(
     name: str, extra: Mapping[str, Any], grads: Any, optimizer: optax.GradientTransformation
 ) -> dict[str, Any]:
-    """Weights and optimizer state of a further trained policy, by their names in `extra`."""
+    """Updated weights and optimizer state of another trained policy, by their names in `extra`."""
     updates, opt = optimizer.update(grads, extra[f"{name}_opt"], extra[name])
     return {name: optax.apply_updates(extra[name], updates), f"{name}_opt": opt}

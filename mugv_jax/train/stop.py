@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A run that is told to stop does so between two steps, with everything saved."""
+"""Graceful shutdown: SIGTERM or Ctrl-C stops a run between two steps, after a checkpoint."""
 
 import contextlib
 import logging
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 class Stop:
-    """Notices SIGTERM and Ctrl-C; a second one ends the process at once.
+    """Handler of SIGTERM and Ctrl-C; a second signal ends the process immediately.
 
-    Of a run of many processes each must stop at the same step. A SIGTERM to any of them is told to
-    all by `jax.distributed`, whose own handler must therefore stay in place.
+    With several processes all must stop at the same step: `jax.distributed` broadcasts a SIGTERM of
+    any process to all others, so its own handler is left in place.
     """
 
     def __init__(self, checkpoints: Checkpoints):
@@ -28,11 +28,11 @@ class Stop:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator["Stop"]:
-        """Handlers are set inside, and what was there before is put back."""
+        """Context with the signal handlers installed; restores the previous ones on exit."""
         numbers = [] if jax.process_count() > 1 else [signal.SIGTERM, signal.SIGINT]
         before = {}
         for number in numbers:
-            with contextlib.suppress(ValueError):  # only the main thread may
+            with contextlib.suppress(ValueError):  # only the main thread may set handlers
                 before[number] = signal.signal(number, self._handle)
         try:
             yield self
@@ -41,11 +41,12 @@ class Stop:
                 signal.signal(number, handler)
 
     def asked(self, step: int) -> bool:
-        """Whether to stop before the step after `step`; the same in all processes."""
+        """Whether to stop after `step`; the same in all processes."""
         return self._signalled or self._checkpoints.stopping(step)
 
     def _handle(self, number: int, _: Any) -> None:
         if self._signalled:
             raise KeyboardInterrupt
         self._signalled = True
-        log.info("%s: saving after this step; once more ends at once.", signal.Signals(number).name)
+        name = signal.Signals(number).name
+        log.info("%s: saving after this step; a second signal ends the process at once.", name)

@@ -1,16 +1,16 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a training sample is asked for: which of its frames are given, and whether it is captioned.
+"""Training tasks: which latent frames of a sample are given, and whether its caption is dropped.
 
-    t2i            a single picture from text
-    t2v            every frame from text
+    t2i            an image from text
+    t2v            a video from text
     i2v            the first latent frame is given (published `i2v`)
-    last           the last one
-    first_last     both ends
-    random         one, anywhere (published `randone`)
-    continuation   the first k of f frames, 1 <= k < f (published `autoreg`)
+    last           the last latent frame is given
+    first_last     the first and the last latent frame are given
+    random         one random latent frame is given (published `randone`)
+    continuation   the first k of f frames are given, 1 <= k < f (published `autoreg`)
 
-A given frame is clean, has time 0, and does not count in the loss.
+A given frame is clean, has time 0, and is excluded from the loss.
 """
 
 import dataclasses
@@ -30,15 +30,15 @@ TASKS = ("t2i", *VIDEO_TASKS)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TaskConfig:
-    """How often each task is drawn and how often its caption is dropped.
+    """Probabilities of training tasks and of caption dropout.
 
-    probability: of each video task; what is left out is never drawn. A sample of one frame is
-        always `t2i`.
-    drop_caption: probability per task; 0.1 where nothing is said (the released trainer: 0.1 for
-        text-to-video, 0.5 for image-to-video).
+    probability: probability of each video task, by default 0. Samples of one frame are always
+        `t2i`.
+    drop_caption: caption dropout probability per task, by default 0.1 (the released trainer: 0.1
+        for text-to-video, 0.5 for image-to-video).
 
     Raises:
-        ValueError: unknown tasks, or probabilities that are none.
+        ValueError: unknown tasks, probabilities outside [0, 1], or a sum other than 1.
     """
 
     probability: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"t2v": 1.0})
@@ -58,16 +58,16 @@ class TaskConfig:
 
     @property
     def drawn(self) -> tuple[str, ...]:
-        """The tasks that come up."""
+        """Tasks with a nonzero probability, and `t2i`."""
         return tuple(t for t in TASKS if t == "t2i" or self.probability.get(t, 0.0) > 0)
 
     def drop(self, task: str) -> float:
-        """How often the caption of a task is dropped."""
+        """Caption dropout probability of a task."""
         return self.drop_caption.get(task, 0.1)
 
 
 class Draw(flax.struct.PyTreeNode):
-    """What was drawn for each sample; `task` is an index into TASKS."""
+    """Task, noisy frames and caption dropout of each sample; `task` is an index into TASKS."""
 
     task: Int[Array, "b"]
     noisy: Bool[Array, "b f"]
@@ -81,7 +81,7 @@ def draw(key: Array, batch: int, frames: int, config: TaskConfig) -> Draw:
         task = jnp.zeros(batch, jnp.int32)
     else:
         share = np.array([config.probability.get(name, 0.0) for name in VIDEO_TASKS])
-        # The last bound is 1 exactly: a sum that rounds below it must not point past the end.
+        # The last bound is set to 1: a sum rounded below 1 could give an index out of range.
         bounds = jnp.asarray([*np.cumsum(share)[:-1], 1.0], jnp.float32)
         task = 1 + jnp.searchsorted(bounds, jax.random.uniform(task_key, (batch,)), side="right")
     drop = jnp.asarray([config.drop(name) for name in TASKS], jnp.float32)
@@ -93,9 +93,9 @@ def draw(key: Array, batch: int, frames: int, config: TaskConfig) -> Draw:
 
 
 def noisy_frames(key: Array, task: Int[Array, "b"], frames: int) -> Bool[Array, "b f"]:
-    """Which frames each task leaves to the network.
+    """Mask of the frames to predict in each task.
 
-    Of two frames `first_last` would leave none, so there it gives the first alone.
+    With two frames `first_last` would leave none to predict, so only the first is given.
     """
     batch = task.shape[0]
     pick_key, length_key = jax.random.split(key)

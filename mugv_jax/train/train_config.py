@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""One training run: the groups of a config file, as frozen dataclasses.
+"""Training configuration: the groups of a config file as frozen dataclasses.
 
-`TrainConfig` is what every run has; a kind of network adds its own groups in a class derived from
-it, and `read_groups` reads any of them.
+`TrainConfig` has the groups of every run; each kind of network derives a class with further groups,
+and `read_groups` reads any of these classes.
 """
 
 import dataclasses
@@ -30,13 +30,14 @@ DTYPES = ("bfloat16", "float32")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Length, start and arithmetic of a run.
+    """Length, initial weights and compute dtype of a run.
 
-    steps: updates in all.  seed: of weights, data order and everything that a step draws.
+    steps: total number of updates.
+    seed: seed of the initial weights, the data order and all random draws of a step.
     weights: checkpoint to start from; "" starts from random weights.
-    ema_weights: start from the running average in `weights`, which are then a training run.
-    dtype: of arithmetic; master weights are float32.
-    accumulate: microbatches whose gradients make one update.
+    ema_weights: start from the EMA weights in `weights`, which must be a training run.
+    dtype: compute dtype; master weights are float32.
+    accumulate: number of microbatches per update (gradient accumulation).
 
     Raises:
         ValueError: values out of range.
@@ -59,11 +60,12 @@ class RunConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiTRunConfig(RunConfig):
-    """A run of a diffusion transformer.
+    """Run settings of a diffusion transformer.
 
     null_text: file of the text features that replace a dropped caption (`mugv-jax data encode`
-        writes `empty_text.pt`); "" uses the weights' own table of them, where they have one.
-    remat: what the backward pass computes again, see `nn/dit/remat.py`.
+        writes `empty_text.pt`); "" uses the null caption in `weights`, or else `empty_text.pt`
+        beside the samples.
+    remat: rematerialisation policy, see `nn/dit/remat.py`.
     """
 
     null_text: str = ""
@@ -72,7 +74,7 @@ class DiTRunConfig(RunConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EmaConfig:
-    """Running average of the weights (published decay 0.9999); shorter over the first steps.
+    """EMA of the weights (published decay 0.9999); the decay is smaller over the first steps.
 
     Raises:
         ValueError: a decay outside [0, 1).
@@ -88,8 +90,10 @@ class EmaConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """A checkpoint every `every` steps, of which the newest `keep` stay, and with `archive` above
-    0 also those of every `archive`-th step (post-hoc averaging wants some).
+    """Checkpoint interval and retention.
+
+    every: steps between checkpoints.  keep: number of newest checkpoints that are kept.
+    archive: also keep the checkpoints at multiples of this step, for post-hoc EMA; 0 is off.
 
     Raises:
         ValueError: values out of range.
@@ -106,9 +110,9 @@ class CheckpointConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogConfig:
-    """Steps between lines of metrics, validations and samples; 0 switches the latter two off.
+    """Intervals in steps of metrics, validation and samples; 0 turns the latter two off.
 
-    wandb: name of a Weights & Biases project beside TensorBoard, or "".
+    wandb: Weights & Biases project to log to in addition to TensorBoard, or "".
 
     Raises:
         ValueError: values out of range.
@@ -126,10 +130,10 @@ class LogConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiTLogConfig(LogConfig):
-    """Logging of a diffusion transformer.
+    """Logging settings of a diffusion transformer.
 
-    sample_steps, guidance: steps and guidance scale of a logged sample.
-    vae: checkpoint that decodes samples; without one ("") the first latent channels are shown.
+    sample_steps, guidance: sampling steps and guidance scale of logged samples.
+    vae: VAE checkpoint that decodes samples; with "" the first three latent channels are logged.
 
     Raises:
         ValueError: values out of range.
@@ -146,7 +150,7 @@ class DiTLogConfig(LogConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Groups that every training run has. `lora` is None where whole weights are trained.
+    """Config groups of every training run; `lora` is None for full fine-tuning.
 
     Raises:
         ValueError: groups that contradict each other.
@@ -170,10 +174,10 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiTTrainConfig(TrainConfig):
-    """A training run of a diffusion transformer.
+    """Config of a training run of a diffusion transformer.
 
-    system: name of the family that `dit` belongs to.
-    objective: settings of the objective, a class of `train/objectives/` by its field `name`.
+    system: name of the model family of `dit`.
+    objective: settings of the objective; its field `name` selects a module of `train/objectives/`.
     """
 
     system: str = NAMES[0]
@@ -188,10 +192,10 @@ class DiTTrainConfig(TrainConfig):
 
 
 def from_config_dict(values: ConfigDict) -> DiTTrainConfig:
-    """The run of a diffusion transformer that a config file describes.
+    """Read the config of a diffusion transformer run.
 
     Raises:
-        ValueError: unknown or missing names, or values that the dataclasses refuse.
+        ValueError: unknown or missing names, or invalid values.
     """
     system = system_of(values)
     others = [name for name in system.groups if name != "dit"]
@@ -209,13 +213,13 @@ def read_groups(
     classes: dict[str, type] | None = None,
     others: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The groups of a config file as the fields of `cls`; groups with a default may be missing.
+    """Fields of `cls` from the groups of a config file; groups with a default may be missing.
 
-    classes: dataclasses of groups in place of the annotated ones.
-    others: further groups that the file must have, which are not read here.
+    classes: dataclasses by group that replace the annotated ones.
+    others: further groups that the file must have but that are not read here.
 
     Raises:
-        ValueError: unknown or missing names, or values that the dataclasses refuse.
+        ValueError: unknown or missing names, or invalid values.
     """
     built = group_classes(cls) | (classes or {})
     optional = {
@@ -236,7 +240,7 @@ def read_groups(
 
 
 def group_classes(cls: type) -> dict[str, type]:
-    """Dataclasses of the groups of a run, by field."""
+    """Dataclass of each config group of `cls`, by field name."""
     found = {}
     for name, hint in typing.get_type_hints(cls).items():
         for group in filter(dataclasses.is_dataclass, (hint, *typing.get_args(hint))):

@@ -1,10 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objectives of diffusion transformers: every module of this folder is one.
+"""Training objectives of diffusion transformers, one per module of this package.
 
-A module has `Settings`, the frozen dataclass of the config's group "objective" whose field `name`
-is the module's name, and `OBJECTIVE`, a class with `build(config, mesh)`. A file that is added is
-found.
+A module defines `Settings`, the frozen dataclass of the config group "objective", whose field
+`name` is the module's name, and `OBJECTIVE`, a class with `build(config, mesh)`. New modules are
+discovered automatically.
 """
 
 import importlib
@@ -15,12 +15,12 @@ DEFAULT = "flow_matching"
 
 
 def names() -> tuple[str, ...]:
-    """The objectives that there are, by the names of their modules."""
+    """Names of all objectives, which are the names of their modules."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def settings(name: str | None) -> type:
-    """The dataclass of an objective's settings; None is the default objective.
+    """Settings dataclass of an objective; None is the default objective.
 
     Raises:
         ValueError: no such objective.
@@ -29,7 +29,7 @@ def settings(name: str | None) -> type:
 
 
 def objective(name: str | None) -> type:
-    """The class of an objective; None is the default one.
+    """Class of an objective; None is the default objective.
 
     Raises:
         ValueError: no such objective.

@@ -1,14 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Direct preference optimisation of a flow model (arXiv:2311.12908, arXiv:2501.13918).
+"""Direct preference optimisation (DPO) of a flow model (arXiv:2311.12908, arXiv:2501.13918).
 
     e(x)      = mean of |v(x_t, t) - (x_0 - noise)|^2 over the noisy frames of x                 (1)
     reward(x) = -beta / 2 (e_policy(x) - e_reference(x))                                         (2)
     loss      = -log sigmoid(reward(win) - reward(lose)) + sft_weight e_policy(win)              (3)
 
 Both sides of a pair have the same time, noise, given frames and caption. The reference is the
-policy at the start of the run. With labels of single samples, y = +1 or -1, in place of pairs, KTO
-(arXiv:2404.04465) has
+policy at the start of the run. KTO (arXiv:2404.04465) uses single samples with labels y = +1 or -1
+instead of pairs:
 
     baseline = max(0, mean of reward over the whole batch), without a gradient                   (4)
     loss     = w_y (1 - sigmoid(y (reward - baseline))) + sft_weight e_policy where y = +1       (5)
@@ -37,9 +37,9 @@ LOSE = "lose"  # the field of the loser's latent; "latent" is the winner's
 class Settings:
     """Settings of DPO.
 
-    beta: strength of (2); published values are 500 to 5000, for errors that are means.
-    sft_weight: weight of the winner's flow-matching loss in (3), which keeps it from being
-        displaced; 0 leaves it out.
+    beta: scale of the reward (2); published values are 500 to 5000, for errors that are means.
+    sft_weight: weight of the winner's flow-matching loss in (3), which prevents its displacement;
+        0 is plain DPO.
 
     Raises:
         ValueError: values out of range.
@@ -57,14 +57,14 @@ class Settings:
 
 
 class Errors(NamedTuple):
-    """(1) of both sides of every pair."""
+    """Errors (1) of both sides of every pair."""
 
     win: Float[Array, "b"]
     lose: Float[Array, "b"]
 
 
 class Preference(NamedTuple):
-    """(3) of every pair, and the rewards (2) that it compares."""
+    """Loss (3) and rewards (2) of every pair."""
 
     loss: Float[Array, "b"]
     reward_win: Float[Array, "b"]
@@ -72,7 +72,7 @@ class Preference(NamedTuple):
 
 
 class Prepared(flax.struct.PyTreeNode):
-    """Pairs for the loss: both sides on the path, their condition, the reference's errors."""
+    """Prepared pairs: both sides noised, their condition, the reference's errors and the task."""
 
     win: Noised
     lose: Noised
@@ -84,12 +84,12 @@ class Prepared(flax.struct.PyTreeNode):
 def reward(
     policy: Float[Array, "b"], reference: Float[Array, "b"], beta: float
 ) -> Float[Array, "b"]:
-    """(2), from the errors (1) of policy and reference."""
+    """Reward (2), from the errors (1) of policy and reference."""
     return -beta / 2 * (policy - reference)
 
 
 def dpo_loss(policy: Errors, reference: Errors, settings: Settings) -> Preference:
-    """(3) of every pair, from the errors of policy and reference."""
+    """DPO loss (3) of every pair, from the errors of policy and reference."""
     win, lose = (
         reward(ours, theirs, settings.beta) for ours, theirs in zip(policy, reference, strict=True)
     )
@@ -98,7 +98,7 @@ def dpo_loss(policy: Errors, reference: Errors, settings: Settings) -> Preferenc
 
 
 def kto_baseline(rewards: Float[Array, "b"]) -> Float[Array, ""]:
-    """(4), of the rewards of a whole batch."""
+    """KTO baseline (4), from the rewards of a whole batch."""
     return jax.lax.stop_gradient(jnp.maximum(jnp.mean(rewards), 0))
 
 
@@ -112,7 +112,7 @@ def kto_loss(
     undesirable_weight: float = 1.0,
     sft_weight: float = 0.0,
 ) -> Float[Array, "b"]:
-    """(5) of every sample, from the policy's errors, the rewards (2) and the baseline (4)."""
+    """KTO loss (5) of every sample, from the policy's errors, rewards (2) and baseline (4)."""
     sign = jnp.where(desirable, 1.0, -1.0)
     weight = jnp.where(desirable, desirable_weight, undesirable_weight)
     loss = weight * (1 - jax.nn.sigmoid(sign * (rewards - baseline)))
@@ -120,7 +120,7 @@ def kto_loss(
 
 
 class Dpo(FlowMatching):
-    """Preference training on pairs, beside the same network without the training."""
+    """DPO on preference pairs, with the policy's initial weights as the reference."""
 
     LATENTS = ("latent", LOSE)
 
@@ -132,11 +132,11 @@ class Dpo(FlowMatching):
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """The reference: the weights that the run begins with."""
+        """The reference: the initial weights of the run."""
         return (Role(name=REFERENCE),)
 
     def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
-        """Both sides at the same time with the same noise, and the reference's errors there."""
+        """Both sides noised with the same time and noise, and the reference's errors."""
         draws, batch = self.draws(key, policies, batch)
         win, lose = (noised(constrained_latent(batch, name), draws) for name in self.LATENTS)
         condition = self.denoiser.condition(batch)
@@ -148,12 +148,12 @@ class Dpo(FlowMatching):
         )
 
     def loss(self, policies: Policies, part: Prepared) -> tuple[Float[Array, ""], Metrics]:
-        """Mean of (3).
+        """Mean DPO loss (3), and metrics.
 
-        accuracy: share of pairs whose winner has the larger reward.  margin: mean difference of
-            both rewards.
-        displacement: e_policy(win) - e_reference(win); it rises where the winner becomes less
-            likely, the known failure of this loss.
+        accuracy: share of pairs whose winner has the larger reward.
+        margin: mean of reward(win) - reward(lose).
+        displacement: mean of e_policy(win) - e_reference(win); it rises when the winner becomes
+            less likely, the known failure mode of DPO.
         """
         policy = self._errors(policies[POLICY], part.win, part.lose, part.condition)
         found = dpo_loss(policy, part.reference, self.settings)
@@ -168,7 +168,7 @@ class Dpo(FlowMatching):
         return jnp.mean(found.loss), metrics | task_sums(policy.win, part.task)
 
     def work(self, batch: Batch) -> Work:
-        """Both sides of every pair through the policy, forward and backward, and the reference."""
+        """Work on both sides: forward and backward of the policy, forward of the reference."""
         one = super().work(batch)
         assert one.flops is not None
         reference = one.flops / (1 + BACKWARD)

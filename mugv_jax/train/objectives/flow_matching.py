@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Flow matching: the squared error of the velocity on the straight path (rectified flow).
+"""Flow-matching objective: squared error of the velocity on the straight path (rectified flow).
 
     x_t = (1 - t) x_0 + t noise,   loss = mean over samples of w |v(x_t, t) - (x_0 - noise)|^2
 
@@ -48,19 +48,19 @@ from mugv_jax.train.objective import (
 from mugv_jax.train.tasks import TASKS, TaskConfig, noisy_frames
 from mugv_jax.weights.registry import MODELS
 
-BACKWARD = 2  # products of the backward pass for each one of the forward pass
+BACKWARD = 2  # FLOPs of the backward pass relative to the forward pass
 VALIDATION_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # u, before the shift
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Flow matching has no settings beside the groups "tasks" and "loss"."""
+    """Settings of flow matching: none besides the config groups "tasks" and "loss"."""
 
     name: str = "flow_matching"
 
 
 class Prepared(flax.struct.PyTreeNode):
-    """A batch for the loss: samples on the path, their condition, task and weight in the loss."""
+    """A prepared batch: noised samples, their condition, task and loss weight."""
 
     sample: Noised
     condition: Any
@@ -70,10 +70,10 @@ class Prepared(flax.struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class FlowMatching(Objective):
-    """The loss that MUG-V is pre-trained with.
+    """Flow-matching objective, with which MUG-V is pre-trained.
 
-    system: the family of the network.  denoiser: the network.
-    settings: the group "objective" of the config.
+    system: model family of the network.  denoiser: the network.
+    settings: the config group "objective".
     text_tokens: tokens of a caption in a batch.
     """
 
@@ -88,7 +88,7 @@ class FlowMatching(Objective):
 
     @classmethod
     def fields(cls, config: Any) -> Fields:
-        """Fields of a training sample of a run (`DiTTrainConfig`)."""
+        """Fields of a training sample; config: a `DiTTrainConfig`."""
         return flow_fields(
             channels=config.dit.in_channels,
             text_dim=config.dit.text_dim,
@@ -97,10 +97,10 @@ class FlowMatching(Objective):
 
     @classmethod
     def build(cls, config: Any, mesh: Mesh) -> "FlowMatching":
-        """The objective of a run (`DiTTrainConfig`) on `mesh`.
+        """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:
-            ValueError: a network that the mesh cannot split.
+            ValueError: a network that the mesh cannot shard.
         """
         system = find(config.system)
         kind = system.kinds["dit"]
@@ -127,7 +127,7 @@ class FlowMatching(Objective):
         )
 
     def shift(self, latent_shape: LatentShape) -> float:
-        """Ratio by which times of latents of (f, h, w) are shifted towards noise."""
+        """Ratio of the time shift towards noise for latents of shape (f, h, w)."""
         if not self.loss_config.shift:
             return 1.0
         frames, height, width = latent_shape
@@ -135,13 +135,13 @@ class FlowMatching(Objective):
         return shift_ratio(height * side_px, width * side_px, frames)
 
     def draws(self, key: Array, policies: Policies, batch: Batch) -> tuple[Draws, Batch]:
-        """(times, noise and given frames of a step, the batch with dropped captions)."""
+        """(draws of tasks, times and noise of a step, the batch with dropped captions)."""
         ratio = self.shift(shape_of(batch["latent"]))
         null = policies[NULL_TEXT]
         return draw_step(key, batch, null, self.tasks, self.loss_config, ratio)
 
     def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
-        """Samples at drawn times, with drawn noise, given frames and dropped captions."""
+        """Noised samples with their loss weights, after caption dropout."""
         draws, batch = self.draws(key, policies, batch)
         x_0 = constrained_latent(batch)
         weight = self.loss_config.image_weight if x_0.shape[1] == 1 else 1.0
@@ -153,7 +153,7 @@ class FlowMatching(Objective):
         )
 
     def loss(self, policies: Policies, part: Prepared) -> tuple[Float[Array, ""], Metrics]:
-        """Weighted mean of the velocity's squared error, and its sums by task."""
+        """Weighted mean of the velocity's squared error, and its unweighted sums by task."""
         loss = self.error(policies[POLICY], part.sample, part.condition)
         return jnp.mean(loss * part.weight), task_sums(loss, part.task)
 
@@ -165,10 +165,10 @@ class FlowMatching(Objective):
     def validate(
         self, policies: Policies, batch: Batch
     ) -> tuple[Float[Array, "k u"], Float[Array, ""]]:
-        """(sums of the loss by task and time, weight) over the samples that count.
+        """(sums of the loss by task and time, sum of weights) over samples, weighted by "weight".
 
-        Tasks are those of `validation_tasks`, times VALIDATION_TIMES; noise belongs to the sample,
-        so that steps and runs can be compared.
+        Tasks are those of `validation_tasks`, times VALIDATION_TIMES. The noise of a sample is
+        fixed, so that steps and runs can be compared.
         """
         weight = batch["weight"]
         x_0 = constrained_latent(batch)
@@ -193,7 +193,7 @@ class FlowMatching(Objective):
         return sums.reshape(grid[0].shape), jnp.sum(weight)
 
     def work(self, batch: Batch) -> Work:
-        """A step's samples, tokens and model FLOPs."""
+        """Samples, tokens and model FLOPs of a step."""
         rows, shape = len(batch["latent"]), shape_of(batch["latent"])
         forward = self.system.costs.forward(self.sizes, shape, batch["text"].shape[1])
         tokens = self.system.costs.tokens(self.sizes, shape)
@@ -203,7 +203,7 @@ class FlowMatching(Objective):
     def abstract_batch(
         self, mesh: Mesh, latent_shape: LatentShape, rows: int
     ) -> dict[str, jax.ShapeDtypeStruct]:
-        """Shapes and places of a batch of `rows` samples with latents of (f, h, w)."""
+        """Shapes and shardings of a batch of `rows` samples with latents of shape (f, h, w)."""
         latent = ((*latent_shape, self.sizes.in_channels), jnp.float32)
         shapes = dict.fromkeys(self.LATENTS, latent) | {
             "text": ((self.text_tokens, self.sizes.text_dim), jnp.float32),
@@ -225,5 +225,5 @@ def shape_of(latent: Array) -> LatentShape:
 
 
 def validation_tasks(frames: int) -> tuple[str, ...]:
-    """The tasks that samples of so many latent frames are measured on."""
+    """Validation tasks of samples of `frames` latent frames."""
     return ("t2i",) if frames == 1 else ("t2v", "i2v")

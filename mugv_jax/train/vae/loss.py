@@ -1,17 +1,17 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The loss of the video VAE (arXiv:2510.17519, section 4.1), part by part.
+"""Loss terms of the video VAE (arXiv:2510.17519, section 4.1).
 
     L     = L_rec + kl L_KL + gan a L_GAN                                              (1)
     L_rec = mse |x - y|^2 + l1 L_1 + perceptual P(x, y)                                (2)
-    L_1   = mean |x - y|, and once it is adaptive  mean w |x - y|                      (3)
+    L_1   = mean |x - y|;   from step adaptive_from on  mean w |x - y|                 (3)
     w_t   = (1 + s r_t / mean r) / mean,   r_t = |d_t lap(x_t)|                        (4)
     L_KL  = mean 1/2 (mean^2 + var - 1 - log var)                                      (5)
     L_GAN = -mean D(y);   D: mean 1/2 (max(0, 1 - D(x)) + max(0, 1 + D(y)))            (6)
     a     = |grad_W L_rec| / |grad_W L_GAN|,  W the decoder's last kernel              (7)
 
-x is the video, y its reconstruction, D the critic. (6) is the hinge loss (arXiv:1705.02894), (7) is
-that of VQGAN (arXiv:2012.09841). All are means, so that weights do not depend on sizes.
+x is the video, y its reconstruction, D the critic. (6) is the hinge loss (arXiv:1705.02894), (7)
+the weight of VQGAN (arXiv:2012.09841). All terms are means, so their weights do not depend on size.
 """
 
 import dataclasses
@@ -25,23 +25,23 @@ from mugv_jax.axes import Array, Float, Latent, Pixels
 
 # (video, reconstruction) in [-1, 1] -> scalar, such as LPIPS.
 Perceptual = Callable[[Pixels, Pixels], Array]
-Clips = Float[Array, "b _f _h _w _c"]  # pixels, or features in their place
+Clips = Float[Array, "b _f _h _w _c"]  # pixels or features
 Map = Float[Array, "b _f _h _w 1"]
 
-MOST_BALANCE = 1e4  # of (7), where the critic's gradient vanishes
+MOST_BALANCE = 1e4  # upper bound of (7), for a vanishing gradient of the critic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VaeLossConfig:
-    """Weights of the parts of (1) and (2), and when phases begin.
+    """Weights of the terms of (1) and (2), and the first steps of phases.
 
-    perceptual: of the perceptual network, where the run is given one.
-    perceptual_frames: of every clip, drawn anew for each step, that it sees; None is all.
+    perceptual: weight of the perceptual loss, if the run has a perceptual network.
+    perceptual_frames: frames of every clip in the perceptual loss, drawn for each step; None: all.
     saliency: s of (4).
-    adaptive_from, gan_from: the step from which (4) and the GAN count; None is never.
+    adaptive_from, gan_from: first step with the weighting (4) and with the GAN; None is never.
 
     Raises:
-        ValueError: negative values, or no reconstruction.
+        ValueError: negative values, or no reconstruction loss.
     """
 
     mse: float = 1.0
@@ -65,22 +65,22 @@ class VaeLossConfig:
                 "leaves the perceptual network out."
             )
         if not self.mse + self.l1:
-            raise ValueError("mse=0 and l1=0: nothing would be reconstructed; raise one of them.")
+            raise ValueError("mse=0 and l1=0 leave no reconstruction loss; raise one of them.")
 
 
 def mean_square(x: Clips, y: Clips) -> Float[Array, ""]:
-    """mean (x - y)^2."""
+    """Mean squared error, mean (x - y)^2."""
     return jnp.mean(jnp.square(x - y))
 
 
 def weighted_l1(x: Clips, y: Clips, weight: Map | None = None) -> Float[Array, ""]:
-    """(3): mean |x - y|, weighted by pixel."""
+    """L1 loss (3): mean |x - y|, optionally weighted per pixel."""
     error = jnp.abs(x - y)
     return jnp.mean(error if weight is None else error * weight)
 
 
 def laplacian(x: Clips) -> Clips:
-    """Sum of the four neighbours minus four times the pixel; borders are repeated outwards."""
+    """Discrete Laplacian: sum of the four neighbours minus four times the pixel; edge padding."""
     padded = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1]
     columns = padded[:, :, 1:-1, :-2] + padded[:, :, 1:-1, 2:]
@@ -88,9 +88,9 @@ def laplacian(x: Clips) -> Clips:
 
 
 def saliency(x: Clips) -> Map:
-    """r of (4): |lap(x_{t+1}) - lap(x_t)|, mean over channels; the last frame has the one before's.
+    """Saliency r of (4): |lap(x_{t+1}) - lap(x_t)|, mean over channels.
 
-    A picture, of one frame, has none: 0.
+    The last frame repeats the value of the frame before it; a single frame has 0.
     """
     edges = laplacian(x)
     if x.shape[1] == 1:
@@ -100,10 +100,10 @@ def saliency(x: Clips) -> Map:
 
 
 def adaptive_weight(x: Clips, strength: float) -> Map:
-    """w of (4): mean 1 over each sample, larger where fine detail moves fast; no gradient.
+    """Pixel weight w of (4): mean 1 over each sample, larger for fast-moving detail; no gradient.
 
-    Of the video itself, not of its reconstruction: that is smooth just where it fails. Where
-    nothing moves it is 1: the 1 in (4) keeps still parts in the loss.
+    Computed from the video, not from its reconstruction, which is smooth exactly where it fails.
+    For a video without motion w is 1; the 1 in (4) keeps static regions in the loss.
     """
     r = saliency(jax.lax.stop_gradient(x))
     mean = einops.reduce(r, "b f h w 1 -> b 1 1 1 1", "mean")
@@ -112,23 +112,23 @@ def adaptive_weight(x: Clips, strength: float) -> Map:
 
 
 def kl_divergence(mean: Latent, log_variance: Latent) -> Float[Array, ""]:
-    """(5): of the posterior from a standard normal one, in nats per value of the latent."""
+    """KL divergence (5) of the posterior from N(0, 1), in nats per latent value."""
     terms = jnp.square(mean) + jnp.exp(log_variance) - 1 - log_variance
     return 0.5 * jnp.mean(terms)
 
 
 def critic_loss(real: Array, fake: Array) -> Float[Array, ""]:
-    """(6), of the critic."""
+    """Hinge loss of the critic, (6)."""
     return 0.5 * (jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + fake)))
 
 
 def generator_loss(fake: Array) -> Float[Array, ""]:
-    """(6), of the VAE."""
+    """Adversarial loss of the VAE, (6)."""
     return -jnp.mean(fake)
 
 
 def balance(reconstruction: Array, adversarial: Array) -> Float[Array, ""]:
-    """(7), from both gradients of the decoder's last kernel; no gradient of its own."""
+    """Adaptive GAN weight (7), from both gradients of the decoder's last kernel; no gradient."""
     norms = (jnp.linalg.norm(jnp.ravel(grad)) for grad in (reconstruction, adversarial))
     wanted, found = norms
     return jax.lax.stop_gradient(jnp.clip(wanted / (found + 1e-4), 0, MOST_BALANCE))

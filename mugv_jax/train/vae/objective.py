@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The objective of the video VAE: reconstruction, divergence, and a critic trained beside it.
+"""Training objective of the video VAE: reconstruction, KL divergence and adversarial loss.
 
-    z ~ N(mean, var) of encode(x),   y = decode(z), by windows
+    z ~ N(mean, var) of encode(x),   y = decode(z), in windows
     VAE:     gradient of the loss (1) of `train/vae/loss.py`
     critic:  gradient of (6) on the same x and y
 
-y is computed once, and its gradient is pulled back once: (7) needs the last convolution alone.
+One forward and one backward pass of the VAE suffice: (7) needs only the last convolution's VJP.
 """
 
 import dataclasses
@@ -49,14 +49,15 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 
 KIND = "mugv_vae"
 CRITIC, PERCEPTUAL = "critic", "perceptual"  # names among the policies
-LAST_LAYER = "spatial_decoder/conv_out"  # with W of the loss's (7)
+LAST_LAYER = "spatial_decoder/conv_out"  # its kernel is W in (7) of the loss
 
 
 class Prepared(flax.struct.PyTreeNode):
-    """A batch of the VAE.
+    """A prepared batch of the VAE.
 
-    x: pixels, or what a frozen spatial half makes of them.  noise: of the posterior's sample.
-    is_adaptive: whether the l1 of this step is weighted.  seen: frames for the perceptual network.
+    x: pixels, or features of the fixed spatial half.  noise: noise of the posterior sample.
+    is_adaptive: whether L1 is weighted in this step.
+    seen: indices of the frames for the perceptual network; None for all.
     """
 
     x: Float[Array, "*k b _f _h _w _c"]
@@ -66,7 +67,7 @@ class Prepared(flax.struct.PyTreeNode):
 
 
 class Forward(NamedTuple):
-    """A forward pass: the reconstruction, its divergence, and the input of the last layer."""
+    """Result of a forward pass: reconstruction, KL divergence and input of the last layer."""
 
     y: Clips
     kl: Float[Array, ""]
@@ -75,9 +76,9 @@ class Forward(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class VaeObjective(Objective):
-    """The loss of the VAE for the steps of one variant: a window's length, with or without critic.
+    """Objective of the video VAE, compiled per window length and per use of the critic.
 
-    window: latents that the decoder sees at once.  critic: None where none is trained (yet).
+    window: latents per decoding window.  critic: None before `loss.gan_from` or without a GAN.
     """
 
     COLLECTIONS = ("params", "constants")
@@ -92,7 +93,7 @@ class VaeObjective(Objective):
         """The objective of a run on `mesh`.
 
         Raises:
-            ValueError: weights frozen that the GAN's balance needs.
+            ValueError: frozen weights whose gradient the GAN weight needs.
         """
         dtype = jnp.dtype(config.run.dtype)
         built = cls(
@@ -110,14 +111,14 @@ class VaeObjective(Objective):
 
     @property
     def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
-        """The critic's optimizer, where it is trained."""
+        """The critic's optimizer, if a critic is trained."""
         if self.critic is None:
             return {}
         config = self.config
         return {CRITIC: make_optimizer(config.discriminator_optimizer, config.run.steps)[0]}
 
     def extra(self, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The critic, constants of the latent, and tensors that only published files hold."""
+        """Critic and its optimizer state, latent statistics, and unused published tensors."""
         critic: Params = {}
         if self.critic is not None:
             key = jax.random.fold_in(jax.random.key(self.config.run.seed), 1)
@@ -133,9 +134,9 @@ class VaeObjective(Objective):
         }
 
     def variant(self, batch: Batch) -> Hashable:
-        """(latents in a window, whether the critic counts), from the number of the step.
+        """(latents per decoding window, whether the GAN loss is on) at the batch's step.
 
-        Every variant is a program of its own: inside a condition a CPU computes on one thread.
+        Each variant is compiled separately: inside `lax.cond` a CPU computes on one thread.
         """
         number = int(batch["step"].addressable_data(0)[0])
         gan_from = self.config.loss.gan_from
@@ -149,13 +150,13 @@ class VaeObjective(Objective):
         return dataclasses.replace(self, window=window, critic=critic)
 
     def drawn_window(self, step: int, frames: int) -> int:
-        """Latents that the decoder sees at once, drawn by the number of the step."""
+        """Latents per decoding window, drawn with the seed and the step number."""
         windows = self.config.run.windows
         drawn = np.random.default_rng((self.config.run.seed, step)).integers(len(windows))
         return min(windows[drawn], -(-frames // self.sizes.time_factor))
 
     def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
-        """Pixels (or features), and the draws of this step."""
+        """Pixels or features of the batch, and the random draws of this step."""
         x = constrain_batch(to_pixels(batch["frames"]))
         seen = self._seen_frames(key, x)
         if self.config.run.part == "temporal":
@@ -168,7 +169,7 @@ class VaeObjective(Objective):
         return Prepared(x=x, noise=noise, is_adaptive=is_adaptive, seen=seen)
 
     def loss(self, policies: Policies, part: Prepared) -> tuple[Float[Array, ""], Metrics]:
-        """(1) without the GAN."""
+        """Loss (1) without the GAN term."""
         out = self._forward(policies, part)
         loss, metrics = self._reconstruction(out.y, part, policies.get(PERCEPTUAL))
         return loss + self.config.loss.kl * out.kl, metrics | {"kl": out.kl}
@@ -176,7 +177,7 @@ class VaeObjective(Objective):
     def gradient(
         self, bind: Bind, trained: Mapping[str, Any], part: Prepared
     ) -> tuple[Float[Array, ""], Metrics, Mapping[str, Any]]:
-        """Gradients of the VAE and of its critic, from one forward pass of the VAE."""
+        """Loss, metrics and gradients of VAE and critic, from one forward pass of the VAE."""
         config = self.config.loss
 
         def forward(params: Params) -> tuple[tuple[Clips, Array], Array | None]:
@@ -203,7 +204,7 @@ class VaeObjective(Objective):
         return loss + config.kl * kl, metrics, grads
 
     def validate(self, policies: Policies, batch: Batch) -> tuple[Pixels, dict[str, Array]]:
-        """(reconstructions, PSNR and SSIM of every clip) by windows as in generation."""
+        """(reconstructions, PSNR and SSIM of every clip), decoded in windows as in generation."""
         variables, x = policies[POLICY], to_pixels(batch["frames"])
         if self.config.run.part == "spatial":
             features = apply(self.module, variables, x, "encode_features")
@@ -215,12 +216,12 @@ class VaeObjective(Objective):
         return y, {"psnr": jnp.mean(psnr(x, y), axis=1), "ssim": jnp.mean(ssim(x, y), axis=1)}
 
     def work(self, batch: Batch) -> Work:
-        """A step's samples; its tokens are frames, and nobody counts its arithmetic."""
+        """Samples of a step, with frames counted as tokens; FLOPs are not counted."""
         shape = batch["frames"].shape
         return Work(shape=shape[:4], samples=shape[0], tokens=shape[0] * shape[1], flops=None)
 
     def check_resumed(self, where: object, found: Mapping, wanted: Mapping) -> None:
-        """Beside what every run must match: a critic does not come or go.
+        """Checks of every run; also, the critic cannot be added or removed on resuming.
 
         Raises:
             ValueError: the state of the checkpoint does not fit the config.
@@ -229,13 +230,13 @@ class VaeObjective(Objective):
         was, now = (config["loss"].get("gan_from") for config in (found, wanted))
         if (was is None) != (now is None):
             raise ValueError(
-                f"{where}: was trained with gan_from={was}, the config says {now}: a critic does "
-                "not come or go within a run. Give a step past run.steps to go on without one, or "
-                f"start a new run with run.weights={where}."
+                f"{where}: was trained with gan_from={was}, the config says {now}: a critic cannot "
+                "be added or removed within a run. Set gan_from above run.steps to resume without "
+                f"its loss, or start a new run with run.weights={where}."
             )
 
     def _noise(self, key: Array, policies: Policies, x: Clips) -> Array:
-        """Normal draws for the posterior of `x`."""
+        """Standard normal noise for a sample of the posterior of `x`."""
 
         def latent(x: Clips) -> Array:
             if self.config.run.part == "spatial":
@@ -247,16 +248,16 @@ class VaeObjective(Objective):
         return jax.random.normal(key, shape.shape, shape.dtype)
 
     def _seen_frames(self, key: Array, x: Pixels) -> Array | None:
-        """Numbers of the frames that the perceptual network sees, as rows; None for all."""
+        """Indices of the frames for the perceptual network, repeated per clip; None for all."""
         frames, count = x.shape[1], self.config.loss.perceptual_frames
         if count is None or count >= frames:
             return None
-        # Folded: the posterior's noise is drawn from the key itself.
+        # Folded, because the posterior's noise is drawn from the key itself.
         drawn = jax.random.choice(jax.random.fold_in(key, 1), frames, (count,), replace=False)
         return jnp.broadcast_to(drawn[None], (len(x), count))
 
     def _forward(self, policies: Policies, part: Prepared) -> Forward:
-        """The reconstruction from a sample of the posterior."""
+        """Reconstruction from a sample of the posterior."""
         variables = policies[POLICY]
         features, kl = self._features(variables, part)
         if self.config.run.part == "temporal":
@@ -268,7 +269,7 @@ class VaeObjective(Objective):
         return Forward(y, kl, sown["intermediates"]["spatial_decoder"]["last"][0])
 
     def _features(self, variables: Params, part: Prepared) -> tuple[Features, Float[Array, ""]]:
-        """(what the spatial decoder sees, divergence)."""
+        """(input features of the spatial decoder, KL divergence)."""
         x = part.x
         if self.config.run.part == "spatial":
             mean = apply(self.module, variables, x, "encode_features")
@@ -282,7 +283,7 @@ class VaeObjective(Objective):
     def _reconstruction(
         self, y: Clips, part: Prepared, perceptual: Perceptual | None
     ) -> tuple[Float[Array, ""], Metrics]:
-        """(2) and its parts; the l1 among the parts is the plain one."""
+        """Reconstruction loss (2) and its terms as metrics; the L1 metric is unweighted."""
         config, x, weight = self.config.loss, part.x, None
         if config.adaptive_from is not None:
             adaptive = losses.adaptive_weight(x, config.saliency)
@@ -296,7 +297,7 @@ class VaeObjective(Objective):
         return loss, metrics
 
     def _balance(self, params: Params, last: Any, d_rec: Pixels, d_gan: Pixels) -> Float[Array, ""]:
-        """gan a of (1)."""
+        """Weight `gan * a` of the GAN loss in (1), see (7)."""
         conv = Conv2d(3, dtype=self.module.dtype)
         layer = params["spatial_decoder"]["conv_out"]
 
@@ -323,7 +324,7 @@ class VaeObjective(Objective):
 def _adversary(
     critic: Discriminator, params: Params, x: Pixels, y: Pixels
 ) -> tuple[Float[Array, ""], Pixels, Float[Array, ""], Params]:
-    """(generator's loss, its gradient by y, critic's loss, its gradient by the critic)."""
+    """(generator loss, its gradient w.r.t. y, critic loss, its gradient w.r.t. the critic)."""
 
     def scores(params: Params, pixels: Pixels) -> Any:
         return critic.apply({"params": params}, pixels)
@@ -336,5 +337,5 @@ def _adversary(
 
 
 def to_pixels(frames: Array) -> Pixels:
-    """Pixels in [-1, 1] from uint8 frames, on the device: a quarter of the traffic."""
+    """Pixels in [-1, 1] from uint8 frames; on the device, as uint8 transfers 1/4 of the bytes."""
     return frames.astype(jnp.float32) / 127.5 - 1

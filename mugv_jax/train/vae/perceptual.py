@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""P of the VAE's loss: LPIPS of every frame, its weights from local files."""
+"""Perceptual term P of the VAE loss: LPIPS per frame, with weights from local files."""
 
 import functools
 from collections.abc import Callable
@@ -18,9 +18,10 @@ from mugv_jax.weights.lpips import load_lpips
 
 
 def lpips(files: str, dtype: DTypeLike) -> Perceptual:
-    """The mean over clips and frames of LPIPS; `files` as of `load_lpips`.
+    """Mean LPIPS over clips and frames; for `files` see `load_lpips`.
 
-    A tree, whose leaves are the weights: what is compiled takes them as an argument.
+    The result is a pytree whose leaves are the weights, so that jitted functions take them as an
+    argument.
 
     Raises:
         ValueError: files that do not hold these weights.
@@ -28,7 +29,7 @@ def lpips(files: str, dtype: DTypeLike) -> Perceptual:
     return jax.tree_util.Partial(_distance(jnp.dtype(dtype)), {"params": load_lpips(files)})
 
 
-@functools.cache  # so that what is compiled for some weights serves others
+@functools.cache  # one function per dtype: other weights do not trigger a recompilation
 def _distance(dtype: DTypeLike) -> Callable[[Any, Pixels, Pixels], Array]:
     module = Lpips(dtype)
 

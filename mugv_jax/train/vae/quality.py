@@ -1,13 +1,13 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How close a reconstruction is: PSNR and SSIM, of every frame alone.
+"""Reconstruction quality metrics PSNR and SSIM, per frame.
 
     PSNR = 10 log10(R^2 / mean (x - y)^2)
     SSIM = mean (2 mx my + c1) (2 sxy + c2) / ((mx^2 + my^2 + c1) (sx^2 + sy^2 + c2))
 
-R = 2 is the range of pixels in [-1, 1], c1 = (0.01 R)^2, c2 = (0.03 R)^2; means m and (co)variances
-s are under a Gaussian window of 11 x 11 pixels and deviation 1.5 that lies inside the picture (Wang
-et al. 2004; DOI 10.1109/TIP.2003.819861), per colour.
+R = 2 is the range of pixels in [-1, 1], c1 = (0.01 R)^2, c2 = (0.03 R)^2. Means m and (co)variances
+s are computed per colour channel under a Gaussian window of 11 x 11 pixels with standard deviation
+1.5, without padding (Wang et al. 2004; DOI 10.1109/TIP.2003.819861).
 """
 
 import einops
@@ -25,13 +25,13 @@ PerFrame = Float[Array, "b f"]
 
 
 def psnr(x: Pixels, y: Pixels) -> PerFrame:
-    """Decibels; equal frames have 120."""
+    """PSNR in decibels, at most 120 (identical frames)."""
     error = jnp.mean(jnp.square(x - y), axis=(2, 3, 4))
     return 10 * jnp.log10(RANGE**2 / jnp.maximum(error, RANGE**2 * 1e-12))
 
 
 def ssim(x: Pixels, y: Pixels) -> PerFrame:
-    """1 for equal frames.
+    """SSIM; 1 for identical frames.
 
     Raises:
         ValueError: frames smaller than the window.
@@ -53,13 +53,13 @@ def ssim(x: Pixels, y: Pixels) -> PerFrame:
 
 
 def _smooth(x: Pixels) -> Float[Array, "n c h w"]:
-    """Means under the window, of frames with their colours apart."""
+    """Gaussian-window means of every frame and colour channel."""
     taps = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / DEVIATION) ** 2)
     taps = jnp.asarray(taps / taps.sum(), jnp.float32)
     x = einops.rearrange(x, "b f h w c -> (b f c) h w 1")
     for kernel in (taps[:, None, None, None], taps[None, :, None, None]):
         x = jax.lax.conv_general_dilated(
             x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            precision=jax.lax.Precision.HIGHEST,  # variances are small differences
+            precision=jax.lax.Precision.HIGHEST,  # variances are differences of close values
         )  # fmt: skip
     return einops.rearrange(x, "(n c) h w 1 -> n c h w", c=3)

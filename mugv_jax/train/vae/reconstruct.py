@@ -1,12 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A clip through the VAE as in training: frames encoded by groups, latents decoded by windows.
+"""VAE reconstruction of clips in training: frames encoded in groups, latents decoded in windows.
 
     8 k frames      k latents, one for every 8 frames
-    8 k + 1 frames  k + 1 latents, the first of the first frame, repeated 8 times
+    8 k + 1 frames  k + 1 latents, the first one of the first frame repeated 8 times
 
-as in generation (`systems/mugv/windows.py`), but all at once, differentiable, and with windows of
-any length.
+The layout is that of generation (`systems/mugv/windows.py`), but all windows are decoded at once,
+differentiably, and windows may have any length.
 """
 
 import functools
@@ -23,18 +23,18 @@ Variables = Mapping[str, Any]
 
 
 class Posterior(NamedTuple):
-    """Distribution of the latents of clips, not normalised."""
+    """Posterior of the latents of clips, before normalisation by the latent statistics."""
 
     mean: Latent
     log_variance: Latent
 
     def sample(self, noise: Latent) -> Latent:
-        """mean + deviation * noise, for standard normal noise."""
+        """Sample mean + std * noise, for standard normal `noise`."""
         return self.mean + jnp.exp(0.5 * self.log_variance) * noise
 
 
 def repeats(vae: VideoVAE, frames: int) -> int:
-    """How often the first frame is repeated in front of a clip."""
+    """Number of copies of the first frame that are prepended to a clip."""
     factor = vae.config.time_factor
     return factor - 1 if frames % factor == 1 else 0
 
@@ -45,12 +45,12 @@ def apply(vae: VideoVAE, variables: Variables, x: Array, method: str) -> Any:
 
 
 def encode(vae: VideoVAE, variables: Variables, pixels: Pixels) -> Posterior:
-    """The posterior of all latents of clips."""
+    """Posterior of all latents of clips."""
     return posterior(vae, variables, apply(vae, variables, pixels, "encode_features"))
 
 
 def posterior(vae: VideoVAE, variables: Variables, features: Features) -> Posterior:
-    """The posterior of all latents, from the features of clips."""
+    """Posterior of all latents, from the spatial features of clips."""
     first = jnp.repeat(features[:, :1], repeats(vae, features.shape[1]), axis=1)
     features = jnp.concatenate([first, features], axis=1)
     return Posterior(*apply(vae, variables, features, "encode_moments"))
@@ -63,10 +63,10 @@ def decode_features(
     frames: int,
     window: int,
 ) -> Features:
-    """Features of `frames` frames, decoded by windows of `window` latents, the last maybe shorter.
+    """Features of `frames` frames, decoded in windows of `window` latents.
 
-    A window longer than the clip is the clip. A latent of the first frame, repeated, is decoded
-    alone, as generation does, and only the last of its frames is kept.
+    The last window may be shorter. A latent of the repeated first frame is decoded on its own, as
+    in generation, and only the last of its frames is kept.
     """
     lead, decode = repeats(vae, frames), functools.partial(_decode, vae, variables)
     if not lead:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A training run of the video VAE: what the loop needs, from a config."""
+"""Training of the video VAE: builds program, data and evaluation from a config."""
 
 import functools
 import logging
@@ -34,9 +34,9 @@ from mugv_jax.weights.picture_vae import load_picture_vae
 
 log = logging.getLogger(__name__)
 
-ENCODER = {"spatial_encoder", "temporal_encoder", "quant_conv"}  # what latents come from
-NARROWEST = 1e-6  # deviation of a latent channel that carries nothing
-SHOWN_FRAMES = 8  # of a reconstruction, at equal distances
+ENCODER = {"spatial_encoder", "temporal_encoder", "quant_conv"}  # modules that compute latents
+NARROWEST = 1e-6  # minimum standard deviation, for latent channels that are constant
+SHOWN_FRAMES = 8  # evenly spaced frames of a logged reconstruction
 
 
 def train(
@@ -45,12 +45,13 @@ def train(
     devices: Sequence[jax.Device] | None = None,
     perceptual: Perceptual | None = None,
 ) -> int:
-    """Trains up to `config.run.steps` in `folder`, from its newest checkpoint if it has one.
+    """Train up to `config.run.steps` in `folder`, resuming from its newest checkpoint if any.
 
-    devices: those to train on, each with its own clips; all by default.
-    perceptual: the perceptual part of the loss, instead of the LPIPS that `config.run` names.
+    devices: devices to train on, each with its own clips; all by default.
+    perceptual: perceptual term of the loss, instead of the LPIPS weights in `config.run`.
 
-    Returns the step that was reached: less than asked for after SIGTERM or SIGINT, which save.
+    Returns the last step taken: below `config.run.steps` after SIGTERM or SIGINT, which save a
+    checkpoint and stop.
 
     Raises:
         ValueError: data, weights or checkpoints that do not fit the config.
@@ -80,14 +81,14 @@ def train(
 def make_program(
     config: VaeTrainConfig, mesh: Mesh, perceptual: Perceptual | None = None
 ) -> Program:
-    """The program of the VAE's objective on `mesh`.
+    """The jitted functions of the VAE objective on `mesh`.
 
     Raises:
-        ValueError: weights frozen that the GAN's balance needs.
+        ValueError: frozen weights whose gradient the GAN weight needs.
     """
     given = {}
     if perceptual is not None:
-        # A tree, so that its weights are an argument of the steps and not part of their programs.
+        # A pytree, so that its weights are arguments of the steps, not compiled-in constants.
         given[PERCEPTUAL] = perceptual if isinstance(perceptual, Partial) else Partial(perceptual)
     return Program(config, mesh, VaeObjective.build(config, mesh), given)
 
@@ -116,23 +117,23 @@ def _log_inputs(
     log.info("training on %d clips and %d pictures.", len(source.clips),
              len(source) - len(source.clips))  # fmt: skip
     if perceptual is None and config.loss.perceptual:
-        log.info("no perceptual network is given: that part of the loss is left out.")
+        log.info("no perceptual network is given, so the perceptual loss is off.")
     if evaluation is None:
-        log.info("nothing is held out (data.holdout_split): there is no validation.")
+        log.info("nothing is held out (data.holdout_split), so validation is off.")
 
 
 def _first(program: Program, batches: Batches) -> Iterator[dict[str, Array]]:
-    """The first batches of the run, again."""
+    """The first `run.statistics_batches` batches of the run."""
     config = program.config.run
     for step in range(min(config.statistics_batches, config.steps)):
         yield place_batch(batches.steps[step], program.mesh)
 
 
 def _load_weights(config: VaeTrainConfig) -> Mapping[str, Any]:
-    """Weights to start from, if there are any.
+    """Initial weights of the run; empty if it starts from random weights.
 
     Raises:
-        ValueError: they are of another size than the config's.
+        ValueError: sizes other than the config's.
     """
     run = config.run
     if run.picture_weights:
@@ -149,24 +150,24 @@ def _load_weights(config: VaeTrainConfig) -> Mapping[str, Any]:
     if found != config.vae:
         raise ValueError(
             f"run.weights={run.weights!r} are of {found}, but the config's vae is {config.vae}: "
-            "give the config of their size."
+            "use the config of their size."
         )
-    # Placed on one device as they were read: the program puts them where they belong.
+    # Moved to the host: `load` placed them on one device, and the program shards them.
     return jax.device_get(variables)
 
 
 class LatentStatistics:
-    """Mean and deviation of the latent's channels, which checkpoints hold as constants."""
+    """Mean and standard deviation per latent channel, saved in checkpoints as constants."""
 
     def __init__(self, program: Program):
         self._program = program
         self._sums = jax.jit(self._sums_of, out_shardings=program.everywhere)
 
     def renewed(self, state: TrainState, batches: Iterable[Mapping[str, Array]]) -> TrainState:
-        """The state with the statistics of `batches` under its averaged weights.
+        """The state with the latent statistics of `batches`, computed with the EMA weights.
 
-        A run that starts from other weights and freezes their encoder keeps their statistics, so
-        that what was encoded with those is still decoded alike.
+        A run with a frozen encoder from `run.weights` keeps the statistics in those weights, so
+        that existing latents remain valid.
         """
         program = self._program
         if program.config.run.weights and ENCODER.isdisjoint(program.abstract.params):
@@ -183,7 +184,7 @@ class LatentStatistics:
     def _sums_of(
         self, variables: Mapping[str, Any], batch: Mapping[str, Array]
     ) -> tuple[Float[Array, "c"], Float[Array, "c"], Float[Array, ""]]:
-        """Sums of z and z^2 over samples of the posterior, exactly, and how many they are."""
+        """Expected sums of z and z^2 under the posterior, in closed form, and the value count."""
         module = self._program.objective.module
         mean, log_variance = encode(module, variables, to_pixels(batch["frames"]))
         axes = (0, 1, 2, 3)
@@ -193,7 +194,7 @@ class LatentStatistics:
 
 
 class Reconstructions:
-    """Held-out clips, and how they come back."""
+    """Validation of the VAE: reconstruction quality on held-out clips."""
 
     def __init__(self, program: Program, clips: Sequence[Frames]):
         self._program, self._clips = program, clips
@@ -211,7 +212,7 @@ class Reconstructions:
         }
 
     def write_samples(self, state: TrainState, step: int, writer: Any) -> None:
-        """Frames of the first clip, above their reconstructions."""
+        """Write frames of the first clip above their reconstructions."""
         batch, _ = next(self._batches())
         y, _ = self._program.validate(state, batch)
         clip, again = self._clips[0], to_frames(np.asarray(y[0]))
@@ -219,7 +220,7 @@ class Reconstructions:
         writer.frames(step, "reconstruction", np.concatenate([clip, again], axis=1)[chosen])
 
     def _batches(self) -> Iterator[tuple[dict[str, Array], int]]:
-        """A clip for every data shard, the last ones repeated, and how many count."""
+        """(batch of one clip per data shard, number of valid clips); padded with the last clip."""
         shards, mesh = self._program.shards, self._program.mesh
         for first in range(0, len(self._clips), shards):
             rows = [min(first + shard, len(self._clips) - 1) for shard in local_shards(mesh)]

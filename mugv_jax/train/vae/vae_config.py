@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A training run of the video VAE: the groups of its config file, as frozen dataclasses."""
+"""Training configuration of the video VAE: the groups of its config file as frozen dataclasses."""
 
 import dataclasses
 
@@ -19,16 +19,17 @@ PARTS = ("whole", "spatial", "temporal")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VaeRunConfig(RunConfig):
-    """A run of the video VAE.
+    """Run settings of the video VAE.
 
-    picture_weights: a picture VAE (diffusers `AutoencoderKL`) that the spatial half starts from.
-    perceptual: weights of LPIPS, the perceptual network: one file, or VGG16's and the linear ones
-        with a comma between them; "" trains without.
-    part: what is trained, one of PARTS. "spatial": the spatial half alone, as a VAE of single
-        frames whose posterior has a deviation of 1. "temporal": the temporal half alone, on the
-        features of a spatial half that stays as it is. Both are much cheaper than the "whole".
-    windows: latents that the decoder sees at once, one drawn for each step.
-    statistics_batches: batches from which a checkpoint's latent mean and deviation are computed.
+    picture_weights: image VAE (diffusers `AutoencoderKL`) that initialises the spatial half.
+    perceptual: weights of the perceptual network LPIPS: one file, or the files of VGG16 and of the
+        linear layers separated by a comma; "" trains without it.
+    part: trained part, one of PARTS. "spatial": the spatial half alone, as a VAE of single frames
+        whose posterior has a standard deviation of 1. "temporal": the temporal half alone, on
+        features of a fixed spatial half. Both are much cheaper than "whole".
+    windows: decoding window lengths in latent frames; one is drawn for each step.
+    statistics_batches: number of batches for the latent mean and standard deviation saved in
+        checkpoints.
 
     Raises:
         ValueError: values out of range.
@@ -49,14 +50,14 @@ class VaeRunConfig(RunConfig):
             raise ValueError(f"windows={self.windows} must be one or more numbers above 0.")
         if self.weights and self.picture_weights:
             raise ValueError(
-                f"weights={self.weights!r} hold a spatial half already; leave picture_weights "
-                "empty, or start from those alone."
+                f"weights={self.weights!r} already include a spatial half: set either weights or "
+                "picture_weights, not both."
             )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VaeTrainConfig(TrainConfig):
-    """A training run of the video VAE.
+    """Config of a training run of the video VAE.
 
     Raises:
         ValueError: groups that contradict each other.
@@ -76,13 +77,13 @@ class VaeTrainConfig(TrainConfig):
         if self.data.frames % self.vae.time_factor > 1:
             factor = self.vae.time_factor
             raise ValueError(
-                f"data.frames={self.data.frames} must be {factor} k or {factor} k + 1: a latent is "
-                f"of {factor} frames, or of the first one repeated."
+                f"data.frames={self.data.frames} must be {factor} k or {factor} k + 1: a latent "
+                f"encodes {factor} frames, or the first frame repeated."
             )
         if self.run.perceptual and not self.loss.perceptual:
             raise ValueError(
-                f"run.perceptual={self.run.perceptual!r} counts nothing with loss.perceptual=0: "
-                "raise that, or give no weights."
+                f"run.perceptual={self.run.perceptual!r} has no effect with loss.perceptual=0: "
+                "raise loss.perceptual, or leave run.perceptual empty."
             )
         if self.run.part == "temporal" and (self.loss.gan_from is not None or self.run.perceptual):
             raise ValueError(
@@ -90,13 +91,16 @@ class VaeTrainConfig(TrainConfig):
                 "run.perceptual empty."
             )
         if self.discriminator_optimizer.freeze:
-            raise ValueError("discriminator_optimizer.freeze: the critic is trained whole.")
+            raise ValueError(
+                f"discriminator_optimizer.freeze={self.discriminator_optimizer.freeze} must be "
+                "empty: no part of the critic can be frozen."
+            )
 
 
 def from_config_dict(values: ConfigDict) -> VaeTrainConfig:
-    """The run of the video VAE that a config file describes.
+    """Read the config of a video VAE run.
 
     Raises:
-        ValueError: unknown or missing names, or values that the dataclasses refuse.
+        ValueError: unknown or missing names, or invalid values.
     """
     return VaeTrainConfig(**read_groups(VaeTrainConfig, values))

@@ -82,7 +82,10 @@ def test_mean_square_and_l1():
 
 @pytest.mark.parametrize(
     ("fields", "says"),
-    [({"kl": -1.0}, "kl=-1.0 must not be negative"), ({"mse": 0.0, "l1": 0.0}, "nothing would")],
+    [
+        ({"kl": -1.0}, "kl=-1.0 must not be negative"),
+        ({"mse": 0.0, "l1": 0.0}, "no reconstruction loss"),
+    ],
 )
 def test_weights_are_checked(fields, says):
     with pytest.raises(ValueError, match=says):

@@ -242,7 +242,7 @@ def test_a_critic_does_not_go_within_a_run(straight):
     program, run = straight
     loss = dataclasses.replace(program.config.loss, gan_from=None)
     without = program_of(dataclasses.replace(program.config, loss=loss))
-    with pytest.raises(ValueError, match=r"gan_from=\d+, the config says None: a critic does not"):
+    with pytest.raises(ValueError, match=r"gan_from=\d+, the config says None: a critic cannot"):
         state_at(without, run)
 
 
