@@ -8,7 +8,7 @@ for every batch: state = step(state, batch); at their intervals log, validate, s
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -52,7 +52,7 @@ class Run:
     writer: Any
     evaluation: Evaluates | None
     complete: Callable[[TrainState], TrainState] = lambda state: state
-    _compiled: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
+    _compiled: set[Hashable] = dataclasses.field(default_factory=set)
 
     def steps(self, state: TrainState, batches: PlacedBatches, stop: Stop) -> int:
         """Train from the state's step to the last one, or until a stop is requested.
@@ -88,14 +88,16 @@ class Run:
     def _step(
         self, state: TrainState, batch: dict[str, jax.Array], interval: Interval
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        work = self.program.objective.work(batch)
-        if work.shape in self._compiled:
+        objective = self.program.objective
+        work = objective.work(batch)
+        compiled = (work.shape, objective.variant(batch))
+        if compiled in self._compiled:
             state, metrics = self.program.step(state, batch)
         else:
             log.info("compiling the step for %d samples of %s.", work.shape[0], work.shape[1:])
             with self.clock.losing("compile"):
                 state, metrics = self.program.step(state, batch)
-            self._compiled.add(work.shape)
+            self._compiled.add(compiled)
         interval.add(metrics, work)
         return state, metrics
 

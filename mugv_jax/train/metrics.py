@@ -56,7 +56,7 @@ class Clock:
 class Work(NamedTuple):
     """Samples, tokens and FLOPs of one step, summed over all devices.
 
-    shape: shape of the batch; each shape is compiled separately.
+    shape: shape of the batch.
     flops: floating-point operations of the model; None if they are not counted.
     """
 
@@ -95,7 +95,8 @@ class Interval:
         stopped = self._clock.stopped - self._stopped
         seconds = max(1e-9, self._clock.elapsed - self._start - stopped)
         samples, tokens, flops = self._work
-        finite = [each for each in found if np.isfinite(each["loss"])]
+        # A step with a non-finite loss or gradient changed nothing.
+        finite = [each for each in found if all(np.isfinite(x).all() for x in each.values())]
         last = found[-1]
         # Steps of different phases have different metrics.
         names = {name for each in finite for name, x in each.items() if not np.ndim(x)} - {*LAST}

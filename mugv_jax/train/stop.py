@@ -38,7 +38,7 @@ class Stop:
             yield self
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, handler or signal.SIG_DFL)  # None: not set by Python
 
     def asked(self, step: int) -> bool:
         """Whether to stop after `step`; the same in all processes."""
