@@ -24,7 +24,7 @@ COLOURS = {"weak": "#1f77b4", "strong": "#d62728"}
 
 
 def series(reports: Sequence[Report]) -> dict[str, list[Report]]:
-    """For weak and strong scaling each, the longest series of slices that keep its constant.
+    """Longest series of slices that keep the constant of weak and of strong scaling.
 
     Raises:
         ValueError: there are no two slices to compare.

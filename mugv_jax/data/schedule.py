@@ -213,7 +213,7 @@ def _image_steps(
 def _earlier_steps(
     bucket_of_step: Int[np.ndarray, "steps"], buckets: int
 ) -> Int[np.ndarray, "steps"]:
-    """For each step, the number of steps before it that use the same bucket."""
+    """Number of earlier steps with the same bucket, for each step."""
     earlier = np.empty(len(bucket_of_step), np.int64)
     for number in range(buckets):
         steps = np.flatnonzero(bucket_of_step == number)

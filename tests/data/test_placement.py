@@ -107,7 +107,7 @@ def test_batches_are_read_and_placed_while_the_consumer_works(placed):
 
 
 def test_waiting_is_measured(placed, monkeypatch):
-    """By a clock that lets the source read from its first reading on, one second each."""
+    """The clock moves one second per reading, so the waits do not depend on the machine."""
     source, seconds = WatchedSource(np.array(SHAPES, np.int32)), itertools.count()
 
     def perf_counter():

@@ -208,7 +208,7 @@ def test_a_killed_conversion_leaves_nothing_that_looks_complete(tmp_path):
 
 
 def test_no_stack_of_layers_is_ever_whole_in_memory(tmp_path, monkeypatch):
-    """With a small budget no piece exceeds one tensor of the file, and the bits are the same."""
+    """No piece exceeds one tensor of the file under a small budget, and the bits are the same."""
     tensors = checkpoints.dit_tensors(checkpoints.FOUR_HEADS)
     source = checkpoints.save(tmp_path / "in.pt", tensors)
     budget = tensors["blocks.0.mlp.fc1.weight"].nbytes
