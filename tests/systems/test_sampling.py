@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import Sample
 from mugv_jax.flow.schedule import sample_times
@@ -21,30 +20,23 @@ from mugv_jax.systems.sampling import (
     sample_group,
     seed_noise,
 )
+from tests.flow.denoisers import FunctionDenoiser
 
 SHAPE = (3, 2, 2, 4)
 ONE, TWO = meshes.make_mesh(), meshes.make_mesh({"data": 2})
 
 
 @dataclasses.dataclass(frozen=True)
-class Towards(Denoiser):
+class Towards(FunctionDenoiser):
     """Denoiser that knows the clean latent: its condition, doubled by `read`."""
-
-    dit: None = None
 
     def velocity(self, variables, x, t, condition):
         at = jnp.maximum(t, 1e-6)[..., None, None, None]
         return variables * (condition - x) / at
 
-    def condition(self, batch):
-        raise NotImplementedError
-
     def read(self, variables, condition):
         del variables
         return 2 * condition
-
-    def abstract_condition(self, mesh, **_):
-        raise NotImplementedError
 
 
 def latents(rows: int, seed: int = 0) -> np.ndarray:

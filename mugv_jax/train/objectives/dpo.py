@@ -171,7 +171,7 @@ class Dpo(FlowMatching):
         """Work on both sides: forward and backward of the policy, forward of the reference."""
         one = super().work(batch)
         assert one.flops is not None
-        reference = one.flops / (1 + BACKWARD)
+        reference = one.flops // (1 + BACKWARD)
         return one._replace(tokens=2 * one.tokens, flops=2 * (one.flops + reference))
 
     def _errors(self, variables: Any, win: Noised, lose: Noised, condition: Any) -> Errors:
