@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mugv_jax.data.whole_files import write_whole
-from mugv_jax.demo.eval.adherence import DemoEval, evaluate
-from mugv_jax.demo.eval.generator import Generator
+from mugv_jax.demo.eval.adherence import DemoEval, Generator, evaluate
 
 SWEPT: dict[str, Callable[[str], float]] = {"guidance": float, "steps": int, "shift": float}
 
