@@ -86,11 +86,6 @@ def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Vid
 
 
 def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
-    """The frames of a video, and their rate.
-
-    Raises:
-        ValueError: the video is damaged, has no frame rate, or is too short.
-    """
     with video.decoding(path) as (stream, decoded):
         source_rate = stream.average_rate or stream.guessed_rate
         if not source_rate:
@@ -145,11 +140,7 @@ def _fitted(shown: Iterable, rule: ClipRule) -> Iterator[np.ndarray]:
 
 
 def _size(frame: Frames, rule: ClipRule) -> tuple[int, int]:
-    """(width, height) that a frame is scaled and cropped to.
-
-    Raises:
-        ValueError: a frame that is smaller than one token.
-    """
+    """(width, height) that a frame is scaled and cropped to."""
     if rule.size is not None:
         return rule.size
     height, width = frame.shape[:2]
