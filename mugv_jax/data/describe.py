@@ -45,9 +45,6 @@ def describe_source(
     """Description of as many steps as see every training sample about once.
 
     patch: see `describe`.
-
-    Raises:
-        ValueError: no samples, none that fit, or shapes beyond the token budget.
     """
     members, _ = split_holdout(source.names, config)
     buckets = fill_buckets(source.shapes, source.names, members, config, tokens)

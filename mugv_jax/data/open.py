@@ -52,11 +52,7 @@ def open_all(paths: Sequence[str], fields: Fields) -> SampleSource:
 
 
 class JoinedSamples(Joined[Sample]):
-    """A `SampleSource` of several sources, one after the other.
-
-    Raises:
-        ValueError: the sources hold different fields.
-    """
+    """A `SampleSource` of several sources of the same fields, one after the other."""
 
     def __init__(self, sources: Sequence[SampleSource]):
         super().__init__(sources)

@@ -97,11 +97,7 @@ class PixelSource(Indexed[Frames], Protocol):
 
 
 class ClipFiles:
-    """Videos and pictures in a folder and its subfolders, sorted by name.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """Videos and pictures in a folder and its subfolders, sorted by name."""
 
     def __init__(self, path: Path, config: PixelConfig):
         self._rule = ClipRule(size=config.size, max_frames=config.read_frames)
@@ -125,11 +121,7 @@ class ClipFiles:
 
 
 class ClipRecords:
-    """The videos of one split of a TFDS data set in ArrayRecord files.
-
-    Raises:
-        ValueError: a damaged folder, or one without this split or without videos.
-    """
+    """The videos of one split of a TFDS data set in ArrayRecord files."""
 
     def __init__(self, path: Path, split: str):
         import tensorflow_datasets as tfds  # slow, and reading files does not need it
@@ -164,7 +156,7 @@ def open_pixels(paths: Sequence[str], split: str, config: PixelConfig) -> Joined
     split: split of TFDS data sets.
 
     Raises:
-        ValueError: no folder, or one without samples.
+        ValueError: no folder, one without samples, or a data set without videos or this split.
     """
     if not paths:
         raise ValueError("data.paths is empty: name folders of videos, or of TFDS data sets.")

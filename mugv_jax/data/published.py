@@ -52,11 +52,7 @@ class Row:
 
 
 def read_rows(path: Path, fields: Fields) -> list[Row]:
-    """The rows of a `train.csv`.
-
-    Raises:
-        ValueError: columns are missing, all of which are named, or a row cannot be understood.
-    """
+    """The rows of a `train.csv`; all columns that are missing are named together."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)

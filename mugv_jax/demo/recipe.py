@@ -37,15 +37,16 @@ def _train_vae(config: str, folder: str, *fields: str, start: str = "") -> str:
 # Stage -> its commands. Words in braces, such as {root}, are replaced by `train`.
 COMMANDS = {
     "world": (),  # the clips that the VAE is trained on, as a TFDS data set: `render_world`
-    # The same clips, and first frames of others, as files for `data encode`.
+    # The same clips, and first frames of others (hence the seed), as files for `data encode`.
     "clips": (
         f"{RENDER} --count {CLIPS} --out {{root}}/clips",
         f"{RENDER} --pictures --seed 7 --count 2048 --out {{root}}/pictures",
     ),
     "text": ("demo text --out {root}/weights/text_encoder",),
     "vae_spatial": (_train_vae("vae_demo_spatial", "vae_spatial"),),
+    # The temporal half, on features of the spatial half.
     "vae_temporal": (_train_vae("vae_demo_temporal", "vae_temporal", start="vae_spatial"),),
-    # Two more runs of the temporal half. The second trains its decoder only, so that latents stay
+    # Two more runs of it. The second trains its decoder only, so that latents stay
     # the same.
     "vae_longer": (
         _train_vae(

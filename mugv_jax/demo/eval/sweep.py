@@ -60,11 +60,7 @@ def evaluate_sweep(
     weights: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    """Scores each value in a folder of its own, writes `folder/sweep_NAME.json`, and returns it.
-
-    Raises:
-        ValueError: the same mistakes as in `evaluate`.
-    """
+    """Scores each value in a folder of its own, writes `folder/sweep_NAME.json`, and returns it."""
     entries = []
     for value, each in sweep.configs(config).items():
         part = folder / f"{sweep.name}_{value:g}"

@@ -90,11 +90,8 @@ class World:
         for field in ("second", "patterned"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1].")
-        if (
-            "rotate" in self.motions
-            and "striped" not in self.textures
-            and {*ROUND} & {*self.shapes}
-        ):
+        turns = "rotate" in self.motions and {*ROUND} & {*self.shapes}
+        if turns and "striped" not in self.textures:
             raise ValueError(
                 f"shapes={self.shapes} that rotate need the texture 'striped': nothing else shows "
                 f"how {' or '.join(ROUND)} turns."
@@ -211,11 +208,7 @@ def draw(
     format: Format | None = None,
     world: World = WORLDS["full"],
 ) -> Scene:
-    """Scene `number` of a split; it depends on the arguments only, not on earlier calls.
-
-    Raises:
-        ValueError: an unknown split.
-    """
+    """Scene `number` of a split; it depends on the arguments only, not on earlier calls."""
     all_of_split = combinations(split, world)
     rng = np.random.default_rng((seed, SPLITS.index(split), number))
     shape, colour, motion = _pick(rng, all_of_split)
