@@ -16,7 +16,7 @@ from jax.tree_util import Partial
 
 from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.data.batches import Batches
-from mugv_jax.data.pixels import PixelSteps, first_clips, held_out, open_pixels
+from mugv_jax.data.pixels import PixelSteps, held_out_clips, open_pixels
 from mugv_jax.sharding.place import local_shards, place_batch
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock, Scalars
@@ -61,10 +61,8 @@ def train(
         perceptual = perceptual or _lpips(config)
         program = make_program(config, config.mesh.make_mesh(devices), perceptual)
         batches = _batches(program)
-        clips = held_out(config.data)
-        evaluation = None
-        if clips is not None:
-            evaluation = Reconstructions(program, first_clips(clips, config.data))
+        clips = held_out_clips(config.data)
+        evaluation = Reconstructions(program, clips) if clips else None
         _log_inputs(config, batches, perceptual, evaluation)
     statistics = LatentStatistics(program)
     return run_in(
