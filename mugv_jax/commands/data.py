@@ -267,7 +267,7 @@ def _describe(args: argparse.Namespace) -> None:
         raise ValueError(f"--shards={args.shards} must be at least 1.")
     config = from_config_dict(configs.override(configs.read(args.config), args.overrides))
     dit = config.dit
-    fields = objectives.objective(config.objective.name).fields(config)
+    fields = objectives.find(config.objective.name).OBJECTIVE.fields(config)
     lines = describe_source(
         open_all(config.data.paths, fields),
         config.data,

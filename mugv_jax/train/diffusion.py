@@ -63,7 +63,7 @@ def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
     Raises:
         ValueError: a network that the mesh cannot shard, or patterns that match no parameter.
     """
-    objective = objectives.objective(config.objective.name).build(config, mesh)
+    objective = objectives.find(config.objective.name).OBJECTIVE.build(config, mesh)
     return Program(config, mesh, objective, {NULL_TEXT: null})
 
 
