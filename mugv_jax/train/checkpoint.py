@@ -135,7 +135,7 @@ def _meta(program: Program) -> dict[str, Any]:
     """Model and full config of a run, as JSON."""
     config = program.config
     return {
-        **training_metadata(program.kind, program.model, getattr(config, "lora", None)),
+        **training_metadata(program.kind, program.model, config.lora),
         "weights": config.run.weights,
         "ema_weights": config.run.ema_weights,
         "train": dataclasses.asdict(config),

@@ -135,14 +135,13 @@ class Writer:
     """
 
     @classmethod
-    @contextlib.contextmanager
-    def of_run(cls, folder: Path, config: Any) -> Iterator["Writer | Silent"]:
+    def of_run(
+        cls, folder: Path, config: Any
+    ) -> "contextlib.AbstractContextManager[Writer | Silent]":
         """Context with the writer of this process; only process 0 writes."""
         if jax.process_index() > 0:
-            yield Silent()
-            return
-        with contextlib.closing(cls(folder, config)) as writer:
-            yield writer
+            return contextlib.nullcontext(Silent())
+        return contextlib.closing(cls(folder, config))
 
     def __init__(self, folder: Path, config: Any):
         from tensorboardX import SummaryWriter

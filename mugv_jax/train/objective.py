@@ -87,8 +87,7 @@ class Objective(abc.ABC):
     def roles(self) -> tuple[str, ...]:
         """Policies that stay at the run's initial weights, such as a reference or a teacher.
 
-        With LoRA they are the frozen weights, and no copy is made. Checkpoints hold them only if
-        the run started from random weights; otherwise a resumed run loads `run.weights` again.
+        With LoRA they are the frozen weights, and no copy is made.
         """
         return ()
 
