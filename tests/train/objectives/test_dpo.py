@@ -70,7 +70,7 @@ def program_of(*overrides):
 
 @functools.cache
 def first_params():
-    return jax.device_get(program_of().init().params)
+    return jax.device_get(program_of().start({}).params)
 
 
 def run(program, steps=2):
