@@ -18,6 +18,7 @@ from mugv_jax.commands.model_options import (
 )
 from mugv_jax.commands.options import Group, add_path, add_switch, add_value
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
+from mugv_jax.files import user_path
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
 from mugv_jax.systems.enhancer.models import EnhancerModels
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     # Unreadable inputs and outputs are refused before models load.
     for job in todo:
         video.prepare_output(job.output)
-    several = jobs[0].source != Path(args.video).expanduser()  # a folder's or a list's
+    several = jobs[0].source != user_path(args.video)  # a folder's or a list's
     if not several:
         with video.open_frames(jobs[0].source):
             pass

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mugv_jax.files import user_path
+
 Group = argparse._ActionsContainer
 
 
@@ -36,12 +38,16 @@ def path_text(text: str) -> str:
     """Type of an option that names a file or folder: any text that is not blank."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty: name a file or folder")
+    try:
+        user_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
 def local_path(text: str) -> Path:
     """Type of an option that names a file or folder of this machine."""
-    return Path(path_text(text)).expanduser()
+    return user_path(path_text(text))
 
 
 def number_or(word: str, number: str) -> Callable[[str], float | None]:

@@ -10,7 +10,6 @@ Paths are relative to the list.
 
 import csv
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mugv_jax.data.bad_sample import listed
+from mugv_jax.files import parse_json
 
 SUFFIXES = (".csv", ".jsonl")
 ID = re.compile(r"\w[\w.-]*")  # ids become parts of file names
@@ -84,8 +84,8 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
 def _json(line: str) -> Any:
     """The value in a line, or why it holds none."""
     try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
+        return parse_json(line, "the line")
+    except ValueError as error:
         return f"not JSON ({error})"
 
 

@@ -28,6 +28,7 @@ from mugv_jax.data.fields import flow_fields
 from mugv_jax.data.published import ID, SOURCE
 from mugv_jax.data.samples import CSV
 from mugv_jax.data.whole_files import csv_bytes, write_whole
+from mugv_jax.files import read_json
 
 SETTINGS = "encode.json"
 PARTS = "parts"
@@ -169,7 +170,11 @@ class EncodedFolder:
         if not file.exists():
             write_whole(file, (json.dumps(settings, indent=2) + "\n").encode())
             return
-        found = json.loads(file.read_text())
+        found = read_json(file)
+        if not isinstance(found, dict):
+            raise ValueError(
+                f"{file}: must hold the settings of the samples, not {str(found)[:80]!r}."
+            )
         different = sorted(
             name for name in {*settings, *found} if settings.get(name) != found.get(name)
         )

@@ -19,6 +19,7 @@ import numpy as np
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.fields import KINDS, Field, Fields, flow_fields
 from mugv_jax.data.samples import Sample, checked_sample
+from mugv_jax.files import parse_json
 
 SPLIT = "train"
 INDEX = "samples.npz"
@@ -95,7 +96,7 @@ def stored_fields(index: Mapping[str, np.ndarray], features: Any) -> Fields:
     if "fields" not in index:
         channels, width = features["latent"].shape[-1], int(index["text_dim"])
         return flow_fields(channels=channels, text_dim=width)
-    notes = json.loads(index["fields"].item())
+    notes = parse_json(str(index["fields"].item()), INDEX)
     return tuple(KINDS[note["kind"]](note["name"]).with_width(note["width"]) for note in notes)
 
 

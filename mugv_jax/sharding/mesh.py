@@ -102,7 +102,7 @@ def parse_mesh(text: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for part in filter(None, text.split(",")):
         axis, equals, size = part.partition("=")
-        if not equals or not size.strip().isdigit():
+        if not equals or not size.strip().isdecimal() or len(size.strip()) > 6:
             raise ValueError(f"mesh {text!r}: write axes as data=2,tensor=4 ({', '.join(AXES)}).")
         if axis.strip() in sizes:
             raise ValueError(f"mesh {text!r} names axis {axis.strip()!r} twice.")

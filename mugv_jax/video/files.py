@@ -9,25 +9,12 @@ import secrets
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+from mugv_jax.files import check_writable, existing_file, user_path
+
 if TYPE_CHECKING:
     import av.container
 
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
-
-
-def existing_file(path: str | os.PathLike, what: str) -> pathlib.Path:
-    """`path`, after a check that the file exists.
-
-    what: what to call the file in the error.
-
-    Raises:
-        ValueError: there is no such file.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "does not exist"
-        raise ValueError(f"{what} {str(path)!r} {reason}.")
-    return path
 
 
 @contextlib.contextmanager
@@ -85,23 +72,19 @@ def prepare_output(
 ) -> pathlib.Path:
     """Check, before any long work, that `path` ends in one of `suffixes` and can be written.
 
-    A missing folder is created.
+    Folders are made when the file is (`completed`), so that a failure before leaves none.
 
     Raises:
         ValueError: an unknown suffix, `path` is a folder, or its folder cannot be written to.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"output {str(path)!r} must end in {', '.join(suffixes)}.")
     if path.is_dir():
         raise ValueError(f"output {str(path)!r} is a folder: name a file in it.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe = _partial_name(path)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"output {str(path)!r} cannot be written: {error.strerror}.") from error
+    if path.exists() and not path.is_file():
+        raise ValueError(f"output {str(path)!r} is a pipe or device: name a file.")
+    check_writable(path)
     return path
 
 
@@ -116,6 +99,10 @@ def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
     After a failure, an earlier file at `path` is unchanged.
     """
     partial = _partial_name(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"output {str(path)!r} cannot be written: {error.strerror}.") from error
     try:
         yield partial
         partial.replace(path)

@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mugv_jax.files import read_json, user_path
 from mugv_jax.weights import pipe_lora
 from mugv_jax.weights.adapter_table import (
     adapter_table,
@@ -61,7 +62,7 @@ def open_adapter(
         ValueError: no adapter, a variant other than plain LoRA, an adapter of another model, or an
             alpha that is missing, or given although the file states it.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.name == MODEL_FILE:
         path = path.parent
     elif not (path / CONFIG_FILE).is_file() and (path / pipe_lora.FILE).is_file():
@@ -88,9 +89,11 @@ def open_adapter(
 def _read_config(path: Path) -> tuple[int, float]:
     """Rank and alpha of a plain LoRA."""
     try:
-        stated = json.loads(path.read_text())
+        stated = read_json(path)
         kind, rank, alpha = stated["peft_type"], int(stated["r"]), float(stated["lora_alpha"])
-    except (ValueError, TypeError, KeyError) as error:
+        if not (0 < rank < 2**20 and 0 < alpha < float("inf")):
+            raise ValueError(f"r={rank} and lora_alpha={alpha} must be positive")
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"{path}: not the configuration of a LoRA adapter ({error!r}).") from error
     variants = [name for name in _VARIANTS if stated.get(name)]
     if stated.get("bias", "none") != "none":

@@ -16,6 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mugv_jax.files import resolved, user_path
 from mugv_jax.weights import store
 from mugv_jax.weights.adapter_files import with_adapter, write_adapter
 from mugv_jax.weights.check import check, floating_dtype, identify
@@ -71,7 +72,7 @@ def convert(
         ValueError: `src` is no checkpoint of a known model, or `dst` cannot be written; then
             nothing is written.
     """
-    src, dst = Path(src).expanduser(), Path(dst).expanduser()
+    src, dst = user_path(src), user_path(dst)
     target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
     target.check_path(src)
     if lora is None and lora_alpha is not None:
@@ -131,7 +132,7 @@ class Target:
     def check_path(self, *sources: Path) -> None:
         """Raises a ValueError, before any work, if the path must not be replaced."""
         for source in sources:
-            if self.path.resolve() in source.resolve().parents:
+            if resolved(self.path) in resolved(source).parents:
                 raise ValueError(f"{source} lies inside {self.path}, which would be replaced.")
         refuse_existing(self.path, overwrite=self.overwrite)
 

@@ -4,12 +4,12 @@
 
 import collections
 import dataclasses
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mugv_jax.files import read_json, user_path
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.parameters import UNUSED
@@ -61,7 +61,7 @@ def describe(path: str | Path, kind: str | None = None) -> Description:
             if model.is_foreign(name):
                 sizes[UNUSED] += math.prod(spec.shape)
         # Of a run with many checkpoints, only the described one counts.
-        place = source.path if source.format == "training" else Path(path).expanduser()
+        place = source.path if source.format == "training" else user_path(path)
         return Description(
             kind=model.kind,
             format=source.format,
@@ -88,5 +88,5 @@ def _file_bytes(path: Path) -> int:
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if not path.name.endswith(INDEX_SUFFIX):
         return path.stat().st_size
-    shards = set(json.loads(path.read_text())["weight_map"].values())
+    shards = set(read_json(path)["weight_map"].values())
     return sum((path.parent / shard).stat().st_size for shard in shards)

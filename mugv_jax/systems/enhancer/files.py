@@ -17,6 +17,7 @@ from PIL import Image
 
 from mugv_jax import video
 from mugv_jax.axes import Frames
+from mugv_jax.files import check_output_folder, resolved, user_path
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
 
@@ -63,7 +64,7 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
         ValueError: no videos in the folder, a list that cannot be read, or videos that would be
             written to one file, or over one that is read.
     """
-    source, out = Path(source).expanduser(), Path(out).expanduser()
+    source, out = user_path(source), user_path(out)
     if source.is_dir():
         named = [
             (path, None) for path in sorted(source.iterdir()) if path.suffix.lower() in SUFFIXES
@@ -76,6 +77,7 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
         return _safe([Job(source, out, compared=_compared(out) if compare else None)])
     if out.suffix:
         raise ValueError(f"output {str(out)!r} must be a folder: there are several videos.")
+    check_output_folder(out)
     jobs = []
     for path, prompt in named:
         output = out / f"{path.stem}.mp4"
@@ -91,8 +93,8 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
 
 def _safe(jobs: list[Job]) -> list[Job]:
     """`jobs`, after a check that none overwrites a video that is read."""
-    sources = {job.source.resolve() for job in jobs}
-    over = [job.output for job in jobs if job.output.resolve() in sources]
+    sources = {resolved(job.source) for job in jobs}
+    over = [job.output for job in jobs if resolved(job.output) in sources]
     if over:
         raise ValueError(
             f"{', '.join(map(str, over))} would be written over what is read: choose another "

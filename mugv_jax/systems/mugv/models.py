@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from mugv_jax.axes import Bool, Int
+from mugv_jax.files import user_path
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
@@ -57,7 +58,7 @@ def find_weights(
     names = SYSTEM.files
     folder = local_folder(weights, (*(name for each in names.values() for name in each), *_SHARDS))
     if dit is not None:
-        transformer = Path(dit).expanduser()
+        transformer = user_path(dit)
     elif needs_dit:
         transformer = required(folder, "mugv_dit", names["dit"])
     else:
