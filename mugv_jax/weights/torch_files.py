@@ -200,7 +200,9 @@ def numpy_dtype(path: Path, name: str, tensor: Any) -> np.dtype:
     """
     try:
         if tensor.device.type == "meta":
-            raise ValueError(f"{path}: {name} is a meta tensor: it has a shape but no values.")
+            raise ValueError(
+                f"{path}: {name} is a meta tensor, which has no values: save it with them."
+            )
         if tensor.layout == import_torch().strided:
             _check_values(path, name, tensor)
             return jnp.dtype(str(tensor.dtype).removeprefix("torch."))
