@@ -211,6 +211,24 @@ def check_writable(path: str | os.PathLike, what: str = "output") -> None:
 
 
 @contextlib.contextmanager
+def folders_above(path: Path) -> Iterator[None]:
+    """Make the folders of the file `path`; if the block fails, those made here go, if empty.
+
+    Raises:
+        OSError: they cannot be made.
+    """
+    missing = [each for each in path.parents if not each.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for each in missing:
+                each.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def removed_on_error(folder: Path) -> Iterator[list[bool]]:
     """Remove a folder that the block has made if the block fails.
 

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from mugv_jax.files import check_writable, existing_file, user_path
+from mugv_jax.files import check_writable, existing_file, folders_above, user_path
 
 if TYPE_CHECKING:
     import av.container
@@ -99,12 +99,9 @@ def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
     After a failure, an earlier file at `path` is unchanged.
     """
     partial = _partial_name(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"output {str(path)!r} cannot be written: {error.strerror}.") from error
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with folders_above(path):
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)

@@ -38,7 +38,7 @@ NUMBERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("verify", "d"): ("tolerance",),
     ("curriculum", "--stages", DEBUG, "--output", "o"): ("noise", "processes", "process"),
     ("train", "--config", DEBUG, "--output", "o"): ("processes", "process"),
-    ("demo", "world", "--split", "train", "--out", "o"): ("count", "seed", "frames", "fps"),
+    ("demo", "world", "--split=train", "--count=1", "--out=o"): ("count", "seed", "frames", "fps"),
     ("eval", "demo", "--out", "o"): ("clips", "seed", "frames", "fps", "steps", "batch"),
 }  # fmt: skip
 TEXTS: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {
@@ -88,7 +88,7 @@ PATHS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("convert",): ("", "lora"),
     ("info",): ("",),
     ("expand", "--factor", "2"): ("",),
-    ("average", "--decay", "0.5", "b.pt"): ("",),
+    ("average", "--decay", "0.5"): ("",),
     ("verify",): ("",),
     ("data", "encode", "--out", "o", *RANDOM): ("",),
     ("data", "pack"): ("",),
@@ -115,7 +115,7 @@ def texts(rng: Random, _: Path) -> Case:
     option, value = rng.choice(TEXTS[base])
     named = (
         option.split(".")[-1].replace("-", "_"), option.replace("-", " "), f"--{option}", option,
-        value[:20] or "empty", "libtpu", "cuda13",
+        value[:20] or "empty", "width", "libtpu", "cuda13",
     )  # fmt: skip
     return Case(f"text {option}={value[:12]}", (*base, f"--{option}={value}"), named)
 
@@ -128,6 +128,8 @@ def paths(rng: Random, here: Path) -> Case:
     given = (f"--{option}={path}",) if option else (path,)
     if base[0] in ("convert", "expand", "average", "data") and "encode" not in base:
         given = (*given, "made") if base[-1] != "describe" else given
+    if base[0] == "average":
+        given = (given[0], "b.pt", "made")
     if option == "lora":
         given = ("src.pt", *given)
     argv = (*base, *given)

@@ -10,12 +10,14 @@ from pathlib import Path
 MOST_LINES, MOST_CHARACTERS = 3, 2000  # of the message
 MOST_LOGGED = 12  # lines before it: sizes, warnings
 RAN = "FOREIGN_CODE_RAN"  # name of the file that foreign code makes
+CACHE = ".shapes.npz"  # the index of a train.csv, complete and of use to the next command
 # A message states the rule or what is wrong; all end in what can be done or what was found.
 RULE = re.compile(
     r"must|at most|at least|cannot|does not|do not|is not|is no |not a |has no|no such|needs?\b|"
     r"lacks|unknown|unrecognized|damaged|invalid|exclude|exists|mixed up|refused|empty|missing|"
     r"not known|not JSON|not UTF-8|too |ends too early|holds|state|give |name |write |there is no|"
-    r"there are|incomplete|larger|beyond|required|expected|changed|failed|leave|allowed|ask for|needed|deep|range",
+    r"there are|incomplete|larger|beyond|required|expected|changed|failed|leave|"
+    r"allowed|ask for|needed|deep|range",
     re.IGNORECASE,
 )
 
@@ -79,4 +81,5 @@ def faults(case: Case, answer: Answer) -> list[str]:
 
 def tree(folder: Path) -> set[str]:
     """Paths of all that is in a folder, without following links."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    return {name for name in found if not name.endswith(CACHE)}
