@@ -39,6 +39,11 @@ def test_numbers_without_a_size_are_refused_by_name(value):
             bounds.require_64_bits("config a.b", {"c": (1, value)})
 
 
+def test_an_alpha_of_zero_is_refused():
+    with pytest.raises(ValueError, match=r"lora_alpha=0\.0 must be above 0"):
+        bounds.require_sane("lora_alpha", 0.0)
+
+
 def test_usual_values_and_other_types_pass():
     for value in (0, -3, 2.5, True, None, "nan", [math.nan]):
         bounds.require_sane("steps", value)

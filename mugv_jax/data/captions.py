@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mugv_jax.data.bad_sample import listed
-from mugv_jax.files import parse_json
+from mugv_jax.files import check_text, parse_json, shortened
 
 SUFFIXES = (".csv", ".jsonl")
 ID = re.compile(r"\w[\w.-]*")  # ids become parts of file names
@@ -98,6 +98,7 @@ def _entry(folder: Path, values: Any) -> Captioned:
         value = values.get(name)
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{name} is {'missing' if value is None else 'empty'}.")
+        check_text(name, value)
         texts[name] = value.strip()
     name = values.get("id")
     if name in (None, ""):
@@ -116,8 +117,9 @@ def _fps(value: Any) -> float | None:
         return None
     try:
         fps = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         fps = math.nan
-    if not 0 < fps < math.inf:
-        raise ValueError(f"fps={value!r} must be a positive number, or left out.")
+    if not 0 < fps <= 1000:
+        shown = shortened(str(value))
+        raise ValueError(f"fps={shown!r} must be a positive number, at most 1000, or left out.")
     return fps

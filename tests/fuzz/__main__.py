@@ -28,6 +28,7 @@ from tests.fuzz.verdict import Answer, Case, faults, tree
 
 GENERATORS = (*options.GENERATORS, *broken.GENERATORS)
 MOST_SECONDS, MOST_BYTES = 60, 2 * 2**30
+STALLED_SECONDS = 5
 PRELOADED = ("torch", "transformers", "orbax.checkpoint", "torch.distributed.checkpoint")
 
 
@@ -72,7 +73,12 @@ def _child(case: Case, here: Path, out: Path, err: Path) -> NoReturn:
 
 def _wait(pid: int, started: float) -> tuple[int, int]:
     """(exit status, or the negative number of a signal; most resident bytes) of a process."""
+    looked = started
     while True:
+        now = time.monotonic()
+        if now - looked > STALLED_SECONDS:  # this process was stopped, and the other one with it
+            started += now - looked
+        looked = now
         done, status, usage = os.wait4(pid, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024

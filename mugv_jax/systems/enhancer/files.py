@@ -22,6 +22,7 @@ from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 LIST = ".csv"
 NAME, TEXT = "file_name", "text"  # columns of a list, as published
 COMPARED = "_compare"  # suffix of a video of input beside output
@@ -73,6 +74,8 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
             raise ValueError(f"{source} holds no videos ({', '.join(SUFFIXES)}).")
     elif source.suffix.lower() == LIST:
         named = list(_listed(source))
+    elif source.suffix.lower() in PICTURES:
+        raise ValueError(f"{str(source)!r} is a picture: the enhancer takes videos.")
     else:
         return _safe([Job(source, out, compared=_compared(out) if compare else None)])
     if out.suffix:
