@@ -36,7 +36,8 @@ COMMANDS = {
 }
 OVERRIDE = "--config."  # `--config.mesh.tensor=4`, for commands with an `overrides` default
 USER_ERROR = 2
-MOST_LINES, MOST_CHARACTERS = 3, 600  # of a message: more is cut, in the middle of a line
+MOST_LINES, MOST_CHARACTERS = 3, 600  # of an error: more is cut, in the middle of a line
+MOST_LOGGED = 2000  # characters of a line of the log
 INTERRUPTED = 130
 
 
@@ -103,7 +104,9 @@ def _logging_to_stderr() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level, show = list(root.handlers), root.level, warnings.showwarning
     # A library may already have set up the root logger when it was imported.
-    root.handlers = [logging.StreamHandler(sys.stderr)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Cut())
+    root.handlers = [handler]
     root.setLevel(logging.INFO)
     for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -155,8 +158,19 @@ def _line(text: str, most: int = MOST_CHARACTERS) -> str:
     return f"{text[:head]} ... ({len(text) - head - tail} characters) ... {text[-tail:]}"
 
 
+class _Cut(logging.Formatter):
+    """The message alone, its long lines cut: a prompt or a list of names may have no end."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _cut(super().format(record))
+
+
+def _cut(message: str) -> str:
+    return "\n".join(_line(line, MOST_LOGGED) for line in message.splitlines())
+
+
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    sys.stderr.write(f"warning: {message}\n")
+    sys.stderr.write(f"warning: {_cut(str(message))}\n")
 
 
 if __name__ == "__main__":

@@ -13,12 +13,14 @@ import math
 import os
 import shutil
 import stat
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 MAX_JSON_BYTES = 100 * 10**6  # the limit of safetensors for its header
 MAX_JSON_DEPTH = 64
+MAX_UNPACKED_BYTES, MAX_RATIO = 2**28, 20  # of an archive: one of them may be exceeded
 MAX_FOLDERS = 100  # names in a path
 MAX_NAME_BYTES = 255  # of one name, in every usual file system
 LARGEST = 2**63 - 1
@@ -119,6 +121,27 @@ def parse_json(content: bytes | str, where: str) -> Any:
     if "\\ud" in text.lower():  # an escape that may stand alone
         check_text(f"{where}: its text", json.dumps(value, ensure_ascii=False))
     return value
+
+
+def existing_archive(path: str | os.PathLike, what: str = "file") -> Path:
+    """`path`, after a check that it is a file and, if a zip file, no decompression bomb.
+
+    Raises:
+        ValueError: no file, or one that unpacks to far more bytes than it has.
+    """
+    path = existing_file(path, what)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
+        return path  # its reader says what it is instead
+    size = path.stat().st_size
+    if unpacked > max(MAX_UNPACKED_BYTES, MAX_RATIO * size):
+        raise ValueError(
+            f"{what} {str(path)!r} unpacks from {size} to {unpacked} bytes: it is refused as a "
+            "decompression bomb; save it without compression."
+        )
+    return path
 
 
 def check_text(name: str, text: str) -> None:

@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
         count += 1
         failed += not row.passed
         verdict = "pass" if row.passed else "FAIL"
-        numbers = f"{row.max_abs:12.3e}{row.relative_l2:14.3e}"
-        sys.stdout.write(f"{row.case:36}{row.output:30}{numbers}  {verdict}  {row.note}".rstrip())
+        numbers, note = f"{row.max_abs:12.3e}{row.relative_l2:14.3e}", shortened(row.note, 400)
+        sys.stdout.write(f"{row.case:36}{row.output:30}{numbers}  {verdict}  {note}".rstrip())
         sys.stdout.write("\n")
         sys.stdout.flush()
-        if row.note:
-            log.error("%s cannot be compared: %s", row.case, shortened(row.note, 400))
+        if note:
+            log.error("%s cannot be compared: %s", row.case, note)
     summary = f"{failed} of {count} rows failed" if failed else f"all {count} rows passed"
     sys.stdout.write(f"{summary} (at most {tolerance:g} of relative L2 error).\n")
     return 1 if failed else 0

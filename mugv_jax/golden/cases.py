@@ -20,7 +20,7 @@ from flax import traverse_util
 from jax.typing import ArrayLike, DTypeLike
 
 from mugv_jax.axes import Array, Float
-from mugv_jax.files import read_json
+from mugv_jax.files import existing_archive, read_json
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.weights.check import check
@@ -103,7 +103,8 @@ def read_case(path: Path, dtype: DTypeLike = jnp.float32) -> Case:
         spec = read_json(path)
         arrays: dict[str, np.ndarray] = {}
         if spec["kind"] != "manifest":
-            with path.with_suffix(".npz").open("rb") as file, np.load(file) as data:
+            arrays_file = existing_archive(path.with_suffix(".npz"), "arrays")
+            with arrays_file.open("rb") as file, np.load(file) as data:
                 arrays = dict(data)
     except (OSError, EOFError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no golden case: {type(error).__name__}: {error}.") from error

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mugv_jax import video
 from mugv_jax.axes import Frames
-from mugv_jax.files import check_output_folder, resolved, user_path
+from mugv_jax.files import check_output_folder, existing_file, resolved, user_path
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
 
@@ -113,7 +113,7 @@ def _compared(output: Path) -> Path:
 def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
     """(video, prompt) of every row of a csv file; paths are relative to its folder."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with existing_file(path, "list").open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"list {str(path)!r} cannot be read: {error}.") from error
