@@ -7,23 +7,34 @@ import types
 
 import pytest
 
+from mugv_jax.data.batches import Batches
 from mugv_jax.sharding.mesh import make_mesh
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.train.inputs import check_weights
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock
+from mugv_jax.train.program import Program
 from mugv_jax.train.train_config import CheckpointConfig, DiTRunConfig, LogConfig
 from mugv_jax.weights.load import read_config
 
 WEIGHTS = demo_weights() / "dit.safetensors"
 
 
+class NoBatches(Batches):
+    def __init__(self):
+        pass
+
+    def __del__(self):
+        pass
+
+
 def program(**run):
     kind, config = read_config(WEIGHTS)
     settings = {"run": DiTRunConfig(**run), "checkpoint": CheckpointConfig(), "log": LogConfig()}
-    return types.SimpleNamespace(
-        config=types.SimpleNamespace(**settings), kind=kind, model=config, mesh=make_mesh()
-    )
+    made = Program.__new__(Program)  # what starting reads of it; nothing is compiled
+    made.config, made.mesh = types.SimpleNamespace(**settings), make_mesh()
+    made.kind, made.model = kind, config
+    return made
 
 
 def test_weights_of_another_size_are_refused_from_their_header(tmp_path):
@@ -41,7 +52,7 @@ def test_a_run_that_cannot_start_leaves_no_folder(tmp_path):
         raise ValueError("no weights")
 
     with pytest.raises(ValueError, match="no weights"):
-        run_in(tmp_path / "a" / "run", program(), None, no_weights, clock=Clock())
+        run_in(tmp_path / "a" / "run", program(), NoBatches(), no_weights, clock=Clock())
     assert not list(tmp_path.iterdir())
 
 
