@@ -120,6 +120,6 @@ def _fps(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         fps = math.nan
     if not 0 < fps <= 1000:
-        shown = shortened(str(value))
-        raise ValueError(f"fps={shown!r} must be a positive number, at most 1000, or left out.")
+        shown = shortened(repr(value))
+        raise ValueError(f"fps={shown} must be a positive number, at most 1000, or left out.")
     return fps

@@ -191,11 +191,15 @@ def _check_sizes(path: Path, specs: dict[str, TensorSpec], chunks: dict[str, lis
             numbers = (*chunk.offsets, *chunk.shape, chunk.start, chunk.length)
             whole = all(isinstance(number, int) and number >= 0 for number in numbers)
             needed = math.prod(chunk.shape) * spec.dtype.itemsize if whole else 0
-            if not whole or needed > chunk.length or chunk.start + chunk.length > sizes[chunk.file]:
+            if not whole or needed > chunk.length:
                 raise ValueError(
                     f"{path / METADATA}: damaged: a chunk of {name} of {needed} bytes is said to "
-                    f"lie in {chunk.length} from {chunk.start} of {chunk.file.name}, which has "
-                    f"{sizes[chunk.file]}; fetch it again."
+                    f"lie in {chunk.length} bytes; fetch it again."
+                )
+            if chunk.start + chunk.length > sizes[chunk.file]:
+                raise ValueError(
+                    f"{chunk.file}: the file ends too early: {name} reaches to byte "
+                    f"{chunk.start + chunk.length} of {sizes[chunk.file]}; fetch it again."
                 )
         if name.startswith(LAYERS) and spec.shape and spec.shape[0] > MAX_LAYERS:
             raise ValueError(

@@ -75,7 +75,7 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     elif source.suffix.lower() == LIST:
         named = list(_listed(source))
     elif source.suffix.lower() in PICTURES:
-        raise ValueError(f"{str(source)!r} is a picture: the enhancer takes videos.")
+        raise ValueError(f"{str(source)!r} is a picture, not a video: the enhancer takes videos.")
     else:
         return _safe([Job(source, out, compared=_compared(out) if compare else None)])
     if out.suffix:
