@@ -67,7 +67,7 @@ class Sources:
     def pictures(self, size: VideoSize) -> list[tuple[str, int, ImageLike]]:
         """(name, frame number, picture) of every given picture."""
         keyframes = [(f"keyframe {frame}", frame, each) for frame, each in self.keyframes.items()]
-        ends = ("image", 0, self.image), ("last image", size.frames - 1, self.last_image)
+        ends = ("image", 0, self.image), ("last_image", size.frames - 1, self.last_image)
         return keyframes + [end for end in ends if end[2] is not None]
 
 
