@@ -16,7 +16,6 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mugv_jax import video
-from mugv_jax.axes import Frames
 from mugv_jax.files import check_output_folder, existing_file, resolved, user_path
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
@@ -67,47 +66,37 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     """
     source, out = user_path(source), user_path(out)
     if source.is_dir():
-        named = [
-            (path, None) for path in sorted(source.iterdir()) if path.suffix.lower() in SUFFIXES
-        ]
-        if not named:
+        videos = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+        if not videos:
             raise ValueError(f"{source} holds no videos ({', '.join(SUFFIXES)}).")
+        named = [(path, None, out / f"{path.stem}.mp4") for path in videos]
     elif source.suffix.lower() == LIST:
-        named = list(_listed(source))
+        named = [(path, prompt, out / f"{path.stem}.mp4") for path, prompt in _listed(source)]
     elif source.suffix.lower() in PICTURES:
         raise ValueError(f"{str(source)!r} is a picture, not a video: the enhancer takes videos.")
     else:
-        return _safe([Job(source, out, compared=_compared(out) if compare else None)])
-    if out.suffix:
+        named = [(source, None, out)]
+    outputs = [output for *_, output in named]
+    if out.suffix and outputs != [out]:
         raise ValueError(f"output {str(out)!r} must be a folder: there are several videos.")
-    check_output_folder(out)
-    jobs = []
-    for path, prompt in named:
-        output = out / f"{path.stem}.mp4"
-        jobs.append(Job(path, output, prompt, _compared(output) if compare else None))
-    twice = [name for name, n in collections.Counter(job.output for job in jobs).items() if n > 1]
+    if outputs != [out]:
+        check_output_folder(out)
+    twice = [str(output) for output, n in collections.Counter(outputs).items() if n > 1]
     if twice:
         raise ValueError(
-            f"several videos of {source} would be written to {', '.join(map(str, twice))}: give "
-            "their files different names."
+            f"several videos of {source} would be written to {', '.join(twice)}: give their files "
+            "different names."
         )
-    return _safe(jobs)
-
-
-def _safe(jobs: list[Job]) -> list[Job]:
-    """`jobs`, after a check that none overwrites a video that is read."""
-    sources = {resolved(job.source) for job in jobs}
-    over = [job.output for job in jobs if resolved(job.output) in sources]
+    sources = {resolved(path) for path, *_ in named}
+    over = [str(output) for output in outputs if resolved(output) in sources]
     if over:
         raise ValueError(
-            f"{', '.join(map(str, over))} would be written over what is read: choose another "
-            "output."
+            f"{', '.join(over)} would be written over what is read: choose another output."
         )
-    return jobs
-
-
-def _compared(output: Path) -> Path:
-    return output.with_stem(f"{output.stem}{COMPARED}")
+    return [
+        Job(path, output, prompt, output.with_stem(f"{output.stem}{COMPARED}") if compare else None)
+        for path, prompt, output in named
+    ]
 
 
 def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
@@ -153,7 +142,7 @@ def enhance_file(
         if path is not None:
             video.prepare_output(path)
     held = collections.deque()  # frames whose results are not there yet
-    error = _SquaredError()
+    frames, squared, values = 0, 0.0, 0
     with video.open_frames(job.source) as stream, contextlib.ExitStack() as outputs:
         write_pair = None
         if job.compared is not None:
@@ -163,12 +152,15 @@ def enhance_file(
         for made in pipeline.run(given, request, progress=progress):
             pairs = [held.popleft() for _ in made]
             original, shown = (np.stack(each) for each in zip(*pairs))
-            error.add(original, made)
+            difference = original.astype(np.float32) - made
+            squared += float(np.sum(np.square(difference), dtype=np.float64))
+            frames, values = frames + len(made), values + made.size
             write(made)
             if write_pair is not None:
                 write_pair(video.side_by_side(shown, made))
         note = stream.resampled
-    return Enhanced(error.frames, float(stream.fps), error.psnr), note
+    psnr = -10 * math.log10(max(squared / values / 255**2, 1e-12))  # 120 for equal videos
+    return Enhanced(frames, float(stream.fps), psnr), note
 
 
 def _remembered(
@@ -187,20 +179,3 @@ def _blurred(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     half = max(1, width // 2), max(1, height // 2)
     small = Image.fromarray(frame).resize(half, Image.Resampling.BICUBIC)
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
-
-
-class _SquaredError:
-    """Squared error over all frames of two videos, in steps of 256 levels."""
-
-    def __init__(self):
-        self.frames, self._sum, self._count = 0, 0.0, 0
-
-    def add(self, x: Frames, y: Frames) -> None:
-        self.frames += len(x)
-        self._sum += float(np.sum(np.square(x.astype(np.float32) - y), dtype=np.float64))
-        self._count += x.size
-
-    @property
-    def psnr(self) -> float:
-        """PSNR in dB; 120 for equal videos."""
-        return -10 * math.log10(max(self._sum / self._count / 255**2, 1e-12))

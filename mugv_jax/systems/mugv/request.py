@@ -153,7 +153,7 @@ class Request:
     def times(self) -> np.ndarray:
         """Times at which the model is evaluated, followed by 0."""
         size = self.size
-        ratio = self.shift or shift_ratio(size.height_px, size.width_px, size.latent_frames)
+        ratio = self.shift or shift_ratio(size.height_px, size.width_px, size.latent_shape[0])
         noise_alone = self.sources()[0].init_video is None
         return sample_times(self.steps, ratio, 1.0 if noise_alone else self.strength)
 
@@ -210,7 +210,6 @@ def seeds_of(seed: int | Sequence[int], prompts: int) -> list[int]:
 
 
 def _check_seed(seed: int, largest: int) -> None:
-    """Raise a ValueError for a seed out of range."""
     if not 0 <= seed <= largest:
         raise ValueError(f"seed={seed} must lie in 0 to {largest}.")
 
