@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import stat
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,8 +166,10 @@ def user_path(text: str | os.PathLike) -> Path:
     """Path of a file or folder that a user names, `~` expanded where it can be.
 
     Raises:
-        ValueError: more than MAX_FOLDERS names, one that no file system takes, or a null character.
+        ValueError: no name, more than MAX_FOLDERS of them, one that no file system takes, or a null character.
     """
+    if not os.fspath(text).strip():
+        raise ValueError(f"path {os.fspath(text)!r} is empty: name a file or folder.")
     path = Path(os.path.expanduser(text))
     shown = shortened(str(path))
     if len(path.parts) > MAX_FOLDERS:
@@ -222,12 +225,10 @@ def check_writable(path: str | os.PathLike, what: str = "output") -> None:
     try:
         while not folder.exists():
             folder = folder.parent
-        if not folder.is_dir():
-            reason = f"{folder} is no folder"
-        elif os.access(folder, os.W_OK | os.X_OK):
+        if folder.is_dir():
+            tempfile.TemporaryFile(dir=folder).close()  # `os.access` trusts root, even in /proc
             return
-        else:
-            reason = f"{folder} is not writable"
+        reason = f"{folder} is no folder"
     except OSError as error:
         reason = error.strerror
     raise ValueError(f"{what} {shortened(str(path))!r} cannot be written: {reason}.")

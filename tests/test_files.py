@@ -74,7 +74,12 @@ def test_json_that_is_sound_is_read_as_it_is(tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("f/" * 101, "has 101 folders"), ("n" * 256, "a name of 256 bytes"), ("a\0", "null")],
+    [
+        (" ", "is empty"),
+        ("f/" * 101, "has 101 folders"),
+        ("n" * 256, "a name of 256 bytes"),
+        ("a\0", "null"),
+    ],
 )
 def test_paths_that_no_file_system_takes_are_refused(path, reason):
     with pytest.raises(ValueError, match=reason):
@@ -142,4 +147,6 @@ def test_folders_above_a_file_go_if_it_is_not_written(tmp_path):
     files.check_writable(tmp_path / "x" / "y" / "file")
     with pytest.raises(ValueError, match="is no folder"):
         files.check_writable(tmp_path / "a" / "file" / "file")
+    with pytest.raises(ValueError, match="cannot be written"):
+        files.check_writable("/proc/x/file")
     assert not (tmp_path / "x").exists()

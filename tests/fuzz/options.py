@@ -115,7 +115,7 @@ def texts(rng: Random, _: Path) -> Case:
     option, value = rng.choice(TEXTS[base])
     named = (
         option.split(".")[-1].replace("-", "_"), option.replace("-", " "), f"--{option}", option,
-        value[:20] or "empty", "width", "libtpu", "cuda13",
+        value[:20] or "empty", "width", "null_text", "libtpu", "cuda13",
     )  # fmt: skip
     return Case(f"text {option}={value[:12]}", (*base, f"--{option}={value}"), named)
 
