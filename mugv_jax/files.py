@@ -166,7 +166,8 @@ def user_path(text: str | os.PathLike) -> Path:
     """Path of a file or folder that a user names, `~` expanded where it can be.
 
     Raises:
-        ValueError: no name, more than MAX_FOLDERS of them, one that no file system takes, or a null character.
+        ValueError: no name, more than MAX_FOLDERS of them, one that no file system takes, or a
+            null character.
     """
     if not os.fspath(text).strip():
         raise ValueError(f"path {os.fspath(text)!r} is empty: name a file or folder.")
