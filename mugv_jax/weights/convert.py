@@ -129,10 +129,24 @@ class Target:
         return self.format or format_of(self.path)
 
     def check_path(self, *sources: Path) -> None:
-        """Raises a ValueError, before any work, if the path must not be replaced."""
-        for source in sources:
-            if self.path.resolve() in source.resolve().parents:
+        """Raises a ValueError, before any work, if the path must not be written or replaced.
+
+        sources: files and folders that are read; links and relative names are followed.
+        """
+        target = self.path.resolve()
+        for source in (source.expanduser() for source in sources):
+            place = source.resolve()
+            if target == place or (target.exists() and place.exists() and target.samefile(place)):
+                raise ValueError(
+                    f"{self.path} is {source} itself, which is read; choose another destination."
+                )
+            if target in place.parents:
                 raise ValueError(f"{source} lies inside {self.path}, which would be replaced.")
+            if place in target.parents and place.is_dir():
+                raise ValueError(
+                    f"{self.path} lies inside {source}, which is read; choose a destination "
+                    "outside of it."
+                )
         refuse_existing(self.path, overwrite=self.overwrite)
 
 
@@ -162,6 +176,7 @@ def _convert_pipeline(src: Path, target: Target, layout: PipelineFolder) -> None
 
 def write(source: Source, target: Target, kind: str | None = None) -> None:
     """Writes a checkpoint of a known model, published or computed; raises as `convert` does."""
+    target.check_path(*source.files())
     model = _write(source, target, kind)
     logger.info("wrote %s: %s, %s", target.path, model.kind, target.chosen)
 
