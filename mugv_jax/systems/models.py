@@ -21,7 +21,7 @@ from mugv_jax.sharding.mesh import make_mesh
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.systems.system import SystemConfig
-from mugv_jax.weights.adapter_files import open_adapter
+from mugv_jax.weights.adapters import Adapters, listed, open_adapters, require_alpha, require_finite
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import MODELS, abstract_variables
@@ -113,7 +113,7 @@ class Models:
 
         # Opened now, so that an adapter that does not fit is refused before models load.
         adapters = {
-            name: open_adapter(
+            name: open_adapters(
                 more["lora"], MODELS[kinds[name]], sizes[name], alpha=more.get("lora_alpha")
             )
             for name, more in (loading or {}).items()
@@ -190,6 +190,34 @@ class Models:
             if not shared and not self.keep_loaded:
                 for leaf in jax.tree.leaves(self._held.pop(name)):
                     leaf.delete()
+
+
+def adapter_options(
+    lora: Adapters | None,
+    *,
+    alpha: float | None = None,
+    scale: float = 1.0,
+    merged: bool = True,
+) -> dict[str, Any]:
+    """Options of `weights.load.load` for adapters, checked before anything is read; {} for none.
+
+    lora, alpha, scale, merged: see `weights.load.load`.
+
+    Raises:
+        ValueError: an adapter that is no path or pair, or a scale or alpha out of range.
+    """
+    require_finite(scale, "lora_scale")
+    require_alpha(alpha)
+    pairs = listed(lora)
+    if not pairs:
+        return {}
+    return {"lora": pairs, "lora_alpha": alpha, "lora_scale": scale, "lora_merged": merged}
+
+
+def adapter_sources(lora: Adapters | None) -> dict[str, Path]:
+    """Adapters by name, as `Models.sources` lists them: "lora", "lora 2", ..."""
+    paths = [path for path, _ in listed(lora)]
+    return {f"lora {i}" if i > 1 else "lora": path for i, path in enumerate(paths, start=1)}
 
 
 def read_sizes(

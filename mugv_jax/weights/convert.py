@@ -17,8 +17,9 @@ from typing import Any
 from tqdm import tqdm
 
 from mugv_jax.weights import store
-from mugv_jax.weights.adapter_files import with_adapter, write_adapter
-from mugv_jax.weights.check import check, floating_dtype, identify
+from mugv_jax.weights.adapter_files import write_adapter
+from mugv_jax.weights.adapters import Adapters, listed, require_alpha, with_adapter
+from mugv_jax.weights.check import check, floating_dtype, identify, require_equal_twins
 from mugv_jax.weights.diffusers_folder import (
     FolderWriter,
     PipelineFolder,
@@ -47,7 +48,7 @@ def convert(
     format: str | None = None,
     tensor_parallel: int = 1,
     ema: bool = False,
-    lora: str | Path | None = None,
+    lora: Adapters | None = None,
     lora_alpha: float | None = None,
     dtype: str | None = None,
     overwrite: bool = False,
@@ -62,8 +63,9 @@ def convert(
         "peft" writes only the low-rank updates of a training run with LoRA.
     tensor_parallel: ranks of a Megatron checkpoint to write.
     ema: read the averaged weights of a training checkpoint.
-    lora: adapter to merge into the weights, a file or folder (see `open_adapter`).
-    lora_alpha: alpha of the adapter, if its file does not state it.
+    lora: adapters to merge into the weights: a path, a list of paths, or (path, scale) pairs; each
+        is a file, a folder or a training run (see `open_adapter`).
+    lora_alpha: alpha of the adapters, if their files do not state it.
     dtype: cast floating tensors, except the model's constants, as they are read.
     pipelines: layouts of known pipelines (`systems.convert` passes those of all systems).
 
@@ -73,7 +75,8 @@ def convert(
     """
     src, dst = Path(src).expanduser(), Path(dst).expanduser()
     target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
-    target.check_path(src)
+    target.check_path(src, *(path for path, _ in listed(lora)))
+    require_alpha(lora_alpha)
     if lora is None and lora_alpha is not None:
         raise ValueError(f"lora_alpha={lora_alpha} is of an adapter; say which with --lora.")
     if format == PEFT:
@@ -185,6 +188,7 @@ def _write(source: Source, target: Target, kind: str | None) -> Model:
     cast = floating_dtype(target.dtype)
     model, config = identify(source, kind)
     parameters = cast_weights(check(source, model, config), cast)
+    require_equal_twins(source, model)
     factors = {} if target.chosen == "orbax" else model.published_factors(config)
     source = Changed(source, factors, cast, constant_names(model.table(config)))
     with staged(target.path, overwrite=target.overwrite) as partial:

@@ -112,7 +112,12 @@ def trained_adapter(path: Path, *, ema: bool) -> tuple[str, Any, Adapter]:
     if lora is None:
         raise ValueError(f"{folder}: was not trained with LoRA, so has no adapter.")
     factors = factors_of(_read_parts(folder, ema=ema)["params"])
-    return kind, config, Adapter(lora, factors)
+    stacked = {rule.path for rule in MODELS[kind].table(config).rules if rule.stacked}
+    marked = {}
+    for layer, (a, b) in factors.items():
+        of_layers = f"params/{layer}/kernel" in stacked
+        marked[layer] = tuple(dataclasses.replace(each, stacked=of_layers) for each in (a, b))
+    return kind, config, Adapter(lora, marked)
 
 
 def _open_base(

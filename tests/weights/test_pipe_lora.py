@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 from flax import traverse_util
+from mugv_jax.weights.pipe_lora import FILE, read_pipe_adapter
 
 from mugv_jax import cli
 from mugv_jax.golden import recipe
@@ -26,7 +27,6 @@ from mugv_jax.weights.adapter_files import open_adapter
 from mugv_jax.weights.check import published_shapes
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load
-from mugv_jax.weights.pipe_lora import FILE, read_pipe_adapter
 from mugv_jax.weights.registry import MODELS, abstract_variables
 from tests.weights import checkpoints
 

@@ -16,9 +16,16 @@ from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.nn.text.clip import ClipText
 from mugv_jax.systems.contentv.size import T5_TOKENS
 from mugv_jax.systems.contentv.system import FOLDERS, SYSTEM, TOKENIZERS, ContentvConfig
-from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
+from mugv_jax.systems.models import (
+    LoadingOptions,
+    Models,
+    RandomOptions,
+    adapter_options,
+    adapter_sources,
+)
 from mugv_jax.systems.pretrained import local_folder, required
 from mugv_jax.systems.text import text_states, tokenize
+from mugv_jax.weights.adapters import Adapters
 
 
 def find_contentv(
@@ -53,13 +60,16 @@ class ContentvModels(Models):
         weights: str | os.PathLike,
         *,
         dit: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
+        lora_alpha: float | None = None,
         quantize: str | None = None,
         **options: Unpack[LoadingOptions],
     ) -> "ContentvModels":
         """Models from published or converted files; see `find_contentv`.
 
-        lora: adapter that is merged into the transformer, a file or folder.
+        lora: adapters that are merged into the transformer: a path, a list of paths, or (path,
+            scale) pairs; each is a file, a folder or a training run.
+        lora_alpha: alpha of the adapters, if their files do not state it.
         options: expected, mesh, dtype, kernels and keep_loaded; see `Models`.
 
         Raises:
@@ -67,14 +77,14 @@ class ContentvModels(Models):
                 `quantize`.
         """
         quantized_dtype(quantize)  # refused before a download
+        adapters = adapter_options(lora, alpha=lora_alpha)
         paths, found = find_contentv(weights, dit=dit)
         sources = {TOKENIZERS[field]: path for field, path in found.items()}
-        if lora is not None:
-            sources["lora"] = Path(lora)
+        sources |= adapter_sources(lora)
         return cls.from_files(
             ContentvConfig,
             paths,
-            loading={"dit": {"lora": lora}},
+            loading={"dit": adapters},
             sources=sources,
             load_tokenizers=lambda: _load_tokenizers(found),
             quantize=quantize,

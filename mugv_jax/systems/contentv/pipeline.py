@@ -32,6 +32,7 @@ from mugv_jax.systems.models import RandomOptions
 from mugv_jax.systems.sampling import Denoised, Start, denoise, sample_group, seed_noise
 from mugv_jax.systems.text_cache import TextCache
 from mugv_jax.systems.tiles import Tiling
+from mugv_jax.weights.adapters import Adapters
 
 
 class ContentvPipeline:
@@ -52,7 +53,8 @@ class ContentvPipeline:
         weights: str | os.PathLike,
         *,
         dit: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
+        lora_alpha: float | None = None,
         mesh: dict[str, int] | None = None,
         dtype: DTypeLike | None = None,
         keep_loaded: bool = False,
@@ -62,7 +64,9 @@ class ContentvPipeline:
         """Pipeline from published or converted weights in a folder or Hugging Face repository.
 
         dit: another transformer than the one in `weights`: a checkpoint, or a training run.
-        lora: adapter to merge into the transformer, a file or folder.
+        lora: adapters to merge into the transformer: a path, a list of paths, or (path, scale)
+            pairs; each is a file, a folder or a training run.
+        lora_alpha: alpha of the adapters, if their files do not state it.
         mesh: devices per axis, such as {"tensor": 2}; one device by default.
         dtype: dtype of weights and arithmetic, by default bfloat16, or float32 on a CPU.
         keep_loaded: do not free models between calls of `generate`.
@@ -75,6 +79,7 @@ class ContentvPipeline:
             weights,
             dit=dit,
             lora=lora,
+            lora_alpha=lora_alpha,
             mesh=mesh,
             dtype=dtype,
             keep_loaded=keep_loaded,

@@ -3,6 +3,7 @@
 """The enhancer's models and tokenizer: their files, and the encoding of texts."""
 
 import dataclasses
+import functools
 import html
 import logging
 import os
@@ -14,9 +15,16 @@ from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
-from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
+from mugv_jax.systems.models import (
+    LoadingOptions,
+    Models,
+    RandomOptions,
+    adapter_options,
+    adapter_sources,
+)
 from mugv_jax.systems.pretrained import first_of, local_folder, required
 from mugv_jax.systems.text import tokenize
+from mugv_jax.weights.adapters import Adapters
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +75,7 @@ class EnhancerModels(Models):
         weights: str | os.PathLike,
         *,
         wan: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
         lora_alpha: float | None = None,
         lora_scale: float = 1.0,
         lora_merged: bool = True,
@@ -76,7 +84,8 @@ class EnhancerModels(Models):
     ) -> "EnhancerModels":
         """Models from published or converted files; see `find_enhancer`.
 
-        lora: file or folder of low-rank updates, instead of the one beside the weights.
+        lora: low-rank updates instead of those beside the weights: a path, a list of paths, or
+            (path, scale) pairs; each is a file, a folder or a training run.
         lora_alpha, lora_scale, lora_merged: see `weights.load.load`.
         options: expected, mesh, dtype, kernels and keep_loaded; see `Models`.
 
@@ -85,13 +94,16 @@ class EnhancerModels(Models):
                 `quantize`.
         """
         quantized_dtype(quantize)  # refused before a download
+        options_of = functools.partial(
+            adapter_options, alpha=lora_alpha, scale=lora_scale, merged=lora_merged
+        )
+        adapter = options_of(lora)
         paths = find_enhancer(weights, wan=wan)
-        if lora is not None:
-            paths["lora"] = Path(lora)
-        adapter = {}
-        if "lora" in paths:
-            adapter["lora"], adapter["lora_alpha"] = paths["lora"], lora_alpha
-            adapter["lora_scale"], adapter["lora_merged"] = lora_scale, lora_merged
+        if lora is None:
+            adapter = options_of(paths.get("lora"))
+        else:
+            paths.pop("lora", None)
+            paths |= adapter_sources(lora)
         of_models = {name: paths.pop(name) for name in EnhancerConfig.KINDS}
         models = cls.from_files(
             EnhancerConfig,
@@ -102,7 +114,8 @@ class EnhancerModels(Models):
             quantize=quantize,
             **options,
         )
-        updates = f"with the updates of {paths['lora']}" if adapter else "without updates"
+        named = ", ".join(str(path) for path, _ in adapter.get("lora", ()))
+        updates = f"with the updates of {named}" if named else "without updates"
         log.info("the enhancer is %s, %s.", of_models["dit"], updates)
         return models
 

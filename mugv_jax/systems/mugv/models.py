@@ -12,11 +12,18 @@ from typing import Any, Unpack
 from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
-from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
+from mugv_jax.systems.models import (
+    LoadingOptions,
+    Models,
+    RandomOptions,
+    adapter_options,
+    adapter_sources,
+)
 from mugv_jax.systems.mugv.size import MAX_TOKENS
 from mugv_jax.systems.mugv.system import SYSTEM, TEXT_ENCODER, MugvConfig
 from mugv_jax.systems.pretrained import first_of, local_folder, required
 from mugv_jax.systems.text import tokenize
+from mugv_jax.weights.adapters import Adapters
 
 _SHARDS = ("pytorch_model-*.bin",)
 _T5_FILES = ("*.json", "spiece.model", "*.safetensors", "pytorch_model*.bin")
@@ -112,7 +119,8 @@ class MugvModels(Models):
         weights: str | os.PathLike,
         *,
         dit: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
+        lora_alpha: float | None = None,
         text_encoder: str | os.PathLike | None = None,
         tokenizer: str | os.PathLike | None = None,
         quantize: str | None = None,
@@ -121,7 +129,9 @@ class MugvModels(Models):
     ) -> "MugvModels":
         """Models from published or converted files; see `find_weights`.
 
-        lora: folder of a peft adapter that is merged into the DiT.
+        lora: adapters that are merged into the DiT: a path, a list of paths, or (path, scale)
+            pairs; each is a file, a folder or a training run.
+        lora_alpha: alpha of the adapters, if their files do not state it.
         needs_dit: weights without a DiT are an error.
         options: expected, mesh, dtype, kernels and keep_loaded; see `Models`.
 
@@ -130,6 +140,7 @@ class MugvModels(Models):
                 `quantize`.
         """
         quantized_dtype(quantize)  # refused before a download
+        adapters = adapter_options(lora, alpha=lora_alpha)
         found = find_weights(
             weights,
             dit=dit,
@@ -139,14 +150,12 @@ class MugvModels(Models):
         )
         paths = {} if found.dit is None else {"dit": found.dit}
         paths |= {"vae": found.vae, "text": found.text_encoder}
-        sources = {"tokenizer": found.tokenizer}
-        if lora is not None:
-            sources["lora"] = Path(lora)
+        sources = {"tokenizer": found.tokenizer, **adapter_sources(lora)}
         return cls.from_files(
             MugvConfig,
             paths,
             absent=() if found.dit is not None else ("dit",),
-            loading={"dit": {"lora": lora}},
+            loading={"dit": adapters},
             sources=sources,
             load_tokenizer=lambda: tokenizers.load(os.fspath(found.tokenizer)),
             quantize=quantize,

@@ -45,6 +45,7 @@ from mugv_jax.systems.sampling import (
 )
 from mugv_jax.systems.text_cache import TextCache, encode_texts, padded, padded_length
 from mugv_jax.systems.tiles import Tiling
+from mugv_jax.weights.adapters import Adapters
 
 
 class MugvPipeline:
@@ -73,7 +74,8 @@ class MugvPipeline:
         weights: str | os.PathLike | None = None,
         *,
         dit: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
+        lora_alpha: float | None = None,
         text_encoder: str | os.PathLike | None = None,
         tokenizer: str | os.PathLike | None = None,
         mesh: dict[str, int] | None = None,
@@ -87,7 +89,9 @@ class MugvPipeline:
         weights: None for the demo's weights, a small model that comes with the package. A
             `defaults.json` beside them has the defaults of `generate`.
         dit: another DiT than the one in `weights`: a checkpoint, or a training run.
-        lora: folder of an adapter, saved by `peft`, to merge into the DiT.
+        lora: adapters to merge into the DiT: a path, a list of paths, or (path, scale) pairs; each
+            is a file, a folder or a training run.
+        lora_alpha: alpha of the adapters, if their files do not state it.
         mesh: devices per axis, such as {"tensor": 4}; one device by default.
         dtype: dtype of weights and arithmetic, by default bfloat16, or float32 on a CPU.
         keep_loaded: do not free models between calls of `generate`.
@@ -103,6 +107,7 @@ class MugvPipeline:
             weights,
             dit=dit,
             lora=lora,
+            lora_alpha=lora_alpha,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
             mesh=mesh,
