@@ -147,13 +147,17 @@ class TorchDistSource(Source):
 
 
 def _group(names: list[str], *, ema: bool) -> list[str]:
-    """Names of one set of weights: of those under a usual key if there are any, else of all."""
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        groups.setdefault(name.partition(".")[0], []).append(name)
-    for key in EMA_WRAPPERS if ema else WRAPPERS:
-        if key in groups:
-            return groups[key]
+    """Names of one set of weights: of those under a usual key if there are any, else of all.
+
+    The key may follow what all names begin with, as in "app.model." and "app.ema.".
+    """
+    keys = EMA_WRAPPERS if ema else WRAPPERS
+    for parts in zip(*(name.split(".") for name in names)):
+        chosen = next((key for key in keys if key in parts), None)
+        if chosen is not None:
+            return [name for name, part in zip(names, parts, strict=True) if part == chosen]
+        if len(set(parts)) > 1:
+            break
     return [] if ema else names
 
 

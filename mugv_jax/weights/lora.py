@@ -67,7 +67,9 @@ def combined(adapters: Sequence[tuple[Adapter, float]]) -> Adapter:
         # The leading axis is that of layers if A B has one axis more than a single product.
         factors[layer] = _joined(a, len(a[0].shape) - 1), _joined(b, int(b[0].stacked))
     rank = max(a.shape[-1] for a, _ in factors.values())
-    lora = LoraConfig(rank=rank, alpha=rank, targets=tuple(f"^{layer}$" for layer in factors))
+    lora = LoraConfig(
+        rank=rank, alpha=float(rank), targets=tuple(f"^{layer}$" for layer in factors)
+    )
     none = all(scale * adapter.scale == 0 for adapter, scale in adapters)
     return Adapter(lora, factors, overrides, scale=0.0 if none else 1.0)
 
