@@ -384,7 +384,7 @@ def test_scales_are_read_from_the_command_line(tmp_path, monkeypatch):
         assert adapter_text(text) == expected, text
     assert listed(["a", ("b", 0.5)]) == [*listed("a"), *listed(("b", 0.5))]
     for bad in (("a", np.nan), [("a", np.inf)]):
-        with pytest.raises(ValueError, match="scale of a=.* must be a finite number"):
+        with pytest.raises(ValueError, match=r"scale of a=.* must be a finite number"):
             listed(bad)
 
 
