@@ -1,7 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import itertools
-import struct
 from fractions import Fraction
 
 import av
@@ -15,15 +14,6 @@ from tests.data.real_clips import real_clip
 from tests.video.numbered import numbered, numbers, write_timed
 
 VARYING_MS = [*range(0, 1000, 100), *(1000 + round(1000 * n / 30) for n in range(30))]
-
-
-def turned(path):
-    """Marks the file so that its frames are shown rotated by 90 degrees clockwise."""
-    content = bytearray(path.read_bytes())
-    matrix = content.find(b"tkhd") + 44  # version 0 of the track header
-    quarter_clockwise = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
-    content[matrix : matrix + 36] = struct.pack(">9i", *quarter_clockwise)
-    path.write_bytes(content)
 
 
 def streamed(path):
@@ -41,18 +31,6 @@ def test_only_the_first_or_last_frames_are_read(clip, tmp_path):
     np.testing.assert_array_equal(last.frames, whole[-3:])
     with pytest.raises(ValueError, match="max_frames=0"):
         video.read_video(path, max_frames=0)
-
-
-def test_rotation_in_the_file_is_honoured(clip, tmp_path):
-    path = tmp_path / "clip.mp4"
-    video.write_video(path, clip, 20)
-    upright, _ = video.read_video(path)
-    turned(path)
-    frames, _ = video.read_video(path)
-    np.testing.assert_array_equal(frames, np.rot90(upright, -1, axes=(1, 2)))
-    with video.open_frames(path) as stream:
-        assert stream.size == (120, 160)
-        np.testing.assert_array_equal(list(stream.frames), frames)
 
 
 def test_unreadable_videos_are_refused(clip, tmp_path):
@@ -73,7 +51,8 @@ def test_every_frame_of_a_real_clip_comes_once():
     assert stream.fps == Fraction(30000, 1001)
     assert stream.size == (176, 144)
     assert stream.resampled is None
-    np.testing.assert_array_equal(stream.frames, video.read_video(path).frames)
+    assert len(stream.frames) == 120
+    assert np.abs(np.diff(stream.frames.astype(float), axis=0)).mean((1, 2, 3)).min() > 0
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
@@ -121,9 +100,9 @@ def test_a_variable_rate_becomes_its_average(suffix, tmp_path):
 def test_frames_are_decoded_as_they_are_taken(clip, tmp_path, monkeypatch):
     made = []
 
-    def counted(frame):
+    def counted(frame, **options):
         made.append(frame.pts)
-        return video.upright_rgb(frame)
+        return video.upright_rgb(frame, **options)
 
     monkeypatch.setattr(reading, "upright_rgb", counted)
     paths = [tmp_path / "clip.mp4", write_timed(tmp_path / "varying.mkv", VARYING_MS, 30)]
