@@ -71,12 +71,17 @@ def video_stream(container: "av.container.InputContainer") -> "av.VideoStream":
     """The first video stream of a file; the cover picture of an audio file does not count.
 
     Raises:
-        ValueError: the file has no video.
+        ValueError: the file has no video, or one that FFmpeg cannot decode.
     """
     from av.stream import Disposition
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise ValueError(
+                    f"video {container.name!r} has a codec that FFmpeg does not know: save it as "
+                    "H.264 with a video tool."
+                )
             return stream
     raise ValueError(f"{container.name!r} holds no video.")
 
@@ -96,7 +101,7 @@ def decoded_frames(
     if context.name not in LIBVPX or stream.metadata.get("alpha_mode") != "1":
         yield from container.decode(stream)
         return
-    decoder = CodecContext.create(LIBVPX[context.name], "r")
+    decoder: Any = CodecContext.create(LIBVPX[context.name], "r")
     decoder.thread_type = "AUTO"
     for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
         setattr(decoder, tag, getattr(context, tag))

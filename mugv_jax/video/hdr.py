@@ -109,8 +109,10 @@ def _tables(top: int, transfer: int, primaries: int) -> _Tables:
     gain = np.ones(ROOTS)
     gain[1:] = _eetf(squares[1:] * PEAK_NITS) / (squares[1:] * PEAK_NITS)
     levels = np.rint(255 * squares ** (1 / DISPLAY_GAMMA)).astype(np.uint8)
-    single = [each.astype(np.float32) for each in (light, to_xyz[1], gain, matrix)]
-    return _Tables(*single, levels)
+    light, luminance, gain, matrix = (
+        each.astype(np.float32) for each in (light, to_xyz[1], gain, matrix)
+    )
+    return _Tables(light, luminance, gain, matrix, levels)
 
 
 def _eetf(nits: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

@@ -8,7 +8,8 @@ to those that are shown, up to a shift:
     p' = a p + c q,   q' = b p + d q,   stored as (a, b, u, c, d, v, x, y, w)
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -35,12 +36,28 @@ class Orientation(NamedTuple):
 
 def orientation(frame: "av.VideoFrame") -> Orientation:
     """How a decoded frame is shown; a matrix between two of the eight ways counts as the nearer."""
-    from av.sidedata.sidedata import Type
-
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    _accept_all_side_data()
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return Orientation()
     a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(False, d < 0, a < 0)
     return Orientation(True, b < 0, c < 0)
+
+
+@functools.cache
+def _accept_all_side_data() -> None:
+    """Let PyAV give the side data of frames that have a kind it does not know, such as EXIF.
+
+    It would refuse all side data of such a frame, the display matrix included, because its
+    enumeration of kinds is older than the FFmpeg that it is built with.
+    """
+    from av.sidedata.sidedata import Type
+
+    def unknown(kinds: type[Type], value: int) -> Type:
+        kind = object.__new__(kinds)
+        kind._name_, kind._value_ = f"KIND_{value}", value
+        return kind
+
+    setattr(Type, "_missing_", classmethod(unknown))  # noqa: B010

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # FFmpeg's names of containers. It opens many files more, such as text, whose lines it paints.
 VIDEO_FORMATS = {"mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg",
-                 "h264", "hevc", "m4v", "ivf", "mxf", "nut", "gif", "apng", "webp_anim"}  # fmt: skip
+                 "h264", "hevc", "m4v", "ivf", "mxf", "nut", "gif", "apng"}  # fmt: skip
 Rgb = UInt8[np.ndarray, "h w 3"]
 
 
@@ -262,8 +262,11 @@ def _converter(
 
     def rgb(frame: "av.VideoFrame") -> Rgb:
         if frame.color_trc in HDR_NAMES:
-            note_once(path, f"is HDR ({HDR_NAMES[frame.color_trc]}): it is mapped to SDR (BT.709) by "
-                            f"the curve of BT.2390, from {PEAK_NITS:g} to {WHITE_NITS:g} nits.")  # fmt: skip
+            note_once(
+                path,
+                f"is HDR ({HDR_NAMES[frame.color_trc]}): it is mapped to SDR (BT.709) by the curve "
+                f"of BT.2390, from {PEAK_NITS:g} to {WHITE_NITS:g} nits.",
+            )
         try:
             return upright_rgb(frame, pixel_aspect=pixel_aspect)
         except ValueError as error:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Video files made for tests, with any pixel format, colour tags, shape of pixels and orientation."""
+"""Video files made for tests: any pixel format, colour tags, shape of pixels, orientation."""
 
 from fractions import Fraction
 

@@ -5,7 +5,6 @@
 import itertools
 import logging
 
-import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """All eight orientations of a picture with four different quarters, in videos and picture files."""
 
+import io
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,6 +66,21 @@ def test_a_video_is_shown_as_its_matrix_says(exif, suffix, tmp_path):
     with video.open_frames(path) as stream:
         assert stream.size == shape[1::-1]
         np.testing.assert_array_equal(next(stream.frames), read)
+
+
+@pytest.mark.parametrize("exif", EIGHT)
+def test_a_video_of_photographs_is_shown_as_their_exif_says(exif, tmp_path):
+    photograph, tags = io.BytesIO(), Image.Exif()
+    tags[0x0112] = exif
+    Image.fromarray(quarters()).save(photograph, "JPEG", exif=tags)
+    with av.open(tmp_path / "clip.avi", "w") as container:
+        stream = container.add_mux_stream("mjpeg", rate=25, width=128, height=96)
+        packet = av.Packet(photograph.getvalue())
+        packet.pts = packet.dts = 0
+        packet.time_base, packet.stream = Fraction(1, 25), stream
+        container.mux(packet)
+    (read,) = video.read_video(tmp_path / "clip.avi").frames
+    assert seen(read) == EIGHT[exif][1]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])

@@ -45,6 +45,17 @@ def test_unreadable_videos_are_refused(clip, tmp_path):
         video.read_video(tmp_path / "missing.mp4")
 
 
+def test_an_unknown_codec_is_refused_in_every_reader(clip, tmp_path):
+    path = tmp_path / "clip.mp4"
+    video.write_video(path, clip, 20)
+    content = path.read_bytes()
+    place = content.rfind(b"avc1")  # of the sample's description; the first is in the file's type
+    path.write_bytes(content[:place] + b"abcd" + content[place + 4 :])
+    for read in (video.read_video, lambda path: video.open_frames(path).__enter__()):
+        with pytest.raises(ValueError, match=r"clip\.mp4' has a codec that FFmpeg does not know"):
+            read(path)
+
+
 def test_every_frame_of_a_real_clip_comes_once():
     path = real_clip("carphone_pristine.mp4")
     stream = streamed(path)

@@ -172,7 +172,7 @@ def test_videos_are_taken_at_the_rate_of_the_result(fps, tmp_path, caplog):
     assert len(notes) == (step > 1)
     assert all(f"has 60 frames per second: its frames are taken by their times at {fps} per" in each
                for each in notes)  # fmt: skip
-    with pytest.raises(ValueError, match=rf"has 16 frames at 20 per second, but 17 are needed"):
+    with pytest.raises(ValueError, match=r"has 16 frames at 20 per second, but 17 are needed"):
         read_given(request(fps=20, init_video=path))
 
 
