@@ -71,7 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="any frame, counted from 0, such as 48=middle.png; may be given several times",
     )
     group.add_argument(
-        "--continue-video", type=path_text, metavar="VIDEO", help="video to continue"
+        "--continue-video",
+        type=path_text,
+        metavar="VIDEO",
+        help="video to continue; its frames are taken at the times of --fps",
     )
     group.add_argument(
         "--continue-frames",

@@ -15,7 +15,7 @@ from mugv_jax.video.frames import Video, side_by_side, to_frames, to_pixels
 from mugv_jax.video.pictures import MIN_SIDE_PX, fit, read_image, to_rgb
 from mugv_jax.video.reading import FrameStream, decoding, open_frames, read_video
 from mugv_jax.video.times import exact_rate, resample, rounding, timed
-from mugv_jax.video.writing import CRF, write_video, writing
+from mugv_jax.video.writing import CRF, check_rate, write_video, writing
 
 __all__ = [
     "CONTAINERS",
@@ -24,6 +24,7 @@ __all__ = [
     "MIN_SIDE_PX",
     "FrameStream",
     "Video",
+    "check_rate",
     "completed",
     "decoding",
     "exact_rate",

@@ -47,6 +47,12 @@ def write_video(
             write(chunk)
 
 
+def check_rate(fps: float | Fraction) -> None:
+    """Raise a ValueError for a rate that players do not show."""
+    if not 1 <= fps <= 1000:
+        raise ValueError(f"fps={float(fps):.5g} must lie in 1 to 1000 to be written.")
+
+
 @contextlib.contextmanager
 def writing(
     path: str | os.PathLike,
@@ -69,8 +75,7 @@ def writing(
     """
     import av
 
-    if not 1 <= fps <= 1000:
-        raise ValueError(f"fps={fps} must lie in 1 to 1000.")
+    check_rate(fps)
     if not 0 <= crf <= 51:
         raise ValueError(f"crf={crf} must lie in 0 (best) to 51.")
     path = prepare_output(path)

@@ -1,5 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +14,14 @@ from tests.video.made import tagged, write_frames
 def saved(path, image: Image.Image, **options):
     image.save(path, **options)
     return path
+
+
+def claim_size(path, width, height):
+    """Writes another size into the header of a PNG file."""
+    content = bytearray(path.read_bytes())
+    struct.pack_into(">II", content, 16, width, height)
+    struct.pack_into(">I", content, 29, zlib.crc32(content[12:29]))
+    path.write_bytes(content)
 
 
 def test_alpha_is_flattened_onto_white(photo, tmp_path):
@@ -40,8 +51,8 @@ def test_unusable_images_are_refused_in_one_line(photo, tmp_path):
     (tmp_path / "truncated.jpg").write_bytes(whole.read_bytes()[:2000])
     (tmp_path / "text.png").write_text("no picture")
     saved(tmp_path / "dot.png", Image.new("RGB", (1, 1)))
-    saved(tmp_path / "huge.png", Image.new("1", (16_000, 10_000)))
-    saved(tmp_path / "bomb.png", Image.new("1", (20_000, 20_000)))
+    for name, size in (("huge.png", (16_000, 10_000)), ("bomb.png", (20_000, 20_000))):
+        claim_size(saved(tmp_path / name, Image.fromarray(photo)), *size)
     reasons = {
         "missing.png": "does not exist",
         ".": "is a folder",

@@ -63,7 +63,7 @@ def test_every_frame_of_a_real_clip_comes_once():
     assert stream.size == (176, 144)
     assert stream.resampled is None
     assert len(stream.frames) == 120
-    assert np.abs(np.diff(stream.frames.astype(float), axis=0)).mean((1, 2, 3)).min() > 0
+    assert (stream.frames[1:] != stream.frames[:-1]).any((1, 2, 3)).all()
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
@@ -156,7 +156,7 @@ def test_the_end_of_a_recording_does_not_make_its_rate_variable(tmp_path):
     times = range(0, 1600, 40)
     content = write_timed(path, times, 25).read_bytes()
     packet = 188
-    for packets in range(len(content) // packet - 30, len(content) // packet):
+    for packets in range(len(content) // packet - 30, len(content) // packet, 3):
         path.write_bytes(content[: packets * packet])
         stream = streamed(path)
         assert (stream.fps, stream.resampled) == (25, None)

@@ -50,8 +50,8 @@ PACKET = 1152  # samples of sound; not every container can mark an encoder's del
 
 @pytest.fixture(scope="module")
 def clip():
-    with video.open_frames(real_clip("bigbuckbunny.mp4")) as stream:
-        shown = itertools.islice(stream.frames, 30, 30 + FRAMES)
+    with video.open_frames(real_clip("bikes.mp4")) as stream:
+        shown = itertools.islice(stream.frames, FRAMES)
         return [video.fit(frame, *SIZE[::-1]) for frame in shown]
 
 
