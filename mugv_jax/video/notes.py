@@ -17,5 +17,5 @@ def _note(text: str) -> None:
 
 
 def note_once(path: str | os.PathLike, text: str) -> None:
-    """Log `text` about the video `path`, once in a process however often the file is read."""
-    _note(f"video {str(path)!r} {text}")
+    """Log `text` about the file `path`, once in a process however often it is read."""
+    _note(f"{str(path)!r} {text}")

@@ -13,9 +13,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mugv_jax.video.colour import MAX_PIXELS, on_white
 from mugv_jax.video.files import existing_file
-from mugv_jax.video.reading import only_frame
+from mugv_jax.video.reading import hdr_picture, only_frame
 
 MIN_SIDE_PX = 16  # one token of the model covers 16 x 16 pixels
+HEADER_BYTES = 1 << 16  # of a PNG, in which the chunk that tells its colours lies
 # What Pillow raises for damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
 
@@ -24,8 +25,9 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
     """Read a picture file, or a video of one frame, as upright (EXIF) RGB.
 
     Transparency is flattened onto white, the usual background of product pictures. 16-bit grey
-    pictures keep their range. Of several frames or pages of a picture file the first is read.
-    Colour profiles are not applied, as in the published code.
+    pictures keep their range, and HDR (PQ and HLG in AVIF and PNG) is mapped to SDR. Of several
+    frames or pages of a picture file the first is read. Colour profiles are not applied, as in the
+    published code.
 
     Raises:
         ValueError: the file is missing, damaged or no picture, its shorter side is below
@@ -43,10 +45,21 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
             raise ValueError(f"image {str(path)!r} cannot be opened: {error}.") from error
         with image:
             _check_image_size(path, *image.size)
+            sdr = hdr_picture(path) if _may_be_hdr(path, image) else None
+            if sdr is not None:
+                return sdr
             try:
                 return to_rgb(image)
             except DAMAGED as error:
                 raise ValueError(f"image {str(path)!r} is damaged: {error}.") from error
+
+
+def _may_be_hdr(path: pathlib.Path, image: Image.Image) -> bool:
+    """Whether a file may have an HDR transfer, which Pillow does not read."""
+    if image.format != "PNG":
+        return image.format == "AVIF"
+    with open(path, "rb") as file:
+        return b"cICP" in file.read(HEADER_BYTES)
 
 
 def _of_video(path: pathlib.Path, error: UnidentifiedImageError) -> UInt8[np.ndarray, "h w 3"]:

@@ -178,15 +178,18 @@ def _taking(
     timeline = read_timeline(path, whole=False)
     constant = timeline.constant_rate()
     native = constant or timeline.average_rate()
-    if len(timeline.shown) < 2:
+    if len(timeline.shown) == 1:
         return None
     if not native:
         raise ValueError(f"video {str(path)!r} does not state its frame rate.")
     if constant and same_rate(constant, rate):
         return None
     has = f"{float(native):.5g} frames per second" if constant else "a variable frame rate"
-    note_once(path, f"has {has}: its frames are taken by their times at {float(rate):.5g} per "
-                    "second, the rate asked for, so some are left out or shown twice.")  # fmt: skip
+    note_once(
+        path,
+        f"has {has}: its frames are taken by their times at {float(rate):.5g} per second, the rate "
+        "asked for, so some are left out or shown twice.",
+    )
     last = timeline.last * timeline.tick or 1 / native
     late = rounding(timeline.tick, native)
 
@@ -236,6 +239,27 @@ def only_frame(path: str | os.PathLike) -> Rgb | None:
         if not frames:
             raise ValueError(f"image {str(path)!r} is a video without frames.")
         return rgb(frames[0])
+
+
+def hdr_picture(path: str | os.PathLike) -> Rgb | None:
+    """A picture file with an HDR transfer, mapped to SDR; None for others, and what FFmpeg refuses.
+
+    Raises:
+        ValueError: an HDR picture that consists of several, such as tiles or a mask.
+    """
+    try:
+        with decoding(path) as (stream, decoded, rgb):
+            frame = next(decoded, None)
+            parts = len(stream.container.streams.video)
+            pixels = rgb(frame) if frame is not None and frame.color_trc in HDR_NAMES else None
+    except ValueError:
+        return None
+    if pixels is not None and parts > 1:
+        raise ValueError(
+            f"image {str(path)!r} is HDR and consists of several pictures, which are not put "
+            "together: save it as one SDR picture."
+        )
+    return pixels
 
 
 def _pixel_aspect(stream: "av.VideoStream", path: str | os.PathLike) -> Fraction:

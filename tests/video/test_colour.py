@@ -115,7 +115,7 @@ def test_the_diffuse_white_of_hdr_is_nearly_white_and_said_once(tmp_path, caplog
         (note,) = [each.getMessage() for each in caplog.records]
         name = {HLG: "HLG", PQ: "PQ"}[transfer]
         assert note == (
-            f"video {str(path)!r} is HDR ({name}): it is mapped to SDR (BT.709) by the curve of "
+            f"{str(path)!r} is HDR ({name}): it is mapped to SDR (BT.709) by the curve of "
             "BT.2390, from 1000 to 203 nits."
         )
 

@@ -3,12 +3,15 @@
 import struct
 import zlib
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from mugv_jax import video
 from tests.video.made import tagged, write_frames
+
+PQ, HLG = 16, 18
 
 
 def saved(path, image: Image.Image, **options):
@@ -105,6 +108,33 @@ def test_a_video_of_one_frame_is_a_picture(suffix, photo, tmp_path):
     write_frames(path, [one] * 2, codec)
     with pytest.raises(ValueError, match=r"clip.* is a video with several frames: save the one"):
         video.read_image(path)
+    with av.open(path, "w") as container:
+        streams = [container.add_stream(codec, rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+            container.mux([*stream.encode(one), *stream.encode()])
+    with pytest.raises(ValueError, match="is a video with several tracks of pictures"):
+        video.read_image(path)
     write_frames(path, [tagged(photo[:14], "yuv420p")], codec)
     with pytest.raises(ValueError, match="is 160x14 pixels: at least 16"):
         video.read_image(path)
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+@pytest.mark.parametrize("suffix", [".avif", ".png"])
+def test_hdr_pictures_become_sdr(suffix, transfer, tmp_path, caplog):
+    path = tmp_path / f"white{suffix}"
+    white = {PQ: 148, HLG: 191}[transfer]  # 203 nits
+    grey = np.full((48, 64, 3), white, np.uint8)
+    if suffix == ".png":
+        saved(path, Image.fromarray(grey))
+        chunk = b"cICP" + bytes([9, transfer, 0, 1])
+        content = path.read_bytes()
+        size, checksum = struct.pack(">I", 4), struct.pack(">I", zlib.crc32(chunk))
+        path.write_bytes(content[:33] + size + chunk + checksum + content[33:])
+    else:
+        tags = {"matrix": 9, "primaries": 9, "transfer": transfer}
+        write_frames(path, [tagged(grey, "yuv420p10le", **tags)], "libsvtav1")
+    np.testing.assert_allclose(video.read_image(path), 230, atol=2)
+    (note,) = [each.getMessage() for each in caplog.records]
+    assert note.startswith(f"{str(path)!r} is HDR")

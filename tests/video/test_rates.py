@@ -41,7 +41,7 @@ def test_frames_are_those_shown_at_the_times_asked_for(times_ms, rate, has, fps,
     assert numbers(first.frames) == [shown(times_ms, start + 1000 * k / fps) for k in range(9)]
     assert numbers(last.frames) == [shown(times_ms, end - 1000 * k / fps) for k in range(8, -1, -1)]
     (note,) = [each.getMessage() for each in caplog.records]
-    assert note.startswith(f"video {str(path)!r} {has}")
+    assert note.startswith(f"{str(path)!r} {has}")
     assert f"taken by their times at {fps} per second, the rate asked for" in note
 
 
