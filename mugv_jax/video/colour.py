@@ -46,7 +46,9 @@ def upright_rgb(
     Raises:
         ValueError: colours that cannot be converted.
     """
-    size = square_size(frame.width, frame.height, pixel_aspect or Fraction(1))
+    size = frame.width, frame.height
+    if pixel_aspect is not None:
+        size = square_size(*size, pixel_aspect)
     alpha = has_alpha(frame.format.name)
     if frame.color_trc in HDR_NAMES:
         codes = _converted(frame, "rgb48le", size).to_ndarray()

@@ -112,6 +112,7 @@ def test_a_video_of_one_frame_is_a_picture(suffix, photo, tmp_path):
         streams = [container.add_stream(codec, rate=25) for _ in range(2)]
         for stream in streams:
             stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for stream in streams:
             container.mux([*stream.encode(one), *stream.encode()])
     with pytest.raises(ValueError, match="is a video with several tracks of pictures"):
         video.read_image(path)
