@@ -101,7 +101,7 @@ def _lpips(config: VaeTrainConfig) -> Perceptual | None:
 def _batches(program: Program) -> Batches:
     config = program.config
     source = open_pixels(config.data.paths, config.data.split, config.data)
-    local = tuple(local_shards(program.mesh))
+    local = local_shards(program.mesh)
     steps = PixelSteps(source, config.data, local, config.run.steps, config.run.seed)
     return Batches(steps, config.data, digest=f"{len(source)} samples, seed {config.run.seed}")
 
