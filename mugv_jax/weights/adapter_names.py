@@ -112,7 +112,7 @@ def resolve(
 def targets(table: Table, spellings: Sequence[Spelling]) -> dict[str, tuple[Target, ...]]:
     """Rows of published weights by every name of a layer, with dots and with underscores."""
     known = linear_layers(table)
-    found = {name: (Target(name),) for name in known}
+    found: dict[str, tuple[Target, ...]] = {name: (Target(name),) for name in known}
     for spelling in spellings:
         for layer in range(table.layers + 1) if LAYER in spelling.name else (0,):
             name = spelling.name.replace(LAYER, str(layer))
@@ -136,7 +136,9 @@ def _parse(name: str) -> re.Match | None:
     return next((match for each in _NAMES if (match := each.fullmatch(name))), None)
 
 
-def _found(module: str, prefix: str, layers: Mapping[str, tuple[Target, ...]]):
+def _found(
+    module: str, prefix: str, layers: Mapping[str, tuple[Target, ...]]
+) -> tuple[Target, ...] | None:
     """Rows that a module updates, or None."""
     if not module.startswith(prefix):
         return None

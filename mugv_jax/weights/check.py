@@ -5,7 +5,7 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -66,23 +66,29 @@ def fits(model: Model, shapes: Shapes) -> bool:
 def closest(names: Iterable[str]) -> str:
     """Names of no known model, in one line: the closest one, what it lacks and what is left over.
 
-    Names that differ in numbers only, such as those of all layers, count as one kind.
+    Names that differ in numbers only, such as those of all layers, count as one kind. A prefix that
+    all names share does not count.
     """
-    found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault(_NUMBER.sub("N", name), []).append(name)
+    names = [*names]
     known = {
         kind: {_NUMBER.sub("N", name): name for name in ordered(model.table(model.example))}
         for kind, model in MODELS.items()
     }
-    best = max(known, key=lambda kind: len(known[kind].keys() & found) / len(known[kind]))
-    shared = known[best].keys() & found
-    if not shared:
-        some = [name for each in found.values() for name in each]
+    found: dict[str, list[str]] = {}
+    best, share = "", 0.0
+    for prefix in shared_prefixes(names):
+        these: dict[str, list[str]] = {}
+        for name in names:
+            these.setdefault(_NUMBER.sub("N", name.removeprefix(prefix)), []).append(name)
+        for kind, own in known.items():
+            if len(own.keys() & these) / len(own) > share:
+                best, share, found = kind, len(own.keys() & these) / len(own), these
+    if not best:
         return (
-            f"no known model: none of its {len(some)} tensors ({_first(some)}) has a name of "
+            f"no known model: none of its {len(names)} tensors ({_first(names)}) has a name of "
             f"{', '.join(MODELS)}."
         )
+    shared = known[best].keys() & found
     lacking = [name for key, name in known[best].items() if key not in found]
     left = [each for key, each in found.items() if key not in shared]
     over = [name for each in left for name in each]
@@ -91,6 +97,18 @@ def closest(names: Iterable[str]) -> str:
         f"lacks {len(lacking)} ({_first(lacking)}) and beside which it has {len(over)} tensors "
         f"({_first(over)})."
     )
+
+
+def shared_prefixes(names: Iterable[str]) -> Iterator[str]:
+    """The empty prefix, and those that all names share, in whole parts: "model.", ..."""
+    parts = [name.split(".") for name in names]
+    prefix = ""
+    yield prefix
+    for shared in zip(*(each[:-1] for each in parts)):
+        if len(set(shared)) > 1 or not re.fullmatch(r"\D.*", shared[0]):
+            return
+        prefix += f"{shared[0]}."
+        yield prefix
 
 
 def _first(names: Sequence[str], most: int = 3) -> str:

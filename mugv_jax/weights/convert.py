@@ -75,7 +75,7 @@ def convert(
     """
     src, dst = Path(src).expanduser(), Path(dst).expanduser()
     target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
-    target.check_path(src, *(path for path, _ in listed(lora)))
+    target.check_path(src, adapters=[path for path, _ in listed(lora)])
     require_alpha(lora_alpha)
     if lora is None and lora_alpha is not None:
         raise ValueError(f"lora_alpha={lora_alpha} is of an adapter; say which with --lora.")
@@ -131,13 +131,14 @@ class Target:
     def chosen(self) -> str:
         return self.format or format_of(self.path)
 
-    def check_path(self, *sources: Path) -> None:
+    def check_path(self, *sources: Path, adapters: Sequence[Path] = ()) -> None:
         """Raises a ValueError, before any work, if the path must not be written or replaced.
 
         sources: files and folders that are read; links and relative names are followed.
+        adapters: the same, but a result may lie inside of their folders.
         """
         target = self.path.resolve()
-        for source in (source.expanduser() for source in sources):
+        for source in (source.expanduser() for source in (*sources, *adapters)):
             place = source.resolve()
             if target == place or (target.exists() and place.exists() and target.samefile(place)):
                 raise ValueError(
@@ -145,7 +146,7 @@ class Target:
                 )
             if target in place.parents:
                 raise ValueError(f"{source} lies inside {self.path}, which would be replaced.")
-            if place in target.parents and place.is_dir():
+            if place in target.parents and place.is_dir() and source not in adapters:
                 raise ValueError(
                     f"{self.path} lies inside {source}, which is read; choose a destination "
                     "outside of it."

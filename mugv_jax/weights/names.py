@@ -12,13 +12,12 @@ Nothing is guessed: names are replaced only if a known model recognises all of t
 
 import functools
 import logging
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mugv_jax.weights.check import fits, ordered_names
+from mugv_jax.weights.check import fits, ordered_names, shared_prefixes
 from mugv_jax.weights.parameter_source import ParameterSource
 from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.scaled_fp8 import unscaled
@@ -63,7 +62,7 @@ def with_known_names(source: Source) -> Source:
     names = _unwrapped({name: name for name in source.specs})
     if all(name.startswith(f"{SHADOW}.") for name in names):
         return Renamed(source, _from_list(source, names))
-    for prefix in _prefixes(names):
+    for prefix in shared_prefixes(names):
         found = _with_embedding({name.removeprefix(prefix): old for name, old in names.items()})
         shapes = {name: source.specs[old].shape for name, old in found.items()}
         if any(fits(model, shapes) for model in MODELS.values()):
@@ -91,18 +90,6 @@ def _unwrapped(names: Mapping[str, str]) -> dict[str, str]:
     if len(out) > 1 and all(name.startswith("module.") for name in out if name != COUNTER):
         out.pop(COUNTER, None)
     return out
-
-
-def _prefixes(names: Iterable[str]) -> Iterator[str]:
-    """ "", and the beginnings that all names share, in whole parts: "model.", ..."""
-    parts = [name.split(".") for name in names]
-    prefix = ""
-    yield prefix
-    for shared in zip(*(each[:-1] for each in parts)):
-        if len(set(shared)) > 1 or not re.fullmatch(r"\D.*", shared[0]):
-            return
-        prefix += f"{shared[0]}."
-        yield prefix
 
 
 def _with_embedding(names: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ The weight is `weight * scale`. It is computed in float32 as it is read.
 
 import json
 import math
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -92,7 +93,7 @@ def unscaled(source: Source) -> Source:
     return Unscaled(source, scales, {*scales.values(), *marked, *described, *unread})
 
 
-def _misfits(specs: dict[str, TensorSpec], weight: str, scale: str) -> list[str]:
+def _misfits(specs: Mapping[str, TensorSpec], weight: str, scale: str) -> list[str]:
     """Problem of a weight with its scale; empty if there is none."""
     spec, shape = specs.get(weight), specs[scale].shape
     if spec is None:
