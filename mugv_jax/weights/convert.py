@@ -75,7 +75,7 @@ def convert(
     """
     src, dst = Path(src).expanduser(), Path(dst).expanduser()
     target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
-    target.check_path(src, adapters=[path for path, _ in listed(lora)])
+    target.check_path(beside=[src, *(path for path, _ in listed(lora))])
     require_alpha(lora_alpha)
     if lora is None and lora_alpha is not None:
         raise ValueError(f"lora_alpha={lora_alpha} is of an adapter; say which with --lora.")
@@ -94,6 +94,7 @@ def convert(
         _convert_pipeline(src, target, layout)
         return
     with open_source(src, ema=ema) as source:
+        target.check_path(src)
         if dtype is None and lora is None and target.chosen == source.format:
             raise ValueError(f"{src} is {target.chosen} already; ask for another format or dtype.")
         if lora is not None:
@@ -131,14 +132,14 @@ class Target:
     def chosen(self) -> str:
         return self.format or format_of(self.path)
 
-    def check_path(self, *sources: Path, adapters: Sequence[Path] = ()) -> None:
+    def check_path(self, *sources: Path, beside: Sequence[Path] = ()) -> None:
         """Raises a ValueError, before any work, if the path must not be written or replaced.
 
         sources: files and folders that are read; links and relative names are followed.
-        adapters: the same, but a result may lie inside of their folders.
+        beside: the same, but a result may lie inside of their folders.
         """
         target = self.path.resolve()
-        for source in (source.expanduser() for source in (*sources, *adapters)):
+        for source in (source.expanduser() for source in (*sources, *beside)):
             place = source.resolve()
             if target == place or (target.exists() and place.exists() and target.samefile(place)):
                 raise ValueError(
@@ -146,7 +147,7 @@ class Target:
                 )
             if target in place.parents:
                 raise ValueError(f"{source} lies inside {self.path}, which would be replaced.")
-            if place in target.parents and place.is_dir() and source not in adapters:
+            if place in target.parents and place.is_dir() and source not in beside:
                 raise ValueError(
                     f"{self.path} lies inside {source}, which is read; choose a destination "
                     "outside of it."
@@ -162,6 +163,7 @@ def _convert_pipeline(src: Path, target: Target, layout: PipelineFolder) -> None
             f"diffusers, or its models one by one as {target.chosen}."
         )
     layout.check(src)
+    target.check_path(src)
     for name, kind in layout.models.items():
         with open_source(src / name) as source:
             model, config = identify(source, kind)
@@ -211,6 +213,7 @@ def _write(source: Source, target: Target, kind: str | None) -> Model:
 
 def _export_adapter(src: Path, target: Target, *, ema: bool) -> None:
     kind, config, adapter = trained_adapter(src, ema=ema)
+    target.check_path(src)
     with staged(target.path, overwrite=target.overwrite) as partial:
         write_adapter(partial, adapter, kind, config)
     logger.info("wrote %s: LoRA adapter of %s", target.path, kind)
