@@ -230,7 +230,7 @@ def test_two_different_embeddings_are_refused_by_name(t5):
 def test_names_of_no_model_are_answered_with_the_closest(tmp_path, tensors):
     kept = {f"model.{name}": t for name, t in tensors.items() if "embedder" not in name}
     file = checkpoints.save(tmp_path / "in.pt", kept)
-    with pytest.raises(ValueError, match=r"the closest is mugv_dit, .* it lacks 14 ") as error:
+    with pytest.raises(ValueError, match=r"the closest is mugv_dit, .* it lacks 8 ") as error:
         identify(open_source(file))
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 600
