@@ -19,6 +19,7 @@ from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.fields import Fields, LatentField, NumberField, flow_fields
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.systems.mugv.cost import dit_tokens
+from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
 
@@ -55,7 +56,8 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
         "captions",
         type=path_text,
         metavar="CAPTIONS",
-        help=".csv or .jsonl with the path and caption of each file, and optionally its id and fps",
+        help=".csv, .tsv or .jsonl with the path (or file_name) and caption (or text) of each "
+        "file, and optionally its id and fps; or a folder with a .txt beside each file",
     )
     parser.add_argument(
         "--out", type=path_text, required=True, metavar="FOLDER", help="folder of the samples"
@@ -201,6 +203,9 @@ def run(args: argparse.Namespace) -> None:
 def _encode(args: argparse.Namespace) -> None:
     config = _encode_config(args)
     keep_compiled(args.compile_cache)
+    if args.weights is None and not args.random_weights:  # as `generate` does
+        args.weights = demo_weights()
+        log.info("No --weights, so the demo model is used.")
     models = load_models(args, needs_dit=False)
     if args.random_weights:
         log.warning("The weights are random: nothing can be learnt from these samples.")

@@ -149,7 +149,8 @@ class EncodedFolder:
                 (row for row in merged.values() if row[ID] in self._order),
                 key=self._place,
             )
-            self.write(CSV, _csv(listed))
+            if listed or self.has(CSV):  # no list of nothing
+                self.write(CSV, _csv(listed))
         self._remove_replaced()
         return len(listed)
 

@@ -4,11 +4,10 @@
 
 import collections
 import contextlib
-import csv
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,11 @@ from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
+from mugv_jax.tables import CSV_SUFFIXES, MISTAKE, read_csv
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
-LIST = ".csv"
 NAME, TEXT = "file_name", "text"  # columns of a list, as published
+NAMES, TEXTS = (NAME, "path"), (TEXT, "caption")  # and as `mugv-jax data encode` reads them
+COLUMNS = (*NAMES, *TEXTS)
 COMPARED = "_compare"  # suffix of a video of input beside output
 
 
@@ -65,12 +65,10 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     """
     source, out = Path(source).expanduser(), Path(out).expanduser()
     if source.is_dir():
-        named = [
-            (path, None) for path in sorted(source.iterdir()) if path.suffix.lower() in SUFFIXES
-        ]
+        named = [(path, None) for path in sorted(source.iterdir()) if _is_video(path)]
         if not named:
-            raise ValueError(f"{source} holds no videos ({', '.join(SUFFIXES)}).")
-    elif source.suffix.lower() == LIST:
+            raise ValueError(f"{source} holds no videos ({', '.join(video.VIDEOS)}).")
+    elif source.suffix.lower() in CSV_SUFFIXES:
         named = list(_listed(source))
     else:
         return _safe([Job(source, out, compared=_compared(out) if compare else None)])
@@ -87,6 +85,12 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
             "their files different names."
         )
     return _safe(jobs)
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a file has the suffix of a video or picture, and moves."""
+    known = path.suffix.lower() in (*video.VIDEOS, *video.PICTURES)
+    return known and not video.is_picture(path)
 
 
 def _safe(jobs: list[Job]) -> list[Job]:
@@ -107,21 +111,26 @@ def _compared(output: Path) -> Path:
 
 def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
     """(video, prompt) of every row of a csv file; paths are relative to its folder."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"list {str(path)!r} cannot be read: {error}.") from error
+    _, records = read_csv(path, COLUMNS)
+    rows = list(records)
     if not rows:
         raise ValueError(f"list {str(path)!r} is empty: it needs {NAME} and perhaps {TEXT}.")
-    lacking = [number for number, row in enumerate(rows, start=2) if not row.get(NAME)]
+    mistaken = [f"{where} {row[MISTAKE]}" for where, row in rows if MISTAKE in row]
+    lacking = [where for where, row in rows if MISTAKE not in row and not _first(row, NAMES)]
     if lacking:
-        raise ValueError(
-            f"list {str(path)!r} names no video in lines {', '.join(map(str, lacking))}: each "
-            f"needs a column {NAME}, and perhaps {TEXT} with its prompt."
+        mistaken.append(
+            f"{', '.join(lacking)}: no video; each needs a column {NAME}, and perhaps {TEXT} with "
+            "its prompt"
         )
-    for row in rows:
-        yield path.parent / row[NAME], (row.get(TEXT) or "").strip() or None
+    if mistaken:
+        raise ValueError(f"list {str(path)!r}: {'; '.join(mistaken)}.")
+    for _, row in rows:
+        yield path.parent / _first(row, NAMES), _first(row, TEXTS) or None
+
+
+def _first(row: Mapping[str, str], columns: Sequence[str]) -> str:
+    """The first text in one of the columns; empty if there is none."""
+    return next((text for name in columns if (text := row.get(name, "").strip())), "")
 
 
 def enhance_file(

@@ -13,6 +13,7 @@ from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
+from mugv_jax.systems.mugv.aesthetic import AESTHETIC
 from mugv_jax.systems.mugv.size import MAX_TOKENS
 from mugv_jax.systems.mugv.system import SYSTEM, TEXT_ENCODER, MugvConfig
 from mugv_jax.systems.pretrained import first_of, local_folder, required
@@ -163,8 +164,10 @@ class MugvModels(Models):
     def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
         """Ids and mask of every prompt, padded to the published 300 tokens.
 
+        Where a prompt is too long, an aesthetic score at its end is kept, and text before it cut.
+
         Raises:
             ValueError: a tokenizer whose ids the text encoder does not have.
         """
         tokenizer, vocab_size = self.load_tokenizer(), self.config.text.vocab_size
-        return tokenize(tokenizer, vocab_size, prompts, MAX_TOKENS)
+        return tokenize(tokenizer, vocab_size, prompts, MAX_TOKENS, ending=AESTHETIC)

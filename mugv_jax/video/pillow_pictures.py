@@ -1,0 +1,105 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures as Pillow opens them, and their pixels as uint8 sRGB."""
+
+import contextlib
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, features
+
+from mugv_jax.video.colour_profiles import to_srgb, untagged
+from mugv_jax.video.deep_pictures import UnknownRange, of_8_bits
+from mugv_jax.video.kinds import kind_of
+
+# What Pillow raises for damaged files.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
+PROFILE = "icc_profile"  # key of a colour profile in Pillow's info
+
+
+@contextlib.contextmanager
+def opened_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
+    """Open the picture file `path`; its pixels are not loaded yet.
+
+    Raises:
+        ValueError: the file is no picture, has too many pixels for Pillow, or needs a library that
+            is not installed.
+    """
+    with warnings.catch_warnings():
+        # Pillow warns of sizes below MAX_PIXELS, and of broken EXIF data that nothing reads.
+        warnings.simplefilter("ignore")
+        try:
+            _need_reader(path)
+            image = Image.open(path)
+        except (Image.DecompressionBombError, *DAMAGED) as error:
+            raise ValueError(f"image {str(path)!r} cannot be opened: {error}.") from error
+        with image:
+            yield image
+
+
+def _need_reader(path: str | os.PathLike) -> None:
+    """Refuses files of a kind that this installation of Pillow cannot read.
+
+    Raises:
+        ValueError: a library is missing; the message says how to install it.
+    """
+    kind = kind_of(path)
+    if kind == "AVIF" and not features.check("avif"):
+        raise ValueError(
+            "this Pillow was built without AVIF: pip install --upgrade --force-reinstall pillow"
+        )
+    if kind == "HEIF":
+        try:
+            import pillow_heif
+        except ImportError as error:
+            raise ValueError(
+                "HEIC pictures need the library pillow-heif: pip install pillow-heif"
+            ) from error
+        pillow_heif.register_heif_opener()
+
+
+@contextlib.contextmanager
+def damage_of(path: str | os.PathLike, what: str = "image") -> Iterator[None]:
+    """Turn what Pillow raises for damaged files into a ValueError that names the file `path`."""
+    try:
+        yield
+    except UnknownRange as error:
+        raise ValueError(f"{what} {str(path)!r} cannot be used: {error}.") from error
+    except DAMAGED as error:
+        raise ValueError(f"{what} {str(path)!r} is damaged: {error}.") from error
+
+
+def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB pixels of a Pillow image, converted as `read_image` converts those of a file.
+
+    Raises:
+        UnknownRange: pixels that are floating-point numbers, or integers of more than 16 bits.
+    """
+    name = os.fspath(getattr(image, "filename", ""))
+    image = ImageOps.exif_transpose(of_8_bits(name, image))
+    colours, alpha = _parts(image)
+    profile = image.info.get(PROFILE)
+    if profile and isinstance(profile, bytes):
+        rgb = to_srgb(colours, profile, name)
+    else:
+        rgb = untagged(colours)
+    if alpha is not None:
+        rgb.putalpha(alpha)
+        white = Image.new("RGBA", rgb.size, "white")
+        rgb = Image.alpha_composite(white, rgb).convert("RGB")
+    return np.array(rgb)
+
+
+def _parts(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """(colours in mode RGB, L, CMYK or LAB; opacity, None if all is opaque)."""
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return rgba.getchannel("R") if grey else rgba.convert("RGB"), rgba.getchannel("A")
+    if image.mode in ("CMYK", "LAB"):
+        return image, None
+    return image.convert("L" if grey else "RGB"), None
