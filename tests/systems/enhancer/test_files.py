@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from mugv_jax import video
-from mugv_jax.systems.enhancer import files as enhance_files
 from mugv_jax.systems.enhancer.files import Job, enhance_file, jobs_of
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
@@ -152,7 +151,8 @@ def test_a_prompt_of_the_list_counts_for_its_video(tmp_path):
     ("text", "message"),
     [
         ("", "is empty: it needs file_name"),
-        ("path\na.mp4\n", "names no video in lines 2: each needs a column file_name"),
+        ("name\na.mp4\n", "line 2: no video; each needs a column file_name"),
+        ("file_name,text\na.mp4,a, b\n", "line 2 has 3 cells"),
         ("file_name\na.mp4\nsub/a.mkv\n", "several videos of .* would be written to .*a.mp4"),
     ],
 )
@@ -180,4 +180,4 @@ def test_folders_are_written_to_folders(tmp_path):
 
 
 def test_files_that_are_enhanced_have_known_suffixes():
-    assert set(enhance_files.SUFFIXES) > set(video.CONTAINERS)
+    assert set(video.VIDEOS) > set(video.CONTAINERS)
