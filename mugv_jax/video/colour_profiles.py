@@ -8,7 +8,6 @@ pictures keep their exact values.
 """
 
 import functools
-import io
 import itertools
 import logging
 from collections.abc import Callable
@@ -42,7 +41,7 @@ def to_srgb(image: Image.Image, profile: bytes, name: str) -> Image.Image:
     """
     try:
         mode, convert = _conversion(profile)
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         return _ignored(image, name, f"cannot be used ({error})")
     if image.mode == "L" and mode == "RGB":
         image = image.convert("RGB")
@@ -66,10 +65,10 @@ def _conversion(profile: bytes) -> tuple[str, Conversion]:
     """(mode of the pixels that a profile describes, their conversion to sRGB).
 
     Raises:
-        PyCMSError, OSError, ValueError: a profile that cannot be used.
+        OSError, ValueError: a profile that cannot be used.
     """
-    source = ImageCms.getOpenProfile(io.BytesIO(profile))
-    space = source.profile.xcolor_space
+    opened = ImageCms.core.profile_frombytes(profile)
+    source, space = ImageCms.ImageCmsProfile(opened), opened.xcolor_space
     if space not in MODES:
         raise ValueError(f"its colour space is {space.strip()!r}")
     if MODES[space] == "L":

@@ -54,7 +54,7 @@ def _need_reader(path: str | os.PathLike) -> None:
         )
     if kind == "HEIF":
         try:
-            import pillow_heif
+            import pillow_heif  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ValueError(
                 "HEIC pictures need the library pillow-heif: pip install pillow-heif"

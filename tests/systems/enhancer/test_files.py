@@ -6,6 +6,7 @@ import shutil
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from mugv_jax import video
 from mugv_jax.systems.enhancer.files import Job, enhance_file, jobs_of
@@ -124,9 +125,12 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
 def test_jobs_of_a_folder_and_of_a_list(tmp_path):
     for name in ("b.mp4", "a.MOV", "notes.txt"):
         (tmp_path / name).touch()
+    still, other = Image.new("RGB", (16, 16)), Image.new("RGB", (16, 16), "red")
+    still.save(tmp_path / "still.webp")
+    still.save(tmp_path / "moving.webp", save_all=True, append_images=[other])
     out = tmp_path / "out"
     jobs = jobs_of(tmp_path, out, compare=True)
-    assert [job.source.name for job in jobs] == ["a.MOV", "b.mp4"]
+    assert [job.source.name for job in jobs] == ["a.MOV", "b.mp4", "moving.webp"]
     assert jobs[0] == Job(tmp_path / "a.MOV", out / "a.mp4", None, compared=out / "a_compare.mp4")
     listed = tmp_path / "list.csv"
     listed.write_text('file_name,text\nb.mp4,"HD, clear"\nsub/c.mkv,\n')
