@@ -22,8 +22,8 @@ BITS, PHOTOMETRIC, PLANAR = 258, 262, 284
 WHITE_IS_ZERO, SEPARATE = 0, 2
 
 
-class UnknownRange(ValueError):
-    """Pixels that are numbers of no known range."""
+class UnusablePixels(ValueError):
+    """Pixels that have no known colours; the message says why, and what to do."""
 
 
 def of_8_bits(path: str, image: Image.Image) -> Image.Image:
@@ -33,10 +33,10 @@ def of_8_bits(path: str, image: Image.Image) -> Image.Image:
         already, the lower bytes are lost.
 
     Raises:
-        UnknownRange: floating-point numbers, or integers of more than 16 bits.
+        UnusablePixels: floating-point numbers, or integers of more than 16 bits.
     """
     if image.mode == "F":
-        raise UnknownRange(
+        raise UnusablePixels(
             "its pixels are floating-point numbers of unknown range; scale them to 0 to 255 and "
             "save it as 8 bits"
         )
@@ -66,12 +66,12 @@ def _grey(image: Image.Image) -> tuple[UInt8[np.ndarray, "h w"], np.ndarray | No
     """Levels of a grey picture of more than 8 bits, and which pixels are opaque, if not all.
 
     Raises:
-        UnknownRange: integers of more than 16 bits.
+        UnusablePixels: integers of more than 16 bits.
     """
     highest = HIGHEST_OF_12_BITS if _raw_modes(image) == {"I;12"} else HIGHEST
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > HIGHEST:
-        raise UnknownRange(
+        raise UnusablePixels(
             f"its pixels are integers from {values.min()} to {values.max()}, whose range is "
             f"unknown; scale them to 0 to {HIGHEST} and save it as 16 bits"
         )

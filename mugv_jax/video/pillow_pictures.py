@@ -6,19 +6,22 @@ import contextlib
 import os
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, features
 
+from mugv_jax.video.code_points import HDR, code_points, from_primaries
 from mugv_jax.video.colour_profiles import to_srgb, untagged
-from mugv_jax.video.deep_pictures import UnknownRange, of_8_bits
+from mugv_jax.video.deep_pictures import UnusablePixels, of_8_bits
 from mugv_jax.video.kinds import kind_of
 
 # What Pillow raises for damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
-PROFILE = "icc_profile"  # key of a colour profile in Pillow's info
+# Keys of Pillow's info: its own of a colour profile, and ours.
+PROFILE, CODE_POINTS = "icc_profile", "code_points"
 
 
 @contextlib.contextmanager
@@ -33,21 +36,22 @@ def opened_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
         # Pillow warns of sizes below MAX_PIXELS, and of broken EXIF data that nothing reads.
         warnings.simplefilter("ignore")
         try:
-            _need_reader(path)
+            kind = kind_of(path)
+            _need_reader(kind)
             image = Image.open(path)
+            image.info[CODE_POINTS] = code_points(path, kind)
         except (Image.DecompressionBombError, *DAMAGED) as error:
             raise ValueError(f"image {str(path)!r} cannot be opened: {error}.") from error
         with image:
             yield image
 
 
-def _need_reader(path: str | os.PathLike) -> None:
+def _need_reader(kind: str | None) -> None:
     """Refuses files of a kind that this installation of Pillow cannot read.
 
     Raises:
         ValueError: a library is missing; the message says how to install it.
     """
-    kind = kind_of(path)
     if kind == "AVIF" and not features.check("avif"):
         raise ValueError(
             "this Pillow was built without AVIF: pip install --upgrade --force-reinstall pillow"
@@ -67,7 +71,7 @@ def damage_of(path: str | os.PathLike, what: str = "image") -> Iterator[None]:
     """Turn what Pillow raises for damaged files into a ValueError that names the file `path`."""
     try:
         yield
-    except UnknownRange as error:
+    except UnusablePixels as error:
         raise ValueError(f"{what} {str(path)!r} cannot be used: {error}.") from error
     except DAMAGED as error:
         raise ValueError(f"{what} {str(path)!r} is damaged: {error}.") from error
@@ -77,21 +81,31 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     """RGB pixels of a Pillow image, converted as `read_image` converts those of a file.
 
     Raises:
-        UnknownRange: pixels that are floating-point numbers, or integers of more than 16 bits.
+        UnusablePixels: HDR, floating-point numbers, or integers of more than 16 bits.
     """
     name = os.fspath(getattr(image, "filename", ""))
     image = ImageOps.exif_transpose(of_8_bits(name, image))
     colours, alpha = _parts(image)
-    profile = image.info.get(PROFILE)
-    if profile and isinstance(profile, bytes):
-        rgb = to_srgb(colours, profile, name)
-    else:
-        rgb = untagged(colours)
+    rgb = _in_srgb(colours, image.info, name)
     if alpha is not None:
         rgb.putalpha(alpha)
         white = Image.new("RGBA", rgb.size, "white")
         rgb = Image.alpha_composite(white, rgb).convert("RGB")
     return np.array(rgb)
+
+
+def _in_srgb(colours: Image.Image, info: Mapping[Any, Any], name: str) -> Image.Image:
+    """Colours in mode RGB, L, CMYK or LAB in sRGB, by what Pillow's `info` says about the file.
+
+    Raises:
+        UnusablePixels: HDR.
+    """
+    points, profile = info.get(CODE_POINTS), info.get(PROFILE)
+    if points and points.transfer in HDR:
+        raise UnusablePixels(f"it is HDR ({HDR[points.transfer]}); save it as SDR")
+    if profile and isinstance(profile, bytes):
+        return to_srgb(colours, profile, name)
+    return from_primaries(untagged(colours), points.primaries) if points else untagged(colours)
 
 
 def _parts(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

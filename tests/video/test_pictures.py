@@ -204,6 +204,38 @@ def test_avif_is_read_and_heic_says_what_it_needs(photo, tmp_path, monkeypatch):
         video.read_image(path)
 
 
+def with_code_points(path, patches, primaries, transfer):
+    """A picture that states code points: lossless PNG, or AVIF."""
+    kind = path.suffix[1:]
+    options = {"quality": 100, "subsampling": "4:4:4"} if kind == "avif" else {}
+    content = saved(path, Image.fromarray(patches), **options).read_bytes()
+    if kind == "avif":
+        at = content.index(b"colrnclx") + 8
+        content = content[:at] + struct.pack(">HH", primaries, transfer) + content[at + 4 :]
+    else:
+        chunk = b"cICP" + bytes([primaries, transfer, 0, 1])
+        content = content[:33] + struct.pack(">I", 4) + chunk + (
+            struct.pack(">I", zlib.crc32(chunk)) + content[33:]
+        )  # fmt: skip
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "avif"])
+def test_colours_of_code_points_are_converted_and_hdr_is_refused(suffix, tmp_path):
+    patches = np.random.default_rng(0).integers(60, 200, (32, 32, 3), np.uint8)
+    patches = patches[::16, ::16].repeat(16, 0).repeat(16, 1)
+    path = tmp_path / f"wide.{suffix}"
+    plain = video.read_image(with_code_points(path, patches, 1, 13)).astype(int)
+    np.testing.assert_allclose(plain, patches, atol=0 if suffix == "png" else 3)
+    read = video.read_image(with_code_points(path, patches, 12, 13))
+    np.testing.assert_allclose(read, in_srgb(plain, P3_XY), atol=1)
+    for transfer, name in ((16, "PQ"), (18, "HLG")):
+        path = with_code_points(path, patches, 9, transfer)
+        with pytest.raises(ValueError, match=rf"cannot be used: it is HDR \({name}\); save it as"):
+            video.read_image(path)
+
+
 def test_heic_is_read_with_its_profile(tmp_path):
     pillow_heif = pytest.importorskip("pillow_heif")
     smooth = (
