@@ -28,12 +28,13 @@ import jaxtyping
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-import tests.typecheck  # noqa: F401 - the hook below looks it up by name
+import tests.typecheck
 
 KEPT_PROGRAMS_SECONDS = 0.3  # compile time; keeping a faster one costs more than it saves
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jaxtyping.jaxtyped = tests.typecheck.decorate_outer(jaxtyping.jaxtyped)  # the hook applies it
 jaxtyping.install_import_hook("mugv_jax", "tests.typecheck.checked")
 
 

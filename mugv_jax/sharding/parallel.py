@@ -27,7 +27,7 @@ from mugv_jax.nn.dit.sizes import DiTSizes
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.modulation import MeshModulation
 from mugv_jax.sharding.pipeline import Pipeline
-from mugv_jax.sharding.sequence import METHODS, MeshAttention
+from mugv_jax.sharding.sequence import METHODS, JointMeshAttention, MeshAttention
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,12 +119,13 @@ def build_dit(
             f"num_heads={config.num_heads} does not divide over tensor={sizes['tensor']}: choose "
             "a tensor that divides it, and sequence for the other devices."
         )
-    attention = MeshAttention(mesh, parallel.sequence_method, kernels.attention)
+    attends = JointMeshAttention if module.joint_attention else MeshAttention
+    attention = attends(mesh, parallel.sequence_method, kernels.attention)
     attention.exchanged(config.num_heads)  # raises if the method is impossible
     built = module(
         config,
         dtype,
-        attend=attention.jointly if module.joint_attention else attention,
+        attend=attention,
         modulate=MeshModulation(kernels.modulation, mesh=mesh),
         token_multiple=sizes["sequence"] * sizes["tensor"],
         remat=remat,

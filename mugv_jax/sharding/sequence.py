@@ -34,8 +34,8 @@ TOKENS, HEADS = 1, 2  # axes of an array (b n a e)
 
 
 @dataclasses.dataclass(frozen=True)
-class MeshAttention:
-    """`attend` on `mesh`: batch over (data, fsdp), heads over tensor, tokens over sequence.
+class _MeshTokens:
+    """Split of batch over (data, fsdp), heads over tensor and tokens over sequence on `mesh`.
 
     method: "ulysses", "ring", or "auto": Ulysses as far as the heads divide, a ring for the rest.
     implementation: name of the attention kernel on a device; None chooses one.
@@ -44,6 +44,46 @@ class MeshAttention:
     mesh: Mesh
     method: str = "auto"
     implementation: str | None = None
+
+    def exchanged(self, heads: int) -> int:
+        """u, the number of devices that exchange tokens for heads.
+
+        Raises:
+            ValueError: the method is "ulysses", and the heads do not divide over all devices.
+        """
+        devices, tensor = self.mesh.shape["sequence"], self.mesh.shape["tensor"]
+        local_heads = heads // tensor if heads % tensor == 0 else heads
+        if self.method == "ring":
+            return 1
+        exchanged = math.gcd(local_heads, devices)
+        if self.method == "ulysses" and exchanged < devices:
+            raise ValueError(
+                f"sequence={devices} with sequence_method='ulysses' needs a number of heads per "
+                f"device that it divides, not {local_heads} (num_heads={heads}, tensor={tensor}): "
+                "choose sequence_method='auto', or a smaller sequence."
+            )
+        return exchanged
+
+    def _blocked(self) -> str:
+        return self.implementation or select.blocked_attention()
+
+    def _check_tokens(self, tokens: int) -> None:
+        devices = self.mesh.shape["sequence"]
+        if tokens % devices:
+            raise ValueError(
+                f"{tokens} tokens do not divide over sequence={devices}: give the model "
+                "a token_multiple, as `sharding.parallel.build_dit` does."
+            )
+
+    def _split(self, axes: tuple[str, ...], size: int) -> tuple[str, ...] | None:
+        """`axes` if they divide `size` evenly, else None for no split."""
+        parts = math.prod(self.mesh.shape[axis] for axis in axes)
+        return axes if size % parts == 0 else None
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshAttention(_MeshTokens):
+    """`attend` on `mesh`: batch over (data, fsdp), heads over tensor, tokens over sequence."""
 
     def __call__(
         self,
@@ -77,50 +117,6 @@ class MeshAttention:
             local, mesh=self.mesh, in_specs=specs, out_specs=q_spec, check_vma=False
         )(*arrays)
 
-    def jointly(
-        self,
-        video: tuple[VideoHeads, VideoHeads, VideoHeads],
-        text: tuple[TextHeads, TextHeads, TextHeads],
-        lengths: tuple[int, int],
-    ) -> tuple[VideoHeads, TextHeads]:
-        """`attend_jointly` with the tokens of video and text split over "sequence".
-
-        Raises:
-            ValueError: tokens or heads that do not divide over the mesh.
-        """
-        for q, *_ in (video, text):
-            self._check_tokens(q.shape[TOKENS])
-        batch = self._split(("data", "fsdp"), video[0].shape[0])
-        heads = self._split(("tensor",), video[0].shape[HEADS])
-        exchanged = self.exchanged(video[0].shape[HEADS])
-        spec = PartitionSpec(batch, "sequence", heads, None)
-        return jax.shard_map(
-            functools.partial(self._attend_slices, exchanged, lengths),
-            mesh=self.mesh,
-            in_specs=spec,
-            out_specs=spec,
-            check_vma=False,
-        )(video, text)
-
-    def exchanged(self, heads: int) -> int:
-        """u, the number of devices that exchange tokens for heads.
-
-        Raises:
-            ValueError: the method is "ulysses", and the heads do not divide over all devices.
-        """
-        devices, tensor = self.mesh.shape["sequence"], self.mesh.shape["tensor"]
-        local_heads = heads // tensor if heads % tensor == 0 else heads
-        if self.method == "ring":
-            return 1
-        exchanged = math.gcd(local_heads, devices)
-        if self.method == "ulysses" and exchanged < devices:
-            raise ValueError(
-                f"sequence={devices} with sequence_method='ulysses' needs a number of heads per "
-                f"device that it divides, not {local_heads} (num_heads={heads}, tensor={tensor}): "
-                "choose sequence_method='auto', or a smaller sequence."
-            )
-        return exchanged
-
     def _attend_slice(
         self,
         exchanged: int,
@@ -138,6 +134,36 @@ class MeshAttention:
         else:
             out = Ring("sequence", devices, exchanged, self._blocked())(q, k, v, key_lengths)
         return exchange(out, HEADS, TOKENS)
+
+
+@dataclasses.dataclass(frozen=True)
+class JointMeshAttention(_MeshTokens):
+    """`attend_jointly` on `mesh`, with the tokens of video and text split over sequence."""
+
+    def __call__(
+        self,
+        video: tuple[VideoHeads, VideoHeads, VideoHeads],
+        text: tuple[TextHeads, TextHeads, TextHeads],
+        lengths: tuple[int, int],
+    ) -> tuple[VideoHeads, TextHeads]:
+        """Attention over the tokens of video and text of all devices.
+
+        Raises:
+            ValueError: tokens or heads that do not divide over the mesh.
+        """
+        for q, *_ in (video, text):
+            self._check_tokens(q.shape[TOKENS])
+        batch = self._split(("data", "fsdp"), video[0].shape[0])
+        heads = self._split(("tensor",), video[0].shape[HEADS])
+        exchanged = self.exchanged(video[0].shape[HEADS])
+        spec = PartitionSpec(batch, "sequence", heads, None)
+        return jax.shard_map(
+            functools.partial(self._attend_slices, exchanged, lengths),
+            mesh=self.mesh,
+            in_specs=spec,
+            out_specs=spec,
+            check_vma=False,
+        )(video, text)
 
     def _attend_slices(
         self,
@@ -158,22 +184,6 @@ class MeshAttention:
             ring = _JointRing("sequence", devices, exchanged, self._blocked(), parts)
             out = ring.attend_jointly(video, text)
         return tuple(exchange(x, HEADS, TOKENS) for x in out)
-
-    def _blocked(self) -> str:
-        return self.implementation or select.blocked_attention()
-
-    def _check_tokens(self, tokens: int) -> None:
-        devices = self.mesh.shape["sequence"]
-        if tokens % devices:
-            raise ValueError(
-                f"{tokens} tokens do not divide over sequence={devices}: give the model "
-                "a token_multiple, as `sharding.parallel.build_dit` does."
-            )
-
-    def _split(self, axes: tuple[str, ...], size: int) -> tuple[str, ...] | None:
-        """`axes` if they divide `size` evenly, else None for no split."""
-        parts = math.prod(self.mesh.shape[axis] for axis in axes)
-        return axes if size % parts == 0 else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import ParallelConfig, build_dit
 from mugv_jax.sharding.place import batch_sharding, variable_shardings
-from mugv_jax.sharding.sequence import MeshAttention
+from mugv_jax.sharding.sequence import JointMeshAttention
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import abstract_variables
 
@@ -187,10 +187,20 @@ def test_joint_attention_has_the_derivatives_of_one_device(sizes):
             jax.jit(jax.grad(functools.partial(loss, attend), (0, 1)), compiler_options=QUICK)(
                 video, text
             )
-            for attend in (MeshAttention(mesh).jointly, attend_jointly)
+            for attend in (JointMeshAttention(mesh), attend_jointly)
         )
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert distance(one, other) <= SHARDED
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_a_model_built_again_is_equal_so_that_nothing_compiles_twice(kind):
+    one, other = (
+        build_dit(config_of(kind, 8), meshes.make_mesh({}), dtype=jnp.float32, module=MODULES[kind])
+        for _ in range(2)
+    )
+    assert one == other
+    assert hash(one) == hash(other)
 
 
 @pytest.mark.parametrize("kind", MODULES)
