@@ -90,7 +90,9 @@ def read_csv(path: Path, columns: Collection[str]) -> tuple[list[str], Iterator[
 
 def _csv_records(path: Path, text: str, header: Sequence[str], separator: str) -> Iterator[Record]:
     with _csv_errors(path):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        reader = csv.reader(
+            io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True
+        )
         next(reader, None)
         for cells in filter(None, reader):
             where = f"line {reader.line_num}"
@@ -120,7 +122,10 @@ def _header(text: str, columns: Collection[str]) -> tuple[list[str], str]:
     best: tuple[list[str], str] = [], SEPARATORS[0]
     most = -1
     for separator in SEPARATORS:
-        first = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+        first = next(
+            csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True),
+            [],
+        )
         stripped = [name.strip() for name in first]
         names = [name.lower() if name.lower() in columns else name for name in stripped]
         found = len({*names} & {*columns})

@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin
 HIGHEST = 65535
 HIGHEST_OF_12_BITS = 4095
 BYTE_ORDERS = {"16B": "16L", "16L": "16B", "16N": {"little": "16B", "big": "16L"}[sys.byteorder]}
-CHANNELS = ("RGB", "RGBA", "RGBX")
+CHANNELS = ("RGB", "RGBA", "RGBX", "R", "G", "B", "A")
 TRANSPARENT = "transparency"  # key of a colour that counts as transparent, in Pillow's info
 # TIFF 6.0: tags and their values.
 BITS, PHOTOMETRIC, PLANAR = 258, 262, 284
@@ -43,8 +43,7 @@ def of_8_bits(path: str, image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return _with_pixels(image, *_grey(image))
     if _tag(image, PLANAR) == SEPARATE:
-        _read_planes_by_libtiff(image)
-        return image
+        _correct_planes(image)
     swapped = _swapped_tiles(image)
     if not path or swapped is None:
         return image
@@ -112,20 +111,18 @@ def _swapped_tiles(image: Image.Image) -> list | None:
     return swapped or None
 
 
-def _read_planes_by_libtiff(image: Image.Image) -> None:
-    """Lets libtiff read 16-bit channels that lie one after the other: Pillow takes them for 8.
+def _correct_planes(image: Image.Image) -> None:
+    """Corrects the description of 16-bit channels that lie one after the other.
 
-    It reads the upper bytes alone.
+    Pillow takes them for 8 bits. (Compressed ones are read by libtiff, the upper bytes alone.)
     """
     assert isinstance(image, TiffImagePlugin.TiffImageFile)
     if image.use_load_libtiff or 16 not in image.tag_v2.get(BITS, ()):
         return
-    size = image.tag_v2[256], image.tag_v2[257]
-    args = (f"{image.mode};16N", False, image.tag_v2.offset)
+    order = "16L" if image.tag_v2.prefix == b"II" else "16B"
     image.tile = [
-        image.tile[0]._replace(codec_name="libtiff", extents=(0, 0, *size), offset=0, args=args)
+        tile._replace(args=(f"{tile.args[0]};{order}", *tile.args[1:])) for tile in image.tile
     ]
-    image.use_load_libtiff = True
 
 
 def _tag(image: Image.Image, number: int) -> int | None:

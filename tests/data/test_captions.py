@@ -121,7 +121,7 @@ def test_jsonl_of_every_usual_form_is_read(encoding, tmp_path):
 
 def test_an_unquoted_separator_in_a_caption_is_named(tmp_path):
     path = tmp_path / "list.csv"
-    path.write_text("path,caption\na.mp4,a boat, red\nb.mp4,a cat,,\n")
+    path.write_text('path, caption\na.mp4,a boat, red\nb.mp4, "a cat, grey",,\n')
     with pytest.raises(ValueError, match=r"line 2: has 3 cells, .* 2 columns: put .* in double"):
         read_captions(path)
 

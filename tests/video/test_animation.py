@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Animated pictures: as videos where a video is expected, and their first frame as a picture."""
 
+import struct
+import zlib
 from fractions import Fraction
 
 import numpy as np
@@ -71,12 +73,23 @@ def test_a_varying_rate_is_resampled_by_its_times(tmp_path):
     np.testing.assert_array_equal(frames, drawn()[shown])
 
 
+def with_delays(path, delays):
+    """Rewrites the delays of a PNG's frames as these fractions of a second."""
+    content, at = bytearray(path.read_bytes()), 0
+    for numerator, denominator in delays:
+        at = content.index(b"fcTL", at + 1)
+        content[at + 24 : at + 28] = struct.pack(">HH", numerator, denominator)
+        content[at + 30 : at + 34] = struct.pack(">I", zlib.crc32(content[at : at + 30]))
+    path.write_bytes(content)
+    return path
+
+
 def test_thirds_of_a_second_and_the_last_duration_are_exact(tmp_path):
-    path = animated(tmp_path / "moving.png", drawn(3), [1000 / 30, 1000 / 30, 500])
-    frames = list(video.timed_frames(path))
-    assert frames[2].time_s == Fraction(2, 30)
-    with video.open_frames(animated(path, drawn(), 1000 / 30)) as stream:
-        assert stream.fps == 30
+    path = animated(tmp_path / "moving.png", drawn(4), 40)
+    frames = list(video.timed_frames(with_delays(path, [(1, 30)] * 3 + [(1, 2)])))
+    assert (frames[3].time_s, frames[3].duration_s) == (Fraction(1, 10), Fraction(1, 2))
+    with video.open_frames(with_delays(path, [(1001, 30000)] * 4)) as stream:
+        assert stream.fps == Fraction(30000, 1001)
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ def test_profile_and_depth_go_together(values, tmp_path):
         {"tile": (16, 16)},
         {"rowsperstrip": 7},
         {"planarconfig": "separate"},
+        {"planarconfig": "separate", "byteorder": ">", "rowsperstrip": 7},
         {"planarconfig": "separate", "compression": "zlib"},
     ],
     ids=str,
@@ -101,7 +102,8 @@ def test_tiff_of_16_bits_is_rounded_to_the_nearest_of_8(options, values, tmp_pat
     tifffile.imwrite(tmp_path / "deep.tif", given, photometric="rgb", **options)
     read = video.read_image(tmp_path / "deep.tif")
     # libtiff hands over the upper bytes alone of channels that lie one after the other.
-    np.testing.assert_allclose(read, nearest(colours), atol=1 if planes else 0)
+    cut = planes and "compression" in options
+    np.testing.assert_allclose(read, nearest(colours), atol=1 if cut else 0)
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
