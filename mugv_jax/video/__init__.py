@@ -7,17 +7,18 @@ pictures  picture files, scaling to a size        reading  video files -> frames
 frames    frames in memory, pixels in [-1, 1]     writing  frames -> video files, whole or streamed
 files     paths and containers                    sound    audio tracks, copied between files
 times     rates and time stamps                   colour   decoded pictures <-> RGB
+hdr       HDR -> SDR                              orientation  turned and mirrored pictures
 """
 
 from mugv_jax.video.animation import is_picture, timed_frames
-from mugv_jax.video.colour import upright_rgb
+from mugv_jax.video.colour import MAX_PIXELS, upright_rgb
 from mugv_jax.video.files import CONTAINERS, completed, prepare_output
 from mugv_jax.video.frames import Video, side_by_side, to_frames, to_pixels
 from mugv_jax.video.kinds import PICTURES, VIDEOS
-from mugv_jax.video.pictures import MAX_PIXELS, MIN_SIDE_PX, fit, read_image
+from mugv_jax.video.pictures import MIN_SIDE_PX, fit, read_image
 from mugv_jax.video.pillow_pictures import to_rgb
 from mugv_jax.video.reading import FrameStream, decoding, open_frames, read_video
-from mugv_jax.video.times import resample, rounding, timed
+from mugv_jax.video.times import exact_rate, resample, rounding, timed
 from mugv_jax.video.writing import CRF, write_video, writing
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Video",
     "completed",
     "decoding",
+    "exact_rate",
     "fit",
     "is_picture",
     "open_frames",

@@ -9,30 +9,49 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from mugv_jax.video.colour import MAX_PIXELS
 from mugv_jax.video.kinds import existing_file
-from mugv_jax.video.pillow_pictures import damage_of, opened_picture, to_rgb
+from mugv_jax.video.pillow_pictures import NoPicture, damage_of, opened_picture, to_rgb
+from mugv_jax.video.reading import only_frame
 
 MIN_SIDE_PX = 16  # one token of the model covers 16 x 16 pixels
-MAX_PIXELS = 150_000_000  # 450 MB once decoded
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a picture file as upright (EXIF) sRGB.
+    """Read a picture file, or a video of one frame, as upright (EXIF) sRGB.
 
     The kind of file is recognised by its content, not by its suffix. Colours with an ICC profile
     are converted to sRGB (`colour_profiles.py`); pictures without one are taken as sRGB. Values of
     16 bits are rounded to the nearest of 8 (`deep_pictures.py`). Transparency is flattened onto
-    white, the usual background of product pictures. Of several frames or pages the first is read.
+    white, the usual background of product pictures. Of several frames or pages of a
+    picture file the first is read.
 
     Raises:
         ValueError: the file is missing, damaged or no picture, needs a library that is not
-            installed, its shorter side is below `MIN_SIDE_PX`, or it has more than `MAX_PIXELS`.
+            installed, its shorter side is below `MIN_SIDE_PX`, it has more than `MAX_PIXELS`, or it
+            is a video of several frames.
     """
     path = existing_file(path, "image")
-    with opened_picture(path) as image:
-        _check_image_size(path, *image.size)
-        with damage_of(path):
-            return to_rgb(image)
+    try:
+        with opened_picture(path) as image:
+            _check_image_size(path, *image.size)
+            with damage_of(path):
+                return to_rgb(image)
+    except NoPicture as error:
+        return _of_video(path, error)
+
+
+def _of_video(path: pathlib.Path, error: NoPicture) -> UInt8[np.ndarray, "h w 3"]:
+    """The frame of a video that has one; `error` says why it is no picture.
+
+    Raises:
+        ValueError: no video, or one that cannot stand for a picture.
+    """
+    pixels = only_frame(path)
+    if pixels is None:
+        raise error
+    _check_image_size(path, pixels.shape[1], pixels.shape[0])
+    return pixels
 
 
 def _check_image_size(path: pathlib.Path, width: int, height: int) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from mugv_jax.video.code_points import HDR, code_points, from_primaries
+from mugv_jax.video.colour import on_white
 from mugv_jax.video.colour_profiles import to_srgb, untagged
 from mugv_jax.video.deep_pictures import UnusablePixels, of_8_bits
 from mugv_jax.video.kinds import kind_of
@@ -24,13 +25,17 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.erro
 PROFILE, CODE_POINTS = "icc_profile", "code_points"
 
 
+class NoPicture(ValueError):
+    """Content that is none of the kinds of pictures."""
+
+
 @contextlib.contextmanager
 def opened_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
     """Open the picture file `path`; its pixels are not loaded yet.
 
     Raises:
-        ValueError: the file is no picture, has too many pixels for Pillow, or needs a library that
-            is not installed.
+        NoPicture: the file is no picture.
+        ValueError: it has too many pixels for Pillow, or needs a library that is not installed.
     """
     with warnings.catch_warnings():
         # Pillow warns of sizes below MAX_PIXELS, and of broken EXIF data that nothing reads.
@@ -40,6 +45,8 @@ def opened_picture(path: str | os.PathLike) -> Iterator[Image.Image]:
             _need_reader(kind)
             image = Image.open(path)
             image.info[CODE_POINTS] = code_points(path, kind)
+        except UnidentifiedImageError as error:
+            raise NoPicture(f"image {str(path)!r} cannot be opened: {error}.") from error
         except (Image.DecompressionBombError, *DAMAGED) as error:
             raise ValueError(f"image {str(path)!r} cannot be opened: {error}.") from error
         with image:
@@ -87,11 +94,7 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     image = ImageOps.exif_transpose(of_8_bits(name, image))
     colours, alpha = _parts(image)
     rgb = _in_srgb(colours, image.info, name)
-    if alpha is not None:
-        rgb.putalpha(alpha)
-        white = Image.new("RGBA", rgb.size, "white")
-        rgb = Image.alpha_composite(white, rgb).convert("RGB")
-    return np.array(rgb)
+    return np.array(rgb) if alpha is None else on_white(np.dstack([rgb, alpha]))
 
 
 def _in_srgb(colours: Image.Image, info: Mapping[Any, Any], name: str) -> Image.Image:

@@ -107,7 +107,7 @@ def refusals(text: str) -> list[tuple[str, str]]:
         --continue-frames 9 -> --continue-frames says how to use --continue-video
         --init-video clip.mp4 --strength nan -> strength=nan
         --init-video text.mp4 -> video 'text.mp4' is damaged or no video
-        --init-video clip.mp4 --frames 25 -> init_video 'clip.mp4' has 17 frames, but 25 are needed
+        --init-video clip.mp4 --frames 25 -> 17 frames at 20 per second, but 25 are needed
         --continue-video clip.mp4 -> leaves nothing to generate of 17 frames
         --image image.png --last-image image.png --frames 9 -> none is left to generate
         --image missing.png -> image 'missing.png' does not exist

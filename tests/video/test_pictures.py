@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from mugv_jax import video
+from tests.video.made import tagged, write_frames
 from tests.video.profiles import (
     ADOBE_GAMMA,
     ADOBE_XY,
@@ -294,3 +295,19 @@ def test_fit_refuses_a_strip_that_would_be_blown_up():
         video.fit(strip, 1280, 720)
     with pytest.raises(ValueError, match="must be positive"):
         video.fit(strip, 0, 720)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_a_video_of_one_frame_is_a_picture(suffix, photo, tmp_path):
+    path = tmp_path / f"clip{suffix}"
+    codec = "mpeg4" if suffix == ".avi" else "libx264"
+    one = tagged(photo, "yuv420p")
+    write_frames(path, [one], codec)
+    (frame,) = video.read_video(path).frames
+    np.testing.assert_array_equal(video.read_image(path), frame)
+    write_frames(path, [one] * 2, codec)
+    with pytest.raises(ValueError, match=r"clip.* is a video with several frames: save the one"):
+        video.read_image(path)
+    write_frames(path, [tagged(photo[:14], "yuv420p")], codec)
+    with pytest.raises(ValueError, match="is 160x14 pixels: at least 16"):
+        video.read_image(path)

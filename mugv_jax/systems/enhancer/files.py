@@ -141,7 +141,7 @@ def enhance_file(
     blur: bool = False,
     progress: bool = True,
 ) -> tuple[Enhanced, str | None]:
-    """Writes the enhanced video, with the length, size, rate and sound of the input.
+    """Writes the enhanced video, with the length, size, pixel aspect, rate and sound of the input.
 
     blur: halve and double the size of the input first, to show what is restored; PSNR refers
         to the original input, and the comparison shows the blurred one.
@@ -161,8 +161,17 @@ def enhance_file(
     with video.open_frames(job.source) as stream, contextlib.ExitStack() as outputs:
         write_pair = None
         if job.compared is not None:
-            write_pair = outputs.enter_context(video.writing(job.compared, stream.fps))
-        write = outputs.enter_context(video.writing(job.output, stream.fps, audio_from=job.source))
+            write_pair = outputs.enter_context(
+                video.writing(job.compared, stream.fps, pixel_aspect=stream.pixel_aspect)
+            )
+        write = outputs.enter_context(
+            video.writing(
+                job.output,
+                stream.fps,
+                audio_from=job.source,
+                pixel_aspect=stream.pixel_aspect,
+            )
+        )
         given = _remembered(stream.frames, held, blur=blur)
         for made in pipeline.run(given, request, progress=progress):
             pairs = [held.popleft() for _ in made]
