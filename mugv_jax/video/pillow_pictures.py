@@ -94,7 +94,11 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     image = ImageOps.exif_transpose(of_8_bits(name, image))
     colours, alpha = _parts(image)
     rgb = _in_srgb(colours, image.info, name)
-    return np.array(rgb) if alpha is None else on_white(np.dstack([rgb, alpha]))
+    return (
+        np.array(rgb)
+        if alpha is None
+        else on_white(np.dstack([np.asarray(rgb), np.asarray(alpha)]))
+    )
 
 
 def _in_srgb(colours: Image.Image, info: Mapping[Any, Any], name: str) -> Image.Image:
