@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 CSV_SUFFIXES = (".csv", ".tsv")
+SUFFIXES = (*CSV_SUFFIXES, ".jsonl")
 SEPARATORS = (",", ";", "\t")
 MARKS = {  # the longer mark first: that of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",

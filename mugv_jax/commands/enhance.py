@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=path_text,
         required=True,
         metavar="IN",
-        help=f"a video, a folder of videos, or a csv file with the columns {NAME} and "
+        help=f"a video, a folder of videos, or a csv or jsonl file with the columns {NAME} and "
         f"optionally {TEXT}, the prompt of each",
     )
     parser.add_argument(

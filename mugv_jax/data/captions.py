@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from mugv_jax import video
-from mugv_jax.tables import CSV_SUFFIXES, MISTAKE, read_records, read_text
+from mugv_jax.tables import MISTAKE, SUFFIXES, read_records, read_text
 
-SUFFIXES = (*CSV_SUFFIXES, ".jsonl")
 SIDECAR = ".txt"
 NAMES = {"path": ("path", "file_name"), "caption": ("caption", "text")}  # columns, the first wins
 COLUMNS = (*NAMES["path"], *NAMES["caption"], "id", "fps")
@@ -216,7 +215,9 @@ def _ids(entries: Sequence[_Entry]) -> tuple[list[str], list[str]]:
 
 
 def _default(name: str) -> str:
-    made = re.sub(r"[^\w.-]+", "_", os.fspath(Path(name).with_suffix("")).lstrip("./"))
+    path = Path(name)
+    stem = os.fspath(path.with_suffix("") if path.name else path)
+    made = re.sub(r"[^\w.-]+", "_", stem.lstrip("./"))
     return made if ID.fullmatch(made) else f"_{made}"
 
 

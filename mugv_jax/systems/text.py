@@ -3,7 +3,6 @@
 """Tokenizing and encoding of texts, shared by all pipelines."""
 
 import functools
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,17 +16,11 @@ from mugv_jax.nn.text.tokenizer import Tokenizer
 
 
 def tokenize(
-    tokenizer: Tokenizer,
-    vocab_size: int,
-    prompts: Sequence[str],
-    max_tokens: int,
-    *,
-    ending: re.Pattern[str] | None = None,
+    tokenizer: Tokenizer, vocab_size: int, prompts: Sequence[str], max_tokens: int
 ) -> tuple[Int[np.ndarray, "b s"], Bool[np.ndarray, "b s"]]:
     """Ids and mask of every prompt, padded to `max_tokens`.
 
     vocab_size: number of embeddings of the text encoder.
-    ending: what to keep of prompts that are too long; see `Tokenizer.tokenize`.
 
     Raises:
         ValueError: the tokenizer has ids that the text encoder does not know.
@@ -37,7 +30,7 @@ def tokenize(
             f"the tokenizer has {tokenizer.vocab_size} tokens, but the text encoder only "
             f"{vocab_size}: they are not of one model."
         )
-    return tokenizer.tokenize(prompts, max_tokens, ending=ending)
+    return tokenizer.tokenize(prompts, max_tokens)
 
 
 def text_states(module: nn.Module, variables: Any, *inputs: np.ndarray) -> Any:

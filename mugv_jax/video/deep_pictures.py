@@ -120,9 +120,12 @@ def _correct_planes(image: Image.Image) -> None:
     if image.use_load_libtiff or 16 not in image.tag_v2.get(BITS, ()):
         return
     order = "16L" if image.tag_v2.prefix == b"II" else "16B"
-    image.tile = [
-        tile._replace(args=(f"{tile.args[0]};{order}", *tile.args[1:])) for tile in image.tile
-    ]
+    tiles = []
+    for tile in image.tile:
+        assert isinstance(tile.args, tuple)
+        channel, *rest = tile.args
+        tiles.append(tile._replace(args=(f"{channel};{order}", *rest)))
+    image.tile = tiles
 
 
 def _tag(image: Image.Image, number: int) -> int | None:

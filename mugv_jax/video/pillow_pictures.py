@@ -3,6 +3,7 @@
 """Pictures as Pillow opens them, and their pixels as uint8 sRGB."""
 
 import contextlib
+import logging
 import os
 import struct
 import warnings
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 
 from mugv_jax.video.code_points import HDR, code_points, from_primaries
 from mugv_jax.video.colour import on_white
@@ -19,8 +20,20 @@ from mugv_jax.video.colour_profiles import to_srgb, untagged
 from mugv_jax.video.deep_pictures import UnusablePixels, of_8_bits
 from mugv_jax.video.kinds import kind_of
 
+log = logging.getLogger(__name__)
+
 # What Pillow raises for damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
+# Value of EXIF's Orientation (CIPA DC-008, 4.6.4) -> what makes the picture upright.
+TURNS: dict[Any, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Keys of Pillow's info: its own of a colour profile, and ours.
 PROFILE, CODE_POINTS = "icc_profile", "code_points"
 
@@ -91,7 +104,7 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
         UnusablePixels: HDR, floating-point numbers, or integers of more than 16 bits.
     """
     name = os.fspath(getattr(image, "filename", ""))
-    image = ImageOps.exif_transpose(of_8_bits(name, image))
+    image = _upright(of_8_bits(name, image), name)
     colours, alpha = _parts(image)
     rgb = _in_srgb(colours, image.info, name)
     return (
@@ -99,6 +112,17 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
         if alpha is None
         else on_white(np.dstack([np.asarray(rgb), np.asarray(alpha)]))
     )
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """The picture turned as its EXIF data says; damaged data is ignored, with a warning."""
+    image.load()
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except DAMAGED as error:
+        log.warning("image %r: its EXIF data is damaged (%s) and is ignored.", name, error)
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _in_srgb(colours: Image.Image, info: Mapping[Any, Any], name: str) -> Image.Image:

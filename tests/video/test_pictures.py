@@ -63,6 +63,18 @@ def test_exif_orientation_is_honoured(orientation, suffix, tmp_path):
     np.testing.assert_allclose(read, upright, atol=2 if suffix == ".jpg" else 0)
 
 
+def test_damaged_exif_data_is_ignored_with_a_word(photo, tmp_path, caplog):
+    noise = b"Exif\0\0no exif data here"
+    path = saved(tmp_path / "noise.png", Image.fromarray(photo), exif=noise)
+    np.testing.assert_array_equal(video.read_image(path), photo)
+    assert "noise.png': its EXIF data is damaged" in caplog.text
+    # An orientation of 6 and a number that is a text: only the latter is damaged.
+    tags = struct.pack("<HHHII", 2, 0x112, 3, 1, 6) + struct.pack("<HHI4s", 0x100, 2, 4, b"abc")
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + tags + bytes(4)
+    path = saved(tmp_path / "text.png", Image.fromarray(photo), exif=exif)
+    np.testing.assert_array_equal(video.read_image(path), np.rot90(photo, -1))
+
+
 def test_alpha_is_flattened_onto_white(photo, tmp_path):
     alpha = np.zeros(photo.shape[:2], np.uint8)
     alpha[:, 80:] = 255

@@ -31,11 +31,14 @@ class Tokenizer:
     """Converts text to ids that end with one end token; built by the functions below.
 
     reader: name of the model that reads the ids, for the warning about a long prompt.
+    ending: matches an ending of prompts that is kept when they are cut; None keeps none. It begins
+        with a space, so that it has tokens of its own.
     """
 
     backend: "tokenizers.Tokenizer"
     pad_id: int
     reader: str = "the model"
+    ending: re.Pattern[str] | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -43,32 +46,29 @@ class Tokenizer:
         return 1 + max(self.backend.get_vocab().values())
 
     def tokenize(
-        self, prompts: Sequence[str], max_tokens: int, *, ending: re.Pattern[str] | None = None
+        self, prompts: Sequence[str], max_tokens: int
     ) -> tuple[Int[np.ndarray, "b s"], Bool[np.ndarray, "b s"]]:
         """Ids (int32) and their mask, true on text, both padded to `max_tokens`.
 
-        A longer prompt is cut to fit, keeps its end token, and a warning with the text that was cut
-        off is logged. An empty prompt is the end token alone: it is the unconditional input of
-        guidance without a negative prompt.
-
-        ending: matches an ending of prompts that is kept; what stands before it is cut. It begins
-            with a space, so that it has tokens of its own.
+        A longer prompt is cut to fit, keeps its end token (and its `ending`), and a warning with
+        the text that was cut off is logged. An empty prompt is the end token alone: it is the
+        unconditional input of guidance without a negative prompt.
         """
         ids = np.full((len(prompts), max_tokens), self.pad_id, np.int32)
         mask = np.zeros((len(prompts), max_tokens), bool)
         for row, prompt in enumerate(prompts):
-            tokens = self._encode(prompt, max_tokens, ending)
+            tokens = self._encode(prompt, max_tokens)
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = True
         return ids, mask
 
-    def _encode(self, prompt: str, max_tokens: int, ending: re.Pattern[str] | None) -> list[int]:
+    def _encode(self, prompt: str, max_tokens: int) -> list[int]:
         encoding = self.backend.encode(prompt)
         ids, surplus = encoding.ids, len(encoding.ids) - max_tokens
         if surplus <= 0:
             return ids
         end = len(ids) - 1  # the cut ends before this token: the end token, or that of the ending
-        kept = ending.search(prompt) if ending else None
+        kept = self.ending.search(prompt) if self.ending else None
         if kept is not None:
             before = bisect.bisect_right(encoding.offsets[:end], kept.start(), key=lambda at: at[1])
             kept, end = (kept, before) if before > surplus else (None, end)

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,7 +19,7 @@ from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
-from mugv_jax.tables import CSV_SUFFIXES, MISTAKE, read_csv
+from mugv_jax.tables import MISTAKE, SUFFIXES, read_records
 
 NAME, TEXT = "file_name", "text"  # columns of a list, as published
 NAMES, TEXTS = (NAME, "path"), (TEXT, "caption")  # and as `mugv-jax data encode` reads them
@@ -68,7 +69,7 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
         named = [(path, None) for path in sorted(source.iterdir()) if _is_video(path)]
         if not named:
             raise ValueError(f"{source} holds no videos ({', '.join(video.VIDEOS)}).")
-    elif source.suffix.lower() in CSV_SUFFIXES:
+    elif source.suffix.lower() in SUFFIXES:
         named = list(_listed(source))
     else:
         return _safe([Job(source, out, compared=_compared(out) if compare else None)])
@@ -110,9 +111,8 @@ def _compared(output: Path) -> Path:
 
 
 def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """(video, prompt) of every row of a csv file; paths are relative to its folder."""
-    _, records = read_csv(path, COLUMNS)
-    rows = list(records)
+    """(video, prompt) of every row of a list; paths are relative to its folder."""
+    rows = list(read_records(path, COLUMNS))
     if not rows:
         raise ValueError(f"list {str(path)!r} is empty: it needs {NAME} and perhaps {TEXT}.")
     mistaken = [f"{where} {row[MISTAKE]}" for where, row in rows if MISTAKE in row]
@@ -128,9 +128,10 @@ def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
         yield path.parent / _first(row, NAMES), _first(row, TEXTS) or None
 
 
-def _first(row: Mapping[str, str], columns: Sequence[str]) -> str:
+def _first(row: Mapping[str, Any], columns: Sequence[str]) -> str:
     """The first text in one of the columns; empty if there is none."""
-    return next((text for name in columns if (text := row.get(name, "").strip())), "")
+    texts = (row[name].strip() for name in columns if isinstance(row.get(name), str))
+    return next(filter(None, texts), "")
 
 
 def enhance_file(

@@ -169,5 +169,5 @@ class MugvModels(Models):
         Raises:
             ValueError: a tokenizer whose ids the text encoder does not have.
         """
-        tokenizer, vocab_size = self.load_tokenizer(), self.config.text.vocab_size
-        return tokenize(tokenizer, vocab_size, prompts, MAX_TOKENS, ending=AESTHETIC)
+        tokenizer = dataclasses.replace(self.load_tokenizer(), ending=AESTHETIC)
+        return tokenize(tokenizer, self.config.text.vocab_size, prompts, MAX_TOKENS)

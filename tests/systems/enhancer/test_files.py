@@ -147,7 +147,10 @@ def test_jobs_of_a_folder_and_of_a_list(tmp_path):
     assert jobs[0] == Job(tmp_path / "a.MOV", out / "a.mp4", None, compared=out / "a_compare.mp4")
     listed = tmp_path / "list.csv"
     listed.write_text('file_name,text\nb.mp4,"HD, clear"\nsub/c.mkv,\n')
+    other = listed.with_suffix(".jsonl")
+    other.write_text('{"path": "b.mp4", "caption": "HD, clear"}\n{"file_name": "sub/c.mkv"}\n')
     jobs = jobs_of(listed, out, compare=False)
+    assert jobs_of(other, out, compare=False) == jobs
     assert [(job.source, job.output.name, job.prompt) for job in jobs] == [
         (tmp_path / "b.mp4", "b.mp4", "HD, clear"),
         (tmp_path / "sub" / "c.mkv", "c.mp4", None),
