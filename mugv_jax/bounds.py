@@ -4,12 +4,12 @@
 
 
 def require_at_least(bound: int, config: object, *fields: str) -> None:
-    """Check that the config's `fields` are at least `bound`.
+    """Check that the config's `fields` are None or at least `bound`.
 
     Raises:
         ValueError: one of them is below it.
     """
     for field in fields:
         value = getattr(config, field)
-        if value < bound:
+        if value is not None and value < bound:
             raise ValueError(f"{field}={value} must be at least {bound}.")

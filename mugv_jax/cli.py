@@ -12,9 +12,10 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
+# A module whose command has actions sets the default `run` of the parser of each instead.
 COMMANDS = {
     "generate": ("mugv_jax.commands.generate", "make videos from prompts and pictures"),
     "enhance": ("mugv_jax.commands.enhance", "restore detail in videos"),
@@ -37,7 +38,14 @@ INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser that reports a mistake in one line, without the usage of thirty options."""
+    """Argument parser that reports a mistake in one line, without the usage of thirty options.
+
+    Names of options are not abbreviated, and line breaks in descriptions are kept.
+    """
+
+    def __init__(self, **options: Any):
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(**{"allow_abbrev": False, "formatter_class": layout} | options)
 
     def error(self, message: str) -> NoReturn:
         if message.endswith("expected one argument"):
@@ -96,17 +104,15 @@ def _logging_to_stderr() -> Iterator[None]:
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
     """Argument parser that imports only the module of `command`, so that help stays fast."""
-    parser = Parser(
-        prog="mugv-jax", description="MUG-V video generation in JAX.", allow_abbrev=False
-    )
+    parser = Parser(prog="mugv-jax", description="MUG-V video generation in JAX.")
     parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module_name, text) in COMMANDS.items():
-        sub = commands.add_parser(name, help=text, allow_abbrev=False)
+        sub = commands.add_parser(name, help=text)
         if name == command:
             module = importlib.import_module(module_name)
             module.add_arguments(sub)
-            sub.set_defaults(run=module.run, parser=sub)
+            sub.set_defaults(run=getattr(module, "run", None), parser=sub)
     return parser
 
 

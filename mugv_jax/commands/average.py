@@ -5,10 +5,10 @@
 import argparse
 import contextlib
 import logging
-from collections.abc import Iterable
-from pathlib import Path
 
+from mugv_jax.bounds import require_at_least
 from mugv_jax.commands.convert import add_target_arguments, target_of
+from mugv_jax.commands.options import local_path
 from mugv_jax.train.average import average, weights_of
 from mugv_jax.weights.convert import write
 from mugv_jax.weights.formats import open_source
@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "src",
         nargs="+",
+        type=local_path,
         metavar="CHECKPOINT",
         help="checkpoints, oldest first; a training run counts as all of its checkpoints",
     )
-    parser.add_argument("dst", metavar="DST", help="x.pt, x.safetensors, or a folder (Orbax)")
     parser.add_argument(
         "--decay",
         type=float,
@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: fewer than two checkpoints, different models, or DST cannot be written.
     """
-    if args.last is not None and args.last < 2:
-        raise ValueError(f"last={args.last} must be at least 2.")
-    paths = list(_checkpoints(Path(src).expanduser() for src in args.src))
+    require_at_least(2, args, "last")
+    # A training run stands for the checkpoints of its steps.
+    paths = [path for src in args.src for path in (src.is_dir() and steps(src)) or [src]]
     paths = paths[-args.last :] if args.last else paths
     target = target_of(args)
     target.check_path(*paths)
@@ -61,9 +61,3 @@ def run(args: argparse.Namespace) -> None:
         for path, share in zip(paths, shares):
             logger.info("%6.2f %% %s", 100 * share, path)
         write(source, target)
-
-
-def _checkpoints(paths: Iterable[Path]) -> Iterable[Path]:
-    """Paths of all checkpoints; a training run is replaced by the checkpoints of its steps."""
-    for path in paths:
-        yield from (path.is_dir() and steps(path)) or [path]

@@ -6,13 +6,15 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 
 from mugv_jax import config as configs
+from mugv_jax.bounds import require_at_least
 from mugv_jax.commands.model_options import add_quantize, add_video
+from mugv_jax.commands.training import OVERRIDES, add_config
 from mugv_jax.compile.estimate import Assumptions
 from mugv_jax.compile.gpu_target import is_gpu
 from mugv_jax.compile.report import Request, report
@@ -33,19 +35,13 @@ EXAMPLES = """examples:
   mugv-jax compile --config configs/mugv_10b.py --topology h200:1 --sampler --quantize int8
   mugv-jax compile --config configs/contentv_8b.py --topology v5p:2x2x2 --sampler \\
     --config.mesh.sequence=4 --config.mesh.tensor=2
-
-Every field of the config can be set by --config.GROUP.FIELD=VALUE.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.description, parser.epilog = DESCRIPTION, EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.set_defaults(overrides=())
-    parser.add_argument(
-        "--config", required=True, metavar="FILE", help="config file, configs/...py"
-    )
+    parser.description, parser.epilog = DESCRIPTION, EXAMPLES + OVERRIDES
+    add_config(parser, "configs/...py")
     parser.add_argument(
         "--topology", required=True, help="TPU slice, such as v5p:4x4x4, or GPUs: h200:8"
     )
@@ -57,12 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sampler", action="store_true", help="compile a guided sampling step, not training"
     )
     add_quantize(parser)
-    parser.add_argument(
-        "--search",
-        type=int,
-        metavar="COUNT",
-        help="rank all meshes of the slice, and compile the COUNT most promising ones",
-    )
+    count = "rank all meshes of the slice, and compile the COUNT most promising ones"
+    parser.add_argument("--search", type=int, metavar="COUNT", help=count)
     defaults = ", ".join(f"{k}={v}" for k, v in dataclasses.asdict(Assumptions()).items())
     parser.add_argument(
         "--assume",
@@ -81,13 +73,14 @@ def run(args: argparse.Namespace) -> int:
         ValueError: a config, slice, size, mesh or assumption that is not possible.
     """
     jax.config.update("jax_platforms", "cpu")  # leaves accelerators to other jobs
+    require_at_least(1, args, "batch", "search")
     config = read_config(configs.override(configs.read(args.config), args.overrides))
     request = Request(
         config=config,
         topology=args.topology,
         size=sampler_of(config).system.parse(args.size, args.frames),
         kind="sampler" if args.sampler else "train",
-        rows=_positive("batch", args.batch),
+        rows=args.batch,
         assumptions=_assumptions(args.assume),
         quantize=args.quantize,
     )
@@ -96,20 +89,13 @@ def run(args: argparse.Namespace) -> int:
     if args.search is not None and is_gpu(args.topology):
         raise ValueError("--search ranks meshes by their time, which is estimated for TPUs alone.")
     devices = slice_devices(args.topology)
-    count = _positive("search", args.search)
-    reports = [report(request, devices)] if count is None else search(request, devices, count)
+    reports = search(request, devices, args.search) if args.search else [report(request, devices)]
     if args.json:
         json.dump(reports if args.search else reports[0], sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
         sys.stdout.write("\n".join(line for each in reports for line in lines(each)) + "\n")
     return 0 if reports[0]["memory"]["fits"] else 1
-
-
-def _positive(name: str, value: int | None) -> int | None:
-    if value is not None and value < 1:
-        raise ValueError(f"{name}={value} must be at least 1.")
-    return value
 
 
 def _assumptions(given: list[str]) -> Assumptions:
@@ -185,7 +171,7 @@ def _estimate_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _list(values: Mapping[str, Any], text: Any) -> str:
+def _list(values: Mapping[str, Any], text: Callable[[Any], str]) -> str:
     return ", ".join(f"{name} {text(value)}" for name, value in values.items())
 
 

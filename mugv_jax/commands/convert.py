@@ -4,8 +4,8 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from mugv_jax.commands.options import local_path
 from mugv_jax.systems.convert import convert
 from mugv_jax.weights.convert import PEFT, Target
 from mugv_jax.weights.formats import FORMATS
@@ -20,27 +20,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SRC",
         help="checkpoint file or folder, published or Orbax, or the folder of a whole pipeline",
     )
-    parser.add_argument(
-        "dst",
-        metavar="DST",
-        help="x.pt, x.safetensors, or a folder (Orbax, or as --format says)",
-    )
     parser.add_argument("--model", choices=sorted(MODELS), help="model that SRC holds [inferred]")
     add_target_arguments(parser, (*FORMATS, PEFT))
     parser.add_argument("--ema", action="store_true", help="read the averaged weights of SRC")
     parser.add_argument(
         "--lora", metavar="ADAPTER", help="adapter to merge in: a folder of peft, or one file"
     )
-    parser.add_argument(
-        "--lora-alpha",
-        type=float,
-        metavar="ALPHA",
-        help="alpha of ADAPTER, if its file does not contain it",
-    )
+    alpha = "alpha of ADAPTER, if its file does not contain it"
+    parser.add_argument("--lora-alpha", type=float, metavar="ALPHA", help=alpha)
 
 
 def add_target_arguments(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
-    """Add the options that `target_of` reads."""
+    """Add DST and the options that `target_of` reads."""
+    parser.add_argument(
+        "dst",
+        type=local_path,
+        metavar="DST",
+        help="x.pt, x.safetensors, or a folder (Orbax, or as --format says)",
+    )
     parser.add_argument("--format", choices=formats, help="format of DST [from its name]")
     parser.add_argument(
         "--tensor-parallel", type=int, default=1, metavar="N", help="number of Megatron ranks"
@@ -56,7 +53,7 @@ def target_of(args: argparse.Namespace) -> Target:
         ValueError: see `Target`.
     """
     return Target(
-        Path(args.dst).expanduser(),
+        args.dst,
         args.format,
         tensor_parallel=args.tensor_parallel,
         dtype=args.dtype,

@@ -4,9 +4,9 @@
 
 import argparse
 import logging
-from pathlib import Path
 
 from mugv_jax import config as configs
+from mugv_jax.commands.options import add_path, add_value, local_path
 from mugv_jax.commands.processes import add_processes, join
 from mugv_jax.commands.runtime import add_compile_cache, keep_compiled, out_of_memory
 from mugv_jax.commands.train import MEMORY
@@ -30,23 +30,18 @@ to all stages, except run.weights, which applies to the first stage only.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(overrides=())
-    parser.add_argument(
-        "--stages", nargs="+", required=True, type=Path, metavar="FILE",
-        help="configs of the stages in order; a stage is named after its file",
-    )  # fmt: skip
-    parser.add_argument(
-        "--output", required=True, type=Path, metavar="RUNS", help="folder with one run per stage"
-    )
-    parser.add_argument(
+    stages = "configs of the stages in order; a stage is named after its file"
+    add_path(parser, "--stages", stages, "FILE", type=local_path, nargs="+", required=True)
+    output = "folder with one run per stage"
+    add_path(parser, "--output", output, "RUNS", type=local_path, required=True)
+    add_value(
+        parser,
         "--noise",
-        type=float,
-        default=0.01,
+        0.01,
+        "standard deviation of the noise on the copies of weights when a stage is wider than the "
+        "previous one, relative to that of the copies; with 0 all copies stay equal",
         metavar="S",
-        help="standard deviation of the noise on the copies of weights when a stage is wider than "
-        "the previous one, relative to that of the copies; with 0 all copies stay equal "
-        "[%(default)s]",
     )
     add_compile_cache(parser)
     add_processes(parser)
@@ -66,6 +61,6 @@ def run(args: argparse.Namespace) -> None:
     stages = [Stage(path.stem, from_config_dict(each)) for path, each in zip(args.stages, values)]
     keep_compiled(args.compile_cache)
     with out_of_memory(MEMORY):
-        finished = Curriculum(stages=stages, noise=args.noise).run(args.output.expanduser())
+        finished = Curriculum(stages=stages, noise=args.noise).run(args.output)
     if finished:
         log.info("all %d stages are finished.", len(stages))

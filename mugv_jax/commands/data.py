@@ -6,22 +6,24 @@ import argparse
 import functools
 import logging
 import sys
-from pathlib import Path
 
 import jax
 
 from mugv_jax import config as configs
+from mugv_jax.bounds import require_at_least
 from mugv_jax.commands.model_options import add_models, load_models, tiling_of
-from mugv_jax.commands.runtime import keep_compiled, out_of_memory, path_text
+from mugv_jax.commands.options import add_path, add_switch, add_value, local_path
+from mugv_jax.commands.runtime import keep_compiled, out_of_memory
+from mugv_jax.commands.training import add_config
 from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.fields import Fields, LatentField, NumberField, flow_fields
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
-from mugv_jax.systems.mugv.cost import dit_tokens
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
+from mugv_jax.systems.system import find
 
 log = logging.getLogger(__name__)
 
@@ -43,25 +45,21 @@ STATISTICS = (LATENT_SHIFT, LATENT_SCALE)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of all subcommands."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
-    _add_encode(actions.add_parser("encode", help=ENCODE, allow_abbrev=False))
-    _add_pack(actions.add_parser("pack", help=PACK, allow_abbrev=False))
-    _add_describe(actions.add_parser("describe", help=DESCRIBE, allow_abbrev=False))
+    _add_encode(
+        actions.add_parser("encode", help=ENCODE, description=ENCODE, epilog=ENCODE_EXAMPLES)
+    )
+    _add_pack(actions.add_parser("pack", help=PACK, description=PACK))
+    _add_describe(actions.add_parser("describe", help=DESCRIBE, description=DESCRIBE))
 
 
 def _add_encode(parser: argparse.ArgumentParser) -> None:
-    parser.description, parser.epilog = ENCODE, ENCODE_EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.set_defaults(action_run=_encode)
-    parser.add_argument(
-        "captions",
-        type=path_text,
-        metavar="CAPTIONS",
-        help=".csv, .tsv or .jsonl with the path (or file_name) and caption (or text) of each "
-        "file, and optionally its id and fps; or a folder with a .txt beside each file",
+    parser.set_defaults(run=_encode)
+    captions = (
+        ".csv, .tsv or .jsonl with the path (or file_name) and caption (or text) of each file, and "
+        "optionally its id and fps; or a folder with a .txt beside each file"
     )
-    parser.add_argument(
-        "--out", type=path_text, required=True, metavar="FOLDER", help="folder of the samples"
-    )
+    add_path(parser, "captions", captions, "CAPTIONS", type=local_path)
+    add_path(parser, "--out", "folder of the samples", type=local_path, required=True)
     _add_clips(parser)
     _add_work(parser)
     add_models(parser)
@@ -71,133 +69,66 @@ def _add_clips(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("clips")
     size = group.add_mutually_exclusive_group()
     names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
-    size.add_argument(
-        "--size",
-        help=f"WIDTHxHEIGHT that frames are scaled and cropped to, multiples of 16, or {names}",
-    )
-    size.add_argument(
-        "--pixels",
-        type=int,
-        metavar="N",
-        help=f"keep the aspect ratio of frames, with at most N pixels [{DEFAULT_PIXELS}]",
-    )
-    group.add_argument(
-        "--fps",
-        type=float,
-        default=ClipRule.fps,
-        help="frame rate that videos are read at; slower videos are read at their own rate "
-        "[%(default)s]",
-    )
-    group.add_argument(
+    frame = f"WIDTHxHEIGHT that frames are scaled and cropped to, multiples of 16, or {names}"
+    size.add_argument("--size", help=frame)
+    pixels = f"keep the aspect ratio of frames, with at most N pixels [{DEFAULT_PIXELS}]"
+    size.add_argument("--pixels", type=int, metavar="N", help=pixels)
+    fps = "frame rate that videos are read at; slower videos are read at their own rate"
+    add_value(group, "--fps", ClipRule.fps, fps)
+    add_value(
+        group,
         "--max-frames",
-        default="5s",
+        "5s",
+        "longest clip, which is the first 8k+1 frames of a video: a number, 3s (73) or 5s (105)",
         metavar="N",
-        help="longest clip, which is the first 8k+1 frames of a video: a number, 3s (73) or 5s "
-        "(105) [%(default)s]",
     )
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("work")
-    group.add_argument(
-        "--sample-posterior",
-        action="store_true",
-        help="draw latents from the VAE's posterior [take its mean]",
-    )
+    add_switch(group, "--sample-posterior", "draw latents from the VAE's posterior [take its mean]")
     group.add_argument("--seed", type=int, help="seed of --sample-posterior [0]")
-    group.add_argument(
-        "--text-batch",
-        type=int,
-        default=EncodeConfig.text_batch,
-        metavar="N",
-        help="captions that T5 encodes at once [%(default)s]",
-    )
-    group.add_argument(
-        "--threads",
-        type=int,
-        default=EncodeConfig.threads,
-        metavar="N",
-        help="files that are decoded ahead and held in memory [%(default)s]",
-    )
-    group.add_argument(
-        "--max-bad",
-        type=int,
-        default=EncodeConfig.max_bad,
-        metavar="N",
-        help="skip at most N files that cannot be used [%(default)s]",
-    )
-    group.add_argument(
-        "--shard-index", type=int, metavar="I", help="number of this process, from 0"
-    )
-    group.add_argument(
-        "--shard-count", type=int, metavar="N", help="number of processes that share the list [1]"
-    )
+    for name, default, text in (
+        ("--text-batch", EncodeConfig.text_batch, "captions that T5 encodes at once"),
+        ("--threads", EncodeConfig.threads, "files that are decoded ahead and held in memory"),
+        ("--max-bad", EncodeConfig.max_bad, "skip at most N files that cannot be used"),
+    ):
+        add_value(group, name, default, text, metavar="N")
+    index, count = "number of this process, from 0", "number of processes that share the list [1]"
+    group.add_argument("--shard-index", type=int, metavar="I", help=index)
+    group.add_argument("--shard-count", type=int, metavar="N", help=count)
 
 
 def _add_pack(parser: argparse.ArgumentParser) -> None:
-    parser.description = PACK
-    parser.set_defaults(action_run=_pack)
-    parser.add_argument("src", type=path_text, metavar="SRC", help="a train.csv, or its folder")
-    parser.add_argument("dst", type=path_text, metavar="DST", help="folder to write")
-    parser.add_argument(
-        "--shards", type=int, metavar="N", help="number of files [chosen from the size]"
+    parser.set_defaults(run=_pack)
+    add_path(parser, "src", "a train.csv, or its folder", "SRC")
+    add_path(parser, "dst", "folder to write", "DST")
+    shards = "number of files [chosen from the size]"
+    parser.add_argument("--shards", type=int, metavar="N", help=shards)
+    dtypes = "float32, or bfloat16, which is half as large"
+    add_value(parser, "--latent-dtype", "float32", dtypes, metavar="DTYPE")
+    for name, text in (
+        ("--latent", "latents of column NAME_path too, such as the loser of a pair"),
+        ("--number", "numbers of column NAME too, such as labels"),
+    ):
+        parser.add_argument(
+            name,
+            action="append",
+            default=[],
+            metavar="NAME",
+            help=f"pack the {text}; may be given several times",
+        )
+    add_value(
+        parser, "--max-bad", 0, "leave out at most N samples that cannot be read", metavar="N"
     )
-    parser.add_argument(
-        "--latent-dtype",
-        default="float32",
-        metavar="DTYPE",
-        help="float32, or bfloat16, which is half as large [%(default)s]",
-    )
-    parser.add_argument(
-        "--latent",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="pack the latents of column NAME_path too, such as the loser of a pair; may be given "
-        "several times",
-    )
-    parser.add_argument(
-        "--number",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="pack the numbers of column NAME too, such as labels; may be given several times",
-    )
-    parser.add_argument(
-        "--max-bad",
-        type=int,
-        default=0,
-        metavar="N",
-        help="leave out at most N samples that cannot be read [%(default)s]",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace DST once complete")
+    add_switch(parser, "--overwrite", "replace DST once complete")
 
 
 def _add_describe(parser: argparse.ArgumentParser) -> None:
-    parser.description = DESCRIBE
-    parser.set_defaults(action_run=_describe, overrides=())
-    parser.add_argument(
-        "--config",
-        required=True,
-        metavar="FILE",
-        help="config of the run; --config.data.FIELD=VALUE sets a field of it",
-    )
-    parser.add_argument(
-        "--shards",
-        type=int,
-        default=1,
-        metavar="N",
-        help="parts that the mesh splits a batch into, data x fsdp [%(default)s]",
-    )
-
-
-def run(args: argparse.Namespace) -> None:
-    """Run `mugv-jax data` with parsed options.
-
-    Raises:
-        ValueError: options, files or samples that cannot be used.
-    """
-    args.action_run(args)
+    parser.set_defaults(run=_describe)
+    add_config(parser, "that of the run; --config.data.FIELD=VALUE sets a field of it")
+    shards = "parts that the mesh splits a batch into, data x fsdp"
+    add_value(parser, "--shards", 1, shards, metavar="N")
 
 
 def _encode(args: argparse.Namespace) -> None:
@@ -210,7 +141,7 @@ def _encode(args: argparse.Namespace) -> None:
     if args.random_weights:
         log.warning("The weights are random: nothing can be learnt from these samples.")
     with out_of_memory("make --pixels or --size, or --text-batch, smaller, or give --vae-tile 512"):
-        done = encode(Path(args.captions).expanduser(), Path(args.out).expanduser(), models, config)
+        done = encode(args.captions, args.out, models, config)
     log.info("%s: %d samples done here, %d in train.csv.", args.out, done.finished, done.rows)
     _warn_of_bad(done.bad)
 
@@ -268,16 +199,15 @@ def _describe(args: argparse.Namespace) -> None:
     from mugv_jax.train import objectives
     from mugv_jax.train.train_config import from_config_dict
 
-    if args.shards < 1:
-        raise ValueError(f"--shards={args.shards} must be at least 1.")
+    require_at_least(1, args, "shards")
     config = from_config_dict(configs.override(configs.read(args.config), args.overrides))
     dit = config.dit
-    fields = objectives.objective(config.objective.name).fields(config)
+    fields = objectives.find(config.objective.name).OBJECTIVE.fields(config)
     lines = describe_source(
         open_all(config.data.paths, fields),
         config.data,
         shards=args.shards,
-        tokens=functools.partial(dit_tokens, dit),
+        tokens=functools.partial(find(config.system).costs.tokens, dit),
         patch=dit.patch,
     )
     sys.stdout.write("\n".join(lines) + "\n")

@@ -16,7 +16,8 @@ from mugv_jax.commands.model_options import (
     sizes_of,
     tiling_of,
 )
-from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory, path_text
+from mugv_jax.commands.options import Group, add_path, add_switch, add_value
+from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
 from mugv_jax.systems.enhancer.models import EnhancerModels
@@ -41,40 +42,28 @@ DEFAULTS = EnhanceRequest()
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
+    add_path(
+        parser,
         "--video",
-        type=path_text,
-        required=True,
-        metavar="IN",
-        help=f"a video, a folder of videos, or a csv or jsonl file with the columns {NAME} and "
+        f"a video, a folder of videos, or a csv or jsonl file with the columns {NAME} and "
         f"optionally {TEXT}, the prompt of each",
-    )
-    parser.add_argument(
-        "--out",
-        type=path_text,
+        "IN",
         required=True,
-        metavar="OUT",
-        help="the video file to write, or a folder for several",
     )
-    parser.add_argument(
-        "--compare",
-        action="store_true",
-        help="also write NAME_compare.mp4: input and result side by side",
-    )
-    parser.add_argument(
-        "--blur",
-        action="store_true",
-        help="halve and double the size of the input first, to show what is restored",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace existing results")
+    out = "the video file to write, or a folder for several"
+    add_path(parser, "--out", out, "OUT", required=True)
+    for name, text in (
+        ("--compare", "also write NAME_compare.mp4: input and result side by side"),
+        ("--blur", "halve and double the size of the input first, to show what is restored"),
+        ("--overwrite", "replace existing results"),
+    ):
+        add_switch(parser, name, text)
     models = parser.add_argument_group("models")
-    models.add_argument(
+    add_path(
+        models,
         "--weights",
-        type=path_text,
-        metavar="FOLDER",
-        help="folder or Hugging Face repository with dit_i2v.safetensors and pytorch_model.bin, "
-        "in it or in its folder enhancer, or the same converted",
+        "folder or Hugging Face repository with dit_i2v.safetensors and pytorch_model.bin, in it "
+        "or in its folder enhancer, or the same converted",
     )
     add_wan(models)
     _add_lora(models)
@@ -83,88 +72,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_sampling(parser)
 
 
-def add_wan(group: argparse._ActionsContainer) -> None:
+def add_wan(group: Group) -> None:
     """Add the option --wan, the place of the files of Wan2.1."""
-    group.add_argument(
+    add_path(
+        group,
         "--wan",
-        type=path_text,
-        metavar="FOLDER",
-        help="folder or repository of Wan2.1 with the VAE, UMT5 and its tokenizer [beside the "
-        "enhancer, else the published one]",
+        "folder or repository of Wan2.1 with the VAE, UMT5 and its tokenizer [beside the enhancer, "
+        "else the published one]",
     )
 
 
-def _add_lora(group: argparse._ActionsContainer) -> None:
-    group.add_argument(
-        "--lora",
-        type=path_text,
-        metavar="FILE",
-        help="low-rank updates [those beside the enhancer]",
-    )
-    group.add_argument(
-        "--lora-alpha",
-        type=float,
-        metavar="X",
-        help="alpha of the updates; needed if their rank is not 256 [4]",
-    )
-    group.add_argument(
-        "--lora-scale",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="factor of the updates [%(default)s]",
-    )
-    group.add_argument(
+def _add_lora(group: Group) -> None:
+    add_path(group, "--lora", "low-rank updates [those beside the enhancer]", "FILE")
+    alpha = "alpha of the updates; needed if their rank is not 256 [4]"
+    group.add_argument("--lora-alpha", type=float, metavar="X", help=alpha)
+    add_value(group, "--lora-scale", 1.0, "factor of the updates", metavar="X")
+    add_switch(
+        group,
         "--lora-apart",
-        action="store_true",
-        help="keep the updates beside the weights instead of adding them: slower, but 8-bit "
-        "weights do not round them",
+        "keep the updates beside the weights instead of adding them: slower, but 8-bit weights do "
+        "not round them",
     )
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
-    group.add_argument(
-        "--steps", type=int, default=DEFAULTS.steps, help="number of denoising steps [%(default)s]"
-    )
-    group.add_argument(
-        "--sigma",
-        type=float,
-        default=DEFAULTS.sigma,
-        help="noise to start from, above 0 and up to 1; more changes more [%(default)s]",
-    )
-    group.add_argument(
-        "--guidance",
-        type=float,
-        default=DEFAULTS.guidance.scale,
-        metavar="SCALE",
-        help="guidance scale; 1 turns guidance off and is twice as fast [%(default)s]",
-    )
-    group.add_argument(
-        "--prompt", default=DEFAULTS.prompt, metavar="TEXT", help="prompt [%(default)s]"
-    )
+    for name, text, metavar in (
+        ("steps", "number of denoising steps", None),
+        ("sigma", "noise to start from, above 0 and up to 1; more changes more", None),
+        ("prompt", "prompt", "TEXT"),
+        ("window", "number of frames processed at once, 4k+1", "FRAMES"),
+        ("overlap", "frames that neighbouring windows share and blend", "FRAMES"),
+        ("seed", "seed of the noise", None),
+    ):
+        add_value(group, f"--{name}", getattr(DEFAULTS, name), text, metavar=metavar)
+    guidance = "guidance scale; 1 turns guidance off and is twice as fast"
+    add_value(group, "--guidance", DEFAULTS.guidance.scale, guidance, metavar="SCALE")
     group.add_argument(
         "--negative-prompt",
         default=DEFAULTS.negative_prompt,
         metavar="TEXT",
         help="what guidance leads away from [Wan2.1's own]",
-    )
-    group.add_argument(
-        "--window",
-        type=int,
-        default=DEFAULTS.window,
-        metavar="FRAMES",
-        help="number of frames processed at once, 4k+1 [%(default)s]",
-    )
-    group.add_argument(
-        "--overlap",
-        type=int,
-        default=DEFAULTS.overlap,
-        metavar="FRAMES",
-        help="frames that neighbouring windows share and blend [%(default)s]",
-    )
-    group.add_argument(
-        "--seed", type=int, default=DEFAULTS.seed, help="seed of the noise [%(default)s]"
     )
 
 

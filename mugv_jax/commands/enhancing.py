@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Callable
 
 from mugv_jax.commands.enhance import add_wan
-from mugv_jax.commands.model_options import flag, hardware_of, tiling_of
-from mugv_jax.commands.runtime import path_text
+from mugv_jax.commands.model_options import hardware_of, tiling_of
+from mugv_jax.commands.options import add_path, add_switch, flag
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.system import SYSTEM
@@ -17,17 +17,8 @@ from mugv_jax.video import Video
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that `prepare` reads."""
     group = parser.add_argument_group("enhancement (mugv-jax enhance has more options)")
-    group.add_argument(
-        "--enhance",
-        action="store_true",
-        help="restore detail in each video before it is written",
-    )
-    group.add_argument(
-        "--enhancer",
-        type=path_text,
-        metavar="FOLDER",
-        help="folder or repository of the enhancer's weights [--weights]",
-    )
+    add_switch(group, "--enhance", "restore detail in each video before it is written")
+    add_path(group, "--enhancer", "folder or repository of the enhancer's weights [--weights]")
     add_wan(group)
 
 

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 from mugv_jax.commands.model_options import add_models, load_models, tiling_of
-from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory, path_text
+from mugv_jax.commands.options import add_value, local_path
+from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.demo.eval.adherence import TASKS, DemoEval, evaluate
-from mugv_jax.demo.eval.generator import Generator, PipelineGenerator
+from mugv_jax.demo.eval.generator import PipelineGenerator
 from mugv_jax.demo.eval.identity import identify
 from mugv_jax.demo.eval.report import report_text, sweep_text
 from mugv_jax.demo.eval.sweep import Sweep, evaluate_sweep
@@ -19,7 +20,7 @@ from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
-from mugv_jax.systems.mugv.size import VideoSize, parse_size
+from mugv_jax.systems.mugv.size import parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
 
 DEMO = "Score a model on the demo world, by comparing captions with readings of the videos."
@@ -36,9 +37,7 @@ SWEPT_TASKS = ("t2v", "i2v")  # tasks that sample
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of all subcommands."""
     worlds = parser.add_subparsers(dest="data", required=True, metavar="data")
-    demo = worlds.add_parser("demo", help=DEMO, allow_abbrev=False)
-    demo.description, demo.epilog = DEMO, EXAMPLES
-    demo.formatter_class = argparse.RawDescriptionHelpFormatter
+    demo = worlds.add_parser("demo", help=DEMO, description=DEMO, epilog=EXAMPLES)
     _add_clips(demo)
     _add_sampling(demo)
     add_models(demo)
@@ -46,34 +45,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_clips(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is measured")
-    group.add_argument(
-        "--out", type=path_text, default="outputs/scores", metavar="FOLDER",
-        help="folder of answers.jsonl and scores.json [%(default)s]",
-    )  # fmt: skip
-    group.add_argument(
-        "--world", choices=WORLDS, default=DemoEval.world, help="world of captions [%(default)s]"
-    )
+    out, text = Path("outputs/scores"), "folder of answers.jsonl and scores.json"
+    add_value(group, "--out", out, text, type=local_path, metavar="FOLDER")
+    add_value(group, "--world", DemoEval.world, "world of captions", choices=WORLDS)
     group.add_argument(
         "--tasks",
         help=f"tasks, among {','.join(TASKS)} [all; {','.join(SWEPT_TASKS)} for a sweep]",
     )
-    group.add_argument(
-        "--clips", type=int, default=DemoEval.clips, metavar="N",
-        help="clips of each task, for seen and for unseen combinations [%(default)s]",
-    )  # fmt: skip
-    group.add_argument(
-        "--seed", type=int, default=DemoEval.seed,
-        help="seed of captions and noise; training uses 0 [%(default)s]",
-    )  # fmt: skip
+    clips = "clips of each task, for seen and for unseen combinations"
+    add_value(group, "--clips", DemoEval.clips, clips, metavar="N")
+    add_value(group, "--seed", DemoEval.seed, "seed of captions and noise; training uses 0")
     size = f"{Format.width_px}x{Format.height_px}"
-    group.add_argument("--size", default=size, help="WIDTHxHEIGHT in pixels [%(default)s]")
-    group.add_argument(
-        "--frames", type=int, default=Format.frames, help="frames, 8k+1 [%(default)s]"
-    )
-    group.add_argument(
-        "--fps", type=float, default=Format.fps,
-        help="frame rate of clips and condition of the model [%(default)s]",
-    )  # fmt: skip
+    add_value(group, "--size", size, "WIDTHxHEIGHT in pixels")
+    add_value(group, "--frames", Format.frames, "frames, 8k+1")
+    add_value(group, "--fps", Format.fps, "frame rate of clips and condition of the model")
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -81,18 +66,11 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--steps", type=int, help=f"denoising steps [the weights' own, else {Defaults.steps}]"
     )
-    group.add_argument(
-        "--guidance", type=float, metavar="SCALE",
-        help=f"guidance scale; 1 is off [the weights' own, else {Defaults.guidance}]",
-    )  # fmt: skip
-    group.add_argument(
-        "--sweep", type=_sweep, metavar="NAME=VALUES",
-        help="score at several values, such as guidance=1,2,3,4 or steps=4,8,16,25",
-    )  # fmt: skip
-    group.add_argument(
-        "--batch", type=int, default=DemoEval.batch, metavar="N",
-        help="clips made at a time [%(default)s]",
-    )  # fmt: skip
+    guidance = f"guidance scale; 1 is off [the weights' own, else {Defaults.guidance}]"
+    group.add_argument("--guidance", type=float, metavar="SCALE", help=guidance)
+    sweep = "score at several values, such as guidance=1,2,3,4 or steps=4,8,16,25"
+    group.add_argument("--sweep", type=_sweep, metavar="NAME=VALUES", help=sweep)
+    add_value(group, "--batch", DemoEval.batch, "clips made at a time", metavar="N")
 
 
 def _sweep(text: str) -> Sweep:
@@ -113,13 +91,13 @@ def run(args: argparse.Namespace) -> None:
     else:
         args.weights = demo_weights() if args.weights is None else args.weights
         defaults = read_defaults(args.weights)
-    config, folder = _config(args, defaults), Path(args.out).expanduser()
+    config, folder = _config(args, defaults), args.out
     if args.sweep:
         args.sweep.configs(config)  # refuses bad values before models load
     tiling = tiling_of(args.vae_tile, SYSTEM)
     keep_compiled(args.compile_cache)
     models = dataclasses.replace(load_models(args), keep_loaded=True)  # every batch uses all models
-    generator = functools.partial(_generator, MugvPipeline(models, tiling=tiling))
+    generator = functools.partial(PipelineGenerator, MugvPipeline(models, tiling=tiling))
     weights = identify(models)
     with out_of_memory("give a smaller --batch"):
         if args.sweep:
@@ -143,18 +121,4 @@ def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
         shift=defaults.shift,
         guidance=defaults.guidance if args.guidance is None else args.guidance,
         batch=args.batch,
-    )
-
-
-def _generator(pipeline: MugvPipeline, config: DemoEval) -> Generator:
-    """Generator of videos with the format and sampling of the evaluation."""
-    format = config.format
-    return PipelineGenerator(
-        pipeline=pipeline,
-        size=VideoSize(width_px=format.width_px, height_px=format.height_px, frames=format.frames),
-        fps=format.fps,
-        steps=config.steps,
-        shift=config.shift,
-        guidance=config.guidance,
-        rows=min(config.batch, config.clips),
     )

@@ -4,9 +4,9 @@
 
 import argparse
 import logging
-from pathlib import Path
 
 from mugv_jax.commands.convert import add_target_arguments, target_of
+from mugv_jax.commands.options import add_path, add_value, local_path
 from mugv_jax.train.expand import KIND, Expansion, expanded
 from mugv_jax.weights.check import identify
 from mugv_jax.weights.convert import write
@@ -18,25 +18,19 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.description = "Expand a MUGDiT in width or depth without changing its outputs."
-    parser.add_argument("src", metavar="SRC", help="checkpoint or training run, as for `convert`")
-    parser.add_argument("dst", metavar="DST", help="x.pt, x.safetensors, or a folder (Orbax)")
-    parser.add_argument(
-        "--factor", type=int, default=1, metavar="E",
-        help="multiplier of width and number of heads [%(default)s]",
-    )  # fmt: skip
-    parser.add_argument(
-        "--depth", type=int, metavar="N",
-        help="number of blocks of the larger model; new blocks start as identities [unchanged]",
-    )  # fmt: skip
-    parser.add_argument(
+    add_path(parser, "src", "checkpoint or training run, as for `convert`", "SRC", type=local_path)
+    add_value(parser, "--factor", 1, "multiplier of width and number of heads", metavar="E")
+    depth = "number of blocks of the larger model; new blocks start as identities [unchanged]"
+    parser.add_argument("--depth", type=int, metavar="N", help=depth)
+    add_value(
+        parser,
         "--noise",
-        type=float,
-        default=0.0,
+        0.0,
+        "standard deviation of the noise on the copies of weights, relative to that of the copies; "
+        "it sums to zero over the copies, so outputs do not change",
         metavar="S",
-        help="standard deviation of the noise on the copies of weights, relative to that of the "
-        "copies; it sums to zero over the copies, so outputs do not change [%(default)s]",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the noise [%(default)s]")
+    add_value(parser, "--seed", 0, "seed of the noise")
     parser.add_argument("--ema", action="store_true", help="read the EMA weights of SRC")
     add_target_arguments(parser)
 
@@ -48,9 +42,9 @@ def run(args: argparse.Namespace) -> None:
         ValueError: SRC is not a MUGDiT, sizes out of range, or DST cannot be written.
     """
     expansion = Expansion(factor=args.factor, depth=args.depth, noise=args.noise, seed=args.seed)
-    target, src = target_of(args), Path(args.src).expanduser()
-    target.check_path(src)
-    with open_source(src, ema=args.ema) as source:
+    target = target_of(args)
+    target.check_path(args.src)
+    with open_source(args.src, ema=args.ema) as source:
         _, config = identify(source, KIND)
         larger = expansion.config(config)
         write(expanded(source, expansion), target)

@@ -9,13 +9,9 @@ from pathlib import Path
 
 from mugv_jax import video
 from mugv_jax.commands import enhancing
-from mugv_jax.commands.model_options import add_models, flag
-from mugv_jax.commands.runtime import (
-    keep_compiled,
-    log_peak_memory,
-    out_of_memory,
-    path_text,
-)
+from mugv_jax.commands.model_options import add_models
+from mugv_jax.commands.options import add_path, add_value, flag, path_text
+from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.commands.sampling import add_sampling, add_size, generators
 from mugv_jax.systems import NAMES
 from mugv_jax.video import Video, contact_sheet
@@ -31,9 +27,9 @@ those marked *."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
+    weights = [f"{name} {each.WEIGHTS}" for name, each in generators().items() if each.WEIGHTS]
     examples = "".join(module.EXAMPLES for module in generators().values())
     parser.description, parser.epilog = DESCRIPTION, f"examples:\n{examples}"
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "prompt",
         nargs="+",
@@ -48,24 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"video file ({', '.join(video.CONTAINERS)}); several prompts number it: video_0.mp4, "
         "video_1.mp4, ... [%(default)s]",
     )
-    parser.add_argument(
-        "--upscale",
-        type=int,
-        default=1,
-        metavar="N",
-        help="enlarge the frames in the file, for players that do not [%(default)s]",
-    )
-    parser.add_argument(
-        "--contact-sheet",
-        type=path_text,
-        metavar="FILE",
-        help="also write some frames of each video, side by side, as a picture (.png)",
-    )
+    upscale = "enlarge the frames in the file, for players that do not"
+    add_value(parser, "--upscale", 1, upscale, metavar="N")
+    sheet = "also write some frames of each video, side by side, as a picture (.png)"
+    add_path(parser, "--contact-sheet", sheet, "FILE")
     parser.add_argument(
         "--model",
         choices=tuple(generators()),
         default=NAMES[0],
-        help="; ".join(["[%(default)s]", *_weights()]),
+        help="; ".join(["[%(default)s]", *weights]),
     )
     add_models(parser)
     add_size(parser, _defaults)
@@ -73,11 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     enhancing.add_arguments(parser)
     for module in generators().values():
         module.add_arguments(parser)
-
-
-def _weights() -> list[str]:
-    """Sentences for --help about the weights of each model."""
-    return [f"{name} {module.WEIGHTS}" for name, module in generators().items() if module.WEIGHTS]
 
 
 def _defaults(option: str) -> str:

@@ -7,8 +7,8 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
-from mugv_jax.commands.model_options import flag, load_models, tiling_of
-from mugv_jax.commands.runtime import path_text
+from mugv_jax.commands.model_options import load_models, tiling_of
+from mugv_jax.commands.options import add_optional, add_path, add_value, flag, number_or
 from mugv_jax.commands.sampling import guidance_of, models_with
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     owners = models_with("image")
     title = f"given frames ({owners} only; cropped and scaled to the size)"
     group = parser.add_argument_group(title)
-    group.add_argument("--image", type=path_text, help="the first frame")
-    group.add_argument("--last-image", type=path_text, metavar="IMAGE", help="the last frame")
+    add_path(group, "--image", "the first frame", "IMAGE")
+    add_path(group, "--last-image", "the last frame", "IMAGE")
     group.add_argument(
         "--keyframe",
         action="append",
@@ -70,52 +70,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FRAME=IMAGE",
         help="any frame, counted from 0, such as 48=middle.png; may be given several times",
     )
-    group.add_argument(
-        "--continue-video", type=path_text, metavar="VIDEO", help="video to continue"
-    )
-    group.add_argument(
-        "--continue-frames",
-        type=int,
-        metavar="N",
-        help=f"number of its last frames to begin with, 8k+1 [{Request.continue_frames}]",
-    )
-    group.add_argument(
-        "--init-video", type=path_text, metavar="VIDEO", help="start from this video, noised"
-    )
-    group.add_argument(
-        "--strength",
-        type=float,
-        metavar="X",
-        help=f"noise added to it, above 0 and up to 1 [{Request.strength}]",
-    )
+    add_path(group, "--continue-video", "video to continue", "VIDEO")
+    frames = f"number of its last frames to begin with, 8k+1 [{Request.continue_frames}]"
+    group.add_argument("--continue-frames", type=int, metavar="N", help=frames)
+    add_path(group, "--init-video", "start from this video, noised", "VIDEO")
+    strength = f"noise added to it, above 0 and up to 1 [{Request.strength}]"
+    group.add_argument("--strength", type=float, metavar="X", help=strength)
     _add_sampling(parser)
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(f"sampling ({models_with('reuse_threshold')} only)")
-    group.add_argument(
+    add_value(
+        group,
         "--reuse-threshold",
-        type=float,
-        default=0.0,
+        0.0,
+        "skip evaluations until the model's input has changed by this much: 0.1 halves the "
+        "evaluations, 0 skips none",
         metavar="X",
-        help="skip evaluations until the model's input has changed by this much: 0.1 halves the "
-        "evaluations, 0 skips none [%(default)s]",
     )
-    group.add_argument(
-        "--conditioning-fps",
-        type=float,
-        default=argparse.SUPPRESS,
-        metavar="FPS",
-        help=f"frame rate that the model is conditioned on [{Request.conditioning_fps:g}*]",
-    )
-    group.add_argument(
-        "--aesthetic-score",
-        type=_score,
-        default=argparse.SUPPRESS,
-        metavar="SCORE",
-        help="0 to 10, appended to the prompt as in training; none appends nothing "
-        f"[{Request.aesthetic_score}*]",
-    )
+    fps, score = f"{Request.conditioning_fps:g}*", f"{Request.aesthetic_score}*"
+    text = "frame rate that the model is conditioned on"
+    add_optional(group, "--conditioning-fps", fps, text, type=float, metavar="FPS")
+    text = "0 to 10, appended to the prompt as in training; none appends nothing"
+    number = number_or("none", "a number from 0 to 10")
+    add_optional(group, "--aesthetic-score", score, text, type=number, metavar="SCORE")
 
 
 def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
@@ -185,16 +164,6 @@ def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
         seed=args.seed,
         **options,
     )
-
-
-def _score(text: str) -> float | None:
-    """An aesthetic score, or None for "none"."""
-    try:
-        return None if text.lower() == "none" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} must be a number from 0 to 10, or none"
-        ) from None
 
 
 def _keyframes(texts: Sequence[str]) -> dict[int, str]:

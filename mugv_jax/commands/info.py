@@ -15,8 +15,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from mugv_jax.bounds import require_at_least
 from mugv_jax.commands.inventory import Inventory, take_inventory
 from mugv_jax.commands.model_options import add_quantize, add_video, tiling_of
+from mugv_jax.commands.options import add_value
 from mugv_jax.cost import flops
 from mugv_jax.cost.memory.live import LIVE
 from mugv_jax.cost.memory.plan import Plan, Size
@@ -43,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     devices.add_argument(
         "--devices", type=int, help="number of devices; takes the mesh that needs least memory"
     )
-    parser.add_argument(
-        "--platform", choices=sorted(LIVE), default="gpu", help="platform [%(default)s]"
-    )
+    add_value(parser, "--platform", "gpu", "platform", choices=sorted(LIVE))
     parser.add_argument(
         "--dtype",
         choices=("bfloat16", "float32"),
@@ -63,10 +63,7 @@ def run(args: argparse.Namespace) -> None:
         ValueError: no weights, damaged ones, or a size, mesh or number out of range.
     """
     jax.config.update("jax_platforms", "cpu")  # leaves accelerators to other jobs
-    for name in ("steps", "devices"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value} must be at least 1.")
+    require_at_least(1, args, "steps", "devices")
     found = take_inventory(args.weights)
     report = make_report(args, found)
     if args.json:

@@ -116,13 +116,5 @@ def _describe(path: Path, system: System, field: str) -> Description:
 
 def _values(model: Description) -> dict[str, Any]:
     """Description of a checkpoint as plain values."""
-    return {
-        "kind": model.kind,
-        "format": model.format,
-        "path": str(model.path),
-        "file_bytes": model.file_bytes,
-        "sizes": dataclasses.asdict(model.config),
-        "parameters": model.parameters,
-        "unused": model.unused,
-        "stored": {dtype: dataclasses.asdict(each) for dtype, each in model.stored.items()},
-    }
+    values = dataclasses.asdict(model)
+    return {"sizes": values.pop("config"), **values, "path": str(model.path)}

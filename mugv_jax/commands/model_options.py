@@ -9,7 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from mugv_jax import config as configs
-from mugv_jax.commands.runtime import add_compile_cache, path_text
+from mugv_jax.commands.options import Group, add_path, add_switch, add_value, flag
+from mugv_jax.commands.runtime import add_compile_cache
 from mugv_jax.kernels.select import ATTENTIONS, MODULATIONS, KernelConfig
 from mugv_jax.nn.quantize import DTYPES
 from mugv_jax.sharding.mesh import parse_mesh
@@ -26,47 +27,26 @@ SMALLEST_TILE = 8  # latents per side: two overlaps of the default width
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Add the options that `load_models` reads, and those of `add_hardware`."""
     group = parser.add_argument_group("models")
-    group.add_argument(
-        "--weights",
-        type=path_text,
-        metavar="FOLDER",
-        help="folder or Hugging Face repository with dit.pt and vae.pt, or the same converted",
-    )
-    group.add_argument(
-        "--dit",
-        type=path_text,
-        metavar="PATH",
-        help="DiT in place of that of --weights: a checkpoint or a training run",
-    )
-    group.add_argument(
-        "--lora", type=path_text, metavar="FOLDER", help="peft adapter to merge into the DiT"
-    )
-    group.add_argument(
-        "--text-encoder",
-        type=path_text,
-        metavar="FOLDER",
-        help="T5 folder or repository [beside the weights, else the published one]",
-    )
-    group.add_argument(
-        "--tokenizer", type=path_text, metavar="FOLDER", help="tokenizer of T5 [beside T5]"
-    )
+    weights = "folder or Hugging Face repository with dit.pt and vae.pt, or the same converted"
+    add_path(group, "--weights", weights)
+    dit = "DiT in place of that of --weights: a checkpoint or a training run"
+    add_path(group, "--dit", dit, "PATH")
+    add_path(group, "--lora", "peft adapter to merge into the DiT")
+    text = "T5 folder or repository [beside the weights, else the published one]"
+    add_path(group, "--text-encoder", text)
+    add_path(group, "--tokenizer", "tokenizer of T5 [beside T5]")
     add_sizes(group)
     add_hardware(group)
 
 
-def add_sizes(group: argparse._ActionsContainer) -> None:
+def add_sizes(group: Group) -> None:
     """Add --random-weights and --config, which `sizes_of` reads."""
-    group.add_argument(
-        "--random-weights",
-        action="store_true",
-        help="use seeded random weights of the sizes in --config: videos are noise",
-    )
-    group.add_argument(
-        "--config", type=path_text, metavar="FILE", help="sizes that --weights must have"
-    )
+    random = "use seeded random weights of the sizes in --config: videos are noise"
+    add_switch(group, "--random-weights", random)
+    add_path(group, "--config", "sizes that --weights must have", "FILE")
 
 
-def add_hardware(group: argparse._ActionsContainer) -> None:
+def add_hardware(group: Group) -> None:
     """Add the options that `hardware_of`, `tiling_of` and `keep_compiled` read."""
     group.add_argument(
         "--dtype",
@@ -84,16 +64,12 @@ def add_hardware(group: argparse._ActionsContainer) -> None:
         help="devices per axis: data (videos), fsdp and tensor (weights), sequence (tokens), such "
         "as data=2,tensor=4 [one device]",
     )
-    group.add_argument(
-        "--vae-tile",
-        type=int,
-        metavar="PIXELS",
-        help="run the VAE on overlapping square tiles, such as 512, to save memory [whole frames]",
-    )
+    tile = "run the VAE on overlapping square tiles, such as 512, to save memory [whole frames]"
+    group.add_argument("--vae-tile", type=int, metavar="PIXELS", help=tile)
     add_compile_cache(group)
 
 
-def add_quantize(group: argparse._ActionsContainer) -> None:
+def add_quantize(group: Group) -> None:
     """Add the option --quantize."""
     group.add_argument(
         "--quantize",
@@ -110,11 +86,8 @@ def add_video(parser: argparse.ArgumentParser, *, size: str) -> None:
         for system in others
         if system.sizes != first.sizes
     )
-    parser.add_argument(
-        "--size",
-        default=size,
-        help=f"WIDTHxHEIGHT in pixels, width first, or {listed(first.sizes)}{named} [%(default)s]",
-    )
+    sizes = f"WIDTHxHEIGHT in pixels, width first, or {listed(first.sizes)}{named}"
+    add_value(parser, "--size", size, sizes)
     forms = {f"{each.size.FRAMES_FORM} with {each.size.VAE}": None for each in others}
     lengths = []
     for name, count in first.lengths.items():
@@ -124,12 +97,8 @@ def add_video(parser: argparse.ArgumentParser, *, size: str) -> None:
             if system.lengths.get(name, count) != count
         )
         lengths.append(f"{name} ({count}{differing})")
-    parser.add_argument(
-        "--frames",
-        default="5s",
-        help=f"{first.size.FRAMES_FORM} ({', '.join(forms)}), or {', '.join(lengths)} "
-        "[%(default)s]",
-    )
+    frames = f"{first.size.FRAMES_FORM} ({', '.join(forms)}), or {', '.join(lengths)}"
+    add_value(parser, "--frames", "5s", frames)
 
 
 def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvModels:
@@ -217,8 +186,3 @@ def tiling_of(tile_px: int | None, system: System) -> Tiling | None:
             f"vae tile={tile_px} must be a multiple of {stride} pixels from {smallest} up."
         )
     return Tiling(rows=tile_px // stride, columns=tile_px // stride)
-
-
-def flag(name: str) -> str:
-    """Command-line spelling of the option that argparse keeps under `name`."""
-    return f"--{name.replace('_', '-')}"

@@ -5,15 +5,14 @@
 import argparse
 import logging
 
+from mugv_jax.commands.options import add_switch
+
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
     """Add the options that `join` reads."""
     group = parser.add_argument_group("many processes")
-    group.add_argument(
-        "--distributed",
-        action="store_true",
-        help="join the processes of a run under SLURM, Kubernetes (GKE), Open MPI or on TPU pods",
-    )
+    join = "join the processes of a run under SLURM, Kubernetes (GKE), Open MPI or on TPU pods"
+    add_switch(group, "--distributed", join)
     group.add_argument("--coordinator", metavar="HOST:PORT", help="elsewhere: address of process 0")
     group.add_argument("--processes", type=int, help="elsewhere: number of processes")
     group.add_argument("--process", type=int, help="elsewhere: number of this process, from 0")

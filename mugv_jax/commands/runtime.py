@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts of commands that use devices: the compile cache, and reports on memory."""
 
-import argparse
 import contextlib
 import logging
 import os
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+
+from mugv_jax.commands.options import Group, add_path
 
 try:
     import resource
@@ -23,14 +24,10 @@ log = logging.getLogger(__name__)
 COMPILE_CACHE = "~/.cache/mugv_jax/compiled"
 
 
-def add_compile_cache(group: argparse._ActionsContainer) -> None:
+def add_compile_cache(group: Group) -> None:
     """Add the option that `keep_compiled` reads."""
-    group.add_argument(
-        "--compile-cache",
-        type=path_text,
-        metavar="FOLDER",
-        help=f"folder that keeps compiled programs between runs [{COMPILE_CACHE}]",
-    )
+    cache = f"folder that keeps compiled programs between runs [{COMPILE_CACHE}]"
+    add_path(group, "--compile-cache", cache)
 
 
 def keep_compiled(folder: str | None) -> Path | None:
@@ -83,10 +80,3 @@ def log_peak_memory() -> None:
         unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, kibibytes elsewhere
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         log.info("peak memory of the process: %.1f GiB", peak / 2**30)
-
-
-def path_text(text: str) -> str:
-    """Type of an option that names a file or folder: any text that is not blank."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty: name a file or folder")
-    return text

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
+from mugv_jax.commands.options import add_optional, add_switch, add_value, number_or
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems import NAMES
 
@@ -51,71 +52,40 @@ def add_size(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> 
     default: option -> text of its default for every model.
     """
     group = parser.add_argument_group("size")
-    group.add_argument(
-        "--size",
-        default=argparse.SUPPRESS,
-        help=f"WIDTHxHEIGHT in pixels, or a name [{default('size')}]",
-    )
-    group.add_argument(
-        "--frames", default=argparse.SUPPRESS, help=f"number of frames [{default('frames')}]"
-    )
-    group.add_argument(
-        "--fps",
-        type=float,
-        default=argparse.SUPPRESS,
-        help=f"frame rate of the file [{default('fps')}]",
-    )
+    add_optional(group, "--size", default("size"), "WIDTHxHEIGHT in pixels, or a name")
+    add_optional(group, "--frames", default("frames"), "number of frames")
+    add_optional(group, "--fps", default("fps"), "frame rate of the file", type=float)
 
 
 def add_sampling(parser: argparse.ArgumentParser, default: Callable[[str], str]) -> None:
     """Add the options of sampling; `default` as in `add_size`."""
     group = parser.add_argument_group("sampling")
-    group.add_argument(
-        "--steps", type=int, default=argparse.SUPPRESS, help=f"denoising steps [{default('steps')}]"
-    )
-    group.add_argument(
+    add_optional(group, "--steps", default("steps"), "denoising steps", type=int)
+    add_optional(
+        group,
         "--shift",
-        type=_shift,
-        default=argparse.SUPPRESS,
+        default("shift"),
+        "shift of the steps towards noise; 1 spaces them evenly, auto depends on the size",
+        type=number_or("auto", "a number above 0"),
         metavar="RATIO",
-        help="shift of the steps towards noise; 1 spaces them evenly, auto depends on the size "
-        f"[{default('shift')}]",
     )
-    group.add_argument(
-        "--seed", type=int, default=42, help="seed of the first prompt [%(default)s]"
-    )
-    group.add_argument(
-        "--guidance",
-        type=float,
-        default=argparse.SUPPRESS,
-        metavar="SCALE",
-        help=f"guidance scale; 1 turns it off and is twice as fast [{default('guidance')}]",
-    )
-    group.add_argument(
-        "--guidance-rescale",
-        type=float,
-        default=0.0,
-        metavar="X",
-        help="0 to 1: reduces the contrast of strong guidance [%(default)s]",
-    )
-    group.add_argument(
+    add_value(group, "--seed", 42, "seed of the first prompt")
+    scale = "guidance scale; 1 turns it off and is twice as fast"
+    add_optional(group, "--guidance", default("guidance"), scale, type=float, metavar="SCALE")
+    rescale = "0 to 1: reduces the contrast of strong guidance"
+    add_value(group, "--guidance-rescale", 0.0, rescale, metavar="X")
+    add_value(
+        group,
         "--guidance-interval",
-        default="0,1",
+        "0,1",
+        "times with guidance, where 1 is pure noise and 0 the video; steps outside take one "
+        "evaluation instead of two",
         metavar="LOW,HIGH",
-        help="times with guidance, where 1 is pure noise and 0 the video; steps outside take one "
-        "evaluation instead of two [%(default)s]",
     )
-    group.add_argument(
-        "--guidance-together",
-        action="store_true",
-        help="run both forwards as one batch: faster on small videos, more memory",
-    )
-    group.add_argument(
-        "--negative-prompt",
-        default=argparse.SUPPRESS,
-        metavar="TEXT",
-        help=f"text that guidance leads away from; may be empty [{default('negative_prompt')}]",
-    )
+    together = "run both forwards as one batch: faster on small videos, more memory"
+    add_switch(group, "--guidance-together", together)
+    negative = "text that guidance leads away from; may be empty"
+    add_optional(group, "--negative-prompt", default("negative_prompt"), negative, metavar="TEXT")
 
 
 def chosen(args: argparse.Namespace) -> dict[str, Any]:
@@ -135,13 +105,6 @@ def guidance_of(args: argparse.Namespace, scale: float) -> Guidance:
         interval=_interval(args.guidance_interval),
         together=args.guidance_together,
     )
-
-
-def _shift(text: str) -> float | None:
-    try:
-        return None if text.lower() == "auto" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0, or auto") from None
 
 
 def _interval(text: str) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mugv-jax train-vae`: train the video VAE from a config and folders of clips."""
 
-import argparse
+import functools
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -20,22 +20,14 @@ MEMORY = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    training.add_arguments(parser, DESCRIPTION, EXAMPLES, config="configs/vae_...py")
-
-
-def run(args: argparse.Namespace) -> None:
-    """Run the training.
-
-    Raises:
-        ValueError: config, data and weights that do not match, or processes that fail to connect.
-    """
-    training.run(args, _train, MEMORY)
-
-
 def _train(values: ConfigDict, folder: Path) -> None:
     from mugv_jax.train.vae.run import train
     from mugv_jax.train.vae.vae_config import from_config_dict
 
     train(from_config_dict(values), folder)
+
+
+add_arguments = functools.partial(
+    training.add_arguments, description=DESCRIPTION, examples=EXAMPLES, config="configs/vae_...py"
+)
+run = functools.partial(training.run, train=_train, memory=MEMORY)

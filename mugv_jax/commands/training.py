@@ -10,10 +10,17 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from mugv_jax import config as configs
+from mugv_jax.commands.options import add_path, local_path
 from mugv_jax.commands.processes import add_processes, join
 from mugv_jax.commands.runtime import add_compile_cache, keep_compiled, out_of_memory
 
 OVERRIDES = "\nEvery field of the config can be set by --config.GROUP.FIELD=VALUE.\n"
+
+
+def add_config(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add --config, and --config.GROUP.FIELD=VALUE."""
+    parser.set_defaults(overrides=())
+    add_path(parser, "--config", f"config file, {example}", "FILE", required=True)
 
 
 def add_arguments(
@@ -21,13 +28,9 @@ def add_arguments(
 ) -> None:
     """Add the options of a training command; config: example path of a config, for the help."""
     parser.description, parser.epilog = description, examples + OVERRIDES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.set_defaults(overrides=())
-    parser.add_argument("--config", required=True, metavar="FILE", help=f"config file, {config}")
-    parser.add_argument(
-        "--output", required=True, type=Path, metavar="RUN",
-        help="folder of checkpoints and metrics; resumes from its newest checkpoint if any",
-    )  # fmt: skip
+    add_config(parser, config)
+    output = "folder of checkpoints and metrics; resumes from its newest checkpoint if any"
+    add_path(parser, "--output", output, "RUN", type=local_path, required=True)
     add_compile_cache(parser)
     add_processes(parser)
 
@@ -45,4 +48,4 @@ def run(args: argparse.Namespace, train: Callable[[ConfigDict, Path], object], m
     keep_compiled(args.compile_cache)
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # we report Orbax errors in one line
     with out_of_memory(memory):
-        train(values, args.output.expanduser())
+        train(values, args.output)

@@ -5,11 +5,11 @@
 import argparse
 import math
 import sys
-from pathlib import Path
 
 import jax.numpy as jnp
 
 from mugv_jax import golden
+from mugv_jax.commands.options import add_path, add_value, local_path
 
 # The published code in float32 differs by 1e-6 to 3e-6 from a float64 evaluation.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
@@ -17,13 +17,10 @@ TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("dir", metavar="DIR", help="folder of golden cases (NAME.json, NAME.npz)")
-    parser.add_argument(
-        "--dtype",
-        choices=sorted(TOLERANCE),
-        default="float32",
-        help="dtype of weights and arithmetic [%(default)s]",
-    )
+    cases = "folder of golden cases (NAME.json, NAME.npz)"
+    add_path(parser, "dir", cases, "DIR", type=local_path)
+    dtype = "dtype of weights and arithmetic"
+    add_value(parser, "--dtype", "float32", dtype, choices=sorted(TOLERANCE))
     parser.add_argument("--tolerance", type=float, help="largest relative L2 error [by dtype]")
 
 
@@ -33,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: a folder without golden cases, or a tolerance that is not positive.
     """
-    folder = Path(args.dir)
+    folder = args.dir
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder: give one with golden cases.")
     tolerance = TOLERANCE[args.dtype] if args.tolerance is None else args.tolerance

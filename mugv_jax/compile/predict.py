@@ -22,10 +22,11 @@ from collections.abc import Iterator, Mapping
 
 from mugv_jax.compile.estimate import Assumptions, filled
 from mugv_jax.cost.chips import Chip
-from mugv_jax.cost.flops import RECOMPUTED, dit_block
+from mugv_jax.cost.flops import RECOMPUTED, LatentShape, StepFlops, dit_block, step_of
 from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.sharding.mesh import AXES
 from mugv_jax.sharding.parallel import ParallelConfig
-from mugv_jax.systems.mugv.cost import dit_tokens, train_step
+from mugv_jax.systems.system import find
 from mugv_jax.train.train_config import DiTTrainConfig
 
 BFLOAT16, FLOAT32 = 2, 4
@@ -85,15 +86,14 @@ def _splits(number: int, axes: int) -> Iterator[tuple[int, ...]]:
 def predict(
     config: DiTTrainConfig,
     parallel: ParallelConfig,
-    latent_shape: tuple[int, int, int],
+    latent_shape: LatentShape,
     chip: Chip,
     assumptions: Assumptions,
 ) -> Prediction:
     """Prediction for one step of the smallest batch."""
-    sizes = parallel.sizes(math.prod((parallel.data or 1, *_inner(parallel))))
+    sizes = {axis: getattr(parallel, axis) or 1 for axis in AXES}
     chips = math.prod(sizes.values())
     samples = sizes["data"] * sizes["fsdp"] * parallel.microbatches * config.run.accumulate
-    work = train_step(config.dit, latent_shape, config.data.text_tokens, remat=config.run.remat)
     busy = samples * _compute_seconds(config, latent_shape, chip, assumptions) / chips
     link = 2 * chip.link_bandwidth * assumptions.links
     per_chip = samples / (sizes["data"] * sizes["fsdp"])
@@ -105,27 +105,32 @@ def predict(
         parallel=parallel,
         seconds=seconds,
         nbytes=_bytes(config, parallel, sizes, latent_shape),
-        mfu=samples * work.model / (seconds * chips * chip.peak_flops),
+        mfu=samples * step_flops(config, latent_shape).model / (seconds * chips * chip.peak_flops),
     )
 
 
-def _inner(parallel: ParallelConfig) -> tuple[int, ...]:
-    return parallel.fsdp, parallel.sequence, parallel.tensor, parallel.pipeline
+def step_flops(config: DiTTrainConfig, latent_shape: LatentShape) -> StepFlops:
+    """Floating-point operations of a training step for one sample, by its system's counts."""
+    text_tokens = config.data.text_tokens
+    block = dit_block(config.dit, _tokens(config, latent_shape), text_tokens)
+    forward = find(config.system).costs.forward(config.dit, latent_shape, text_tokens)
+    return step_of(forward, block, config.dit.depth, remat=config.run.remat)
+
+
+def _tokens(config: DiTTrainConfig, latent_shape: LatentShape) -> int:
+    return find(config.system).costs.tokens(config.dit, latent_shape)
 
 
 def _compute_seconds(
-    config: DiTTrainConfig,
-    latent_shape: tuple[int, int, int],
-    chip: Chip,
-    assumptions: Assumptions,
+    config: DiTTrainConfig, latent_shape: LatentShape, chip: Chip, assumptions: Assumptions
 ) -> float:
     """Seconds of arithmetic for one sample on one chip."""
-    dit, text_tokens = config.dit, config.data.text_tokens
-    block = dit_block(dit, dit_tokens(dit, latent_shape), text_tokens)
+    dit = config.dit
+    block = dit_block(dit, _tokens(config, latent_shape), config.data.text_tokens)
     again = RECOMPUTED[config.run.remat]
     attention = dit.depth * block.attention * (1 + 2 * BACKWARD_PRODUCTS + ("attention" in again))
-    step = train_step(dit, latent_shape, text_tokens, remat=config.run.remat)
-    rest = step.hardware - dit.depth * block.attention * (3 + ("attention" in again))
+    hardware = step_flops(config, latent_shape).hardware
+    rest = hardware - dit.depth * block.attention * (3 + ("attention" in again))
     speed = chip.peak_flops * filled(dit.head_dim, chip) * assumptions.attention
     return attention / speed + rest / (chip.peak_flops * OTHER_SHARE * assumptions.compiled)
 
@@ -139,12 +144,12 @@ def _sent(
     config: DiTTrainConfig,
     parallel: ParallelConfig,
     sizes: Mapping[str, int],
-    latent_shape: tuple[int, int, int],
+    latent_shape: LatentShape,
     samples: float,
 ) -> float:
     """Bytes that a chip sends in a step; `samples` is the number in its data shard."""
     dit = config.dit
-    tokens = dit_tokens(dit, latent_shape)
+    tokens = _tokens(config, latent_shape)
     sequence, tensor = sizes["sequence"], sizes["tensor"]
     shards = sizes["fsdp"] * sequence
     passes = 3 if "products" in RECOMPUTED[config.run.remat] else 2
@@ -154,9 +159,8 @@ def _sent(
     # Self-attention, cross-attention and MLP: a gather, and an all-reduce of twice as much.
     activations = 3 * (1 + 2) * passes * residual * (1 - 1 / tensor)
     # Keys and values, two arrays, visit all other chips of a ring.
-    exchanged = math.gcd(dit.num_heads // tensor, sequence)
-    if parallel.sequence_method == "ring":
-        exchanged = 1
+    is_ring = parallel.sequence_method == "ring"
+    exchanged = 1 if is_ring else math.gcd(dit.num_heads // tensor, sequence)
     local = residual / tensor
     ulysses = 4 * attended * local * (1 - 1 / exchanged)
     ring = 2 * (attended + 1) * local * (sequence / exchanged - 1)
@@ -171,7 +175,7 @@ def _bytes(
     config: DiTTrainConfig,
     parallel: ParallelConfig,
     sizes: Mapping[str, int],
-    latent_shape: tuple[int, int, int],
+    latent_shape: LatentShape,
 ) -> float:
     """Bytes on a chip: weights, two moments, average, gradients, kept and live activations."""
     dit = config.dit
@@ -179,7 +183,7 @@ def _bytes(
     parameters = dit.depth * _block_weights(dit) + 6 * dit.width**2 + dit.text_dim * dit.width
     state = (4 + config.ema.enabled) * FLOAT32 * parameters
     state /= sizes["fsdp"] * parts * sizes["pipeline"]
-    tokens = dit_tokens(dit, latent_shape) / parts
+    tokens = _tokens(config, latent_shape) / parts
     kept = {
         "full": 1,
         "attention": 3,

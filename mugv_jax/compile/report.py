@@ -12,6 +12,7 @@ from mugv_jax.compile import hlo
 from mugv_jax.compile.collectives import collectives
 from mugv_jax.compile.estimate import Assumptions, estimate
 from mugv_jax.compile.gpu_target import is_gpu, memory_bytes
+from mugv_jax.compile.predict import step_flops
 from mugv_jax.compile.samplers import SamplerConfig, sampler_of
 from mugv_jax.compile.steps import (
     Compiled,
@@ -24,7 +25,6 @@ from mugv_jax.compile.work import work_of
 from mugv_jax.cost.chips import chip_of
 from mugv_jax.cost.memory.plan import Size
 from mugv_jax.sharding.place import data_shards
-from mugv_jax.systems.mugv.cost import train_step
 from mugv_jax.train.train_config import DiTTrainConfig
 
 Kind = Literal["train", "sampler"]
@@ -172,6 +172,5 @@ def _flops(request: Request, rows: int) -> dict[str, int]:
         sampler = sampler_of(request.config)
         forward = sampler.system.costs.forward(sampler.dit, shape, sampler.text_tokens)
         return dict.fromkeys(("model", "hardware"), 2 * rows * forward)
-    config = request.trained
-    one = train_step(config.dit, shape, config.data.text_tokens, remat=config.run.remat)
+    one = step_flops(request.trained, shape)
     return {"model": rows * one.model, "hardware": rows * one.hardware}

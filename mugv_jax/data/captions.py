@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from mugv_jax import video
+from mugv_jax.data.bad_sample import listed
 from mugv_jax.tables import MISTAKE, SUFFIXES, read_records, read_text
 
 SIDECAR = ".txt"
 NAMES = {"path": ("path", "file_name"), "caption": ("caption", "text")}  # columns, the first wins
 COLUMNS = (*NAMES["path"], *NAMES["caption"], "id", "fps")
-SHOWN = 5  # mistakes that one message lists
 ID = re.compile(r"\w[\w.-]*")  # ids become parts of file names
 # File systems allow names of 255 bytes; `encoded.py` and a temporary name add up to 40.
 LONGEST_ID = 215
@@ -90,10 +90,7 @@ def read_captions(path: Path) -> list[Captioned]:
     ids, repeated = _ids(entries)
     mistakes += repeated
     if mistakes:
-        shown = mistakes[:SHOWN]
-        if len(mistakes) > SHOWN:
-            shown.append(f"and {len(mistakes) - SHOWN} more")
-        raise ValueError("\n  ".join([f"captions {path}: {len(mistakes)} mistaken:", *shown]))
+        raise ValueError(f"captions {path}: {listed(mistakes, 'mistaken', 'mistaken')}")
     if not entries:
         raise ValueError(f"captions {str(path)!r} is empty.")
     return [

@@ -77,20 +77,13 @@ def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Vid
     fps = rule.fps if fps is None else fps
     try:
         if video.is_picture(path):
-            picture = video.read_image(path)
-            width, height = _size(picture, rule)
-            return video.Video(video.fit(picture, height, width)[None], float(fps))
+            return video.Video(_fit(video.read_image(path), rule)[None], float(fps))
         return _read_video(path, rule, fps)
     except (ValueError, OSError) as error:
         raise BadSample(str(error)) from error
 
 
 def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
-    """The frames of a video, and their rate.
-
-    Raises:
-        ValueError: the video is damaged, has no frame rate, or is too short.
-    """
     with video.decoding(path) as (stream, decoded, rgb):
         start = list(itertools.islice(decoded, 2))
         if len(start) == 1 and stream.frames < 2:  # and not the rest of a video that is cut off
@@ -143,22 +136,17 @@ def _fitted(
     last, pixels = None, None
     for frame in shown:
         if pixels is None or frame is not last:
-            upright = rgb(frame)
-            width, height = _size(upright, rule)
-            last, pixels = frame, video.fit(upright, height, width)
+            last, pixels = frame, _fit(rgb(frame), rule)
         yield pixels
 
 
-def _size(frame: Frames, rule: ClipRule) -> tuple[int, int]:
-    """(width, height) that a frame is scaled and cropped to.
-
-    Raises:
-        ValueError: a frame that is smaller than one token.
-    """
-    if rule.size is not None:
-        return rule.size
+def _fit(frame: Frames, rule: ClipRule) -> Frames:
+    """A frame scaled and cropped as the rule says."""
     height, width = frame.shape[:2]
-    if min(height, width) < GRID_PX:
+    if rule.size is not None:
+        width, height = rule.size
+    elif min(height, width) < GRID_PX:
         raise ValueError(f"a frame of {width}x{height} pixels is below {GRID_PX} on a side.")
-    assert rule.pixels is not None
-    return fit_size(width, height, rule.pixels)
+    elif rule.pixels is not None:
+        width, height = fit_size(width, height, rule.pixels)
+    return video.fit(frame, height, width)

@@ -15,10 +15,19 @@ read and write their tokens once each, forward and backward, where they are kern
 arithmetic are float32; results have the dtype of x. The paper describes (c) as one Triton kernel
 (arXiv:2510.17519).
 
-An implementation is a module `modulate_<name>` with eight functions: the four operations and their
-backward passes, with the signatures of `modulate_xla.py`. A backward pass returns two sums over the
-tokens of a group, S_g = sum d_out and T_g = sum d_out update, from which this module computes the
-derivatives by gate and bias:
+An implementation is a module `modulate_<name>` with `over_groups` for (a) to (c) and `over_heads`
+for (d). They take the name of an operation, such as "norm_modulate" or "norm_modulate_backward",
+its tokens and its vectors:
+
+        tokens                   vectors                  new tokens     sums
+    (a) x                        shift, scale             y
+    (b) x, update                bias, gate               out
+    (c) x, update                bias, gate, shift, scale out, y
+    (a) x, d_y                   scale                    d_x            d_shift, d_scale
+    (b) update, d_out            gate                     d_update       S, T
+    (c) out, update, d_out, d_y  gate, scale              d_x, d_update  S, T, d_shift, d_scale
+
+The sums are over the tokens of a group, with S_g = sum d_out and T_g = sum d_out update. Hence
 
     d_gate_g = T_g + bias S_g,    d_bias = sum_g gate_g S_g
 """
@@ -60,7 +69,8 @@ class Modulation:
         group: Int[Array, "n"],
     ) -> Float[Array, "b n d"]:
         """LN(x) (1 + scale_g) + shift_g."""
-        return self._apply(_norm_modulate, "bnd bgd bgd n -> bnd", x, shift, scale, group)
+        operation = functools.partial(_over_groups, "norm_modulate")
+        return self._apply(operation, "bnd bgd bgd n -> bnd", x, shift, scale, group)[0]
 
     def gate_residual(
         self,
@@ -71,8 +81,8 @@ class Modulation:
         group: Int[Array, "n"],
     ) -> Float[Array, "b n d"]:
         """x + gate_g (update + bias)."""
-        axes = "bnd bnd d bgd n -> bnd"
-        return self._apply(_gate_residual, axes, x, update, bias, gate, group)
+        operation = functools.partial(_over_groups, "gate_residual")
+        return self._apply(operation, "bnd bnd d bgd n -> bnd", x, update, bias, gate, group)[0]
 
     def gate_residual_norm_modulate(
         self,
@@ -85,9 +95,9 @@ class Modulation:
         group: Int[Array, "n"],
     ) -> tuple[Float[Array, "b n d"], Float[Array, "b n d"]]:
         """The pair of `out = gate_residual(x, ...)` and `norm_modulate(out, ...)`."""
-        axes = "bnd bnd d bgd bgd bgd n -> bnd bnd"
-        vectors = gate, shift, scale
-        return self._apply(_gate_residual_norm_modulate, axes, x, update, bias, *vectors, group)
+        operation = functools.partial(_over_groups, "gate_residual_norm_modulate")
+        arrays = x, update, bias, gate, shift, scale, group
+        return self._apply(operation, "bnd bnd d bgd bgd bgd n -> bnd bnd", *arrays)
 
     def norm_rotate(
         self,
@@ -100,10 +110,10 @@ class Modulation:
 
         The angles are positions and get no derivatives.
         """
-        return self._apply(_norm_rotate, "bnae e bnk bnk -> bnae", q, scale, cos, sin)
+        return self._apply(_norm_rotate, "bnae e bnk bnk -> bnae", q, scale, cos, sin)[0]
 
     def _apply(self, operation: Callable[..., Any], axes: str, *arrays: Array) -> Any:
-        """Result of `operation`; `MeshModulation` overrides this, and splits the arrays by `axes`.
+        """Results of `operation`; `MeshModulation` overrides this, and splits the arrays by `axes`.
 
         axes: the axes of every array and result, such as "bnd bgd n -> bnd".
         """
@@ -119,122 +129,70 @@ def module(implementation: str) -> ModuleType:
     return importlib.import_module(f"mugv_jax.kernels.modulate_{implementation}")
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _norm_modulate(name: str, x: Array, shift: Array, scale: Array, group: Array) -> Array:
-    return module(name).norm_modulate(x, shift, scale, group)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _over_groups(operation: str, name: str, *arrays: Array) -> tuple[Array, ...]:
+    tokens, vectors, group = _parts(operation, arrays)
+    return tuple(module(name).over_groups(operation, tokens, vectors, group)[0])
 
 
-def _norm_modulate_forward(
-    name: str, x: Array, shift: Array, scale: Array, group: Array
-) -> tuple[Array, tuple]:
+def _over_groups_forward(
+    operation: str, name: str, *arrays: Array
+) -> tuple[tuple[Array, ...], tuple]:
+    outputs: Any = _over_groups(operation, name, *arrays)
+    (x, *update), vectors, group = _parts(operation, arrays)
+    if operation == "gate_residual":
+        return outputs, (update, vectors, group)
+    *gated, shift, scale = vectors
+    x = outputs[0] if gated else x  # the input of the norm
     # Only the dtype of the shift is needed, which an empty array carries.
-    return _norm_modulate(name, x, shift, scale, group), (x, shift[:0], scale, group)
+    return outputs, ([x, *update], [*gated, shift[:0], scale], group)
 
 
-def _norm_modulate_backward(name: str, saved: tuple, d_y: Array) -> tuple:
-    x, shift, scale, group = saved
-    d_x, d_shift, d_scale = module(name).norm_modulate_backward(x, scale, group, d_y)
-    return d_x, d_shift.astype(shift.dtype), d_scale.astype(scale.dtype), None
-
-
-_norm_modulate.defvjp(_norm_modulate_forward, _norm_modulate_backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _gate_residual(
-    name: str, x: Array, update: Array, bias: Array, gate: Array, group: Array
-) -> Array:
-    return module(name).gate_residual(x, update, bias, gate, group)
-
-
-def _gate_residual_forward(
-    name: str, x: Array, update: Array, bias: Array, gate: Array, group: Array
-) -> tuple[Array, tuple]:
-    return _gate_residual(name, x, update, bias, gate, group), (update, bias, gate, group)
-
-
-def _gate_residual_backward(name: str, saved: tuple, d_out: Array) -> tuple:
-    update, bias, gate, group = saved
-    d_update, total, product = module(name).gate_residual_backward(update, gate, group, d_out)
-    return d_out, d_update, *_of_gate(bias, gate, total, product), None
-
-
-_gate_residual.defvjp(_gate_residual_forward, _gate_residual_backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _gate_residual_norm_modulate(
-    name: str,
-    x: Array,
-    update: Array,
-    bias: Array,
-    gate: Array,
-    shift: Array,
-    scale: Array,
-    group: Array,
-) -> tuple[Array, Array]:
-    return module(name).gate_residual_norm_modulate(x, update, bias, gate, shift, scale, group)
-
-
-def _gate_residual_norm_modulate_forward(
-    name: str,
-    x: Array,
-    update: Array,
-    bias: Array,
-    gate: Array,
-    shift: Array,
-    scale: Array,
-    group: Array,
-) -> tuple[tuple[Array, Array], tuple]:
-    outputs: Any = _gate_residual_norm_modulate(name, x, update, bias, gate, shift, scale, group)
-    out, y = outputs
-    return (out, y), (out, update, bias, gate, shift[:0], scale, group)
-
-
-def _gate_residual_norm_modulate_backward(
-    name: str, saved: tuple, d_outputs: tuple[Array, Array]
-) -> tuple:
-    out, update, bias, gate, shift, scale, group = saved
-    backward = module(name).gate_residual_norm_modulate_backward
-    d_x, d_update, total, product, d_shift, d_scale = backward(
-        out, update, gate, scale, group, *d_outputs
+def _over_groups_backward(
+    operation: str, name: str, saved: tuple, d_outputs: tuple[Array, ...]
+) -> tuple[Array | None, ...]:
+    tokens, vectors, group = saved
+    read = vectors[1::2]  # gate and scale
+    d_tokens, d_vectors = module(name).over_groups(
+        f"{operation}_backward", [*tokens, *d_outputs], read, group
     )
-    return (
-        d_x,
-        d_update,
-        *_of_gate(bias, gate, total, product),
-        d_shift.astype(shift.dtype),
-        d_scale.astype(scale.dtype),
-        None,
-    )
+    if operation == "gate_residual":
+        d_tokens = [*d_outputs, *d_tokens]
+    if operation != "norm_modulate":
+        bias, gate = (vector.astype(jnp.float32) for vector in vectors[:2])
+        total, product, *others = d_vectors  # S and T of the module's docstring
+        d_gate = product + bias[None, None] * total
+        d_vectors = [jnp.sum(gate * total, axis=(0, 1)), d_gate, *others]
+    d_vectors = [d.astype(vector.dtype) for d, vector in zip(d_vectors, vectors, strict=True)]
+    return *d_tokens, *d_vectors, None
 
 
-_gate_residual_norm_modulate.defvjp(
-    _gate_residual_norm_modulate_forward, _gate_residual_norm_modulate_backward
-)
+_over_groups.defvjp(_over_groups_forward, _over_groups_backward)
+
+
+def _parts(
+    operation: str, arrays: tuple[Array, ...]
+) -> tuple[list[Array], list[Array], Int[Array, "n"]]:
+    """Tokens, vectors and group among the arguments of an operation."""
+    *moving, group = arrays
+    count = 1 if operation == "norm_modulate" else 2
+    return moving[:count], moving[count:], group
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _norm_rotate(name: str, q: Array, scale: Array, cos: Array, sin: Array) -> Array:
-    return module(name).norm_rotate(q, scale, cos, sin)
+def _norm_rotate(name: str, q: Array, scale: Array, cos: Array, sin: Array) -> tuple[Array]:
+    return (module(name).over_heads("norm_rotate", [q], scale, cos, sin)[0],)
 
 
-def _norm_rotate_forward(
-    name: str, q: Array, scale: Array, cos: Array, sin: Array
-) -> tuple[Array, tuple]:
-    return _norm_rotate(name, q, scale, cos, sin), (q, scale, cos, sin)
+def _norm_rotate_forward(name: str, *arrays: Array) -> tuple[tuple[Array], tuple]:
+    return _norm_rotate(name, *arrays), arrays
 
 
-def _norm_rotate_backward(name: str, saved: tuple, d_out: Array) -> tuple:
-    d_q, d_scale = module(name).norm_rotate_backward(*saved, d_out)
-    return d_q, d_scale.astype(saved[1].dtype), None, None
+def _norm_rotate_backward(name: str, saved: tuple, d_outputs: tuple[Array]) -> tuple:
+    q, scale, cos, sin = saved
+    tokens = [q, *d_outputs]
+    d_q, (d_scale,) = module(name).over_heads("norm_rotate_backward", tokens, scale, cos, sin)
+    return d_q, d_scale.astype(scale.dtype), None, None
 
 
 _norm_rotate.defvjp(_norm_rotate_forward, _norm_rotate_backward)
-
-
-def _of_gate(bias: Array, gate: Array, total: Array, product: Array) -> tuple[Array, Array]:
-    """Derivatives by bias and gate; `total` is S and `product` is T of the module's docstring."""
-    d_bias = jnp.sum(gate.astype(jnp.float32) * total, axis=(0, 1))
-    d_gate = product + bias.astype(jnp.float32)[None, None] * total
-    return d_bias.astype(bias.dtype), d_gate.astype(gate.dtype)

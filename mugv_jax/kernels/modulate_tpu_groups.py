@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
-from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels import select
+from mugv_jax.kernels.modulate_formulas import GROUPS
 
 STRIP = 16  # tokens computed at once: the rows of a tile of 16-bit numbers
 SUBLANES = 8  # rows of a float32 register
@@ -30,45 +30,33 @@ BLOCK_BYTES = 2**20  # most bytes of a block; two blocks of every array are in v
 VECTOR_MEMORY_BYTES = 32 * 2**20  # limit for a kernel, above the compiler's default
 CORES = 2  # most cores of a chip; each sums over its own blocks
 
-# A function of (strips of tokens, rows of vectors), all float32, that returns
-# (new strips, strips to sum over the tokens of the group).
-Compute = Callable[
-    [Sequence[Float[Array, "r d"]], Sequence[Float[Array, "1 d"]]],
-    tuple[Sequence[Float[Array, "r d"]], Sequence[Float[Array, "r d"]]],
-]
-
 
 def over_groups(
-    name: str,
-    compute: Compute,
+    operation: str,
     tokens: Sequence[Float[Array, "b n d"]],
-    vectors: Sequence[Float[Array, "b g d"]],
+    vectors: Sequence[Float[Array, "..."]],
     group: Int[Array, "n"],
-    *,
-    dtypes: Sequence[DTypeLike] = (),
-    sums: int = 0,
 ) -> tuple[list[Float[Array, "b n d"]], list[Float[Array, "b g d"]]]:
-    """New tokens that `compute` makes of all tokens, and its float32 sums over each group.
+    """New tokens of an operation, and its float32 sums over each group; see `modulate.py`.
 
-    name: name of the kernel in a compiled program.
-    group: group of every token; it never decreases.
-    dtypes: dtypes of the new tokens.
-    sums: number of sums.
+    operation: also the name of the kernel in a compiled program.
     """
-    (b, n, d), g = tokens[0].shape, vectors[0].shape[1]
+    compute, like, sums, _ = GROUPS[operation]
+    (b, n, d), g = tokens[0].shape, vectors[-1].shape[1]
     blocks = _Blocks.of(n, max(x.dtype.itemsize for x in tokens) * d)
     token_spec = pl.BlockSpec((1, blocks.rows, d), blocks.of_tokens)
     vector_spec = pl.BlockSpec((1, g, d), lambda sample, *_: (sample, 0, 0))
     sum_spec = pl.BlockSpec((1, 1, g, d), lambda sample, core, *_: (sample, core, 0, 0))
-    new_tokens = [jax.ShapeDtypeStruct((b, n, d), dtype) for dtype in dtypes]
-    arrays = [*tokens, *(vector.astype(jnp.float32) for vector in vectors)]
+    new_tokens = [jax.ShapeDtypeStruct((b, n, d), tokens[i].dtype) for i in like]
+    # Every group gets a row of each vector, also of the bias, which is one for all groups.
+    rows = [jnp.broadcast_to(vector.astype(jnp.float32), (b, g, d)) for vector in vectors]
     call = pl.pallas_call(
-        functools.partial(_kernel, compute, blocks, (len(tokens), len(vectors), len(dtypes), sums)),
+        functools.partial(_kernel, compute, blocks, (len(tokens), len(vectors), len(like), sums)),
         grid_spec=pltpu.PrefetchScalarGridSpec(
             num_scalar_prefetch=3,
             grid=(b, blocks.cores, blocks.steps),
             in_specs=[token_spec] * len(tokens) + [vector_spec] * len(vectors),
-            out_specs=[token_spec] * len(dtypes) + [sum_spec] * sums,
+            out_specs=[token_spec] * len(like) + [sum_spec] * sums,
             scratch_shapes=[pltpu.VMEM((SUBLANES, d), jnp.float32)] * sums,
         ),
         out_shape=new_tokens + [jax.ShapeDtypeStruct((b, blocks.cores, g, d), jnp.float32)] * sums,
@@ -78,11 +66,11 @@ def over_groups(
         ),
         cost_estimate=bytes_alone(*tokens, *new_tokens),
         interpret=select.platform() == "cpu",
-        name=name,
+        name=operation,
     )
-    with jax.named_scope(name):
-        results = call(*blocks.of_groups(group, g), *arrays)
-    return list(results[: len(dtypes)]), [jnp.sum(x, axis=1) for x in results[len(dtypes) :]]
+    with jax.named_scope(operation):
+        results = call(*blocks.of_groups(group, g), *tokens, *rows)
+    return list(results[: len(like)]), [jnp.sum(x, axis=1) for x in results[len(like) :]]
 
 
 def bytes_alone(*arrays: Array | jax.ShapeDtypeStruct) -> pl.CostEstimate:
@@ -128,7 +116,7 @@ class _Blocks:
 
 
 def _kernel(
-    compute: Compute,
+    compute: Callable,
     blocks: _Blocks,
     counts: tuple[int, int, int, int],
     starts: Any,
@@ -183,7 +171,7 @@ def _visit_strips(
 
 
 def _strip(
-    compute: Compute,
+    compute: Callable,
     tokens: Sequence[Any],
     row: Sequence[Float[Array, "1 d"]],
     new_tokens: Sequence[Any],
@@ -193,7 +181,7 @@ def _strip(
 ) -> None:
     """One strip: rows outside the bounds are neither written nor summed."""
     here = pl.ds(pl.multiple_of(at * STRIP, STRIP), STRIP)
-    new, summed = compute([each[0, here, :].astype(jnp.float32) for each in tokens], row)
+    new, summed = compute([each[0, here, :] for each in tokens], row)
     new = [value.astype(each.dtype) for value, each in zip(new, new_tokens)]
     if bounds is not None:
         shape = (STRIP, tokens[0].shape[-1])

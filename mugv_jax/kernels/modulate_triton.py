@@ -4,7 +4,7 @@
 
 jax-triton compiles a kernel when the program that calls it is lowered, for the GPU of this machine
 or for one that the program is compiled for ahead of time. The extra "triton" of this package
-brings jax-triton and Triton. The functions are those of `modulate_xla.py`.
+brings jax-triton and Triton.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.kernels import select
+from mugv_jax.kernels.modulate_formulas import GROUPS, HEADS
 from mugv_jax.kernels.modulate_tiles import group_sums, tile_table
 
 try:
@@ -43,142 +44,24 @@ else:
     OPTIONS = {"enable_fp_fusion": True}
 
 
-def norm_modulate(
-    x: Float[Array, "b n d"],
-    shift: Float[Array, "b g d"],
-    scale: Float[Array, "b g d"],
-    group: Int[Array, "n"],
-) -> Float[Array, "b n d"]:
-    """See `modulate_xla.norm_modulate`."""
-    (y,), _ = _over_tiles(kernels.norm_modulate, group, [x], [shift, scale], outputs=1)
-    return y
-
-
-def norm_modulate_backward(
-    x: Float[Array, "b n d"],
-    scale: Float[Array, "b g d"],
-    group: Int[Array, "n"],
-    d_y: Float[Array, "b n d"],
-) -> tuple[Float[Array, "b n d"], Float[Array, "b g d"], Float[Array, "b g d"]]:
-    """See `modulate_xla.norm_modulate_backward`."""
-    kernel = kernels.norm_modulate_backward
-    (d_x,), sums = _over_tiles(kernel, group, [x, d_y], [scale], outputs=1, sums=2)
-    d_shift, d_scale = sums
-    return d_x, d_shift, d_scale
-
-
-def gate_residual(
-    x: Float[Array, "b n d"],
-    update: Float[Array, "b n d"],
-    bias: Float[Array, "d"],
-    gate: Float[Array, "b g d"],
-    group: Int[Array, "n"],
-) -> Float[Array, "b n d"]:
-    """See `modulate_xla.gate_residual`."""
-    (out,), _ = _over_tiles(kernels.gate_residual, group, [x, update], [bias, gate], outputs=1)
-    return out
-
-
-def gate_residual_backward(
-    update: Float[Array, "b n d"],
-    gate: Float[Array, "b g d"],
-    group: Int[Array, "n"],
-    d_out: Float[Array, "b n d"],
-) -> tuple[Float[Array, "b n d"], Float[Array, "b g d"], Float[Array, "b g d"]]:
-    """See `modulate_xla.gate_residual_backward`."""
-    kernel = kernels.gate_residual_backward
-    (d_update,), sums = _over_tiles(kernel, group, [update, d_out], [gate], outputs=1, sums=2)
-    total, product = sums
-    return d_update, total, product
-
-
-def gate_residual_norm_modulate(
-    x: Float[Array, "b n d"],
-    update: Float[Array, "b n d"],
-    bias: Float[Array, "d"],
-    gate: Float[Array, "b g d"],
-    shift: Float[Array, "b g d"],
-    scale: Float[Array, "b g d"],
-    group: Int[Array, "n"],
-) -> tuple[Float[Array, "b n d"], Float[Array, "b n d"]]:
-    """See `modulate_xla.gate_residual_norm_modulate`."""
-    kernel, vectors = kernels.gate_residual_norm_modulate, [bias, gate, shift, scale]
-    (out, y), _ = _over_tiles(kernel, group, [x, update], vectors, outputs=2)
-    return out, y
-
-
-def gate_residual_norm_modulate_backward(
-    out: Float[Array, "b n d"],
-    update: Float[Array, "b n d"],
-    gate: Float[Array, "b g d"],
-    scale: Float[Array, "b g d"],
-    group: Int[Array, "n"],
-    d_out: Float[Array, "b n d"],
-    d_y: Float[Array, "b n d"],
-) -> tuple[
-    Float[Array, "b n d"],
-    Float[Array, "b n d"],
-    Float[Array, "b g d"],
-    Float[Array, "b g d"],
-    Float[Array, "b g d"],
-    Float[Array, "b g d"],
-]:
-    """See `modulate_xla.gate_residual_norm_modulate_backward`."""
-    kernel, tokens = kernels.gate_residual_norm_modulate_backward, [out, update, d_out, d_y]
-    (d_x, d_update), sums = _over_tiles(kernel, group, tokens, [gate, scale], outputs=2, sums=4)
-    total, product, d_shift, d_scale = sums
-    return d_x, d_update, total, product, d_shift, d_scale
-
-
-def norm_rotate(
-    q: Float[Array, "b n a e"],
-    scale: Float[Array, "e"],
-    cos: Float[Array, "b n k"],
-    sin: Float[Array, "b n k"],
-) -> Float[Array, "b n a e"]:
-    """See `modulate_xla.norm_rotate`."""
-    outputs = [jax.ShapeDtypeStruct(q.shape, q.dtype)]
-    return _over_heads(kernels.norm_rotate, q.shape, (q, scale, cos, sin), outputs)[0]
-
-
-def norm_rotate_backward(
-    q: Float[Array, "b n a e"],
-    scale: Float[Array, "e"],
-    cos: Float[Array, "b n k"],
-    sin: Float[Array, "b n k"],
-    d_out: Float[Array, "b n a e"],
-) -> tuple[Float[Array, "b n a e"], Float[Array, "e"]]:
-    """See `modulate_xla.norm_rotate_backward`."""
-    programs = -(-q.size // q.shape[-1] // ROWS)
-    outputs = [
-        jax.ShapeDtypeStruct(q.shape, q.dtype),
-        jax.ShapeDtypeStruct((programs, q.shape[-1]), jnp.float32),
-    ]
-    arrays = q, d_out, scale, cos, sin
-    d_q, partial = _over_heads(kernels.norm_rotate_backward, q.shape, arrays, outputs)
-    return d_q, jnp.sum(partial, axis=0)
-
-
-def _over_tiles(
-    kernel: Any,
-    group: Int[Array, "n"],
+def over_groups(
+    operation: str,
     tokens: Sequence[Float[Array, "b n d"]],
     vectors: Sequence[Float[Array, "..."]],
-    *,
-    outputs: int,
-    sums: int = 0,
+    group: Int[Array, "n"],
 ) -> tuple[Sequence[Float[Array, "b n d"]], Sequence[Float[Array, "b g d"]]]:
-    """Outputs of a kernel that takes one tile at a time, and sums over the tokens of each group.
+    """New tokens of an operation, and its float32 sums over each group; see `modulate.py`.
 
-    outputs, sums: numbers of both. A kernel writes its sums per tile; they are added up here.
+    A kernel takes one tile at a time. It writes its sums per tile; they are added up here.
     """
     (b, n, d), groups = tokens[0].shape, vectors[-1].shape[1]
+    _, like, sums, _ = GROUPS[operation]
     table = tile_table(group, groups, BACKWARD_TOKENS if sums else FORWARD_TOKENS)
     tiles = table.shape[1]
     results = _call(
-        kernel,
+        operation,
         (table, *tokens, *vectors),
-        outputs=[jax.ShapeDtypeStruct((b, n, d), tokens[0].dtype)] * outputs
+        outputs=[jax.ShapeDtypeStruct((b, n, d), tokens[i].dtype) for i in like]
         + [jax.ShapeDtypeStruct((b, tiles, d), jnp.float32)] * sums,
         grid=(tiles, b),
         num_warps=BACKWARD_WARPS if sums else FORWARD_WARPS,
@@ -189,20 +72,26 @@ def _over_tiles(
         BLOCK=_power_of_two(d),
         STAGES=STAGES,
     )
-    return results[:outputs], [group_sums(part, table, groups) for part in results[outputs:]]
+    return results[: len(like)], [group_sums(part, table, groups) for part in results[len(like) :]]
 
 
-def _over_heads(
-    kernel: Any, shape: tuple[int, ...], arrays: Sequence[Array], outputs: Sequence[Any]
-) -> Sequence[Array]:
-    """Outputs of a kernel that takes ROWS heads at a time; `shape` is that of the queries."""
-    b, n, a, e = shape
+def over_heads(
+    operation: str,
+    tokens: Sequence[Float[Array, "b n a e"]],
+    scale: Float[Array, "e"],
+    cos: Float[Array, "b n k"],
+    sin: Float[Array, "b n k"],
+) -> tuple[Float[Array, "b n a e"], Sequence[Float[Array, "e"]]]:
+    """New tokens of an operation, and its float32 sums over all heads; see `modulate.py`."""
+    b, n, a, e = tokens[0].shape
     heads = b * n * a
-    return _call(
-        kernel,
-        arrays,
-        outputs=outputs,
-        grid=(-(-heads // ROWS), 1),
+    programs = -(-heads // ROWS)
+    new, *sums = _call(
+        operation,
+        (*tokens, scale, cos, sin),
+        outputs=[jax.ShapeDtypeStruct(tokens[0].shape, tokens[0].dtype)]
+        + [jax.ShapeDtypeStruct((programs, e), jnp.float32)] * HEADS[operation].sums,
+        grid=(programs, 1),
         num_warps=ROW_WARPS,
         HEADS=heads,
         A=a,
@@ -210,12 +99,13 @@ def _over_heads(
         ROWS=ROWS,
         BLOCK=_power_of_two(e // 2),
     )
+    return new, [jnp.sum(partial, axis=0) for partial in sums]
 
 
 def _call(
-    kernel: Any, arrays: Sequence[Array], *, outputs: Sequence[Any], **constants: Any
+    operation: str, arrays: Sequence[Array], *, outputs: Sequence[Any], **constants: Any
 ) -> Sequence[Array]:
-    """Outputs of `kernel`, which gets the constants that it declares.
+    """Outputs of an operation's kernel, which gets the constants that it declares.
 
     Raises:
         ValueError: a program for anything but a GPU.
@@ -225,6 +115,7 @@ def _call(
             f"modulation='triton' runs on NVIDIA GPUs, but this program is for a "
             f"{select.platform()}: choose modulation='xla'."
         )
+    kernel = getattr(kernels, operation)
     options = {OUTPUTS: outputs, "compute_capability": select.compute_capability()} | OPTIONS
 
     # A kernel has no batching rule; the stages of a pipeline map the layers over theirs.

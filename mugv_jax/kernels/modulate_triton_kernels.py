@@ -4,7 +4,7 @@
 
 All tokens of a tile (`modulate_tiles.py`) are of one group, so its vectors are read once. A token
 is a row of D values in a block of BLOCK, the next power of two. Pointers have the names of the
-arrays in `modulate_xla.py`; `table` describes the tiles, and a `*_sum` has one row for every tile.
+arrays in `modulate.py`; `table` describes the tiles, and a `*_sum` has one row for every tile.
 """
 
 # Triton exists for Linux only, and its language has other types than Python's.
@@ -13,9 +13,9 @@ arrays in `modulate_xla.py`; `table` describes the tiles, and a `*_sum` has one 
 import triton
 import triton.language as tl
 
-from mugv_jax.kernels import modulate_xla
+from mugv_jax.kernels import modulate_formulas
 
-EPSILON = tl.constexpr(modulate_xla.EPSILON)
+EPSILON = tl.constexpr(modulate_formulas.EPSILON)
 
 
 @triton.jit

@@ -53,6 +53,6 @@ class MeshModulation(Modulation):
             functools.partial(operation, name),
             mesh=self.mesh,
             in_specs=tuple(map(spec, inputs)),
-            out_specs=spec(outputs[0]) if len(outputs) == 1 else tuple(map(spec, outputs)),
+            out_specs=tuple(map(spec, outputs)),
             check_vma=False,
         )(*arrays)

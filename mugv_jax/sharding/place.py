@@ -58,11 +58,11 @@ def data_shards(mesh: Mesh) -> int:
     return math.prod(mesh.shape[axis] for axis in BATCH_AXES)
 
 
-def local_shards(mesh: Mesh) -> Sequence[int]:
+def local_shards(mesh: Mesh) -> tuple[int, ...]:
     """Data shards held by this process's devices, in order: it must supply their rows.
 
     Processes that share a data shard (over sequence, tensor or pipeline) supply the same rows of
-    it. The result is a `range` if the shards are consecutive.
+    it.
     """
     numbers = np.arange(data_shards(mesh)).reshape([mesh.shape[axis] for axis in BATCH_AXES])
     found = set()
@@ -70,9 +70,6 @@ def local_shards(mesh: Mesh) -> Sequence[int]:
         if device.process_index == jax.process_index():
             at = dict(zip(mesh.axis_names, place))
             found.add(int(numbers[tuple(at[axis] for axis in BATCH_AXES)]))
-    first, last = min(found), max(found)
-    if last - first + 1 == len(found):
-        return range(first, last + 1)
     return tuple(sorted(found))
 
 

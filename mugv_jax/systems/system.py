@@ -21,7 +21,7 @@ from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.systems import NAMES
 from mugv_jax.systems.pretrained import first_of, local_folder
 from mugv_jax.systems.sizes import NamedLengths, NamedSizes, parse_frames, parse_size
-from mugv_jax.weights.pipeline_folder import PipelineFolder
+from mugv_jax.weights.diffusers_folder import PipelineFolder
 
 Kinds = Mapping[str, tuple[str, ...]]
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mugv_jax.kernels import modulate_tpu_groups, modulate_tpu_rotate
+from mugv_jax.kernels import modulate_tpu_groups, modulate_tpu_heads
 from mugv_jax.kernels.modulate import Modulation
 from tests.kernels.float64 import (
     TOLERANCES,
@@ -29,8 +29,8 @@ HEADS = [(2, 70, 4, 72), (1, 5, 1, 6)]  # (b, n, a, e)
 @pytest.fixture(autouse=True)
 def _many_small_blocks(monkeypatch):
     monkeypatch.setattr(modulate_tpu_groups, "BLOCK_BYTES", 32 * 96 * 4)
-    monkeypatch.setattr(modulate_tpu_rotate, "BLOCK_BYTES", 2 * 32 * 128 * 4)
-    monkeypatch.setattr(modulate_tpu_rotate, "ROWS", 32)
+    monkeypatch.setattr(modulate_tpu_heads, "BLOCK_BYTES", 2 * 32 * 128 * 4)
+    monkeypatch.setattr(modulate_tpu_heads, "ROWS", 32)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)

@@ -4,6 +4,7 @@
 
 import importlib
 import json
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import pytest
@@ -22,7 +23,9 @@ DIRECTIONS = ("forward", "backward")
 
 
 @pytest.fixture(autouse=True)
-def without_gradients():
+def without_gradients_or_collections(monkeypatch):
+    """Collecting the garbage of a long session takes seconds, and tests time nothing."""
+    monkeypatch.setattr(measuring, "gc", SimpleNamespace(collect=lambda: None))
     with torch.no_grad():
         yield
 

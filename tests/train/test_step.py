@@ -58,7 +58,7 @@ def program_of(*overrides):
 @functools.cache
 def first_state():
     """The plain program's state, on the host."""
-    return jax.device_get(program_of().init())
+    return jax.device_get(program_of().start({}))
 
 
 def run(program, state=None, steps=2):

@@ -15,7 +15,7 @@ from mugv_jax.systems.contentv.request import FRAMES, ContentvRequest
 from mugv_jax.systems.contentv.size import COMMON_SIZES, CONTENTV_SIZES, TEXT_TOKENS
 from mugv_jax.systems.system import Kinds, System, SystemConfig
 from mugv_jax.systems.wan_size import WanSize
-from mugv_jax.weights.pipeline_folder import PipelineFolder
+from mugv_jax.weights.diffusers_folder import PipelineFolder
 from mugv_jax.weights.tables import mmdit, wan_vae
 
 

@@ -20,6 +20,7 @@ from jax.experimental.pallas import tpu as pltpu
 
 from mugv_jax.axes import Array, Float
 from mugv_jax.kernels import select
+from mugv_jax.kernels.modulate_formulas import HEADS
 from mugv_jax.kernels.modulate_tpu_groups import (
     BLOCK_BYTES,
     CORES,
@@ -28,72 +29,23 @@ from mugv_jax.kernels.modulate_tpu_groups import (
     VECTOR_MEMORY_BYTES,
     bytes_alone,
 )
-from mugv_jax.kernels.modulate_xla import EPSILON
 
 LANES = 128  # a head occupies whole registers, however short it is
 ROWS = 512  # tokens of a head computed at once: with fewer, the sums along a head limit the speed
 
-# A function of (tokens of one head, their rotation, scale) that returns
-# (new tokens, what to sum over tokens or None).
-Compute = Callable[
-    [Sequence[Float[Array, "r e"]], Callable[[Array], Array], Float[Array, "1 e"]],
-    tuple[Float[Array, "r e"], Float[Array, "r e"] | None],
-]
 
-
-def norm_rotate(
-    q: Float[Array, "b n a e"],
-    scale: Float[Array, "e"],
-    cos: Float[Array, "b n k"],
-    sin: Float[Array, "b n k"],
-) -> Float[Array, "b n a e"]:
-    """rotate(RMSNorm(q)): normalised in float32, cast to the dtype of q, scaled, then rotated."""
-
-    def compute(tokens: Sequence[Array], turned: Any, scale: Array) -> tuple[Array, None]:
-        (q,) = tokens
-        q_hat = _normalized(q)[0].astype(q.dtype)
-        return turned(q_hat * scale.astype(q.dtype)), None
-
-    return _over_heads("norm_rotate", compute, [q], scale, cos, sin, sums=False)[0]
-
-
-def norm_rotate_backward(
-    q: Float[Array, "b n a e"],
-    scale: Float[Array, "e"],
-    cos: Float[Array, "b n k"],
-    sin: Float[Array, "b n k"],
-    d_out: Float[Array, "b n a e"],
-) -> tuple[Float[Array, "b n a e"], Float[Array, "e"]]:
-    """d_q in the dtype of q, and d_scale in float32."""
-
-    def compute(tokens: Sequence[Array], turned: Any, scale: Array) -> tuple[Array, Array]:
-        q, d_out = tokens
-        q_hat, inverse = _normalized(q)
-        d_scaled = turned(d_out)
-        d_hat = d_scaled * scale
-        along = jnp.mean(d_hat * q_hat, axis=-1, keepdims=True)
-        return inverse * (d_hat - q_hat * along), d_scaled * q_hat
-
-    # The transpose of a rotation is its inverse.
-    name = "norm_rotate_backward"
-    d_q, d_scale = _over_heads(name, compute, [q, d_out], scale, cos, -sin, sums=True)
-    return d_q, d_scale
-
-
-def _over_heads(
-    name: str,
-    compute: Compute,
+def over_heads(
+    operation: str,
     tokens: Sequence[Float[Array, "b n a e"]],
     scale: Float[Array, "e"],
     cos: Float[Array, "b n k"],
     sin: Float[Array, "b n k"],
-    *,
-    sums: bool,
-) -> tuple[Array, ...]:
-    """New tokens that `compute` makes of all heads, and with `sums` its sum over all of them (e).
+) -> tuple[Float[Array, "b n a e"], list[Float[Array, "e"]]]:
+    """New tokens of an operation, and its float32 sums over all heads; see `modulate.py`.
 
-    name: name of the kernel in a compiled program.
+    operation: also the name of the kernel in a compiled program.
     """
+    compute, _, sums, inverse = HEADS[operation]
     (b, n, a, e), dtype = tokens[0].shape, tokens[0].dtype
     rows = min(ROWS, pl.cdiv(n, STRIP) * STRIP)
     lanes = pl.cdiv(e, LANES) * LANES
@@ -129,17 +81,18 @@ def _over_heads(
         ),
         cost_estimate=bytes_alone(*[padded] * (len(tokens) + 1)),
         interpret=select.platform() == "cpu",
-        name=name,
+        name=operation,
     )
     tokens = [einops.rearrange(x, "b n a e -> b a n e") for x in tokens]
     cos = jnp.concatenate([cos, cos], axis=-1)
+    sin = -sin if inverse else sin
     sin = jnp.concatenate([-sin, sin], axis=-1)
-    with jax.named_scope(name):
+    with jax.named_scope(operation):
         new, *summed = call(*tokens, cos, sin, scale.astype(jnp.float32)[None])
-    return einops.rearrange(new, "b a n e -> b n a e"), *(x.sum(axis=(0, 1, 2)) for x in summed)
+    return einops.rearrange(new, "b a n e -> b n a e"), [x.sum(axis=(0, 1, 2)) for x in summed]
 
 
-def _kernel(compute: Compute, inputs: int, left: Any, first: Any, *refs: Any) -> None:
+def _kernel(compute: Callable, inputs: int, left: Any, first: Any, *refs: Any) -> None:
     """All heads of a block.
 
     inputs: number of arrays of tokens among `refs`.
@@ -153,28 +106,20 @@ def _kernel(compute: Compute, inputs: int, left: Any, first: Any, *refs: Any) ->
         for each in summed:
             each[...] = jnp.zeros_like(each)
 
-    def turned(x: Array) -> Array:
+    def rotate(x: Array) -> Array:
         half = x.shape[-1] // 2
         swapped = jnp.concatenate([x[:, half:], x[:, :half]], axis=-1)
         return x.astype(jnp.float32) * cos[0] + swapped.astype(jnp.float32) * sin[0]
 
     def visit(head: Any, _: None) -> None:
-        value, addend = compute([each[0, head] for each in tokens], turned, scale[...])
+        (value,), addends = compute([each[0, head] for each in tokens], rotate, scale[...])
         new[0, head] = value.astype(new.dtype)
-        for each in summed:
-            assert addend is not None
+        for each, addend in zip(summed, addends):
             row = jax.lax.broadcasted_iota(jnp.int32, addend.shape, 0)
             addend = jnp.where(row < left, addend, 0.0)
             each[0, 0] += jnp.sum(addend.reshape(-1, SUBLANES, addend.shape[-1]), axis=0)
 
     jax.lax.fori_loop(0, new.shape[1], visit, None)
-
-
-def _normalized(q: Float[Array, "r e"]) -> tuple[Float[Array, "r e"], Float[Array, "r 1"]]:
-    """q / sqrt(mean(q^2) + epsilon), and 1 / sqrt(mean(q^2) + epsilon), float32."""
-    q = q.astype(jnp.float32)
-    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(q), axis=-1, keepdims=True) + EPSILON)
-    return q * inverse, inverse
 
 
 def _divisor(number: int, most: int) -> int:
