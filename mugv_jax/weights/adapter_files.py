@@ -77,11 +77,13 @@ def read_adapter(
     *,
     alpha: float | None = None,
     options: Options | None = None,
+    among_others: bool = False,
 ) -> Adapter:
     """Adapter that `source` holds, for a model with these sizes.
 
     alpha: alpha of all layers, if the file does not state it.
     options: rank and alpha as peft states them, if the file has such options beside it.
+    among_others: whether `alpha` may be of another adapter, and a stated one then holds.
 
     Raises:
         ValueError: no adapter, one of another model or of an unsupported form (all differences are
@@ -93,7 +95,7 @@ def read_adapter(
         metadata = getattr(source, "metadata", {})
         options = options_in_header(source.path, metadata, names.prefix)
     _require_fit(source, names, weights, options, model.kind)
-    scales = _scales(source, names, options, alpha)
+    scales = _scales(source, names, options, alpha, among_others=among_others)
     updates = [
         Update(
             module.targets, module.tensors["a"], module.tensors["b"], _rank(source, module), scale
@@ -107,7 +109,9 @@ def read_adapter(
     return Adapter(lora, factors, _overrides(source, table, names.whole))
 
 
-def open_file(path: Path, model: Model, config: Any, *, alpha: float | None = None) -> Adapter:
+def open_file(
+    path: Path, model: Model, config: Any, *, alpha: float | None, among_others: bool
+) -> Adapter:
     """Adapter in a file or folder; raises as `read_adapter` and `find_file` do."""
     file = find_file(path)
     stated = file.parent / CONFIG_FILE
@@ -119,7 +123,9 @@ def open_file(path: Path, model: Model, config: Any, *, alpha: float | None = No
             f"{path}: has {file.name}, but not {CONFIG_FILE}, which tells alpha: fetch it, or give "
             "--lora-alpha, in Python lora_alpha."
         )
-    return read_adapter(open_named(file), model, config, alpha=alpha, options=options)
+    return read_adapter(
+        open_named(file), model, config, alpha=alpha, options=options, among_others=among_others
+    )
 
 
 def _rank(source: Source, module: Module) -> int:
@@ -192,7 +198,12 @@ def _misshapen(
 
 
 def _scales(
-    source: Source, names: Names, options: Options | None, alpha: float | None
+    source: Source,
+    names: Names,
+    options: Options | None,
+    alpha: float | None,
+    *,
+    among_others: bool,
 ) -> list[float]:
     """alpha / rank of every module.
 
@@ -202,7 +213,7 @@ def _scales(
     modules = names.modules.values()
     stated = [module for module in modules if "alpha" in module.tensors]
     where = CONFIG_FILE if options is not None else f"{stated[0].name}.alpha" if stated else None
-    if alpha is not None and where is not None:
+    if alpha is not None and where is not None and not among_others:
         raise ValueError(f"{source.path}: alpha={alpha} is given, but {where} tells it; leave it "
                          "out.")  # fmt: skip
     if stated and len(stated) < len(names.modules):

@@ -69,12 +69,18 @@ def require_alpha(alpha: float | None) -> None:
 
 
 def open_adapter(
-    path: AdapterPath, model: Model, config: Any, *, alpha: float | None = None
+    path: AdapterPath,
+    model: Model,
+    config: Any,
+    *,
+    alpha: float | None = None,
+    among_others: bool = False,
 ) -> Adapter:
     """Opens the adapter at `path` for a model with these sizes.
 
     path: a file or folder (see `adapter_files.py`), or a training run with LoRA.
     alpha: alpha of the updates, if the file does not state it.
+    among_others: whether `alpha` may be of another adapter, and a stated one then holds.
 
     Raises:
         ValueError: no adapter, a variant other than plain LoRA, an adapter of another model, or an
@@ -83,8 +89,8 @@ def open_adapter(
     require_alpha(alpha)
     path = Path(path).expanduser()
     if not (path.is_dir() and is_training(path)):
-        return open_file(path, model, config, alpha=alpha)
-    if alpha is not None:
+        return open_file(path, model, config, alpha=alpha, among_others=among_others)
+    if alpha is not None and not among_others:
         raise ValueError(f"{path}: alpha={alpha} is given, but the run tells it; leave it out.")
     kind, trained, adapter = trained_adapter(path, ema=False)
     if (kind, trained) != (model.kind, config):
@@ -100,13 +106,18 @@ def open_adapters(
 ) -> Adapter:
     """All adapters in `lora` as one, which also holds their scales; raises as `open_adapter`.
 
-    alpha: alpha of every adapter.
+    alpha: alpha of those that do not state it.
     """
     pairs = listed(lora)
     if not pairs:
         raise ValueError("lora is an empty list: name an adapter, or give None.")
-    opened = [(open_adapter(path, model, config, alpha=alpha), scale) for path, scale in pairs]
-    return combined(opened)
+    several = len(pairs) > 1
+    return combined(
+        [
+            (open_adapter(path, model, config, alpha=alpha, among_others=several), scale)
+            for path, scale in pairs
+        ]
+    )
 
 
 def with_adapter(

@@ -257,8 +257,8 @@ def test_several_adapters_are_added_with_their_scales(saved, tmp_path):
               if "alpha" not in name and first not in name}  # fmt: skip
     safetensors.torch.save_file(halves, other)
     model, config = MODELS[kind], CONFIGS[kind]
-    two = opened(other, kind)
-    found = products(open_adapters([(folder, 0.8), other], model, config))
+    two = opened(other, kind, alpha=1.5)  # half of the rank, beside an adapter that states alpha
+    found = products(open_adapters([(folder, 0.8), other], model, config, alpha=1.5))
     for layer, update in one.items():
         expected = 0.8 * update + two.get(layer, 0)
         np.testing.assert_allclose(found[layer], expected, ROUNDING, ROUNDING)
