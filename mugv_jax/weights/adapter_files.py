@@ -164,7 +164,8 @@ def _require_fit(
     if len(names.adapters) > 1:
         problems.append(f"several adapters: {_some(names.adapters)}; save one alone")
     if problems:
-        layers = [name.removesuffix(".weight") for name, shape in weights.items() if len(shape) == 2]
+        linear = [name for name, shape in weights.items() if len(shape) == 2]
+        layers = [name.removesuffix(".weight") for name in linear if name.endswith(".weight")]
         raise ValueError(
             f"{source.path}: no LoRA adapter that fits {kind}: of {len(shapes)} tensors, "
             f"{'; '.join(problems)}. Use an adapter of this model; names must be those of peft, "
