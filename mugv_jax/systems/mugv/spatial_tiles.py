@@ -1,0 +1,241 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Spatial half of the video VAE tile by tile, equal to whole frames up to rounding.
+
+Small pictures are processed whole. The largest ones (`spatial.TILED_SCALES`) are cut into cells,
+and the parts of the network (at most one ResBlock each) run over all of them in turn. A tile is a
+cell with the halo that the convolutions of the part reach. At the border of the picture tiles are
+moved inward, so that convolutions pad where they pad whole frames.
+
+A GroupNorm takes the statistics of the whole picture, from those of the cells i:
+
+    n = sum n_i,   mean = sum n_i mean_i / n,   n var = sum n_i (var_i + (mean_i - mean)^2)
+
+(T. Chan, G. Golub and R. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+variances", 1979). Therefore a part first runs up to its first norm, then up to its second, then to
+its end: about twice the arithmetic of whole frames. Input and output of a part are whole pictures
+in the device's memory; all between them exists for one tile only.
+"""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from mugv_jax.axes import Array, Bool, Float, Int, Pixels
+from mugv_jax.nn.conv import Conv2d, GroupNorm, RepeatedConv2d, Statistics, group_mean
+from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
+from mugv_jax.nn.vae.spatial import PictureAttention
+from mugv_jax.systems.tiles import Tiling, spans_of
+
+Picture = Float[Array, "b _h _w _c"]
+Spot = Int[Array, "3 2"]  # `_Axis.spots` of one tile, for rows and columns
+
+
+@functools.partial(jax.jit, static_argnames=("vae", "tiling"))
+def encode_features(vae: VideoVAE, variables: Any, pixels: Pixels, tiling: Tiling) -> Features:
+    """`VideoVAE.encode_features`, tile by tile."""
+    half = vae.bind(variables).spatial_encoder.unbind()
+    run = functools.partial(_run, half, tiling, pixels.shape[2] // vae.config.spatial_factor)
+    return vae.apply(variables, pixels, run, method="encode_features")
+
+
+@functools.partial(jax.jit, static_argnames=("vae", "tiling"))
+def decode_pixels(vae: VideoVAE, variables: Any, features: Features, tiling: Tiling) -> Pixels:
+    """`VideoVAE.decode_pixels`, tile by tile."""
+    half = vae.bind(variables).spatial_decoder.unbind()
+    run = functools.partial(_run, half, tiling, features.shape[2])
+    return vae.apply(variables, features, run, method="decode_pixels")
+
+
+def _run(half: tuple[Any, Any], tiling: Tiling, latent_rows: int, x: Picture) -> Picture:
+    """Result of an encoder or decoder (module and variables) for whole pictures."""
+    module, variables = half
+
+    def apply(number: int, x: Picture, seen: _Pass) -> Picture:
+        with nn.intercept_methods(seen):
+            return module.apply(variables, x, number)
+
+    for number in range(module.num_parts):
+        of_part = functools.partial(apply, number)
+        seen = _Pass()
+        y = jax.eval_shape(functools.partial(of_part, seen=seen), x)
+        if seen.attends:
+            x = of_part(x, _Pass())
+            continue
+        size = min(x.shape[1:3], y.shape[1:3])
+        zoom = size[0] // latent_rows
+        halo = -(-seen.reach // (seen.inputs[0].shape[1] // size[0]))
+        axes = (
+            _Axis.of(size[0], tiling.rows * zoom, halo),
+            _Axis.of(size[1], tiling.columns * zoom, halo),
+        )
+        part = _Part(of_part, x, size, axes)
+        statistics = []
+        for each in seen.inputs:
+            statistics.append(part.next_statistics(statistics, each.shape))
+        x = part.output(statistics, y.shape)
+    return x
+
+
+@dataclasses.dataclass
+class _Pass:
+    """What a run through a part calls, and the statistics that it gives to the first norms.
+
+    inputs: those of the norms, in the order of their calls.
+    groups: number of groups of the norms.
+    reach: positions on every side on which the convolutions, one after another, depend.
+    attends: whether every position depends on all others.
+    """
+
+    statistics: Sequence[Statistics] = ()
+    inputs: list[Array] = dataclasses.field(default_factory=list)
+    groups: int = 1
+    reach: int = 0
+    attends: bool = False
+
+    def __call__(self, call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
+        """Flax calls this in place of every method of a module (`nn.intercept_methods`)."""
+        if context.method_name == "__call__":
+            match context.module:
+                case GroupNorm():
+                    known = self.statistics[len(self.inputs) :][:1]
+                    self.inputs.append(args[0])
+                    self.groups = context.module.groups
+                    return call(*args, *known)
+                case Conv2d() | RepeatedConv2d():
+                    self.reach += context.module.window // 2
+                case PictureAttention():
+                    self.attends = True
+        return call(*args, **kwargs)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """Cells that cover one axis of a picture, and slices that hold them with their halos.
+
+    In positions of the coarsest picture of a part; a finer one has a multiple of them.
+
+    cell, length: of a cell and of a slice.
+    spots: for every cell, where its slice begins, where it begins, and where the rest of it begins
+        that no earlier cell covers.
+    """
+
+    cell: int
+    length: int
+    spots: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, size: int, cell: int, halo: int) -> "_Axis":
+        cell = min(cell, size)
+        length = min(cell + 2 * halo, size)
+        starts = [span.start for span in spans_of(size, cell, overlap=0)]
+        return cls(
+            cell,
+            length,
+            tuple(
+                (min(max(start - halo, 0), size - length), start, number * cell)
+                for number, start in enumerate(starts)
+            ),
+        )
+
+
+class _Moments(NamedTuple):
+    """Number of positions; mean and sum of squared deviations per sample and group.
+
+    Both are repeated for the channels of a group.
+    """
+
+    count: Float[Array, ""]
+    mean: Float[Array, "b 1 1 c"]
+    squares: Float[Array, "b 1 1 c"]
+
+    @classmethod
+    def of(cls, x: Picture, counted: Bool[Array, "_h _w"], groups: int) -> "_Moments":
+        """Moments of the positions that are `counted`."""
+        weight = counted[None, :, :, None].astype(jnp.float32)
+        count = jnp.sum(weight)
+        total = functools.partial(jnp.sum, axis=(1, 2), keepdims=True)
+        mean = group_mean(total(x * weight) / count, groups)
+        return cls(count, mean, group_mean(total(jnp.square(x - mean) * weight), groups))
+
+    def merged(self, other: "_Moments") -> "_Moments":
+        """Moments of both together."""
+        count = self.count + other.count
+        shift, share = other.mean - self.mean, other.count / count
+        squares = self.squares + other.squares + jnp.square(shift) * (self.count * share)
+        return _Moments(count, self.mean + shift * share, squares)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A part of the network over the tiles of its input `x`.
+
+    size: rows and columns of the coarsest picture of the part.  axes: their cells.
+    """
+
+    apply: Callable[[Picture, _Pass], Picture]
+    x: Picture
+    size: tuple[int, ...]
+    axes: tuple[_Axis, _Axis]
+
+    def next_statistics(self, known: Sequence[Statistics], shape: tuple[int, ...]) -> Statistics:
+        """Statistics of the next norm, whose input has this shape, from those of the norms before.
+
+        XLA removes the computation of what comes after that norm.
+        """
+        zoom = shape[1] // self.size[0]
+
+        def add(total: _Moments, spot: Spot) -> tuple[_Moments, None]:
+            seen = _Pass(known)
+            self.apply(self._slice(spot), seen)
+            counted = self._counted(spot * zoom, zoom)
+            return total.merged(_Moments.of(seen.inputs[len(known)], counted, seen.groups)), None
+
+        zeros = jnp.zeros((shape[0], 1, 1, shape[3]))
+        moments, _ = jax.lax.scan(add, _Moments(jnp.zeros(()), zeros, zeros), self._spots)
+        return moments.mean, moments.squares / moments.count
+
+    def output(self, statistics: Sequence[Statistics], shape: tuple[int, ...]) -> Picture:
+        """Output, of this shape, of the whole picture."""
+        zoom = shape[1] // self.size[0]
+        cell = [axis.cell * zoom for axis in self.axes]
+
+        def write(canvas: Picture, spot: Spot) -> tuple[Picture, None]:
+            y = self.apply(self._slice(spot), _Pass(statistics))
+            y = _sliced(y, (spot[1] - spot[0]) * zoom, cell)
+            row, column = spot[1] * zoom
+            return jax.lax.dynamic_update_slice(canvas, y, (0, row, column, 0)), None
+
+        canvas = nn.with_logical_constraint(jnp.zeros(shape), ("frames", None, None, None))
+        return jax.lax.scan(write, canvas, self._spots)[0]
+
+    @property
+    def _spots(self) -> Int[Array, "tiles 3 2"]:
+        pairs = itertools.product(*(axis.spots for axis in self.axes))
+        return jnp.asarray([list(zip(*pair, strict=True)) for pair in pairs], jnp.int32)
+
+    def _slice(self, spot: Spot) -> Picture:
+        zoom = self.x.shape[1] // self.size[0]
+        return _sliced(self.x, spot[0] * zoom, [axis.length * zoom for axis in self.axes])
+
+    def _counted(self, spot: Spot, zoom: int) -> Bool[Array, "_h _w"]:
+        """Positions of a slice that belong to its cell and to no earlier one."""
+        inside = []
+        for number, axis in enumerate(self.axes):
+            low, cell, rest = spot[:, number]
+            at = low + jnp.arange(axis.length * zoom)
+            inside.append((at >= rest) & (at < cell + axis.cell * zoom))
+        rows, columns = inside
+        return rows[:, None] & columns[None]
+
+
+def _sliced(x: Picture, start: Int[Array, "2"], sides: Sequence[int]) -> Picture:
+    """Rows and columns from `start`."""
+    row, column = start
+    return jax.lax.dynamic_slice(x, (0, row, column, 0), (x.shape[0], *sides, x.shape[3]))
