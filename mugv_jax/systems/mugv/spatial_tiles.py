@@ -31,10 +31,10 @@ from mugv_jax.axes import Array, Bool, Float, Int, Pixels
 from mugv_jax.nn.conv import Conv2d, GroupNorm, RepeatedConv2d, Statistics, group_mean
 from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
 from mugv_jax.nn.vae.spatial import PictureAttention
-from mugv_jax.systems.tiles import Tiling, spans_of
+from mugv_jax.systems.tiles import Span, Tiling, spans_of
 
 Picture = Float[Array, "b _h _w _c"]
-Spot = Int[Array, "3 2"]  # `_Axis.spots` of one tile, for rows and columns
+Spot = Int[Array, "3 2"]  # where slice, cell and new positions begin, in rows and columns
 
 
 @functools.partial(jax.jit, static_argnames=("vae", "tiling"))
@@ -71,11 +71,8 @@ def _run(half: tuple[Any, Any], tiling: Tiling, latent_rows: int, x: Picture) ->
         size = min(x.shape[1:3], y.shape[1:3])
         zoom = size[0] // latent_rows
         halo = -(-seen.reach // (seen.inputs[0].shape[1] // size[0]))
-        axes = (
-            _Axis.of(size[0], tiling.rows * zoom, halo),
-            _Axis.of(size[1], tiling.columns * zoom, halo),
-        )
-        part = _Part(of_part, x, size, axes)
+        cells = tiling.rows * zoom, tiling.columns * zoom
+        part = _Part(of_part, x, size, [spans_of(*axis, halo) for axis in zip(size, cells)])
         statistics = []
         for each in seen.inputs:
             statistics.append(part.next_statistics(statistics, each.shape))
@@ -115,36 +112,6 @@ class _Pass:
         return call(*args, **kwargs)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Axis:
-    """Cells that cover one axis of a picture, and slices that hold them with their halos.
-
-    In positions of the coarsest picture of a part; a finer one has a multiple of them.
-
-    cell, length: of a cell and of a slice.
-    spots: for every cell, where its slice begins, where it begins, and where the rest of it begins
-        that no earlier cell covers.
-    """
-
-    cell: int
-    length: int
-    spots: tuple[tuple[int, int, int], ...]
-
-    @classmethod
-    def of(cls, size: int, cell: int, halo: int) -> "_Axis":
-        cell = min(cell, size)
-        length = min(cell + 2 * halo, size)
-        starts = [span.start for span in spans_of(size, cell, overlap=0)]
-        return cls(
-            cell,
-            length,
-            tuple(
-                (min(max(start - halo, 0), size - length), start, number * cell)
-                for number, start in enumerate(starts)
-            ),
-        )
-
-
 class _Moments(NamedTuple):
     """Number of positions; mean and sum of squared deviations per sample and group.
 
@@ -176,13 +143,14 @@ class _Moments(NamedTuple):
 class _Part:
     """A part of the network over the tiles of its input `x`.
 
-    size: rows and columns of the coarsest picture of the part.  axes: their cells.
+    size: rows and columns of the coarsest picture of the part; a finer one has a multiple of them.
+    spans: of rows and of columns, in positions of that picture.
     """
 
     apply: Callable[[Picture, _Pass], Picture]
     x: Picture
     size: tuple[int, ...]
-    axes: tuple[_Axis, _Axis]
+    spans: Sequence[Sequence[Span]]
 
     def next_statistics(self, known: Sequence[Statistics], shape: tuple[int, ...]) -> Statistics:
         """Statistics of the next norm, whose input has this shape, from those of the norms before.
@@ -204,7 +172,7 @@ class _Part:
     def output(self, statistics: Sequence[Statistics], shape: tuple[int, ...]) -> Picture:
         """Output, of this shape, of the whole picture."""
         zoom = shape[1] // self.size[0]
-        cell = [axis.cell * zoom for axis in self.axes]
+        cell = [_length(spans[0].cell) * zoom for spans in self.spans]
 
         def write(canvas: Picture, spot: Spot) -> tuple[Picture, None]:
             y = self.apply(self._slice(spot), _Pass(statistics))
@@ -217,22 +185,26 @@ class _Part:
 
     @property
     def _spots(self) -> Int[Array, "tiles 3 2"]:
-        pairs = itertools.product(*(axis.spots for axis in self.axes))
-        return jnp.asarray([list(zip(*pair, strict=True)) for pair in pairs], jnp.int32)
+        starts = [[(s.outer.start, s.cell.start, s.new) for s in spans] for spans in self.spans]
+        return jnp.asarray([list(zip(*pair)) for pair in itertools.product(*starts)], jnp.int32)
 
     def _slice(self, spot: Spot) -> Picture:
         zoom = self.x.shape[1] // self.size[0]
-        return _sliced(self.x, spot[0] * zoom, [axis.length * zoom for axis in self.axes])
+        return _sliced(self.x, spot[0] * zoom, [_length(s[0].outer) * zoom for s in self.spans])
 
     def _counted(self, spot: Spot, zoom: int) -> Bool[Array, "_h _w"]:
         """Positions of a slice that belong to its cell and to no earlier one."""
         inside = []
-        for number, axis in enumerate(self.axes):
-            low, cell, rest = spot[:, number]
-            at = low + jnp.arange(axis.length * zoom)
-            inside.append((at >= rest) & (at < cell + axis.cell * zoom))
+        for axis, spans in enumerate(self.spans):
+            low, start, new = spot[:, axis]
+            at = low + jnp.arange(_length(spans[0].outer) * zoom)
+            inside.append((at >= new) & (at < start + _length(spans[0].cell) * zoom))
         rows, columns = inside
         return rows[:, None] & columns[None]
+
+
+def _length(span: slice) -> int:
+    return span.stop - span.start
 
 
 def _sliced(x: Picture, start: Int[Array, "2"], sides: Sequence[int]) -> Picture:
