@@ -64,7 +64,7 @@ def add_hardware(group: Group) -> None:
         help="devices per axis: data (videos), fsdp and tensor (weights), sequence (tokens), such "
         "as data=2,tensor=4 [one device]",
     )
-    tile = "run the VAE on square tiles, such as 512, to save memory; the result is the same [whole frames]"
+    tile = "run the VAE on square tiles, such as 512: less memory, the same result [whole frames]"
     group.add_argument("--vae-tile", type=int, metavar="PIXELS", help=tile)
     add_compile_cache(group)
 
@@ -183,6 +183,7 @@ def tiling_of(tile_px: int | None, system: System) -> Tiling | None:
     smallest = SMALLEST_TILE * stride
     if tile_px < smallest or tile_px % stride:
         raise ValueError(
-            f"vae tile={tile_px} must be a multiple of {stride} pixels from {smallest} up."
+            f"vae tile={tile_px} must be a multiple of {stride} pixels from {smallest} up; the "
+            f"nearest is {max(smallest, round(tile_px / stride) * stride)}."
         )
     return Tiling(rows=tile_px // stride, columns=tile_px // stride)

@@ -280,7 +280,7 @@ def prepend_past_frames(
     return joined
 
 
-Statistics = tuple[Float[Array, "b *ones c"], Float[Array, "b *ones c"]]
+Statistics = tuple[Float[Array, "b ... _c"], Float[Array, "b ... _c"]]  # mean, variance
 
 
 def group_mean(x: Float[Array, "b *ones c"], groups: int) -> Float[Array, "b *ones c"]:

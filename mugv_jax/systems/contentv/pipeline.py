@@ -37,7 +37,7 @@ from mugv_jax.systems.tiles import Tiling
 class ContentvPipeline:
     """Text-to-video. Make one with `from_pretrained` or `random`.
 
-    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
+    tiling: the VAE works on tiles of this size, for frames too large for memory; None
         works on whole frames and falls back to tiles where decoding them does not fit.
     """
 

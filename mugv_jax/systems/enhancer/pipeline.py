@@ -46,7 +46,7 @@ SHIFT = 1.0  # published shift of the times
 class EnhancerPipeline:
     """Video enhancer. Make one with `from_pretrained` or `random`.
 
-    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory.
+    tiling: the VAE works on tiles of this size, for frames too large for memory.
     """
 
     def __init__(self, models: EnhancerModels, *, tiling: Tiling | None = None):

@@ -110,7 +110,8 @@ def vae_decode(config: VAEConfig, plan: Plan) -> float:
     """Bytes of decoding a video of the plan's size."""
     sizes = _sizes(config, plan, decoder=True)
     temporal = _alive(config, plan, "window", sizes.window)
-    spatial = _spatial(config, plan, sizes) + sizes.step * sizes.frame
+    pixels = 2 * sizes.step * sizes.frame  # a copy leaves out the frames that fill up a step
+    spatial = _spatial(config, plan, sizes) + pixels
     return sizes.features + max(temporal, spatial)
 
 
@@ -153,9 +154,15 @@ def _pictures(
     if cell >= max(rows, columns):
         return rows * columns * max(widest), 0, 0
     scales = tiled_scales(config)
-    of_part = 2 * max(4 ** (len(widest) - 1 - s) * config.spatial_channels[s] for s in range(scales))
+    of_part = 2 * max(
+        4 ** (len(widest) - 1 - s) * config.spatial_channels[s] for s in range(scales)
+    )
     area = min(cell + 2, rows) * min(cell + 2, columns)  # halos are narrower than a latent
-    return rows * columns * max(widest[scales:]), area * max(widest[:scales]), rows * columns * of_part
+    return (
+        rows * columns * max(widest[scales:]),
+        area * max(widest[:scales]),
+        rows * columns * of_part,
+    )
 
 
 def _widest_arrays(config: VAEConfig, *, decoder: bool) -> list[int]:

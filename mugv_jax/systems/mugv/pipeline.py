@@ -50,7 +50,7 @@ from mugv_jax.systems.tiles import Tiling
 class MugvPipeline:
     """Text- and image-to-video. Make one with `from_pretrained` or `random`.
 
-    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
+    tiling: the VAE works on tiles of this size, for frames too large for memory; None
         works on whole frames and falls back to tiles where decoding them does not fit.
     defaults: values of options not given to `generate`; None means the released pipeline's.
     """
