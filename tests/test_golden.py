@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from mugv_jax import golden
-from mugv_jax.weights.check import variable_shapes
-from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.check import published_shapes
 from mugv_jax.weights.registry import MODELS
 
 GOLDEN = Path(__file__).parent / "golden" / "mugv"
@@ -39,7 +38,7 @@ def test_a_case_of_other_sizes_passes_on_our_own_numbers_and_on_no_others(tmp_pa
     spec["config"] |= {"depth": 1, "hidden_size": 96, "num_heads": 4}
     model = MODELS["mugv_dit"]
     config = model.config_from_published(spec["config"])
-    spec["tensors"] = published_shapes(model.table(config), variable_shapes(model, config))
+    spec["tensors"] = published_shapes(model, config)
     arrays["x"] = arrays["x"][:, :, :2, :3]
     arrays["x_mask"], arrays["frame_indice"] = arrays["x_mask"][:, :2], np.arange(4)[None]
     write(tmp_path, spec, arrays)

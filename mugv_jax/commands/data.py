@@ -197,7 +197,7 @@ def _describe(args: argparse.Namespace) -> None:
     require_at_least(1, args, "shards")
     config = from_config_dict(configs.override(configs.read(args.config), args.overrides))
     dit = config.dit
-    fields = objectives.objective(config.objective.name).fields(config)
+    fields = objectives.find(config.objective.name).OBJECTIVE.fields(config)
     lines = describe_source(
         open_all(config.data.paths, fields),
         config.data,

@@ -10,14 +10,14 @@ from pathlib import Path
 from mugv_jax import cli
 from mugv_jax.commands.options import add_path, add_value, local_path
 from mugv_jax.demo import export, recipe
-from mugv_jax.demo.text import export as text_export
 from mugv_jax.demo.text.probe import FITTED_PER_SCORED, scores
-from mugv_jax.demo.text.run import train
+from mugv_jax.demo.text.run import WEIGHTS, train, write
 from mugv_jax.demo.text.text_config import TextTrainConfig
 from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.export import write_clips
 from mugv_jax.demo.world.scene import SPLITS, WORLDS, Format
 from mugv_jax.systems.mugv.size import parse_size
+from mugv_jax.weights.staging import refuse_existing
 
 WORLD = "Render clips of the demo world as video files with captions, for mugv-jax data encode."
 WORLD_EXAMPLES = """examples:
@@ -113,9 +113,9 @@ def _text(args: argparse.Namespace) -> None:
     if args.probes < FITTED_PER_SCORED:
         raise ValueError(f"--probes={args.probes} must be at least {FITTED_PER_SCORED}.")
     config = TextTrainConfig(steps=args.steps, captions=args.captions, seed=args.seed)
-    target = text_export.target(args.out, overwrite=args.overwrite)
+    refuse_existing(args.out / WEIGHTS, overwrite=args.overwrite)  # before any training
     trained = train(config, args.out.with_name(f"{args.out.name}_run"))
-    text_export.write(trained, target)
+    write(trained, args.out, overwrite=args.overwrite)
     sys.stdout.write(json.dumps(scores(trained, args.probes), indent=2) + "\n")
 
 
@@ -127,7 +127,7 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    recipe.train(recipe.Recipe(args.out, args.assets, _command), until=args.until)
+    recipe.train(args.out, args.assets, _command, until=args.until)
 
 
 def _command(arguments: list[str]) -> None:

@@ -12,7 +12,7 @@ from mugv_jax.commands.model_options import add_models, load_models, tiling_of
 from mugv_jax.commands.options import add_value, local_path
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.demo.eval.adherence import TASKS, DemoEval, evaluate
-from mugv_jax.demo.eval.generator import Generator, PipelineGenerator
+from mugv_jax.demo.eval.generator import PipelineGenerator
 from mugv_jax.demo.eval.identity import identify
 from mugv_jax.demo.eval.report import report_text, sweep_text
 from mugv_jax.demo.eval.sweep import Sweep, evaluate_sweep
@@ -20,7 +20,7 @@ from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
-from mugv_jax.systems.mugv.size import VideoSize, parse_size
+from mugv_jax.systems.mugv.size import parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
 
 DEMO = "Score a model on the demo world, by comparing captions with readings of the videos."
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
     tiling = tiling_of(args.vae_tile, SYSTEM)
     keep_compiled(args.compile_cache)
     models = dataclasses.replace(load_models(args), keep_loaded=True)  # every batch uses all models
-    generator = functools.partial(_generator, MugvPipeline(models, tiling=tiling))
+    generator = functools.partial(PipelineGenerator, MugvPipeline(models, tiling=tiling))
     weights = identify(models)
     with out_of_memory("give a smaller --batch"):
         if args.sweep:
@@ -121,18 +121,4 @@ def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
         shift=defaults.shift,
         guidance=defaults.guidance if args.guidance is None else args.guidance,
         batch=args.batch,
-    )
-
-
-def _generator(pipeline: MugvPipeline, config: DemoEval) -> Generator:
-    """Generator of videos with the format and sampling of the evaluation."""
-    format = config.format
-    return PipelineGenerator(
-        pipeline=pipeline,
-        size=VideoSize(width_px=format.width_px, height_px=format.height_px, frames=format.frames),
-        fps=format.fps,
-        steps=config.steps,
-        shift=config.shift,
-        guidance=config.guidance,
-        rows=min(config.batch, config.clips),
     )

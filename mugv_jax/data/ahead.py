@@ -4,7 +4,7 @@
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -19,21 +19,14 @@ def ahead(
     The call returns the result or raises the function's error. At most `threads` results are
     computed ahead, and as many are held in memory.
     """
-    waiting: collections.deque[tuple[Item, Future[Result]]] = collections.deque()
+    waiting: collections.deque[tuple[Item, Callable[[], Result]]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                waiting.append((item, pool.submit(function, item)))
+                waiting.append((item, pool.submit(function, item).result))
                 if len(waiting) == threads:
-                    yield _next(waiting)
+                    yield waiting.popleft()
             while waiting:
-                yield _next(waiting)
+                yield waiting.popleft()
         finally:  # the consumer may stop early
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _next(
-    waiting: collections.deque[tuple[Item, Future[Result]]],
-) -> tuple[Item, Callable[[], Result]]:
-    item, future = waiting.popleft()
-    return item, future.result

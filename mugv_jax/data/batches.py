@@ -11,44 +11,21 @@ import dataclasses
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import grain
 import numpy as np
 from absl import flags
 
 from mugv_jax.data.buckets import Bucket, Tokens, fill_buckets
-from mugv_jax.data.data_config import DataConfig
+from mugv_jax.data.data_config import DataConfig, Reading
 from mugv_jax.data.holdout import first_by_name, split_holdout
 from mugv_jax.data.open import open_all
 from mugv_jax.data.reader import Batch, Reader, Steps
-from mugv_jax.data.samples import SampleSource
+from mugv_jax.data.samples import Indexed, SampleSource
 from mugv_jax.data.schedule import Schedule, SinglePass, make_schedule
 
 log = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class BatchSource(Protocol):
-    """Batches by the number of their step."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, step: int) -> Batch: ...
-
-
-@runtime_checkable
-class Reading(Protocol):
-    """How batches are read ahead, as in `DataConfig`."""
-
-    @property
-    def threads(self) -> int: ...
-
-    @property
-    def prefetch(self) -> int: ...
-
-    @property
-    def workers(self) -> int: ...
 
 
 class Batches(grain.DatasetIterator):
@@ -58,11 +35,10 @@ class Batches(grain.DatasetIterator):
     main module again, so a script that uses them needs an `if __name__ == "__main__"` guard.
 
     steps: batch i is `steps[i]`; batches may be asked for in any order.
-    config: settings `threads`, `prefetch` and `workers`, as in `DataConfig`.
     digest: identifies the order of the samples, see `Schedule`.
     """
 
-    def __init__(self, steps: BatchSource, config: Reading, digest: str):
+    def __init__(self, steps: Indexed[Batch], config: Reading, digest: str):
         super().__init__()
         self.steps = steps
         self._config = config
@@ -154,7 +130,6 @@ def make_batches(
 
     shards: number of parts that the mesh splits a batch into (data x fsdp).
     local: the shards whose rows this process supplies.
-    tokens: number of the model's video tokens of a latent.
     accumulation: microbatches of a step. Rows are ordered by shard, then microbatch, then row.
 
     Raises:
@@ -201,7 +176,7 @@ def make_validation(
 
     source: the samples of training; `config.holdout_paths` are opened here.
     like: the buckets of training, whose shapes are used for validation too.
-    shards, local, tokens: see `make_batches`.
+    shards, local: see `make_batches`.
 
     Raises:
         ValueError: no sample is held out, or none of those fits the shapes of training.

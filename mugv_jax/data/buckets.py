@@ -43,7 +43,6 @@ class Bucket:
 
     @property
     def is_image(self) -> bool:
-        """Whether the bucket holds pictures."""
         return self.shape[0] == 1
 
 
@@ -60,7 +59,6 @@ def fill_buckets(
 
     shapes, names: (f, h, w) and name of every sample of the source.
     members: indices of the samples to use.
-    tokens: number of the model's video tokens of a latent.
 
     Raises:
         ValueError: no samples, a shape beyond the token budget, or no sample that fits a bucket.
@@ -109,11 +107,7 @@ def _bucket(
     config: DataConfig,
     tokens: Tokens,
 ) -> Bucket:
-    """The bucket of one shape and its `members`.
-
-    Raises:
-        ValueError: one sample of this shape exceeds the token budget.
-    """
+    """The bucket of one shape and its `members`."""
     count = tokens(shape)
     rows = config.tokens_per_shard // count
     if not rows:
@@ -136,9 +130,6 @@ def _check_budget(
     """Refuses samples beyond the token budget: cropping them silently would hide a wrong budget.
 
     distinct, kind: the shapes that occur, and the index of each member's shape among them.
-
-    Raises:
-        ValueError: the largest shape exceeds the budget.
     """
     counts = [tokens(tuple(shape)) for shape in distinct.tolist()]
     largest = int(np.argmax(counts))

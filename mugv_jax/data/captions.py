@@ -13,12 +13,13 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mugv_jax.data.bad_sample import listed
+
 SUFFIXES = (".csv", ".jsonl")
-SHOWN = 5  # mistakes that one message lists
 ID = re.compile(r"\w[\w.-]*")  # ids become parts of file names
 
 
@@ -59,23 +60,19 @@ def read_captions(path: Path) -> list[Captioned]:
         except ValueError as error:
             mistakes.append(f"{where}: {error}")
     if mistakes:
-        shown = mistakes[:SHOWN]
-        if len(mistakes) > SHOWN:
-            shown.append(f"and {len(mistakes) - SHOWN} more")
-        raise ValueError("\n  ".join([f"captions {path}: {len(mistakes)} mistaken:", *shown]))
+        raise ValueError(f"captions {path}: {listed(mistakes, 'mistaken', 'mistaken')}")
     if not entries:
         raise ValueError(f"captions {str(path)!r} is empty.")
     return list(entries.values())
 
 
-def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The line and the values of each record."""
+def _records(path: Path) -> Iterator[tuple[str, Any]]:
+    """The line and the content of each record."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
                 reader = csv.DictReader(file)
-                for record in reader:
-                    yield f"line {reader.line_num}", record
+                yield from ((f"line {reader.line_num}", record) for record in reader)
                 return
             for number, line in enumerate(file, start=1):
                 if line.strip():
@@ -84,34 +81,28 @@ def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise ValueError(f"captions {path}: cannot be read as UTF-8 text ({error}).") from error
 
 
-def _json(line: str) -> Mapping[str, Any]:
-    """The object in a line, or {"mistake": reason} if the line holds none."""
+def _json(line: str) -> Any:
+    """The value in a line, or why it holds none."""
     try:
-        record = json.loads(line)
+        return json.loads(line)
     except json.JSONDecodeError as error:
-        record = f"not JSON ({error})"
-    return record if isinstance(record, dict) else {"mistake": record}
+        return f"not JSON ({error})"
 
 
-def _entry(folder: Path, values: Mapping[str, Any]) -> Captioned:
-    """The entry of a record in a list in `folder`.
-
-    Raises:
-        ValueError: values that make no entry.
-    """
-    if "mistake" in values and "path" not in values:
-        raise ValueError(f'is {str(values["mistake"])[:80]}; it must be {{"path": ..., ...}}.')
+def _entry(folder: Path, values: Any) -> Captioned:
+    """The entry of a record in a list in `folder`."""
+    if not isinstance(values, dict):
+        raise ValueError(f'is {str(values)[:80]}; it must be {{"path": ..., ...}}.')
     texts = {}
     for name in ("path", "caption"):
         value = values.get(name)
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{name} is {'missing' if value is None else 'empty'}.")
         texts[name] = value.strip()
-    given = values.get("id")
-    if given in (None, ""):
+    name = values.get("id")
+    if name in (None, ""):
         name = re.sub(r"[^\w.-]+", "_", str(Path(texts["path"]).with_suffix("")).lstrip("./"))
-    else:
-        name = str(given)
+    name = str(name)
     if not ID.fullmatch(name):
         raise ValueError(f"id {name!r} must be letters, digits, '.', '-' and '_' only.")
     return Captioned(
@@ -120,11 +111,7 @@ def _entry(folder: Path, values: Mapping[str, Any]) -> Captioned:
 
 
 def _fps(value: Any) -> float | None:
-    """The frame rate of an entry; None if it states none.
-
-    Raises:
-        ValueError: not a positive number.
-    """
+    """The frame rate of an entry; None if it states none."""
     if value is None or value == "":
         return None
     try:

@@ -11,7 +11,7 @@ that was used is part of the sample, and the model is conditioned on it.
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class ClipRule:
 def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Video:
     """The frames of one sample, and their rate.
 
-    A picture, which is recognised by its suffix, has one frame.
+    A picture, which is recognised by its suffix, has one frame. So has a video of one frame.
 
     fps: replaces the rate of the rule.
 
@@ -77,33 +77,29 @@ def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Vid
     fps = rule.fps if fps is None else fps
     try:
         if path.suffix.lower() in PICTURES:
-            picture = video.read_image(path)
-            width, height = _size(picture, rule)
-            return video.Video(video.fit(picture, height, width)[None], float(fps))
+            return video.Video(_fit(video.read_image(path), rule)[None], float(fps))
         return _read_video(path, rule, fps)
     except (ValueError, OSError) as error:
         raise BadSample(str(error)) from error
 
 
 def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
-    """The frames of a video, and their rate.
-
-    Raises:
-        ValueError: the video is damaged, has no frame rate, or is too short.
-    """
-    with video.decoding(path) as (stream, decoded):
+    with video.decoding(path) as (stream, decoded, rgb):
+        start = list(itertools.islice(decoded, 2))
+        if len(start) == 1 and stream.frames < 2:  # and not the rest of a video that is cut off
+            return video.Video(np.stack(list(_fitted(start, rgb, rule))), float(fps))
         source_rate = stream.average_rate or stream.guessed_rate
         if not source_rate:
             raise ValueError(f"video {str(path)!r} does not tell its frame rate.")
         source_rate = Fraction(source_rate)  # newer PyAV has its own rationals
-        rate = min(Fraction(fps).limit_denominator(1001), source_rate)
+        rate = min(video.exact_rate(fps), source_rate)
         shown = video.resample(
-            video.timed(decoded, source_rate),
+            video.timed(itertools.chain(start, decoded), source_rate),
             rate,
             frame_duration=1 / source_rate,
             late=video.rounding(stream.time_base, source_rate),
         )
-        frames = list(_fitted(itertools.islice(shown, rule.max_frames), rule))
+        frames = list(_fitted(itertools.islice(shown, rule.max_frames), rgb, rule))
     count = (len(frames) - 1) // STRIDE * STRIDE + 1
     if len(frames) < min(LEAST_FRAMES, rule.max_frames):
         raise ValueError(
@@ -133,27 +129,24 @@ def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
     return min(itertools.product(nearest(width), nearest(height)), key=misfit)
 
 
-def _fitted(shown: Iterable, rule: ClipRule) -> Iterator[np.ndarray]:
+def _fitted(
+    shown: Iterable, rgb: Callable[..., np.ndarray], rule: ClipRule
+) -> Iterator[np.ndarray]:
     """The scaled and cropped pixels of every frame; a repeated frame is converted once."""
     last, pixels = None, None
     for frame in shown:
         if pixels is None or frame is not last:
-            upright = video.upright_rgb(frame)
-            width, height = _size(upright, rule)
-            last, pixels = frame, video.fit(upright, height, width)
+            last, pixels = frame, _fit(rgb(frame), rule)
         yield pixels
 
 
-def _size(frame: Frames, rule: ClipRule) -> tuple[int, int]:
-    """(width, height) that a frame is scaled and cropped to.
-
-    Raises:
-        ValueError: a frame that is smaller than one token.
-    """
-    if rule.size is not None:
-        return rule.size
+def _fit(frame: Frames, rule: ClipRule) -> Frames:
+    """A frame scaled and cropped as the rule says."""
     height, width = frame.shape[:2]
-    if min(height, width) < GRID_PX:
+    if rule.size is not None:
+        width, height = rule.size
+    elif min(height, width) < GRID_PX:
         raise ValueError(f"a frame of {width}x{height} pixels is below {GRID_PX} on a side.")
-    assert rule.pixels is not None
-    return fit_size(width, height, rule.pixels)
+    elif rule.pixels is not None:
+        width, height = fit_size(width, height, rule.pixels)
+    return video.fit(frame, height, width)

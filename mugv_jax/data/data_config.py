@@ -10,7 +10,25 @@ Shape = tuple[int, int, int]  # (f, h, w) of a latent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class Reading:
+    """How batches are read ahead.
+
+    threads: threads that read, in each process or in each worker process.
+    prefetch: batches that are held ready on the host (at least one for each thread); 0 reads none
+        ahead.
+    workers: worker processes that read; 0 reads in threads of the training process.
+    """
+
+    threads: int = 4
+    prefetch: int = 4
+    workers: int = 0
+
+    def __post_init__(self):
+        require_at_least(0, self, "threads", "prefetch", "workers")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig(Reading):
     """Samples of a run, the buckets that they are cut to, and how they are read.
 
     Samples
@@ -37,11 +55,7 @@ class DataConfig:
             the first `image_share_steps` steps. Empty uses every sample, image or clip, equally
             often.
 
-    Reading
-        threads: threads that read, in each process or in each worker process.
-        prefetch: batches that are held ready on the host (at least one for each thread); 0 reads
-            none ahead.
-        workers: worker processes that read; 0 reads in threads of the training process.
+    Reading, besides the fields of `Reading`
         max_bad: largest number of unreadable samples that a process replaces by others; one more
             ends the run.
 
@@ -61,17 +75,15 @@ class DataConfig:
     crop_limit: float = 0.3
     image_share: tuple[float, ...] = ()
     image_share_steps: int = 1
-    threads: int = 4
-    prefetch: int = 4
-    workers: int = 0
     max_bad: int = 16
 
     def __post_init__(self):
-        for field in ("paths", "holdout_paths", "image_share"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
-        object.__setattr__(self, "shapes", tuple(tuple(shape) for shape in self.shapes))
-        require_at_least(1, self, *_POSITIVE)
-        require_at_least(0, self, "threads", "prefetch", "workers", "max_bad")
+        super().__post_init__()
+        require_at_least(
+            1, self, "max_holdout", "text_tokens", "tokens_per_shard", "max_rows", "max_buckets",
+            "image_share_steps",
+        )  # fmt: skip
+        require_at_least(0, self, "max_bad")
         for field in ("holdout", "crop_limit"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1).")
@@ -85,9 +97,3 @@ class DataConfig:
             raise ValueError(
                 f"image_share={self.image_share} must be (start, end), both in [0, 1], or empty."
             )
-
-
-_POSITIVE = (
-    "max_holdout", "text_tokens", "tokens_per_shard", "max_rows", "max_buckets",
-    "image_share_steps",
-)  # fmt: skip

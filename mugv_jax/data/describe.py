@@ -44,10 +44,7 @@ def describe_source(
 ) -> list[str]:
     """Description of as many steps as see every training sample about once.
 
-    tokens, patch: see `make_batches` and `describe`.
-
-    Raises:
-        ValueError: no samples, none that fit, or shapes beyond the token budget.
+    patch: see `describe`.
     """
     members, _ = split_holdout(source.names, config)
     buckets = fill_buckets(source.shapes, source.names, members, config, tokens)
@@ -88,15 +85,13 @@ def _row(schedule: Schedule, bucket: Bucket, steps: int) -> tuple[str, ...]:
 
 
 def _summary(schedule: Schedule, steps: list[int], patch: Shape) -> list[str]:
-    """Lines about all buckets together.
-
-    steps: number of steps of each bucket.
-    """
+    """Lines about all buckets together; `steps` has the number of steps of each."""
     buckets = schedule.buckets
     tokens = np.array([schedule.batch(b) * b.tokens for b in buckets]) * steps
     shares = [padding_share(bucket.shape, patch) for bucket in buckets]
     padding = float(tokens @ shares) / max(1, tokens.sum())
-    unseen = [b for b, count in zip(buckets, steps) if count * schedule.batch(b) < len(b.members)]
+    left = [len(b.members) - count * schedule.batch(b) for b, count in zip(buckets, steps)]
+    unseen = [count for count in left if count > 0]
     repeating = [b for b in buckets if schedule.batch(b) > len(b.members)]
     lines = [
         f"{sum(len(b.members) for b in buckets)} samples in {len(buckets)} buckets, "
@@ -105,12 +100,9 @@ def _summary(schedule: Schedule, steps: list[int], patch: Shape) -> list[str]:
         f"latents cropped, {padding:.1%} of the tokens padding."
     ]
     if unseen:
-        left = sum(
-            len(b.members) - count * schedule.batch(b)
-            for b, count in zip(buckets, steps)
-            if b in unseen
+        lines.append(
+            f"{sum(unseen)} samples of {len(unseen)} bucket(s) are not reached in these steps."
         )
-        lines.append(f"{left} samples of {len(unseen)} bucket(s) are not reached in these steps.")
     if repeating:
         lines.append(
             f"{len(repeating)} bucket(s) hold fewer samples than one step takes and repeat them "

@@ -24,7 +24,7 @@ from mugv_jax import video
 from mugv_jax.axes import Array
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.ahead import ahead
-from mugv_jax.data.bad_sample import BadSample, listed
+from mugv_jax.data.bad_sample import BadSample, Skipped
 from mugv_jax.data.captions import Captioned, read_captions
 from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.encoded import EncodedFolder, Job
@@ -89,27 +89,6 @@ class Encoded:
     bad: tuple[str, ...]
 
 
-class Bad(list):
-    """A line for each file that was skipped, up to `limit` of them."""
-
-    def __init__(self, limit: int):
-        super().__init__()
-        self._limit = limit
-
-    def skip(self, entry: Captioned, error: BadSample) -> None:
-        """Adds the file of `entry`.
-
-        Raises:
-            ValueError: more than `limit` files were skipped.
-        """
-        self.append(f"{entry.id}: {error}")
-        if len(self) > self._limit:
-            raise ValueError(
-                f"more than max bad={self._limit} files cannot be used; what was finished is kept. "
-                + listed(self, "is bad", "are bad")
-            )
-
-
 def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) -> Encoded:
     """Encodes the list at `captions` into the folder `out`, which `encoded.py` describes.
 
@@ -125,7 +104,7 @@ def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) 
         shard_index=config.shard_index,
         shard_count=config.shard_count,
     )
-    bad = Bad(config.max_bad)
+    bad = Skipped(config.max_bad, "files cannot be used; what was finished is kept")
     jobs = _plan(folder, bad)
     jobs = [job for job in jobs if not folder.recall(job)]
     log.info("%d of %d samples are to be encoded.", len(jobs), len(folder.entries))
@@ -151,7 +130,7 @@ def _settings(models: MugvModels, config: EncodeConfig) -> dict:
     }
 
 
-def _plan(folder: EncodedFolder, bad: Bad) -> list[Job]:
+def _plan(folder: EncodedFolder, bad: Skipped) -> list[Job]:
     """A job for each entry whose file can be read."""
     jobs = []
     calls = ahead(folder.job, folder.entries, threads=PLAN_THREADS)
@@ -161,7 +140,7 @@ def _plan(folder: EncodedFolder, bad: Bad) -> list[Job]:
         try:
             jobs.append(job())
         except BadSample as error:
-            bad.skip(entry, error)
+            bad.add(f"{entry.id}: {error}")
     return jobs
 
 
@@ -189,7 +168,11 @@ def _encode_texts(
 
 
 def _encode_clips(
-    folder: EncodedFolder, jobs: Sequence[Job], models: MugvModels, config: EncodeConfig, bad: Bad
+    folder: EncodedFolder,
+    jobs: Sequence[Job],
+    models: MugvModels,
+    config: EncodeConfig,
+    bad: Skipped,
 ) -> None:
     """Encodes the files that have no latent yet. Files are decoded while others are encoded."""
     if not jobs:
@@ -206,10 +189,16 @@ def _encode_clips(
                 frames, fps = clip()
                 pixels = jnp.asarray(video.to_pixels(frames)[None])
                 key = _key(config.posterior_seed, job.entry)
-                latent = windows.encode(vae, variables, pixels, key, tiling=config.tiling)
-                folder.write(job.latent, latent_bytes(_finite(np.asarray(latent[0]), job)))
+                encoded = windows.encode(vae, variables, pixels, key, tiling=config.tiling)
+                latent = np.asarray(encoded[0])
+                if not np.isfinite(latent).all():
+                    raise BadSample(
+                        f"{str(job.entry.path)!r}: the VAE overflowed on it; encode in float32 "
+                        "(--dtype)."
+                    )
+                folder.write(job.latent, latent_bytes(latent))
             except BadSample as error:
-                bad.skip(job.entry, error)
+                bad.add(f"{job.entry.id}: {error}")
                 continue
             folder.finish(job, fps)
             if time.monotonic() - flushed > FLUSH_SECONDS:
@@ -222,16 +211,3 @@ def _key(seed: int | None, entry: Captioned) -> Array | None:
     if seed is None:
         return None
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(entry.id.encode()))
-
-
-def _finite(latent: np.ndarray, job: Job) -> np.ndarray:
-    """The latent itself, if it is finite.
-
-    Raises:
-        BadSample: the latent holds NaN or infinities.
-    """
-    if not np.isfinite(latent).all():
-        raise BadSample(
-            f"{str(job.entry.path)!r}: the VAE overflowed on it; encode in float32 (--dtype)."
-        )
-    return latent

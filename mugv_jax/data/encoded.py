@@ -10,6 +10,7 @@ train.csv                     all rows finished so far, in the order of the capt
 encode.json                   the settings, the same for all samples of a folder
 """
 
+import collections
 import contextlib
 import csv
 import dataclasses
@@ -26,7 +27,7 @@ from mugv_jax.data.captions import Captioned
 from mugv_jax.data.fields import flow_fields
 from mugv_jax.data.published import ID, SOURCE
 from mugv_jax.data.samples import CSV
-from mugv_jax.data.whole_files import write_whole
+from mugv_jax.data.whole_files import csv_bytes, write_whole
 
 SETTINGS = "encode.json"
 PARTS = "parts"
@@ -89,9 +90,9 @@ class EncodedFolder:
         known = [path / CSV, *sorted((path / PARTS).glob("*.csv"))]
         rows = [row for part in known if part.exists() for row in _read_part(part)]
         self._known = {row["latent_path"]: row for row in rows}
-        self._older = {}  # id -> all rows of the sample
+        self._older = collections.defaultdict(list)  # id -> all rows of the sample
         for row in rows:
-            self._older.setdefault(row[ID], []).append(row)
+            self._older[row[ID]].append(row)
         self._rows: dict[str, Row] = {}
 
     def job(self, entry: Captioned) -> Job:
@@ -140,16 +141,14 @@ class EncodedFolder:
         Older files of samples that were encoded again are removed. Returns the number of rows.
         """
         rows = sorted(self._rows.values(), key=self._place)
-        self.write(f"{PARTS}/{self._part}", _csv(rows))
+        self.write(f"{PARTS}/{self._part}", csv_bytes(rows, COLUMNS))
         with self._locked():  # processes that end at the same time must see each other's parts
             merged: dict[str, Row] = {}
             for part in sorted((self.path / PARTS).glob(self._parts)):
                 merged |= {row[ID]: row for row in _read_part(part)}
-            listed = sorted(
-                (row for row in merged.values() if row[ID] in self._order),
-                key=self._place,
-            )
-            self.write(CSV, _csv(listed))
+            current = (row for row in merged.values() if row[ID] in self._order)
+            listed = sorted(current, key=self._place)
+            self.write(CSV, csv_bytes(listed, COLUMNS))
         self._remove_replaced()
         return len(listed)
 
@@ -162,15 +161,10 @@ class EncodedFolder:
                         (self.path / older[column]).unlink(missing_ok=True)
 
     def _place(self, row: Row) -> int:
-        """Position of a row's caption in the list."""
         return self._order[row[ID]]
 
     def _agree(self, settings: Mapping[str, Any]) -> None:
-        """Writes the settings, or compares them with those of the folder.
-
-        Raises:
-            ValueError: they are different.
-        """
+        """Writes the settings, or refuses those that are not the folder's."""
         file = self.path / SETTINGS
         if not file.exists():
             write_whole(file, (json.dumps(settings, indent=2) + "\n").encode())
@@ -195,11 +189,7 @@ class EncodedFolder:
 
 
 def _source_key(entry: Captioned) -> str:
-    """Hash of a video's size and two ends, and of its frame rate.
-
-    Raises:
-        BadSample: the video cannot be read.
-    """
+    """Hash of a video's size and two ends, and of its frame rate."""
     digest = hashlib.sha256()
     try:
         with open(entry.path, "rb") as file:
@@ -217,11 +207,3 @@ def _read_part(path: Path) -> list[Row]:
     """The complete rows of a csv file."""
     with open(path, encoding="utf-8", newline="") as file:
         return [row for row in csv.DictReader(file) if None not in row.values()]
-
-
-def _csv(rows: Sequence[Row]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -12,25 +12,123 @@ every further latent, such as the loser of a preference pair, has the same (f, h
 in the same way.
 """
 
+import abc
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from jaxtyping import Shaped
 
-from mugv_jax.axes import Float
+from mugv_jax.axes import Bool, Float
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.data_config import Shape
-from mugv_jax.data.field import BatchSizes, Cell, Field, Text
 from mugv_jax.data.pt_files import read_latent, read_text
 
 DEFAULT_FPS = 24.0  # the published trainer feeds it to every sample
 RESERVED = ("name", "sample", "weight")  # other keys of records and batches
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # batches and records hold numbers in float32
 
-Fields = tuple[Field, ...]
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]  # (shift, scale) of every channel
+
+
+class Text(NamedTuple):
+    """Encoder states of a caption, and their mask, which is true on text."""
+
+    states: Float[np.ndarray, "s d"]
+    mask: Bool[np.ndarray, "s"]
+
+
+class BatchSizes(NamedTuple):
+    """Sizes that the samples of a batch share.
+
+    shape: (f, h, w) that latents are cropped to.
+    text_tokens: length that texts are cut or padded to.
+    """
+
+    shape: Shape
+    text_tokens: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Field(abc.ABC):
+    """One named value of every sample.
+
+    kind: name of the class in the index of a packed data set.
+    suffix: ending of the csv column's name, after the field's name.
+    width: number of channels or width of the states; None accepts that of the first readable file.
+    required: whether every sample must state a value.
+    name: key of the value in a sample and in a batch.
+    """
+
+    kind: ClassVar[str]
+    suffix: ClassVar[str]
+    width: ClassVar[int | None] = None
+    required: ClassVar[bool] = True
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r}" + (f" of width {self.width}" if self.width else "")
+
+    @property
+    def column(self) -> str:
+        """Csv column of the value."""
+        return self.name + self.suffix
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the field in a batch and in a record."""
+        return (self.name,)
+
+    def with_width(self, _width: int | None) -> "Field":
+        """The field with its width known."""
+        return self
+
+    def parse(self, text: str) -> str | float:
+        """The content of a csv cell; by default that is a path."""
+        return text
+
+    @abc.abstractmethod
+    def read(self, folder: Path, cell: Any, *, normalised: bool) -> Any:
+        """The value of a parsed csv cell: a number, or a path relative to the csv's `folder`.
+
+        normalised: whether the latents of the cell's row are normalised already.
+
+        Raises:
+            BadSample: a file that is missing, damaged, or of another layout.
+        """
+
+    @abc.abstractmethod
+    def checked(self, value: Any, shape: Shape) -> Any:
+        """The value as a sample holds it.
+
+        shape: (f, h, w) of the sample's latents, known since the samples were opened.
+
+        Raises:
+            BadSample: the value cannot be used; `checked_sample` puts a subject before the message.
+        """
+
+    @abc.abstractmethod
+    def features(self, latent_dtype: np.dtype) -> dict[str, Any]:
+        """TFDS features of the field."""
+
+    @abc.abstractmethod
+    def pack(self, value: Any, latent_dtype: np.dtype) -> dict[str, Any]:
+        """The value as a part of a TFDS example."""
+
+    @abc.abstractmethod
+    def unpack(self, record: Mapping[str, Any]) -> Any:
+        """The value in a TFDS record."""
+
+    @abc.abstractmethod
+    def stack(self, values: Sequence[Any], sizes: BatchSizes) -> dict[str, np.ndarray]:
+        """The values of a batch as arrays with a leading axis of samples."""
+
+
+Fields = tuple[Field, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,15 +146,14 @@ class LatentField(Field):
 
     @property
     def width(self) -> int | None:
-        """Channels of the latent."""
         return self.channels
 
     def with_width(self, width: int | None) -> "LatentField":
         return dataclasses.replace(self, channels=width)
 
-    def read(self, cell: Cell) -> Float[np.ndarray, "f h w c"]:
-        latent = read_latent(cell.file)
-        if cell.normalised or latent.shape[-1] != self.channels:  # `checked` refuses the latter
+    def read(self, folder: Path, cell: str, *, normalised: bool) -> Float[np.ndarray, "f h w c"]:
+        latent = read_latent(folder / cell)
+        if normalised or latent.shape[-1] != self.channels:  # `checked` refuses the latter
             return latent
         shift, scale = (np.asarray(each, np.float32) for each in self.statistics or ())
         return (latent - shift) / scale
@@ -101,8 +198,9 @@ class TextField(Field):
     def with_width(self, width: int | None) -> "TextField":
         return dataclasses.replace(self, width=width)
 
-    def read(self, cell: Cell) -> Text:
-        return Text(*read_text(cell.file))
+    def read(self, folder: Path, cell: str, *, normalised: bool) -> Text:
+        del normalised
+        return Text(*read_text(folder / cell))
 
     def checked(self, text: Text, _shape: Shape) -> Text:
         states, mask = text
@@ -183,8 +281,9 @@ class NumberField(Field):
             raise ValueError(f"{self.column}={text!r} must be {what}{empty}.")
         return number
 
-    def read(self, cell: Cell) -> float:
-        return float(cell.value)
+    def read(self, _folder: Path, cell: float, *, normalised: bool) -> float:
+        del normalised
+        return cell
 
     def checked(self, number: float, _shape: Shape) -> float:
         if not math.isfinite(number):
@@ -207,9 +306,7 @@ class NumberField(Field):
         return {self.name: np.array(numbers, np.float32)}
 
 
-KINDS: Mapping[str, type[Field]] = {
-    each.kind: each for each in (LatentField, TextField, NumberField)
-}
+KINDS = {each.kind: each for each in (LatentField, TextField, NumberField)}
 
 
 def flow_fields(
@@ -236,7 +333,7 @@ def check_fields(fields: Fields) -> None:
     Raises:
         ValueError: no latent, or keys that collide in a batch.
     """
-    if not latents_of(fields):
+    if not any(isinstance(field, LatentField) for field in fields):
         raise ValueError("a sample needs at least one latent field, which decides its shape.")
     keys = [*RESERVED, *(key for field in fields for key in field.keys)]
     twice = sorted({key for key in keys if keys.count(key) > 1})
@@ -247,19 +344,14 @@ def check_fields(fields: Fields) -> None:
         )
 
 
-def latents_of(fields: Fields) -> tuple[LatentField, ...]:
-    """The latents among `fields`; the first one decides the shape of a sample."""
-    return tuple(field for field in fields if isinstance(field, LatentField))
-
-
-def crop(latent: Float[np.ndarray, "f h w c"], shape: Shape) -> Float[np.ndarray, "_f _h _w c"]:
-    """The first frames of a latent, and the middle of each frame.
+def crop(x: Shaped[np.ndarray, "f h w c"], shape: Shape) -> Shaped[np.ndarray, "_f _h _w c"]:
+    """The first frames of a latent or a clip, and the middle of each frame.
 
     The first frame is always kept: the first latent of a clip of 8k+1 frames stands for its first
     frame alone, and image-to-video training takes it for the given picture.
     """
-    top, left = ((have - want) // 2 for have, want in zip(latent.shape[1:3], shape[1:]))
-    return latent[: shape[0], top : top + shape[1], left : left + shape[2]]
+    top, left = ((have - want) // 2 for have, want in zip(x.shape[1:3], shape[1:]))
+    return x[: shape[0], top : top + shape[1], left : left + shape[2]]
 
 
 def _tensor(shape: tuple[int | None, ...], dtype: np.dtype, doc: str) -> Any:
@@ -269,11 +361,7 @@ def _tensor(shape: tuple[int | None, ...], dtype: np.dtype, doc: str) -> Any:
 
 
 def _finite(array: np.ndarray) -> np.ndarray:
-    """The array itself, if it is finite.
-
-    Raises:
-        BadSample: the array holds NaN or infinities.
-    """
+    """The array itself, or a `BadSample` if it holds NaN or infinities."""
     if not np.isfinite(array).all():
         raise BadSample("holds NaN or infinities; encode it again, in float32 if it overflowed.")
     return array

@@ -15,7 +15,7 @@ import numpy as np
 from mugv_jax.data.fields import Fields, check_fields
 from mugv_jax.data.packed import PackedSamples
 from mugv_jax.data.published import PublishedSamples
-from mugv_jax.data.samples import CSV, PACKED_MARKER, Sample, SampleSource
+from mugv_jax.data.samples import CSV, PACKED_MARKER, Joined, Sample, SampleSource
 
 
 def open_samples(path: str | os.PathLike, fields: Fields) -> SampleSource:
@@ -51,37 +51,19 @@ def open_all(paths: Sequence[str], fields: Fields) -> SampleSource:
     return JoinedSamples([open_samples(path, fields) for path in paths])
 
 
-class JoinedSamples:
-    """A `SampleSource` of several sources, one after the other.
-
-    Raises:
-        ValueError: the sources hold different fields.
-    """
+class JoinedSamples(Joined[Sample]):
+    """A `SampleSource` of several sources of the same fields, one after the other."""
 
     def __init__(self, sources: Sequence[SampleSource]):
+        super().__init__(sources)
         self.fields = sources[0].fields
         for source in sources:
             if source.fields != self.fields:
+                one, other = ("; ".join(map(str, each.fields)) for each in (sources[0], source))
                 raise ValueError(
-                    f"the samples of data.paths hold different fields, {_listed(self.fields)} and "
-                    f"{_listed(source.fields)}: all must come from one VAE and one text encoder."
+                    f"the samples of data.paths hold different fields, {one} and {other}: all must "
+                    "come from one VAE and one text encoder."
                 )
-        self._sources = tuple(sources)
-        self._ends = np.cumsum([len(source) for source in sources])
         self.names = [name for source in sources for name in source.names]
         self.bad = [line for source in sources for line in source.bad]
         self.shapes = np.concatenate([source.shapes for source in sources])
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Sample:
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        if index < 0 or number == len(self._sources):
-            raise IndexError(f"sample {index} of {len(self)}")
-        source = self._sources[number]
-        return source[index - int(self._ends[number]) + len(source)]
-
-
-def _listed(fields: Fields) -> str:
-    return "; ".join(map(str, fields))

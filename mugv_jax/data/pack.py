@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from mugv_jax.data.ahead import ahead
-from mugv_jax.data.bad_sample import BadSample, listed
+from mugv_jax.data.bad_sample import BadSample, Skipped
 from mugv_jax.data.empty_text import find_empty_text, write_packed
 from mugv_jax.data.fields import Fields
 from mugv_jax.data.open import open_samples
@@ -59,8 +59,7 @@ class MugvSamples(tfds.core.GeneratorBasedBuilder):
             )
         self._samples = samples
         self._dtype = np.dtype(jnp.dtype(latent_dtype))
-        self._max_bad = max_bad
-        self.bad = list(samples.bad)
+        self.bad = Skipped(max_bad, "samples cannot be packed", samples.bad)
         self.written: list[int] = []
         super().__init__(file_format="array_record", **options)
 
@@ -79,7 +78,7 @@ class MugvSamples(tfds.core.GeneratorBasedBuilder):
         return {SPLIT: self._generate_examples()}
 
     def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        self._refuse_too_many_bad()
+        self.bad.check()
         count = len(self._samples)
         numbers = ahead(self._samples.__getitem__, range(count), threads=READERS)
         for number, sample in tqdm(
@@ -88,8 +87,7 @@ class MugvSamples(tfds.core.GeneratorBasedBuilder):
             try:
                 example = self._example(sample())
             except BadSample as error:
-                self.bad.append(str(error))
-                self._refuse_too_many_bad()
+                self.bad.add(str(error))
                 continue
             self.written.append(number)
             yield number, example
@@ -99,13 +97,6 @@ class MugvSamples(tfds.core.GeneratorBasedBuilder):
         for field in self._samples.fields:
             example |= field.pack(sample[field.name], self._dtype)
         return example
-
-    def _refuse_too_many_bad(self) -> None:
-        if len(self.bad) > self._max_bad:
-            raise ValueError(
-                f"more than max bad={self._max_bad} samples cannot be packed. "
-                + listed(self.bad, "is bad", "are bad")
-            )
 
 
 def pack(

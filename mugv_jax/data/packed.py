@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from mugv_jax.data.bad_sample import BadSample
-from mugv_jax.data.field import Field
-from mugv_jax.data.fields import KINDS, Fields, flow_fields
+from mugv_jax.data.fields import KINDS, Field, Fields, flow_fields
 from mugv_jax.data.samples import Sample, checked_sample
 
 SPLIT = "train"
@@ -101,11 +100,7 @@ def stored_fields(index: Mapping[str, np.ndarray], features: Any) -> Fields:
 
 
 def _chosen(path: Path, fields: Fields, stored: Mapping[str, Field]) -> Fields:
-    """`fields` with the widths of the stored ones.
-
-    Raises:
-        ValueError: fields that are not stored, or in another width; all of them are named.
-    """
+    """`fields` with the widths of the stored ones; all that are not stored are named."""
     lacking = [str(field) for field in fields if not _is_stored(field, stored)]
     if lacking:
         raise ValueError(

@@ -11,6 +11,7 @@ the step alone, so a run resumes exactly with any number of threads or processes
 """
 
 import dataclasses
+import itertools
 import logging
 import os
 from collections.abc import Sequence
@@ -23,18 +24,20 @@ from mugv_jax.axes import Frames
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.clips import PICTURES, ClipRule, read_clip
+from mugv_jax.data.data_config import Reading
+from mugv_jax.data.fields import crop
+from mugv_jax.data.samples import PACKED_MARKER, Indexed, Joined
 from mugv_jax.systems.mugv.size import STRIDE
 
 log = logging.getLogger(__name__)
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
-TFDS_FILE = "dataset_info.json"
 VIDEO = "video"  # the feature of a TFDS data set that holds the frames
 TRIES = 16  # samples that are drawn in a row until one can be used
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PixelConfig:
+class PixelConfig(Reading):
     """Data that a VAE is trained on.
 
     paths: folders of videos and pictures, or of TFDS data sets with a feature "video" of uint8
@@ -49,7 +52,6 @@ class PixelConfig:
     read_frames: frames that are read from the start of a video file, to cut a clip from.
     rows, picture_rows: clips, or pictures, of one data shard in a step.
     picture_share: share of steps that train on pictures, which are single frames of any sample.
-    threads, prefetch, workers: see `DataConfig`.
 
     Raises:
         ValueError: values out of range.
@@ -66,14 +68,11 @@ class PixelConfig:
     rows: int = 1
     picture_rows: int = 8
     picture_share: float = 0.2
-    threads: int = 4
-    prefetch: int = 4
-    workers: int = 0
 
     def __post_init__(self):
+        super().__post_init__()
         require_at_least(1, self, "holdout_clips", "rows", "picture_rows", "threads")
         require_at_least(2, self, "frames")
-        require_at_least(0, self, "prefetch", "workers")
         read = (self.read_frames - 1) // STRIDE * STRIDE + 1
         if read < self.frames:
             raise ValueError(
@@ -87,7 +86,7 @@ class PixelConfig:
 
 
 @runtime_checkable
-class PixelSource(Protocol):
+class PixelSource(Indexed[Frames], Protocol):
     """Frames of samples, by index.
 
     clips: indices of the videos; all other samples are single pictures.
@@ -96,17 +95,9 @@ class PixelSource(Protocol):
     @property
     def clips(self) -> Sequence[int]: ...
 
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Frames: ...
-
 
 class ClipFiles:
-    """Videos and pictures in a folder and its subfolders, sorted by name.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """Videos and pictures in a folder and its subfolders, sorted by name."""
 
     def __init__(self, path: Path, config: PixelConfig):
         self._rule = ClipRule(size=config.size, max_frames=config.read_frames)
@@ -115,8 +106,8 @@ class ClipFiles:
         )
         if not self._files:
             raise ValueError(
-                f"data.paths: {str(path)!r} holds no video or picture and no {TFDS_FILE} of a data "
-                f"set; known suffixes are {', '.join((*VIDEOS, *PICTURES))}."
+                f"data.paths: {str(path)!r} holds no video or picture and no {PACKED_MARKER} of a "
+                f"data set; known suffixes are {', '.join((*VIDEOS, *PICTURES))}."
             )
         self.clips = [
             i for i, file in enumerate(self._files) if file.suffix.lower() not in PICTURES
@@ -130,11 +121,7 @@ class ClipFiles:
 
 
 class ClipRecords:
-    """The videos of one split of a TFDS data set in ArrayRecord files.
-
-    Raises:
-        ValueError: a damaged folder, or one without this split or without videos.
-    """
+    """The videos of one split of a TFDS data set in ArrayRecord files."""
 
     def __init__(self, path: Path, split: str):
         import tensorflow_datasets as tfds  # slow, and reading files does not need it
@@ -155,29 +142,21 @@ class ClipRecords:
         return np.asarray(self._records[index][VIDEO])
 
 
-class Joined:
+class JoinedPixels(Joined[Frames]):
     """A `PixelSource` of several sources, one after the other."""
 
     def __init__(self, sources: Sequence[PixelSource]):
-        self._sources = sources
-        self._starts = np.cumsum([0, *map(len, sources)]).tolist()
+        super().__init__(sources)
         self.clips = [i + at for at, each in zip(self._starts, sources) for i in each.clips]
 
-    def __len__(self) -> int:
-        return self._starts[-1]
 
-    def __getitem__(self, index: int) -> Frames:
-        part = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self._sources[part][index - self._starts[part]]
-
-
-def open_pixels(paths: Sequence[str], split: str, config: PixelConfig) -> Joined:
+def open_pixels(paths: Sequence[str], split: str, config: PixelConfig) -> JoinedPixels:
     """The samples in all folders `paths`, as one source.
 
     split: split of TFDS data sets.
 
     Raises:
-        ValueError: no folder, or one without samples.
+        ValueError: no folder, one without samples, or a data set without videos or this split.
     """
     if not paths:
         raise ValueError("data.paths is empty: name folders of videos, or of TFDS data sets.")
@@ -186,9 +165,9 @@ def open_pixels(paths: Sequence[str], split: str, config: PixelConfig) -> Joined
         path = Path(name).expanduser()
         if not path.is_dir():
             raise ValueError(f"data.paths: {name!r} is not a folder.")
-        records = (path / TFDS_FILE).is_file()
+        records = (path / PACKED_MARKER).is_file()
         sources.append(ClipRecords(path, split) if records else ClipFiles(path, config))
-    return Joined(sources)
+    return JoinedPixels(sources)
 
 
 def cut(frames: Frames, rng: np.random.Generator, count: int, size: tuple[int, int]) -> Frames:
@@ -212,7 +191,7 @@ class PixelSteps:
     seed: draws samples, and the parts that are cut from them.
     """
 
-    source: Joined
+    source: JoinedPixels
     config: PixelConfig
     local: Sequence[int]
     total: int
@@ -241,11 +220,7 @@ class PixelSteps:
     def _draw(
         self, rng: np.random.Generator, pool: Sequence[int], count: int
     ) -> tuple[Frames, int]:
-        """`count` frames of a random sample of `pool`, and the sample's index.
-
-        Raises:
-            ValueError: TRIES samples in a row cannot be used.
-        """
+        """`count` frames of a random sample of `pool`, and the sample's index."""
         for _ in range(TRIES):
             index = int(pool[int(rng.integers(len(pool)))])
             try:
@@ -258,33 +233,23 @@ class PixelSteps:
         )
 
 
-def held_out(config: PixelConfig) -> Joined | None:
-    """The samples to validate on; None if there are none.
+def held_out_clips(config: PixelConfig) -> list[Frames]:
+    """The first frames of the first held-out clips that are long enough, cropped to their middle.
+
+    There are none if the config holds nothing out.
 
     Raises:
-        ValueError: they cannot be opened.
+        ValueError: samples that cannot be opened, or no clip that is long and large enough.
     """
     if not config.holdout_paths and not config.holdout_split:
-        return None
+        return []
     paths = config.holdout_paths or config.paths
-    return open_pixels(paths, config.holdout_split or config.split, config)
-
-
-def first_clips(source: Joined, config: PixelConfig) -> list[Frames]:
-    """The first frames of the first clips that are long enough, cropped to their middle.
-
-    Raises:
-        ValueError: no clip is long and large enough.
-    """
-    found: list[Frames] = []
+    source = open_pixels(paths, config.holdout_split or config.split, config)
     width, height = config.size
-    for index in source.clips:
-        frames = source[index]
-        if len(found) == config.holdout_clips:
-            break
-        top, left = (frames.shape[1] - height) // 2, (frames.shape[2] - width) // 2
-        if len(frames) >= config.frames and min(top, left) >= 0:
-            found.append(frames[: config.frames, top : top + height, left : left + width])
+    shape = (config.frames, height, width)
+    clips = (source[index] for index in source.clips)
+    usable = (crop(clip, shape) for clip in clips if np.all(clip.shape[:3] >= np.array(shape)))
+    found = list(itertools.islice(usable, config.holdout_clips))
     if not found:
         raise ValueError(
             f"no held-out clip has {config.frames} frames of {width}x{height} pixels: make "

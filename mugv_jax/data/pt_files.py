@@ -4,6 +4,8 @@
 
 latents/X.pt              float tensor (c, f, h, w)
 text_features/X_text.pt   {"y": float (1, 1, s, d), "mask": (1, s)}
+
+A file that is missing, damaged, or of another layout is a `BadSample`.
 """
 
 import io
@@ -20,40 +22,24 @@ from mugv_jax.weights.torch_files import import_torch, load_plain, numpy_dtype, 
 
 
 def latent_shape(path: Path) -> tuple[int, int, int, int]:
-    """(f, h, w, c) of a latent file, from its header.
-
-    Raises:
-        BadSample: missing, damaged, or of another layout.
-    """
+    """(f, h, w, c) of a latent file, from its header."""
     channels, *shape = _latent(path, mmap=True).shape
     return (*shape, channels)
 
 
 def read_latent(path: Path) -> Float[np.ndarray, "f h w c"]:
-    """The latent of a file, in float32.
-
-    Raises:
-        BadSample: missing, damaged, or of another layout.
-    """
+    """The latent of a file, in float32."""
     latent = _array(path, "latent", _latent(path))
     return einops.rearrange(latent.astype(np.float32), "c f h w -> f h w c")
 
 
 def text_width(path: Path) -> int:
-    """Width d of the text states in a file, from its header.
-
-    Raises:
-        BadSample: missing, damaged, or of another layout.
-    """
+    """Width d of the text states in a file, from its header."""
     return _text(path, mmap=True)["y"].shape[-1]
 
 
 def read_text(path: Path) -> tuple[Float[np.ndarray, "s d"], Bool[np.ndarray, "s"]]:
-    """Text states in float32 and their mask, which is true on text.
-
-    Raises:
-        BadSample: missing, damaged, or of another layout.
-    """
+    """Text states in float32 and their mask, which is true on text."""
     content = _text(path)
     states = _array(path, "y", content["y"]).astype(np.float32)
     return states[0, 0], _array(path, "mask", content["mask"])[0] != 0
@@ -88,8 +74,8 @@ def _text(path: Path, **options: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"y", "mask"} <= set(content):
         raise BadSample(f'{path}: must hold {{"y": states, "mask": mask}} of a caption.')
     y, mask = (tuple(getattr(content[name], "shape", ())) for name in ("y", "mask"))
-    fits = len(y) == 4 and y[:2] == (1, 1) and mask == (1, y[2]) and _floating(content["y"])
-    if not fits:
+    shaped = len(y) == 4 and y[:2] == (1, 1) and mask == (1, y[2])
+    if not shaped or not _floating(content["y"]):
         raise BadSample(
             f"{path}: y must be floating-point (1, 1, tokens, width) and mask (1, tokens), "
             f"not {y} and {mask}."

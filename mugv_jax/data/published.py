@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mugv_jax.data.bad_sample import BadSample, listed
-from mugv_jax.data.field import Cell
-from mugv_jax.data.fields import Fields, LatentField, TextField, latents_of
+from mugv_jax.data.fields import Fields, LatentField, TextField
 from mugv_jax.data.headers import LatentShape, read_shapes
 from mugv_jax.data.pt_files import text_width
 from mugv_jax.data.samples import Sample, checked_sample
@@ -28,8 +27,7 @@ from mugv_jax.weights.torch_files import import_torch
 log = logging.getLogger(__name__)
 
 ID, SOURCE = "sample_id", "source"
-REAL = "real"
-NORMALISED = {REAL: False, "generated": True}  # source -> whether its latents are normalised
+NORMALISED = {"real": False, "generated": True}  # source -> whether its latents are normalised
 
 Shapes = Mapping[str, LatentShape | BadSample]  # by path relative to the csv
 
@@ -38,11 +36,12 @@ Shapes = Mapping[str, LatentShape | BadSample]  # by path relative to the csv
 class Row:
     """One row of a `train.csv`, checked.
 
+    normalised: whether the latents are normalised already.
     cells: the content of each field's column, in the order of the fields.
     """
 
     sample_id: str
-    source: str
+    normalised: bool
     cells: tuple[str | float, ...]
 
     def file(self, place: int) -> str:
@@ -53,11 +52,7 @@ class Row:
 
 
 def read_rows(path: Path, fields: Fields) -> list[Row]:
-    """The rows of a `train.csv`.
-
-    Raises:
-        ValueError: columns are missing, all of which are named, or a row cannot be understood.
-    """
+    """The rows of a `train.csv`; all columns that are missing are named together."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -80,11 +75,7 @@ def _required(fields: Fields) -> list[str]:
 
 
 def _row(where: str, values: Mapping[str | None, str | list[str] | None], fields: Fields) -> Row:
-    """A checked row; `where` names it in messages.
-
-    Raises:
-        ValueError: cells that are empty or cannot be understood.
-    """
+    """A checked row; `where` names it in messages."""
     texts = {name: text for name, text in values.items() if isinstance(text, str)}
     empty = [name for name in _required(fields) if not texts.get(name)]
     if empty:
@@ -98,7 +89,7 @@ def _row(where: str, values: Mapping[str | None, str | list[str] | None], fields
         cells = tuple(field.parse(texts.get(field.column, "")) for field in fields)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return Row(texts[ID], texts[SOURCE], cells)
+    return Row(texts[ID], NORMALISED[texts[SOURCE]], cells)
 
 
 class PublishedSamples:
@@ -143,21 +134,17 @@ class PublishedSamples:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Sample:
-        row = self._rows[index]
+        row, folder = self._rows[index], self.path.parent
         values, files = {}, {}
-        for field, value in zip(self.fields, row.cells, strict=True):
-            cell = Cell(self.path, value, NORMALISED[row.source])
-            values[field.name], files[field.name] = field.read(cell), cell.file
+        for field, cell in zip(self.fields, row.cells, strict=True):
+            values[field.name] = field.read(folder, cell, normalised=row.normalised)
+            files[field.name] = folder / cell if isinstance(cell, str) else self.path
         return checked_sample(
             row.sample_id, self.fields, values, shape=self.shapes[index], files=files
         )
 
     def _with_text_width(self, place: int, field: TextField) -> TextField:
-        """The field number `place` with the width of its first readable file.
-
-        Raises:
-            ValueError: no file can be read, or the field has another width already.
-        """
+        """The field number `place` with the width of its first readable file."""
         errors = []
         for row in self._rows:
             file = self.path.parent / row.file(place)
@@ -182,15 +169,12 @@ class PublishedSamples:
         )
 
     def _check_statistics(self) -> None:
-        """Refuses latents that must be normalised by statistics that are not known.
-
-        Raises:
-            ValueError: a row of `source=real`, and a latent field without fitting statistics.
-        """
-        real = next((row.sample_id for row in self._rows if row.source == REAL), None)
-        for field in latents_of(self.fields):
-            known = [len(each) for each in field.statistics or ()]
-            if real is not None and known != [field.channels] * 2:
+        """Refuses rows of `source=real` whose latents no known statistics normalise."""
+        real = next((row.sample_id for row in self._rows if not row.normalised), None)
+        for field in self.fields:
+            if real is None or not isinstance(field, LatentField):
+                continue
+            if [len(each) for each in field.statistics or ()] != [field.channels] * 2:
                 raise ValueError(
                     f"{self.path} ({real}): source=real latents are normalised when they are read, "
                     f"but no statistics of {field.channels} channels are known: write normalised "
@@ -204,38 +188,32 @@ def _with_channels(fields: Fields, rows: Sequence[Row], found: Shapes) -> Fields
     for place, field in enumerate(fields):
         if isinstance(field, LatentField) and field.channels is None:
             shapes = (found[row.file(place)] for row in rows)
-            first = next((shape for shape in shapes if not isinstance(shape, BadSample)), None)
-            field = field if first is None else field.with_width(first[-1])
+            widths = (shape[-1] for shape in shapes if not isinstance(shape, BadSample))
+            field = field.with_width(next(widths, None))
         known.append(field)
     return tuple(known)
 
 
-def _shape(csv: Path, row: Row, fields: Fields, found: Shapes) -> tuple[int, int, int]:
-    """(f, h, w) of all latents of a sample.
-
-    Raises:
-        BadSample: a latent that cannot be used, or that does not fit the first one.
-    """
+def _shape(csv: Path, row: Row, fields: Fields, found: Shapes) -> list[int]:
+    """(f, h, w) of all latents of a sample, or a `BadSample` if they do not fit together."""
     shape = None
     for place, field in enumerate(fields):
         if not isinstance(field, LatentField):
             continue
-        relative = row.file(place)
-        one = found[relative]
+        file, one = csv.parent / row.file(place), found[row.file(place)]
         if isinstance(one, BadSample):
             raise one
         *own, channels = one
-        frames, height, width = own
         if channels != field.channels:
             raise BadSample(
-                f"{csv.parent / relative}: has {channels} channels, not {field.channels}; encode "
-                "it with the VAE of the other samples."
+                f"{file}: has {channels} channels, not {field.channels}; encode it with the VAE of "
+                "the other samples."
             )
-        shape = shape or (frames, height, width)
-        if tuple(own) != shape:
+        shape = shape or own
+        if own != shape:
             raise BadSample(
-                f"{csv.parent / relative}: the latent (f, h, w) is {tuple(own)}, but the sample's "
-                f"first latent is {shape}: all latents of a sample must have one shape."
+                f"{file}: the latent (f, h, w) is {tuple(own)}, but the sample's first latent is "
+                f"{tuple(shape)}: all latents of a sample must have one shape."
             )
     assert shape is not None
     return shape

@@ -18,8 +18,7 @@ import numpy as np
 
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.buckets import Bucket
-from mugv_jax.data.field import BatchSizes
-from mugv_jax.data.fields import Fields
+from mugv_jax.data.fields import BatchSizes, Fields
 from mugv_jax.data.samples import Sample, SampleSource
 from mugv_jax.data.schedule import Schedule, SinglePass
 
@@ -34,8 +33,6 @@ class Reader:
     A sample with one bad field is replaced as a whole. The replacement depends on which files are
     bad, never on when they were read, so a resumed run sees the same samples. Every process, and
     every worker process, counts bad samples by itself.
-
-    fields: of the samples.
     """
 
     def __init__(self, source: SampleSource, max_bad: int):
@@ -46,7 +43,7 @@ class Reader:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """State for worker processes, without the lock, which cannot be pickled."""
+        """State for worker processes; a lock cannot be pickled."""
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -75,11 +72,7 @@ class Reader:
         )
 
     def _note(self, index: int, error: BadSample) -> None:
-        """Counts a bad sample once, however many threads meet it.
-
-        Raises:
-            ValueError: more than `max_bad` samples are bad.
-        """
+        """Counts a bad sample once, however many threads meet it, and refuses too many."""
         with self._lock:
             if index not in self._bad:
                 self._bad[index] = str(error)
@@ -111,17 +104,10 @@ class Steps:
         read = [self.reader.read(drawn.bucket, index) for index in drawn.samples.tolist()]
         indices = np.array([index for index, _ in read], np.int32)
         sizes = BatchSizes(drawn.bucket.shape, self.text_tokens)
-        batch = stack(self.reader.fields, [sample for _, sample in read], sizes)
-        batch["sample"] = indices
+        batch: Batch = {"sample": indices}
+        for field in self.reader.fields:
+            batch |= field.stack([sample[field.name] for _, sample in read], sizes)
         if drawn.fill is not None:
             replaced = indices != drawn.samples
             batch["weight"] = np.where(drawn.fill | replaced, 0, 1).astype(np.float32)
         return batch
-
-
-def stack(fields: Fields, samples: Sequence[Sample], sizes: BatchSizes) -> Batch:
-    """Samples as arrays of one shape, without "sample" and "weight"."""
-    batch: Batch = {}
-    for field in fields:
-        batch |= field.stack([sample[field.name] for sample in samples], sizes)
-    return batch

@@ -5,9 +5,11 @@
 `open.py` opens them; `fields.py` says what a sample holds.
 """
 
+import bisect
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from mugv_jax.data.fields import Fields
 CSV = "train.csv"
 PACKED_MARKER = "dataset_info.json"  # TFDS writes it into every data set
 EMPTY_TEXT = "empty_text.pt"  # encoder states of the empty caption, optional beside samples
+
+Value = TypeVar("Value", covariant=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +36,24 @@ class Sample:
     values: Mapping[str, Any]
 
     def __getitem__(self, field: str) -> Any:
-        """The value of one field."""
         return self.values[field]
 
 
 @runtime_checkable
-class SampleSource(Protocol):
+class Indexed(Protocol[Value]):
+    """Values by their number, from 0: samples, frames or batches."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Value: ...
+
+
+@runtime_checkable
+class SampleSource(Indexed[Sample], Protocol):
     """Samples by index; safe to read from several threads, and to send to other processes.
+
+    An index raises a BadSample if one of the sample's fields is missing, damaged, or not what it
+    was, and an IndexError if there is no such sample.
 
     fields: what every sample holds, all widths known.
     names: the name of every sample.
@@ -58,18 +73,22 @@ class SampleSource(Protocol):
     @property
     def bad(self) -> Sequence[str]: ...
 
+
+class Joined(Generic[Value]):
+    """Several sources, one after the other."""
+
+    def __init__(self, sources: Sequence[Indexed[Value]]):
+        self._sources = tuple(sources)
+        self._starts = [0, *itertools.accumulate(map(len, sources))]
+
     def __len__(self) -> int:
-        """Number of samples."""
-        ...
+        return self._starts[-1]
 
-    def __getitem__(self, index: int) -> Sample:
-        """Sample `index`, counted from 0.
-
-        Raises:
-            BadSample: one of its fields is missing, damaged, or not what it was.
-            IndexError: there is no such sample.
-        """
-        ...
+    def __getitem__(self, index: int) -> Value:
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        part = bisect.bisect(self._starts, index) - 1
+        return self._sources[part][index - self._starts[part]]
 
 
 def checked_sample(
@@ -88,12 +107,11 @@ def checked_sample(
     Raises:
         BadSample: one of the values cannot be trained on, so that the whole sample cannot.
     """
-    frames, height, width = (int(size) for size in shape)
-    announced = frames, height, width
+    frames, height, width = shape.tolist()
     checked = {}
     for field in fields:
         try:
-            checked[field.name] = field.checked(values[field.name], announced)
+            checked[field.name] = field.checked(values[field.name], (frames, height, width))
         except BadSample as error:
             where = files[field.name]
             raise BadSample(f"{where}: the {field.name} of {name} {error}") from error

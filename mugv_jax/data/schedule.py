@@ -53,7 +53,6 @@ class Schedule:
 
     shards, accumulation: data shards of a step, and microbatches of each.
     bucket_of_step: index of each step's bucket.
-    earlier_steps: for each step, the number of steps before it that use the same bucket.
     digest: identifies data, config, seed and samples per step, but not the number of steps.
     """
 
@@ -62,11 +61,19 @@ class Schedule:
     accumulation: int
     seed: int
     bucket_of_step: Int[np.ndarray, "steps"]
-    earlier_steps: Int[np.ndarray, "steps"]
     digest: str
 
     def __len__(self) -> int:
         return len(self.bucket_of_step)
+
+    @functools.cached_property
+    def _earlier_steps(self) -> Int[np.ndarray, "steps"]:
+        """For each step, the number of steps before it that use the same bucket."""
+        earlier = np.empty(len(self), np.int64)
+        for number in range(len(self.buckets)):
+            steps = np.flatnonzero(self.bucket_of_step == number)
+            earlier[steps] = np.arange(len(steps))
+        return earlier
 
     def batch(self, bucket: Bucket) -> int:
         """Samples of one step of a bucket, on all shards together."""
@@ -75,7 +82,7 @@ class Schedule:
     def __getitem__(self, step: int) -> StepSamples:
         bucket = self.buckets[self.bucket_of_step[step]]
         batch, count = self.batch(bucket), len(bucket.members)
-        first = int(self.earlier_steps[step]) * batch
+        first = int(self._earlier_steps[step]) * batch
         epochs = range(first // count, (first + batch - 1) // count + 1)
         order = np.concatenate([permutation(count, self.seed, bucket.shape, e) for e in epochs])
         samples = order[first - epochs.start * count :][:batch]
@@ -149,7 +156,6 @@ def make_schedule(
         accumulation,
         seed,
         bucket_of_step,
-        _earlier_steps(bucket_of_step, len(buckets)),
         _digest(buckets, batch, config, seed, names),
     )
 
@@ -208,17 +214,6 @@ def _image_steps(
                 f"holds {what}s: add some to data.paths, or leave image_share empty."
             )
     return steps
-
-
-def _earlier_steps(
-    bucket_of_step: Int[np.ndarray, "steps"], buckets: int
-) -> Int[np.ndarray, "steps"]:
-    """Number of earlier steps with the same bucket, for each step."""
-    earlier = np.empty(len(bucket_of_step), np.int64)
-    for number in range(buckets):
-        steps = np.flatnonzero(bucket_of_step == number)
-        earlier[steps] = np.arange(len(steps))
-    return earlier
 
 
 def _digest(

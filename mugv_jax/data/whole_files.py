@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small files that appear under their name only when they are complete."""
 
+import csv
+import io
 import os
 import secrets
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 
@@ -25,3 +28,12 @@ def write_whole(path: Path, content: bytes, *, shared: bool = False) -> None:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def csv_bytes(rows: Iterable[Mapping[str, str]], columns: Collection[str]) -> bytes:
+    """Content of a csv file with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

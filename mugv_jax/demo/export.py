@@ -16,6 +16,7 @@ from typing import Any
 
 from PIL import Image
 
+from mugv_jax.demo.text.run import CONFIG, PIECES, WEIGHTS
 from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.scene import WORLDS
 from mugv_jax.nn.vae.sizes import VAEConfig
@@ -24,7 +25,6 @@ from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import read_config
 
 MAX_BYTES = 32 * 10**6
-TEXT_FILES = ("config.json", "spiece.model")
 PROBE = "a red star moves left"
 PICTURE = 19  # number of the `unseen` clip whose first frame is shipped: a yellow box that rises
 # Content of defaults.json. Steps and guidance are the best measured (assets/demo/README.md).
@@ -60,9 +60,9 @@ def export(
         folder = Path(partial)
         convert(dit, folder / "dit.safetensors", kind="mugv_dit", ema=True, dtype="bfloat16")
         convert(vae, folder / "vae.safetensors", kind="mugv_vae", ema=True, dtype="bfloat16")
-        encoder = folder / "text_encoder" / "model.safetensors"
+        encoder = folder / "text_encoder" / WEIGHTS
         convert(text, encoder, kind="t5_encoder", dtype="bfloat16")
-        for name in TEXT_FILES:
+        for name in (CONFIG, PIECES):
             shutil.copyfile(text / name, encoder.parent / name)
         (folder / "defaults.json").write_text(json.dumps(defaults, indent=2) + "\n")
         clips = DemoClips(split="unseen", count=PICTURE + 1, world=WORLDS["small"])
@@ -80,7 +80,9 @@ def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:
     models.tokenize([PROBE])
     for name, run in (("dit", dit), ("vae", vae)):
         (kind,) = models.config.KINDS[name]
-        trained, told = _as_published(read_config(run, kind)[1]), getattr(models.config, name)
+        trained, told = read_config(run, kind)[1], getattr(models.config, name)
+        if isinstance(trained, VAEConfig):  # published weights include the scaling factor
+            trained = dataclasses.replace(trained, scaling_factor=VAEConfig.scaling_factor)
         if told != trained:
             raise ValueError(
                 f"{run} has sizes that leave no trace in a published file, which would be read as "
@@ -95,10 +97,3 @@ def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:
             f"the package may carry: {listed}. Train smaller models."
         )
     return sizes
-
-
-def _as_published(config: Any) -> Any:
-    """Config as read from a published file, whose VAE weights include the scaling factor."""
-    if not isinstance(config, VAEConfig):
-        return config
-    return dataclasses.replace(config, scaling_factor=VAEConfig.scaling_factor)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import einops
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
@@ -25,7 +24,9 @@ from mugv_jax.axes import Array, Float
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.weights.check import check
-from mugv_jax.weights.registry import MODELS
+from mugv_jax.weights.parameters import UNUSED, LazyTensor
+from mugv_jax.weights.place import place
+from mugv_jax.weights.registry import MODELS, Model
 from mugv_jax.weights.sources import Source, TensorSpec
 
 # Ours and the reference, both in the published layout.
@@ -43,23 +44,28 @@ class Case:
     arrays: Mapping[str, np.ndarray]
     dtype: DTypeLike
 
-    @property
-    def name(self) -> str:
-        """Name of the case's files without suffix."""
-        return self.path.stem
-
     def sibling(self, name: str) -> "Case":
         """Another case of the same folder."""
         return read_case(self.path.with_name(f"{name}.json"), self.dtype)
 
+    def model(self, kind: str = "kind") -> tuple[Model, Any]:
+        """Model and config that the case states; `kind` is the entry that names the model."""
+        model = MODELS[self.spec[kind]]
+        return model, model.config_from_published(self.spec["config"])
+
+    def variables(self, parameters: Mapping[str, LazyTensor]) -> Any:
+        """Tree of the parameters (path -> tensor) that the model reads, in the case's dtype."""
+        dtype = np.dtype(self.dtype)
+        read = {path: x for path, x in parameters.items() if not path.startswith(f"{UNUSED}/")}
+        placed = {path: place(lazy.cast(dtype)) for path, lazy in read.items()}
+        return traverse_util.unflatten_dict(placed, sep="/")
+
 
 def recipe(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Value of a golden tensor: a function of its published name and shape."""
-    match name:
-        case "shift" if shape:
-            return np.asarray(LATENT_SHIFT, np.float32).reshape(shape)
-        case "scale" if shape:
-            return np.asarray(LATENT_SCALE, np.float32).reshape(shape)
+    latent = {"shift": LATENT_SHIFT, "scale": LATENT_SCALE}
+    if shape and name in latent:
+        return np.asarray(latent[name], np.float32).reshape(shape)
     seed = zlib.crc32(name.encode())
     normal = np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
     if len(shape) >= 2:
@@ -103,18 +109,9 @@ def read_case(path: Path, dtype: DTypeLike = jnp.float32) -> Case:
 
 def build(case: Case, values: Values = recipe) -> tuple[Any, Any]:
     """(module, variables) of the model of `case`."""
-    model = MODELS[case.spec["kind"]]
-    config = model.config_from_published(case.spec["config"])
+    model, config = case.model()
     tensors = check(RecipeSource(case.path, case.spec["tensors"], values), model, config)
-    dtype = np.dtype(case.dtype)
-    variables = {}
-    for path, lazy in tensors.items():
-        if not path.startswith("unused/"):
-            variables[path] = np.empty(lazy.shape, dtype)
-            for index, piece in lazy.cast(dtype).pieces():
-                variables[path][index] = piece
-    tree = traverse_util.unflatten_dict(variables, sep="/")
-    return model.build(config, case.dtype), jax.device_put(tree)
+    return model.build(config, case.dtype), case.variables(tensors)
 
 
 def ours(x: np.ndarray) -> np.ndarray:

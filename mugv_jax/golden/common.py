@@ -9,9 +9,7 @@ import numpy as np
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.golden.cases import Case, Outputs, RecipeSource
-from mugv_jax.weights.check import check, variable_shapes
-from mugv_jax.weights.parameters import published_shapes
-from mugv_jax.weights.registry import MODELS
+from mugv_jax.weights.check import check, published_shapes
 
 # Prefix of a schedule's name -> (shift, time to start from).
 SCHEDULES = {"enh": (1.0, 0.3), "wan": (5.0, 1.0)}
@@ -23,11 +21,10 @@ def manifest(case: Case) -> Outputs:
     Raises:
         ValueError: names or shapes that differ.
     """
-    model = MODELS[case.spec["model"]]
-    config = model.config_from_published(case.spec["config"])
+    model, config = case.model("model")
     listed = {name: tuple(shape) for name, shape in case.spec["tensors"].items()}
     check(RecipeSource(case.path, listed), model, config)
-    mapped = published_shapes(model.table(config), variable_shapes(model, config))
+    mapped = published_shapes(model, config)
     if set(mapped) != set(listed):
         raise ValueError(f"names differ: {sorted(set(mapped) ^ set(listed))}.")
     sizes = [[np.prod(shapes[n], dtype=float) for n in listed] for shapes in (mapped, listed)]

@@ -8,8 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
-from jax.sharding import SingleDeviceSharding
 
 from mugv_jax.axes import Array
 from mugv_jax.golden.cases import Case, Outputs, RecipeSource, build, ours, published, unit_times
@@ -18,8 +16,6 @@ from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenois
 from mugv_jax.weights.check import check
 from mugv_jax.weights.lora import adapted
 from mugv_jax.weights.pipe_lora import read_pipe_adapter
-from mugv_jax.weights.place import place
-from mugv_jax.weights.registry import MODELS
 
 
 def wan_vae(case: Case) -> Outputs:
@@ -69,15 +65,10 @@ def wan_dit(case: Case) -> Outputs:
 
 def _with_lora(case: Case, *, merge: bool) -> Any:
     """Variables of `case` with its low-rank updates, merged into the weights or beside them."""
-    model = MODELS[case.spec["kind"]]
-    config = model.config_from_published(case.spec["config"])
+    model, config = case.model()
     base, file = (RecipeSource(case.path, case.spec[key]) for key in ("tensors", "lora_tensors"))
     adapter = read_pipe_adapter(file, model, config, alpha=float(case.arrays["lora_alpha"]))
-    device = SingleDeviceSharding(jax.local_devices()[0])
-    parameters = adapted(check(base, model, config), adapter, merge=merge)
-    dtype = np.dtype(case.dtype)
-    placed = {path: place(lazy.cast(dtype), device) for path, lazy in parameters.items()}
-    return traverse_util.unflatten_dict(placed, sep="/")
+    return case.variables(adapted(check(base, model, config), adapter, merge=merge))
 
 
 KINDS = {"wan_vae": wan_vae, "wan_enhancer_dit": wan_dit}

@@ -105,18 +105,15 @@ def vae(case: Case) -> Outputs:
     moments = jax.jit(lambda v, x: module.apply(v, x, method="encode_moments"))(variables, features)
     latent = jnp.asarray(ours(a["latent"]))
     frames = latent.shape[1] * module.config.time_factor
-
     decode = functools.partial(windows.decode, module, variables, latent)
+    fewer = "decoded_num_frames_minus_3"
     return {
         "spatial_features": (published(features), a["spatial_features"]),
         "posterior_mean": (published(moments[0]), a["posterior_mean"]),
         "posterior_logvar": (published(moments[1]), a["posterior_logvar"]),
         "latent": (published(windows.encode(module, variables, pixels)), a["latent"]),
         "decoded": (published(decode(frames)), a["decoded"]),
-        "decoded_num_frames_minus_3": (
-            published(decode(frames - 3)),
-            a["decoded_num_frames_minus_3"],
-        ),
+        fewer: (published(decode(frames - 3)), a[fewer]),
     }
 
 

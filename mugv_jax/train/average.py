@@ -82,7 +82,7 @@ def average(sources: Sequence[Source], decay: float, kind: str | None = None) ->
 def _average(
     tensors: Sequence[LazyTensor], shares: np.ndarray, release: Callable[[int], None]
 ) -> LazyTensor:
-    dtype = tensors[-1].dtype
+    newest = tensors[-1]
 
     def read(index: Index) -> np.ndarray:
         total = np.zeros(tuple(part.stop - part.start for part in index), np.float64)
@@ -92,9 +92,8 @@ def _average(
             release(part.nbytes)
             wide *= share
             total += wide
-        return total.astype(dtype)
+        return total.astype(newest.dtype)
 
-    newest = tensors[-1]
     # Pieces are sized for the float64 sums, not for the dtype that is read.
     rows = rows_per_piece(newest.shape, np.dtype(np.float64)) if newest.stacked else newest.rows
     return dataclasses.replace(newest, read=read, rows=rows)

@@ -12,8 +12,10 @@ Frozen weights under LoRA and reference policies are not saved if they come from
 resumed run loads them again.
 """
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from mugv_jax.weights.store import refuse_other_model, save_args, training_metad
 FOLDER = "checkpoints"
 
 
-class Checkpoints:
+class Checkpoints(contextlib.AbstractContextManager):
     """Orbax checkpoint manager of a run; on exit the context waits for pending writes.
 
     Raises:
@@ -37,7 +39,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, config: CheckpointConfig):
-        self.folder, self._every = folder, config.every
+        self.folder = folder
         options = ocp.CheckpointManagerOptions(
             max_to_keep=config.keep,
             keep_period=config.archive or None,
@@ -54,19 +56,12 @@ class Checkpoints:
         except OSError as error:
             raise ValueError(f"{folder}: cannot be written ({error.strerror}).") from error
 
-    def __enter__(self) -> "Checkpoints":
-        return self
-
     def __exit__(self, kind: type | None, *_: object) -> None:
         self._manager.close()
 
     def latest(self) -> int | None:
         """Step of the newest complete checkpoint, or None."""
         return self._manager.latest_step()
-
-    def should_save(self, step: int) -> bool:
-        """Whether a checkpoint is due after `step`."""
-        return step % self._every == 0  # Orbax's own `should_save` also saves the first step
 
     def stopping(self, step: int) -> bool:
         """Whether any host received a preemption signal; the same on all processes at `step`."""
@@ -84,10 +79,8 @@ class Checkpoints:
             data=ocp.args.JsonSave(data),
             meta=ocp.args.JsonSave(meta),
         )
-        try:
+        with self._writing(f"the checkpoint of step {step}"):
             self._manager.save(step, args=items, force=True)
-        except (OSError, ValueError) as error:
-            raise self._failed(step, error) from error
 
     def wait(self) -> None:
         """Block until all pending writes are complete.
@@ -95,10 +88,8 @@ class Checkpoints:
         Raises:
             ValueError: a write failed.
         """
-        try:
+        with self._writing("a checkpoint"):
             self._manager.wait_until_finished()
-        except (OSError, ValueError) as error:
-            raise self._failed(None, error) from error
 
     def restore(self, step: int, program: Program) -> tuple[TrainState, dict[str, Any]]:
         """(state on the program's mesh, data iterator state) of a checkpoint.
@@ -111,8 +102,10 @@ class Checkpoints:
         folder = self.folder / str(step)
         try:
             meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-            self._check(folder, meta["meta"], program)
-            target = _tree(program.abstract_state(), program)
+            refuse_other_model(folder, meta["meta"], program.kind, program.model)
+            wanted = json.loads(json.dumps(_meta(program)))
+            program.objective.check_resumed(folder, meta["meta"]["train"], wanted["train"])
+            target = _tree(program.abstract, program)
             found = self._manager.restore(
                 step,
                 args=ocp.args.Composite(
@@ -124,28 +117,25 @@ class Checkpoints:
             raise ValueError(f"{folder}: a damaged checkpoint ({reason}).") from error
         return _state(found["state"], program), found["data"]
 
-    def _check(self, folder: Path, found: dict[str, Any], program: Program) -> None:
-        """Raise a ValueError if `found`, a checkpoint's "meta", is of another model or trainer."""
-        refuse_other_model(folder, found, program.kind, program.model)
-        wanted = json.loads(json.dumps(_meta(program)))
-        program.objective.check_resumed(folder, found["train"], wanted["train"])
-
-    def _failed(self, step: int | None, error: Exception) -> ValueError:
-        what = "a checkpoint" if step is None else f"the checkpoint of step {step}"
-        latest = self._manager.latest_step()
-        kept = "none is complete yet" if latest is None else f"step {latest} is complete"
-        reason = " ".join(str(error).split())[:300]
-        return ValueError(
-            f"{self.folder}: {what} could not be written ({reason}); {kept}. Free space and run "
-            "the same command again: it resumes from the newest complete checkpoint."
-        )
+    @contextlib.contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            latest = self.latest()
+            kept = "none is complete yet" if latest is None else f"step {latest} is complete"
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"{self.folder}: {what} could not be written ({reason}); {kept}. Free space and "
+                "run the same command again: it resumes from the newest complete checkpoint."
+            ) from error
 
 
 def _meta(program: Program) -> dict[str, Any]:
     """Model and full config of a run, as JSON."""
     config = program.config
     return {
-        **training_metadata(program.kind, program.model, getattr(config, "lora", None)),
+        **training_metadata(program.kind, program.model, config.lora),
         "weights": config.run.weights,
         "ema_weights": config.run.ema_weights,
         "train": dataclasses.asdict(config),
@@ -154,18 +144,16 @@ def _meta(program: Program) -> dict[str, Any]:
 
 def _tree(state: TrainState, program: Program) -> dict[str, Any]:
     """The parts of a state that are saved: not empty, and not loaded from other files."""
-    names = {field.name for field in dataclasses.fields(state)} - {"extra"}
-    tree = {name: getattr(state, name) for name in names} | state.extra
-    if program.frozen_elsewhere:
-        del tree["frozen"]
-    kept = {name: part for name, part in tree.items() if name not in program.unsaved}
-    return {name: part for name, part in kept.items() if jax.tree.leaves(part)}
+    unsaved = ("extra", *program.given, *program.reloaded)
+    return {
+        name: part
+        for name, part in (vars(state) | state.extra).items()
+        if name not in unsaved and jax.tree.leaves(part)
+    }
 
 
 def _state(tree: dict[str, Any], program: Program) -> TrainState:
     """The inverse of `_tree`; parts that were not saved are shapes."""
-    names = {field.name for field in dataclasses.fields(TrainState)} - {"extra"}
-    missing = {name: getattr(program.abstract, name) for name in names - tree.keys()}
-    found = {name: tree[name] for name in names & tree.keys()}
     extra = {name: tree.get(name, part) for name, part in program.abstract.extra.items()}
-    return TrainState(**found, **missing, extra=extra)
+    found = {name: part for name, part in tree.items() if name not in extra}
+    return program.abstract.replace(**found, extra=extra)

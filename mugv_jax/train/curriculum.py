@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+from jax.experimental import multihost_utils
 
-from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.train.checkpoint import FOLDER
 from mugv_jax.train.diffusion import train
 from mugv_jax.train.expand import Expansion, expanded
@@ -81,12 +81,24 @@ class Curriculum:
         old, new = before.config.dit, stage.config.dit
         if old == new:
             return None
+        factor = new.width // old.width
+        noise = self.noise if factor > 1 else 0.0
         try:
-            return _expansion(old, new, self.noise, stage.config.run.seed)
+            expansion = Expansion(
+                factor=factor, depth=new.depth, noise=noise, seed=stage.config.run.seed
+            )
+            larger = expansion.config(old)
+            if larger != new:
+                raise ValueError(
+                    f"{old} can become {larger}, but the config's dit is {new}: width and "
+                    "num_heads grow by the same whole factor, depth may grow, and nothing else "
+                    "may differ."
+                )
         except ValueError as error:
             raise ValueError(
                 f"stage {stage.name} cannot start from stage {before.name}: {error}"
             ) from error
+        return expansion
 
     def run(self, folder: Path) -> bool:
         """Run all unfinished stages in order; returns whether all are finished.
@@ -127,40 +139,37 @@ class Curriculum:
 
 def newest_step(run: Path) -> int:
     """The step of a run's newest complete checkpoint; 0 without one."""
-    folder = run / FOLDER
-    return max((int(step.name) for step in steps(folder)), default=0) if folder.is_dir() else 0
-
-
-def _expansion(old: DiTConfig, new: DiTConfig, noise: float, seed: int) -> Expansion:
-    factor = new.width // old.width
-    expansion = Expansion(
-        factor=factor, depth=new.depth, noise=noise if factor > 1 else 0.0, seed=seed
-    )
-    larger = expansion.config(old)
-    if larger != new:
-        raise ValueError(
-            f"{old} can become {larger}, but the config's dit is {new}: width and num_heads grow "
-            "by the same whole factor, depth may grow, and nothing else may differ."
-        )
-    return expansion
+    found = steps(run / FOLDER) if (run / FOLDER).is_dir() else []
+    return int(found[-1].name) if found else 0
 
 
 def write_expanded(weights: Path, target: Path, expansion: Expansion, *, ema: bool) -> None:
     """Write the expanded model of `weights` to the file `target`, unless it exists.
 
     Only process 0 writes. All processes open the weights, because opening a training checkpoint is
-    a collective operation. The others then poll for the file: a device barrier would time out.
+    a collective operation. The others then poll for the file, or for the mark that writing it
+    failed: a device barrier would time out.
 
     Raises:
         ValueError: weights that cannot be read, or a file that cannot be written.
     """
     if target.is_file():
         return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    failed = target.with_suffix(".failed")
+    if jax.process_index() == 0:
+        failed.unlink(missing_ok=True)  # of an earlier attempt
+    multihost_utils.sync_global_devices(str(failed))
     with open_source(weights, ema=ema) as source:
         larger = expanded(source, expansion)
         if jax.process_index() == 0:
             log.info("expanding the weights of %s.", weights)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write(larger, Target(target))
+            try:
+                write(larger, Target(target))
+            except BaseException:
+                failed.touch()
+                raise
     while not target.is_file():
+        if failed.is_file():
+            raise ValueError(f"{target}: process 0 could not write it; its log says why.")
         time.sleep(LOOK_AGAIN_S)

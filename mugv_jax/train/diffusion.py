@@ -4,9 +4,8 @@
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -23,13 +22,12 @@ from mugv_jax.sharding.place import local_shards
 from mugv_jax.systems.system import find
 from mugv_jax.train import objectives
 from mugv_jax.train.evaluation import Evaluation
-from mugv_jax.train.inputs import load_null_text
+from mugv_jax.train.inputs import load_null_text, load_weights
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock
 from mugv_jax.train.noising import NULL_TEXT, NullText
 from mugv_jax.train.program import Program
 from mugv_jax.train.train_config import DiTTrainConfig
-from mugv_jax.weights.load import load
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +49,9 @@ def train(config: DiTTrainConfig, folder: Path, devices: Sequence[jax.Device] | 
         source = open_all(config.data.paths, program.objective.fields(config))
         batches, held_out = _data(program, source)
         evaluation = None if held_out is None else Evaluation(program, held_out)
-    load_weights = functools.partial(_load_weights, program)
-    return run_in(folder, program, batches, load_weights, clock=clock, evaluation=evaluation)
+    places = program.weight_shardings
+    weights = functools.partial(load_weights, program, shardings=places, collections=("params",))
+    return run_in(folder, program, batches, weights, clock=clock, evaluation=evaluation)
 
 
 def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
@@ -63,7 +62,7 @@ def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
     Raises:
         ValueError: a network that the mesh cannot shard, or patterns that match no parameter.
     """
-    objective = objectives.objective(config.objective.name).build(config, mesh)
+    objective = objectives.find(config.objective.name).OBJECTIVE.build(config, mesh)
     return Program(config, mesh, objective, {NULL_TEXT: null})
 
 
@@ -107,28 +106,3 @@ def _check_schedule(program: Program, schedule: Schedule) -> None:
             f"processes {different} read other samples than process 0: all need the same files at "
             f"data.paths={config.data.paths}, and the same config."
         )
-
-
-def _load_weights(program: Program) -> Mapping[str, Any]:
-    """Float32 weights of `run.weights` on the mesh; empty if the run starts from random weights.
-
-    Raises:
-        ValueError: sizes other than the config's.
-    """
-    run, places = program.config.run, program.weight_shardings()
-    if not run.weights:
-        return {}
-    found, variables = load(
-        run.weights,
-        program.kind,
-        shardings={"params": places["params"]},
-        dtype="float32",
-        collections=("params",),
-        ema=run.ema_weights,
-    )
-    if found != program.model:
-        raise ValueError(
-            f"run.weights={run.weights!r} are of {found}, but the config's dit is "
-            f"{program.model}: use the config of their size, or run mugv-jax expand first."
-        )
-    return variables

@@ -2,21 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Validation during training: loss on held-out data and sampled videos."""
 
+import collections
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.experimental import multihost_utils
 
-from mugv_jax.axes import Array
+from mugv_jax.axes import Array, Float
 from mugv_jax.data.batches import Validation
 from mugv_jax.data.placement import PlacedBatches
+from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.schedule import sample_times
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.systems.mugv import windows
+from mugv_jax.systems.sampling import Start, sample_group
 from mugv_jax.train.metrics import Scalars, Writer
+from mugv_jax.train.noising import NULL_TEXT, drop_captions, fixed_noise
+from mugv_jax.train.objective import POLICY
 from mugv_jax.train.objectives.flow_matching import VALIDATION_TIMES, validation_tasks
-from mugv_jax.train.preview import as_frames, sample_latent
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.weights.load import load, read_config
@@ -35,20 +43,19 @@ class Evaluation:
 
     def __init__(self, program: Program, held_out: Validation):
         self._program, self._held_out = program, held_out
-        self._vae: tuple[Any, Any] | None = None
         log = program.config.log
         if log.vae and log.sample_every:
             read_config(log.vae, VAE)  # fail at the start, not at the first sample
 
     def losses(self, state: TrainState) -> Scalars:
         """`validation/loss`, the mean over tasks and times, and the loss of each task and time."""
-        total: dict[str, np.ndarray] = {}
-        count: dict[str, float] = {}
+        total: dict[str, Any] = collections.defaultdict(float)
+        count: dict[str, float] = collections.defaultdict(float)
         for batch in self._batches():
             losses, weight = jax.device_get(self._program.validate(state, batch))
             for task, loss in zip(validation_tasks(batch["latent"].shape[1]), losses):
-                total[task] = total.get(task, 0.0) + loss
-                count[task] = count.get(task, 0.0) + float(weight)
+                total[task] += loss
+                count[task] += float(weight)
         means = {task: total[task] / count[task] for task in total if count[task]}
         scalars = {"validation/loss": float(np.mean(list(means.values())))}
         for task, by_time in means.items():
@@ -61,28 +68,57 @@ class Evaluation:
     def write_samples(self, state: TrainState, step: int, writer: Writer) -> None:
         """Write text-to-video samples for the first held-out captions."""
         batch = next(self._batches())
-        latent = sample_latent(self._program, state, batch)
-        names = np.asarray(self._gathered(batch["sample"]))[:SAMPLES]
-        latents = np.asarray(self._gathered(latent))[:SAMPLES]
+        found = (batch["sample"], sample_latent(self._program, state, batch))
+        names, latents = multihost_utils.process_allgather(found, tiled=True)
         if jax.process_index() > 0:
             return
         # Decode only on the process that writes: a few small videos, on a one-device mesh.
         with meshes.use(meshes.make_mesh(devices=jax.local_devices()[:1])):
-            for name, each in zip(names, latents):
-                writer.frames(step, f"sample/{name}", as_frames(each, self._load_vae()))
+            for name, each in zip(names[:SAMPLES], latents[:SAMPLES]):
+                writer.frames(step, f"sample/{name}", as_frames(each, self._vae))
 
     def _batches(self) -> Iterator[dict[str, Array]]:
         with contextlib.closing(PlacedBatches(iter(self._held_out), self._program.mesh)) as placed:
             yield from placed
 
-    def _gathered(self, x: Array) -> Array:
-        """`x` replicated on every process."""
-        everywhere = NamedSharding(self._program.mesh, PartitionSpec())
-        return jax.jit(lambda x: x, out_shardings=everywhere)(x)
-
-    def _load_vae(self) -> tuple[Any, Any] | None:
+    @functools.cached_property
+    def _vae(self) -> tuple[Any, Any] | None:
         path = self._program.config.log.vae
-        if path and self._vae is None:
-            config, variables = load(path, VAE)
-            self._vae = MODELS[VAE].build(config, self._program.dtype), variables
-        return self._vae
+        if not path:
+            return None
+        config, variables = load(path, VAE)
+        return MODELS[VAE].build(config, self._program.dtype), variables
+
+
+def sample_latent(
+    program: Program, state: TrainState, batch: Mapping[str, Array]
+) -> Float[Array, "b f h w c"]:
+    """Latents sampled for the captions in `batch`, from noise fixed by each sample's index."""
+    log, objective = program.config.log, program.objective
+    policies, shape = program.averaged(state), batch["latent"].shape
+    text, mask = drop_captions(batch, jnp.ones(shape[:1], bool), policies[NULL_TEXT])
+    negative = objective.denoiser.condition(dict(batch, text=text, text_mask=mask))
+    return sample_group(
+        objective.denoiser,
+        policies[POLICY],
+        program.mesh,
+        Start.from_noise(fixed_noise(batch["sample"], shape[1:])),
+        times=sample_times(log.sample_steps, objective.shift(shape[1:4])),
+        positive=objective.denoiser.condition(batch),
+        negative=negative if log.guidance != 1 else None,
+        guidance=Guidance(scale=log.guidance),
+    ).x
+
+
+def as_frames(latent: Float[np.ndarray, "f h w c"], vae: tuple[Any, Any] | None) -> np.ndarray:
+    """uint8 frames (f h w 3) of a latent: decoded by `vae`, or else its first three channels.
+
+    vae: (module, variables). Only every eighth decoded frame is returned, since the eight frames of
+        a latent frame look alike.
+    """
+    if vae is None:
+        picture = 0.5 + np.asarray(latent[..., :3], np.float32) / 6  # +-3 standard deviations
+        picture = picture.repeat(4, axis=1).repeat(4, axis=2)
+    else:
+        picture = 0.5 + windows.decode(*vae, jnp.asarray(latent)[None])[0, 7::8] / 2
+    return np.clip(np.round(picture * 255), 0, 255).astype(np.uint8)

@@ -34,50 +34,34 @@ KIND = "mugv_dit"
 BLOCKS = "params/blocks/"
 
 # Parameter path -> role of each axis (without the layer axis): "out" is repeated, "in" is repeated
-# and divided by the factor, "." is unchanged.
+# and divided by the factor, "." is unchanged. A bias has the roles of its kernel's last axes.
 AXES = {
     "params/start_token": "out",
     "params/end_token": "out",
     "params/patch_embed/kernel": ". out",
-    "params/patch_embed/bias": "out",
     "params/time_embed/up/kernel": ". out",
-    "params/time_embed/up/bias": "out",
     "params/time_embed/down/kernel": "in out",
-    "params/time_embed/down/bias": "out",
     "params/fps_embed/up/kernel": ". out",
-    "params/fps_embed/up/bias": "out",
     "params/fps_embed/down/kernel": "in out",
-    "params/fps_embed/down/bias": "out",
     "params/modulation/kernel": "in . out",
-    "params/modulation/bias": ". out",
     "params/text_embed/mlp/up/kernel": ". out",
-    "params/text_embed/mlp/up/bias": "out",
     "params/text_embed/mlp/down/kernel": "in out",
-    "params/text_embed/mlp/down/bias": "out",
     "params/blocks/scale_shift_table": ". out",
     "params/blocks/self_attention/qkv/kernel": "in . out .",
-    "params/blocks/self_attention/qkv/bias": ". out .",
     "params/blocks/self_attention/q_norm/scale": ".",
     "params/blocks/self_attention/k_norm/scale": ".",
     "params/blocks/self_attention/out/kernel": "in . out",
-    "params/blocks/self_attention/out/bias": "out",
     "params/blocks/cross_norm/scale": "out",
     "params/blocks/cross_norm/bias": "out",
     "params/blocks/cross_attention/q/kernel": "in out .",
-    "params/blocks/cross_attention/q/bias": "out .",
     "params/blocks/cross_attention/kv/kernel": "in . out .",
-    "params/blocks/cross_attention/kv/bias": ". out .",
     "params/blocks/cross_attention/q_norm/scale": ".",
     "params/blocks/cross_attention/k_norm/scale": ".",
     "params/blocks/cross_attention/out/kernel": "in . out",
-    "params/blocks/cross_attention/out/bias": "out",
     "params/blocks/mlp/up/kernel": "in out",
-    "params/blocks/mlp/up/bias": "out",
     "params/blocks/mlp/down/kernel": "in out",
-    "params/blocks/mlp/down/bias": "out",
     "params/final/scale_shift_table": ". out",
     "params/final/linear/kernel": "in .",
-    "params/final/linear/bias": ".",
 }
 # Output layers of a block's residual branches; zero in a new block.
 INTO_RESIDUAL = ("self_attention/out/", "cross_attention/out/", "mlp/down/")
@@ -167,16 +151,16 @@ def expand(
 def _expanded(
     path: str, lazy: LazyTensor, order: list[tuple[int, bool]], expansion: Expansion
 ) -> LazyTensor:
-    roles = AXES[path].split()
-    inner = lazy.shape[len(lazy.shape) - len(roles) :]
+    inner = lazy.shape[1:] if path.startswith(BLOCKS) else lazy.shape
+    row = AXES[path] if path in AXES else AXES[f"{path.removesuffix('bias')}kernel"]
+    roles = row.split()[-len(inner) :]
     shape = tuple(
         size if role == "." else size * expansion.factor for size, role in zip(inner, roles)
     )
 
     def layer(old: np.ndarray, place: int) -> np.ndarray:
-        name = zlib.crc32(path.encode())
-        noise = _Noise(expansion.noise, np.random.default_rng([expansion.seed, name, place]))
-        return widen(old, roles, expansion.factor, noise)
+        rng = np.random.default_rng([expansion.seed, zlib.crc32(path.encode()), place])
+        return widen(old, roles, expansion.factor, expansion.noise, rng)
 
     def read(index: Index) -> np.ndarray:
         return layer(lazy.read(tuple(slice(0, size) for size in inner)), 0)[index]
@@ -200,26 +184,25 @@ def _expanded(
     return dataclasses.replace(lazy, shape=shape, read=read, rows=max((1, *shape[:1])))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Noise:
-    """Noise on a weight's copies; scale: relative to the standard deviation of the copies."""
+def widen(
+    weight: np.ndarray, roles: list[str], factor: int, noise: float, rng: np.random.Generator
+) -> np.ndarray:
+    """One layer's parameter, each axis expanded by its role (see AXES), in its own dtype.
 
-    scale: float
-    generator: np.random.Generator
-
-
-def widen(weight: np.ndarray, roles: list[str], factor: int, noise: _Noise) -> np.ndarray:
-    """One layer's parameter, each axis expanded by its role (see AXES), in its own dtype."""
+    noise: as in `Expansion`, drawn from `rng`.
+    """
     out = weight
     for axis, role in enumerate(roles):
         if role == "out":
             out = np.concatenate([out] * factor, axis)
     if "in" not in roles:
         return out
-    return np.concatenate(_shares(out, factor, noise), roles.index("in"))
+    return np.concatenate(_shares(out, factor, noise, rng), roles.index("in"))
 
 
-def _shares(weight: np.ndarray, factor: int, noise: _Noise) -> list[np.ndarray]:
+def _shares(
+    weight: np.ndarray, factor: int, noise: float, rng: np.random.Generator
+) -> list[np.ndarray]:
     """`factor` parts that sum to `weight`, equal except for noise and rounding.
 
     The last part is `weight` minus the other parts after rounding to the dtype, which keeps the sum
@@ -227,11 +210,10 @@ def _shares(weight: np.ndarray, factor: int, noise: _Noise) -> list[np.ndarray]:
     """
     wide = weight.astype(np.float32)
     equal = wide / np.float32(factor)
-    shape = (factor, *weight.shape)
-    spread = np.float32(noise.scale * np.std(equal, dtype=np.float64))
+    spread = np.float32(noise * np.std(equal, dtype=np.float64))
     offsets = np.zeros(factor, np.float32)
     if spread:
-        offsets = noise.generator.standard_normal(shape, np.float32)
+        offsets = rng.standard_normal((factor, *weight.shape), np.float32)
         offsets -= offsets.mean(axis=0)
         # Subtracting the mean reduced the variance by 1 / factor.
         offsets *= spread * np.float32(np.sqrt(factor / (factor - 1)))

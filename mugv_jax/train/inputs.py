@@ -1,9 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Text features that replace a dropped caption in classifier-free guidance training."""
+"""Inputs of a run from files: initial weights, and the text in place of a dropped caption."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +14,37 @@ import numpy as np
 from mugv_jax.data.empty_text import find_empty_text, read_empty_text
 from mugv_jax.data.samples import EMPTY_TEXT
 from mugv_jax.train.noising import NullText
+from mugv_jax.train.program import Program
 from mugv_jax.train.train_config import DiTTrainConfig
 from mugv_jax.weights.formats import open_source
+from mugv_jax.weights.load import load
 
 log = logging.getLogger(__name__)
 
 NULL_TABLE = "y_embedder.y_embedding"  # (tokens, width): the released trainer's null caption
+
+
+def load_weights(program: Program, **options: Any) -> Mapping[str, Any]:
+    """Float32 variables of `run.weights` by collection; empty for a start from random weights.
+
+    options: those of `weights.load.load`.
+
+    Raises:
+        ValueError: sizes other than the config's.
+    """
+    run = program.config.run
+    if not run.weights:
+        return {}
+    found, variables = load(
+        run.weights, program.kind, dtype="float32", ema=run.ema_weights, **options
+    )
+    if found != program.model:
+        raise ValueError(
+            f"run.weights={run.weights!r} are of {found}, but the config describes "
+            f"{program.model}: use the config of their size, or run mugv-jax expand first if they "
+            "are of a smaller MUGDiT."
+        )
+    return variables
 
 
 def load_null_text(config: DiTTrainConfig) -> NullText:
@@ -32,7 +59,13 @@ def load_null_text(config: DiTTrainConfig) -> NullText:
     tokens, width = config.data.text_tokens, config.dit.text_dim
     text, mask = np.zeros((tokens, width), np.float32), np.zeros(tokens, bool)
     if found is None:
-        _check_never_dropped(config)
+        dropped = [task for task in config.tasks.drawn if config.tasks.drop(task) > 0]
+        if dropped:
+            raise ValueError(
+                f"captions of {', '.join(dropped)} are dropped at times, but there is nothing to "
+                f"put in their place: set run.null_text to an {EMPTY_TEXT} of `mugv-jax data "
+                "encode`, or tasks.drop_caption of these tasks to 0."
+            )
         return NullText(text=text, text_mask=mask)
     where, states, valid = found
     if states.shape[1] != width:
@@ -66,13 +99,3 @@ def _find(config: DiTTrainConfig) -> tuple[str, np.ndarray, np.ndarray] | None:
         if file is not None:
             return str(file), *read_empty_text(file)
     return None
-
-
-def _check_never_dropped(config: DiTTrainConfig) -> None:
-    dropped = [task for task in config.tasks.drawn if config.tasks.drop(task) > 0]
-    if dropped:
-        raise ValueError(
-            f"captions of {', '.join(dropped)} are dropped at times, but there is nothing to put "
-            f"in their place: set run.null_text to an {EMPTY_TEXT} of `mugv-jax data encode`, or "
-            "tasks.drop_caption of these tasks to 0."
-        )

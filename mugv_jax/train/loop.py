@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import tqdm
 
-from mugv_jax.cost.chips import peak_flops
+from mugv_jax.cost.chips import peak_of
 from mugv_jax.data.batches import Batches
 from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.sharding import mesh as meshes
@@ -76,7 +76,7 @@ class Run:
                     bar.set_postfix(loss=scalars.get("train/loss"))
                     interval = Interval(self.clock)
                 self._evaluate(step, state)
-                if self.checkpoints.should_save(step):
+                if due(config.checkpoint.every, step):
                     self._save(step, state, batches)
         if self.checkpoints.latest() != step:
             self._save(step, state, batches)
@@ -114,7 +114,7 @@ class Run:
 
     def _log(self, step: int, interval: Interval) -> dict[str, float]:
         devices = self.program.mesh.devices
-        scalars = interval.scalars(devices.size, peak_flops(devices.flat[0]))
+        scalars = interval.scalars(devices.size, peak_of(devices.flat[0].device_kind))
         scalars |= self.clock.scalars()
         self.writer.scalars(step, scalars)
         return scalars
@@ -150,26 +150,18 @@ def run_in(
         meshes.use(program.mesh),
     ):
         with clock.losing("start"):
-            state = _first_state(program, batches, checkpoints, load_weights)
+            newest = checkpoints.latest()
+            if newest is None:
+                state = program.start(load_weights())
+            else:
+                log.info("resuming from step %d in %s.", newest, checkpoints.folder)
+                state, where = checkpoints.restore(newest, program)
+                batches.set_state(where)
+                params = load_weights()["params"] if program.reloaded else None
+                state = program.resumed(state, params)
         run = Run(program=program, clock=clock, checkpoints=checkpoints, writer=writer, **parts)
         with contextlib.closing(PlacedBatches(batches, program.mesh)) as placed:
             return run.steps(state, placed, stop)
-
-
-def _first_state(
-    program: Program,
-    batches: Batches,
-    checkpoints: Checkpoints,
-    load_weights: Callable[[], Mapping[str, Any]],
-) -> TrainState:
-    """Initial or restored state; with a checkpoint, `batches` is set to its data position."""
-    newest = checkpoints.latest()
-    if newest is None:
-        return program.start(load_weights())
-    log.info("resuming from step %d in %s.", newest, checkpoints.folder)
-    state, where = checkpoints.restore(newest, program)
-    batches.set_state(where)
-    return program.resumed(state, load_weights()["params"] if program.needs_weights else None)
 
 
 def due(every: int, step: int) -> bool:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Bool, Float
+from mugv_jax.bounds import require_at_least
 from mugv_jax.flow.schedule import logit_normal, shift_time
 
 TIMES = ("logit_normal", "uniform")
@@ -32,8 +33,7 @@ class LossConfig:
     def __post_init__(self):
         if self.times not in TIMES:
             raise ValueError(f"times={self.times!r} must be one of {', '.join(TIMES)}.")
-        if self.image_weight < 0:
-            raise ValueError(f"image_weight={self.image_weight} must not be negative.")
+        require_at_least(0, self, "image_weight")
 
 
 def draw_times(key: Array, batch: int, ratio: float, config: LossConfig) -> Float[Array, "b"]:

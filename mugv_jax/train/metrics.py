@@ -78,9 +78,6 @@ class Interval:
         self._work = np.zeros(3)  # samples, tokens, floating point operations
         self._start, self._stopped = clock.elapsed, clock.stopped
 
-    def __len__(self) -> int:
-        return len(self._metrics)
-
     def add(self, metrics: Mapping[str, jax.Array], work: Work) -> None:
         """Add one step."""
         self._metrics.append(metrics)
@@ -138,14 +135,13 @@ class Writer:
     """
 
     @classmethod
-    @contextlib.contextmanager
-    def of_run(cls, folder: Path, config: Any) -> Iterator["Writer | Silent"]:
+    def of_run(
+        cls, folder: Path, config: Any
+    ) -> "contextlib.AbstractContextManager[Writer | Silent]":
         """Context with the writer of this process; only process 0 writes."""
         if jax.process_index() > 0:
-            yield Silent()
-            return
-        with contextlib.closing(cls(folder, config)) as writer:
-            yield writer
+            return contextlib.nullcontext(Silent())
+        return contextlib.closing(cls(folder, config))
 
     def __init__(self, folder: Path, config: Any):
         from tensorboardX import SummaryWriter
@@ -161,7 +157,8 @@ class Writer:
                     f"log.wandb={config.log.wandb!r} needs the package wandb: "
                     "pip install 'mugv_jax[wandb]'."
                 ) from error
-            self._wandb = wandb.init(
+            self._wandb = wandb
+            wandb.init(
                 project=config.log.wandb,
                 name=folder.name,
                 config=dataclasses.asdict(config),
@@ -184,9 +181,7 @@ class Writer:
         self._board.add_image(name, strip, step, dataformats="HWC")
         self._board.flush()
         if self._wandb is not None:
-            import wandb  # pyright: ignore[reportMissingImports] - an extra
-
-            self._wandb.log({name: wandb.Image(strip)}, step=step)
+            self._wandb.log({name: self._wandb.Image(strip)}, step=step)
 
     def close(self) -> None:
         """Close all files and writers."""
@@ -199,8 +194,6 @@ class Writer:
 class Silent:
     """A `Writer` that writes nothing."""
 
-    def scalars(self, step: int, values: Scalars) -> None:
-        """Writes nothing."""
+    def scalars(self, step: int, values: Scalars) -> None: ...
 
-    def frames(self, step: int, name: str, frames: np.ndarray) -> None:
-        """Writes nothing."""
+    def frames(self, step: int, name: str, frames: np.ndarray) -> None: ...

@@ -18,17 +18,18 @@ from flax import traverse_util
 from optax import contrib
 
 from mugv_jax.axes import Array
+from mugv_jax.train.state import join, partition
 
 MOMENTUM = 0.95
 SIZE = 0.2  # root mean square of a direction's values
 # Linear layers with several output axes: only the first axis of their kernels is contracted.
 ONTO_MANY = re.compile(r"(^|/)(q|kv|qkv|modulation)/kernel$")
-STACKED = "blocks/"  # scanned layers, whose parameters have a leading layer axis
+STACKED = "blocks"  # scanned layers, whose parameters have a leading layer axis
 
 
 def scale_by_muon(adam: optax.GradientTransformation) -> optax.GradientTransformation:
     """Muon updates for all kernels in a nested dict, `adam` updates for other parameters."""
-    muon = contrib.scale_by_muon(beta=MOMENTUM, weight_dimension_numbers=_axes)
+    muon = contrib.scale_by_muon(beta=MOMENTUM, weight_dimension_numbers=_dimension_numbers)
 
     def init(params: Any) -> dict[str, optax.OptState]:
         kernels, others = _parts(params)
@@ -37,44 +38,34 @@ def scale_by_muon(adam: optax.GradientTransformation) -> optax.GradientTransform
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         del params
         kernels, others = _parts(updates)
-        directions, muon_state = muon.update(kernels, state["muon"])
-        flat: Any = traverse_util.flatten_dict(directions, sep="/")
-        flat = {path: _sized(path, direction) for path, direction in flat.items()}
+        orthogonal: Any
+        orthogonal, muon_state = muon.update(kernels, state["muon"])
+        directions = traverse_util.path_aware_map(_sized, orthogonal)
         rest, adam_state = adam.update(others, state["adam"])
-        flat |= traverse_util.flatten_dict(rest, sep="/")
-        return traverse_util.unflatten_dict(flat, sep="/"), {"muon": muon_state, "adam": adam_state}
+        return join(directions, rest), {"muon": muon_state, "adam": adam_state}
 
     return optax.GradientTransformation(init, update)
 
 
 def _parts(tree: Any) -> tuple[Any, Any]:
     """(kernels, all other parameters)."""
-    flat = traverse_util.flatten_dict(tree, sep="/")
-    parts = (
-        {path: leaf for path, leaf in flat.items() if path.endswith("kernel") == wanted}
-        for wanted in (True, False)
+    return partition(tree, lambda path: path.endswith("kernel"))
+
+
+def _dimension_numbers(kernels: Any) -> Any:
+    return traverse_util.path_aware_map(
+        lambda path, kernel: contrib.MuonDimensionNumbers(*_axes(path, kernel.ndim)), kernels
     )
-    kernels, others = (traverse_util.unflatten_dict(part, sep="/") for part in parts)
-    return kernels, others
 
 
-def _axes(kernels: Any) -> Any:
-    flat: Any = traverse_util.flatten_dict(kernels, sep="/")
-    axes = {
-        path: contrib.MuonDimensionNumbers(*_axes_of(path, leaf.ndim))
-        for path, leaf in flat.items()
-    }
-    return traverse_util.unflatten_dict(axes, sep="/")
-
-
-def _axes_of(path: str, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _axes(path: tuple[Any, ...], ndim: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(contracted (input) axes, output axes) of a kernel."""
-    first = 1 if path.startswith(STACKED) else 0
-    split = first + 1 if ONTO_MANY.search(path) else ndim - 1
+    first = int(path[0] == STACKED)
+    split = first + 1 if ONTO_MANY.search("/".join(path)) else ndim - 1
     return tuple(range(first, split)), tuple(range(split, ndim))
 
 
-def _sized(path: str, direction: Array) -> Array:
-    axes = _axes_of(path, direction.ndim)
+def _sized(path: tuple[Any, ...], direction: Array) -> Array:
+    axes = _axes(path, direction.ndim)
     sizes = (math.prod(direction.shape[i] for i in each) for each in axes)
     return direction * (SIZE * math.sqrt(max(sizes)))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Noising of a training batch: draws tasks, times, noise and caption dropout, and interpolates."""
+"""Noising of a training batch: interpolation to drawn times, and captions dropped."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Bool, Float, Int
-from mugv_jax.flow.path import frame_times, interpolate
-from mugv_jax.train.loss import LossConfig, draw_times
+from mugv_jax.flow.path import interpolate
 from mugv_jax.train.objective import Batch, constrain_batch
-from mugv_jax.train.tasks import TASKS, TaskConfig, draw
+from mugv_jax.train.tasks import TASKS
 
 NULL_TEXT = "null_text"  # name of a `NullText` among the policies
 
@@ -43,32 +42,12 @@ class Draws(flax.struct.PyTreeNode):
 
 
 class Noised(flax.struct.PyTreeNode):
-    """Noisy samples and target velocities, optionally with a leading microbatch axis.
-
-    t: time of every frame in [0, 1].  noisy: frames to predict.
-    """
+    """Noisy samples and target velocities, optionally with a leading microbatch axis."""
 
     x_t: Float[Array, "*k b f h w c"]
     t: Float[Array, "*k b f"]
     target: Float[Array, "*k b f h w c"]
     noisy: Bool[Array, "*k b f"]
-
-
-def draw_step(
-    key: Array, batch: Batch, null: NullText, tasks: TaskConfig, loss: LossConfig, ratio: float
-) -> tuple[Draws, dict[str, Array]]:
-    """(draws of a step, the batch with some captions dropped), the same on any mesh.
-
-    ratio: shift of the times towards noise, see `draw_times`.
-    """
-    task_key, time_key, noise_key = jax.random.split(key, 3)
-    samples, frames = batch["latent"].shape[:2]
-    drawn = draw(task_key, samples, frames, tasks)
-    t = frame_times(draw_times(time_key, samples, ratio, loss), drawn.noisy)
-    noise = constrain_batch(jax.random.normal(noise_key, batch["latent"].shape))
-    text, text_mask = drop_captions(batch, drawn.dropped, null)
-    draws = Draws(task=drawn.task, noisy=drawn.noisy, t=t, noise=noise)
-    return draws, dict(batch, text=text, text_mask=text_mask)
 
 
 def noised(x_0: Float[Array, "b f h w c"], draws: Draws) -> Noised:

@@ -40,21 +40,6 @@ STRUCTURE = (
 )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Role:
-    """An additional policy that starts as a copy of the run's initial weights.
-
-    A reference or a teacher does not change. With LoRA it is the frozen weights without the
-    low-rank updates, and no copy is made.
-
-    saved: whether checkpoints always hold it. Otherwise a resumed run loads `run.weights` again,
-        and checkpoints hold it only if the run started from random weights.
-    """
-
-    name: str
-    saved: bool = False
-
-
 @dataclasses.dataclass(frozen=True)
 class Microbatches:
     """Split of a batch into microbatches for gradient accumulation.
@@ -73,17 +58,13 @@ class Microbatches:
             lambda x: einops.rearrange(x, pattern, s=self.shards, k=self.count), tree
         )
 
-    def join(self, tree: Any) -> Any:
-        """The inverse of `split`."""
-        pattern = "k (s m) ... -> (s k m) ..."
-        return jax.tree.map(lambda x: einops.rearrange(x, pattern, s=self.shards), tree)
-
     def map(self, function: Callable[[Any], Any], tree: Any) -> Any:
         """Apply `function` to each microbatch in sequence; the results joined as one batch."""
         if self.count == 1:
             return function(tree)
-        parts = self.split(tree)
-        return self.join(jax.lax.map(lambda part: function(constrain_batch(part)), parts))
+        parts = jax.lax.map(lambda part: function(constrain_batch(part)), self.split(tree))
+        pattern = "k (s m) ... -> (s k m) ..."
+        return jax.tree.map(lambda x: einops.rearrange(x, pattern, s=self.shards), parts)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,8 +84,11 @@ class Objective(abc.ABC):
     microbatches: Microbatches = Microbatches()
 
     @property
-    def roles(self) -> tuple[Role, ...]:
-        """Additional policies that start as copies of the weights and are not trained."""
+    def roles(self) -> tuple[str, ...]:
+        """Policies that stay at the run's initial weights, such as a reference or a teacher.
+
+        With LoRA they are the frozen weights, and no copy is made.
+        """
         return ()
 
     @property

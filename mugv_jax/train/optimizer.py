@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from mugv_jax.axes import Array
+from mugv_jax.bounds import require_at_least
 from mugv_jax.train.muon import scale_by_muon
 
 METHODS = ("adamw", "muon")
@@ -54,20 +55,15 @@ class OptimizerConfig:
     freeze: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"method={self.method!r} must be one of {', '.join(METHODS)}.")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule={self.schedule!r} must be one of {', '.join(SCHEDULES)}.")
-        if self.moment_dtype not in MOMENT_DTYPES:
-            raise ValueError(
-                f"moment_dtype={self.moment_dtype!r} must be one of {', '.join(MOMENT_DTYPES)}."
-            )
+        choices = {"method": METHODS, "schedule": SCHEDULES, "moment_dtype": MOMENT_DTYPES}
+        for field, known in choices.items():
+            if getattr(self, field) not in known:
+                value = getattr(self, field)
+                raise ValueError(f"{field}={value!r} must be one of {', '.join(known)}.")
         for field in ("learning_rate", "clip", "epsilon"):
             if not getattr(self, field) > 0:
                 raise ValueError(f"{field}={getattr(self, field)} must be above 0.")
-        for field in ("warmup_steps", "decay_steps", "final_fraction", "weight_decay"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field}={getattr(self, field)} must not be negative.")
+        require_at_least(0, self, "warmup_steps", "decay_steps", "final_fraction", "weight_decay")
         for field in ("b1", "b2"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1).")
@@ -144,19 +140,15 @@ def scale_by_adam(config: OptimizerConfig) -> optax.GradientTransformation:
     if config.moment_dtype == "float32":
         return adam
 
-    def stored(state: Any) -> Any:
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(0), state.count))
-        return state._replace(mu=_round_tree(keys[0], state.mu), nu=_round_tree(keys[1], state.nu))
+    def init(params: Any) -> Any:
+        return adam.init(optax.tree.cast(params, jnp.bfloat16))
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        wide = jax.tree.map(lambda x: x.astype(jnp.float32), (state.mu, state.nu))
+        wide: Any = optax.tree.cast((state.mu, state.nu), jnp.float32)
         updates, state = adam.update(updates, state._replace(mu=wide[0], nu=wide[1]), params)
-        return updates, stored(state)
-
-    def init(params: Any) -> Any:
-        state: Any = adam.init(params)
-        zeros = jax.tree.map(lambda x: jnp.zeros_like(x, jnp.bfloat16), (state.mu, state.nu))
-        return state._replace(mu=zeros[0], nu=zeros[1])
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(0), state.count))
+        mu, nu = _round_tree(keys[0], state.mu), _round_tree(keys[1], state.nu)
+        return updates, state._replace(mu=mu, nu=nu)
 
     return optax.GradientTransformation(init, update)
 
@@ -178,23 +170,11 @@ def stochastic_bfloat16(key: Array, x: Array) -> Array:
 def _decay_and_scale(config: OptimizerConfig) -> optax.GradientTransformation:
     """Weight decay and learning-rate scale: scale_group (update + decay_group parameter)."""
 
+    groups = (*config.groups, ("", 1.0, config.weight_decay))  # "" is found in every path
+
     def of_leaf(path: tuple, update: Array, parameter: Array) -> Array:
-        scale, decay = group_of(config, path_name(path))
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        scale, decay = next(group[1:] for group in groups if re.search(group[0], name))
         return scale * (update + decay * parameter)
 
-    return optax.stateless(
-        lambda updates, params: jax.tree_util.tree_map_with_path(of_leaf, updates, params)
-    )
-
-
-def group_of(config: OptimizerConfig, path: str) -> tuple[float, float]:
-    """(learning-rate scale, weight decay) of the parameter at `path`."""
-    for pattern, scale, decay in config.groups:
-        if re.search(pattern, path):
-            return scale, decay
-    return 1.0, config.weight_decay
-
-
-def path_name(path: tuple) -> str:
-    """A `jax.tree_util` path as a string, such as "blocks/mlp/up/kernel"."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return optax.stateless(functools.partial(jax.tree_util.tree_map_with_path, of_leaf))

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jitted functions of a training run on a mesh: initialisation, train step, validation."""
 
+import functools
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from mugv_jax.nn import lora
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import data_shards, variable_shardings
-from mugv_jax.train.objective import POLICY, Metrics, Objective, Policies, Role
+from mugv_jax.train.objective import POLICY, Metrics, Objective, Policies
 from mugv_jax.train.optimizer import make_optimizer
 from mugv_jax.train.state import TrainState, join, new_state, split
 from mugv_jax.train.step import Step
@@ -31,7 +32,9 @@ class Program:
     kind, model: name and sizes of the network, as recorded in checkpoints.
     validate: (state, batch) -> the objective's `validate` with the EMA weights.
     abstract, shardings: shape and sharding of every leaf of the state.
-    unsaved: names in `TrainState.extra` that are not saved in checkpoints.
+    weight_shardings: shardings of all variables, trained or not, by collection.
+    reloaded: parts of the state that a resumed run reads from `run.weights` instead of checkpoints:
+        frozen LoRA base weights, or the weights of roles.
 
     Raises:
         ValueError: `optimizer.freeze` patterns or LoRA targets that match no parameter path.
@@ -54,14 +57,27 @@ class Program:
         self.optimizer, self.schedule = make_optimizer(config.optimizer, config.run.steps)
         self.everywhere = NamedSharding(mesh, PartitionSpec())
         self.given = dict(given or {})
-        self.unsaved = {*self.given, *self._loaded_roles()}
+        # With LoRA, roles share the frozen weights.
+        self._own_roles = objective.roles if config.lora is None else ()
+        again = self._own_roles if config.lora is None else ("frozen",)
+        self.reloaded = again if config.run.weights else ()
         self._variables = abstract_variables(self.kind, self.model)
-        boxed = jax.eval_shape(
-            self._new_state, *self._abstract_parts(), self._variables, self.given
+        self.weight_shardings = variable_shardings(self._variables, mesh)
+        updates = None
+        if config.lora is not None:
+            updates = lora.abstract_lora(self._variables["params"], config.lora)
+        boxed = jax.eval_shape(self._new_state, self._variables, updates, self.given)
+        self.shardings = variable_shardings(boxed, mesh)
+        self.abstract = jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+            unboxed(boxed),
+            self.shardings,
         )
-        self.abstract, self.shardings = unboxed(boxed), variable_shardings(boxed, mesh)
         self._steps: dict[Hashable, Any] = {}
-        self.validate = jax.jit(self._validate, out_shardings=self.everywhere)
+        self.validate = jax.jit(
+            lambda state, batch: objective.validate(self.averaged(state), batch),
+            out_shardings=self.everywhere,
+        )
 
     def step(self, state: TrainState, batch: Mapping[str, Array]) -> tuple[TrainState, Metrics]:
         """(state after a step, metrics); the state's buffers are donated."""
@@ -86,38 +102,44 @@ class Program:
 
         trained: parameters of the trained policies by name.
         """
+        low_rank = self.config.lora
+        constants = {name: state.extra[name] for name in self.objective.COLLECTIONS[1:]}
+
+        def variables(params: Any) -> dict[str, Any]:
+            whole = join(params, state.frozen) if low_rank is None else state.frozen
+            return constants | {"params": for_compute(whole, self.dtype)}
+
         found: dict[str, Any] = {name: state.extra[name] for name in self.given}
         found |= {name: {"params": params} for name, params in trained.items()}
-        found[POLICY] = self.variables(trained[POLICY], state)
-        for role in self.objective.roles:
-            found[role.name] = self._role_variables(role.name, state)
-        return found
-
-    def variables(self, params: Any, state: TrainState) -> dict[str, Any]:
-        """The network's variables with the trained `params`: weights or low-rank updates."""
-        return self._constants(state) | self._weights(params, state.frozen)
+        found[POLICY] = variables(trained[POLICY])
+        if low_rank is not None:
+            found[POLICY][lora.COLLECTION] = lora.scaled(trained[POLICY], low_rank)
+        return found | {role: variables(state.extra.get(role)) for role in self.objective.roles}
 
     def averaged(self, state: TrainState) -> Policies:
         """Policies with the EMA of the trained weights if EMA is enabled."""
         params = state.params if state.ema is None else state.ema
         return self.policies({POLICY: params}, state)
 
-    def init(self) -> TrainState:
-        """Initial state with random weights, created directly in its sharding."""
-        return self.start({})
-
     def start(self, found: Mapping[str, Any]) -> TrainState:
-        """Initial state with the given variables.
+        """Initial state with the given variables, created directly in its sharding.
 
         found: float32 variables to start from, placed by `weight_shardings`; missing ones are
             initialised randomly.
         """
-        whole = not self._missing(found)
+        wanted = {name: unboxed(self._variables[name]) for name in self.objective.COLLECTIONS}
+        have = {name: found.get(name, {}) for name in wanted}
+        whole = jax.tree.structure(wanted) == jax.tree.structure(have)
         # With LoRA the frozen weights change dtype, so their buffers cannot be reused.
         donated = 0 if whole and self.config.lora is None and not self.objective.roles else ()
 
         def make(found: Mapping[str, Any], given: Mapping[str, Any]) -> TrainState:
-            return self._state_of(found if whole else _overlaid(self._random(), found), given)
+            variables = found if whole else join(self._random(), found)
+            updates = None
+            if self.config.lora is not None:
+                key = jax.random.fold_in(jax.random.key(self.config.run.seed), 1)
+                updates = lora.init_lora(key, self._variables["params"], self.config.lora)
+            return self._new_state(variables, updates, given)
 
         jitted = jax.jit(make, out_shardings=self.shardings, donate_argnums=donated)
         with meshes.use(self.mesh):
@@ -126,116 +148,43 @@ class Program:
     def resumed(self, state: TrainState, params: Any) -> TrainState:
         """A restored state, completed with the parts that checkpoints do not hold.
 
-        params: initial weights of the run; None if they are not needed, see `needs_weights`.
+        params: initial weights of the run; not read if nothing is `reloaded`.
         """
         extra = state.extra | jax.device_put(self.given, self.everywhere)
         with meshes.use(self.mesh):
-            for name in self._loaded_roles():
+            if "frozen" in self.reloaded:
+                cast = functools.partial(for_compute, dtype=self.dtype)
+                frozen = jax.jit(cast, out_shardings=self.shardings.frozen)(params)
+                return state.replace(frozen=frozen, extra=extra)
+            for name in self.reloaded:
                 cast = jax.jit(self._role_params, out_shardings=self.shardings.extra[name])
                 extra[name] = cast(params)
-            if self.frozen_elsewhere:
-                cast = jax.jit(self._for_compute, out_shardings=self.shardings.frozen)
-                state = state.replace(frozen=cast(params))
         return state.replace(extra=extra)
-
-    @property
-    def needs_weights(self) -> bool:
-        """Whether a resumed run must load its initial weights again."""
-        return bool(self._loaded_roles()) or self.frozen_elsewhere
-
-    @property
-    def frozen_elsewhere(self) -> bool:
-        """Whether frozen LoRA base weights are loaded from `run.weights`, not from checkpoints."""
-        return self.config.lora is not None and bool(self.config.run.weights)
-
-    def weight_shardings(self) -> Any:
-        """Shardings of all variables, trained or not, by collection."""
-        return variable_shardings(self._variables, self.mesh)
-
-    def abstract_state(self) -> TrainState:
-        """Shapes and shardings of the state."""
-        return jax.tree.map(
-            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-            self.abstract,
-            self.shardings,
-        )
-
-    def _validate(self, state: TrainState, batch: Mapping[str, Array]) -> Any:
-        return self.objective.validate(self.averaged(state), batch)
-
-    def _weights(self, params: Any, frozen: Any) -> dict[str, Any]:
-        if self.config.lora is None:
-            return {"params": self._for_compute(join(params, frozen))}
-        updates = lora.scaled(params, self.config.lora)
-        return {"params": self._for_compute(frozen), lora.COLLECTION: updates}
-
-    def _role_variables(self, name: str, state: TrainState) -> dict[str, Any]:
-        if self.config.lora is not None:
-            params = state.frozen
-        else:
-            params = join(state.extra[name], state.frozen)
-        return self._constants(state) | {"params": self._for_compute(params)}
-
-    def _constants(self, state: TrainState) -> dict[str, Any]:
-        """The network's variables that are not parameters."""
-        return {name: state.extra[name] for name in self.objective.COLLECTIONS[1:]}
-
-    def _kept_roles(self) -> tuple[Role, ...]:
-        """Roles with their own weights; none with LoRA, where they share the frozen weights."""
-        return self.objective.roles if self.config.lora is None else ()
-
-    def _loaded_roles(self) -> list[str]:
-        """Roles that are loaded from `run.weights` and not saved in checkpoints."""
-        kept = self._kept_roles() if self.config.run.weights else ()
-        return [role.name for role in kept if not role.saved]
 
     def _role_params(self, params: Any) -> Any:
         """A role's copy of the trained weights, in the compute dtype."""
         trained, _ = split(params, self.config.optimizer.freeze)
-        return jax.tree.map(jnp.copy, self._for_compute(trained))
-
-    def _for_compute(self, params: Any) -> Any:
-        return for_compute(params, self.dtype)
+        return jax.tree.map(jnp.copy, for_compute(trained, self.dtype))
 
     def _random(self) -> dict[str, Any]:
         shapes = MODELS[self.kind].inputs(self.model)
-        inputs: dict[str, Any] = {
-            name: jnp.zeros(each.shape, each.dtype) for name, each in shapes.items()
-        }
+        inputs: Any = {name: jnp.zeros(each.shape, each.dtype) for name, each in shapes.items()}
         key = jax.random.key(self.config.run.seed)
         variables = unboxed(self.objective.module.init(key, **inputs))
         return dict(variables, params=self.objective.initial(variables["params"]))
 
-    def _missing(self, found: Mapping[str, Any]) -> bool:
-        """Whether `found` lacks some of the variables."""
-        wanted = {name: unboxed(self._variables[name]) for name in self.objective.COLLECTIONS}
-        have = {name: found.get(name, {}) for name in wanted}
-        return jax.tree.structure(wanted) != jax.tree.structure(have)
-
-    def _state_of(self, variables: Mapping[str, Any], given: Mapping[str, Any]) -> TrainState:
-        config, params = self.config, variables["params"]
-        if config.lora is None:
-            trained, frozen = split(params, config.optimizer.freeze)
-        else:
-            key = jax.random.fold_in(jax.random.key(config.run.seed), 1)
-            trained = lora.init_lora(key, self._variables["params"], config.lora)
-            frozen = self._for_compute(params)
-        return self._new_state(trained, frozen, variables, given)
-
-    def _abstract_parts(self) -> tuple[Any, Any]:
-        """Shapes of trained and frozen parameters, boxed with their logical axes."""
-        config, params = self.config, self._variables["params"]
-        if config.lora is None:
-            return split(params, config.optimizer.freeze)
-        return lora.abstract_lora(params, config.lora), jax.eval_shape(self._for_compute, params)
-
     def _new_state(
-        self, trained: Any, frozen: Any, variables: Mapping[str, Any], given: Mapping[str, Any]
+        self, variables: Mapping[str, Any], updates: Any, given: Mapping[str, Any]
     ) -> TrainState:
+        """The state before the first step; updates: low-rank updates, or None without LoRA."""
         config = self.config
+        if updates is None:
+            trained, frozen = split(variables["params"], config.optimizer.freeze)
+        else:
+            trained, frozen = updates, for_compute(variables["params"], self.dtype)
         extra = self.objective.extra(variables)
-        for role in self._kept_roles():
-            extra[role.name] = self._role_params(variables["params"])
+        for role in self._own_roles:
+            extra[role] = self._role_params(variables["params"])
         return new_state(
             trained, frozen, self.optimizer,
             ema=config.ema.enabled, seed=config.run.seed, extra=extra | dict(given),
@@ -248,20 +197,10 @@ def for_compute(params: Any, dtype: Any) -> Any:
     Casting before the all-gather halves its traffic. Other parameters are small, and some are used
     in float32 arithmetic.
     """
-    flat = traverse_util.flatten_dict(params, sep="/")
-    cast = {
-        path: jax.tree.map(lambda x: x.astype(dtype), leaf)  # abstract leaves are boxed
-        if path.startswith("blocks/") and path.endswith("/kernel")
-        else leaf
-        for path, leaf in flat.items()
-    }
-    return traverse_util.unflatten_dict(cast, sep="/")
 
+    def cast(path: tuple[Any, ...], leaf: Any) -> Any:
+        if path[0] != "blocks" or path[-1] != "kernel":
+            return leaf
+        return jax.tree.map(lambda x: x.astype(dtype), leaf)  # abstract leaves are boxed
 
-def _overlaid(tree: Any, found: Any) -> Any:
-    """`tree` with leaves replaced by those in `found`."""
-    if not isinstance(tree, Mapping):
-        return found
-    return {
-        name: _overlaid(part, found[name]) if name in found else part for name, part in tree.items()
-    }
+    return traverse_util.path_aware_map(cast, params)

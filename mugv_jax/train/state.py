@@ -3,7 +3,7 @@
 """Training state of a run: parameters, optimizer state, EMA, step and PRNG key as one pytree."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.struct
@@ -73,19 +73,24 @@ def split(params: Params, freeze: Sequence[str]) -> tuple[Params, Params]:
                 f"freeze pattern {pattern!r} is found in no parameter's path, such as "
                 f"{next(iter(flat))!r}."
             )
-    frozen = {path for path in flat if any(re.search(pattern, path) for pattern in freeze)}
-    if len(frozen) == len(flat):
-        raise ValueError(f"freeze={tuple(freeze)} leaves no parameter to train.")
-    parts = (
-        {path: leaf for path, leaf in flat.items() if (path in frozen) == wanted}
-        for wanted in (False, True)
+    frozen, trained = partition(
+        params, lambda path: any(re.search(pattern, path) for pattern in freeze)
     )
-    trained, kept = (traverse_util.unflatten_dict(part, sep="/") for part in parts)
-    return trained, kept
+    if not trained:
+        raise ValueError(f"freeze={tuple(freeze)} leaves no parameter to train.")
+    return trained, frozen
+
+
+def partition(params: Params, chosen: Callable[[str], bool]) -> tuple[Params, Params]:
+    """(leaves whose path is chosen, the others), as two trees."""
+    flat = traverse_util.flatten_dict(params, sep="/")
+    first = {path: leaf for path, leaf in flat.items() if chosen(path)}
+    rest = {path: leaf for path, leaf in flat.items() if path not in first}
+    return traverse_util.unflatten_dict(first, sep="/"), traverse_util.unflatten_dict(rest, sep="/")
 
 
 def join(*parts: Params) -> Params:
-    """One tree with the leaves of all `parts`, whose paths are disjoint."""
+    """One tree with the leaves of all `parts`; of several at one path, the last."""
     flat = {}
     for part in parts:
         flat |= traverse_util.flatten_dict(part, sep="/")

@@ -16,7 +16,7 @@ import optax
 
 from mugv_jax.axes import Array
 from mugv_jax.train.objective import POLICY, Batch, Metrics, Objective, Policies, constrain_batch
-from mugv_jax.train.state import TrainState
+from mugv_jax.train.state import Params, TrainState
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,15 +71,15 @@ class Step:
     ) -> tuple[TrainState, Metrics]:
         """State and metrics after the update; a non-finite loss or gradient skips the update."""
         norms = {name: optax.tree.norm(each) for name, each in grads.items()}
-        finite = jnp.isfinite(loss)
-        for norm in norms.values():
-            finite &= jnp.isfinite(norm)
-        new, update_norm = updated(state, grads[POLICY], self.optimizer, self.ema_decay)
+        finite = jnp.isfinite(jnp.stack([loss, *norms.values()])).all()
+        params, opt, update_norm = _updated(self.optimizer, grads[POLICY], state.opt, state.params)
         extra = dict(state.extra)
-        for name, each in grads.items():
-            if name != POLICY:
-                extra |= _updated_player(name, state.extra, each, self.objective.optimizers[name])
-        new = new.replace(extra=extra)
+        for name, optimizer in self.objective.optimizers.items():
+            extra[name], extra[f"{name}_opt"], _ = _updated(
+                optimizer, grads[name], extra[f"{name}_opt"], extra[name]
+            )
+        ema = self._averaged(state, params)
+        new = state.replace(params=params, opt=opt, ema=ema, extra=extra)
         after = jax.tree.map(
             lambda new, old: old if new is old else jnp.where(finite, new, old), new, state
         )
@@ -96,28 +96,18 @@ class Step:
             "skipped": after.skipped,
         }
 
-
-def updated(
-    state: TrainState,
-    grads: Any,
-    optimizer: optax.GradientTransformation,
-    ema_decay: float | None,
-) -> tuple[TrainState, Array]:
-    """(`state` with updated params, optimizer state and EMA, norm of the update)."""
-    updates, opt = optimizer.update(grads, state.opt, state.params)
-    params = optax.apply_updates(state.params, updates)
-    ema = state.ema
-    if ema is not None and ema_decay is not None:
+    def _averaged(self, state: TrainState, params: Params) -> Params | None:
+        if state.ema is None or self.ema_decay is None:
+            return state.ema
         # A smaller decay over the first steps, so that the initial weights do not dominate.
         count = (state.step - state.skipped).astype(jnp.float32)
-        decay = jnp.minimum(ema_decay, (1 + count) / (10 + count))
-        ema = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), ema, params)
-    return state.replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
+        decay = jnp.minimum(self.ema_decay, (1 + count) / (10 + count))
+        return jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.ema, params)
 
 
-def _updated_player(
-    name: str, extra: Mapping[str, Any], grads: Any, optimizer: optax.GradientTransformation
-) -> dict[str, Any]:
-    """Updated weights and optimizer state of another trained policy, by their names in `extra`."""
-    updates, opt = optimizer.update(grads, extra[f"{name}_opt"], extra[name])
-    return {name: optax.apply_updates(extra[name], updates), f"{name}_opt": opt}
+def _updated(
+    optimizer: optax.GradientTransformation, grads: Any, opt: optax.OptState, params: Params
+) -> tuple[Params, optax.OptState, Array]:
+    """(parameters, optimizer state, norm of the update)."""
+    updates, opt = optimizer.update(grads, opt, params)
+    return optax.apply_updates(params, updates), opt, optax.tree.norm(updates)

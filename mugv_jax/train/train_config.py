@@ -185,7 +185,7 @@ class DiTTrainConfig(TrainConfig):
     data: DataConfig
     tasks: TaskConfig
     loss: LossConfig
-    objective: Any = dataclasses.field(default_factory=lambda: objectives.settings(None)())
+    objective: Any = dataclasses.field(default_factory=lambda: objectives.find().Settings())
     kernels: KernelConfig = dataclasses.field(default_factory=KernelConfig)
     run: DiTRunConfig
     log: DiTLogConfig
@@ -198,13 +198,11 @@ def from_config_dict(values: ConfigDict) -> DiTTrainConfig:
         ValueError: unknown or missing names, or invalid values.
     """
     system = system_of(values)
-    others = [name for name in system.groups if name != "dit"]
     objective: Any = values.get("objective", {})
-    classes = {"objective": objectives.settings(objective.get("name")), "dit": system.groups["dit"]}
-    groups = read_groups(DiTTrainConfig, values, classes, others=others)
+    settings = objectives.find(objective.get("name", objectives.DEFAULT)).Settings
+    groups = read_groups(DiTTrainConfig, values, {"objective": settings}, others=system.groups)
     models: Any = models_of(values)
-    groups |= {"dit": models.dit, "system": system.name}
-    return DiTTrainConfig(**groups)
+    return DiTTrainConfig(**groups, dit=models.dit, system=system.name)
 
 
 def read_groups(

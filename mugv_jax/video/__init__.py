@@ -6,15 +6,16 @@ pictures  picture files, scaling to a size        reading  video files -> frames
 frames    frames in memory, pixels in [-1, 1]     writing  frames -> video files, whole or streamed
 files     paths and containers                    sound    audio tracks, copied between files
 times     rates and time stamps                   colour   decoded pictures <-> RGB
+hdr       HDR -> SDR                              orientation  turned and mirrored pictures
 """
 
-from mugv_jax.video.colour import upright_rgb
+from mugv_jax.video.colour import MAX_PIXELS, upright_rgb
 from mugv_jax.video.files import CONTAINERS, completed, prepare_output
 from mugv_jax.video.frames import Video, side_by_side, to_frames, to_pixels
-from mugv_jax.video.pictures import MAX_PIXELS, MIN_SIDE_PX, fit, read_image, to_rgb
+from mugv_jax.video.pictures import MIN_SIDE_PX, fit, read_image, to_rgb
 from mugv_jax.video.reading import FrameStream, decoding, open_frames, read_video
-from mugv_jax.video.times import resample, rounding, timed
-from mugv_jax.video.writing import CRF, write_video, writing
+from mugv_jax.video.times import exact_rate, resample, rounding, timed
+from mugv_jax.video.writing import CRF, check_rate, write_video, writing
 
 __all__ = [
     "CONTAINERS",
@@ -23,8 +24,10 @@ __all__ = [
     "MIN_SIDE_PX",
     "FrameStream",
     "Video",
+    "check_rate",
     "completed",
     "decoding",
+    "exact_rate",
     "fit",
     "open_frames",
     "prepare_output",

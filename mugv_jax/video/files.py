@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import av.container
 
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's codec -> its decoder in libvpx
 
 
 def existing_file(path: str | os.PathLike, what: str) -> pathlib.Path:
@@ -70,14 +71,42 @@ def video_stream(container: "av.container.InputContainer") -> "av.VideoStream":
     """The first video stream of a file; the cover picture of an audio file does not count.
 
     Raises:
-        ValueError: the file has no video.
+        ValueError: the file has no video, or one that FFmpeg cannot decode.
     """
     from av.stream import Disposition
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise ValueError(
+                    f"video {container.name!r} has a codec that FFmpeg does not know: save it as "
+                    "H.264 with a video tool."
+                )
             return stream
     raise ValueError(f"{container.name!r} holds no video.")
+
+
+def decoded_frames(
+    container: "av.container.InputContainer", stream: "av.VideoStream"
+) -> Iterator["av.VideoFrame"]:
+    """The frames of a video stream in the order in which they are shown, decoded as they are taken.
+
+    FFmpeg's own decoders of VP8 and VP9 leave out the transparency that WebM keeps beside the
+    pictures; those of libvpx do not.
+    """
+    from av.codec import CodecContext
+
+    context = stream.codec_context
+    stream.thread_type = "AUTO"
+    if context.name not in LIBVPX or stream.metadata.get("alpha_mode") != "1":
+        yield from container.decode(stream)
+        return
+    decoder: Any = CodecContext.create(LIBVPX[context.name], "r")
+    decoder.thread_type = "AUTO"
+    for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
+        setattr(decoder, tag, getattr(context, tag))
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet)
 
 
 def prepare_output(

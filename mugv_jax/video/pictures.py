@@ -9,26 +9,29 @@ import warnings
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mugv_jax.video.colour import MAX_PIXELS, on_white
 from mugv_jax.video.files import existing_file
+from mugv_jax.video.reading import hdr_picture, only_frame
 
 MIN_SIDE_PX = 16  # one token of the model covers 16 x 16 pixels
-MAX_PIXELS = 150_000_000  # 450 MB once decoded
+HEADER_BYTES = 1 << 16  # of a PNG, in which the chunk that tells its colours lies
 # What Pillow raises for damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a picture file as upright (EXIF) RGB.
+    """Read a picture file, or a video of one frame, as upright (EXIF) RGB.
 
     Transparency is flattened onto white, the usual background of product pictures. 16-bit grey
-    pictures keep their range. Of several frames or pages the first is read. Colour profiles are not
-    applied, as in the published code.
+    pictures keep their range, and HDR (PQ and HLG in AVIF and PNG) is mapped to SDR. Of several
+    frames or pages of a picture file the first is read. Colour profiles are not applied, as in the
+    published code.
 
     Raises:
         ValueError: the file is missing, damaged or no picture, its shorter side is below
-            `MIN_SIDE_PX`, or it has more than `MAX_PIXELS`.
+            `MIN_SIDE_PX`, it has more than `MAX_PIXELS`, or it is a video of several frames.
     """
     path = existing_file(path, "image")
     with warnings.catch_warnings():
@@ -36,14 +39,40 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
         warnings.simplefilter("ignore")
         try:
             image = Image.open(path)
+        except UnidentifiedImageError as error:
+            return _of_video(path, error)
         except (Image.DecompressionBombError, *DAMAGED) as error:
             raise ValueError(f"image {str(path)!r} cannot be opened: {error}.") from error
         with image:
             _check_image_size(path, *image.size)
+            sdr = hdr_picture(path) if _may_be_hdr(path, image) else None
+            if sdr is not None:
+                return sdr
             try:
                 return to_rgb(image)
             except DAMAGED as error:
                 raise ValueError(f"image {str(path)!r} is damaged: {error}.") from error
+
+
+def _may_be_hdr(path: pathlib.Path, image: Image.Image) -> bool:
+    """Whether a file may have an HDR transfer, which Pillow does not read."""
+    if image.format != "PNG":
+        return image.format == "AVIF"
+    with open(path, "rb") as file:
+        return b"cICP" in file.read(HEADER_BYTES)
+
+
+def _of_video(path: pathlib.Path, error: UnidentifiedImageError) -> UInt8[np.ndarray, "h w 3"]:
+    """The frame of a video that has one; `error` is why Pillow does not read the file.
+
+    Raises:
+        ValueError: no video, or one that cannot stand for a picture.
+    """
+    pixels = only_frame(path)
+    if pixels is None:
+        raise ValueError(f"image {str(path)!r} cannot be opened: {error}.") from error
+    _check_image_size(path, pixels.shape[1], pixels.shape[0])
+    return pixels
 
 
 def _check_image_size(path: pathlib.Path, width: int, height: int) -> None:
@@ -72,9 +101,7 @@ def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
         grey = np.clip(np.asarray(image).astype(np.int32), 0, 65535)
         return np.repeat(((grey * 255 + 32767) // 65535).astype(np.uint8)[..., None], 3, axis=-1)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        return on_white(np.asarray(image.convert("RGBA")))
     return np.array(image.convert("RGB"))
 
 

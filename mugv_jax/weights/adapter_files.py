@@ -14,20 +14,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.weights import pipe_lora
 from mugv_jax.weights.adapter_table import (
     adapter_table,
-    factor_shapes,
-    layer_names,
-    layer_of,
-    read_factors,
+    fitting_factors,
+    linear_layers,
+    lora_config,
+    updated_layers,
 )
-from mugv_jax.weights.check import check, differences, identify, variable_shapes
+from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.lora import Adapter, adapted
-from mugv_jax.weights.parameter_source import ParameterSource, TableSource, narrower_dtypes
-from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.parameter_source import ParameterSource, narrower_dtypes
 from mugv_jax.weights.registry import MODELS, Model
 from mugv_jax.weights.safetensors_files import SafetensorsSource, SafetensorsWriter
 from mugv_jax.weights.sources import Source
@@ -80,24 +78,11 @@ def open_adapter(
         raise ValueError(
             f"{path}: alpha={alpha} is given, but {CONFIG_FILE} tells it; leave it out."
         )
-    return _read_peft(path, model, config)
-
-
-def _read_peft(folder: Path, model: Model, config: Any) -> Adapter:
-    rank, alpha = _read_config(folder / CONFIG_FILE)
-    source = SafetensorsSource(folder / MODEL_FILE)
-    table = model.table(config)
-    layers = _layers(source, table)
-    updates = adapter_table(table, layers, _NAMES)
-    weights = published_shapes(table, variable_shapes(model, config))
-    problems = differences(
-        {name: spec.shape for name, spec in source.specs.items()},
-        factor_shapes(table, layers, _NAMES, weights, rank),
-    )
-    if problems:
-        raise ValueError(f"{folder}: does not fit {model.kind} with {config}; {problems}.")
-    lora = LoraConfig(rank=rank, alpha=alpha, targets=tuple(f"^{layer}$" for layer in layers))
-    return Adapter(lora, read_factors(source, updates))
+    rank, alpha = _read_config(path / CONFIG_FILE)
+    source = SafetensorsSource(path / MODEL_FILE)
+    layers = _layers(source, model.table(config))
+    factors = fitting_factors(source, model, config, _NAMES, layers, rank)
+    return Adapter(lora_config(rank, alpha, factors), factors)
 
 
 def _read_config(path: Path) -> tuple[int, float]:
@@ -120,36 +105,25 @@ def _read_config(path: Path) -> tuple[int, float]:
 
 def _layers(source: SafetensorsSource, table: Table) -> list[str]:
     """Paths of the layers that the file has factors for, in table order."""
-    of_name = {name: layer_of(rule) for name, rule in layer_names(table).items()}
+    known = linear_layers(table)
     found = {name: _NAME.fullmatch(name) for name in source.specs}
-    odd = [name for name, match in found.items() if not match or match[1] not in of_name]
+    odd = [name for name, match in found.items() if not match or match[1] not in known]
     if odd or not found:
         raise ValueError(
-            f"{source.path}: must hold {_PREFIX}LAYER.lora_A.weight and lora_B of layers of this "
-            f"model; found {', '.join(odd) or 'nothing'}."
+            f"{source.path}: must hold {_PREFIX}LAYER.lora_A.weight and lora_B of linear "
+            f"layers of this model; found {', '.join(odd) or 'nothing'}."
         )
-    layers = {of_name[match[1]] for match in found.values() if match}
-    return [layer for layer in dict.fromkeys(of_name.values()) if layer in layers]
+    return updated_layers(table, {match[1] for match in found.values() if match})
 
 
 def with_adapter(
-    source: Source,
-    lora: str | Path,
-    kind: str | None = None,
-    *,
-    alpha: float | None = None,
-    scale: float = 1.0,
+    source: Source, lora: str | Path, kind: str | None, *, alpha: float | None
 ) -> Source:
-    """`source` with the adapter at `lora` merged in; see `open_adapter` and `adapted`.
-
-    Raises:
-        ValueError: no adapter, or one of another model.
-    """
+    """`source` with the adapter at `lora` merged in; see `open_adapter`."""
     model, config = identify(source, kind)
     parameters = check(source, model, config)
     dtypes = narrower_dtypes(source, parameters, model.table(config))
-    adapter = open_adapter(lora, model, config, alpha=alpha)
-    parameters = adapted(parameters, adapter, scale=scale)
+    parameters = adapted(parameters, open_adapter(lora, model, config, alpha=alpha))
     return ParameterSource(source.path, source.format, model.kind, config, parameters, dtypes)
 
 
@@ -160,7 +134,7 @@ def write_adapter(folder: Path, adapter: Adapter, kind: str, config: Any) -> Non
     parameters = {}
     for layer, (a, b) in adapter.factors.items():
         parameters |= {f"lora/{layer}/a": a, f"lora/{layer}/b": b}
-    source = TableSource(folder, "peft", table, parameters)
+    source = ParameterSource(folder, "peft", kind, config, parameters, table=table)
     folder.mkdir()
     with SafetensorsWriter(folder / MODEL_FILE, source.specs) as writer:
         for name in source.specs:

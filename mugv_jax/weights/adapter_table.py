@@ -10,69 +10,78 @@ differ in names only: a pattern has {} for the published layer, such as `blocks.
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
-from mugv_jax.nn.lora import COLLECTION
+from mugv_jax.nn.lora import COLLECTION, LoraConfig
+from mugv_jax.weights.check import published_shapes, require_same
 from mugv_jax.weights.lora import Factors, factors_of
 from mugv_jax.weights.parameters import parameters_of
+from mugv_jax.weights.registry import Model
 from mugv_jax.weights.sources import Source
-from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.table import Rule, Table, split_axes
 
 
 def adapter_table(table: Table, layers: Iterable[str], names: str) -> Table:
-    """Table of an adapter's tensors: "lora/LAYER/a" and "lora/LAYER/b" for each of `layers`.
-
-    Raises:
-        ValueError: a layer that is not a linear one.
-    """
+    """Table of an adapter's tensors: "lora/LAYER/a" and "lora/LAYER/b" for each of `layers`."""
     rules = tuple(rule for of in _rules(table, layers) for rule in _factor_rules(of, names))
     return dataclasses.replace(table, rules=rules, unused={}, optional={})
 
 
-def factor_shapes(
-    table: Table,
-    layers: Iterable[str],
+def fitting_factors(
+    source: Source,
+    model: Model,
+    config: Any,
     names: str,
-    weights: Mapping[str, tuple[int, ...]],
+    layers: Iterable[str],
     rank: int,
-) -> dict[str, tuple[int, int]]:
-    """Shapes of the tensors of `adapter_table`, by name: A (rank, inputs), B (outputs, rank).
+    *problems: str,
+    own: Mapping[str, str] | None = None,
+) -> Factors:
+    """Factors of `layers`: A (rank, inputs) and B (outputs, rank) of every published weight.
 
-    weights: shapes of the model's published tensors.
+    problems: problems of the file that are known already.
+    own: tensors of the file that replace the model's own -> their published names.
+
+    Raises:
+        ValueError: a file that has other tensors; all differences are listed.
     """
-    shapes = {}
+    table, weights = model.table(config), published_shapes(model, config)
+    updates = adapter_table(table, layers, names)
+    expected = {name: weights[published] for name, published in (own or {}).items()}
     for rule in _rules(table, layers):
         for weight in table.names(rule):
             outputs, inputs = weights[weight]
             a, b = _factor_names(weight, names)
-            shapes |= {a: (rank, inputs), b: (outputs, rank)}
-    return shapes
-
-
-def read_factors(source: Source, updates: Table) -> Factors:
-    """Factors of an adapter that fits `updates`, an `adapter_table`."""
+            expected |= {a: (rank, inputs), b: (outputs, rank)}
+    misfit = f"low-rank updates of rank {rank} do not fit {model.kind} with {config}"
+    require_same(source.shapes, expected, f"{source.path}: {misfit}", *problems)
     flat = parameters_of(source, updates)
     return factors_of({path.removeprefix(f"{COLLECTION}/"): lazy for path, lazy in flat.items()})
 
 
-def layer_names(table: Table) -> dict[str, Rule]:
-    """Rules of all kernels by the published names of their layers, in table order."""
+def lora_config(rank: int, alpha: float, factors: Factors) -> LoraConfig:
+    """Config of the updates of exactly the layers of `factors`."""
+    return LoraConfig(rank=rank, alpha=alpha, targets=tuple(f"^{layer}$" for layer in factors))
+
+
+def linear_layers(table: Table) -> dict[str, str]:
+    """Paths of all linear layers, such as "blocks/mlp/up", by published name, in table order."""
     return {
-        name.removesuffix(".weight"): rule
+        name.removesuffix(".weight"): _layer(rule)
         for rule in table.rules
-        if rule.path.endswith("/kernel")
+        if rule.path.endswith("/kernel") and len(split_axes(rule.axes)[0]) == 2
         for name in table.names(rule)
     }
 
 
-def layer_of(rule: Rule) -> str:
-    """Path of the layer whose kernel a rule maps, such as "blocks/mlp/up"."""
+def updated_layers(table: Table, names: Collection[str]) -> list[str]:
+    """Paths of the linear layers with these published names, in table order."""
+    return list(dict.fromkeys(path for n, path in linear_layers(table).items() if n in names))
+
+
+def _layer(rule: Rule) -> str:
     return rule.path.removeprefix("params/").removesuffix("/kernel")
-
-
-def is_linear(rule: Rule) -> bool:
-    """Whether a rule maps the kernel of a linear layer, which can have a low-rank update."""
-    return len(_published_axes(rule)) == 2
 
 
 def _rules(table: Table, layers: Iterable[str]) -> list[Rule]:
@@ -82,11 +91,8 @@ def _rules(table: Table, layers: Iterable[str]) -> list[Rule]:
 
 def _factor_rules(rule: Rule, names: str) -> tuple[Rule, Rule]:
     """Rules of A and B; for "o i -> i o" their axes are "rank i -> i rank", "o rank -> rank o"."""
-    layer = layer_of(rule)
-    if not is_linear(rule):
-        raise ValueError(f"low-rank updates are for linear layers; {layer} is a convolution.")
-    out, into = _published_axes(rule)
-    right = _words(rule.axes.split("->")[1])
+    layer = _layer(rule)
+    (out, into), right = split_axes(rule.axes)
     ours_out = " ".join(axis for axis in right if _axes(axis) <= _axes(out))
     ours_into = " ".join(axis for axis in right if _axes(axis) <= _axes(into))
     a, b = _factor_names(rule.name, names)
@@ -99,15 +105,6 @@ def _factor_rules(rule: Rule, names: str) -> tuple[Rule, Rule]:
 def _factor_names(weight: str, names: str) -> tuple[str, str]:
     a, b = (names.format(weight.removesuffix(".weight"), factor) for factor in "AB")
     return a, b
-
-
-def _published_axes(rule: Rule) -> list[str]:
-    return _words(rule.axes.split("->")[0])
-
-
-def _words(side: str) -> list[str]:
-    """Axes of one side of a pattern; composed axes keep their parentheses."""
-    return re.findall(r"\([^)]*\)|\w+", side)
 
 
 def _axes(pattern: str) -> set[str]:

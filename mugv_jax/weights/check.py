@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Identification of the model in a checkpoint, and a check that it is complete."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,9 +10,10 @@ from flax import traverse_util
 
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.weights.parameter_source import ParameterSource
-from mugv_jax.weights.parameters import LazyTensor, parameters_of, published_shapes
+from mugv_jax.weights.parameters import LazyTensor, parameters_of, published_shape
 from mugv_jax.weights.registry import MODELS, Model, abstract_variables
 from mugv_jax.weights.sources import Source
+from mugv_jax.weights.table import Shapes
 
 
 def identify(source: Source, kind: str | None = None) -> tuple[Model, Any]:
@@ -45,7 +45,7 @@ def identify(source: Source, kind: str | None = None) -> tuple[Model, Any]:
 
 
 def _config(source: Source, model: Model) -> Any:
-    inferred = model.infer_config({name: spec.shape for name, spec in source.specs.items()})
+    inferred = model.infer_config(source.shapes)
     stated, names = source.config or {}, model.described_as
     if names and all(stated.get(key) == name for key, name in names.items()):
         try:
@@ -64,33 +64,42 @@ def check(source: Source, model: Model, config: Any) -> dict[str, LazyTensor]:
     if isinstance(source, ParameterSource):
         return source.parameters
     table = model.table(config)
-    expected = published_shapes(table, variable_shapes(model, config))
-    found = {name: s.shape for name, s in source.specs.items() if not model.is_foreign(name)}
+    found = {name: s for name, s in source.shapes.items() if not model.is_foreign(name)}
     optional = {name: shape for name, shape in table.optional.items() if name in found}
-    problems = differences(found, expected | optional)
-    if problems:
-        raise ValueError(f"{source.path}: does not fit {model.kind} with {config}; {problems}.")
+    complaint = f"{source.path}: does not fit {model.kind} with {config}"
+    require_same(found, published_shapes(model, config) | optional, complaint)
     return parameters_of(source, table)
 
 
-def differences(
-    found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
-) -> str:
-    """List of the missing, unexpected and misshapen tensors in `found`; "" if there are none."""
+def require_same(found: Shapes, expected: Shapes, complaint: str, *more: str) -> None:
+    """Checks that the tensors `found` are those `expected`.
+
+    Raises:
+        ValueError: `complaint`, all missing, unexpected and misshapen tensors, and problems `more`.
+    """
     misshapen = [
         f"{name} is {found[name]}, must be {tuple(shape)}"
         for name, shape in expected.items()
         if name in found and found[name] != tuple(shape)
     ]
-    return "; ".join(
-        f"{len(names)} {what}: {', '.join(names)}"
-        for what, names in (
-            ("missing", [name for name in expected if name not in found]),
-            ("unexpected", [name for name in found if name not in expected]),
-            ("misshapen", misshapen),
-        )
-        if names
+    listed = (
+        ("missing", [name for name in expected if name not in found]),
+        ("unexpected", [name for name in found if name not in expected]),
+        ("misshapen", misshapen),
     )
+    problems = [f"{len(names)} {what}: {', '.join(names)}" for what, names in listed if names]
+    if problems or more:
+        raise ValueError(f"{'; '.join((complaint, *problems, *more))}.")
+
+
+def published_shapes(model: Model, config: Any) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of a published checkpoint with these sizes, by name."""
+    table, variables = model.table(config), variable_shapes(model, config)
+    shapes = {}
+    for rule in table.rules:
+        shape = published_shape(rule, table, variables[rule.path])
+        shapes |= dict.fromkeys(table.names(rule), shape)
+    return shapes | dict(table.unused)
 
 
 def variable_shapes(model: Model, config: Any) -> dict[str, tuple[int, ...]]:

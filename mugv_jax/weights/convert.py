@@ -10,7 +10,7 @@ Orbax           -> published tensors, one by one                         -> publ
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,18 @@ from tqdm import tqdm
 from mugv_jax.weights import store
 from mugv_jax.weights.adapter_files import with_adapter, write_adapter
 from mugv_jax.weights.check import check, floating_dtype, identify
-from mugv_jax.weights.diffusers_folder import FolderWriter, folder_config
+from mugv_jax.weights.diffusers_folder import (
+    FolderWriter,
+    PipelineFolder,
+    find_layout,
+    folder_config,
+)
 from mugv_jax.weights.formats import FORMATS, format_of, open_source, open_writer
 from mugv_jax.weights.orbax_files import trained_adapter
 from mugv_jax.weights.parameter_source import narrower_dtypes
-from mugv_jax.weights.parameters import LazyTensor, cast_weights, constant_names
-from mugv_jax.weights.pipeline_folder import PipelineFolder, find_layout
+from mugv_jax.weights.parameters import cast_weights, constant_names
 from mugv_jax.weights.registry import Model
-from mugv_jax.weights.sources import Recast, Scaled, Source
+from mugv_jax.weights.sources import Changed, Source
 from mugv_jax.weights.staging import refuse_existing, staged
 
 PEFT = "peft"
@@ -157,11 +161,7 @@ def _convert_pipeline(src: Path, target: Target, layout: PipelineFolder) -> None
 
 
 def write(source: Source, target: Target, kind: str | None = None) -> None:
-    """Writes a whole checkpoint of a known model, published or computed, to `target`.
-
-    Raises:
-        ValueError: see `convert`.
-    """
+    """Writes a checkpoint of a known model, published or computed; raises as `convert` does."""
     model = _write(source, target, kind)
     logger.info("wrote %s: %s, %s", target.path, model.kind, target.chosen)
 
@@ -170,16 +170,22 @@ def _write(source: Source, target: Target, kind: str | None) -> Model:
     cast = floating_dtype(target.dtype)
     model, config = identify(source, kind)
     parameters = cast_weights(check(source, model, config), cast)
-    if target.chosen != "orbax" and model.published_factors(config):
-        source = Scaled(source, model.published_factors(config))
-    if cast is not None:
-        kept = constant_names(model.table(config))
-        source = Recast(source, source.specs.keys() - kept, cast)
+    factors = {} if target.chosen == "orbax" else model.published_factors(config)
+    source = Changed(source, factors, cast, constant_names(model.table(config)))
     with staged(target.path, overwrite=target.overwrite) as partial:
-        if target.chosen == "orbax":
-            _import(source, parameters, partial, model, config)
-        else:
+        if target.chosen != "orbax":
             _export(source, partial, model, config, target)
+            return model
+        with _progress(sum(lazy.nbytes for lazy in parameters.values()), "Orbax") as bar:
+            store.save(
+                partial,
+                parameters,
+                kind=model.kind,
+                config=config,
+                dtypes=narrower_dtypes(source, parameters, model.table(config)),
+                source_format=source.format,
+                progress=bar.update,
+            )
     return model
 
 
@@ -188,22 +194,6 @@ def _export_adapter(src: Path, target: Target, *, ema: bool) -> None:
     with staged(target.path, overwrite=target.overwrite) as partial:
         write_adapter(partial, adapter, kind, config)
     logger.info("wrote %s: LoRA adapter of %s", target.path, kind)
-
-
-def _import(
-    source: Source, parameters: Mapping[str, LazyTensor], path: Path, model: Model, config: Any
-) -> None:
-    dtypes = narrower_dtypes(source, parameters, model.table(config))
-    with _progress(sum(lazy.nbytes for lazy in parameters.values()), "Orbax") as bar:
-        store.save(
-            path,
-            parameters,
-            kind=model.kind,
-            config=config,
-            dtypes=dtypes,
-            source_format=source.format,
-            progress=bar.update,
-        )
 
 
 def _export(source: Source, path: Path, model: Model, config: Any, target: Target) -> None:

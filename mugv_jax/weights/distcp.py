@@ -71,16 +71,12 @@ class TorchDistSource(Source):
     """Weights of one iteration's folder under the trainer's names, one tensor per layer.
 
     ema: read the exponential moving average that the optimizer keeps instead.
-
-    Raises:
-        ValueError: damaged metadata, missing files, or no EMA weights although `ema` is set.
     """
 
     format = "torch_dist"
 
     def __init__(self, path: Path, *, ema: bool = False):
         self.path = path
-        self._prefix = EMA_PREFIX if ema else ""
         self._stored, self._chunks = _read_metadata(path)
         weights = [name for name in self._stored if not name.startswith(_NOT_WEIGHTS)]
         if ema:
@@ -88,37 +84,34 @@ class TorchDistSource(Source):
         if not weights:
             raise ValueError(f"{path}: holds no {'EMA ' if ema else ''}weights.")
         self.specs: dict[str, TensorSpec] = {}
-        self._homes: dict[str, tuple[str, int | None]] = {}
+        self._homes: dict[str, tuple[str, tuple[int, int] | None]] = {}
         for name in weights:
-            self._add(name)
+            self._add(name, EMA_PREFIX + name if ema else name)
 
-    def _add(self, name: str) -> None:
-        """Adds a weight to `specs`; a stack is added layer by layer."""
+    def _add(self, name: str, key: str) -> None:
+        """Adds a weight stored as `key` to `specs`; a stack is added layer by layer."""
         # An EMA tensor is flattened, so the shape is taken from its weight.
-        shape, stored = self._stored[name].shape, self._stored[self._prefix + name]
+        shape, stored = self._stored[name].shape, self._stored[key]
         stacked = name.startswith(LAYERS) and not name.removeprefix(LAYERS)[0].isdigit()
         if math.prod(stored.shape) != math.prod(shape) or (
             stacked and stored.shape[:1] != shape[:1]
         ):
             raise ValueError(
-                f"{self.path}: {self._prefix}{name} is {stored.shape}, which does not fit its "
-                f"weight, {shape}."
+                f"{self.path}: {key} is {stored.shape}, which does not fit its weight, {shape}."
             )
         if not stacked:
             self.specs[name] = TensorSpec(shape, stored.dtype)
-            self._homes[name] = name, None
+            self._homes[name] = key, None
             return
         for layer in range(shape[0]):
             layer_name = f"{LAYERS}{layer}.{name.removeprefix(LAYERS)}"
             self.specs[layer_name] = TensorSpec(shape[1:], stored.dtype)
-            self._homes[layer_name] = name, layer
+            self._homes[layer_name] = key, (layer, layer + 1)
 
     def read(self, name: str) -> np.ndarray:
-        stored, layer = self._homes[name]
-        key = self._prefix + stored
-        if layer is None:
-            return _unflatten(self._read_rows(key, None), self.specs[name].shape)
-        return _unflatten(self._read_rows(key, (layer, layer + 1))[0], self.specs[name].shape)
+        key, rows = self._homes[name]
+        array = self._read_rows(key, rows)
+        return _unflatten(array[0] if rows else array, self.specs[name].shape)
 
     def _read_rows(self, key: str, rows: tuple[int, int] | None) -> np.ndarray:
         """Rows of the leading axis of a stored tensor; all of it if `rows` is None."""
@@ -138,18 +131,19 @@ class TorchDistSource(Source):
 
 
 def _read_metadata(path: Path) -> tuple[dict[str, TensorSpec], dict[str, list[_Chunk]]]:
-    """Specs and chunks of every tensor; entries that are not tensors are left out.
-
-    Raises:
-        ValueError: metadata that are damaged or incomplete, or could run code.
-    """
+    """Specs and chunks of every tensor; entries that are not tensors are left out."""
     import_torch()
     try:
         with open(path / METADATA, "rb") as file:
             metadata = _MetadataUnpickler(file).load()
         entries = metadata.state_dict_metadata.items()
         tensors = {name: entry for name, entry in entries if hasattr(entry, "chunks")}
-        specs = {name: _spec(entry) for name, entry in tensors.items()}
+        specs = {
+            name: TensorSpec(
+                tuple(entry.size), jnp.dtype(str(entry.properties.dtype).removeprefix("torch."))
+            )
+            for name, entry in tensors.items()
+        }
         homes = {
             (key.fqn, tuple(key.offset)): home
             for key, home in metadata.storage_data.items()
@@ -172,11 +166,6 @@ def _read_metadata(path: Path) -> tuple[dict[str, TensorSpec], dict[str, list[_C
     if absent:
         raise ValueError(f"{path}: lacks {', '.join(absent)}; fetch them.")
     return specs, chunks
-
-
-def _spec(entry: Any) -> TensorSpec:
-    dtype = str(entry.properties.dtype).removeprefix("torch.")
-    return TensorSpec(tuple(entry.size), jnp.dtype(dtype))
 
 
 def _chunk(folder: Path, block: Any, home: Any) -> _Chunk:

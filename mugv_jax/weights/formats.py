@@ -25,13 +25,10 @@ from mugv_jax.weights.torch_files import TorchSource, TorchWriter
 FORMATS = ("orbax", "torch", "safetensors", "diffusers", "megatron")
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
 # Weight files of a Hugging Face folder, in the order in which its loaders look for them.
-FOLDER_FILES = (
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
+FOLDER_FILES = tuple(
+    f"{name}{index}"
+    for name in ("diffusion_pytorch_model.safetensors", "model.safetensors", "pytorch_model.bin")
+    for index in ("", INDEX_SUFFIX)
 )
 
 

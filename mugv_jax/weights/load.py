@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import traverse_util
-from jax.sharding import Sharding, SingleDeviceSharding
+from jax.sharding import Sharding
 from jax.typing import DTypeLike
 from tqdm import tqdm
 
@@ -21,8 +20,7 @@ from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.lora import adapted
 from mugv_jax.weights.parameters import LazyTensor, cast_weights
-from mugv_jax.weights.place import place
-from mugv_jax.weights.quantize import place_quantized
+from mugv_jax.weights.place import place, place_quantized
 from mugv_jax.weights.registry import abstract_variables
 
 COLLECTIONS = ("params", "constants")
@@ -97,7 +95,6 @@ def _place_all(
     described: str,
 ) -> dict[str, Array]:
     """Arrays by path; those in `narrow` in 8 bits with scales. Without `shardings`: one device."""
-    default = SingleDeviceSharding(jax.local_devices()[0])
     total = sum(lazy.nbytes for lazy in parameters.values())
     arrays = {}
     with tqdm(total=total, unit="B", unit_scale=True, desc=described, disable=None) as bar:
@@ -105,6 +102,6 @@ def _place_all(
             if name in narrow:
                 arrays |= place_quantized(name, lazy, shardings, narrow[name])
             else:
-                arrays[name] = place(lazy, shardings[name] if shardings else default)
+                arrays[name] = place(lazy, shardings[name] if shardings else None)
             bar.update(lazy.nbytes)
     return arrays

@@ -10,11 +10,8 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
 
-import jax
 import numpy as np
-from flax import traverse_util
 
 from mugv_jax.nn.lora import COLLECTION, LoraConfig
 from mugv_jax.weights.parameters import Index, LazyTensor
@@ -78,8 +75,11 @@ def adapted(
     if merge:
         return merged(whole, adapter.factors, scale)
     for layer, (a, b) in adapter.factors.items():
-        whole[f"{COLLECTION}/{layer}/a"] = a.cast(np.dtype(np.float32))
-        whole[f"{COLLECTION}/{layer}/b"] = _multiplied(b, scale)
+        a, b = (factor.cast(np.dtype(np.float32)) for factor in (a, b))
+        whole[f"{COLLECTION}/{layer}/a"] = a
+        whole[f"{COLLECTION}/{layer}/b"] = dataclasses.replace(
+            b, read=lambda index, b=b: b.read(index) * np.float32(scale)
+        )
     return whole
 
 
@@ -96,11 +96,6 @@ def _overridden(base: LazyTensor, layers: Mapping[int, LazyTensor]) -> LazyTenso
         return out
 
     return dataclasses.replace(base, read=read)
-
-
-def _multiplied(factor: LazyTensor, scale: float) -> LazyTensor:
-    wide = factor.cast(np.dtype(np.float32))
-    return dataclasses.replace(wide, read=lambda index: wide.read(index) * np.float32(scale))
 
 
 def merged(
@@ -151,13 +146,3 @@ def _merged(
 def _add_product(weight: np.ndarray, a: np.ndarray, b: np.ndarray, scale: float) -> np.ndarray:
     update = np.tensordot(a, b, 1) * np.float32(scale)
     return (weight.astype(np.float32) + update).astype(weight.dtype)
-
-
-def in_memory(tree: Any) -> dict[str, LazyTensor]:
-    """Tensors by path from a tree of arrays, such as low-rank factors (see `factors_of`)."""
-
-    def lazy(leaf: Any) -> LazyTensor:
-        array = np.asarray(jax.device_get(leaf))
-        return LazyTensor(array.shape, array.dtype, array.__getitem__, max((1, *array.shape[:1])))
-
-    return {name: lazy(x) for name, x in traverse_util.flatten_dict(tree, sep="/").items()}

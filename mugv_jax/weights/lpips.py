@@ -16,11 +16,12 @@ import numpy as np
 from flax import traverse_util
 
 from mugv_jax.nn.lpips import STAGES
-from mugv_jax.weights.check import differences
+from mugv_jax.weights.check import require_same
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.parameters import to_ours
 from mugv_jax.weights.sources import Source
 from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.tables.layers import CONV_2D
 
 COLOURS = 3
 # VGG16's classifier, and second names of the linear weights and constants in the package.
@@ -48,19 +49,17 @@ def load_lpips(files: str) -> dict[str, Any]:
                 if known in found:
                     raise ValueError(f"{files}: holds {known} twice; give one file of each.")
                 found[known] = source, name
-        problems = differences(
+        require_same(
             {known: source.specs[name].shape for known, (source, name) in found.items()},
             {rule.name: shape for rule, shape in shapes.items()},
+            f"{files}: must be VGG16 and the linear weights of LPIPS v0.1, in one file or in two "
+            "with a comma between them",
         )
-        if problems:
-            raise ValueError(
-                f"{files}: must be VGG16 and the linear weights of LPIPS v0.1, in one file or in "
-                f"two with a comma between them; {problems}."
-            )
         params = {}
         for rule in shapes:
             source, name = found[rule.name]
-            params[rule.path] = to_ours(rule, Table(()), _float32(source.read(name)))
+            # A copy, because a tensor that was read may be a view of the file.
+            params[rule.path] = to_ours(rule, Table(()), np.array(source.read(name), np.float32))
     return traverse_util.unflatten_dict(params, sep="/")
 
 
@@ -71,7 +70,7 @@ def _shapes() -> dict[Rule, tuple[int, ...]]:
     for stage, widths in enumerate(STAGES):
         for i, width in enumerate(widths):
             name, path = f"features.{number}", f"vgg/stage_{stage}_conv_{i}"
-            kernel = Rule(f"{name}.weight", f"{path}/kernel", "o i h w -> h w i o")
+            kernel = Rule(f"{name}.weight", f"{path}/kernel", CONV_2D)
             shapes[kernel] = (width, before, 3, 3)
             shapes[Rule(f"{name}.bias", f"{path}/bias")] = (width,)
             before, number = width, number + 2  # its ReLU has a number too
@@ -79,8 +78,3 @@ def _shapes() -> dict[Rule, tuple[int, ...]]:
         linear = Rule(f"lin{stage}.model.1.weight", f"linear_{stage}", "1 c 1 1 -> c")
         shapes[linear] = (1, before, 1, 1)
     return shapes
-
-
-def _float32(array: np.ndarray) -> np.ndarray:
-    """Copy in float32, because a tensor that was read may be a view of the file."""
-    return np.array(array, np.float32)

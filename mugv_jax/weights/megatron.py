@@ -7,6 +7,7 @@ instead of (n head c), and splits large weights over its tensor-parallel ranks.
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,30 +26,22 @@ class Entry:
 
     fused: number of projections that its rows contain (3 for q, k, v).
     split: axis divided over the tensor-parallel ranks; None if every rank holds the whole tensor.
-    extra_state: name of an (empty) entry that the trainer's module keeps beside the tensor.
+    extra_state: whether the trainer's module keeps an (empty) "_extra_state" beside the tensor.
     """
 
     published: str
     megatron: str
     fused: int = 1
     split: int | None = None
-    extra_state: str | None = None
+    extra_state: bool = False
 
 
 def _linear(published: str, megatron: str, split: int, fused: int = 1) -> tuple[Entry, Entry]:
     published, megatron = f"blocks.{{layer}}.{published}", f"decoder.layers.{{layer}}.{megatron}"
-    extra = f"{megatron}._extra_state"
     bias_split = ROWS if split == ROWS else None
     return (
-        Entry(f"{published}.weight", f"{megatron}.weight", fused, split, extra),
-        Entry(f"{published}.bias", f"{megatron}.bias", fused, bias_split, extra),
-    )
-
-
-def _table(published: str, megatron: str) -> Entry:
-    name = f"{megatron}scale_shift_table"
-    return Entry(
-        f"{published}scale_shift_table", f"{name}.bias", extra_state=f"{name}._extra_state"
+        Entry(f"{published}.weight", f"{megatron}.weight", fused, split, extra_state=True),
+        Entry(f"{published}.bias", f"{megatron}.bias", fused, bias_split, extra_state=True),
     )
 
 
@@ -71,8 +64,13 @@ ENTRIES = (
             ("cross_attn_norm.bias", "pre_cross_attn_layernorm.bias"),
         )
     ),
-    _table("blocks.{layer}.", "decoder.layers.{layer}."),
-    _table("final_layer.", "final_layer."),
+    *(
+        Entry(f"{ours}.scale_shift_table", f"{theirs}.scale_shift_table.bias", extra_state=True)
+        for ours, theirs in (
+            ("blocks.{layer}", "decoder.layers.{layer}"),
+            ("final_layer", "final_layer"),
+        )
+    ),
     Entry("y_embedder.y_embedding", "context_embedder.drop_emb"),
     *(
         Entry(f"{published}.{leaf}", f"{megatron}.{leaf}")
@@ -86,23 +84,12 @@ ENTRIES = (
         for leaf in ("weight", "bias")
     ),
 )
-_BY_PUBLISHED = {entry.published: entry for entry in ENTRIES}
-_BY_MEGATRON = {entry.megatron: entry for entry in ENTRIES}
 _LAYER = re.compile(r"^(blocks|decoder\.layers)\.(\d+)\.")
 _HEAD_NORM = "decoder.layers.0.self_attention.q_layernorm.weight"
 
 
-def from_published(name: str) -> Entry:
-    """Entry of a name of `dit.pt`, with its layer filled in; an unknown name stays the same."""
-    return _lookup(name, _BY_PUBLISHED)
-
-
-def from_megatron(name: str) -> Entry:
-    """Entry of a name of the trainer, with its layer filled in; an unknown name stays the same."""
-    return _lookup(name, _BY_MEGATRON)
-
-
-def _lookup(name: str, entries: Mapping[str, Entry]) -> Entry:
+def _lookup(entries: Mapping[str, Entry], name: str) -> Entry:
+    """Entry of a name, with its layer filled in; an unknown name stays the same."""
     layer = _LAYER.match(name)
     entry = entries.get(_LAYER.sub(r"\1.{layer}.", name))
     if entry is None:
@@ -113,30 +100,20 @@ def _lookup(name: str, entries: Mapping[str, Entry]) -> Entry:
         entry,
         published=entry.published.replace("{layer}", layer[2]),
         megatron=entry.megatron.replace("{layer}", layer[2]),
-        extra_state=entry.extra_state and entry.extra_state.replace("{layer}", layer[2]),
     )
 
 
-def heads_first(array: np.ndarray, fused: int, head_dim: int) -> np.ndarray:
-    """Rows of `dit.pt`, (n head c), in the order of the trainer, (head n c)."""
-    return einops.rearrange(array, "(n a e) ... -> (a n e) ...", n=fused, e=head_dim)
-
-
-def heads_last(array: np.ndarray, fused: int, head_dim: int) -> np.ndarray:
-    """Inverse of `heads_first`."""
-    return einops.rearrange(array, "(a n e) ... -> (n a e) ...", n=fused, e=head_dim)
+# Entry of a name of `dit.pt`, and of a name of the trainer.
+from_published = functools.partial(_lookup, {entry.published: entry for entry in ENTRIES})
+from_megatron = functools.partial(_lookup, {entry.megatron: entry for entry in ENTRIES})
 
 
 class MegatronNames(Source):
-    """Checkpoint of the trainer under `dit.pt` names; `source` has one whole tensor per layer.
-
-    Raises:
-        ValueError: `source` is not a MUG-V checkpoint.
-    """
+    """Checkpoint of the trainer under `dit.pt` names; `source` has one whole tensor per layer."""
 
     def __init__(self, source: Source, path: Path):
         self.path, self.format = path, source.format
-        self._source = source
+        self._source, self.parts = source, (source,)
         head_norm = source.specs.get(_HEAD_NORM)
         if head_norm is None:
             raise ValueError(
@@ -156,7 +133,8 @@ class MegatronNames(Source):
     def read(self, name: str) -> np.ndarray:
         entry = self._entries[name]
         array = self._source.read(entry.megatron)
-        return heads_last(array, entry.fused, self._head_dim) if entry.fused > 1 else array
-
-    def close(self) -> None:
-        self._source.close()
+        if entry.fused == 1:
+            return array
+        return einops.rearrange(
+            array, "(a n e) ... -> (n a e) ...", n=entry.fused, e=self._head_dim
+        )

@@ -10,9 +10,10 @@ iter_0000001/mp_rank_01/...
 from collections.abc import Mapping
 from pathlib import Path
 
+import einops
 import numpy as np
 
-from mugv_jax.weights.megatron import from_megatron, from_published, heads_first
+from mugv_jax.weights.megatron import from_megatron, from_published
 from mugv_jax.weights.sources import Source, TensorSpec, Writer
 from mugv_jax.weights.torch_files import REOPEN_AFTER_BYTES, TorchSource, TorchWriter
 
@@ -43,15 +44,15 @@ class LegacySource(Source):
         if absent:
             raise ValueError(f"{path}: no {RANK_FILE} in {', '.join(absent)}; fetch it.")
         self._share = REOPEN_AFTER_BYTES // len(folders)
-        self._ranks = [TorchSource(f / RANK_FILE, mapped_bytes=self._share) for f in folders]
-        names = [set(rank.specs) for rank in self._ranks]
+        self.parts = [TorchSource(f / RANK_FILE, mapped_bytes=self._share) for f in folders]
+        names = [set(rank.specs) for rank in self.parts]
         uneven = sorted(set.union(*names) - set.intersection(*names))
         if uneven:
             raise ValueError(f"{path}: some ranks lack {', '.join(uneven)}.")
-        self.specs = {name: self._whole(name) for name in self._ranks[0].specs}
+        self.specs = {name: self._whole(name) for name in self.parts[0].specs}
 
     def _whole(self, name: str) -> TensorSpec:
-        parts = [rank.specs[name] for rank in self._ranks]
+        parts = [rank.specs[name] for rank in self.parts]
         if any(part != parts[0] for part in parts):
             raise ValueError(f"{self.path}: {name} differs in shape or dtype between ranks.")
         axis = from_megatron(name).split
@@ -68,9 +69,9 @@ class LegacySource(Source):
         """
         axis = from_megatron(name).split
         if axis is not None:
-            return np.concatenate([rank.read(name) for rank in self._ranks], axis)
-        first = self._ranks[0].read(name)
-        for rank in self._ranks[1:]:
+            return np.concatenate([rank.read(name) for rank in self.parts], axis)
+        first = self.parts[0].read(name)
+        for rank in self.parts[1:]:
             if not _same_bits(rank.read(name), first):
                 raise ValueError(
                     f"{self.path}: the ranks hold different values of {name}, which each must "
@@ -79,10 +80,6 @@ class LegacySource(Source):
             if first.nbytes > self._share:
                 rank.release()  # or every rank would keep the pages of a large tensor
         return first
-
-    def close(self) -> None:
-        for rank in self._ranks:
-            rank.close()
 
 
 class LegacyWriter(Writer):
@@ -98,18 +95,18 @@ class LegacyWriter(Writer):
         self.specs = specs
         self._head_dim = specs[HEAD_NORM].shape[0]
         self._ranks = tensor_parallel
-        parts = {from_published(name).megatron: self._part(name) for name in specs}
-        entries = [from_published(name) for name in specs]
-        order = dict.fromkeys(
-            key for entry in entries for key in (entry.megatron, entry.extra_state) if key
-        )
+        entries = {name: from_published(name) for name in specs}
+        parts = {entry.megatron: self._part(name) for name, entry in entries.items()}
+        order = {}
+        for entry in entries.values():
+            order[entry.megatron] = None
+            if entry.extra_state:
+                order[f"{entry.megatron.rpartition('.')[0]}._extra_state"] = None
         iteration = path / "iter_0000001"
-        self._writers = []
-        for rank in range(tensor_parallel):
-            folder = iteration / f"mp_rank_{rank:02d}"
-            folder.mkdir(parents=True)
-            writer = TorchWriter(folder / RANK_FILE, parts, wrapper="model", order=order)
-            self._writers.append(writer)
+        files = [iteration / f"mp_rank_{rank:02d}" / RANK_FILE for rank in range(tensor_parallel)]
+        for file in files:
+            file.parent.mkdir(parents=True)
+        self.parts = [TorchWriter(file, parts, wrapper="model", order=order) for file in files]
         (path / TRACKER).write_text("1")
 
     def _part(self, name: str) -> TensorSpec:
@@ -130,19 +127,13 @@ class LegacyWriter(Writer):
         entry = from_published(name)
         array = array.astype(_widened(array.dtype), copy=False)
         if entry.fused > 1:
-            array = heads_first(array, entry.fused, self._head_dim)
+            array = einops.rearrange(
+                array, "(n a e) ... -> (a n e) ...", n=entry.fused, e=self._head_dim
+            )
         whole = [array] * self._ranks
         parts = whole if entry.split is None else np.split(array, self._ranks, entry.split)
-        for writer, part in zip(self._writers, parts):
+        for writer, part in zip(self.parts, parts):
             writer.add(entry.megatron, part)
-
-    def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
-
-    def abandon(self) -> None:
-        for writer in self._writers:
-            writer.abandon()
 
 
 def _widened(dtype: np.dtype) -> np.dtype:

@@ -22,7 +22,7 @@ import tensorstore
 from etils import epath
 from flax import traverse_util
 
-from mugv_jax.weights.check import check, differences, identify, variable_shapes
+from mugv_jax.weights.check import check, identify, require_same, variable_shapes
 from mugv_jax.weights.lora import Adapter, factors_of, merged
 from mugv_jax.weights.parameter_source import ParameterSource
 from mugv_jax.weights.parameters import UNUSED, Index, LazyTensor, rows_per_piece
@@ -37,11 +37,7 @@ _DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError)
 
 
 class OrbaxSource(ParameterSource):
-    """A checkpoint written by `store.save`.
-
-    Raises:
-        ValueError: a checkpoint that is damaged or does not hold weights.
-    """
+    """A checkpoint written by `store.save`."""
 
     def __init__(self, path: Path):
         with ocp.PyTreeCheckpointer() as checkpointer:
@@ -61,42 +57,28 @@ class TrainingSource(ParameterSource):
     path: folder of a step, or of a run, whose newest step is read.
     ema: read the running average of the weights instead.
     open_source: opens the weights beneath low-rank updates if the checkpoint only names them.
-
-    Raises:
-        ValueError: a checkpoint that is damaged, of an unknown model, or without the average.
     """
 
     def __init__(self, path: Path, *, ema: bool = False, open_source: Callable[..., Source]):
-        folder = _step(path)
-        stated = _read_meta(folder)
+        folder, stated = _step(path)
         kind, config = stated_model(folder, stated)
-        lora, parts = stated_lora(stated), _read_parts(folder)
-        trained = _trained(folder, parts, ema=ema)
+        lora, parts = stated_lora(stated), _read_parts(folder, ema=ema)
         parameters = {f"params/{name}": lazy for name, lazy in parts["frozen"].items()}
         for part in (CONSTANTS, UNUSED):
             parameters |= {f"{part}/{name}": lazy for name, lazy in parts[part].items()}
-        self._base = None
         if lora is None:
-            parameters |= {f"params/{name}": lazy for name, lazy in trained.items()}
+            parameters |= {f"params/{name}": lazy for name, lazy in parts["params"].items()}
         else:
             if not parts["frozen"]:
-                self._base = _open_base(folder, stated, open_source)
-                found = check(self._base, *identify(self._base, kind))
+                base = _open_base(folder, stated, open_source)
+                self.parts = (base,)
+                found = check(base, *identify(base, kind))
                 parameters |= {name: lazy.cast(np.dtype("float32")) for name, lazy in found.items()}
-            parameters = merged(parameters, factors_of(trained), lora.scale)
+            parameters = merged(parameters, factors_of(parts["params"]), lora.scale)
         whole = {name: lazy.shape for name, lazy in parameters.items() if UNUSED not in name}
-        problems = differences(whole, variable_shapes(MODELS[kind], config))
-        if problems:
-            raise ValueError(f"{folder}: does not fit {kind} with {config}; {problems}.")
+        complaint = f"{folder}: does not fit {kind} with {config}"
+        require_same(whole, variable_shapes(MODELS[kind], config), complaint)
         super().__init__(folder, "training", kind, config, parameters)
-
-    def release(self) -> None:
-        if self._base is not None:
-            self._base.release()
-
-    def close(self) -> None:
-        if self._base is not None:
-            self._base.close()
 
 
 def trained_adapter(path: Path, *, ema: bool) -> tuple[str, Any, Adapter]:
@@ -107,14 +89,13 @@ def trained_adapter(path: Path, *, ema: bool) -> tuple[str, Any, Adapter]:
     """
     if not (path.is_dir() and is_training(path)):
         raise ValueError(f"{path}: no training checkpoint, so has no adapter.")
-    folder = _step(path)
-    stated = _read_meta(folder)
+    folder, stated = _step(path)
     kind, config = stated_model(folder, stated)
     lora = stated_lora(stated)
     if lora is None:
         raise ValueError(f"{folder}: was not trained with LoRA, so has no adapter.")
-    trained = _trained(folder, _read_parts(folder), ema=ema)
-    return kind, config, Adapter(lora, factors_of(trained))
+    factors = factors_of(_read_parts(folder, ema=ema)["params"])
+    return kind, config, Adapter(lora, factors)
 
 
 def _open_base(
@@ -131,25 +112,18 @@ def _open_base(
         ) from error
 
 
-def _trained(
-    folder: Path, parts: Mapping[str, dict[str, LazyTensor]], *, ema: bool
-) -> dict[str, LazyTensor]:
-    """Trained weights, or their average if `ema` is set."""
-    if ema and not parts["ema"]:
-        raise ValueError(f"{folder}: this run kept no running average (EMA) of its weights.")
-    return parts["ema" if ema else "params"]
-
-
-def _read_meta(folder: Path) -> Mapping[str, Any]:
+def _step(path: Path) -> tuple[Path, Mapping[str, Any]]:
+    """Folder and description of one checkpoint: `path` itself, or the newest of a run."""
+    folder = path if _is_step(path) else steps(path)[-1]
     try:
         with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
-            return checkpointer.restore(epath.Path(folder / META).absolute())
+            return folder, checkpointer.restore(epath.Path(folder / META).absolute())
     except _DAMAGED as error:
         raise ValueError(f"{folder / META}: a damaged training checkpoint ({error}).") from error
 
 
-def _read_parts(folder: Path) -> dict[str, dict[str, LazyTensor]]:
-    """Weights in a training state, by part; a missing part is empty."""
+def _read_parts(folder: Path, *, ema: bool) -> dict[str, dict[str, LazyTensor]]:
+    """Weights in a training state, by part; a missing part is empty. `ema` replaces "params"."""
     path = folder / STATE
     try:
         metadata = ocp.PyTreeCheckpointHandler().metadata(epath.Path(path).absolute())
@@ -163,7 +137,9 @@ def _read_parts(folder: Path) -> dict[str, dict[str, LazyTensor]]:
         part, _, rest = name.partition("/")
         if part in parts:
             parts[part][rest] = lazy
-    return parts
+    if ema and not parts["ema"]:
+        raise ValueError(f"{folder}: this run kept no running average (EMA) of its weights.")
+    return parts | {"params": parts["ema"]} if ema else parts
 
 
 def is_training(path: Path) -> bool:
@@ -180,11 +156,6 @@ def steps(path: Path) -> list[Path]:
         for step in sorted(named)
         if _is_step(named[step]) and ocp.utils.is_checkpoint_finalized(named[step])
     ]
-
-
-def _step(path: Path) -> Path:
-    """Folder of one checkpoint: `path` itself, or the newest of a run."""
-    return path if _is_step(path) else steps(path)[-1]
 
 
 def _is_step(path: Path) -> bool:

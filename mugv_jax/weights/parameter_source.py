@@ -16,11 +16,12 @@ from mugv_jax.weights.sources import Source, TensorSpec
 from mugv_jax.weights.table import Rule, Table
 
 
-class TableSource(Source):
-    """Source of parameters whose published names are given by a table.
+class ParameterSource(Source):
+    """Source of the parameters of a model whose kind and sizes are known.
 
     parameters: tensors by path, including those under `unused/`.
     dtypes: dtypes by published name, where narrower than that of the tensor's parameter.
+    table: names of the parameters, if they are not the model's own but an adapter's.
 
     Raises:
         ValueError: a parameter of the table is missing.
@@ -30,21 +31,20 @@ class TableSource(Source):
         self,
         path: Path,
         format: str,
-        table: Table,
+        kind: str,
+        config: Any,
         parameters: Mapping[str, LazyTensor],
         dtypes: Mapping[str, str] | None = None,
+        table: Table | None = None,
     ):
-        self.path, self.format = path, format
+        self.path, self.format, self.kind, self.model_config = path, format, kind, config
+        self._table = table = table or MODELS[kind].table(config)
         stacked = {rule.path for rule in table.rules if rule.stacked}
         self.parameters = {
             name: dataclasses.replace(lazy, stacked=name in stacked)
             for name, lazy in parameters.items()
         }
-        self._index(table, dtypes or {})
-
-    def _index(self, table: Table, dtypes: Mapping[str, str]) -> None:
-        """Records rule, parameter and layer of each published name."""
-        self._table, self._homes, self.specs = table, {}, {}
+        self._homes, self.specs, dtypes = {}, {}, dtypes or {}
         extras = [name for name in self.parameters if name.startswith(f"{UNUSED}/")]
         rules = [Rule(path.removeprefix(f"{UNUSED}/"), path) for path in extras]
         for rule in (*table.rules, *rules):
@@ -60,30 +60,9 @@ class TableSource(Source):
         rule, lazy, layer = self._homes[name]
         index = tuple(slice(0, size) for size in lazy.shape)
         if rule.stacked:
-            array = lazy.read((slice(layer, layer + 1), *index[1:]))[0]
-        else:
-            array = lazy.read(index)
-        array = array.astype(self.specs[name].dtype, copy=False)
-        return np.asarray(to_published(rule, self._table, array))
-
-
-class ParameterSource(TableSource):
-    """Source of the parameters of a model whose kind and sizes are known.
-
-    kind, model_config: the model and its sizes.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        format: str,
-        kind: str,
-        config: Any,
-        parameters: Mapping[str, LazyTensor],
-        dtypes: Mapping[str, str] | None = None,
-    ):
-        self.kind, self.model_config = kind, config
-        super().__init__(path, format, MODELS[kind].table(config), parameters, dtypes)
+            index = (slice(layer, layer + 1), *index[1:])
+        array = lazy.read(index).astype(self.specs[name].dtype, copy=False)
+        return np.asarray(to_published(rule, self._table, array[0] if rule.stacked else array))
 
 
 def narrower_dtypes(

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.weights.sources import Source, TensorSpec
-from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.table import Rule, Table, split_axes
 from mugv_jax.weights.transpose import transposed
 
 PIECE_BYTES = 128 * 2**20
@@ -30,7 +30,7 @@ HostOrTraced = np.ndarray | jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
-class LazyTensor:
+class LazyTensor(TensorSpec):
     """An array that is read in pieces.
 
     read: function from an index (one slice with start and stop per axis) to that part.
@@ -38,19 +38,13 @@ class LazyTensor:
     stacked: whether the leading axis is that of the layers.
     """
 
-    shape: tuple[int, ...]
-    dtype: np.dtype
     read: Callable[[Index], np.ndarray]
     rows: int
     stacked: bool = False
 
-    @property
-    def nbytes(self) -> int:
-        return TensorSpec(self.shape, self.dtype).nbytes
-
     def cast(self, dtype: np.dtype) -> "LazyTensor":
         """The same tensor; if it is floating, it is cast to `dtype` as it is read."""
-        target = TensorSpec(self.shape, self.dtype).cast(dtype).dtype
+        target = super().cast(dtype).dtype
         if target == self.dtype:
             return self
         read = self.read
@@ -96,29 +90,16 @@ def _rearrange(array: HostOrTraced, axes: str, table: Table) -> HostOrTraced:
 
 def _transposed_first(matrix: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
     """Matrix and pattern after a fast transpose, if the pattern moves an axis to the other end."""
-    left, right = (side.strip() for side in axes.split("->"))
-    rows, columns = re.findall(r"\([^)]*\)|\w+", left)
-    words = right.split()
-    if words[0] != columns and words[-1] != rows:
+    (rows, columns), right = split_axes(axes)
+    if right[0] != columns and right[-1] != rows:
         return matrix, axes
-    return transposed(matrix), f"{columns} {rows} -> {right}"
+    return transposed(matrix), f"{columns} {rows} -> {' '.join(right)}"
 
 
 def published_shape(rule: Rule, table: Table, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the published tensors of a parameter of `shape`."""
     layer = jax.ShapeDtypeStruct(shape[1:] if rule.stacked else shape, jnp.float32)
     return jax.eval_shape(lambda x: to_published(rule, table, x), layer).shape
-
-
-def published_shapes(
-    table: Table, parameters: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
-    """Shape of every published tensor by name, for a model with `parameters` (path -> shape)."""
-    shapes = {}
-    for rule in table.rules:
-        shape = published_shape(rule, table, parameters[rule.path])
-        shapes |= dict.fromkeys(table.names(rule), shape)
-    return shapes | dict(table.unused)
 
 
 def parameters_of(source: Source, table: Table) -> dict[str, LazyTensor]:

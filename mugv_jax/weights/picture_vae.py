@@ -13,9 +13,9 @@ import numpy as np
 from flax import traverse_util
 
 from mugv_jax.nn.vae.sizes import VAEConfig
-from mugv_jax.weights.check import differences, variable_shapes
+from mugv_jax.weights.check import published_shapes, require_same
 from mugv_jax.weights.formats import open_source
-from mugv_jax.weights.parameters import published_shape, to_ours
+from mugv_jax.weights.parameters import to_ours
 from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.tables.mugv_vae import table
 
@@ -39,23 +39,17 @@ def load_picture_vae(path: str | Path, config: VAEConfig) -> dict[str, Any]:
     path = path / FILE if (path / FILE).is_file() else path
     rules_of = table(config)
     rules = [rule for rule in rules_of.rules if rule.name.startswith(SPATIAL)]
-    shapes = variable_shapes(MODELS["mugv_vae"], config)
+    shapes = published_shapes(MODELS["mugv_vae"], config)
     names = {rule: rule.name.removeprefix(SPATIAL) for rule in rules}
-    expected = {
-        name: published_shape(rule, rules_of, shapes[rule.path]) for rule, name in names.items()
-    }
+    expected = {name: shapes[rule.name] for rule, name in names.items()}
     with open_source(path) as source:
-        found = {
-            name: spec.shape
-            for name, spec in source.specs.items()
-            if not name.startswith(OWN_LATENT)
-        }
-        problems = differences(found, expected)
-        if problems:
-            raise ValueError(
-                f"{path}: is no picture VAE for spatial_channels={config.spatial_channels} and "
-                f"spatial_layers={config.spatial_layers}; {problems}."
-            )
+        found = {n: shape for n, shape in source.shapes.items() if not n.startswith(OWN_LATENT)}
+        require_same(
+            found,
+            expected,
+            f"{path}: is no picture VAE for spatial_channels={config.spatial_channels} and "
+            f"spatial_layers={config.spatial_layers}",
+        )
         params = {
             rule.path.removeprefix("params/"): to_ours(
                 rule, rules_of, np.asarray(source.read(name), np.float32)

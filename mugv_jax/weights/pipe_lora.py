@@ -14,21 +14,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mugv_jax.nn.lora import LoraConfig
-from mugv_jax.weights.adapter_table import (
-    adapter_table,
-    factor_shapes,
-    is_linear,
-    layer_names,
-    layer_of,
-    read_factors,
-)
-from mugv_jax.weights.check import differences, variable_shapes
+from mugv_jax.weights.adapter_table import fitting_factors, lora_config, updated_layers
 from mugv_jax.weights.lora import Adapter, Overrides
-from mugv_jax.weights.parameters import LazyTensor, parameters_of, published_shapes
+from mugv_jax.weights.parameters import LazyTensor, parameters_of
 from mugv_jax.weights.registry import Model
 from mugv_jax.weights.sources import Source
-from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.table import Rule, Shapes, Table
 
 FILE = "pytorch_model.bin"
 PREFIX = "pipe.dit."
@@ -50,7 +41,7 @@ def read_pipe_adapter(
         ValueError: no adapter, an adapter that does not fit the model (all differences are
             listed), or an unknown alpha.
     """
-    found = {name: spec.shape for name, spec in source.specs.items()}
+    found = source.shapes
     ranks = _ranks(found)
     if not ranks:
         raise ValueError(
@@ -59,41 +50,24 @@ def read_pipe_adapter(
         )
     rank = ranks.most_common(1)[0][0]
     table = model.table(config)
-    weights = published_shapes(table, variable_shapes(model, config))
-    layers, homes = _layers(found, table), _homes(found, table)
-    own = {name: weights[name.removeprefix(PREFIX)] for name in homes}
-    problems = differences(found, factor_shapes(table, layers, NAMES, weights, rank) | own)
+    updated = {match[1] for match in map(_FACTOR.fullmatch, found) if match}
+    layers, homes = updated_layers(table, updated), _homes(found, table)
+    problems = []
     if len(ranks) > 1:
         counted = ", ".join(f"{each} of {count} tensors" for each, count in ranks.most_common())
-        problems += f"; all layers must have one rank, found {counted}"
-    if problems:
-        raise ValueError(
-            f"{source.path}: low-rank updates of rank {rank} do not fit {model.kind} with "
-            f"{config}; {problems}."
-        )
-    lora = LoraConfig(
-        rank=rank,
-        alpha=_alpha(source, rank, alpha),
-        targets=tuple(f"^{layer}$" for layer in layers),
-    )
-    factors = read_factors(source, adapter_table(table, layers, NAMES))
+        problems.append(f"all layers must have one rank, found {counted}")
+    own = {name: name.removeprefix(PREFIX) for name in homes}
+    factors = fitting_factors(source, model, config, NAMES, layers, rank, *problems, own=own)
+    lora = lora_config(rank, _alpha(source, rank, alpha), factors)
     return Adapter(lora, factors, _overrides(source, table, homes))
 
 
-def _ranks(found: Mapping[str, tuple[int, ...]]) -> collections.Counter[int]:
+def _ranks(found: Shapes) -> collections.Counter[int]:
     """Number of factors by rank."""
     factors = ((_FACTOR.fullmatch(name), shape) for name, shape in found.items())
     return collections.Counter(
         shape["AB".index(match[2])] for match, shape in factors if match and len(shape) == 2
     )
-
-
-def _layers(found: Mapping[str, tuple[int, ...]], table: Table) -> list[str]:
-    """Paths of the linear layers that the file has a factor for, in table order."""
-    updated = {match[1] for match in map(_FACTOR.fullmatch, found) if match}
-    rules = layer_names(table).items()
-    paths = (layer_of(rule) for name, rule in rules if name in updated and is_linear(rule))
-    return list(dict.fromkeys(paths))
 
 
 def _alpha(source: Source, rank: int, alpha: float | None) -> float:
@@ -107,7 +81,7 @@ def _alpha(source: Source, rank: int, alpha: float | None) -> float:
     )
 
 
-def _homes(found: Mapping[str, tuple[int, ...]], table: Table) -> dict[str, tuple[Rule, int]]:
+def _homes(found: Shapes, table: Table) -> dict[str, tuple[Rule, int]]:
     """Rule and layer of the model's own tensor, by the name of the tensor that replaces it."""
     return {
         PREFIX + name: (rule, layer)

@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.quantize import quantized_paths
 from mugv_jax.weights.parameters import LazyTensor
-from mugv_jax.weights.quantize import place_quantized
+from mugv_jax.weights.place import place_quantized
 
 
 def random_variables(

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
 from mugv_jax.nn.mugdit.model import MugDiT
@@ -19,10 +20,10 @@ from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
-from mugv_jax.weights.table import Table
+from mugv_jax.weights.table import Shapes, Table
 from mugv_jax.weights.tables import clip, mmdit, mugv_dit, mugv_vae, t5, umt5, wan_dit, wan_vae
 
-Shapes = Mapping[str, tuple[int, ...]]
+Inputs = dict[str, jax.ShapeDtypeStruct]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Model:
 
     build: class of the module: (config, dtype) -> module.
     inputs: config -> abstract arguments of `module.init`.
-    infer_config: shapes of a published checkpoint -> config.
+    infer_config: shapes of a published checkpoint -> config; a ValueError names the tensors that
+        determine the sizes, if any are missing.
     config_from_published: constructor arguments of the published class -> config.
     is_foreign: name -> whether the tensor is another model's in the same file; it is not read.
     published_factors: config -> factors by tensor name, which a published file needs because it
@@ -43,7 +45,7 @@ class Model:
     kind: str
     config_class: type
     build: type[Any]
-    inputs: Callable[[Any], Mapping[str, jax.ShapeDtypeStruct]]
+    inputs: Callable[[Any], Inputs]
     table: Callable[[Any], Table]
     infer_config: Callable[[Shapes], Any]
     config_from_published: Callable[[Mapping], Any]
@@ -53,56 +55,39 @@ class Model:
     published_config: Callable[[Any], Mapping[str, Any]] | None = None
 
 
-def _dit_inputs(config: DiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
+def _arrays(dtype: DTypeLike = jnp.float32, **shapes: tuple[int, ...]) -> Inputs:
+    return {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
+
+
+def _denoiser_inputs(config: DiTConfig | MMDiTConfig | WanDiTConfig) -> Inputs:
     latent = (1, 1, *config.patch[1:], config.in_channels)
-    return {
-        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
-        "t": jax.ShapeDtypeStruct((1, 1), jnp.float32),
-        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
-        "text_mask": jax.ShapeDtypeStruct((1, 1), jnp.bool_),
-        "fps": jax.ShapeDtypeStruct((1,), jnp.float32),
-        "frame_index": jax.ShapeDtypeStruct((1, 3), jnp.int32),
-    }
+    return _arrays(x=latent, t=(1,), text=(1, 1, config.text_dim))
 
 
-def _vae_inputs(config: VAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
-    window = (1, config.time_factor, config.spatial_factor, config.spatial_factor, 3)
-    return {"pixels": jax.ShapeDtypeStruct(window, jnp.float32)}
+def _mugv_dit_inputs(config: DiTConfig) -> Inputs:
+    more = _arrays(jnp.bool_, text_mask=(1, 1)) | _arrays(jnp.int32, frame_index=(1, 3))
+    return _denoiser_inputs(config) | _arrays(t=(1, 1), fps=(1,)) | more
 
 
-def _mmdit_inputs(config: MMDiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
-    latent = (1, 1, *config.patch[1:], config.in_channels)
-    return {
-        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
-        "t": jax.ShapeDtypeStruct((1,), jnp.float32),
-        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
-        "pooled": jax.ShapeDtypeStruct((1, config.pooled_dim), jnp.float32),
-    }
+def _mmdit_inputs(config: MMDiTConfig) -> Inputs:
+    return _denoiser_inputs(config) | _arrays(pooled=(1, config.pooled_dim))
 
 
-def _wan_dit_inputs(config: WanDiTConfig) -> dict[str, jax.ShapeDtypeStruct]:
-    latent = (1, 1, *config.patch[1:], config.in_channels)
-    return {
-        "x": jax.ShapeDtypeStruct(latent, jnp.float32),
-        "t": jax.ShapeDtypeStruct((1,), jnp.float32),
-        "text": jax.ShapeDtypeStruct((1, 1, config.text_dim), jnp.float32),
-    }
+def _vae_inputs(config: VAEConfig) -> Inputs:
+    return _arrays(pixels=(1, config.time_factor, config.spatial_factor, config.spatial_factor, 3))
 
 
-def _wan_vae_inputs(config: WanVAEConfig) -> dict[str, jax.ShapeDtypeStruct]:
+def _wan_vae_inputs(config: WanVAEConfig) -> Inputs:
     frames, side = config.time_factor + 1, config.spatial_factor  # the least with two latents
-    return {"pixels": jax.ShapeDtypeStruct((1, frames, side, side, 3), jnp.float32)}
+    return _arrays(pixels=(1, frames, side, side, 3))
 
 
-def _clip_inputs(_: ClipTextConfig) -> dict[str, jax.ShapeDtypeStruct]:
-    return {"ids": jax.ShapeDtypeStruct((1, 4), jnp.int32)}
+def _clip_inputs(_: ClipTextConfig) -> Inputs:
+    return _arrays(jnp.int32, ids=(1, 4))
 
 
-def _t5_inputs(_: T5Config) -> dict[str, jax.ShapeDtypeStruct]:
-    return {
-        "ids": jax.ShapeDtypeStruct((1, 4), jnp.int32),
-        "mask": jax.ShapeDtypeStruct((1, 4), jnp.bool_),
-    }
+def _t5_inputs(_: T5Config) -> Inputs:
+    return _arrays(jnp.int32, ids=(1, 4)) | _arrays(jnp.bool_, mask=(1, 4))
 
 
 MODELS = {
@@ -112,7 +97,7 @@ MODELS = {
             kind="mugv_dit",
             config_class=DiTConfig,
             build=MugDiT,
-            inputs=_dit_inputs,
+            inputs=_mugv_dit_inputs,
             table=mugv_dit.table,
             infer_config=mugv_dit.infer_config,
             config_from_published=mugv_dit.config_from_published,
@@ -142,33 +127,30 @@ MODELS = {
             kind="wan_enhancer_dit",
             config_class=WanDiTConfig,
             build=WanDiT,
-            inputs=_wan_dit_inputs,
+            inputs=_denoiser_inputs,
             table=wan_dit.table,
             infer_config=wan_dit.infer_config,
             config_from_published=wan_dit.config_from_published,
         ),
-        *(
-            Model(
-                kind=kind,
-                config_class=WanVAEConfig,
-                build=WanVAE,
-                inputs=_wan_vae_inputs,
-                table=functools.partial(wan_vae.table, names=names),
-                infer_config=functools.partial(wan_vae.infer_config, names=names),
-                config_from_published=wan_vae.config_from_published,
-                **described,
-            )
-            for kind, names, described in (
-                ("wan_vae", wan_vae.PUBLISHED, {}),
-                (
-                    "wan_vae_diffusers",
-                    wan_vae.DIFFUSERS,
-                    {
-                        "described_as": {"_class_name": wan_vae.CLASS},
-                        "published_config": wan_vae.published_config,
-                    },
-                ),
-            )
+        Model(
+            kind="wan_vae",
+            config_class=WanVAEConfig,
+            build=WanVAE,
+            inputs=_wan_vae_inputs,
+            table=wan_vae.table,
+            infer_config=wan_vae.infer_config,
+            config_from_published=wan_vae.config_from_published,
+        ),
+        Model(
+            kind="wan_vae_diffusers",
+            config_class=WanVAEConfig,
+            build=WanVAE,
+            inputs=_wan_vae_inputs,
+            table=functools.partial(wan_vae.table, names=wan_vae.DIFFUSERS),
+            infer_config=functools.partial(wan_vae.infer_config, names=wan_vae.DIFFUSERS),
+            config_from_published=wan_vae.config_from_published,
+            described_as={"_class_name": wan_vae.CLASS},
+            published_config=wan_vae.published_config,
         ),
         Model(
             kind="t5_encoder",

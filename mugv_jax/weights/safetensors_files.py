@@ -15,7 +15,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from mugv_jax.weights.sources import Source, TensorSpec, Writer, raw_bytes
+from mugv_jax.weights.sources import FileWriter, Source, TensorSpec
 
 MAX_HEADER_BYTES = 100 * 10**6  # the limit of the published reader
 DTYPES = {
@@ -39,11 +39,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class SafetensorsSource(Source):
-    """Reader of one `.safetensors` file.
-
-    Raises:
-        ValueError: a file of another format, or a truncated one.
-    """
+    """Reader of one `.safetensors` file."""
 
     format = "safetensors"
 
@@ -94,19 +90,11 @@ def _parse(path: Path, name: str, entry: Any) -> tuple[int, int, TensorSpec]:
         raise ValueError(f"{path}: the header entry of {name} is damaged: {entry}.") from error
 
 
-class SafetensorsWriter(Writer):
-    """Writer of one `.safetensors` file, in the form of `safetensors.torch.save_file`.
-
-    Raises:
-        ValueError: a dtype that the format does not have.
-    """
+class SafetensorsWriter(FileWriter):
+    """Writer of one `.safetensors` file, in the form of `safetensors.torch.save_file`."""
 
     def __init__(self, path: Path, specs: Mapping[str, TensorSpec]):
-        unknown = {str(spec.dtype) for spec in specs.values()} - set(NAMES)
-        if unknown:
-            raise ValueError(f"safetensors cannot hold {', '.join(sorted(unknown))}; cast it.")
-        self.specs = specs
-        self._left = set(specs)
+        super().__init__(path, specs, NAMES, "safetensors")
         header: dict = {"__metadata__": {"format": "pt"}}
         self._offsets, end = {}, 0
         # With wide types first, every tensor is aligned to the size of its items.
@@ -121,19 +109,8 @@ class SafetensorsWriter(Writer):
         encoded = json.dumps(header).encode()
         encoded += b" " * (-len(encoded) % 8)
         self._start = 8 + len(encoded)
-        self._file = open(path, "wb")  # noqa: SIM115 (closed by `close` and `abandon`)
         self._file.write(struct.pack("<Q", len(encoded)) + encoded)
 
-    def add(self, name: str, array: np.ndarray) -> None:
-        spec = self.specs[name]
-        assert (array.shape, array.dtype) == (spec.shape, spec.dtype), (name, array.shape, spec)
-        self._left.remove(name)
+    def _write(self, name: str, content: memoryview) -> None:
         self._file.seek(self._start + self._offsets[name])
-        self._file.write(raw_bytes(array))
-
-    def close(self) -> None:
-        assert not self._left, f"never added: {sorted(self._left)}"
-        self._file.close()
-
-    def abandon(self) -> None:
-        self._file.close()
+        self._file.write(content)

@@ -14,11 +14,7 @@ INDEX_SUFFIX = ".index.json"
 
 
 class ShardedSource(Source):
-    """Reader of the tensors of all files that an index names.
-
-    Raises:
-        ValueError: a damaged index, or one that names missing shards or tensors.
-    """
+    """Reader of the tensors of all files that an index names."""
 
     def __init__(self, index: Path, open_shard: Callable[[Path], Source]):
         self.path = index
@@ -38,13 +34,14 @@ class ShardedSource(Source):
                 f"{index}: {len(absent)} of {len(set(shards.values()))} shards are missing: "
                 f"{', '.join(absent)}; fetch them into {index.parent}."
             )
-        self._shards = {path: open_shard(path) for path in dict.fromkeys(shards.values())}
-        self._homes = {name: self._shards[path] for name, path in shards.items()}
+        opened = {path: open_shard(path) for path in dict.fromkeys(shards.values())}
+        self.parts = list(opened.values())
+        self._homes = {name: opened[path] for name, path in shards.items()}
         lost = [name for name, shard in self._homes.items() if name not in shard.specs]
         if lost:
             raise ValueError(f"{index}: names tensors that its shards lack: {', '.join(lost)}.")
         self.specs = {name: shard.specs[name] for name, shard in self._homes.items()}
-        self._last = next(iter(self._shards.values()))
+        self._last = self.parts[0]
         self.format = f"sharded {self._last.format}"
 
     def read(self, name: str) -> np.ndarray:
@@ -52,10 +49,6 @@ class ShardedSource(Source):
             self._last.release()  # or every shard would keep pages that were read
         self._last = self._homes[name]
         return self._last.read(name)
-
-    def close(self) -> None:
-        for shard in self._shards.values():
-            shard.close()
 
 
 def _shard_path(folder: Path, file: str) -> Path:

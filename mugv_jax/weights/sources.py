@@ -3,14 +3,17 @@
 """Interface of all checkpoint formats: named tensors, read or written one at a time."""
 
 import abc
+import contextlib
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+
+from mugv_jax.weights.table import Shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,19 +32,29 @@ class TensorSpec:
         return TensorSpec(self.shape, dtype) if jnp.issubdtype(self.dtype, jnp.floating) else self
 
 
-class Source(abc.ABC):
+class Source(contextlib.AbstractContextManager["Source"]):
     """Reader of a checkpoint under its published tensor names; a context manager.
+
+    Opening one raises a ValueError if it is damaged, incomplete, of another format, or without the
+    averaged weights that are asked for.
 
     path: path that the user named.
     format: name of the format that was found there.
     specs: shape and dtype of every tensor, in the order of the file.
     config: content of the `config.json` beside the weights, if there is one.
+    parts: sources that it has opened to read from; they are closed with it.
     """
 
     path: Path
     format: str
     specs: Mapping[str, TensorSpec]
     config: Mapping[str, Any] | None = None
+    parts: Sequence["Source"] = ()
+
+    @property
+    def shapes(self) -> Shapes:
+        """Shape of every tensor."""
+        return {name: spec.shape for name, spec in self.specs.items()}
 
     @abc.abstractmethod
     def read(self, name: str) -> np.ndarray:
@@ -49,67 +62,68 @@ class Source(abc.ABC):
 
     def release(self) -> None:
         """Frees memory that earlier reads hold; the source stays usable."""
-        return
+        for part in self.parts:
+            part.release()
 
     def close(self) -> None:
         """Closes the files that the source has opened."""
-        return
-
-    def __enter__(self) -> "Source":
-        return self
+        for part in self.parts:
+            part.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-class Recast(Source):
-    """`source` with the floating tensors among `names` cast to `dtype` as they are read."""
+class Changed(Source):
+    """`source` with some tensors multiplied by `factors` and others cast, as they are read.
 
-    def __init__(self, source: Source, names: Collection[str], dtype: np.dtype):
+    dtype: dtype of all floating tensors but those in `kept`; None casts no tensor.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        factors: Mapping[str, float],
+        dtype: np.dtype | None,
+        kept: Collection[str],
+    ):
         self.path, self.format, self.config = source.path, source.format, source.config
         self.specs = {
-            name: spec.cast(dtype) if name in names else spec for name, spec in source.specs.items()
+            name: spec if dtype is None or name in kept else spec.cast(dtype)
+            for name, spec in source.specs.items()
         }
-        self._source = source
-
-    def read(self, name: str) -> np.ndarray:
-        return self._source.read(name).astype(self.specs[name].dtype, copy=False)
-
-
-class Scaled(Source):
-    """`source` with the tensors named in `factors` multiplied as they are read."""
-
-    def __init__(self, source: Source, factors: Mapping[str, float]):
-        self.path, self.format, self.config = source.path, source.format, source.config
-        self.specs, self._source, self._factors = source.specs, source, factors
+        self._source, self._factors = source, factors
 
     def read(self, name: str) -> np.ndarray:
         array = self._source.read(name)
-        if name not in self._factors:
-            return array
-        scaled = array.astype(np.float32) * np.float32(self._factors[name])
-        return scaled.astype(array.dtype)
+        if name in self._factors:
+            scaled = array.astype(np.float32) * np.float32(self._factors[name])
+            array = scaled.astype(array.dtype)
+        return array.astype(self.specs[name].dtype, copy=False)
 
 
-class Writer(abc.ABC):
-    """Writer of a checkpoint, one tensor at a time in any order; a context manager."""
+class Writer(contextlib.AbstractContextManager["Writer"]):
+    """Writer of a checkpoint, one tensor at a time in any order; a context manager.
+
+    parts: writers of its files, finished with it.
+    """
 
     specs: Mapping[str, TensorSpec]
+    parts: Sequence["Writer"] = ()
 
     @abc.abstractmethod
     def add(self, name: str, array: np.ndarray) -> None:
         """Writes one tensor of `specs`."""
 
-    @abc.abstractmethod
     def close(self) -> None:
-        """Finishes the file; every tensor must have been added."""
+        """Finishes the files; every tensor must have been added."""
+        for part in self.parts:
+            part.close()
 
-    @abc.abstractmethod
     def abandon(self) -> None:
-        """Closes the file unfinished."""
-
-    def __enter__(self) -> "Writer":
-        return self
+        """Closes the files unfinished."""
+        for part in self.parts:
+            part.abandon()
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error is None:
@@ -118,6 +132,42 @@ class Writer(abc.ABC):
             self.abandon()
 
 
-def raw_bytes(array: np.ndarray) -> memoryview:
-    """Bytes of `array` in row-major order, copied only if it has another order."""
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+class FileWriter(Writer):
+    """Writer of one file.
+
+    dtypes: names of the dtypes that the format has.
+    described: what the file is, in messages.
+
+    Raises:
+        ValueError: a dtype that the format does not have.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        specs: Mapping[str, TensorSpec],
+        dtypes: Collection[str],
+        described: str,
+    ):
+        unknown = {str(spec.dtype) for spec in specs.values()} - set(dtypes)
+        if unknown:
+            raise ValueError(f"{described} cannot hold {', '.join(sorted(unknown))}; cast it.")
+        self.specs, self._left = specs, set(specs)
+        self._file = open(path, "wb")  # noqa: SIM115 (closed by `close` and `abandon`)
+
+    def add(self, name: str, array: np.ndarray) -> None:
+        spec = self.specs[name]
+        assert (array.shape, array.dtype) == (spec.shape, spec.dtype), (name, array.shape, spec)
+        self._left.remove(name)
+        self._write(name, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+    @abc.abstractmethod
+    def _write(self, name: str, content: memoryview) -> None:
+        """Writes the bytes of one tensor in row-major order."""
+
+    def close(self) -> None:
+        assert not self._left, f"never added: {sorted(self._left)}"
+        self._file.close()
+
+    def abandon(self) -> None:
+        self._file.close()

@@ -99,40 +99,30 @@ def save(
     progress: called with the number of bytes of each written piece.
     """
     tree = _nested(parameters)
-    save_args = jax.tree.map(
-        lambda lazy: ocp.SaveArgs(
-            chunk_byte_size=CHUNK_BYTES, shard_axes=(0,) if lazy.stacked else ()
-        ),
-        tree,
-    )
+    by_layer = jax.tree.map(lambda lazy: _save_args(by_layer=lazy.stacked), tree)
     registry = ocp.type_handlers.create_type_handler_registry(
         (LazyTensor, _LazyHandler(progress)),
         (jax.Array, ocp.type_handlers.get_type_handler(jax.Array)),
     )
-    metadata = {
-        **_metadata(kind, config),
-        "dtypes": dict(dtypes),
-        "source_format": source_format,
-    }
+    more = {"dtypes": dict(dtypes), "source_format": source_format}
     handler = ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
     with ocp.Checkpointer(handler) as checkpointer:
         checkpointer.save(
             epath.Path(path).absolute(),
             args=ocp.args.PyTreeSave(
-                tree, save_args=save_args, ocdbt_target_data_file_size=DATA_FILE_BYTES
+                tree, save_args=by_layer, ocdbt_target_data_file_size=DATA_FILE_BYTES
             ),
-            custom_metadata={METADATA_KEY: metadata},
+            custom_metadata={METADATA_KEY: _metadata(kind, config) | more},
         )
 
 
 def save_args(tree: Any) -> Any:
     """Save options of a training state that let one layer of a weight be read without the rest."""
-    return jax.tree.map(
-        lambda leaf: ocp.SaveArgs(
-            chunk_byte_size=CHUNK_BYTES, shard_axes=(0,) if jnp.ndim(leaf) else ()
-        ),
-        tree,
-    )
+    return jax.tree.map(lambda leaf: _save_args(by_layer=jnp.ndim(leaf) > 0), tree)
+
+
+def _save_args(*, by_layer: bool) -> ocp.SaveArgs:
+    return ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES, shard_axes=(0,) if by_layer else ())
 
 
 def training_metadata(kind: str, config: Any, lora: LoraConfig | None = None) -> dict[str, Any]:
@@ -140,10 +130,7 @@ def training_metadata(kind: str, config: Any, lora: LoraConfig | None = None) ->
 
     lora: LoRA config if the state's `params` are low-rank updates of its `frozen` weights.
     """
-    return {
-        **_metadata(kind, config),
-        "lora": None if lora is None else dataclasses.asdict(lora),
-    }
+    return _metadata(kind, config) | {"lora": lora and dataclasses.asdict(lora)}
 
 
 def _metadata(kind: str, config: Any) -> dict[str, Any]:

@@ -8,9 +8,11 @@ are moved, no value is computed.
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
 LAYER = "{layer}"
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +49,16 @@ class Table:
     rules: tuple[Rule, ...]
     layers: int = 0
     sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    unused: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
-    optional: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    unused: Shapes = dataclasses.field(default_factory=dict)
+    optional: Shapes = dataclasses.field(default_factory=dict)
 
     def names(self, rule: Rule) -> tuple[str, ...]:
         """Published names of the tensors that form the parameter of `rule`, in layer order."""
         if not rule.stacked:
             return (rule.name,)
         return tuple(rule.name.replace(LAYER, str(i)) for i in range(self.layers))
+
+
+def split_axes(axes: str) -> list[list[str]]:
+    """Axes of both sides of a pattern; composed axes keep their parentheses."""
+    return [re.findall(r"\([^)]*\)|\w+", side) for side in axes.split("->")]

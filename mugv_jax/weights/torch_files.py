@@ -9,6 +9,7 @@ written without 20 GB of memory and with the checksums that other zip readers ve
 
 import collections
 import contextlib
+import dataclasses
 import io
 import pickle
 import re
@@ -22,7 +23,7 @@ from typing import Any, BinaryIO
 import jax.numpy as jnp
 import numpy as np
 
-from mugv_jax.weights.sources import Source, TensorSpec, Writer, raw_bytes
+from mugv_jax.weights.sources import FileWriter, Source, TensorSpec
 
 # Pages of a mapped file count as resident memory until they are unmapped. Mapping the file again
 # reads its index again, about 0.07 ms a tensor: 3 s in all for the 10B, whose conversion takes 66.
@@ -64,18 +65,13 @@ class TorchSource(Source):
 
     mapped_bytes: most bytes of tensors to read before the file is mapped again, unless a single
         tensor is larger.
-
-    Raises:
-        ValueError: truncated, not a torch file, or more than plain tensors.
     """
 
     format = "torch"
 
     def __init__(self, path: Path, *, ema: bool = False, mapped_bytes: int = REOPEN_AFTER_BYTES):
         self.path = path
-        self._ema = ema
-        self._limit = mapped_bytes
-        self._read_bytes = 0
+        self._ema, self._limit, self._read_bytes = ema, mapped_bytes, 0
         self._tensors = self._open()
         self.specs = {
             name: TensorSpec(tuple(tensor.shape), numpy_dtype(path, name, tensor))
@@ -91,16 +87,14 @@ class TorchSource(Source):
         return to_numpy(self._tensors[name], self.specs[name].dtype)
 
     def release(self) -> None:
-        self._tensors = {}
-        self._read_bytes = 0
+        self._tensors, self._read_bytes = {}, 0
 
     def close(self) -> None:
         self.release()
 
     def _open(self) -> dict[str, Any]:
-        return unwrap(
-            self.path, load_plain(self.path, mmap=True, map_location="cpu"), ema=self._ema
-        )
+        content = load_plain(self.path, mmap=True, map_location="cpu")
+        return unwrap(self.path, content, ema=self._ema)
 
 
 def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **options: Any) -> Any:
@@ -115,13 +109,10 @@ def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **option
     if not zipfile.is_zipfile(file or path):
         with open(path, "rb") as start:
             truncated = start.read(2) == b"PK"
+        if truncated:
+            raise ValueError(f"{path}: the file ends too early; fetch it again.")
         raise ValueError(
-            f"{path}: "
-            + (
-                "the file ends too early; fetch it again."
-                if truncated
-                else "not a zip file of torch.save (torch 1.6 or later); name a checkpoint."
-            )
+            f"{path}: not a zip file of torch.save (torch 1.6 or later); name a checkpoint."
         )
     try:
         if file is not None:
@@ -134,7 +125,8 @@ def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **option
             "and unpickling that could run code; save its state_dict alone."
         ) from error
     except (RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a readable torch file ({_first_line(error)}).") from error
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ValueError(f"{path}: not a readable torch file ({first_line}).") from error
 
 
 def unwrap(path: Path, content: Any, *, ema: bool) -> dict[str, Any]:
@@ -190,13 +182,10 @@ def to_numpy(tensor: Any, dtype: np.dtype) -> np.ndarray:
     return tensor.numpy().view(dtype)
 
 
-class TorchWriter(Writer):
+class TorchWriter(FileWriter):
     """A file of `torch.save`, holding {name: tensor} or {wrapper: {name: tensor}}.
 
     order: all keys in file order, those that are not in `specs` being None (Megatron has such).
-
-    Raises:
-        ValueError: a dtype that the format does not know.
     """
 
     def __init__(
@@ -207,13 +196,8 @@ class TorchWriter(Writer):
         wrapper: str | None = None,
         order: Iterable[str] | None = None,
     ):
-        unknown = {str(spec.dtype) for spec in specs.values()} - set(STORAGES)
-        if unknown:
-            raise ValueError(f"a torch file cannot hold {', '.join(sorted(unknown))}; cast it.")
-        self.specs = specs
+        super().__init__(path, specs, STORAGES, "a torch file")
         self._keys = {name: str(index) for index, name in enumerate(specs)}
-        self._left = set(specs)
-        self._file = open(path, "wb")  # noqa: SIM115 (closed by `close` and `abandon`)
         self._zip = zipfile.ZipFile(self._file, "w")
         self._root = path.stem
         entries = {
@@ -225,22 +209,18 @@ class TorchWriter(Writer):
         self._record("data.pkl", buffer.getbuffer())
         self._record("byteorder", b"little")
 
-    def add(self, name: str, array: np.ndarray) -> None:
-        spec = self.specs[name]
-        assert (array.shape, array.dtype) == (spec.shape, spec.dtype), (name, array.shape, spec)
-        self._left.remove(name)
-        self._record(f"data/{self._keys[name]}", raw_bytes(array))
+    def _write(self, name: str, content: memoryview) -> None:
+        self._record(f"data/{self._keys[name]}", content)
 
     def close(self) -> None:
-        assert not self._left, f"never added: {sorted(self._left)}"
         self._record("version", b"3\n")
         self._zip.close()
-        self._file.close()
+        super().close()
 
     def abandon(self) -> None:
         with contextlib.suppress(OSError):  # a full disk is why we may be here
             self._zip.close()
-        self._file.close()
+        super().abandon()
 
     def _record(self, name: str, content: bytes | memoryview) -> None:
         """Store `content` at a multiple of ALIGNMENT, so that a mapped tensor is aligned."""
@@ -252,11 +232,12 @@ class TorchWriter(Writer):
             record.write(content)
 
 
+@dataclasses.dataclass(frozen=True)
 class _Storage:
     """Stands for the record of one tensor while the pickle is written."""
 
-    def __init__(self, key: str, spec: TensorSpec):
-        self.key, self.spec = key, spec
+    key: str
+    spec: TensorSpec
 
 
 class _Tensor(_Storage):
@@ -277,7 +258,3 @@ class _Pickler(pickle.Pickler):
         spec = value.spec
         kind = getattr(import_torch(), STORAGES[str(spec.dtype)])
         return "storage", kind, value.key, "cpu", int(np.prod(spec.shape))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

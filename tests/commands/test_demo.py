@@ -11,7 +11,6 @@ from mugv_jax.commands import demo
 from mugv_jax.data.captions import read_captions
 from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.demo.export import DEFAULTS
-from mugv_jax.demo.recipe import Recipe
 from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.scene import Format
 from mugv_jax.systems.mugv.models import find_weights
@@ -46,7 +45,7 @@ def test_a_text_encoder_is_written_and_scored(tmp_path, capsys):
     assert set(scores) == {"full", "small"}
     assert scores["small"]["probe"]["unseen"].keys() == {"shape", "colour", "motion"}
     paths = find_weights(tmp_path)
-    assert paths.text_encoder == paths.tokenizer == out
+    assert paths["text"] == paths["tokenizer"] == out
 
 
 def test_exported_files_are_listed_with_their_sizes(tmp_path, monkeypatch, capsys):
@@ -74,7 +73,7 @@ def commands(monkeypatch):
     found = []
     main = cli.main
     monkeypatch.setattr(cli, "main", lambda arguments: found.append(arguments) or 0)
-    monkeypatch.setattr(Recipe, "world", lambda _: None)
+    monkeypatch.setattr(demo.recipe, "render_world", lambda _: None)
     return main, found
 
 

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from mugv_jax import cli, commands
+from mugv_jax.demo.world.scene import Format
 from mugv_jax.systems.mugv.defaults import Defaults
 from tests.demo.eval.renderer import Renderer, config
 from tests.systems.mugv.folders import SMALL, write_config
@@ -28,11 +29,11 @@ def run(options: str) -> int:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Settings of the requested generators, which the world's renderer replaces."""
+    """Pipelines and settings of the generators, which the world's renderer replaces."""
     asked = []
 
-    def generator(**fields):
-        asked.append(fields)
+    def generator(pipeline, settings):
+        asked.append((pipeline, settings))
         return Renderer(config(clips=2))
 
     monkeypatch.setattr("mugv_jax.commands.eval.PipelineGenerator", generator)
@@ -51,10 +52,11 @@ def test_a_model_is_scored_and_the_second_run_has_nothing_left_to_do(tmp_path, a
     assert scores["weights"]["sizes"]["dit"]["width"] == SMALL.dit.width
     assert scores["scores"]["t2v"]["unseen"]["all"]["right"] == 2
     assert len(scores["answers"]) == 4 * 2 * 2
-    pipeline, size = (asked[0].pop(name) for name in ("pipeline", "size"))
-    assert asked == [{"fps": 8.0, "steps": 1, "shift": None, "guidance": 2.0, "rows": 2}]
+    ((pipeline, settings),) = asked
+    assert settings.format == Format(width_px=64, height_px=64, frames=9, fps=8.0)
+    assert (settings.steps, settings.shift, settings.guidance) == (1, None, 2.0)
     assert (pipeline.models.config, pipeline.models.keep_loaded) == (SMALL, True)
-    assert (size.width_px, size.height_px, size.frames, pipeline.tiling.rows) == (64, 64, 9, 8)
+    assert (settings.clips, pipeline.tiling.rows) == (2, 8)
     answers = (tmp_path / "new" / "scores" / "answers.jsonl").read_bytes()
     assert run(command) == 0
     assert capsys.readouterr().out == first.out
@@ -65,8 +67,8 @@ def test_a_model_is_scored_and_the_second_run_has_nothing_left_to_do(tmp_path, a
 
 def test_a_sweep_samples_at_every_value(tmp_path, asked, capsys):
     assert run(f"{RANDOM} --out swept --sweep guidance=3,1") == 0
-    assert [fields["guidance"] for fields in asked] == [1, 3]
-    assert asked[0]["pipeline"] is asked[1]["pipeline"]  # texts are encoded once
+    assert [settings.guidance for _, settings in asked] == [1, 3]
+    assert asked[0][0] is asked[1][0]  # texts are encoded once
     assert "| image to video | unseen       | 3        | 100.0" in capsys.readouterr().out
     report = json.loads((tmp_path / "swept" / "sweep_guidance.json").read_text())
     assert [list(entry["scores"]) for entry in report["entries"]] == [["t2v", "i2v"]] * 2

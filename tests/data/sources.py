@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mugv_jax.data.bad_sample import BadSample
-from mugv_jax.data.field import Text
-from mugv_jax.data.fields import Fields, LatentField, TextField, flow_fields
+from mugv_jax.data.fields import Fields, LatentField, Text, TextField, flow_fields
 from mugv_jax.data.samples import Sample
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.systems.mugv import cost as flops

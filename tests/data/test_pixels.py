@@ -7,14 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from mugv_jax.data.bad_sample import BadSample
-from mugv_jax.data.pixels import (
-    PixelConfig,
-    PixelSteps,
-    cut,
-    first_clips,
-    held_out,
-    open_pixels,
-)
+from mugv_jax.data.pixels import PixelConfig, PixelSteps, cut, held_out_clips, open_pixels
 from tests.train.vae.runs import moving_square, write_clips
 
 CONFIG = PixelConfig(size=(16, 16), frames=9, read_frames=17, rows=2, picture_rows=3)
@@ -94,12 +87,12 @@ def test_records_are_read_by_split(records):
 
 def test_held_out_clips_are_cut_in_the_middle(records):
     config = dataclasses.replace(CONFIG, paths=(records,), size=(8, 8), holdout_clips=1)
-    assert held_out(config) is None
-    source = held_out(dataclasses.replace(config, holdout_split="validation"))
-    (clip,) = first_clips(source, config)
+    assert held_out_clips(config) == []
+    config = dataclasses.replace(config, holdout_split="validation")
+    (clip,) = held_out_clips(config)
     np.testing.assert_array_equal(clip, moving_square()[:9, 4:12, 4:12])
     with pytest.raises(ValueError, match="no held-out clip has 99 frames"):
-        first_clips(source, dataclasses.replace(config, frames=99, read_frames=105))
+        held_out_clips(dataclasses.replace(config, frames=99, read_frames=105))
 
 
 def test_sources_are_joined_in_order(records, files):

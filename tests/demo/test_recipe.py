@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of the demo's training stages; their commands have their own tests."""
 
+import functools
 from pathlib import Path
 
 import pytest
 
 from mugv_jax import config as configs
-from mugv_jax.demo import recipe as demo_train
+from mugv_jax.demo import recipe
 from mugv_jax.train.vae.vae_config import from_config_dict
 
 
@@ -18,16 +19,16 @@ def calls():
 
 
 @pytest.fixture
-def recipe(tmp_path, monkeypatch, calls):
-    def world(recipe):
-        (recipe.root / "world" / "demo_world" / "1.0.0").mkdir(parents=True)
+def train(tmp_path, monkeypatch, calls):
+    def world(folder):
+        (folder / "demo_world" / "1.0.0").mkdir(parents=True)
 
-    monkeypatch.setattr(demo_train.Recipe, "world", world)
-    return demo_train.Recipe(tmp_path, tmp_path / "assets", calls.append)
+    monkeypatch.setattr(recipe, "render_world", world)
+    return functools.partial(recipe.train, tmp_path, tmp_path / "assets", calls.append)
 
 
-def test_every_stage_starts_from_results_of_earlier_ones(recipe, calls):
-    demo_train.train(recipe)
+def test_every_stage_starts_from_results_of_earlier_ones(train, calls):
+    train()
     made = set()
     for words in calls:
         for word in words:
@@ -39,27 +40,28 @@ def test_every_stage_starts_from_results_of_earlier_ones(recipe, calls):
     assert calls[-1][:2] == ["eval", "demo"]
 
 
-def test_a_finished_stage_is_skipped(recipe, calls, tmp_path):
-    demo_train.train(recipe, until="vae_spatial")
+def test_a_finished_stage_is_skipped(train, calls, tmp_path):
+    train(until="vae_spatial")
     before = len(calls)
-    demo_train.train(recipe, until="vae_temporal")
+    train(until="vae_temporal")
     (words,) = calls[before:]
     assert str(tmp_path / "vae_temporal") in words
     assert f"--config.run.weights={tmp_path / 'vae_spatial'}" in words
 
 
-def test_a_failed_stage_ends_the_run_and_is_not_marked(recipe, tmp_path, monkeypatch):
-    def fail(_):
-        raise SystemExit(1)
+@pytest.mark.usefixtures("train")
+def test_a_failed_stage_ends_the_run_and_is_not_marked(tmp_path):
+    def fail(arguments):
+        if arguments[:2] == ["demo", "text"]:
+            raise SystemExit(1)
 
-    monkeypatch.setattr(demo_train.Recipe, "text", fail)
     with pytest.raises(SystemExit):
-        demo_train.train(recipe)
+        recipe.train(tmp_path, tmp_path / "assets", fail)
     assert {path.name for path in tmp_path.glob("*.done")} == {"world.done", "clips.done"}
 
 
-def test_the_vae_runs_override_fields_that_their_configs_have(recipe, calls):
-    demo_train.train(recipe, until="vae")
+def test_the_vae_runs_override_fields_that_their_configs_have(train, calls):
+    train(until="vae")
     runs = [words for words in calls if words[0] == "train-vae"]
     for words in runs:
         values = configs.read(words[words.index("--config") + 1])

@@ -1,7 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import functools
-from pathlib import Path
 
 import einops
 import jax
@@ -12,7 +11,6 @@ import torch
 from diffusers.models.resnet import ResnetBlock2D
 
 from configs import vae_demo
-from mugv_jax import golden
 from mugv_jax.nn.vae import spatial
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.sizes import VAEConfig, norm_groups
@@ -20,12 +18,8 @@ from mugv_jax.sharding.mesh import make_mesh, use
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import abstract_variables
 
-CASE = Path(__file__).parents[1] / "golden" / "mugv" / "vae_tiny.json"
-
 # The published code itself is 1e-6 to 3e-6 away from a float64 evaluation.
 PARITY = 1e-5
-# Rounding the weights to bfloat16 alone already moves the outputs by up to 1.5e-2.
-HALF_PRECISION = 2e-2
 
 TINY = VAEConfig(
     spatial_channels=(8, 8),
@@ -50,30 +44,6 @@ def ours(published: np.ndarray) -> jax.Array:
 @functools.partial(jax.jit, static_argnames=("vae", "method"))
 def run(vae, variables, x, method):
     return vae.apply(variables, x, method=method)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"),
-    [(jnp.float32, PARITY), (jnp.bfloat16, HALF_PRECISION)],
-    ids=["float32", "bfloat16"],
-)
-def test_golden_outputs_of_both_halves(dtype, tolerance):
-    case = golden.read_case(CASE, dtype)
-    vae, variables = golden.build(case)
-    arrays = {name: ours(array) for name, array in case.arrays.items()}
-    features = run(vae, variables, arrays["x"], "encode_features")
-    mean, log_variance = run(vae, variables, features, "encode_moments")
-    latent = run(vae, variables, arrays["latent"], "denormalize")
-    decoded = run(vae, variables, run(vae, variables, latent, "decode_features"), "decode_pixels")
-    found = {
-        "spatial_features": features,
-        "posterior_mean": mean,
-        "posterior_logvar": log_variance,
-        "decoded": decoded,
-    }
-    errors = {name: relative_error(value, arrays[name]) for name, value in found.items()}
-    assert max(errors.values()) < tolerance, errors
-    assert {value.dtype for value in found.values()} == {jnp.dtype(jnp.float32)}
 
 
 def test_wide_blocks_agree_with_diffusers():

@@ -15,7 +15,7 @@ from mugv_jax.nn.wan import streaming
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import abstract_variables
-from tests.nn.test_vae import HALF_PRECISION, PARITY, relative_error
+from tests.nn.test_vae import PARITY, relative_error
 from tests.weights.checkpoints import GOLDEN
 
 CASE = GOLDEN.parent / "enhancer" / "wan_vae_tiny.json"
@@ -40,17 +40,14 @@ def at_once(vae, variables, x, method):
     return vae.apply(variables, x, method=method)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(jnp.float32, PARITY), (jnp.bfloat16, HALF_PRECISION)]
-)
-def test_golden_numbers_at_once_and_in_parts(dtype, tolerance):
-    outputs = golden.kinds()["wan_vae"](golden.read_case(CASE, dtype))
+def test_golden_numbers_at_once_and_in_parts():
+    outputs = golden.kinds()["wan_vae"](golden.read_case(CASE, jnp.float32))
     assert len(outputs) == 4
     for name, (ours, reference) in outputs.items():
-        assert relative_error(ours, reference) < tolerance, name
+        assert relative_error(ours, reference) < PARITY, name
 
 
-@pytest.mark.parametrize("latents", [1, 2, 4])
+@pytest.mark.parametrize("latents", [1, 4])
 def test_parts_are_the_whole(small, latents):
     vae, variables = small
     x = draw(2, 4 * latents - 3, 12, 20, 3)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stages: their order, their starting weights, and resuming after interruptions."""
 
+import contextlib
 import dataclasses
 import shutil
 
@@ -114,6 +115,32 @@ def test_a_wider_stage_starts_from_the_expanded_weights(samples, first_done, mon
     written = file.stat().st_mtime_ns
     assert not run(first_done)
     assert file.stat().st_mtime_ns == written
+
+
+def test_all_processes_stop_if_the_expanded_weights_cannot_be_written(
+    samples, tmp_path, monkeypatch
+):
+    first, second = stages(samples, "dit.width=48", "dit.num_heads=4")
+    growth = make([first, second]).expansion(first, second)
+    target = tmp_path / "second" / EXPANDED
+
+    def full(*_):
+        raise ValueError("no space left")
+
+    monkeypatch.setattr(curriculum, "open_source", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(curriculum, "expanded", lambda *_: None)
+    monkeypatch.setattr(curriculum, "write", full)
+    with pytest.raises(ValueError, match="no space left"):
+        curriculum.write_expanded(tmp_path, target, growth, ema=False)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    with pytest.raises(ValueError, match="process 0 could not write it"):
+        curriculum.write_expanded(tmp_path, target, growth, ema=False)
+    monkeypatch.undo()
+    monkeypatch.setattr(curriculum, "open_source", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(curriculum, "expanded", lambda *_: None)
+    monkeypatch.setattr(curriculum, "write", lambda _, to: to.path.touch())
+    curriculum.write_expanded(tmp_path, target, growth, ema=False)
+    assert [path.name for path in target.parent.iterdir()] == [EXPANDED]
 
 
 def test_low_rank_updates_remember_that_their_weights_are_an_average(

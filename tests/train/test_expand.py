@@ -16,12 +16,10 @@ from flax import traverse_util
 from mugv_jax.commands import expand as command
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.mugdit.sizes import DiTConfig
-from mugv_jax.train import expand as module
 from mugv_jax.train.expand import AXES, Expansion, block_order, expand, widen
 from mugv_jax.weights import parameters as parameters_module
 from mugv_jax.weights.check import variable_shapes
 from mugv_jax.weights.load import load, read_config
-from mugv_jax.weights.lora import in_memory
 from mugv_jax.weights.registry import MODELS
 from tests.nn.test_mugdit import inputs
 from tests.weights import checkpoints
@@ -98,9 +96,9 @@ def test_new_blocks_are_spread_evenly(old, new, order):
 
 def test_the_table_is_of_the_whole_model_and_makes_the_larger_one():
     shapes = variable_shapes(MODELS["mugv_dit"], CONFIG)
-    assert set(AXES) == set(shapes)
+    assert set(AXES) | {path for path in shapes if path.endswith("/bias")} == set(shapes)
     expansion = Expansion(factor=3, depth=7)
-    tensors = in_memory({"params": weights(CONFIG, 0)})
+    tensors = checkpoints.in_memory({"params": weights(CONFIG, 0)})
     larger = expand(tensors, CONFIG, expansion)
     expected = variable_shapes(MODELS["mugv_dit"], expansion.config(CONFIG))
     assert {path: lazy.shape for path, lazy in larger.items()} == expected
@@ -110,8 +108,8 @@ def test_the_table_is_of_the_whole_model_and_makes_the_larger_one():
 @pytest.mark.parametrize(("factor", "noise"), [(2, 0.0), (3, 0.0), (2, 1.0), (3, 1.0)])
 def test_shares_of_a_weight_sum_to_it(dtype, factor, noise):
     weight = np.random.default_rng(0).standard_normal((8, 5)).astype(dtype)
-    generator = module._Noise(noise, np.random.default_rng(1))
-    wide = widen(weight, ["in", "out"], factor, generator).astype(np.float64)
+    rng = np.random.default_rng(1)
+    wide = widen(weight, ["in", "out"], factor, noise, rng).astype(np.float64)
     total = wide.reshape(factor, 8, factor, 5).sum(axis=0)
     exact = np.broadcast_to(weight.astype(np.float64)[:, None], total.shape)
     # Without noise nothing is left over in bfloat16; with it the last share is rounded.
@@ -120,7 +118,7 @@ def test_shares_of_a_weight_sum_to_it(dtype, factor, noise):
 
 
 def test_noise_has_the_size_asked_for_and_depends_on_seed_name_and_layer_alone(monkeypatch):
-    tensors = in_memory({"params": weights(CONFIG, 0)})
+    tensors = checkpoints.in_memory({"params": weights(CONFIG, 0)})
     path = "params/blocks/mlp/up/kernel"
     box = tuple(slice(0, size) for size in (2, 96, 384))
     plain, noisy, other = (
@@ -141,7 +139,7 @@ def test_noise_has_the_size_asked_for_and_depends_on_seed_name_and_layer_alone(m
 def test_only_noise_lets_the_copies_learn_different_things():
     """Without noise, both copies of an MLP's hidden unit have the same gradient."""
     small = dataclasses.replace(CONFIG, depth=1)
-    tensors = in_memory({"params": weights(small, 0)})
+    tensors = checkpoints.in_memory({"params": weights(small, 0)})
     network = MugDiT(Expansion(factor=2).config(small))
     x, t, text, options = inputs()
 

@@ -118,7 +118,7 @@ def test_stochastic_rounding_is_right_on_average_and_exact_where_it_can_be():
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
         ({"clip": -1.0}, "clip=-1.0 must be above 0"),
         ({"b2": 1.0}, r"b2=1.0 must lie in \[0, 1\)"),
-        ({"warmup_steps": -1}, "warmup_steps=-1 must not be negative"),
+        ({"warmup_steps": -1}, "warmup_steps=-1 must be at least 0"),
         ({"moment_dtype": "int8"}, "moment_dtype='int8'"),
         ({"freeze": ("(",)}, "'\\(' is no regular expression"),
     ],

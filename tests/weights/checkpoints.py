@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from flax import traverse_util
 
 from mugv_jax.golden import recipe
 from mugv_jax.nn.mugdit.sizes import DiTConfig
-from mugv_jax.weights.check import variable_shapes
-from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.check import published_shapes
+from mugv_jax.weights.parameters import LazyTensor
 from mugv_jax.weights.registry import MODELS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mugv"
@@ -29,12 +30,21 @@ def golden_tensors(case: str) -> Tensors:
 
 def dit_tensors(config: DiTConfig) -> Tensors:
     """A `dit.pt` of these sizes, float32."""
-    model = MODELS["mugv_dit"]
-    return _tensors(published_shapes(model.table(config), variable_shapes(model, config)))
+    return _tensors(published_shapes(MODELS["mugv_dit"], config))
 
 
 def _tensors(shapes: Mapping) -> Tensors:
     return {name: torch.from_numpy(recipe(name, tuple(shape))) for name, shape in shapes.items()}
+
+
+def in_memory(tree: Mapping) -> dict[str, LazyTensor]:
+    """Tensors by path from a tree of arrays, such as low-rank factors."""
+
+    def lazy(leaf) -> LazyTensor:
+        array = np.asarray(leaf)
+        return LazyTensor(array.shape, array.dtype, array.__getitem__, max((1, *array.shape[:1])))
+
+    return {name: lazy(leaf) for name, leaf in traverse_util.flatten_dict(tree, sep="/").items()}
 
 
 def save(path: Path, tensors: Mapping) -> Path:

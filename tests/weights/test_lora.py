@@ -25,7 +25,7 @@ from mugv_jax.weights.adapter_files import (
 )
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load
-from mugv_jax.weights.lora import Adapter, factors_of, in_memory
+from mugv_jax.weights.lora import Adapter, factors_of
 from mugv_jax.weights.registry import MODELS, abstract_variables
 from tests.weights import checkpoints
 from tests.weights.training import save_steps
@@ -92,7 +92,9 @@ def ours(base, tmp_path_factory):
     config, _ = load(base)
     factors = random_factors(config, LORA)
     folder = tmp_path_factory.mktemp("ours") / "adapter"
-    write_adapter(folder, Adapter(LORA, factors_of(in_memory(factors))), "mugv_dit", config)
+    write_adapter(
+        folder, Adapter(LORA, factors_of(checkpoints.in_memory(factors))), "mugv_dit", config
+    )
     return config, factors, folder
 
 

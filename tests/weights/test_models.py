@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mugv_jax.weights.check import check, identify, variable_shapes
-from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.check import check, identify, published_shapes, variable_shapes
 from mugv_jax.weights.sources import Source, TensorSpec
 from tests.weights.checkpoints import GOLDEN
 
@@ -37,7 +36,7 @@ def test_every_full_size_name_maps_both_ways(manifest):
     assert model.kind == case["model"]
     assert config == model.config_from_published(case["config"])
     shapes = variable_shapes(model, config)
-    assert published_shapes(model.table(config), shapes) == published
+    assert published_shapes(model, config) == published
     parameters = check(source, model, config)
     used = {path: p.shape for path, p in parameters.items() if not path.startswith("unused/")}
     assert used == shapes

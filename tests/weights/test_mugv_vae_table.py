@@ -14,8 +14,7 @@ from flax import traverse_util
 from mugv_jax.axes import LOGICAL_AXES
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.sizes import VAEConfig
-from mugv_jax.weights.check import variable_shapes
-from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.check import published_shapes
 from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.tables import mugv_vae
 
@@ -38,8 +37,7 @@ def test_the_config_of_a_narrow_vae_is_inferred_from_shapes():
         temporal_layers=1,
         latent_channels=3,
     )
-    table = mugv_vae.table(config)
-    shapes = published_shapes(table, variable_shapes(MODELS["mugv_vae"], config))
+    shapes = published_shapes(MODELS["mugv_vae"], config)
     assert mugv_vae.infer_config(shapes) == config
 
 

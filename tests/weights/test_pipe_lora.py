@@ -23,10 +23,9 @@ from mugv_jax.nn.wan.dit import WanDiTConfig
 from mugv_jax.sharding.mesh import make_mesh
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights.adapter_files import open_adapter
-from mugv_jax.weights.check import variable_shapes
+from mugv_jax.weights.check import published_shapes
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load
-from mugv_jax.weights.parameters import published_shapes
 from mugv_jax.weights.pipe_lora import FILE, read_pipe_adapter
 from mugv_jax.weights.registry import MODELS, abstract_variables
 from tests.weights import checkpoints
@@ -55,7 +54,7 @@ LAYER_A, LAYER_B = (f"pipe.dit.{{}}.lora_{factor}.default.weight" for factor in 
 
 @functools.cache
 def model_shapes():
-    return published_shapes(MODEL.table(CONFIG), variable_shapes(MODEL, CONFIG))
+    return published_shapes(MODEL, CONFIG)
 
 
 def factor_shapes(rank=RANK):

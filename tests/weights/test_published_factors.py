@@ -34,7 +34,7 @@ def test_another_scaling_factor_is_expressed_in_published_weights(tmp_path):
     assert config == TINY
     assert told == dataclasses.replace(TINY, scaling_factor=VAEConfig.scaling_factor)
     pixels = jax.random.normal(jax.random.key(0), (1, 2, 4, 4, 3))
-    wanted = VideoVAE(config, jnp.float32).apply(variables, pixels)
-    found = VideoVAE(told, jnp.float32).apply(published, pixels)
+    wanted = jax.jit(VideoVAE(config, jnp.float32).apply)(variables, pixels)
+    found = jax.jit(VideoVAE(told, jnp.float32).apply)(published, pixels)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
     assert published_factors(told) == {}

@@ -15,11 +15,12 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt8
 from tqdm import tqdm
 
 from mugv_jax import video
@@ -27,9 +28,8 @@ from mugv_jax.axes import Array, Float
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.demo.eval.answers import FIELDS, Answer, AnswerFile, Words
-from mugv_jax.demo.eval.generator import Generator
-from mugv_jax.demo.eval.score import SPLITS, score
-from mugv_jax.demo.world.clips import Clip, DemoClips
+from mugv_jax.demo.eval.score import QUALITIES, SPLITS, score
+from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.reading import read
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.flow.guidance import Guidance
@@ -40,7 +40,23 @@ from mugv_jax.train.vae import quality
 
 TASKS = ("truth", "vae", "t2v", "i2v")
 ANSWERS, SCORES = "answers.jsonl", "scores.json"
-BATCH = 20
+
+Pictures = UInt8[np.ndarray, "b _h _w 3"]  # sizes in pixels
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Makes the videos that are measured."""
+
+    def generate(
+        self, captions: Sequence[str], seeds: Sequence[int], first: Pictures | None = None
+    ) -> Videos:
+        """One video per caption, from noise of its seed, that begins with its picture, if any."""
+        ...
+
+    def reconstruct(self, videos: Videos) -> Videos:
+        """The videos after encoding and decoding."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +80,7 @@ class DemoEval:
     steps: int = Request.steps
     shift: float | None = Request.shift
     guidance: float = Guidance.scale
-    batch: int = BATCH
+    batch: int = 20
 
     def __post_init__(self):
         if self.world not in WORLDS:
@@ -117,7 +133,7 @@ def measure(config: DemoEval, generator: Generator, kept: AnswerFile) -> list[An
     for task in config.tasks:
         for split in SPLITS:
             keys = [(task, split, number) for number in range(config.clips)]
-            missing = [number for *_, number in keys if (task, split, number) not in kept]
+            missing = [number for *_, number in keys if (task, split, number) not in kept.answers]
             with tqdm(
                 total=len(keys), initial=len(keys) - len(missing), desc=f"{task}, {split}",
                 unit="clip", disable=None,
@@ -126,7 +142,7 @@ def measure(config: DemoEval, generator: Generator, kept: AnswerFile) -> list[An
                     numbers = missing[start : start + config.batch]
                     kept.add(_answer(config, generator, task, split, numbers))
                     bar.update(len(numbers))
-            answers += [kept[key] for key in keys]
+            answers += [kept.answers[key] for key in keys]
     return answers
 
 
@@ -141,10 +157,15 @@ def _answer(
         world=WORLDS[config.world],
     )
     clips = [source[number] for number in numbers]
-    made = _make(generator, task, clips, [config.seed + number for number in numbers])
-    qualities = [{}] * len(clips)
-    if task == "vae":
-        qualities = _qualities(np.stack([clip.video for clip in clips]), made)
+    videos, qualities = np.stack([clip.video for clip in clips]), [{}] * len(clips)
+    if task == "truth":
+        made = videos
+    elif task == "vae":
+        made = generator.reconstruct(videos)
+        qualities = _qualities(videos, made)
+    else:
+        captions, seeds = [clip.caption for clip in clips], [config.seed + n for n in numbers]
+        made = generator.generate(captions, seeds, videos[:, 0] if task == "i2v" else None)
     return [
         Answer(
             task=task,
@@ -152,39 +173,25 @@ def _answer(
             clip=number,
             caption=clip.caption,
             asked=_words(clip.attributes[field] for field in FIELDS),
-            read=_read(frames),
+            read=reading and _words(getattr(reading, field).name for field in FIELDS),
             **quality,
         )
-        for number, clip, frames, quality in zip(numbers, clips, made, qualities, strict=True)
+        for number, clip, reading, quality in zip(
+            numbers, clips, map(read, made), qualities, strict=True
+        )
     ]
 
 
-def _make(generator: Generator, task: str, clips: Sequence[Clip], seeds: Sequence[int]) -> Videos:
-    videos = np.stack([clip.video for clip in clips])
-    captions = [clip.caption for clip in clips]
-    if task == "truth":
-        return videos
-    if task == "vae":
-        return generator.reconstruct(videos)
-    return generator.generate(captions, seeds, videos[:, 0] if task == "i2v" else None)
-
-
 def _words(words: Iterable[str]) -> Words:
-    first, second, third = words
-    return first, second, third
-
-
-def _read(frames: Any) -> Words | None:
-    """Words that the checker reads, in the order of FIELDS; None if it sees no object."""
-    reading = read(frames)
-    return reading and _words(getattr(reading, field).name for field in FIELDS)
+    shape, colour, motion = words
+    return shape, colour, motion
 
 
 def _qualities(videos: Videos, made: Videos) -> list[dict[str, float]]:
     """PSNR and SSIM of each clip, means over its frames of 8-bit colour."""
     x, y = (jnp.asarray(video.to_pixels(each)) for each in (videos, made))
     means = (np.mean(each, axis=1).tolist() for each in _frame_qualities(x, y))
-    return [dict(zip(("psnr", "ssim"), values)) for values in zip(*means, strict=True)]
+    return [dict(zip(QUALITIES, values)) for values in zip(*means, strict=True)]
 
 
 @jax.jit

@@ -61,7 +61,7 @@ class AnswerFile:
     def __init__(self, path: Path, about: Mapping[str, Any]):
         self._path = path
         self._about = json.loads(json.dumps(about))  # lists for tuples, as when it is read back
-        self._answers: dict[tuple[str, str, int], Answer] = {}
+        self.answers: dict[tuple[str, str, int], Answer] = {}
         if path.exists():
             self._read()
         else:
@@ -83,18 +83,12 @@ class AnswerFile:
             )
 
     def _keep(self, answers: Iterable[Answer]) -> None:
-        self._answers |= {(each.task, each.split, each.clip): each for each in answers}
-
-    def __contains__(self, key: tuple[str, str, int]) -> bool:
-        return key in self._answers
-
-    def __getitem__(self, key: tuple[str, str, int]) -> Answer:
-        return self._answers[key]
+        self.answers |= {(each.task, each.split, each.clip): each for each in answers}
 
     def add(self, answers: Iterable[Answer]) -> None:
         """Adds answers; they are on disk when this returns."""
         self._keep(answers)
-        lines = [self._about, *(answer.to_dict() for answer in self._answers.values())]
+        lines = [self._about, *(answer.to_dict() for answer in self.answers.values())]
         write_whole(self._path, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
 
 

@@ -22,17 +22,15 @@ Scores = Mapping[str, Mapping[str, Any]]
 def report_text(scores: Scores) -> str:
     """Tables of shares and qualities, and a list of confusions."""
     shares = [["what", "combinations", "clips", *MEASURES]]
-    for task, title in TITLES.items():
-        for split, name in ROWS.items():
-            row = scores.get(task, {}).get(split)
-            if row is not None:
-                shares.append([title, name, str(row.get("clips", "")), *_shares(row, split)])
+    qualities = [["what", "combinations", *(UNITS[q][0] for q in QUALITIES)]]
+    for title, split, row in _rows(scores):
+        shares.append([title, ROWS[split], str(row.get("clips", "")), *_shares(row, split)])
+        if set(QUALITIES) <= row.keys():
+            measured = (_estimate(row[quality], UNITS[quality][1]) for quality in QUALITIES)
+            qualities.append([title, ROWS[split], *measured])
     parts = [_table(shares)]
-    qualities = list(_quality_rows(scores))
-    if qualities:
-        parts.append(
-            _table([["what", "combinations", *(UNITS[q][0] for q in QUALITIES)], *qualities])
-        )
+    if len(qualities) > 1:
+        parts.append(_table(qualities))
     mistakes = list(_mistakes(scores))
     if mistakes:
         parts.append("\n".join(["taken for another:", *mistakes]))
@@ -51,6 +49,14 @@ def sweep_text(report: Mapping[str, Any]) -> str:
     return _table(rows) + "\n"
 
 
+def _rows(scores: Scores) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Title of the task, split and scores, as far as there are any."""
+    for task, title in TITLES.items():
+        for split in ROWS:
+            if split in scores.get(task, {}):
+                yield title, split, scores[task][split]
+
+
 def _shares(row: Mapping[str, Any], split: str) -> list[str]:
     """Cells of all measures, in percent."""
     sign = "+" if split == "difference" else ""
@@ -63,31 +69,19 @@ def _estimate(estimate: Mapping[str, float], form: str, unit: float = 1) -> str:
     return f"{value} ({low} to {high})"
 
 
-def _quality_rows(scores: Scores) -> Iterator[list[str]]:
-    """Rows of the tasks whose qualities were measured."""
-    for task, title in TITLES.items():
-        for split in SPLITS:
-            row = scores.get(task, {}).get(split, {})
-            if set(QUALITIES) <= row.keys():
-                measured = (_estimate(row[quality], UNITS[quality][1]) for quality in QUALITIES)
-                yield [title, ROWS[split], *measured]
-
-
 def _mistakes(scores: Scores) -> Iterator[str]:
     """Confusions, one line per task, split and field that has any."""
-    for task, title in TITLES.items():
-        for split in SPLITS:
-            confusion = scores.get(task, {}).get(split, {}).get("confusion", {})
-            for field, counts in confusion.items():
-                wrong = [
-                    (count, f"{asked} -> {read} {count}")
-                    for asked, reads in counts.items()
-                    for read, count in reads.items()
-                    if read != asked
-                ]
-                if wrong:
-                    ordered = ", ".join(text for _, text in sorted(wrong, key=lambda x: -x[0]))
-                    yield f"  {title}, {ROWS[split]}, {field}: {ordered}"
+    for title, split, row in _rows(scores):
+        for field, counts in row.get("confusion", {}).items():
+            wrong = [
+                (count, f"{asked} -> {read} {count}")
+                for asked, reads in counts.items()
+                for read, count in reads.items()
+                if read != asked
+            ]
+            if wrong:
+                ordered = ", ".join(text for _, text in sorted(wrong, key=lambda x: -x[0]))
+                yield f"  {title}, {ROWS[split]}, {field}: {ordered}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

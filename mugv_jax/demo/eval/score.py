@@ -42,11 +42,9 @@ def score(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
     for task, splits in parts.items():
         scores[task] = {split: _split_scores(part) for split, part in splits.items()}
         if set(SPLITS) <= splits.keys():
-            seen, unseen = (
-                {m: share(*_count(splits[split], m)) for m in MEASURES} for split in SPLITS
-            )
             scores[task]["difference"] = {
-                m: difference(seen[m], unseen[m])._asdict() for m in MEASURES
+                m: difference(*(share(*_count(splits[s], m)) for s in SPLITS))._asdict()
+                for m in MEASURES
             }
     return scores
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mugv_jax.data.whole_files import write_whole
-from mugv_jax.demo.eval.adherence import DemoEval, evaluate
-from mugv_jax.demo.eval.generator import Generator
+from mugv_jax.demo.eval.adherence import DemoEval, Generator, evaluate
 
 SWEPT: dict[str, Callable[[str], float]] = {"guidance": float, "steps": int, "shift": float}
 
@@ -61,11 +60,7 @@ def evaluate_sweep(
     weights: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    """Scores each value in a folder of its own, writes `folder/sweep_NAME.json`, and returns it.
-
-    Raises:
-        ValueError: the same mistakes as in `evaluate`.
-    """
+    """Scores each value in a folder of its own, writes `folder/sweep_NAME.json`, and returns it."""
     entries = []
     for value, each in sweep.configs(config).items():
         part = folder / f"{sweep.name}_{value:g}"

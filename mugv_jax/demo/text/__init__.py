@@ -3,6 +3,6 @@
 """A small T5 encoder with its own vocabulary, trained on captions alone.
 
 vocabulary   captions -> spiece.model       denoise  masking, loss and one training step
-text_config  sizes and training settings    run      captions -> trained encoder
-probe        accuracy of an encoder         export   trained encoder -> folder laid out as T5's
+text_config  sizes and training settings    probe    accuracy of an encoder
+run          captions -> trained encoder -> folder laid out as T5's
 """

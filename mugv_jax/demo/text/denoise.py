@@ -10,53 +10,52 @@ encoder will read whole captions, so the state of a visible token must identify 
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mugv_jax.axes import Array, Bool, Float, Int
+from mugv_jax.axes import Array, Float
+from mugv_jax.demo.text.text_config import TextTrainConfig
 from mugv_jax.demo.text.vocabulary import END, UNKNOWN, Vocabulary
 from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.train.metrics import Work
 from mugv_jax.train.objective import POLICY, Batch, Metrics, Objective, Policies
 
+KIND = "t5_encoder"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Noise:
-    """Function from captions (as ids) to a batch, with the shares of `TextTrainConfig`.
+    """Function from captions (as ids) to a batch, with the length and shares of `config`.
 
     ids: tokens that the encoder reads.  mask: true on text, false on padding.
     target: tokens before noise.  selected: true on tokens that the encoder must predict.
     """
 
     vocabulary: Vocabulary
-    length: int
-    masked: float
-    replaced: float = 0.0
-    kept: float = 0.0
-    spelled: float = 0.0
+    config: TextTrainConfig
 
     def __call__(
         self, captions: Sequence[Sequence[int]], rng: np.random.Generator
     ) -> dict[str, np.ndarray]:
-        rows = [self._spell(caption, rng) for caption in captions]
-        target, mask = self.vocabulary.padded(rows, self.length)
+        config, rows = self.config, [self._spell(caption, rng) for caption in captions]
+        target, mask = self.vocabulary.padded(rows, config.length)
         draw = np.where(mask & (target != END), rng.random(target.shape), 1.0)
         other = rng.integers(UNKNOWN + 1, self.vocabulary.pieces, target.shape, np.int32)
-        ids = np.where(draw < self.masked + self.replaced, other, target)
-        ids = np.where(draw < self.masked, np.int32(self.vocabulary.mask_id), ids)
-        selected = draw < self.masked + self.replaced + self.kept
+        ids = np.where(draw < config.masked + config.replaced, other, target)
+        ids = np.where(draw < config.masked, np.int32(self.vocabulary.mask_id), ids)
+        selected = draw < config.masked + config.replaced + config.kept
         return {"ids": ids, "mask": mask, "target": target, "selected": selected}
 
     def _spell(self, caption: Sequence[int], rng: np.random.Generator) -> list[int]:
-        """Caption with some words spelled in characters, as far as `length` allows."""
-        room, row = self.length - len(caption), []
+        """Caption with some words spelled in characters, as far as the length allows."""
+        room, row = self.config.length - len(caption), []
         for token, draw in zip(caption, rng.random(len(caption))):
             characters = self.vocabulary.spelled.get(token, [token])
-            if draw < self.spelled and len(characters) - 1 <= room:
+            if draw < self.config.spelled and len(characters) - 1 <= room:
                 room -= len(characters) - 1
                 row += characters
             else:
@@ -64,23 +63,11 @@ class Noise:
         return row
 
 
-def logits(
-    encoder: T5Encoder,
-    variables: Mapping[str, Any],
-    ids: Int[Array, "b s"],
-    mask: Bool[Array, "b s"],
-) -> Float[Array, "b s v"]:
-    """Logits of every token over the vocabulary."""
-    states: Any = encoder.apply(variables, ids, mask)
-    embedding = variables["params"]["token_embed"] * encoder.config.width**-0.5
-    return jnp.einsum("bsd,vd->bsv", states.astype(jnp.float32), embedding)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class MaskedText(Objective):
     """Masked-token prediction, as an objective of the one trainer."""
 
-    kind: str = "t5_encoder"
+    kind: str = KIND
     module: T5Encoder
 
     def initial(self, params: Any) -> Any:
@@ -97,18 +84,17 @@ class MaskedText(Objective):
 
     def loss(self, policies: Policies, part: Batch) -> tuple[Float[Array, ""], Metrics]:
         """Loss in nats per token, and the share of selected tokens that are predicted right."""
-        scores = logits(self.module, policies[POLICY], part["ids"], part["mask"])
-        nats = optax.softmax_cross_entropy_with_integer_labels(scores, part["target"])
-        right = jnp.argmax(scores, axis=-1) == part["target"]
+        variables = policies[POLICY]
+        states: Any = self.module.apply(variables, part["ids"], part["mask"])
+        embedding = variables["params"]["token_embed"] * self.sizes.width**-0.5
+        logits = jnp.einsum("bsd,vd->bsv", states.astype(jnp.float32), embedding)
+        nats = optax.softmax_cross_entropy_with_integer_labels(logits, part["target"])
+        right = (jnp.argmax(logits, axis=-1) == part["target"]).astype(jnp.float32)
         count = jnp.maximum(jnp.sum(part["selected"].astype(jnp.float32)), 1.0)
-
-        def mean(values: Array) -> Float[Array, ""]:
-            return jnp.sum(jnp.where(part["selected"], values.astype(jnp.float32), 0.0)) / count
-
-        return mean(nats), {"right": mean(right)}
+        loss, share = (jnp.sum(each, where=part["selected"]) / count for each in (nats, right))
+        return loss, {"right": share}
 
     def validate(self, policies: Policies, batch: Batch) -> tuple[Float[Array, ""], Metrics]:
-        """Loss and metrics of a batch."""
         return self.loss(policies, batch)
 
     def work(self, batch: Batch) -> Work:

@@ -20,8 +20,9 @@ import optax
 from mugv_jax.axes import Array, Float, Int
 from mugv_jax.demo.text.denoise import MaskedText, Noise
 from mugv_jax.demo.text.run import TrainedText, draw_captions
+from mugv_jax.demo.text.text_config import TextTrainConfig
 from mugv_jax.demo.world.captions import caption
-from mugv_jax.demo.world.scene import WORLDS, Scene, World, draw
+from mugv_jax.demo.world.scene import WORLDS, World, draw
 from mugv_jax.nn.text.t5 import T5Encoder
 from mugv_jax.train.objective import POLICY
 
@@ -29,7 +30,7 @@ HELD_OUT = ("validation", "unseen")
 FITTED_PER_SCORED = 8  # captions that a probe is fitted to, for each that is scored
 LENGTH = 48  # longer than any caption, in tokens
 BATCH = 128
-MASKED = 0.15
+NOISE = TextTrainConfig(length=LENGTH, masked=0.15, replaced=0.0, kept=0.0, spelled=0.0)
 FIT_STEPS, FIT_RATE = 500, 0.05
 
 Means = Float[np.ndarray, "n d"]
@@ -53,7 +54,7 @@ def scores(trained: TrainedText, fitted: int) -> dict[str, dict[str, Any]]:
 
 def masked_accuracy(trained: TrainedText, world: World, count: int) -> dict[str, float]:
     """Share of masked tokens predicted right, by held-out split of `count` captions each."""
-    noise = Noise(trained.vocabulary, LENGTH, masked=MASKED)
+    noise = Noise(trained.vocabulary, NOISE)
     encoder = T5Encoder(trained.config, jnp.float32)
     objective = MaskedText(sizes=trained.config, module=encoder)
     policies = {POLICY: {"params": trained.params}}
@@ -84,18 +85,15 @@ def probe(
     names = {"shape": world.shapes, "colour": world.colours, "motion": world.motions}
     found: dict[str, dict[str, float]] = {split: {} for split in HELD_OUT}
     for attribute, values in names.items():
-        labels = {split: _labels(scenes[split], attribute, values) for split in counts}
+        labels = {
+            split: np.array([values.index(each.attributes[attribute]) for each in drawn], np.int32)
+            for split, drawn in scenes.items()
+        }
         weights = _fit(means["train"], labels["train"], len(values))
         for split in HELD_OUT:
             answers = np.argmax(_scores(weights, jnp.asarray(means[split])), axis=-1)
             found[split][attribute] = float(np.mean(answers == labels[split]))
     return found
-
-
-def _labels(
-    scenes: Sequence[Scene], attribute: str, values: Sequence[str]
-) -> Int[np.ndarray, " n"]:
-    return np.array([values.index(each.attributes[attribute]) for each in scenes], np.int32)
 
 
 def _means(trained: TrainedText, captions: Sequence[str]) -> Means:

@@ -1,8 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training of the text encoder on captions: deterministic, a few minutes on a CPU."""
+"""Training of the text encoder on captions: deterministic, a few minutes on a CPU.
+
+The trained encoder is a folder in the published layout of T5:
+
+config.json    model.safetensors (bfloat16)    spiece.model
+"""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.data.batches import Batches
-from mugv_jax.demo.text.denoise import MaskedText, Noise
+from mugv_jax.data.data_config import Reading
+from mugv_jax.data.whole_files import write_whole
+from mugv_jax.demo.text.denoise import KIND, MaskedText, Noise
 from mugv_jax.demo.text.text_config import TextTrainConfig
 from mugv_jax.demo.text.vocabulary import Vocabulary, train_vocabulary
 from mugv_jax.demo.world.captions import caption
@@ -30,8 +38,13 @@ from mugv_jax.train.train_config import (
     RunConfig,
     TrainConfig,
 )
+from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import load
+from mugv_jax.weights.staging import refuse_existing
+from mugv_jax.weights.tables.t5 import published_config
 
+WEIGHTS, CONFIG, PIECES = "model.safetensors", "config.json", "spiece.model"
+DTYPE = "bfloat16"
 WARMUP_STEPS = 100  # or a tenth of all steps if that is less
 # (pattern, factor of the learning rate, weight decay). The relative bias starts near 0, and must
 # grow to several units before a token attends to its neighbour. The scale of the final norm stays
@@ -40,8 +53,12 @@ GROUPS = (("relative_bias", 10.0, 0.0), ("final_norm", 0.0, 0.0))
 
 
 class TrainedText(NamedTuple):
-    """A trained encoder, its weights in float32, and its vocabulary."""
+    """A trained encoder, its weights in float32, and its vocabulary.
 
+    run: folder of the training run.
+    """
+
+    run: Path
     config: T5Config
     params: Any
     vocabulary: Vocabulary
@@ -56,24 +73,15 @@ class CaptionSteps:
 
     rows: Sequence[Sequence[int]]
     noise: Noise
-    config: TextTrainConfig
 
     def __len__(self) -> int:
-        return self.config.steps
+        return self.noise.config.steps
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng((self.config.seed, step))
-        chosen = rng.integers(len(self.rows), size=self.config.batch_size)
+        config = self.noise.config
+        rng = np.random.default_rng((config.seed, step))
+        chosen = rng.integers(len(self.rows), size=config.batch_size)
         return self.noise([self.rows[i] for i in chosen], rng)
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """How batches are read ahead, as in `DataConfig`."""
-
-    threads: int = 1
-    prefetch: int = 4
-    workers: int = 0
 
 
 def draw_captions(
@@ -94,24 +102,30 @@ def train(config: TextTrainConfig, folder: Path) -> TrainedText:
     captions = draw_captions("train", config.captions, seed=config.seed)
     vocabulary = Vocabulary(train_vocabulary(captions))
     rows = [vocabulary.encode(each) for each in captions]
-    noise = Noise(
-        vocabulary,
-        config.length,
-        masked=config.masked,
-        replaced=config.replaced,
-        kept=config.kept,
-        spelled=config.spelled,
-    )
     sizes = config.encoder(vocabulary.size)
     objective = MaskedText(sizes=sizes, module=T5Encoder(sizes, jnp.float32))
     mesh = meshes.make_mesh(devices=jax.local_devices()[:1])
     digest = f"{len(rows)} captions in batches of {config.batch_size}, seed {config.seed}"
-    batches = Batches(CaptionSteps(rows, noise, config), Reading(), digest)
+    batches = Batches(CaptionSteps(rows, Noise(vocabulary, config)), Reading(threads=1), digest)
     program = Program(_run_config(config), mesh, objective)
     if run_in(folder, program, batches, dict, clock=Clock(), evaluation=None) < config.steps:
         raise KeyboardInterrupt
-    _, variables = load(folder, objective.kind, dtype="float32")
-    return TrainedText(sizes, variables["params"], vocabulary)
+    _, variables = load(folder, KIND, dtype="float32")
+    return TrainedText(folder, sizes, variables["params"], vocabulary)
+
+
+def write(trained: TrainedText, folder: Path, *, overwrite: bool = False) -> None:
+    """Writes vocabulary, config and weights, each as a whole file, the weights last.
+
+    Raises:
+        ValueError: the folder has weights, and `overwrite` is false.
+    """
+    refuse_existing(folder / WEIGHTS, overwrite=overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / PIECES, trained.vocabulary.model)
+    described = {**published_config(trained.config), "torch_dtype": DTYPE}
+    write_whole(folder / CONFIG, (json.dumps(described, indent=2) + "\n").encode())
+    convert(trained.run, folder / WEIGHTS, kind=KIND, dtype=DTYPE, overwrite=overwrite)
 
 
 def _run_config(config: TextTrainConfig) -> TrainConfig:

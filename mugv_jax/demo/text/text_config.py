@@ -43,6 +43,7 @@ class TextTrainConfig:
     def __post_init__(self):
         self.encoder(1)
         require_at_least(1, self, "captions", "length", "batch_size", "steps")
+        require_at_least(0, self, "seed")
         for field in ("replaced", "kept", "spelled"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1).")
@@ -53,8 +54,6 @@ class TextTrainConfig:
             )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate={self.learning_rate} must be above 0.")
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed} must not be negative.")
 
     def encoder(self, vocab_size: int) -> T5Config:
         """Config of the encoder for a vocabulary of `vocab_size` ids."""

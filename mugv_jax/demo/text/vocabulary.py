@@ -22,7 +22,6 @@ PAD, END, UNKNOWN = 0, 1, 2
 EXTRA_IDS = 100  # sentinels that T5's tokenizer appends
 CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation
 MOST_PIECES = 4096
-SPACE = "▁"  # how sentencepiece writes a space
 
 
 def train_vocabulary(captions: Sequence[str]) -> bytes:

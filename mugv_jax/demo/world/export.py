@@ -5,7 +5,6 @@
 `mugv-jax data encode` reads the list.
 """
 
-import csv
 import fractions
 import io
 from pathlib import Path
@@ -16,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mugv_jax.axes import Frames
-from mugv_jax.data.whole_files import write_whole
+from mugv_jax.data.whole_files import csv_bytes, write_whole
 from mugv_jax.demo.world.clips import DemoClips
 
 LIST = "captions.csv"
@@ -37,11 +36,7 @@ def write_clips(clips: DemoClips, folder: Path, *, pictures: bool = False) -> Pa
         content = _picture(clip.video[0]) if pictures else _lossless(clip.video, clip.fps)
         write_whole(folder / path, content)
         rows.append({"path": path, "caption": clip.caption, "id": name} | clip.attributes)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(folder / LIST, text.getvalue().encode())
+    write_whole(folder / LIST, csv_bytes(rows, rows[0]))
     return folder / LIST
 
 

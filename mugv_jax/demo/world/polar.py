@@ -17,13 +17,12 @@ REACH = 1.9  # largest radius; the slimmest object, a bottle, reaches 1.85
 FREQUENCIES = 16
 ROTATIONS = np.radians(np.arange(-240, 241, 4))  # candidate rotations over the clip
 
+PerFrame = Float[np.ndarray, " f"]
 Maps = Float[np.ndarray, "f h w"]
 Unrolled = Float[np.ndarray, "f r q"]
 
 
-def moments(
-    coverage: Maps,
-) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f"], Float[np.ndarray, " f"]]:
+def moments(coverage: Maps) -> tuple[PerFrame, PerFrame, PerFrame]:
     """Centre x and y, in pixels from the first pixel's centre; radius of the disc of equal area."""
     area = coverage.sum(axis=(1, 2))
     x = (coverage.sum(axis=1) @ np.arange(coverage.shape[2])) / area
@@ -31,12 +30,7 @@ def moments(
     return x, y, np.sqrt(area / math.pi)
 
 
-def unroll(
-    maps: Maps,
-    x: Float[np.ndarray, " f"],
-    y: Float[np.ndarray, " f"],
-    radius: Float[np.ndarray, " f"],
-) -> Unrolled:
+def unroll(maps: Maps, x: PerFrame, y: PerFrame, radius: PerFrame) -> Unrolled:
     """Bilinear samples weighted by the root of the area that each covers; 0 outside the frame."""
     reach = (np.arange(RADII) + 0.5) / RADII * REACH
     angle = np.arange(ANGLES) * (2 * math.pi / ANGLES)
@@ -63,7 +57,7 @@ def _bilinear(maps: Maps, x: Unrolled, y: Unrolled) -> Unrolled:
     return upper * (1 - low) + lower * low
 
 
-def rotation(surface: Unrolled, time: Float[np.ndarray, " f"]) -> tuple[float, float]:
+def rotation(surface: Unrolled, time: PerFrame) -> tuple[float, float]:
     """Rotation over the clip at a constant rate, in radians, and how well it fits.
 
     Frames rotated back at the right rate agree, so the energy of their mean is largest. The fit is

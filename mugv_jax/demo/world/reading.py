@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from mugv_jax.axes import Frames
 from mugv_jax.demo.world import polar
+from mugv_jax.demo.world.polar import PerFrame
 from mugv_jax.demo.world.render import render
 from mugv_jax.demo.world.scene import SHAPES, SHIFTS, Backdrop, Format, Placed, Pose, Scene, Thing
 from mugv_jax.demo.world.segment import Segment, segment
@@ -66,14 +67,7 @@ def read(frames: Frames) -> Reading | None:
     )
 
 
-def _motion(
-    main: Segment,
-    x: Float[np.ndarray, " f"],
-    y: Float[np.ndarray, " f"],
-    radius: Float[np.ndarray, " f"],
-    *,
-    last: int,
-) -> Read:
+def _motion(main: Segment, x: PerFrame, y: PerFrame, radius: PerFrame, *, last: int) -> Read:
     """Motion of the greatest strength; 1 is where a motion begins to count, and `still` has 1."""
     time = main.frame / last
     short_px = min(main.coverage.shape[1:])

@@ -13,11 +13,12 @@ import math
 import operator
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from mugv_jax.axes import Frames
+from mugv_jax.demo.world.polar import Maps, PerFrame
 from mugv_jax.demo.world.scene import Backdrop, Format, Placed, Scene, path
-from mugv_jax.demo.world.shapes import BEVELS, SILHOUETTES, accent
+from mugv_jax.demo.world.shapes import FORMS, accent
 
 RGB = {
     "red": (214, 40, 40),
@@ -36,24 +37,18 @@ TONE_RGB = {
     "cream": (232, 227, 216),
     "pale blue": (204, 210, 220),
 }
-LIGHT = (
-    -0.5,
-    -0.6,
-    0.62,
-)  # direction of the light: upper left, on the viewer's side; length about 1
+# Direction of the light: upper left, on the viewer's side; length about 1.
+LIGHT = (-0.5, -0.6, 0.62)
 AMBIENT, DIFFUSE, SHINE = 0.68, 0.42, 50.0
 DARKER = 0.66  # brightness of stripes, dots and accents of an object
 BACKDROP_DARKER = 0.8
 SHADOW = 0.3
 PAN, ZOOM = 0.3, 1.35  # shift (in short sides) and scale of the backdrop over the clip
-WAVES = (
-    (5.1, 2.3),
-    (-3.7, 6.2),
-    (7.9, -4.4),
-    (2.9, 9.3),
-)  # cloudy backdrop: radians per short side along x and y
+# Cloudy backdrop: radians per short side along x and y.
+WAVES = ((5.1, 2.3), (-3.7, 6.2), (7.9, -4.4), (2.9, 9.3))
 
-Maps = Float[np.ndarray, "f h w"]
+AlongX = Float[np.ndarray, "1 1 w"]
+AlongY = Float[np.ndarray, "1 h 1"]
 
 
 def render(scene: Scene) -> Frames:
@@ -63,15 +58,11 @@ def render(scene: Scene) -> Frames:
     rgb = _backdrop(scene.backdrop, x, y, times)
     for placed in (scene.second, scene.main):
         if placed is not None:
-            _paint(rgb, placed, x, y, times, min(x.shape[-1], y.shape[-2]))
-    return _to_bytes(rgb)
-
-
-def _to_bytes(rgb: Float[np.ndarray, "f h w 3"]) -> UInt8[np.ndarray, "f h w 3"]:
+            _paint(rgb, placed, x, y, times)
     return np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
 
 
-def _grid(format: Format) -> tuple[Float[np.ndarray, "1 1 w"], Float[np.ndarray, "1 h 1"]]:
+def _grid(format: Format) -> tuple[AlongX, AlongY]:
     """Coordinates of pixel centres relative to the frame's centre, in short sides."""
     short = min(format.height_px, format.width_px)
     x = (np.arange(format.width_px) + 0.5 - format.width_px / 2) / short
@@ -80,10 +71,7 @@ def _grid(format: Format) -> tuple[Float[np.ndarray, "1 1 w"], Float[np.ndarray,
 
 
 def _backdrop(
-    backdrop: Backdrop,
-    x: Float[np.ndarray, "1 1 w"],
-    y: Float[np.ndarray, "1 h 1"],
-    times: Float[np.ndarray, " f"],
+    backdrop: Backdrop, x: AlongX, y: AlongY, times: PerFrame
 ) -> Float[np.ndarray, "f h w 3"]:
     time = times[:, None, None]
     # The pattern moves against the camera: a pan to the left moves it to the right.
@@ -120,10 +108,9 @@ def _soft(wave: np.ndarray) -> np.ndarray:
 def _paint(
     rgb: Float[np.ndarray, "f h w 3"],
     placed: Placed,
-    x: Float[np.ndarray, "1 1 w"],
-    y: Float[np.ndarray, "1 h 1"],
-    times: Float[np.ndarray, " f"],
-    short_px: int,
+    x: AlongX,
+    y: AlongY,
+    times: PerFrame,
 ) -> None:
     """Draws an object and its shadow over `rgb`, in place."""
     poses = path(placed, times)
@@ -131,13 +118,12 @@ def _paint(
     at_x, at_y, radius, angle = fields[:, :, None, None]
     dx, dy = (x - at_x) / radius, (y - at_y) / radius
     u, v = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
-    shape, texture = placed.thing.shape, placed.thing.texture
-    radius_px = radius * short_px
-    distance_px = SILHOUETTES[shape](u, v) * radius_px
+    form, radius_px = FORMS[placed.thing.shape], radius * min(x.shape[-1], y.shape[-2])
+    distance_px = form.distance(u, v) * radius_px
     rgb *= 1 - SHADOW * _shadow(dx, dy)[..., None]
-    light, shine = _lighting(distance_px, BEVELS[shape] * radius_px)
-    light *= _texture(texture, u, v)
-    mark = accent(shape, u, v)
+    light, shine = _lighting(distance_px, form.bevel * radius_px)
+    light *= _texture(placed.thing.texture, u, v)
+    mark = accent(placed.thing.shape, u, v)
     if mark is not None:
         light *= 1 - (1 - DARKER) * np.clip(0.5 - mark * radius_px, 0, 1)
     colour = np.array(RGB[placed.thing.colour], np.float32)

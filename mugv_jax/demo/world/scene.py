@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from mugv_jax.demo.world.shapes import AREAS
+from mugv_jax.demo.world.shapes import FORMS
 
-SHAPES = tuple(AREAS)
+SHAPES = tuple(FORMS)
 COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")
 SHIFTS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 MOTIONS = (*SHIFTS, "rotate", "grow", "shrink", "still")
@@ -83,22 +83,15 @@ class World:
     patterned: float = 0.6
 
     def __post_init__(self):
-        known = {
-            "shapes": SHAPES, "colours": COLOURS, "motions": MOTIONS, "textures": TEXTURES,
-            "patterns": PATTERNS,
-        }  # fmt: skip
-        for field, words in known.items():
-            given = getattr(self, field)
+        for field in ("shapes", "colours", "motions", "textures", "patterns"):
+            given, words = getattr(self, field), getattr(World, field)
             if not given or len(set(given)) != len(given) or not set(given) <= set(words):
                 raise ValueError(f"{field}={given} must be some of {', '.join(words)}, each once.")
         for field in ("second", "patterned"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1].")
-        if (
-            "rotate" in self.motions
-            and "striped" not in self.textures
-            and {*ROUND} & {*self.shapes}
-        ):
+        turns = "rotate" in self.motions and {*ROUND} & {*self.shapes}
+        if turns and "striped" not in self.textures:
             raise ValueError(
                 f"shapes={self.shapes} that rotate need the texture 'striped': nothing else shows "
                 f"how {' or '.join(ROUND)} turns."
@@ -215,11 +208,7 @@ def draw(
     format: Format | None = None,
     world: World = WORLDS["full"],
 ) -> Scene:
-    """Scene `number` of a split; it depends on the arguments only, not on earlier calls.
-
-    Raises:
-        ValueError: an unknown split.
-    """
+    """Scene `number` of a split; it depends on the arguments only, not on earlier calls."""
     all_of_split = combinations(split, world)
     rng = np.random.default_rng((seed, SPLITS.index(split), number))
     shape, colour, motion = _pick(rng, all_of_split)
@@ -267,7 +256,7 @@ def _second(rng: np.random.Generator, main: Placed, world: World) -> Placed | No
     colour = _pick(rng, [each for each in world.colours if _distinct(each, main.thing.colour)])
     thing = Thing(_pick(rng, world.shapes), colour, _pick(rng, world.textures))
     radius = (main.first.radius + main.last.radius) / 2
-    share = rng.uniform(*SECOND_AREA) * AREAS[main.thing.shape] / AREAS[thing.shape]
+    share = rng.uniform(*SECOND_AREA) * FORMS[main.thing.shape].area / FORMS[thing.shape].area
     radius = min(radius * math.sqrt(share), SECOND_RADIUS)
     for _ in range(TRIES):
         x, y = rng.uniform(radius + MARGIN - 0.5, 0.5 - radius - MARGIN, 2).tolist()

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from mugv_jax.axes import Frames
+from mugv_jax.demo.world.polar import Maps, PerFrame
 from mugv_jax.demo.world.render import RGB
 
 LEAST_CHROMA = 45.0  # of 255; backdrops stay below 20
@@ -23,8 +24,6 @@ HUE_WINDOW = math.radians(28)
 SURFACE_QUANTILE = 0.8
 OUTSIDE, INSIDE = 0.2, 0.4  # chroma, relative to the object's brighter surface
 LEAST_AREA = 0.006  # share of the frame; the smallest object covers 0.017
-
-Maps = Float[np.ndarray, "f h w"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Segment:
     """
 
     hue_distance: dict[str, float]
-    frame: Float[np.ndarray, " f"]
+    frame: PerFrame
     surface: Maps
     coverage: Maps
 

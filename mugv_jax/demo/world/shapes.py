@@ -7,6 +7,7 @@ Some are only bounds of the distance outside corners; they are used near the out
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -16,26 +17,24 @@ Grid = Float[np.ndarray, "..."]
 STAR_INNER = 0.46  # radius of the inward corners
 
 
+class Form(NamedTuple):
+    """A silhouette and how it is drawn.
+
+    distance: signed distance to the outline at (x, y).
+    bevel: distance from the outline at which the surface faces the viewer; 1 is a sphere.
+    area: relative to the unit circle, to give objects of different shapes comparable sizes.
+    """
+
+    distance: Callable[[Grid, Grid], Grid]
+    bevel: float
+    area: float
+
+
 def _box(x: Grid, y: Grid, half_width: float, half_height: float, rounding: float) -> Grid:
     dx = np.abs(x) - (half_width - rounding)
     dy = np.abs(y) - (half_height - rounding)
-    return (
-        np.hypot(np.maximum(dx, 0), np.maximum(dy, 0))
-        + np.minimum(np.maximum(dx, dy), 0)
-        - (rounding)
-    )
-
-
-def _ball(x: Grid, y: Grid) -> Grid:
-    return np.hypot(x, y) - 1
-
-
-def _cube(x: Grid, y: Grid) -> Grid:
-    return _box(x, y, 0.72, 0.72, 0.06)
-
-
-def _can(x: Grid, y: Grid) -> Grid:
-    return _box(x, y, 0.46, 0.88, 0.14)
+    outside = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0))
+    return outside + np.minimum(np.maximum(dx, dy), 0) - rounding
 
 
 def _cone(x: Grid, y: Grid) -> Grid:
@@ -43,10 +42,6 @@ def _cone(x: Grid, y: Grid) -> Grid:
     rise, run = 1.6, 0.8
     side = (np.abs(x) * rise - (y + 1) * run) / math.hypot(rise, run)
     return np.maximum(side, y - 0.6)
-
-
-def _ring(x: Grid, y: Grid) -> Grid:
-    return np.abs(np.hypot(x, y) - 0.71) - 0.27
 
 
 def _bottle(x: Grid, y: Grid) -> Grid:
@@ -69,27 +64,15 @@ def _star(x: Grid, y: Grid) -> Grid:
     return ((along - 1) * rise - across * run) / math.hypot(run, rise)
 
 
-SILHOUETTES: dict[str, Callable[[Grid, Grid], Grid]] = {
-    "ball": _ball,
-    "box": _cube,
-    "can": _can,
-    "cone": _cone,
-    "ring": _ring,
-    "bottle": _bottle,
-    "mug": _mug,
-    "star": _star,
-}
-
-# Distance from the outline at which the surface faces the viewer: 1 is a sphere.
-BEVELS = {
-    "ball": 1.0,
-    "box": 0.18,
-    "can": 0.46,
-    "cone": 0.4,
-    "ring": 0.27,
-    "bottle": 0.36,
-    "mug": 0.4,
-    "star": 0.3,
+FORMS = {
+    "ball": Form(lambda x, y: np.hypot(x, y) - 1, bevel=1.0, area=1.0),
+    "box": Form(lambda x, y: _box(x, y, 0.72, 0.72, 0.06), bevel=0.18, area=0.66),
+    "can": Form(lambda x, y: _box(x, y, 0.46, 0.88, 0.14), bevel=0.46, area=0.51),
+    "cone": Form(_cone, bevel=0.4, area=0.41),
+    "ring": Form(lambda x, y: np.abs(np.hypot(x, y) - 0.71) - 0.27, bevel=0.27, area=0.77),
+    "bottle": Form(_bottle, bevel=0.36, area=0.38),
+    "mug": Form(_mug, bevel=0.4, area=0.54),
+    "star": Form(_star, bevel=0.3, area=0.43),
 }
 
 
@@ -102,16 +85,3 @@ def accent(shape: str, x: Grid, y: Grid) -> Grid | None:
     if shape == "mug":
         return np.hypot((x + 0.16) / 0.44, (y + 0.5) / 0.12) * 0.12 - 0.12
     return None
-
-
-# Area relative to the unit circle, to give objects of different shapes comparable sizes.
-AREAS = {
-    "ball": 1.0,
-    "box": 0.66,
-    "can": 0.51,
-    "cone": 0.41,
-    "ring": 0.77,
-    "bottle": 0.38,
-    "mug": 0.54,
-    "star": 0.43,
-}

@@ -16,7 +16,6 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mugv_jax import video
-from mugv_jax.axes import Frames
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
 
@@ -65,44 +64,33 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     """
     source, out = Path(source).expanduser(), Path(out).expanduser()
     if source.is_dir():
-        named = [
-            (path, None) for path in sorted(source.iterdir()) if path.suffix.lower() in SUFFIXES
-        ]
-        if not named:
+        videos = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+        if not videos:
             raise ValueError(f"{source} holds no videos ({', '.join(SUFFIXES)}).")
+        named = [(path, None, out / f"{path.stem}.mp4") for path in videos]
     elif source.suffix.lower() == LIST:
-        named = list(_listed(source))
+        named = [(path, prompt, out / f"{path.stem}.mp4") for path, prompt in _listed(source)]
     else:
-        return _safe([Job(source, out, compared=_compared(out) if compare else None)])
-    if out.suffix:
+        named = [(source, None, out)]
+    outputs = [output for *_, output in named]
+    if out.suffix and outputs != [out]:
         raise ValueError(f"output {str(out)!r} must be a folder: there are several videos.")
-    jobs = []
-    for path, prompt in named:
-        output = out / f"{path.stem}.mp4"
-        jobs.append(Job(path, output, prompt, _compared(output) if compare else None))
-    twice = [name for name, n in collections.Counter(job.output for job in jobs).items() if n > 1]
+    twice = [str(output) for output, n in collections.Counter(outputs).items() if n > 1]
     if twice:
         raise ValueError(
-            f"several videos of {source} would be written to {', '.join(map(str, twice))}: give "
-            "their files different names."
+            f"several videos of {source} would be written to {', '.join(twice)}: give their files "
+            "different names."
         )
-    return _safe(jobs)
-
-
-def _safe(jobs: list[Job]) -> list[Job]:
-    """`jobs`, after a check that none overwrites a video that is read."""
-    sources = {job.source.resolve() for job in jobs}
-    over = [job.output for job in jobs if job.output.resolve() in sources]
+    sources = {path.resolve() for path, *_ in named}
+    over = [str(output) for output in outputs if output.resolve() in sources]
     if over:
         raise ValueError(
-            f"{', '.join(map(str, over))} would be written over what is read: choose another "
-            "output."
+            f"{', '.join(over)} would be written over what is read: choose another output."
         )
-    return jobs
-
-
-def _compared(output: Path) -> Path:
-    return output.with_stem(f"{output.stem}{COMPARED}")
+    return [
+        Job(path, output, prompt, output.with_stem(f"{output.stem}{COMPARED}") if compare else None)
+        for path, prompt, output in named
+    ]
 
 
 def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
@@ -132,7 +120,7 @@ def enhance_file(
     blur: bool = False,
     progress: bool = True,
 ) -> tuple[Enhanced, str | None]:
-    """Writes the enhanced video, with the length, size, rate and sound of the input.
+    """Writes the enhanced video, with the length, size, pixel aspect, rate and sound of the input.
 
     blur: halve and double the size of the input first, to show what is restored; PSNR refers
         to the original input, and the comparison shows the blurred one.
@@ -148,22 +136,34 @@ def enhance_file(
         if path is not None:
             video.prepare_output(path)
     held = collections.deque()  # frames whose results are not there yet
-    error = _SquaredError()
+    frames, squared, values = 0, 0.0, 0
     with video.open_frames(job.source) as stream, contextlib.ExitStack() as outputs:
         write_pair = None
         if job.compared is not None:
-            write_pair = outputs.enter_context(video.writing(job.compared, stream.fps))
-        write = outputs.enter_context(video.writing(job.output, stream.fps, audio_from=job.source))
+            write_pair = outputs.enter_context(
+                video.writing(job.compared, stream.fps, pixel_aspect=stream.pixel_aspect)
+            )
+        write = outputs.enter_context(
+            video.writing(
+                job.output,
+                stream.fps,
+                audio_from=job.source,
+                pixel_aspect=stream.pixel_aspect,
+            )
+        )
         given = _remembered(stream.frames, held, blur=blur)
         for made in pipeline.run(given, request, progress=progress):
             pairs = [held.popleft() for _ in made]
             original, shown = (np.stack(each) for each in zip(*pairs))
-            error.add(original, made)
+            difference = original.astype(np.float32) - made
+            squared += float(np.sum(np.square(difference), dtype=np.float64))
+            frames, values = frames + len(made), values + made.size
             write(made)
             if write_pair is not None:
                 write_pair(video.side_by_side(shown, made))
         note = stream.resampled
-    return Enhanced(error.frames, float(stream.fps), error.psnr), note
+    psnr = -10 * math.log10(max(squared / values / 255**2, 1e-12))  # 120 for equal videos
+    return Enhanced(frames, float(stream.fps), psnr), note
 
 
 def _remembered(
@@ -182,20 +182,3 @@ def _blurred(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     half = max(1, width // 2), max(1, height // 2)
     small = Image.fromarray(frame).resize(half, Image.Resampling.BICUBIC)
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
-
-
-class _SquaredError:
-    """Squared error over all frames of two videos, in steps of 256 levels."""
-
-    def __init__(self):
-        self.frames, self._sum, self._count = 0, 0.0, 0
-
-    def add(self, x: Frames, y: Frames) -> None:
-        self.frames += len(x)
-        self._sum += float(np.sum(np.square(x.astype(np.float32) - y), dtype=np.float64))
-        self._count += x.size
-
-    @property
-    def psnr(self) -> float:
-        """PSNR in dB; 120 for equal videos."""
-        return -10 * math.log10(max(self._sum / self._count / 255**2, 1e-12))

@@ -58,12 +58,8 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
     keys = config.depth * MAX_TOKENS * heads * config.head_dim * plan.itemsize
     forward = transformers.Forward(
         tokens=dit_tokens(config, plan.size.latent_shape),
-        width=config.width,
-        num_heads=config.num_heads,
-        head_dim=config.head_dim,
         mlp_dim=config.mlp_dim,
         rotary=True,
-        channels=config.in_channels,
         given=2 * 2 * keys,
     )
     return transformers.guided_step("mugv_dit", config, forward, plan)
@@ -132,7 +128,11 @@ def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
     step = min(default_step(rows, columns, factor, plan.mesh.size), size.frames)
     of_device = -(-step // plan.parts("data", "fsdp", "sequence", "tensor"))
     picture, tile, parts = _pictures(config, plan, rows, columns, decoder=decoder)
-    window = (_decoder_window if decoder else _encoder_window)(config)
+    # The decoder repeats frames before its deepest stage already: stages 1 and 0 both see all.
+    stages = range(len(config.temporal_channels))
+    halvings = [max(stage - 1, 0) if decoder else stage for stage in stages]
+    factors = [config.time_factor // 2**times for times in halvings]
+    window = max(_widest(config.temporal_channels, factors, decoder=decoder))
     return _Sizes(
         frame=size.height_px * size.width_px * 3 * FLOAT32,
         step=step,
@@ -149,14 +149,14 @@ def _pictures(
     config: VAEConfig, plan: Plan, rows: int, columns: int, *, decoder: bool
 ) -> tuple[int, int, int]:
     """Entries of the fields `picture`, `tile` and `parts` of `_Sizes` for one frame."""
-    widest = _widest_arrays(config, decoder=decoder)
+    widths = config.spatial_channels
+    sizes = [4**scale for scale in reversed(range(len(widths)))]
+    widest = _widest(widths, sizes, decoder=decoder)
     cell = max(rows, columns) if plan.tile_px is None else plan.tile_px // config.spatial_factor
     if cell >= max(rows, columns):
         return rows * columns * max(widest), 0, 0
     scales = tiled_scales(config)
-    of_part = 2 * max(
-        4 ** (len(widest) - 1 - s) * config.spatial_channels[s] for s in range(scales)
-    )
+    of_part = 2 * max(size * width for size, width in zip(sizes[:scales], widths))
     area = min(cell + 2, rows) * min(cell + 2, columns)  # halos are narrower than a latent
     return (
         rows * columns * max(widest[scales:]),
@@ -165,40 +165,14 @@ def _pictures(
     )
 
 
-def _widest_arrays(config: VAEConfig, *, decoder: bool) -> list[int]:
-    """Entries per latent of the widest array that enters or leaves each scale, largest first."""
-    widths = config.spatial_channels
-    beside = 1 if decoder else -1  # a decoder's scale reads the next smaller picture
-    return [
-        4 ** (len(widths) - 1 - scale) * max(width, _at(widths, scale + beside))
-        for scale, width in enumerate(widths)
-    ]
+def _widest(widths: Sequence[int], sizes: Sequence[int], *, decoder: bool) -> list[int]:
+    """Entries of the widest array that enters or leaves each scale.
 
-
-def _at(widths: Sequence[int], index: int) -> int:
-    """Width at the valid index nearest to `index`."""
-    return widths[min(max(index, 0), len(widths) - 1)]
-
-
-def _encoder_window(config: VAEConfig) -> int:
-    """Entries of the temporal encoder's widest array, for all frames of one latent."""
-    widths = config.temporal_channels
-    return max(
-        config.time_factor // 2**stage * max(width, _at(widths, stage - 1))
-        for stage, width in enumerate(widths)
-    )
-
-
-def _decoder_window(config: VAEConfig) -> int:
-    """Entries of the temporal decoder's widest array, for all frames of one latent.
-
-    The decoder repeats frames before its deepest stage already: stages 1 and 0 both see all.
+    sizes: number of positions of each scale.
+    decoder: a scale reads the result of the next one, not of the previous one.
     """
-    widths = config.temporal_channels
-    return max(
-        config.time_factor // 2 ** max(stage - 1, 0) * max(width, _at(widths, stage + 1))
-        for stage, width in enumerate(widths)
-    )
+    beside = [*widths[1:], widths[-1]] if decoder else [widths[0], *widths[:-1]]
+    return [size * max(pair) for size, *pair in zip(sizes, widths, beside, strict=True)]
 
 
 def _alive(config: VAEConfig, plan: Plan, array: str, nbytes: int) -> float:

@@ -64,7 +64,8 @@ class Request:
     keyframes: frame number (from 0; negative from the end) -> image. An image stands for the 8
         frames of its latent; the first of 8k+1 frames has its own latent and is kept exactly.
     continue_video: video whose last `continue_frames` (8k+1) frames begin the result.
-    init_video, strength: video to start from, noised to `strength` in (0, 1] of the path.
+    init_video, strength: video to start from, noised to `strength` in (0, 1] of the path. Frames
+        of a file are those that it shows at `fps`; frames in memory are taken as they are.
     shift: shift of times towards noise (`flow/schedule.py`); None is by size, as published.
     reuse_threshold: relative change of the model's input, summed over steps, up to which steps are
         not evaluated (`flow/reuse.py`); 0 evaluates every step.
@@ -151,7 +152,7 @@ class Request:
     def times(self) -> np.ndarray:
         """Times at which the model is evaluated, followed by 0."""
         size = self.size
-        ratio = self.shift or shift_ratio(size.height_px, size.width_px, size.latent_frames)
+        ratio = self.shift or shift_ratio(size.height_px, size.width_px, size.latent_shape[0])
         noise_alone = self.sources()[0].init_video is None
         return sample_times(self.steps, ratio, 1.0 if noise_alone else self.strength)
 
@@ -164,7 +165,7 @@ def read_given(request: Request) -> list[GivenPixels]:
     Raises:
         ValueError: unreadable files, pictures of another form, or a video with too few frames.
     """
-    reader, given = Reader(request.size, request.continue_frames), []
+    reader, given = Reader(request.size, request.continue_frames, request.fps), []
     for number, sources in enumerate(request.sources(), start=1):
         with _errors_of(request, number):
             given.append(reader.read(sources))
@@ -207,7 +208,6 @@ def seeds_of(seed: int | Sequence[int], prompts: int) -> list[int]:
 
 
 def _check_seed(seed: int, largest: int) -> None:
-    """Raise a ValueError for a seed out of range."""
     if not 0 <= seed <= largest:
         raise ValueError(f"seed={seed} must lie in 0 to {largest}.")
 

@@ -45,18 +45,14 @@ def _apply_to_frames(
 
 
 def default_step(rows: int, columns: int, zoom: int, devices: int) -> int:
-    """Default number of frames of rows x columns latents in a spatial step."""
+    """Number of frames of rows x columns latents in a spatial step."""
     of_device = STEP_PIXELS // (rows * columns * zoom**2)
     return devices * min(max(of_device, 1), MOST_FRAMES)
 
 
-def _step(frames_per_step: int | None, frames: int, latent: tuple[int, ...], zoom: int) -> int:
-    if frames_per_step is None:
-        devices = math.prod(jax.sharding.get_abstract_mesh().shape.values())
-        frames_per_step = default_step(*latent, zoom, devices)
-    if frames_per_step < 1:
-        raise ValueError(f"frames_per_step={frames_per_step} must be at least 1.")
-    return min(frames_per_step, frames)
+def _step(frames: int, latent_sides: tuple[int, ...], zoom: int) -> int:
+    devices = math.prod(jax.sharding.get_abstract_mesh().shape.values())
+    return min(default_step(*latent_sides, zoom, devices), frames)
 
 
 def _in_steps(x: Float[Array, "b f ..."], step: int) -> Iterator[tuple[Array, int]]:
@@ -74,26 +70,23 @@ def encode(
     key: Array | None = None,
     *,
     tiling: Tiling | None = None,
-    frames_per_step: int | None = None,
 ) -> Latent:
     """Normalised latent of a video of pixels in [-1, 1]: the posterior's mean, or a sample of it.
 
     A video of 8 k + 1 frames repeats the features of its first frame 7 times in front; otherwise
     the last window is zero padded in front. A single picture is a video of one frame.
 
-    Args:
-        key: samples the posterior; without it the mean is returned.
-        tiling: the spatial half goes tile by tile; the result is the same.
-        frames_per_step: frames that the spatial half sees at once; None takes `default_step`.
+    key: samples the posterior; without it the mean is returned.
+    tiling: the spatial half goes tile by tile; the result is the same.
 
     Raises:
-        ValueError: a picture off the grid, or `frames_per_step` below 1.
+        ValueError: a picture off the grid.
     """
     vae.config.check_picture(*pixels.shape[2:4])
     zoom, factor = vae.config.spatial_factor, vae.config.time_factor
     frames, window = pixels.shape[1], vae.config.window_frames
     latent_sides = tuple(side // zoom for side in pixels.shape[2:4])
-    step = _step(frames_per_step, frames, latent_sides, zoom)
+    step = _step(frames, latent_sides, zoom)
     lead = factor - 1 if frames % factor == 1 else 0
     moments = []
     for start in range(-lead, frames, window):
@@ -120,16 +113,9 @@ def decode(
     num_frames: int | None = None,
     *,
     tiling: Tiling | None = None,
-    frames_per_step: int | None = None,
 ) -> Float[np.ndarray, "b _f _h _w 3"]:
-    """Result of `decode_in_steps`, gathered in host memory.
-
-    Raises:
-        ValueError: see `decode_in_steps`.
-    """
-    steps = decode_in_steps(
-        vae, variables, latent, num_frames, tiling=tiling, frames_per_step=frames_per_step
-    )
+    """Result of `decode_in_steps`, which see, gathered in host memory."""
+    steps = decode_in_steps(vae, variables, latent, num_frames, tiling=tiling)
     return np.concatenate([np.asarray(pixels) for pixels in steps], axis=1)
 
 
@@ -140,7 +126,6 @@ def decode_in_steps(
     num_frames: int | None = None,
     *,
     tiling: Tiling | None = None,
-    frames_per_step: int | None = None,
 ) -> Iterator[Pixels]:
     """Pixels, nominally in [-1, 1], of a normalised latent, a few frames at a time.
 
@@ -148,7 +133,7 @@ def decode_in_steps(
     the published `decode(z, num_frames)`; by default there is none.
 
     Raises:
-        ValueError: another number of latents than `num_frames` needs, or `frames_per_step` below 1.
+        ValueError: another number of latents than `num_frames` needs.
     """
     time_factor = vae.config.time_factor
     frames = latent.shape[1] * time_factor if num_frames is None else num_frames
@@ -158,7 +143,7 @@ def decode_in_steps(
             f"{time_factor} frames, but there are {latent.shape[1]}; the nearest number of frames "
             f"is {latent.shape[1] * time_factor}."
         )
-    step = _step(frames_per_step, frames, latent.shape[2:4], vae.config.spatial_factor)
+    step = _step(frames, latent.shape[2:4], vae.config.spatial_factor)
     return _decode_windows(vae, variables, latent, frames, tiling, step)
 
 

@@ -19,26 +19,12 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def settings(name: str | None) -> type:
-    """Settings dataclass of an objective; None is the default objective.
+def find(name: str = DEFAULT) -> ModuleType:
+    """Module of an objective.
 
     Raises:
         ValueError: no such objective.
     """
-    return _module(name).Settings
-
-
-def objective(name: str | None) -> type:
-    """Class of an objective; None is the default objective.
-
-    Raises:
-        ValueError: no such objective.
-    """
-    return _module(name).OBJECTIVE
-
-
-def _module(name: str | None) -> ModuleType:
-    name = name or DEFAULT
     if name not in names():
         raise ValueError(f"objective.name={name!r} must be one of {', '.join(names())}.")
     return importlib.import_module(f"{__name__}.{name}")

@@ -26,7 +26,7 @@ from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.data.fields import Fields
 from mugv_jax.train.metrics import Work
 from mugv_jax.train.noising import Noised, constrained_latent, noised, task_sums
-from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies, Role
+from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies
 from mugv_jax.train.objectives.flow_matching import BACKWARD, FlowMatching
 
 REFERENCE = "reference"
@@ -131,9 +131,9 @@ class Dpo(FlowMatching):
         return (*winner, dataclasses.replace(winner[0], name=LOSE))
 
     @property
-    def roles(self) -> tuple[Role, ...]:
+    def roles(self) -> tuple[str, ...]:
         """The reference: the initial weights of the run."""
-        return (Role(name=REFERENCE),)
+        return (REFERENCE,)
 
     def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
         """Both sides noised with the same time and noise, and the reference's errors."""

@@ -9,6 +9,7 @@ Tasks, times and noise are drawn from the step's key for the whole batch (arXiv:
 
 import dataclasses
 import functools
+import itertools
 from typing import Any
 
 import flax.struct
@@ -24,14 +25,14 @@ from mugv_jax.flow.schedule import shift_ratio, shift_time
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, data_shards
 from mugv_jax.systems.system import System, find
-from mugv_jax.train.loss import LossConfig, velocity_loss
+from mugv_jax.train.loss import LossConfig, draw_times, velocity_loss
 from mugv_jax.train.metrics import Work
 from mugv_jax.train.noising import (
     NULL_TEXT,
     Draws,
     Noised,
     constrained_latent,
-    draw_step,
+    drop_captions,
     fixed_noise,
     noised,
     task_sums,
@@ -45,7 +46,7 @@ from mugv_jax.train.objective import (
     Policies,
     constrain_batch,
 )
-from mugv_jax.train.tasks import TASKS, TaskConfig, noisy_frames
+from mugv_jax.train.tasks import TASKS, TaskConfig, draw, noisy_frames
 from mugv_jax.weights.registry import MODELS
 
 BACKWARD = 2  # FLOPs of the backward pass relative to the forward pass
@@ -135,10 +136,17 @@ class FlowMatching(Objective):
         return shift_ratio(height * side_px, width * side_px, frames)
 
     def draws(self, key: Array, policies: Policies, batch: Batch) -> tuple[Draws, Batch]:
-        """(draws of tasks, times and noise of a step, the batch with dropped captions)."""
-        ratio = self.shift(shape_of(batch["latent"]))
-        null = policies[NULL_TEXT]
-        return draw_step(key, batch, null, self.tasks, self.loss_config, ratio)
+        """(draws of a step, the batch with some captions dropped), the same on any mesh."""
+        task_key, time_key, noise_key = jax.random.split(key, 3)
+        latent = batch["latent"]
+        rows, frames = latent.shape[:2]
+        drawn = draw(task_key, rows, frames, self.tasks)
+        times = draw_times(time_key, rows, self.shift(shape_of(latent)), self.loss_config)
+        noise = constrain_batch(jax.random.normal(noise_key, latent.shape))
+        text, text_mask = drop_captions(batch, drawn.dropped, policies[NULL_TEXT])
+        t = frame_times(times, drawn.noisy)
+        draws = Draws(task=drawn.task, noisy=drawn.noisy, t=t, noise=noise)
+        return draws, dict(batch, text=text, text_mask=text_mask)
 
     def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
         """Noised samples with their loss weights, after caption dropout."""
@@ -183,14 +191,10 @@ class FlowMatching(Objective):
             sample = noised(x_0, Draws(task=task, noisy=noisy, t=t, noise=noise))
             return jnp.sum(self.error(policies[POLICY], sample, condition) * weight)
 
-        tasks = validation_tasks(x_0.shape[1])
-        grid = jnp.meshgrid(
-            jnp.asarray([TASKS.index(name) for name in tasks]),
-            jnp.asarray(VALIDATION_TIMES, jnp.float32),
-            indexing="ij",
-        )
-        sums = jax.lax.map(at, (grid[0].ravel(), grid[1].ravel()))
-        return sums.reshape(grid[0].shape), jnp.sum(weight)
+        tasks = [TASKS.index(name) for name in validation_tasks(x_0.shape[1])]
+        task, u = zip(*itertools.product(tasks, VALIDATION_TIMES))
+        sums = jax.lax.map(at, (jnp.asarray(task), jnp.asarray(u, jnp.float32)))
+        return sums.reshape(len(tasks), -1), jnp.sum(weight)
 
     def work(self, batch: Batch) -> Work:
         """Samples, tokens and model FLOPs of a step."""

@@ -15,13 +15,19 @@ the weight of VQGAN (arXiv:2012.09841). All terms are means, so their weights do
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import einops
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Latent, Pixels
+from mugv_jax.bounds import require_at_least
+from mugv_jax.nn.lpips import Lpips
+from mugv_jax.weights.lpips import load_lpips
 
 # (video, reconstruction) in [-1, 1] -> scalar, such as LPIPS.
 Perceptual = Callable[[Pixels, Pixels], Array]
@@ -55,10 +61,8 @@ class VaeLossConfig:
     gan_from: int | None = None
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is not None and value < 0:
-                raise ValueError(f"{field.name}={value} must not be negative.")
+        given = [name for name, value in dataclasses.asdict(self).items() if value is not None]
+        require_at_least(0, self, *given)
         if self.perceptual_frames == 0:
             raise ValueError(
                 "perceptual_frames=0 must be at least 1, or None for all frames; perceptual=0 "
@@ -132,3 +136,27 @@ def balance(reconstruction: Array, adversarial: Array) -> Float[Array, ""]:
     norms = (jnp.linalg.norm(jnp.ravel(grad)) for grad in (reconstruction, adversarial))
     wanted, found = norms
     return jax.lax.stop_gradient(jnp.clip(wanted / (found + 1e-4), 0, MOST_BALANCE))
+
+
+def lpips(files: str, dtype: DTypeLike) -> Perceptual:
+    """Perceptual term P of (2): LPIPS, mean over clips and frames; for `files` see `load_lpips`.
+
+    The result is a pytree whose leaves are the weights, so that jitted functions take them as an
+    argument.
+
+    Raises:
+        ValueError: files that do not hold these weights.
+    """
+    return jax.tree_util.Partial(_distance(jnp.dtype(dtype)), {"params": load_lpips(files)})
+
+
+@functools.cache  # one function per dtype: other weights do not trigger a recompilation
+def _distance(dtype: DTypeLike) -> Callable[[Any, Pixels, Pixels], Array]:
+    module = Lpips(dtype)
+
+    def distance(variables: Any, x: Pixels, y: Pixels) -> Float[Array, ""]:
+        pictures = (einops.rearrange(each, "b f h w c -> (b f) h w c") for each in (x, y))
+        distances: Any = module.apply(variables, *pictures)
+        return jnp.mean(distances)
+
+    return distance

@@ -11,7 +11,7 @@ One forward and one backward pass of the VAE suffice: (7) needs only the last co
 
 import dataclasses
 from collections.abc import Hashable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.struct
 import jax
@@ -24,7 +24,7 @@ from jax.sharding import Mesh
 from mugv_jax.axes import Array, Float, Pixels
 from mugv_jax.nn.conv import Conv2d
 from mugv_jax.nn.layers import unboxed
-from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
+from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.discriminator import Discriminator
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.train.metrics import Work
@@ -43,7 +43,13 @@ from mugv_jax.train.state import Params, split
 from mugv_jax.train.vae import loss as losses
 from mugv_jax.train.vae.loss import Clips, Perceptual
 from mugv_jax.train.vae.quality import psnr, ssim
-from mugv_jax.train.vae.reconstruct import apply, decode_features, encode, posterior
+from mugv_jax.train.vae.reconstruct import (
+    Posterior,
+    apply,
+    decode_features,
+    encode,
+    posterior,
+)
 from mugv_jax.train.vae.vae_config import VaeTrainConfig
 from mugv_jax.weights.registry import MODELS, abstract_variables
 
@@ -56,7 +62,7 @@ class Prepared(flax.struct.PyTreeNode):
     """A prepared batch of the VAE.
 
     x: pixels, or features of the fixed spatial half.  noise: noise of the posterior sample.
-    is_adaptive: whether L1 is weighted in this step.
+    is_adaptive: whether L1 is weighted in this step; not read without `loss.adaptive_from`.
     seen: indices of the frames for the perceptual network; None for all.
     """
 
@@ -64,14 +70,6 @@ class Prepared(flax.struct.PyTreeNode):
     noise: Float[Array, "*k b f h w c"]
     is_adaptive: Array
     seen: Array | None
-
-
-class Forward(NamedTuple):
-    """Result of a forward pass: reconstruction, KL divergence and input of the last layer."""
-
-    y: Clips
-    kl: Float[Array, ""]
-    last: Array | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,31 +159,27 @@ class VaeObjective(Objective):
         seen = self._seen_frames(key, x)
         if self.config.run.part == "temporal":
             x = apply(self.module, policies[POLICY], x, "encode_features")
-        adaptive_from = self.config.loss.adaptive_from
-        is_adaptive = jnp.zeros(x.shape[:1], bool)
-        if adaptive_from is not None:
-            is_adaptive = batch["step"] >= adaptive_from
-        noise = self._noise(key, policies, x)
+        latent = jax.eval_shape(lambda x: self._posterior(policies[POLICY], x).mean, x)
+        noise = jax.random.normal(key, latent.shape, latent.dtype)
+        is_adaptive = batch["step"] >= (self.config.loss.adaptive_from or 0)
         return Prepared(x=x, noise=noise, is_adaptive=is_adaptive, seen=seen)
 
     def loss(self, policies: Policies, part: Prepared) -> tuple[Float[Array, ""], Metrics]:
         """Loss (1) without the GAN term."""
-        out = self._forward(policies, part)
-        loss, metrics = self._reconstruction(out.y, part, policies.get(PERCEPTUAL))
-        return loss + self.config.loss.kl * out.kl, metrics | {"kl": out.kl}
+        (y, kl), _ = self._forward(policies, part)
+        loss, metrics = self._reconstruction(y, part, policies.get(PERCEPTUAL))
+        return loss + self.config.loss.kl * kl, metrics | {"kl": kl}
 
     def gradient(
         self, bind: Bind, trained: Mapping[str, Any], part: Prepared
     ) -> tuple[Float[Array, ""], Metrics, Mapping[str, Any]]:
         """Loss, metrics and gradients of VAE and critic, from one forward pass of the VAE."""
-        config = self.config.loss
-
-        def forward(params: Params) -> tuple[tuple[Clips, Array], Array | None]:
-            out = self._forward(bind({**trained, POLICY: params}), part)
-            return (out.y, out.kl), out.last
-
-        policies = bind(trained)
-        (y, kl), pull, last = jax.vjp(forward, trained[POLICY], has_aux=True)
+        config, policies = self.config.loss, bind(trained)
+        (y, kl), pull, last = jax.vjp(
+            lambda params: self._forward(bind({**trained, POLICY: params}), part),
+            trained[POLICY],
+            has_aux=True,
+        )
         (loss, metrics), d_y = jax.value_and_grad(
             lambda y: self._reconstruction(y, part, policies.get(PERCEPTUAL)), has_aux=True
         )(y)
@@ -235,18 +229,6 @@ class VaeObjective(Objective):
                 f"its loss, or start a new run with run.weights={where}."
             )
 
-    def _noise(self, key: Array, policies: Policies, x: Clips) -> Array:
-        """Standard normal noise for a sample of the posterior of `x`."""
-
-        def latent(x: Clips) -> Array:
-            if self.config.run.part == "spatial":
-                return apply(self.module, policies[POLICY], x, "encode_features")
-            read = posterior if self.config.run.part == "temporal" else encode
-            return read(self.module, policies[POLICY], x).mean
-
-        shape = jax.eval_shape(latent, x)
-        return jax.random.normal(key, shape.shape, shape.dtype)
-
     def _seen_frames(self, key: Array, x: Pixels) -> Array | None:
         """Indices of the frames for the perceptual network, repeated per clip; None for all."""
         frames, count = x.shape[1], self.config.loss.perceptual_frames
@@ -256,29 +238,30 @@ class VaeObjective(Objective):
         drawn = jax.random.choice(jax.random.fold_in(key, 1), frames, (count,), replace=False)
         return jnp.broadcast_to(drawn[None], (len(x), count))
 
-    def _forward(self, policies: Policies, part: Prepared) -> Forward:
-        """Reconstruction from a sample of the posterior."""
-        variables = policies[POLICY]
-        features, kl = self._features(variables, part)
-        if self.config.run.part == "temporal":
-            return Forward(features, kl, None)
+    def _forward(
+        self, policies: Policies, part: Prepared
+    ) -> tuple[tuple[Clips, Float[Array, ""]], Array | None]:
+        """((reconstruction from a sample, KL divergence), input of the last layer)."""
+        variables, trained = policies[POLICY], self.config.run.part
+        found = self._posterior(variables, part.x)
+        y, kl = found.sample(part.noise), losses.kl_divergence(*found)
+        if trained != "spatial":
+            y = decode_features(self.module, variables, y, part.x.shape[1], self.window)
+        if trained == "temporal":
+            return (y, kl), None
         outputs: Any = self.module.apply(
-            variables, features, method="decode_pixels", mutable="intermediates"
+            variables, y, method="decode_pixels", mutable="intermediates"
         )
         y, sown = outputs
-        return Forward(y, kl, sown["intermediates"]["spatial_decoder"]["last"][0])
+        return (y, kl), sown["intermediates"]["spatial_decoder"]["last"][0]
 
-    def _features(self, variables: Params, part: Prepared) -> tuple[Features, Float[Array, ""]]:
-        """(input features of the spatial decoder, KL divergence)."""
-        x = part.x
+    def _posterior(self, variables: Params, x: Clips) -> Posterior:
+        """Posterior of what the trained part encodes; of spatial features it has deviation 1."""
         if self.config.run.part == "spatial":
             mean = apply(self.module, variables, x, "encode_features")
-            return mean + part.noise, losses.kl_divergence(mean, jnp.zeros_like(mean))
-        is_temporal = self.config.run.part == "temporal"
-        found = (posterior if is_temporal else encode)(self.module, variables, x)
-        latent = found.sample(part.noise)
-        features = decode_features(self.module, variables, latent, x.shape[1], self.window)
-        return features, losses.kl_divergence(*found)
+            return Posterior(mean, jnp.zeros_like(mean))
+        read = posterior if self.config.run.part == "temporal" else encode
+        return read(self.module, variables, x)
 
     def _reconstruction(
         self, y: Clips, part: Prepared, perceptual: Perceptual | None

@@ -16,20 +16,19 @@ from jax.tree_util import Partial
 
 from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.data.batches import Batches
-from mugv_jax.data.pixels import PixelSteps, first_clips, held_out, open_pixels
+from mugv_jax.data.pixels import PixelSteps, held_out_clips, open_pixels
 from mugv_jax.sharding.place import local_shards, place_batch
+from mugv_jax.train.inputs import load_weights
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock, Scalars
 from mugv_jax.train.objective import POLICY
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
-from mugv_jax.train.vae.loss import Perceptual
-from mugv_jax.train.vae.objective import KIND, PERCEPTUAL, VaeObjective, to_pixels
-from mugv_jax.train.vae.perceptual import lpips
+from mugv_jax.train.vae.loss import Perceptual, lpips
+from mugv_jax.train.vae.objective import PERCEPTUAL, VaeObjective, to_pixels
 from mugv_jax.train.vae.reconstruct import encode
 from mugv_jax.train.vae.vae_config import VaeTrainConfig
 from mugv_jax.video import to_frames
-from mugv_jax.weights.load import load
 from mugv_jax.weights.picture_vae import load_picture_vae
 
 log = logging.getLogger(__name__)
@@ -58,20 +57,19 @@ def train(
     """
     clock = Clock()
     with clock.losing("start"):
-        perceptual = perceptual or _lpips(config)
+        if perceptual is None and config.run.perceptual:
+            perceptual = lpips(config.run.perceptual, config.run.dtype)
         program = make_program(config, config.mesh.make_mesh(devices), perceptual)
         batches = _batches(program)
-        clips = held_out(config.data)
-        evaluation = None
-        if clips is not None:
-            evaluation = Reconstructions(program, first_clips(clips, config.data))
+        clips = held_out_clips(config.data)
+        evaluation = Reconstructions(program, clips) if clips else None
         _log_inputs(config, batches, perceptual, evaluation)
     statistics = LatentStatistics(program)
     return run_in(
         folder,
         program,
         batches,
-        functools.partial(_load_weights, config),
+        functools.partial(_weights, program),
         clock=clock,
         evaluation=evaluation,
         complete=lambda state: statistics.renewed(state, _first(program, batches)),
@@ -91,11 +89,6 @@ def make_program(
         # A pytree, so that its weights are arguments of the steps, not compiled-in constants.
         given[PERCEPTUAL] = perceptual if isinstance(perceptual, Partial) else Partial(perceptual)
     return Program(config, mesh, VaeObjective.build(config, mesh), given)
-
-
-def _lpips(config: VaeTrainConfig) -> Perceptual | None:
-    run = config.run
-    return lpips(run.perceptual, run.dtype) if run.perceptual else None
 
 
 def _batches(program: Program) -> Batches:
@@ -129,31 +122,13 @@ def _first(program: Program, batches: Batches) -> Iterator[dict[str, Array]]:
         yield place_batch(batches.steps[step], program.mesh)
 
 
-def _load_weights(config: VaeTrainConfig) -> Mapping[str, Any]:
-    """Initial weights of the run; empty if it starts from random weights.
-
-    Raises:
-        ValueError: sizes other than the config's.
-    """
-    run = config.run
-    if run.picture_weights:
-        return {"params": load_picture_vae(run.picture_weights, config.vae)}
-    if not run.weights:
-        return {}
-    found, variables = load(
-        run.weights,
-        KIND,
-        dtype="float32",
-        collections=("params", "constants", "unused"),
-        ema=run.ema_weights,
-    )
-    if found != config.vae:
-        raise ValueError(
-            f"run.weights={run.weights!r} are of {found}, but the config's vae is {config.vae}: "
-            "use the config of their size."
-        )
+def _weights(program: Program) -> Mapping[str, Any]:
+    """Initial weights of the run; empty if it starts from random weights."""
+    pictures = program.config.run.picture_weights
+    if pictures:
+        return {"params": load_picture_vae(pictures, program.model)}
     # Moved to the host: `load` placed them on one device, and the program shards them.
-    return jax.device_get(variables)
+    return jax.device_get(load_weights(program, collections=("params", "constants", "unused")))
 
 
 class LatentStatistics:
@@ -201,14 +176,13 @@ class Reconstructions:
 
     def losses(self, state: TrainState) -> Scalars:
         """Mean PSNR (dB) and SSIM of the clips, as `validation/...`."""
-        found: dict[str, list[np.ndarray]] = {"psnr": [], "ssim": []}
+        found = []
         for batch, count in self._batches():
             _, quality = self._program.validate(state, batch)
-            for name, values in found.items():
-                values.append(np.asarray(quality[name])[:count])
+            found.append({name: np.asarray(x)[:count] for name, x in quality.items()})
         return {
-            f"validation/{name}": float(np.mean(np.concatenate(values)))
-            for name, values in found.items()
+            f"validation/{name}": float(np.mean(np.concatenate([each[name] for each in found])))
+            for name in found[0]
         }
 
     def write_samples(self, state: TrainState, step: int, writer: Any) -> None:

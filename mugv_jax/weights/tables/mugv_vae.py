@@ -2,35 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Table of the video VAE, for the names of `vae.pt`."""
 
-import re
 from collections.abc import Mapping
 
 from mugv_jax.nn.vae.sizes import VAEConfig
-from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.table import Rule, Shapes, Table
+from mugv_jax.weights.tables.layers import CONV_2D, CONV_3D, count, linear, norm, weight_shapes
 
-_KERNEL = {2: "o i h w -> h w i o", 3: "o i f h w -> f h w i o"}
 _ENCODER, _DECODER = "spatial_vae.module.encoder", "spatial_vae.module.decoder"
 _TIME_ENCODER, _TIME_DECODER = "temporal_vae.encoder", "temporal_vae.decoder"
 
 
-def _conv(name: str, path: str, dims: int = 3, use_bias: bool = True) -> list[Rule]:
-    name = name if dims == 2 else f"{name}.conv"
-    rules = [Rule(f"{name}.weight", f"params/{path}/kernel", _KERNEL[dims])]
-    return [*rules, Rule(f"{name}.bias", f"params/{path}/bias")] if use_bias else rules
-
-
-def _norm(name: str, path: str) -> list[Rule]:
-    return [
-        Rule(f"{name}.weight", f"params/{path}/scale"),
-        Rule(f"{name}.bias", f"params/{path}/bias"),
-    ]
-
-
-def _linear(name: str, path: str) -> list[Rule]:
-    return [
-        Rule(f"{name}.weight", f"params/{path}/kernel", "o i -> i o"),
-        Rule(f"{name}.bias", f"params/{path}/bias"),
-    ]
+def _conv(name: str, path: str, dims: int = 3, use_bias: bool = True) -> tuple[Rule, ...]:
+    rules = linear(name, path, CONV_2D) if dims == 2 else linear(f"{name}.conv", path, CONV_3D)
+    return rules if use_bias else rules[:1]
 
 
 def _res(name: str, path: str, dims: int, shortcut: bool = False) -> list[Rule]:
@@ -39,7 +23,7 @@ def _res(name: str, path: str, dims: int, shortcut: bool = False) -> list[Rule]:
         rule
         for i in (1, 2)
         for rule in (
-            *_norm(f"{name}.norm{i}", f"{path}/norm_{i}"),
+            *norm(f"{name}.norm{i}", f"{path}/norm_{i}"),
             *_conv(f"{name}.conv{i}", f"{path}/conv_{i}", dims, use_bias),
         )
     ]
@@ -49,11 +33,11 @@ def _res(name: str, path: str, dims: int, shortcut: bool = False) -> list[Rule]:
     return rules
 
 
-def _res_chain(names: str, paths: str, count: int, dims: int, change: bool = False) -> list[Rule]:
-    """Rules of `count` ResBlocks; the first changes the width if `change` is set."""
+def _res_chain(names: str, paths: str, layers: int, dims: int, change: bool = False) -> list[Rule]:
+    """Rules of `layers` ResBlocks; the first changes the width if `change` is set."""
     return [
         rule
-        for i in range(count)
+        for i in range(layers)
         for rule in _res(f"{names}.{i}", f"{paths}_{i}", dims, change and i == 0)
     ]
 
@@ -62,9 +46,9 @@ def _middle(name: str, path: str) -> list[Rule]:
     theirs, ours = f"{name}.attentions.0", f"{path}/attention"
     return [
         *_res_chain(f"{name}.resnets", f"{path}/res", 2, dims=2),
-        *_norm(f"{theirs}.group_norm", f"{ours}/norm"),
-        *(rule for x in "qkv" for rule in _linear(f"{theirs}.to_{x}", f"{ours}/{x}")),
-        *_linear(f"{theirs}.to_out.0", f"{ours}/out"),
+        *norm(f"{theirs}.group_norm", f"{ours}/norm"),
+        *(rule for x in "qkv" for rule in linear(f"{theirs}.to_{x}", f"{ours}/{x}")),
+        *linear(f"{theirs}.to_out.0", f"{ours}/out"),
     ]
 
 
@@ -73,7 +57,7 @@ def _spatial(config: VAEConfig) -> list[Rule]:
         *_conv(f"{_ENCODER}.conv_in", "spatial_encoder/conv_in", dims=2),
         *_middle(f"{_ENCODER}.mid_block", "spatial_encoder/middle"),
         *_middle(f"{_DECODER}.mid_block", "spatial_decoder/middle"),
-        *_norm(f"{_DECODER}.conv_norm_out", "spatial_decoder/norm_out"),
+        *norm(f"{_DECODER}.conv_norm_out", "spatial_decoder/norm_out"),
         *_conv(f"{_DECODER}.conv_out", "spatial_decoder/conv_out", dims=2),
     ]
     widths = config.spatial_channels
@@ -85,8 +69,8 @@ def _spatial(config: VAEConfig) -> list[Rule]:
         before = half_widths[0]
         for i, width in enumerate(half_widths):
             name, path = f"{blocks}.{i}", f"{half}/scale_{i}"
-            count = config.spatial_layers + extra
-            rules += _res_chain(f"{name}.resnets", f"{path}_res", count, 2, width != before)
+            layers = config.spatial_layers + extra
+            rules += _res_chain(f"{name}.resnets", f"{path}_res", layers, 2, width != before)
             if i < len(widths) - 1:
                 rules += _conv(f"{name}.{way}samplers.0.conv", f"{path}_{way}", dims=2)
             before = width
@@ -99,31 +83,28 @@ def _temporal(config: VAEConfig) -> list[Rule]:
     rules = [
         *_conv(f"{_TIME_ENCODER}.conv_in", f"{encoder}/conv_in", use_bias=False),
         *_res_chain(f"{_TIME_ENCODER}.res_blocks", f"{encoder}/res", layers, 3),
-        *_norm(f"{_TIME_ENCODER}.norm1", f"{encoder}/norm_out"),
+        *norm(f"{_TIME_ENCODER}.norm1", f"{encoder}/norm_out"),
         *_conv(f"{_TIME_ENCODER}.conv2", f"{encoder}/conv_out"),
         *_conv("temporal_vae.quant_conv", "quant_conv"),
         *_conv("temporal_vae.post_quant_conv", "post_quant_conv"),
         *_conv(f"{_TIME_DECODER}.conv1", f"{decoder}/conv_in"),
         *_res_chain(f"{_TIME_DECODER}.res_blocks", f"{decoder}/res", layers, 3),
         *_res(f"{_TIME_DECODER}.upsample_block", f"{decoder}/repeated", 3),
-        *_norm(f"{_TIME_DECODER}.norm1", f"{decoder}/norm_out"),
+        *norm(f"{_TIME_DECODER}.norm1", f"{decoder}/norm_out"),
         *_conv(f"{_TIME_DECODER}.conv_out", f"{decoder}/conv_out"),
     ]
     last = len(widths) - 1
     for i, width in enumerate(widths):
-        names, stage = f"block_res_blocks.{i}", f"stage_{i}"
-        encoder_before, decoder_before = widths[max(i - 1, 0)], widths[min(i + 1, last)]
         for half, path, before in (
-            (_TIME_ENCODER, encoder, encoder_before),
-            (_TIME_DECODER, decoder, decoder_before),
+            (_TIME_ENCODER, encoder, widths[max(i - 1, 0)]),
+            (_TIME_DECODER, decoder, widths[min(i + 1, last)]),
         ):
-            rules += _res_chain(
-                f"{half}.{names}", f"{path}/{stage}_res", layers, 3, width != before
-            )
+            name = f"{half}.block_res_blocks.{i}"
+            rules += _res_chain(name, f"{path}/stage_{i}_res", layers, 3, width != before)
         if i < last:
-            rules += _conv(f"{_TIME_ENCODER}.conv_blocks.{i}", f"{encoder}/{stage}_down")
+            rules += _conv(f"{_TIME_ENCODER}.conv_blocks.{i}", f"{encoder}/stage_{i}_down")
         if i > 1:
-            rules += _conv(f"{_TIME_DECODER}.conv_blocks.{i - 1}", f"{decoder}/{stage}_up")
+            rules += _conv(f"{_TIME_DECODER}.conv_blocks.{i - 1}", f"{decoder}/stage_{i}_up")
     return rules
 
 
@@ -150,46 +131,27 @@ def table(config: VAEConfig) -> Table:
     )
 
 
-def _count(pattern: str, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """One more than the largest number that the group of `pattern` matches; 0 without any."""
-    found = (re.match(pattern, name) for name in shapes)
-    return 1 + max((int(match[1]) for match in found if match), default=-1)
-
-
-def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> VAEConfig:
-    """Config inferred from the shapes of a checkpoint.
-
-    Raises:
-        ValueError: tensors that determine the sizes are missing.
-    """
-    down, stages = f"{_ENCODER}.down_blocks", f"{_TIME_ENCODER}.block_res_blocks"
-    widths = [
-        f"{down}.{i}.resnets.0.conv1.weight"
-        for i in range(_count(re.escape(down) + r"\.(\d+)\.", shapes))
-    ]
-    time_widths = [
-        f"{stages}.{i}.0.conv1.conv.weight"
-        for i in range(_count(re.escape(stages) + r"\.(\d+)\.", shapes))
-    ]
-    latent, picture_latent = (
-        "temporal_vae.post_quant_conv.conv.weight",
-        f"{_DECODER}.conv_in.weight",
+def infer_config(shapes: Shapes) -> VAEConfig:
+    """Config inferred from the shapes of a checkpoint."""
+    down, stages = f"{_ENCODER}.down_blocks.", f"{_TIME_ENCODER}.block_res_blocks."
+    # At least one of each is required.
+    scales, time_scales = (range(max(1, count(shapes, prefix))) for prefix in (down, stages))
+    layers = [f"{down}{i}.resnets.0.conv1" for i in scales]
+    layers += [f"{stages}{i}.0.conv1.conv" for i in time_scales]
+    layers += [f"{_TIME_ENCODER}.conv_in.conv", "temporal_vae.post_quant_conv.conv"]
+    layers += [f"{_DECODER}.conv_in"]
+    *widths, (filters, *_), latent, picture_latent = weight_shapes(
+        shapes, "a video VAE checkpoint", *layers
     )
-    telling = [*(widths or [f"{down}.0.resnets.0.conv1.weight"])]
-    telling += time_widths or [f"{stages}.0.0.conv1.conv.weight"]
-    telling += [f"{_TIME_ENCODER}.conv_in.conv.weight", latent, picture_latent]
-    missing = [name for name in telling if name not in shapes]
-    if missing:
-        raise ValueError(f"not a video VAE checkpoint: it has no {', '.join(missing)}.")
-    filters = shapes[f"{_TIME_ENCODER}.conv_in.conv.weight"][0]
+    widths = [shape[0] for shape in widths]
     return VAEConfig(
-        spatial_channels=tuple(shapes[name][0] for name in widths),
-        spatial_layers=_count(re.escape(down) + r"\.0\.resnets\.(\d+)\.", shapes),
-        spatial_latent_channels=shapes[picture_latent][1],
+        spatial_channels=tuple(widths[: len(scales)]),
+        spatial_layers=count(shapes, f"{down}0.resnets."),
+        spatial_latent_channels=picture_latent[1],
         temporal_filters=filters,
-        temporal_multipliers=tuple(shapes[name][0] // filters for name in time_widths),
-        temporal_layers=_count(re.escape(stages) + r"\.0\.(\d+)\.", shapes),
-        latent_channels=shapes[latent][0],
+        temporal_multipliers=tuple(width // filters for width in widths[len(scales) :]),
+        temporal_layers=count(shapes, f"{stages}0."),
+        latent_channels=latent[0],
     )
 
 

@@ -2,23 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Table of the UMT5 encoder, for the names of Wan's `models_t5_umt5-xxl-enc-bf16.pth`."""
 
-import re
 from collections.abc import Mapping
 
 from mugv_jax.nn.text.t5 import T5Config
-from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.table import Rule, Shapes, Table
+from mugv_jax.weights.tables.layers import FROM_HEADS, TO_HEADS, count
+from mugv_jax.weights.tables.t5 import inferred
 
 _BLOCK = "blocks.{layer}"
-_EMBED = "token_embedding.weight"
 
 RULES = (
-    Rule(_EMBED, "params/token_embed"),
+    Rule("token_embedding.weight", "params/token_embed"),
     Rule(f"{_BLOCK}.pos_embedding.embedding.weight", "params/blocks/relative_bias"),
     *(
-        Rule(f"{_BLOCK}.attn.{x}.weight", f"params/blocks/attention/{x}/kernel", "(a e) d -> d a e")
+        Rule(f"{_BLOCK}.attn.{x}.weight", f"params/blocks/attention/{x}/kernel", TO_HEADS[0])
         for x in "qkv"
     ),
-    Rule(f"{_BLOCK}.attn.o.weight", "params/blocks/attention/out/kernel", "d (a e) -> a e d"),
+    Rule(f"{_BLOCK}.attn.o.weight", "params/blocks/attention/out/kernel", FROM_HEADS),
     Rule(f"{_BLOCK}.norm1.weight", "params/blocks/attention_norm/scale"),
     Rule(f"{_BLOCK}.ffn.gate.0.weight", "params/blocks/mlp/gate/kernel", "o i -> i o"),
     Rule(f"{_BLOCK}.ffn.fc1.weight", "params/blocks/mlp/up/kernel", "o i -> i o"),
@@ -34,31 +34,12 @@ def table(config: T5Config) -> Table:
     return Table(rules=RULES, layers=config.depth, sizes=sizes)
 
 
-def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> T5Config:
-    """Config inferred from the shapes of a checkpoint; `max_distance` is the published 128.
-
-    Raises:
-        ValueError: tensors that determine the sizes are missing.
-    """
-    bias, q, gate = (
-        f"blocks.0.{name}.weight" for name in ("pos_embedding.embedding", "attn.q", "ffn.gate.0")
-    )
-    missing = [name for name in (_EMBED, bias, q, gate) if name not in shapes]
-    if missing:
-        raise ValueError(f"not a UMT5 encoder checkpoint: it has no {', '.join(missing)}.")
-    vocab_size, width = shapes[_EMBED]
-    num_buckets, num_heads = shapes[bias]
-    blocks = (re.match(r"blocks\.(\d+)\.", name) for name in shapes)
-    return T5Config(
-        vocab_size=vocab_size,
-        width=width,
-        head_dim=shapes[q][0] // num_heads,
-        mlp_dim=shapes[gate][0],
-        depth=1 + max(int(block[1]) for block in blocks if block),
-        num_heads=num_heads,
-        num_buckets=num_buckets,
-        shared_bias=False,
-    )
+def infer_config(shapes: Shapes) -> T5Config:
+    """Config inferred from the shapes of a checkpoint; `max_distance` is the published 128."""
+    layers = ("pos_embedding.embedding", "attn.q", "ffn.gate.0")
+    layers = ("token_embedding", *(f"blocks.0.{name}" for name in layers))
+    depth = count(shapes, "blocks.")
+    return inferred(shapes, "a UMT5 encoder checkpoint", layers, depth, shared_bias=False)
 
 
 def config_from_published(published: Mapping) -> T5Config:

@@ -2,102 +2,72 @@
 # SPDX-License-Identifier: Apache-2.0
 """Table of the enhancer's DiT, for the names of `dit_i2v.safetensors`."""
 
-import re
 from collections.abc import Iterator, Mapping
 
 from mugv_jax.nn.wan.dit import WanDiTConfig
-from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.table import Rule, Shapes, Table
+from mugv_jax.weights.tables.layers import FROM_HEADS, TO_HEADS, count, linear, norm, weight_shapes
 
 _BLOCK = "blocks.{layer}"
 _PATCHES = "d c pf ph pw -> (pf ph pw c) d"
 HEAD_DIM = 128  # of the published model; the shapes do not determine it
 
 
-def _linear(name: str, path: str, axes: str = "o i -> i o", bias: str = "") -> Iterator[Rule]:
-    yield Rule(f"{name}.weight", f"params/{path}/kernel", axes)
-    yield Rule(f"{name}.bias", f"params/{path}/bias", bias)
-
-
 def _attention(name: str, path: str, *, rope: bool) -> Iterator[Rule]:
     """Rules of an attention; with `rope`, pairs of neighbours become pairs across the halves."""
     for part in "qkv":
+        axes, scale = TO_HEADS, ""
         if rope and part != "v":
-            weight, bias = "(a k r) d -> d a (r k)", "(a k r) -> a (r k)"
-            norm = "(a k r) -> (a r k)"
-        else:
-            weight, bias, norm = "(a e) d -> d a e", "(a e) -> a e", ""
-        yield from _linear(f"{name}.{part}", f"{path}/{part}", weight, bias)
+            axes = "(a k r) d -> d a (r k)", "(a k r) -> a (r k)"
+            scale = "(a k r) -> (a r k)"
+        yield from linear(f"{name}.{part}", f"{path}/{part}", *axes)
         if part != "v":
-            yield Rule(f"{name}.norm_{part}.weight", f"params/{path}/{part}_norm/scale", norm)
-    yield from _linear(f"{name}.o", f"{path}/out", "d (a e) -> a e d")
+            yield Rule(f"{name}.norm_{part}.weight", f"params/{path}/{part}_norm/scale", scale)
+    yield from linear(f"{name}.o", f"{path}/out", FROM_HEADS)
 
 
 RULES = (
-    *_linear("patch_embedding", "patch_embed", _PATCHES),
-    *_linear("patch_embedding2", "clean_patch_embed", _PATCHES),
-    *_linear("text_embedding.0", "text_embed/up"),
-    *_linear("text_embedding.2", "text_embed/down"),
-    *_linear("time_embedding.0", "time_embed/up"),
-    *_linear("time_embedding.2", "time_embed/down"),
-    *_linear("time_projection.1", "modulation", "(six d) i -> i six d", "(six d) -> six d"),
+    *linear("patch_embedding", "patch_embed", _PATCHES),
+    *linear("patch_embedding2", "clean_patch_embed", _PATCHES),
+    *linear("text_embedding.0", "text_embed/up"),
+    *linear("text_embedding.2", "text_embed/down"),
+    *linear("time_embedding.0", "time_embed/up"),
+    *linear("time_embedding.2", "time_embed/down"),
+    *linear("time_projection.1", "modulation", "(six d) i -> i six d", "(six d) -> six d"),
     Rule(f"{_BLOCK}.modulation", "params/blocks/scale_shift_table", "1 six d -> six d"),
     *_attention(f"{_BLOCK}.self_attn", "blocks/self_attention", rope=True),
-    Rule(f"{_BLOCK}.norm3.weight", "params/blocks/cross_norm/scale"),
-    Rule(f"{_BLOCK}.norm3.bias", "params/blocks/cross_norm/bias"),
+    *norm(f"{_BLOCK}.norm3", "blocks/cross_norm"),
     *_attention(f"{_BLOCK}.cross_attn", "blocks/cross_attention", rope=False),
-    *_linear(f"{_BLOCK}.ffn.0", "blocks/mlp/up"),
-    *_linear(f"{_BLOCK}.ffn.2", "blocks/mlp/down"),
+    *linear(f"{_BLOCK}.ffn.0", "blocks/mlp/up"),
+    *linear(f"{_BLOCK}.ffn.2", "blocks/mlp/down"),
     Rule("head.modulation", "params/final/scale_shift_table", "1 two d -> two d"),
-    *_linear("head.head", "final/linear"),
+    *linear("head.head", "final/linear"),
 )
 
 
 def table(config: WanDiTConfig) -> Table:
     """Table of an enhancer with these sizes."""
     head_dim = config.width // config.num_heads
-    _, rows, columns = config.patch
-    sizes = {
-        "a": config.num_heads,
-        "e": head_dim,
-        "r": 2,
-        "k": head_dim // 2,
-        "six": 6,
-        "two": 2,
-        "pf": 1,
-        "ph": rows,
-        "pw": columns,
-    }
+    sizes = {"a": config.num_heads, "e": head_dim, "r": 2, "k": head_dim // 2, "six": 6, "two": 2}
+    sizes |= dict(zip(("pf", "ph", "pw"), config.patch))
     return Table(rules=RULES, layers=config.depth, sizes=sizes)
 
 
-def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> WanDiTConfig:
-    """Config inferred from the shapes of a checkpoint; heads have the published 128 channels.
-
-    Raises:
-        ValueError: tensors that determine the sizes are missing.
-    """
-    patches, second, text, up, out = (
-        f"{name}.weight"
-        for name in (
-            "patch_embedding", "patch_embedding2", "text_embedding.0", "blocks.0.ffn.0",
-            "head.head",
-        )
-    )  # fmt: skip
-    missing = [name for name in (patches, second, text, up, out) if name not in shapes]
-    if missing:
-        raise ValueError(f"not an enhancer's checkpoint: it has no {', '.join(missing)}.")
-    width, in_channels, *patch = shapes[patches]
-    frames, rows, columns = patch
-    blocks = (re.match(r"blocks\.(\d+)\.", name) for name in shapes)
+def infer_config(shapes: Shapes) -> WanDiTConfig:
+    """Config inferred from the shapes of a checkpoint; heads have the published 128 channels."""
+    layers = ("patch_embedding", "patch_embedding2", "text_embedding.0", "blocks.0.ffn.0")
+    layers += ("head.head",)
+    patches, _, text, up, out = weight_shapes(shapes, "an enhancer's checkpoint", *layers)
+    width, in_channels, frames, rows, columns = patches
     return WanDiTConfig(
-        depth=1 + max(int(block[1]) for block in blocks if block),
+        depth=count(shapes, "blocks."),
         width=width,
-        mlp_dim=shapes[up][0],
+        mlp_dim=up[0],
         num_heads=max(1, width // HEAD_DIM),
         in_channels=in_channels,
-        out_channels=shapes[out][0] // (rows * columns),
+        out_channels=out[0] // (rows * columns),
         patch=(frames, rows, columns),
-        text_dim=shapes[text][1],
+        text_dim=text[1],
     )
 
 

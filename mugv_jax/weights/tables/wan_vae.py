@@ -3,21 +3,19 @@
 """Table of Wan2.1's VAE, for the names of the published file or of a diffusers folder."""
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mugv_jax.nn.wan.vae import LATENT_DEVIATION, LATENT_MEAN, WanVAEConfig
-from mugv_jax.weights.table import Rule, Table
+from mugv_jax.weights.table import Rule, Shapes, Table
+from mugv_jax.weights.tables.layers import CONV_2D, CONV_3D, count, linear, weight_shapes
 
 CLASS = "AutoencoderKLWan"  # in diffusers
-Shapes = Mapping[str, tuple[int, ...]]
-_KERNEL_3D, _KERNEL_2D = "o i f h w -> f h w i o", "o i h w -> h w i o"
 
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-    """Names of the parts in one kind of file.
+    """Names of the parts in one kind of file; the defaults are those of the published file.
 
     down: layer of the encoder, by number (`flat`).
     up_block, up: ResBlock and upsampler of the decoder, by number in the decoder (`flat`), or by
@@ -26,40 +24,24 @@ class Names:
     norm_1, conv_1, norm_2, conv_2, shortcut: parts of a ResBlock.
     """
 
-    down: str
-    up_block: str
-    up: str
-    middle: tuple[str, str]
-    attention: str
-    conv_in: str
-    norm_out: str
-    conv_out: str
-    quant_conv: str
-    post_quant_conv: str
-    norm_1: str
-    conv_1: str
-    norm_2: str
-    conv_2: str
-    shortcut: str
+    down: str = "encoder.downsamples.{flat}"
+    up_block: str = "decoder.upsamples.{flat}"
+    up: str = "decoder.upsamples.{flat}"
+    middle: tuple[str, str] = ("middle.0", "middle.2")
+    attention: str = "middle.1"
+    conv_in: str = "conv1"
+    norm_out: str = "head.0"
+    conv_out: str = "head.2"
+    quant_conv: str = "conv1"
+    post_quant_conv: str = "conv2"
+    norm_1: str = "residual.0"
+    conv_1: str = "residual.2"
+    norm_2: str = "residual.3"
+    conv_2: str = "residual.6"
+    shortcut: str = "shortcut"
 
 
-PUBLISHED = Names(
-    down="encoder.downsamples.{flat}",
-    up_block="decoder.upsamples.{flat}",
-    up="decoder.upsamples.{flat}",
-    middle=("middle.0", "middle.2"),
-    attention="middle.1",
-    conv_in="conv1",
-    norm_out="head.0",
-    conv_out="head.2",
-    quant_conv="conv1",
-    post_quant_conv="conv2",
-    norm_1="residual.0",
-    conv_1="residual.2",
-    norm_2="residual.3",
-    conv_2="residual.6",
-    shortcut="shortcut",
-)
+PUBLISHED = Names()
 DIFFUSERS = Names(
     down="encoder.down_blocks.{flat}",
     up_block="decoder.up_blocks.{scale}.resnets.{i}",
@@ -79,97 +61,74 @@ DIFFUSERS = Names(
 )
 
 
-def _conv(name: str, path: str, axes: str = _KERNEL_3D) -> Iterator[Rule]:
-    yield Rule(f"{name}.weight", f"params/{path}/kernel", axes)
-    yield Rule(f"{name}.bias", f"params/{path}/bias")
-
-
 def _norm(name: str, path: str, ones: str = "1 1 1") -> Iterator[Rule]:
     yield Rule(f"{name}.gamma", f"params/{path}/scale", f"c {ones} -> c")
 
 
 def _res(names: Names, name: str, path: str, *, shortcut: bool = False) -> Iterator[Rule]:
     yield from _norm(f"{name}.{names.norm_1}", f"{path}/norm_1")
-    yield from _conv(f"{name}.{names.conv_1}", f"{path}/conv_1")
+    yield from linear(f"{name}.{names.conv_1}", f"{path}/conv_1", CONV_3D)
     yield from _norm(f"{name}.{names.norm_2}", f"{path}/norm_2")
-    yield from _conv(f"{name}.{names.conv_2}", f"{path}/conv_2")
+    yield from linear(f"{name}.{names.conv_2}", f"{path}/conv_2", CONV_3D)
     if shortcut:
-        yield from _conv(f"{name}.{names.shortcut}", f"{path}/shortcut")
+        yield from linear(f"{name}.{names.shortcut}", f"{path}/shortcut", CONV_3D)
 
 
 def _ends(names: Names, half: str) -> Iterator[Rule]:
     """Rules of the encoder or decoder (`half`), except for its scales."""
-    yield from _conv(f"{half}.{names.conv_in}", f"{half}/conv_in")
+    yield from linear(f"{half}.{names.conv_in}", f"{half}/conv_in", CONV_3D)
     for i, name in enumerate(names.middle):
         yield from _res(names, f"{half}.{name}", f"{half}/middle_res_{i}")
     name, path = f"{half}.{names.attention}", f"{half}/middle_attention"
     yield from _norm(f"{name}.norm", f"{path}/norm", ones="1 1")
-    yield Rule(f"{name}.to_qkv.weight", f"params/{path}/qkv/kernel", "(q o) i 1 1 -> i q o")
-    yield Rule(f"{name}.to_qkv.bias", f"params/{path}/qkv/bias", "(q o) -> q o")
-    yield from _conv(f"{name}.proj", f"{path}/out", "o i 1 1 -> i o")
+    yield from linear(f"{name}.to_qkv", f"{path}/qkv", "(q o) i 1 1 -> i q o", "(q o) -> q o")
+    yield from linear(f"{name}.proj", f"{path}/out", "o i 1 1 -> i o")
     yield from _norm(f"{half}.{names.norm_out}", f"{half}/norm_out")
-    yield from _conv(f"{half}.{names.conv_out}", f"{half}/conv_out")
+    yield from linear(f"{half}.{names.conv_out}", f"{half}/conv_out", CONV_3D)
 
 
-def _encoder(config: WanVAEConfig, names: Names) -> Iterator[Rule]:
-    flat, before = 0, config.width
-    for scale, width in enumerate(config.widths):
-        for i in range(config.layers):
-            name, path = names.down.format(flat=flat), f"encoder/scale_{scale}_res_{i}"
+def _scales(config: WanVAEConfig, names: Names, half: str) -> Iterator[Rule]:
+    if half == "encoder":
+        widths, halved, before = config.widths, config.halve_time, config.width
+        block, change, way, layers = names.down, names.down, "down", config.layers
+    else:
+        widths, halved, before = config.widths[::-1], config.halve_time[::-1], config.widths[-1]
+        block, change, way, layers = names.up_block, names.up, "up", config.layers + 1
+    flat = 0
+    for scale, width in enumerate(widths):
+        for i in range(layers):
+            name = block.format(flat=flat, scale=scale, i=i)
+            path = f"{half}/scale_{scale}_res_{i}"
             yield from _res(names, name, path, shortcut=width != before)
             flat, before = flat + 1, width
-        if scale < len(config.halve_time):
-            name, path = names.down.format(flat=flat), f"encoder/scale_{scale}_down"
-            yield from _conv(f"{name}.resample.1", path, _KERNEL_2D)
-            if config.halve_time[scale]:
-                yield from _conv(f"{name}.time_conv", f"{path}_time/conv")
-            flat += 1
-
-
-def _decoder(config: WanVAEConfig, names: Names) -> Iterator[Rule]:
-    flat, before = 0, config.widths[-1]
-    for scale, width in enumerate(config.widths[::-1]):
-        for i in range(config.layers + 1):
-            name = names.up_block.format(flat=flat, scale=scale, i=i)
-            path = f"decoder/scale_{scale}_res_{i}"
-            yield from _res(names, name, path, shortcut=width != before)
-            flat, before = flat + 1, width
-        if scale < len(config.halve_time):
-            name, path = names.up.format(flat=flat, scale=scale), f"decoder/scale_{scale}_up"
-            yield from _conv(f"{name}.resample.1", path, _KERNEL_2D)
-            if config.halve_time[::-1][scale]:
-                yield from _conv(f"{name}.time_conv", f"{path}_time/conv")
-            flat, before = flat + 1, width // 2
+        if scale < len(halved):
+            name, path = change.format(flat=flat, scale=scale), f"{half}/scale_{scale}_{way}"
+            yield from linear(f"{name}.resample.1", path, CONV_2D)
+            if halved[scale]:
+                yield from linear(f"{name}.time_conv", f"{path}_time/conv", CONV_3D)
+            flat, before = flat + 1, width if half == "encoder" else width // 2
 
 
 def table(config: WanVAEConfig, names: Names = PUBLISHED) -> Table:
     """Table of a Wan VAE with these sizes."""
     rules = (
         *_ends(names, "encoder"),
-        *_encoder(config, names),
-        *_conv(names.quant_conv, "quant_conv"),
-        *_conv(names.post_quant_conv, "post_quant_conv"),
-        *_decoder(config, names),
+        *_scales(config, names, "encoder"),
+        *linear(names.quant_conv, "quant_conv", CONV_3D),
+        *linear(names.post_quant_conv, "post_quant_conv", CONV_3D),
+        *_scales(config, names, "decoder"),
         *_ends(names, "decoder"),
     )
     return Table(rules=rules, sizes={"q": 3})
 
 
 def infer_config(shapes: Shapes, names: Names = PUBLISHED) -> WanVAEConfig:
-    """Config inferred from the shapes of a checkpoint.
-
-    Raises:
-        ValueError: tensors that determine the sizes are missing.
-    """
-    start, end = f"encoder.{names.conv_in}.weight", f"{names.post_quant_conv}.weight"
-    missing = [name for name in (start, end) if name not in shapes]
-    pattern = re.escape(names.down).replace(r"\{flat\}", r"(\d+)") + r"\."
-    found = (re.match(pattern, name) for name in shapes)
-    flat = range(1 + max((int(match[1]) for match in found if match), default=-1))
+    """Config inferred from the shapes of a checkpoint."""
+    flat = range(count(shapes, names.down.removesuffix("{flat}")))
     layers = [names.down.format(flat=i) for i in flat]
-    if missing or not layers:
-        raise ValueError(f"not a Wan VAE checkpoint: it has no {', '.join(missing or [pattern])}.")
-    width = shapes[start][0]
+    first = f"{names.down.format(flat=0)}.{names.conv_1}"
+    telling = (f"encoder.{names.conv_in}", first, names.post_quant_conv)
+    (width, *_), _, latent = weight_shapes(shapes, "a Wan VAE checkpoint", *telling)
     downs = [name for name in layers if f"{name}.resample.1.weight" in shapes]
     widths = [
         shapes[f"{name}.{names.conv_2}.weight"][0]
@@ -180,7 +139,7 @@ def infer_config(shapes: Shapes, names: Names = PUBLISHED) -> WanVAEConfig:
         width=width,
         multipliers=tuple(each // width for each in widths),
         layers=layers.index(downs[0]) if downs else len(layers),
-        latent_channels=shapes[end][0],
+        latent_channels=latent[0],
         halve_time=tuple(f"{name}.time_conv.weight" in shapes for name in downs),
     )
 

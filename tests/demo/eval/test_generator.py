@@ -7,7 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mugv_jax.demo.eval.generator import Generator, PipelineGenerator
+from mugv_jax.demo.eval.adherence import DemoEval, Generator
+from mugv_jax.demo.eval.generator import PipelineGenerator
+from mugv_jax.demo.world.scene import Format
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
@@ -16,9 +18,16 @@ from mugv_jax.systems.mugv.size import VideoSize
 from tests.systems.mugv.folders import SMALL
 
 LEVELS = 1  # of 256: float32 sums differ in their order, so half a level may round either way
-SIZE = VideoSize(width_px=48, height_px=32, frames=9)
+SIZE = VideoSize(width_px=80, height_px=64, frames=9)
+CONFIG = DemoEval(
+    format=Format(width_px=80, height_px=64, frames=9, fps=8),
+    steps=2,
+    shift=None,
+    guidance=3.0,
+    batch=2,
+)
 CAPTIONS = ("a red star moves left", "a cube", "one blue ball that stays still")
-PICTURES = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
+PICTURES = np.random.default_rng(0).integers(0, 256, (2, 64, 80, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +35,8 @@ def models():
     return MugvModels.random(SMALL, keep_loaded=True)
 
 
-def batched(models, **fields):
-    options = {"size": SIZE, "fps": 8, "steps": 2, "shift": None, "guidance": 3.0, "rows": 2}
-    return PipelineGenerator(pipeline=MugvPipeline(models), **options | fields)
+def batched(models):
+    return PipelineGenerator(MugvPipeline(models), CONFIG)
 
 
 def alone(models, caption, **fields):
@@ -69,13 +77,14 @@ def test_a_caption_is_encoded_once(models, monkeypatch):
     monkeypatch.setattr(models, "tokenize", lambda texts: read.append(texts) or tokenize(texts))
     generator = batched(models)
     guided = generator.generate(CAPTIONS[:2], [0, 1])
-    free = dataclasses.replace(generator, guidance=1.0).generate(CAPTIONS[1:], [1, 2])
+    unguided = dataclasses.replace(CONFIG, guidance=1.0)
+    free = dataclasses.replace(generator, config=unguided).generate(CAPTIONS[1:], [1, 2])
     assert not np.array_equal(guided[1], free[0])
     assert read == [[*CAPTIONS[:2], ""], [CAPTIONS[2]]]
 
 
 def test_a_reconstruction_depends_on_its_own_video_only(models):
-    videos = np.random.default_rng(1).integers(0, 256, (2, 9, 32, 48, 3), np.uint8)
+    videos = np.random.default_rng(1).integers(0, 256, (2, 9, 64, 80, 3), np.uint8)
     generator = batched(models)
     both = generator.reconstruct(videos)
     assert both.shape == videos.shape

@@ -4,8 +4,7 @@
 
 import pytest
 
-from mugv_jax.demo.text import export
-from mugv_jax.demo.text.run import draw_captions, train
+from mugv_jax.demo.text.run import draw_captions, train, write
 from mugv_jax.demo.text.text_config import TextTrainConfig
 from mugv_jax.demo.text.vocabulary import Vocabulary, train_vocabulary
 
@@ -40,5 +39,5 @@ def trained(run):
 @pytest.fixture(scope="package")
 def folder(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights") / "text_encoder"
-    export.write(trained, export.target(folder))
+    write(trained, folder)
     return folder

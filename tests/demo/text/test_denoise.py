@@ -17,7 +17,7 @@ def rows(vocabulary):
 
 
 def test_selected_tokens_are_masked_replaced_or_kept_in_their_shares(vocabulary, rows):
-    noise = Noise(vocabulary, length=40, masked=0.2, replaced=0.1, kept=0.15)
+    noise = Noise(vocabulary, TextTrainConfig(length=40, replaced=0.1, kept=0.15, spelled=0.0))
     ids, mask, target, selected = noise(rows, np.random.default_rng(0)).values()
     words = mask & (target != END)
     masked = ids == vocabulary.mask_id
@@ -35,7 +35,7 @@ def test_selected_tokens_are_masked_replaced_or_kept_in_their_shares(vocabulary,
 
 
 def test_words_are_spelled_where_there_is_room(vocabulary, rows):
-    noise = Noise(vocabulary, length=40, masked=0.2, spelled=0.5)
+    noise = Noise(vocabulary, TextTrainConfig(length=40, spelled=0.5))
     _, mask, target, _ = noise(rows, np.random.default_rng(0)).values()
     longer = 0
     for row, length, caption in zip(target, mask.sum(axis=1), rows, strict=True):
@@ -53,7 +53,7 @@ def test_words_are_spelled_where_there_is_room(vocabulary, rows):
         ({"masked": 0.9}, r"masked=0\.9 must be above 0, and at most 1 with replaced=0\.03"),
         ({"kept": -0.1}, r"kept=-0\.1 must lie in"),
         ({"depth": 0}, "depth=0 must be at least 1"),
-        ({"seed": -1}, "seed=-1 must not be negative"),
+        ({"seed": -1}, "seed=-1 must be at least 0"),
         ({"learning_rate": 0.0}, r"learning_rate=0\.0 must be above 0"),
     ],
 )

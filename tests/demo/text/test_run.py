@@ -10,9 +10,8 @@ import torch
 import transformers
 from flax import traverse_util
 
-from mugv_jax.demo.text import export
 from mugv_jax.demo.text.probe import masked_accuracy, probe
-from mugv_jax.demo.text.run import draw_captions, train
+from mugv_jax.demo.text.run import draw_captions, train, write
 from mugv_jax.demo.world.scene import WORLDS
 from mugv_jax.nn.text import tokenizer
 from mugv_jax.nn.text.t5 import T5Encoder
@@ -68,9 +67,9 @@ def test_transformers_gives_the_same_states(folder):
 
 def test_an_encoder_is_replaced_only_with_overwrite(trained, folder):
     with pytest.raises(ValueError, match=r"model\.safetensors exists; pass --overwrite"):
-        export.target(folder)
+        write(trained, folder)
     before = (folder / "model.safetensors").read_bytes()
-    export.write(trained, export.target(folder, overwrite=True))
+    write(trained, folder, overwrite=True)
     assert (folder / "model.safetensors").read_bytes() == before
     assert {each.name for each in folder.iterdir()} == {
         "config.json",

@@ -14,7 +14,7 @@ from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.render import LIGHT, RGB, TONE_RGB, render
 from mugv_jax.demo.world.scene import WORLDS, Format, World, combinations, draw, path
 from mugv_jax.demo.world.segment import LEAST_CHROMA, chroma
-from mugv_jax.demo.world.shapes import AREAS, SILHOUETTES
+from mugv_jax.demo.world.shapes import FORMS
 
 TEXT_CLIPS = 300
 WORDS = 120  # limit of distinct words in all captions
@@ -122,7 +122,7 @@ def test_objects_stay_in_the_frame_and_do_not_touch(some):
 def test_the_main_object_is_the_larger_one_and_of_another_colour(some):
     def area(placed):
         radius = (placed.first.radius + placed.last.radius) / 2
-        return radius**2 * AREAS[placed.thing.shape]
+        return radius**2 * FORMS[placed.thing.shape].area
 
     two = [scene for scene in some if scene.second]
     assert 0.2 < len(two) / len(some) < 0.4
@@ -135,11 +135,11 @@ def test_the_main_object_is_the_larger_one_and_of_another_colour(some):
 def test_silhouettes_fill_their_stated_area(shape):
     side = np.linspace(-1.2, 1.2, 241)
     x, y = np.meshgrid(side, side)
-    distance = SILHOUETTES[shape](x, y)
+    distance = FORMS[shape].distance(x, y)
     inside = distance < 0
     assert np.hypot(x, y)[inside].max() <= 1.01
     area = inside.sum() * (side[1] - side[0]) ** 2 / math.pi
-    assert area == pytest.approx(AREAS[shape], abs=0.02)
+    assert area == pytest.approx(FORMS[shape].area, abs=0.02)
     for axis in (0, 1):  # no steeper than a distance, or outlines would be hard
         assert np.abs(np.diff(distance, axis=axis)).max() < 1.001 * (side[1] - side[0])
 

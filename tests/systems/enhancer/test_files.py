@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import shutil
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -86,6 +87,18 @@ def test_sound_is_kept(tmp_path):
             sounds.append([bytes(p) for p in container.demux(container.streams.audio[0]) if p.size])
     assert sounds[0]
     assert sounds[0] == sounds[1]
+
+
+def test_the_shape_of_pixels_is_kept(tmp_path):
+    frames = np.zeros((3, 32, 32, 3), np.uint8)
+    with video.writing(tmp_path / "in.mp4", 10, pixel_aspect=Fraction(2)) as write:
+        write(frames)
+    job = Job(tmp_path / "in.mp4", tmp_path / "out.mp4", compared=tmp_path / "pair.mkv")
+    enhance_file(Lighter(), job, REQUEST, progress=False)
+    for path in (job.output, job.compared):
+        with av.open(path) as container:
+            assert container.streams.video[0].sample_aspect_ratio == 2
+    assert facts(job.output)[1] == (32, 32)
 
 
 def test_psnr_is_against_what_it_was_before_it_was_blurred(tmp_path):

@@ -14,8 +14,7 @@ from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.systems.mugv.system import MugvConfig
-from mugv_jax.weights.check import variable_shapes
-from mugv_jax.weights.parameters import published_shapes
+from mugv_jax.weights.check import published_shapes
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import MODELS, abstract_variables
 from tests.vocabulary import train_vocabulary
@@ -55,7 +54,7 @@ def published_tensors(kind: str, config: Any) -> "dict[str, torch.Tensor]":
     import torch
 
     model = MODELS[kind]
-    shapes = published_shapes(model.table(config), variable_shapes(model, config))
+    shapes = published_shapes(model, config)
     return {name: torch.from_numpy(golden.recipe(name, shape)) for name, shape in shapes.items()}
 
 

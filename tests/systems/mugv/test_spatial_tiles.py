@@ -79,14 +79,14 @@ def test_tiles_are_whole_frames(config, rows, columns, tile, monkeypatch):
     vae, variables = VideoVAE(config, jnp.float32), drawn(config)
     tiling = Tiling(rows=tile[0], columns=tile[1])
     pixels = clip(5, config.spatial_factor * rows, config.spatial_factor * columns)
-    expected = both_ways(vae, variables, pixels, frames_per_step=2)
+    expected = both_ways(vae, variables, pixels)
     called = []
     for name in ("encode_features", "decode_pixels"):
         run = getattr(spatial_tiles, name)
         monkeypatch.setattr(
             spatial_tiles, name, lambda *a, name=name, run=run: called.append(name) or run(*a)
         )
-    found = both_ways(vae, variables, pixels, frames_per_step=2, tiling=tiling)
+    found = both_ways(vae, variables, pixels, tiling=tiling)
     assert set(called) == {"encode_features", "decode_pixels"}
     for one, other in zip(found, expected, strict=True):
         assert relative_error(one, other) < ROUNDING

@@ -13,10 +13,10 @@ from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.lora import LoraConfig, abstract_lora, merge
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.weights.adapter_files import write_adapter
-from mugv_jax.weights.lora import Adapter, factors_of, in_memory
+from mugv_jax.weights.lora import Adapter, factors_of
 from mugv_jax.weights.registry import abstract_variables
 from tests.systems.mugv.folders import SMALL, write_published
-from tests.weights.checkpoints import assert_trees_identical
+from tests.weights.checkpoints import assert_trees_identical, in_memory
 from tests.weights.training import save_steps, weights
 
 LORA = LoraConfig(rank=2, alpha=2.0)

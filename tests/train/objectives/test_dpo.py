@@ -22,6 +22,7 @@ from mugv_jax.sharding.place import place_batch
 from mugv_jax.train import diffusion, loop
 from mugv_jax.train.checkpoint import FOLDER
 from mugv_jax.train.objectives import dpo
+from tests.systems.mugv.folders import write_run
 from tests.train.runs import tiny, write_samples
 from tests.train.test_step import distance, null_text, numpy_batch
 
@@ -69,7 +70,7 @@ def program_of(*overrides):
 
 @functools.cache
 def first_params():
-    return jax.device_get(program_of().init().params)
+    return jax.device_get(program_of().start({}).params)
 
 
 def run(program, steps=2):
@@ -131,10 +132,9 @@ def metric(run, name):
 
 
 def test_a_run_on_pairs_goes_on_against_the_reference_that_it_had(pairs, tmp_path, monkeypatch):
-    weights = tmp_path / "weights"
     shared = ("log.every=1", "checkpoint.every=2")
     one_device = jax.devices()[:1]
-    diffusion.train(tiny(pairs, "run.steps=2", *shared), weights, one_device)
+    weights = write_run(tmp_path / "weights", "mugv_dit", tiny(pairs).dit)
     config = tiny(pairs, "run.steps=4", f"run.weights={weights}", *shared, objective=DPO)
     assert diffusion.train(config, tmp_path / "straight", one_device) == 4
     monkeypatch.setattr(loop.Stop, "asked", lambda _, step: step >= 2)

@@ -83,7 +83,7 @@ def test_mean_square_and_l1():
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"kl": -1.0}, "kl=-1.0 must not be negative"),
+        ({"kl": -1.0}, "kl=-1.0 must be at least 0"),
         ({"mse": 0.0, "l1": 0.0}, "no reconstruction loss"),
     ],
 )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from mugv_jax.data.pixels import first_clips, open_pixels
+from mugv_jax.data.pixels import held_out_clips
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import place_batch
 from mugv_jax.train import loop
@@ -195,12 +195,10 @@ def test_the_checkpoint_is_a_vae_with_its_statistics(straight, posterior, tmp_pa
     )
     averaged = join(state.ema, state.frozen)
     jax.tree.map(np.testing.assert_array_equal, variables["params"], averaged)
-    data = program.config.data
-    source = open_pixels(data.paths, "train", data)
     shift, scale = (np.asarray(variables["constants"][name]) for name in ("shift", "scale"))
     z = np.stack([
         (np.asarray(sample_of(posterior(variables, clip), 0)) - shift) / scale
-        for clip in first_clips(source, data)
+        for clip in held_out_clips(program.config.data)
     ])  # fmt: skip
     assert np.abs(z.mean(axis=(0, 1, 2, 3, 4))).max() < 0.5
     np.testing.assert_allclose(z.std(axis=(0, 1, 2, 3, 4)), 1, atol=0.4)

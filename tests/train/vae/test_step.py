@@ -16,7 +16,7 @@ from mugv_jax.sharding.mesh import make_mesh, use
 from mugv_jax.sharding.place import place_batch
 from mugv_jax.systems.mugv import windows
 from mugv_jax.train.objective import POLICY
-from mugv_jax.train.program import _overlaid
+from mugv_jax.train.state import join
 from mugv_jax.train.train_config import group_classes
 from mugv_jax.train.vae.objective import VaeObjective
 from mugv_jax.train.vae.reconstruct import decode_features, encode
@@ -108,8 +108,8 @@ def test_the_balance_is_the_ratio_of_the_last_kernels_gradients(vae):
         def moved(kernel):
             decoder = dict(params["spatial_decoder"], conv_out=dict(layer, kernel=kernel))
             changed = dict(variables, params=dict(params, spatial_decoder=decoder))
-            out = objective._forward({POLICY: changed}, part)
-            return [jnp.sum(out.y * each) for each in directions], out.last
+            (y, _), last = objective._forward({POLICY: changed}, part)
+            return [jnp.sum(y * each) for each in directions], last
 
         grads, last = jax.jacrev(moved, has_aux=True)(layer["kernel"])
         norms = [jnp.linalg.norm(each.ravel()) for each in grads]
@@ -170,9 +170,9 @@ def test_the_perceptual_network_sees_as_many_frames_as_it_is_allowed():
 
 
 def test_given_weights_replace_random_ones():
-    tree = {"params": {"a": {"x": 1, "y": 2}, "b": 3}, "unused": {}}
+    tree = {"params": {"a": {"x": 1, "y": 2}, "b": 3}}
     given = {"params": {"a": {"x": 10}}}
-    assert _overlaid(tree, given) == {"params": {"a": {"x": 10, "y": 2}, "b": 3}, "unused": {}}
+    assert join(tree, given) == {"params": {"a": {"x": 10, "y": 2}, "b": 3}}
 
 
 @pytest.mark.parametrize("config", [vae_mugv, vae_demo], ids=["mugv", "demo"])
