@@ -13,8 +13,9 @@ A GroupNorm takes the statistics of the whole picture, from those of the cells i
 
 (T. Chan, G. Golub and R. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
 variances", 1979). Therefore a part first runs up to its first norm, then up to its second, then to
-its end: about twice the arithmetic of whole frames. Input and output of a part are whole pictures
-in the device's memory; all between them exists for one tile only.
+its end. At the published sizes, this is 1.8 times the arithmetic of whole frames to decode and 1.3
+times to encode. Input and output of a part are whole pictures in the device's memory; all between
+them exists for one tile only.
 """
 
 import dataclasses

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import functools
 
-import einops
 import jax
 import jax.numpy as jnp
 import numpy as np
