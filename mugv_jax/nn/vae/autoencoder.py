@@ -5,8 +5,6 @@
 This module works on one window; `systems/mugv/windows.py` runs whole videos in bounded memory.
 """
 
-from collections.abc import Callable
-
 import einops
 import flax.linen as nn
 import jax.numpy as jnp
@@ -22,7 +20,6 @@ from mugv_jax.nn.vae.temporal import TemporalDecoder, TemporalEncoder
 LOG_VARIANCE_RANGE = (-30.0, 20.0)
 
 Features = Float[Array, "b _f _h _w _c"]
-OfFrames = Callable[[Array], Array]  # from (b h w c) to (b h2 w2 d)
 
 
 class VideoVAE(nn.Module):
@@ -53,10 +50,8 @@ class VideoVAE(nn.Module):
         latent = self.denormalize(self.normalize(mean))
         return self.decode_pixels(self.decode_features(latent))
 
-    def encode_features(self, pixels: Pixels, encoder: OfFrames | None = None) -> Features:
+    def encode_features(self, pixels: Pixels) -> Features:
         """Features of each frame by itself, 8x8 pixels to one, from pixels in [-1, 1].
-
-        encoder: what is applied to the frames; the spatial encoder by default.
 
         Raises:
             ValueError: a side of the picture is no multiple of `spatial_factor`.
@@ -64,7 +59,7 @@ class VideoVAE(nn.Module):
         self.config.check_picture(*pixels.shape[2:4])
         x = einops.rearrange(pixels, "b f h w c -> (b f) h w c")
         x = nn.with_logical_constraint(x, ("frames", None, None, None))
-        x = (encoder or self.spatial_encoder)(x) * self.config.scaling_factor
+        x = self.spatial_encoder(x) * self.config.scaling_factor
         return einops.rearrange(x, "(b f) h w c -> b f h w c", f=pixels.shape[1])
 
     def encode_moments(self, features: Features) -> tuple[Latent, Latent]:
@@ -87,16 +82,13 @@ class VideoVAE(nn.Module):
         x = nn.with_logical_constraint(latent, ("batch", None, "rows", None, None))
         return self.temporal_decoder(self.post_quant_conv(x))
 
-    def decode_pixels(self, features: Features, decoder: OfFrames | None = None) -> Pixels:
-        """Pixels of each frame by itself, nominally in [-1, 1] and not clipped; float32.
-
-        decoder: what is applied to the frames; the spatial decoder by default.
-        """
+    def decode_pixels(self, features: Features) -> Pixels:
+        """Pixels of each frame by itself, nominally in [-1, 1] and not clipped; float32."""
         # XLA cannot go from split rows to split frames directly: gather the small frames first.
         x = nn.with_logical_constraint(features, ("batch", None, None, None, None))
         x = einops.rearrange(x, "b f h w c -> (b f) h w c")
         x = nn.with_logical_constraint(x, ("frames", None, None, None))
-        x = (decoder or self.spatial_decoder)(x / self.config.scaling_factor)
+        x = self.spatial_decoder(x / self.config.scaling_factor)
         return einops.rearrange(x, "(b f) h w c -> b f h w c", f=features.shape[1])
 
     def normalize(self, latent: Latent) -> Latent:

@@ -117,9 +117,11 @@ class SpatialEncoder(_Half):
     def _parts(self) -> list[list[Layer]]:
         widths = self.config.spatial_channels
         conv = functools.partial(Conv2d, dtype=self.dtype)
-        parts, small = [], []
+        parts: list[list[Layer]] = []
+        small: list[Layer] = []
         for scale, width in enumerate(widths):
-            blocks = [[self._block(scale, i, width)] for i in range(self.config.spatial_layers)]
+            count = self.config.spatial_layers
+            blocks: list[list[Layer]] = [[self._block(scale, i, width)] for i in range(count)]
             if scale == 0:
                 blocks[0].insert(0, conv(width, name="conv_in"))
             if scale < len(widths) - 1:
@@ -145,10 +147,11 @@ class SpatialDecoder(_Half):
 
     def _parts(self) -> list[list[Layer]]:
         widths = self.config.spatial_channels[::-1]
-        small, parts = [self._middle()], []
+        small: list[Layer] = [self._middle()]
+        parts: list[list[Layer]] = []
         for scale, width in enumerate(widths):
             count = self.config.spatial_layers + 1
-            blocks = [[self._block(scale, i, width)] for i in range(count)]
+            blocks: list[list[Layer]] = [[self._block(scale, i, width)] for i in range(count)]
             if scale:
                 name = f"scale_{scale - 1}_up"
                 blocks[0].insert(0, RepeatedConv2d(widths[scale - 1], self.dtype, name=name))

@@ -22,8 +22,9 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -31,54 +32,80 @@ import jax.numpy as jnp
 from mugv_jax.axes import Array, Bool, Float, Int, Pixels
 from mugv_jax.nn.conv import Conv2d, GroupNorm, RepeatedConv2d, Statistics, group_mean
 from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
-from mugv_jax.nn.vae.spatial import PictureAttention
+from mugv_jax.nn.vae.spatial import PictureAttention, SpatialDecoder, SpatialEncoder
 from mugv_jax.systems.tiles import Span, Tiling, spans_of
 
-Picture = Float[Array, "b _h _w _c"]
+FRAMES = ("frames", None, None, None)
+Picture = Float[Array, "b _h _w _c"]  # of all frames of all samples
 Spot = Int[Array, "3 2"]  # where slice, cell and new positions begin, in rows and columns
 
 
-@functools.partial(jax.jit, static_argnames=("vae", "tiling"))
 def encode_features(vae: VideoVAE, variables: Any, pixels: Pixels, tiling: Tiling) -> Features:
     """`VideoVAE.encode_features`, tile by tile."""
-    half = vae.bind(variables).spatial_encoder.unbind()
-    run = functools.partial(_run, half, tiling, pixels.shape[2] // vae.config.spatial_factor)
-    return vae.apply(variables, pixels, run, method="encode_features")
+    rows = pixels.shape[2] // vae.config.spatial_factor
+    x = _run(vae, "spatial_encoder", variables, _folded(pixels), tiling, rows)
+    return _unfolded(x, pixels.shape[1]) * vae.config.scaling_factor
 
 
-@functools.partial(jax.jit, static_argnames=("vae", "tiling"))
 def decode_pixels(vae: VideoVAE, variables: Any, features: Features, tiling: Tiling) -> Pixels:
     """`VideoVAE.decode_pixels`, tile by tile."""
-    half = vae.bind(variables).spatial_decoder.unbind()
-    run = functools.partial(_run, half, tiling, features.shape[2])
-    return vae.apply(variables, features, run, method="decode_pixels")
+    x = _folded(features / vae.config.scaling_factor)
+    x = _run(vae, "spatial_decoder", variables, x, tiling, features.shape[2])
+    return _unfolded(x, features.shape[1])
 
 
-def _run(half: tuple[Any, Any], tiling: Tiling, latent_rows: int, x: Picture) -> Picture:
-    """Result of an encoder or decoder (module and variables) for whole pictures."""
-    module, variables = half
+@jax.jit
+def _folded(x: Features) -> Picture:
+    # As in `VideoVAE.decode_pixels`: frames are gathered before they are split.
+    x = nn.with_logical_constraint(x, ("batch", None, None, None, None))
+    return nn.with_logical_constraint(einops.rearrange(x, "b f h w c -> (b f) h w c"), FRAMES)
 
-    def apply(number: int, x: Picture, seen: _Pass) -> Picture:
-        with nn.intercept_methods(seen):
-            return module.apply(variables, x, number)
 
+@functools.partial(jax.jit, static_argnames="frames")
+def _unfolded(x: Picture, frames: int) -> Features:
+    return einops.rearrange(x, "(b f) h w c -> b f h w c", f=frames)
+
+
+def _run(
+    vae: VideoVAE, half: str, variables: Any, x: Picture, tiling: Tiling, latent_rows: int
+) -> Picture:
+    """Result of the half of this name for whole pictures.
+
+    Every part is a program of its own: in one program XLA keeps the pictures of all of them.
+    """
+    module, own = getattr(vae.bind(variables), half).unbind()
     for number in range(module.num_parts):
-        of_part = functools.partial(apply, number)
-        seen = _Pass()
-        y = jax.eval_shape(functools.partial(of_part, seen=seen), x)
-        if seen.attends:
-            x = of_part(x, _Pass())
-            continue
-        size = min(x.shape[1:3], y.shape[1:3])
-        zoom = size[0] // latent_rows
-        halo = -(-seen.reach // (seen.inputs[0].shape[1] // size[0]))
-        cells = tiling.rows * zoom, tiling.columns * zoom
-        part = _Part(of_part, x, size, [spans_of(*axis, halo) for axis in zip(size, cells)])
-        statistics = []
-        for each in seen.inputs:
-            statistics.append(part.next_statistics(statistics, each.shape))
-        x = part.output(statistics, y.shape)
+        x = _run_part(module, number, own, x, tiling, latent_rows)
     return x
+
+
+@functools.partial(jax.jit, static_argnames=("module", "number", "tiling", "latent_rows"))
+def _run_part(
+    module: SpatialEncoder | SpatialDecoder,
+    number: int,
+    variables: Any,
+    x: Picture,
+    tiling: Tiling,
+    latent_rows: int,
+) -> Picture:
+    def apply(x: Picture, seen: _Pass) -> Picture:
+        x = nn.with_logical_constraint(x, FRAMES)
+        with nn.intercept_methods(seen):
+            return cast(Picture, module.apply(variables, x, number))
+
+    seen = _Pass()
+    y = jax.eval_shape(functools.partial(apply, seen=seen), x)
+    if seen.attends:
+        return apply(x, _Pass())
+    size = min(x.shape[1:3], y.shape[1:3])
+    zoom = size[0] // latent_rows
+    halo = -(-seen.reach // (seen.inputs[0].shape[1] // size[0]))
+    cells = tiling.rows * zoom, tiling.columns * zoom
+    part = _Part(apply, x, size, [spans_of(*axis, halo) for axis in zip(size, cells)])
+    statistics = []
+    for each in seen.inputs:
+        statistics.append(part.next_statistics(statistics, each.shape))
+    return part.output(statistics, y.shape)
 
 
 @dataclasses.dataclass
@@ -181,7 +208,7 @@ class _Part:
             row, column = spot[1] * zoom
             return jax.lax.dynamic_update_slice(canvas, y, (0, row, column, 0)), None
 
-        canvas = nn.with_logical_constraint(jnp.zeros(shape), ("frames", None, None, None))
+        canvas = nn.with_logical_constraint(jnp.zeros(shape), FRAMES)
         return jax.lax.scan(write, canvas, self._spots)[0]
 
     @property

@@ -9,7 +9,7 @@ takes more time, and changes nothing else.
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -50,9 +50,10 @@ def default_step(rows: int, columns: int, zoom: int, devices: int) -> int:
     return devices * min(max(of_device, 1), MOST_FRAMES)
 
 
-def _step(frames: int, latent_sides: tuple[int, ...], zoom: int) -> int:
+def _step(frames: int, sides: Sequence[int], zoom: int) -> int:
+    rows, columns = sides
     devices = math.prod(jax.sharding.get_abstract_mesh().shape.values())
-    return min(default_step(*latent_sides, zoom, devices), frames)
+    return min(default_step(rows, columns, zoom, devices), frames)
 
 
 def _in_steps(x: Float[Array, "b f ..."], step: int) -> Iterator[tuple[Array, int]]:
@@ -85,8 +86,7 @@ def encode(
     vae.config.check_picture(*pixels.shape[2:4])
     zoom, factor = vae.config.spatial_factor, vae.config.time_factor
     frames, window = pixels.shape[1], vae.config.window_frames
-    latent_sides = tuple(side // zoom for side in pixels.shape[2:4])
-    step = _step(frames, latent_sides, zoom)
+    step = _step(frames, [side // zoom for side in pixels.shape[2:4]], zoom)
     lead = factor - 1 if frames % factor == 1 else 0
     moments = []
     for start in range(-lead, frames, window):

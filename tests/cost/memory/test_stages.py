@@ -66,6 +66,22 @@ def test_sixteen_bits_are_widened_on_cpu_and_eight_are_not(quantize):
     assert LEAST <= stage.total / compiled <= MOST
 
 
+def compiled_in_tiles(vae, half, weights, shape, side):
+    """Largest program of a half of the VAE, with its input and output."""
+    module, own = getattr(vae.bind(weights), half).unbind()
+    x, needed = abstract((shape[1], *shape[2:])), []
+    for number in range(module.num_parts):
+        tiling = Tiling(rows=side, columns=side)
+        part = spatial_tiles._run_part.lower(
+            module, number, own, x, tiling, 128 // VAE.spatial_factor
+        )
+        y = part.out_info
+        held = 4 * (math.prod(x.shape) + math.prod(y.shape))
+        needed.append(part.compile().memory_analysis().temp_size_in_bytes + held)
+        x = abstract(y.shape)
+    return max(needed)
+
+
 @pytest.mark.parametrize("tile_px", [None, 64])
 def test_vae_as_compiled(tile_px):
     """Compiled programs, plus the arrays that `systems/mugv/windows.py` holds meanwhile."""
@@ -79,18 +95,15 @@ def test_vae_as_compiled(tile_px):
     step = (1, frames, *window[2:])
     latent = (1, VAE.window_latents, rows, columns, VAE.latent_channels)
 
-    def temporary(method, shape, tiling=None):
-        lowered = (
-            windows._apply.lower(vae, method, weights, abstract(shape))
-            if tiling is None
-            else getattr(spatial_tiles, method).lower(vae, weights, abstract(shape), tiling)
-        )
+    def temporary(method, shape):
+        lowered = windows._apply.lower(vae, method, weights, abstract(shape))
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
-    side = tile_px and tile_px // factor
-    tiling = side and Tiling(rows=side, columns=side)
-    encode = temporary("encode_features", pixels, tiling)
-    decode = temporary("decode_pixels", step, tiling)
+    if tile_px is None:
+        encode, decode = temporary("encode_features", pixels), temporary("decode_pixels", step)
+    else:
+        encode = compiled_in_tiles(vae, "spatial_encoder", weights, pixels, tile_px // factor)
+        decode = compiled_in_tiles(vae, "spatial_decoder", weights, step, tile_px // factor)
     moments, unpack = temporary("encode_moments", window), temporary("decode_features", latent)
     frame, features = 4 * math.prod(pixels[2:]), 4 * math.prod(window)
     held = (size.frames + VAE.window_frames) * frame + features
