@@ -36,7 +36,7 @@ from mugv_jax.nn.vae.spatial import PictureAttention, SpatialDecoder, SpatialEnc
 from mugv_jax.systems.tiles import Span, Tiling, spans_of
 
 FRAMES = ("frames", None, None, None)
-Picture = Float[Array, "b _h _w _c"]  # of all frames of all samples
+Picture = Float[Array, "_b _h _w _c"]  # all frames of all samples
 Spot = Int[Array, "3 2"]  # where slice, cell and new positions begin, in rows and columns
 
 
