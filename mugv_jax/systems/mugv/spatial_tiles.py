@@ -89,10 +89,10 @@ def _run_part(
     latent_rows: int,
 ) -> Picture:
     def apply(x: Picture, seen: _Pass) -> Picture:
-        x = nn.with_logical_constraint(x, FRAMES)
         with nn.intercept_methods(seen):
             return cast(Picture, module.apply(variables, x, number))
 
+    x = nn.with_logical_constraint(x, FRAMES)
     seen = _Pass()
     y = jax.eval_shape(functools.partial(apply, seen=seen), x)
     if seen.attends:
