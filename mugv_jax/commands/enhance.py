@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_path(
         parser,
         "--video",
-        f"a video, a folder of videos, or a csv file with the columns {NAME} and optionally "
-        f"{TEXT}, the prompt of each",
+        f"a video, a folder of videos, or a csv or jsonl file with the columns {NAME} and "
+        f"optionally {TEXT}, the prompt of each",
         "IN",
         required=True,
     )

@@ -20,11 +20,11 @@ import numpy as np
 from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.data.bad_sample import BadSample
+from mugv_jax.data.captions import MAX_FPS
 from mugv_jax.data.fields import DEFAULT_FPS
 from mugv_jax.systems.mugv.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
 
 GRID_PX = 2 * STRIDE  # one token covers two latents in each direction
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 LEAST_FRAMES = STRIDE + 1  # a video's first frame and one group
 
 
@@ -48,8 +48,8 @@ class ClipRule:
     max_frames: int = FRAMES["5s"]
 
     def __post_init__(self):
-        if not 0 < self.fps <= 1000:
-            raise ValueError(f"fps={self.fps} must lie above 0 and up to 1000.")
+        if not 0 < self.fps <= MAX_FPS:
+            raise ValueError(f"fps={self.fps} must lie above 0 and up to {MAX_FPS}.")
         if (self.size is None) == (self.pixels is None):
             raise ValueError("give one of size and pixels: they say how large frames become.")
         if self.pixels is not None and self.pixels < GRID_PX**2:
@@ -67,7 +67,7 @@ class ClipRule:
 def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Video:
     """The frames of one sample, and their rate.
 
-    A picture, which is recognised by its suffix, has one frame. So has a video of one frame.
+    A still picture, which is recognised by its content, has one frame. So has a video of one frame.
 
     fps: replaces the rate of the rule.
 
@@ -76,7 +76,7 @@ def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Vid
     """
     fps = rule.fps if fps is None else fps
     try:
-        if path.suffix.lower() in PICTURES:
+        if video.is_picture(path):
             return video.Video(_fit(video.read_image(path), rule)[None], float(fps))
         return _read_video(path, rule, fps)
     except (ValueError, OSError) as error:

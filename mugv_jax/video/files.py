@@ -9,26 +9,14 @@ import secrets
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+from mugv_jax.video import animation
+from mugv_jax.video.kinds import existing_file
+
 if TYPE_CHECKING:
     import av.container
 
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's codec -> its decoder in libvpx
-
-
-def existing_file(path: str | os.PathLike, what: str) -> pathlib.Path:
-    """`path`, after a check that the file exists.
-
-    what: what to call the file in the error.
-
-    Raises:
-        ValueError: there is no such file.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "does not exist"
-        raise ValueError(f"{what} {str(path)!r} {reason}.")
-    return path
 
 
 @contextlib.contextmanager
@@ -49,7 +37,7 @@ def explain_video_errors(path: str | os.PathLike) -> contextlib.AbstractContextM
 
 @contextlib.contextmanager
 def open_media(path: str | os.PathLike) -> Iterator["av.container.InputContainer"]:
-    """Open a video file for reading packets and frames.
+    """Open a video file, or an animated picture, for reading packets and frames.
 
     Raises:
         ValueError: the file is missing or damaged.
@@ -61,9 +49,11 @@ def open_media(path: str | os.PathLike) -> Iterator["av.container.InputContainer
     tolerant: dict[str, Any] = (
         {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
     )
-    with explain_video_errors(path):
-        container = av.open(path, **tolerant)
-    with container:
+    with contextlib.ExitStack() as opened:
+        with explain_video_errors(path):
+            moves = animation.moves(path)
+            file = opened.enter_context(animation.as_video(path)) if moves else path
+            container = opened.enter_context(av.open(file, **tolerant))
         yield container
 
 

@@ -153,6 +153,18 @@ def test_sizes_of_a_budget_lie_on_the_grid_below_it():
         assert h <= height + 16
 
 
+@pytest.mark.parametrize("kind", ["webp", "gif", "png"])
+def test_an_animated_picture_is_a_clip_and_a_still_one_a_picture(kind, tmp_path):
+    first, *others = (Image.fromarray(frame) for frame in numbered(20))
+    path, options = tmp_path / f"moving.{kind}", {"lossless": True} if kind == "webp" else {}
+    first.save(path, save_all=True, append_images=others, duration=40, **options)
+    frames, fps = read_clip(path, RULE, 12.5)
+    assert fps == 12.5
+    assert numbers(frames) == list(range(0, 18, 2))
+    first.save(path, **options)
+    assert numbers(read_clip(path, RULE).frames) == [0]
+
+
 def test_files_that_cannot_be_used_are_bad_samples(clip, tmp_path):
     whole = clip.read_bytes()
     (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])

@@ -4,12 +4,12 @@
 
 import collections
 import contextlib
-import csv
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,10 +18,11 @@ from PIL import Image
 from mugv_jax import video
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
+from mugv_jax.tables import MISTAKE, SUFFIXES, read_records
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
-LIST = ".csv"
 NAME, TEXT = "file_name", "text"  # columns of a list, as published
+NAMES, TEXTS = (NAME, "path"), (TEXT, "caption")  # and as `mugv-jax data encode` reads them
+COLUMNS = (*NAMES, *TEXTS)
 COMPARED = "_compare"  # suffix of a video of input beside output
 
 
@@ -64,11 +65,11 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     """
     source, out = Path(source).expanduser(), Path(out).expanduser()
     if source.is_dir():
-        videos = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+        videos = [path for path in sorted(source.iterdir()) if _is_video(path)]
         if not videos:
-            raise ValueError(f"{source} holds no videos ({', '.join(SUFFIXES)}).")
+            raise ValueError(f"{source} holds no videos ({', '.join(video.VIDEOS)}).")
         named = [(path, None, out / f"{path.stem}.mp4") for path in videos]
-    elif source.suffix.lower() == LIST:
+    elif source.suffix.lower() in SUFFIXES:
         named = [(path, prompt, out / f"{path.stem}.mp4") for path, prompt in _listed(source)]
     else:
         named = [(source, None, out)]
@@ -93,23 +94,34 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     ]
 
 
+def _is_video(path: Path) -> bool:
+    """Whether a file has the suffix of a video or picture, and moves."""
+    known = path.suffix.lower() in (*video.VIDEOS, *video.PICTURES)
+    return known and not video.is_picture(path)
+
+
 def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """(video, prompt) of every row of a csv file; paths are relative to its folder."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"list {str(path)!r} cannot be read: {error}.") from error
+    """(video, prompt) of every row of a list; paths are relative to its folder."""
+    rows = list(read_records(path, COLUMNS))
     if not rows:
         raise ValueError(f"list {str(path)!r} is empty: it needs {NAME} and perhaps {TEXT}.")
-    lacking = [number for number, row in enumerate(rows, start=2) if not row.get(NAME)]
+    mistaken = [f"{where} {row[MISTAKE]}" for where, row in rows if MISTAKE in row]
+    lacking = [where for where, row in rows if MISTAKE not in row and not _first(row, NAMES)]
     if lacking:
-        raise ValueError(
-            f"list {str(path)!r} names no video in lines {', '.join(map(str, lacking))}: each "
-            f"needs a column {NAME}, and perhaps {TEXT} with its prompt."
+        mistaken.append(
+            f"{', '.join(lacking)}: no video; each needs a column {NAME}, and perhaps {TEXT} with "
+            "its prompt"
         )
-    for row in rows:
-        yield path.parent / row[NAME], (row.get(TEXT) or "").strip() or None
+    if mistaken:
+        raise ValueError(f"list {str(path)!r}: {'; '.join(mistaken)}.")
+    for _, row in rows:
+        yield path.parent / _first(row, NAMES), _first(row, TEXTS) or None
+
+
+def _first(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """The first text in one of the columns; empty if there is none."""
+    texts = (row[name].strip() for name in columns if isinstance(row.get(name), str))
+    return next(filter(None, texts), "")
 
 
 def enhance_file(

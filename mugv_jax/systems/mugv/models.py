@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of MUG-V's three models and their tokenizer."""
 
+import dataclasses
 import importlib.resources
 import os
 from pathlib import Path
 from typing import Unpack
 
 from mugv_jax.nn.quantize import quantized_dtype
+from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, TextModels
+from mugv_jax.systems.mugv.aesthetic import AESTHETIC
 from mugv_jax.systems.mugv.system import SYSTEM, TEXT_ENCODER, MugvConfig
 from mugv_jax.systems.pretrained import first_of, local_folder, required
 
@@ -110,3 +113,7 @@ class MugvModels(TextModels[MugvConfig]):
         if lora is not None:
             paths[LORA] = Path(lora)
         return cls.from_files(paths, **options)
+
+    def load_tokenizer(self) -> tokenizers.Tokenizer:
+        """As for all systems, but an aesthetic score at the end of a long text is kept."""
+        return dataclasses.replace(super().load_tokenizer(), ending=AESTHETIC)

@@ -12,6 +12,7 @@ import numpy as np
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.reuse import check_threshold
 from mugv_jax.flow.schedule import check_shift, sample_times, shift_ratio
+from mugv_jax.systems.mugv.aesthetic import with_score
 from mugv_jax.systems.mugv.given import GivenPixels, ImageLike, Reader, Sources, VideoLike
 from mugv_jax.systems.mugv.size import VideoSize
 from mugv_jax.systems.sampling import check_rows
@@ -133,7 +134,7 @@ class Request:
         """Input of the text encoder for each prompt."""
         if self.aesthetic_score is None:
             return list(self.prompts)
-        return [f"{p} aesthetic score: {self.aesthetic_score:.1f}." for p in self.prompts]
+        return [with_score(prompt, self.aesthetic_score) for prompt in self.prompts]
 
     def seeds(self) -> list[int]:
         """Seeds of the noise of all prompts."""
