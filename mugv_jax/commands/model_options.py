@@ -21,7 +21,7 @@ from mugv_jax.systems.sizes import listed
 from mugv_jax.systems.system import System, SystemConfig, every, system_of
 from mugv_jax.systems.tiles import Tiling
 
-SMALLEST_TILE = 8  # latents per side: two overlaps of the default width
+SMALLEST_TILE = 8  # latents per side: of smaller tiles, most is what they read of neighbours
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def add_hardware(group: Group) -> None:
         help="devices per axis: data (videos), fsdp and tensor (weights), sequence (tokens), such "
         "as data=2,tensor=4 [one device]",
     )
-    tile = "run the VAE on overlapping square tiles, such as 512, to save memory [whole frames]"
+    tile = "run the VAE on square tiles, such as 512: less memory, the same result [whole frames]"
     group.add_argument("--vae-tile", type=int, metavar="PIXELS", help=tile)
     add_compile_cache(group)
 
@@ -186,6 +186,7 @@ def tiling_of(tile_px: int | None, system: System) -> Tiling | None:
     smallest = SMALLEST_TILE * stride
     if tile_px < smallest or tile_px % stride:
         raise ValueError(
-            f"vae tile={tile_px} must be a multiple of {stride} pixels from {smallest} up."
+            f"vae tile={tile_px} must be a multiple of {stride} pixels from {smallest} up; the "
+            f"nearest is {max(smallest, round(tile_px / stride) * stride)}."
         )
     return Tiling(rows=tile_px // stride, columns=tile_px // stride)
