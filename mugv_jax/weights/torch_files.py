@@ -8,7 +8,6 @@ written without 20 GB of memory and with the checksums that other zip readers ve
 """
 
 import collections
-import contextlib
 import dataclasses
 import io
 import pickle
@@ -218,8 +217,7 @@ class TorchWriter(FileWriter):
         super().close()
 
     def abandon(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk is why we may be here
-            self._zip.close()
+        self._zip.fp = None  # or it would write its index, also when it is collected
         super().abandon()
 
     def _record(self, name: str, content: bytes | memoryview) -> None:
