@@ -29,13 +29,11 @@ ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "mugv_jax" / "assets" / "demo"
 CACHE = "--compile-cache {inputs}/cache"
 TRAIN = (
-    "--config {root}/configs/mugv_demo.py --config.data.paths=('{inputs}/samples',) "
+    "--config {root}/configs/mugv_demo.py \"--config.data.paths=('{inputs}/samples',)\" "
     "--config.data.holdout=0 --config.dit.depth=1 --config.data.tokens_per_shard=100 "
     "--config.data.shapes=() --config.data.image_share=() --config.data.threads=1 "
     "--config.log.every=2 --config.log.validate_every=0 " + CACHE
 )
-CLIPS = "{root}/mugv_jax/assets/demo/picture.png"
-VERIFY = "verify {root}/tests/golden/cases"
 ENCODE = "data encode {inputs}/clips/captions.csv --weights {demo} --size 64x64 --fps 8 " + CACHE
 # Name -> words of a command that writes into the current folder.
 COMMANDS = {
@@ -87,11 +85,9 @@ def start(words: str, folder: Path, inputs: Path, limit: int | None = None) -> s
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     places = {"inputs": inputs, "demo": DEMO, "root": ROOT}
-    words = words.replace("{config}", "")
     return subprocess.Popen(
         [sys.executable, "-m", "mugv_jax.cli",
-         *(word.format(**places) for word in shlex.split(words.replace("('", "(\\'")
-                                                         .replace("',)", "\\',)")))],
+         *(word.format(**places) for word in shlex.split(words))],
         cwd=folder, stdout=subprocess.DEVNULL, stderr=(folder.with_suffix(".err")).open("wb"),
         env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu",
                           "PYTHONDONTWRITEBYTECODE": "1"},
@@ -156,7 +152,7 @@ def verdict(ended: Ended, number: int, moment: float, name: str) -> str:
         return "had ended"
     if number == signal.SIGKILL:
         return "killed" if ended.status == expected else "BAD status"
-    if ended.status == -number or moment < BEFORE_PYTHON_S and ended.status == 1:
+    if ended.status == -number or (moment < BEFORE_PYTHON_S and ended.status == 1):
         return "before python" if moment < BEFORE_PYTHON_S else "after python"
     if "Traceback" in ended.said or "Exception ignored" in ended.said:
         return "BAD traceback"
@@ -192,7 +188,8 @@ def check(name: str, args: argparse.Namespace, inputs: Path) -> collections.Coun
         sys.exit(f"{name}: {first.status}: {first.said}")
     second = run(words, base / "second", inputs)  # programs are compiled now
     whole = files(base / "second")
-    report(f"{name}: {second.seconds:.1f} s, {len(whole)} files, largest {max(whole.values(), default=0)}")
+    largest = max(whole.values(), default=0)
+    report(f"{name}: {second.seconds:.1f} s, {len(whole)} files, largest {largest} bytes")
     for kind in args.signals:
         number = getattr(signal, f"SIG{kind}")
         for i in range(args.moments):
@@ -207,7 +204,6 @@ def check(name: str, args: argparse.Namespace, inputs: Path) -> collections.Coun
                 outcome = again(words, folder, inputs) or outcome
             note(found, f"{kind} {outcome}", f"{name} {kind} at {moment:.2f} s", ended)
             shutil.rmtree(folder, ignore_errors=True)
-    largest = max(whole.values(), default=0)
     for i in range(args.disk if largest > 4096 else 0):
         folder = base / f"disk{i}"
         limit = int(largest * (i + 0.5) / args.disk)
@@ -243,7 +239,9 @@ def main() -> int:
     parser.add_argument("--signals", nargs="*", default=["INT", "TERM", "KILL"])
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--disk", type=int, default=10, help="sizes of the limit on files")
-    parser.add_argument("--lines", type=int, default=4, help="most lines of a command on a full disk")
+    parser.add_argument(
+        "--lines", type=int, default=4, help="most lines of a command on a full disk"
+    )
     parser.add_argument("--again", type=int, default=5, help="repeat after every Nth INT and TERM")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/mugv_interrupts"))
     args = parser.parse_args()

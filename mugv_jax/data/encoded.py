@@ -97,7 +97,7 @@ class EncodedFolder:
         self._rows: dict[str, Row] = {}
 
     def only_process(self) -> contextlib.AbstractContextManager[None]:
-        """Context in which no other process encodes this share; a ValueError names one that does."""
+        """Context in which no other process encodes this share; see `folder_lock`."""
         return only_process(self.path / PARTS, f".{self._part}.lock")
 
     def job(self, entry: Captioned) -> Job:

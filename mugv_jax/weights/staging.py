@@ -49,6 +49,7 @@ def staged(target: Path, *, overwrite: bool, markers: Collection[str] = MARKERS)
             folder = stack.enter_context(temporary_folder(target.parent, prefix, remove))
         except OSError as error:
             raise ValueError(f"{target}: cannot be written there ({error.strerror}).") from error
+        refuse_existing(target, overwrite=overwrite, markers=markers)  # if it was put back
         with explaining_full_disks(target):
             yield folder / target.name
         refuse_existing(target, overwrite=overwrite, markers=markers)

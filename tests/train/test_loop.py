@@ -264,3 +264,5 @@ def test_sigterm_saves_and_a_kill_loses_only_what_was_not_saved(straight, sample
             assert "stopped and saved at step 3" in after
     assert train(config, run) == config.run.steps
     jax.tree.map(np.testing.assert_array_equal, final(config, run), final(config, reference))
+    steps = [line["step"] for line in lines(run) if "train/loss" in line]
+    assert steps == sorted(set(steps))  # what the killed run wrote is not repeated
