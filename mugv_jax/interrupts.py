@@ -168,7 +168,9 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
             raise KeyboardInterrupt
 
     def _unraisable(self, unraisable: Any) -> None:
-        if self.number is None or not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        lost = self.number is not None and issubclass(unraisable.exc_type, KeyboardInterrupt)
+        # After a failed write Orbax closes the loop to which TensorStore reports the other ones.
+        if not lost and str(unraisable.exc_value) != "Event loop is closed":
             self._hook(unraisable)
 
     def _watch(self) -> None:

@@ -139,8 +139,9 @@ class Checkpoints(contextlib.AbstractContextManager):
             kept = "none is complete yet" if latest is None else f"step {latest} is complete"
             reason = " ".join(str(error).split())[:300]
             raise ValueError(
-                f"{self.folder}: the checkpoint of step {step} could not be written ({reason}); {kept}. "
-                "Free space and run the same command again: it resumes from the newest complete checkpoint."
+                f"{self.folder}: the checkpoint of step {step} could not be written ({reason}); "
+                f"{kept}. Free space and run the same command again: it resumes from the newest "
+                "complete checkpoint."
             ) from error
 
 

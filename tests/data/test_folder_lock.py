@@ -12,9 +12,9 @@ def test_a_folder_has_one_process_at_a_time(tmp_path):
     folder = tmp_path / "run"
     with only_process(folder):
         owner = f"process {os.getpid()} on "
-        with pytest.raises(ValueError, match=rf"run: another process writes it \({owner}"):
-            with only_process(folder):
-                pass
+        told = pytest.raises(ValueError, match=rf"run: another process writes it \({owner}")
+        with told, only_process(folder):
+            pass
         assert os.listdir(folder) == [LOCK]
     assert os.listdir(folder) == []
 
