@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
         else:
             if watch.number is None:  # a run that Ctrl-C stopped is saved, but not finished
-                return INTERRUPTED if watch.saved == signal.SIGINT else status
+                watch.result = INTERRUPTED if watch.saved == signal.SIGINT else status
+                return watch.result
         return watch.end()
 
 

@@ -12,6 +12,7 @@ A signal while a command is still importing, or after it has finished, ends the 
 an exception in the initialisation of a C library becomes another error or a crash.
 """
 
+import atexit
 import contextlib
 import logging
 import os
@@ -71,6 +72,7 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
     def __init__(self, *, lasting: bool = False):
         self.number: int | None = None  # the signal that ends the command
         self.saved: int | None = None  # a signal that a training run took to save and stop
+        self.result: int | None = None  # exit status of a command that has finished
         self.stage = IMPORTING if lasting else RUNNING
         self.postponed = self.held = 0  # depths of contexts
         self._lasting = lasting
@@ -93,6 +95,8 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
             if signal.getsignal(number) != signal.SIG_IGN:  # by `nohup`, or a shell's `&`
                 self._before[number] = signal.signal(number, handler)
         self._disabled = logging.root.manager.disable
+        if self._lasting:
+            atexit.register(self._leave)  # the first to be registered is the last to be called
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -128,7 +132,7 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
         """
         self.stage = FINISHED
         if self._lasting and Watch.current is self:
-            self.end_now(self.number or signal.SIGINT)
+            self.end_now(self.number or self.saved or signal.SIGINT)
         clean_up()
         sys.stderr.write(self.line)
         return self.status
@@ -145,6 +149,16 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
         with contextlib.suppress(Exception):
             os.write(sys.stderr.fileno(), self.line.encode())
         os._exit(self.status)
+
+    def _leave(self) -> None:
+        """End the process of a finished command before Python is taken down.
+
+        That takes a second with JAX, in which signals have no handlers.
+        """
+        if self.result is not None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(self.result)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self.number = self.number or number

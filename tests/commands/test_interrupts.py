@@ -11,7 +11,7 @@ import pytest
 
 # A command `try` that is busy in one of several ways and imports no heavy library.
 COMMAND = """
-import ctypes, gc, pathlib, sys, time, types
+import atexit, ctypes, gc, pathlib, sys, time, types
 from mugv_jax import cli, interrupts
 mode, place, interrupts.GRACE_S = sys.argv[1], pathlib.Path(sys.argv[2]), 1.0
 
@@ -20,6 +20,9 @@ def ready():
     sys.stderr.flush()
 
 def run(_):
+    if mode == "finished":
+        atexit.register(busy)
+        return
     with interrupts.cleanup(lambda: (time.sleep(0.2), place.unlink(missing_ok=True))):
         place.touch()
         busy()
@@ -56,7 +59,7 @@ cli.COMMANDS["try"] = (module.__name__, "for a test")
 sys.argv = ["mugv-jax", "try"]
 sys.exit(cli.main())
 """
-MODES = ("garbage collection", "broad except", "error of another kind", "C code", "importing")
+MODES = ("garbage collection", "broad except", "error of another kind", "C code", "importing", "finished")
 LINE = "{}; what was finished is kept, nothing is half-written.\n"
 
 
