@@ -71,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with interrupts.Watch(lasting=argv is None) as watch:
         try:
             status = _run(list(sys.argv[1:] if argv is None else argv))
+            watch.stage = interrupts.FINISHED  # here, so that no signal falls between the blocks
         except BaseException as error:
+            watch.stage = interrupts.FINISHED
             # Libraries turn an interruption of their imports into other errors.
             if watch.number is None and not isinstance(error, KeyboardInterrupt):
                 raise

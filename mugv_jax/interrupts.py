@@ -126,11 +126,10 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
         return f"\n{word}; what was finished is kept, nothing is half-written.\n"
 
     def end(self) -> int:
-        """Clean up, say that the command was interrupted, and return its exit status.
+        """Clean up, say that the finished command was interrupted, and return its status.
 
         The process of a command ends here: its interpreter would wait for threads that compute.
         """
-        self.stage = FINISHED
         if self._lasting and Watch.current is self:
             self.end_now(self.number or self.saved or signal.SIGINT)
         clean_up()
@@ -162,7 +161,7 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self.number = self.number or number
-        if self.stage != RUNNING:
+        if self.stage != RUNNING and self._lasting:
             self.end_now(number)
         self._raise()
 

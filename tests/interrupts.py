@@ -60,6 +60,7 @@ TEMPORARY = re.compile(r"partial|orbax-checkpoint-tmp|incomplete|^tmp", re.IGNOR
 # What C libraries write to stderr when they are loaded, which no handler of ours can keep back.
 NOISE = re.compile(r"libtpu|TPU|InitGoogle|Source Location|^E0000|^W0000|^I0000|^\s*$|\r")
 BEFORE_PYTHON_S = 1.0  # a signal that comes before the first line of our code kills the process
+ENDING_S = 0.2  # the kernel frees the memory of a process that has ended
 LIMIT_S = 600
 
 
@@ -147,8 +148,7 @@ def temporary(folder: Path) -> list[str]:
 def verdict(ended: Ended, number: int, moment: float, name: str) -> str:
     """The outcome of an interrupted command; one that begins with "BAD" is a failure."""
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}[number]
-    ignored = ended.seconds < moment + 0.02
-    if ended.status == 0 and ignored:
+    if ended.status == 0 and ended.after < ENDING_S:
         return "had ended"
     if number == signal.SIGKILL:
         return "killed" if ended.status == expected else "BAD status"

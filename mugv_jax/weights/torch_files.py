@@ -181,6 +181,11 @@ def to_numpy(tensor: Any, dtype: np.dtype) -> np.ndarray:
     return tensor.numpy().view(dtype)
 
 
+class _Archive(zipfile.ZipFile):
+    def __del__(self):
+        """Does nothing: an abandoned archive must not be finished when it is collected."""
+
+
 class TorchWriter(FileWriter):
     """A file of `torch.save`, holding {name: tensor} or {wrapper: {name: tensor}}.
 
@@ -197,7 +202,7 @@ class TorchWriter(FileWriter):
     ):
         super().__init__(path, specs, STORAGES, "a torch file")
         self._keys = {name: str(index) for index, name in enumerate(specs)}
-        self._zip = zipfile.ZipFile(self._file, "w")
+        self._zip = _Archive(self._file, "w")
         self._root = path.stem
         entries = {
             name: _Tensor(self._keys[name], specs[name]) if name in specs else None
@@ -205,8 +210,12 @@ class TorchWriter(FileWriter):
         }
         buffer = io.BytesIO()
         _Pickler(buffer, protocol=2).dump(entries if wrapper is None else {wrapper: entries})
-        self._record("data.pkl", buffer.getbuffer())
-        self._record("byteorder", b"little")
+        try:
+            self._record("data.pkl", buffer.getbuffer())
+            self._record("byteorder", b"little")
+        except BaseException:
+            self.abandon()
+            raise
 
     def _write(self, name: str, content: memoryview) -> None:
         self._record(f"data/{self._keys[name]}", content)
@@ -217,7 +226,7 @@ class TorchWriter(FileWriter):
         super().close()
 
     def abandon(self) -> None:
-        self._zip.fp = None  # or it would write its index, also when it is collected
+        self._zip.fp = None  # no index for it
         super().abandon()
 
     def _record(self, name: str, content: bytes | memoryview) -> None:
