@@ -13,13 +13,14 @@ from mugv_jax.systems import NAMES
 
 PACKAGE = Path(__file__).parents[1] / "mugv_jax"
 NETWORKS = {"axes", "bounds", "kernels", "nn"}
-MODELS = {*NETWORKS, "cost", "flow", "interrupts", "sharding", "video", "weights"}
+MODELS = {*NETWORKS, "cost", "flow", "interrupts", "sharding", "tables", "video", "weights"}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
     "axes": set(),
     "bounds": set(),
     "interrupts": set(),
+    "tables": set(),
     "kernels": {"axes"},
     "nn": {"axes", "bounds", "kernels"},
     "flow": {"axes"},
@@ -37,7 +38,7 @@ KNOWS = {
     "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
     "cli": {"interrupts"},  # commands are imported by name, each when it is run
 }
-OPTIONAL = {"torch"}  # extras that no import may need
+OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

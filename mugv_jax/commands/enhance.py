@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_path(
         parser,
         "--video",
-        f"a video, a folder of videos, or a csv file with the columns {NAME} and optionally "
-        f"{TEXT}, the prompt of each",
+        f"a video, a folder of videos, or a csv or jsonl file with the columns {NAME} and "
+        f"optionally {TEXT}, the prompt of each",
         "IN",
         required=True,
     )
@@ -146,8 +146,8 @@ def run(args: argparse.Namespace) -> int:
         video.prepare_output(job.output)
     several = jobs[0].source != Path(args.video).expanduser()  # a folder's or a list's
     if not several:
-        with video.open_frames(jobs[0].source):
-            pass
+        with video.open_frames(jobs[0].source) as stream:
+            video.check_rate(stream.fps)
     keep_compiled(args.compile_cache)
     pipeline = EnhancerPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
     if args.random_weights:

@@ -9,8 +9,13 @@ from mugv_jax.commands.model_options import hardware_of, sizes_of, tiling_of
 from mugv_jax.commands.sampling import chosen, guidance_of
 from mugv_jax.systems.contentv.models import ContentvModels
 from mugv_jax.systems.contentv.pipeline import ContentvPipeline
-from mugv_jax.systems.contentv.request import FRAMES, GUIDANCE, ContentvRequest, make_request
-from mugv_jax.systems.contentv.size import CONTENTV_SIZES
+from mugv_jax.systems.contentv.request import (
+    CONTENTV_SIZES,
+    FRAMES,
+    GUIDANCE,
+    ContentvRequest,
+    make_request,
+)
 from mugv_jax.systems.contentv.system import SYSTEM, ContentvConfig
 from mugv_jax.systems.sizes import listed, parse_size
 from mugv_jax.video import Video

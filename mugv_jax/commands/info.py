@@ -20,9 +20,9 @@ from mugv_jax.commands.inventory import Inventory, take_inventory
 from mugv_jax.commands.model_options import add_quantize, add_video, tiling_of
 from mugv_jax.commands.options import add_value
 from mugv_jax.cost import flops
+from mugv_jax.cost.costs import Stage
 from mugv_jax.cost.memory.live import LIVE
 from mugv_jax.cost.memory.plan import Plan, Size
-from mugv_jax.cost.memory.stages import Stage
 from mugv_jax.sharding.mesh import abstract_mesh, parse_mesh
 from mugv_jax.systems.system import every
 

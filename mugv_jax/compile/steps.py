@@ -161,11 +161,7 @@ def compile_sampler_step(
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
     denoiser = config.system.denoiser(module)
     condition = denoiser.abstract_condition(
-        mesh,
-        rows=rows,
-        latent_shape=latent_shape,
-        text_tokens=config.text_tokens,
-        dtype=jnp.dtype(config.run.dtype),
+        mesh, rows=rows, latent_shape=latent_shape, text_tokens=config.text_tokens
     )
     variables = _resident(kind, config, mesh, quantize)
     # Weights that only process text stay in memory, though a step does not read them.

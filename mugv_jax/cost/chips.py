@@ -10,8 +10,6 @@ peak / (2 x multipliers). GPU: dense bfloat16 peak of NVIDIA's data sheets.
 
 import dataclasses
 
-import jax
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chip:
@@ -102,11 +100,6 @@ GPU_PEAKS = {
     "NVIDIA A100": 312e12,
     "NVIDIA L40S": 362e12,
 }
-
-
-def peak_flops(device: jax.Device) -> float | None:
-    """Peak bfloat16 FLOP/s of a device; None where it is unknown, as for a CPU."""
-    return peak_of(device.device_kind)
 
 
 def peak_of(kind: str) -> float | None:

@@ -1,6 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What generic code cannot know of a system's memory and arithmetic, handed over by the system."""
+"""Memory and arithmetic of a system, and the predicted peak memory of its stages, per device.
+
+    stage = weights + activations,    pipeline = its largest stage
+
+since models are loaded one at a time, except those that a system keeps in memory together. Nothing
+is compiled or loaded. Weights are exact. Activations are the arrays alive at the worst point of a
+model: their sizes follow from the code, the number of their copies from `memory/live.py`. The
+driver, compiled programs and gaps of the allocator are not included.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,6 +16,19 @@ from typing import Any
 
 from mugv_jax.cost.flops import LatentShape
 from mugv_jax.cost.memory.plan import Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Bytes per device at the worst moment of one stage."""
+
+    name: str
+    weights: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.activations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +47,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Memory and arithmetic of one system.
+    """What generic code cannot know of one system's memory and arithmetic.
 
     tasks: stages in the order in which they run.
     together: fields of models that stay in memory beside each other.

@@ -24,7 +24,7 @@ from mugv_jax import video
 from mugv_jax.axes import Array
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.ahead import ahead
-from mugv_jax.data.bad_sample import BadSample, Skipped
+from mugv_jax.data.bad_sample import BadSample, Skipped, listed
 from mugv_jax.data.captions import Captioned, read_captions
 from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.encoded import EncodedFolder, Job
@@ -35,7 +35,6 @@ from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.size import MAX_TOKENS
 from mugv_jax.systems.text import text_batches
-from mugv_jax.weights.torch_files import import_torch
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +92,9 @@ def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) 
     """Encodes the list at `captions` into the folder `out`, which `encoded.py` describes.
 
     Raises:
-        ValueError: a list or folder that cannot be used, or more bad files than `max_bad`.
-            Finished samples are kept.
+        ValueError: a list or folder that cannot be used, more bad files than `max_bad`, or none
+            that can be used. Finished samples are kept.
     """
-    import_torch()  # it writes the files; if it is missing, fail before the text encoder runs
     folder = EncodedFolder(
         out,
         read_captions(captions),
@@ -115,6 +113,8 @@ def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) 
             _encode_clips(folder, jobs, models, config, bad)
         finally:
             rows = folder.flush()
+    if bad and len(bad) == len(folder.entries):
+        raise ValueError("no file of the list can be used. " + listed(bad, "is bad", "are bad"))
     return Encoded(finished=len(folder.entries) - len(bad), rows=rows, bad=tuple(bad))
 
 

@@ -153,7 +153,8 @@ class EncodedFolder:
                 merged |= {row[ID]: row for row in _read_part(part)}
             current = (row for row in merged.values() if row[ID] in self._order)
             listed = sorted(current, key=self._place)
-            self.write(CSV, csv_bytes(listed, COLUMNS))
+            if listed or self.has(CSV):  # no list of nothing
+                self.write(CSV, csv_bytes(listed, COLUMNS))
         self._remove_replaced()
         return len(listed)
 

@@ -15,13 +15,13 @@ from typing import Any, Generic, TypeVar
 
 import flax.linen as nn
 from jax.sharding import Mesh
-from jax.typing import DTypeLike
 
-from mugv_jax.axes import Array, Float
+from mugv_jax.axes import Array, Float, Latent
 
 # Inputs of a network beside latent and time: a tree of arrays with a leading batch axis.
 Condition = TypeVar("Condition")
 Variables = Any  # a tree of arrays, as Flax modules take it
+FrameTimes = Float[Array, "b f"]
 LatentShape = tuple[int, int, int]  # (f, h, w)
 
 
@@ -33,12 +33,8 @@ class Denoiser(abc.ABC, Generic[Condition]):
 
     @abc.abstractmethod
     def velocity(
-        self,
-        variables: Variables,
-        x: Float[Array, "b f h w c"],
-        t: Float[Array, "b f"],
-        condition: Condition,
-    ) -> Float[Array, "b f h w c"]:
+        self, variables: Variables, x: Latent, t: FrameTimes, condition: Condition
+    ) -> Latent:
         """Estimate of x_0 - noise at `x`.
 
         t: time of every frame in [0, 1]: 1 is pure noise, 0 a given (clean) frame.
@@ -58,11 +54,7 @@ class Denoiser(abc.ABC, Generic[Condition]):
         return condition
 
     def first_input(
-        self,
-        variables: Variables,
-        x: Float[Array, "b f h w c"],
-        t: Float[Array, "b f"],
-        condition: Condition,
+        self, variables: Variables, x: Latent, t: FrameTimes, condition: Condition
     ) -> Float[Array, "b n d"]:
         """Input of the network's first block, 0 in given frames, which `flow/reuse.py` compares.
 
@@ -77,15 +69,6 @@ class Denoiser(abc.ABC, Generic[Condition]):
 
     @abc.abstractmethod
     def abstract_condition(
-        self,
-        mesh: Mesh,
-        *,
-        rows: int,
-        latent_shape: LatentShape,
-        text_tokens: int,
-        dtype: DTypeLike,
+        self, mesh: Mesh, *, rows: int, latent_shape: LatentShape, text_tokens: int
     ) -> Condition:
-        """Shapes and shardings of a result of `read`, for compiling ahead of time.
-
-        dtype: dtype of the arithmetic.
-        """
+        """Shapes and shardings of a result of `read`, for compiling ahead of time."""

@@ -7,7 +7,7 @@ import math
 
 import jax.numpy as jnp
 
-from mugv_jax.axes import Array, Float
+from mugv_jax.axes import Latent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,9 +50,7 @@ class Guidance:
         return self.scale != 1 and step not in self.skip_steps and low <= t <= high
 
 
-def guide(
-    positive: Float[Array, "b f h w c"], negative: Float[Array, "b f h w c"], guidance: Guidance
-) -> Float[Array, "b f h w c"]:
+def guide(positive: Latent, negative: Latent, guidance: Guidance) -> Latent:
     """v = v_neg + scale (v_pos - v_neg), rescaled to the spread of v_pos by `rescale`."""
     v = negative + guidance.scale * (positive - negative)
     if guidance.rescale:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mugv_jax.axes import Array, Bool, Float, Int
+from mugv_jax.axes import Array, Bool, Float, Int, Latent
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import guided_velocity, moved
@@ -28,7 +28,7 @@ from mugv_jax.flow.sampler import guided_velocity, moved
 def integrate(
     denoiser: Denoiser,
     variables: Any,
-    x: Float[Array, "b f h w c"],
+    x: Latent,
     *,
     times: np.ndarray,
     noisy: Bool[Array, "b f"],
@@ -36,7 +36,7 @@ def integrate(
     negative: Any = None,
     guidance: Guidance = Guidance(scale=1.0),  # noqa: B008 - constant
     chosen: Int[Array, "k"] | None = None,
-) -> Float[Array, "b f h w c"]:
+) -> Latent:
     """Latents at times[-1], by the steps of `flow.sampler.sample` inside one program.
 
     times: decreasing, in [0, 1], constants of the program; `x` is at times[0] where `noisy`.
@@ -78,13 +78,13 @@ def integrate(
 def _velocity(
     denoiser: Denoiser,
     inputs: tuple[Any, Any, Any],
-    x: Float[Array, "b f h w c"],
+    x: Latent,
     t: Float[Array, ""],
     guided: Bool[Array, ""],
     *,
     guidance: Guidance,
     noisy: Bool[Array, "b f"],
-) -> Float[Array, "b f h w c"]:
+) -> Latent:
     """Velocity of one step, with guidance where `guided`.
 
     inputs: variables, positive and negative condition.

@@ -5,14 +5,12 @@
 import einops
 import jax.numpy as jnp
 
-from mugv_jax.axes import Array, Float
+from mugv_jax.axes import Array, Float, Latent
 
 MODEL_TIME = 1000.0  # the published networks count time in thousandths
 
 
-def interpolate(
-    x_0: Float[Array, "b f h w c"], noise: Float[Array, "b f h w c"], t: Float[Array, "b f"]
-) -> tuple[Float[Array, "b f h w c"], Float[Array, "b f h w c"]]:
+def interpolate(x_0: Latent, noise: Latent, t: Float[Array, "b f"]) -> tuple[Latent, Latent]:
     """Noisy latent and its target velocity.
 
         x_t = (1 - t) x_0 + t noise,   v = x_0 - noise = -dx_t/dt

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mugv_jax.axes import Array, Bool, Float
+from mugv_jax.axes import Array, Bool, Float, Latent
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.path import frame_times
 
@@ -52,7 +52,7 @@ class Forecast:
     def holds(
         self,
         variables: Any,
-        x: Float[Array, "b f h w c"],
+        x: Latent,
         t: float,
         noisy: Bool[Array, "b f"],
         condition: Any,
@@ -70,12 +70,12 @@ class Forecast:
         self._u = u
         return guided == self._guided and self._changed < self._threshold
 
-    def record(self, v: Float[Array, "b f h w c"], t: float, *, guided: bool) -> None:
+    def record(self, v: Latent, t: float, *, guided: bool) -> None:
         """Keeps `v`, evaluated at time t."""
         kept = self._known[-1:] if guided == self._guided else []
         self._known, self._guided, self._changed = [*kept, (t, v)], guided, 0.0
 
-    def velocity(self, t: float) -> Float[Array, "b f h w c"]:
+    def velocity(self, t: float) -> Latent:
         """Velocity of (1) at time t; constant if only one velocity is known."""
         (t_before, before), (t_known, known) = self._known[0], self._known[-1]
         if t_known == t_before:

@@ -13,7 +13,7 @@ import numpy as np
 import tqdm
 from jax.typing import ArrayLike
 
-from mugv_jax.axes import Array, Bool, Float
+from mugv_jax.axes import Array, Bool, Latent
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.guidance import Guidance, guide
 from mugv_jax.flow.path import frame_times
@@ -28,7 +28,7 @@ class Sample:
     possible: their number with guidance in every step and no step left out.
     """
 
-    x: Float[Array, "b f h w c"]
+    x: Latent
     evaluations: int
     possible: int
 
@@ -36,7 +36,7 @@ class Sample:
 def sample(
     denoiser: Denoiser,
     variables: Any,
-    x: Float[Array, "b f h w c"],
+    x: Latent,
     *,
     times: np.ndarray,
     noisy: Bool[Array, "b f"],
@@ -93,7 +93,7 @@ def read(denoiser: Denoiser, variables: Any, condition: Any) -> Any:
 def euler_step(
     denoiser: Denoiser,
     variables: Any,
-    x: Float[Array, "b f h w c"],
+    x: Latent,
     t: ArrayLike,
     t_next: ArrayLike,
     noisy: Bool[Array, "b f"],
@@ -101,11 +101,8 @@ def euler_step(
     negative: Any,
     *,
     guidance: Guidance,
-) -> tuple[Float[Array, "b f h w c"], Float[Array, "b f h w c"]]:
-    """Latents after one step from time `t` to `t_next`, and the step's velocity.
-
-    negative: condition of guidance's second forward pass; None means no guidance.
-    """
+) -> tuple[Latent, Latent]:
+    """Latents after one step from time `t` to `t_next`, and the velocity of `guided_velocity`."""
     v = guided_velocity(denoiser, variables, x, t, noisy, positive, negative, guidance=guidance)
     return moved(x, v, t, t_next, noisy), v
 
@@ -113,14 +110,14 @@ def euler_step(
 def guided_velocity(
     denoiser: Denoiser,
     variables: Any,
-    x: Float[Array, "b f h w c"],
+    x: Latent,
     t: ArrayLike,
     noisy: Bool[Array, "b f"],
     positive: Any,
     negative: Any,
     *,
     guidance: Guidance,
-) -> Float[Array, "b f h w c"]:
+) -> Latent:
     """Velocity at time `t`, guided unless `negative` is None; given frames have time 0."""
     batch = x.shape[0]
     velocity = functools.partial(denoiser.velocity, variables)
@@ -136,12 +133,12 @@ def guided_velocity(
 
 @jax.jit
 def moved(
-    x: Float[Array, "b f h w c"],
-    v: Float[Array, "b f h w c"],
+    x: Latent,
+    v: Latent,
     t: ArrayLike,
     t_next: ArrayLike,
     noisy: Bool[Array, "b f"],
-) -> Float[Array, "b f h w c"]:
+) -> Latent:
     """x + v (t - t_next) in noisy frames; given frames do not change."""
     distance = t - t_next  # pyright: ignore[reportOperatorIssue] - numbers, not bool
     step = x + v.astype(x.dtype) * distance

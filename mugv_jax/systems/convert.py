@@ -11,7 +11,7 @@ from mugv_jax.weights import convert as weights
 
 
 class Options(TypedDict, total=False):
-    """Options of `weights.convert.convert`."""
+    """See `weights.convert.convert`."""
 
     kind: str | None
     format: str | None
@@ -26,10 +26,7 @@ class Options(TypedDict, total=False):
 def convert(src: str | os.PathLike, dst: str | os.PathLike, **options: Unpack[Options]) -> None:
     """Write the checkpoint or the pipeline's folder `src` to `dst` in another format.
 
-    options: see `weights.convert.convert`.
-
-    Raises:
-        ValueError: see `weights.convert.convert`.
+    See `weights.convert.convert` for the options and errors.
     """
     folders = [system.folder for system in systems.every() if system.folder is not None]
     weights.convert(Path(src), Path(dst), pipelines=folders, **options)

@@ -4,23 +4,28 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, TypedDict, TypeVar, Unpack
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
+from mugv_jax.axes import Bool, Float, Int
 from mugv_jax.kernels import select
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.lora import abstract_lora
 from mugv_jax.nn.quantize import abstract_quantized, quantized_dtype
-from mugv_jax.sharding.mesh import make_mesh
+from mugv_jax.nn.text import tokenizer as tokenizers
+from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
-from mugv_jax.systems.system import SystemConfig
+from mugv_jax.systems.system import System, SystemConfig
+from mugv_jax.systems.text import text_states, tokenize
 from mugv_jax.weights.adapter_files import open_adapter
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.random import random_variables
@@ -29,16 +34,27 @@ from mugv_jax.weights.registry import MODELS, abstract_variables
 # (name, shardings, dtype) -> variables on the mesh
 Fetch = Callable[[str, Any, DTypeLike], Any]
 Own = TypeVar("Own", bound="Models")  # the system's class of models
-DIT = "dit"  # field of the model that is built for the mesh
+Sizes = TypeVar("Sizes", bound=SystemConfig)
+DIT = "dit"  # field of the model that is built for the mesh, and that an adapter changes
+LORA, TOKENIZER = "lora", "tokenizer"  # names of files beside those of the models
 
 
 class Options(TypedDict, total=False):
-    """Options that the constructors of all systems' models take; see `Models`."""
+    """Options that the models and pipelines of all systems take.
+
+    mesh: devices per axis, such as {"tensor": 4}; one device by default.
+    dtype: dtype of weights and arithmetic, by default bfloat16, or float32 on a CPU.
+    kernels: implementations in place of the platform's defaults.
+    keep_loaded: keep variables after their first use instead of freeing them.
+    quantize: "int8" or "fp8" weights in the transformers, for half the memory; an adapter is
+        merged before.
+    """
 
     mesh: Mapping[str, int] | None
     dtype: DTypeLike | None
     kernels: KernelConfig | None
     keep_loaded: bool
+    quantize: str | None
 
 
 class LoadingOptions(Options, total=False):
@@ -50,25 +66,17 @@ class LoadingOptions(Options, total=False):
     expected: SystemConfig | None
 
 
-class RandomOptions(Options, total=False):
-    """Options of models with random weights."""
-
-    quantize: str | None
-
-
 @dataclasses.dataclass(kw_only=True)
-class Models:
-    """Models of one system, by the fields of its config.
+class Models(Generic[Sizes]):
+    """Models of one system, by the fields of its config; see `Options`.
 
     fetch: makes or reads the variables of a model.
-    dtype: dtype of weights and arithmetic.
-    kernels: implementations in place of the platform's defaults.
-    keep_loaded: keep variables after their first use instead of freeing them.
-    quantize: dtype of 8-bit weights of the transformers, a name of `nn.quantize.DTYPES`.
     sources: file or folder of each model, tokenizer and adapter; empty for random weights.
     """
 
-    config: SystemConfig
+    system: ClassVar[System]
+
+    config: Sizes
     mesh: Mesh
     dtype: DTypeLike
     fetch: Fetch
@@ -81,92 +89,59 @@ class Models:
     @classmethod
     def from_files(
         cls: type[Own],
-        config_class: type[SystemConfig],
-        paths: Mapping[str, Path],
+        sources: Mapping[str, Path],
         *,
-        absent: Collection[str] = (),
-        loading: Mapping[str, Mapping[str, Any]] | None = None,
-        sources: Mapping[str, Path] | None = None,
+        adapter: Mapping[str, Any] | None = None,
         expected: SystemConfig | None = None,
-        mesh: Mapping[str, int] | None = None,
-        dtype: DTypeLike | None = None,
-        quantize: str | None = None,
-        **fields: Any,
+        **options: Unpack[Options],
     ) -> Own:
-        """Models from published or converted files, by field; only headers are read now.
+        """Models from published or converted files; only headers are read now.
 
-        absent: fields without a model.
-        loading: further options of `weights.load.load`, by field.
-        sources: files beside `paths` that the result depends on.
-        expected: sizes that the weights must have.
-        fields: further fields of the class.
+        sources: files of the models, by field, and all others that the result depends on.
+        adapter: options of `weights.load.load` for the adapter.
 
         Raises:
             ValueError: weights that are damaged or of another size, low-rank updates or a mesh
                 that do not fit, or an unknown `quantize`.
         """
-        placed_on = make_mesh(mesh)
-        kinds, sizes = read_sizes(config_class, paths)
-        config = config_class(**dict.fromkeys(absent), **sizes)
+        built, config_class = _built(options), cls.system.config
+        kinds, sizes = read_sizes(config_class, sources)
+        config = config_class(**dict.fromkeys(config_class.KINDS) | sizes)
         if expected is not None:
-            _check_expected(config, expected, paths)
-
-        # Opened now, so that an adapter that does not fit is refused before models load.
-        adapters = {
-            name: open_adapter(
-                more["lora"], MODELS[kinds[name]], sizes[name], alpha=more.get("lora_alpha")
+            _check_expected(sizes, expected, sources)
+        lora: dict[str, Any] = {}
+        factors = None
+        if LORA in sources:
+            lora = {LORA: sources[LORA], **(adapter or {})}
+            # Opened now, so that an adapter that does not fit is refused before models load.
+            opened = open_adapter(
+                sources[LORA], MODELS[kinds[DIT]], sizes[DIT], alpha=lora.get("lora_alpha")
             )
-            for name, more in (loading or {}).items()
-            if more.get("lora") is not None
-        }
+            if not lora.get("lora_merged", True):
+                params = abstract_variables(kinds[DIT], sizes[DIT])["params"]
+                factors = variable_shardings(abstract_lora(params, opened.lora), built["mesh"])
 
         def fetch(name: str, shardings: Any, dtype: DTypeLike) -> Any:
-            more = (loading or {}).get(name, {})
-            if name in adapters and not more.get("lora_merged", True):
-                params = abstract_variables(kinds[name], sizes[name])["params"]
-                factors = abstract_lora(params, adapters[name].lora)
-                shardings = shardings | {"lora": variable_shardings(factors, placed_on)}
-            options = {"shardings": shardings, "dtype": dtype, "quantize": quantize}
-            return load(paths[name], kinds[name], **options, **more)[1]
+            more: dict[str, Any] = {"dtype": dtype, "quantize": options.get("quantize")}
+            if name == DIT:
+                more |= lora
+                shardings = shardings if factors is None else shardings | {LORA: factors}
+            return load(sources[name], kinds[name], shardings=shardings, **more)[1]
 
-        return cls(
-            config=config,
-            mesh=placed_on,
-            dtype=dtype or default_dtype(),
-            fetch=fetch,
-            quantize=quantize,
-            sources={**paths, **(sources or {})},
-            **fields,
-        )
+        return cls(config=config, fetch=fetch, sources=sources, **built)
 
     @classmethod
-    def random(
-        cls: type[Own],
-        config: SystemConfig,
-        *,
-        seed: int = 0,
-        mesh: Mapping[str, int] | None = None,
-        dtype: DTypeLike | None = None,
-        quantize: str | None = None,
-        **fields: Any,
-    ) -> Own:
+    def random(cls: type[Own], config: Sizes, *, seed: int = 0, **options: Unpack[Options]) -> Own:
         """Models with seeded random weights: everything runs, but the pictures are noise."""
-        quantized_dtype(quantize)
 
         def fetch(name: str, shardings: Any, dtype: DTypeLike) -> Any:
             abstract = abstract_variables(config.KINDS[name][0], getattr(config, name))
+            quantize = options.get("quantize")
             return random_variables(
                 abstract, seed, shardings=shardings, dtype=dtype, quantize=quantize
             )
 
-        return cls(
-            config=config,
-            mesh=make_mesh(mesh),
-            dtype=dtype or default_dtype(),
-            fetch=fetch,
-            quantize=quantize,
-            **fields,
-        )
+        return cls(config=config, fetch=fetch, **_built(options))
 
     @contextlib.contextmanager
     def model(self, name: str) -> Iterator[tuple[Any, Any]]:
@@ -192,21 +167,60 @@ class Models:
                     leaf.delete()
 
 
+class TextModels(Models[Sizes]):
+    """Models of a system with one text encoder, the field "text", and its tokenizer."""
+
+    def load_tokenizer(self) -> tokenizers.Tokenizer:
+        """Tokenizer among the files; a byte-level one for random weights."""
+        if TOKENIZER in self.sources:
+            return tokenizers.load(os.fspath(self.sources[TOKENIZER]))
+        return tokenizers.byte_level()
+
+    def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
+        """Ids and mask of every prompt, padded to the number of text tokens that the DiT reads.
+
+        Raises:
+            ValueError: a tokenizer whose ids the text encoder does not have.
+        """
+        sizes: Any = self.config
+        length = self.system.text_tokens(sizes.dit)
+        return tokenize(self.load_tokenizer(), sizes.text.vocab_size, prompts, length)
+
+    def read_texts(self, texts: Sequence[str]) -> list[Float[np.ndarray, "_s d"]]:
+        """Encoder states of each text, without padding."""
+        ids, mask = self.tokenize(texts)
+        with meshes.use(self.mesh), self.model("text") as (module, variables):
+            states = text_states(module, variables, ids, mask)
+        return [each[valid] for each, valid in zip(states, mask, strict=True)]
+
+
+def _built(options: Options) -> dict[str, Any]:
+    """Fields of `Models` from its options."""
+    quantized_dtype(options.get("quantize"))
+    return {
+        **options,
+        "mesh": meshes.make_mesh(options.get("mesh")),
+        "dtype": options.get("dtype") or default_dtype(),
+    }
+
+
 def read_sizes(
     config_class: type[SystemConfig], paths: Mapping[str, Path]
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """(kinds, sizes) of checkpoints, by field; tensors are not read.
+    """(kinds, sizes) of the checkpoints in `paths`, by field; tensors are not read.
 
     Raises:
         ValueError: no checkpoint, an incomplete one, or one of another model.
     """
     kinds, sizes = {}, {}
-    for name, path in paths.items():
-        accepted = config_class.KINDS[name]
-        kind, sizes[name] = read_config(path, accepted[0] if len(accepted) == 1 else None)
-        if kind not in accepted:
-            raise ValueError(f"{path}: holds {kind}, not {' or '.join(accepted)}.")
-        kinds[name] = kind
+    for name, accepted in config_class.KINDS.items():
+        if name in paths:
+            kind, sizes[name] = read_config(
+                paths[name], accepted[0] if len(accepted) == 1 else None
+            )
+            if kind not in accepted:
+                raise ValueError(f"{paths[name]}: holds {kind}, not {' or '.join(accepted)}.")
+            kinds[name] = kind
     return kinds, sizes
 
 
@@ -215,10 +229,12 @@ def default_dtype() -> DTypeLike:
     return jnp.float32 if select.platform() == "cpu" else jnp.bfloat16
 
 
-def _check_expected(config: SystemConfig, expected: SystemConfig, paths: Mapping[str, Any]) -> None:
-    """Raise a ValueError that names the sizes in which a model of `paths` differs."""
-    for name in paths:
-        found, wanted = getattr(config, name), getattr(expected, name)
+def _check_expected(
+    sizes: Mapping[str, Any], expected: SystemConfig, paths: Mapping[str, Path]
+) -> None:
+    """Raise a ValueError that names the sizes in which a model differs."""
+    for name, found in sizes.items():
+        wanted = getattr(expected, name)
         differences = [
             f"{field.name}={getattr(found, field.name)} (expected {getattr(wanted, field.name)})"
             for field in dataclasses.fields(found)

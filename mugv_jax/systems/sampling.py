@@ -69,11 +69,6 @@ def sample_group(
 ) -> Sample:
     """Latents of one group of rows, sampled from `start` along `times`.
 
-    Previews of a training run make the same call with the denoiser of its objective:
-
-        sample_group(objective.denoiser, variables, mesh, Start.from_noise(noise), times=times,
-                     positive=condition, negative=null_condition, guidance=Guidance(scale=4.0)).x
-
     `mesh` must be current (`sharding.mesh.use`). Noise and conditions may be host arrays or lie on
     the mesh already; rows are split over the mesh's data shards.
 

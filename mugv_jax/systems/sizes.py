@@ -1,8 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of videos as users write them: "1280x720", a name, "5s"."""
+"""Sizes of videos as users write them ("1280x720", "5s"), and on the Wan VAE's grid (4x8x8)."""
 
+import dataclasses
 from collections.abc import Mapping
+
+from mugv_jax.cost.memory.plan import Size
 
 NamedSizes = Mapping[str, tuple[int, int]]  # name -> (width, height) in pixels
 NamedLengths = Mapping[str, int]  # name -> frames
@@ -58,3 +61,31 @@ def nearest(value: int, offset: int, stride: int) -> str:
     if low < smallest:
         return f"the nearest is {smallest}"
     return f"the nearest are {low} and {low + stride}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WanSize(Size):
+    """Width and height in pixels, multiples of 16, and 4k+1 frames.
+
+    A system whose VAE has another stride derives a class with another `SPATIAL`.
+
+    Raises:
+        ValueError: a size off the grid, naming the nearest valid ones.
+    """
+
+    SPATIAL, TEMPORAL = 8, 4
+    FRAMES_FORM, VAE = "4k+1", "the Wan VAE"
+
+    def __post_init__(self):
+        stride_px = 2 * self.SPATIAL  # a token covers two rows and two columns of latents
+        for name, value in (("width", self.width_px), ("height", self.height_px)):
+            if value < stride_px or value % stride_px:
+                raise ValueError(
+                    f"{name}={value} must be a positive multiple of {stride_px} (a token's side): "
+                    f"{nearest(value, 0, stride_px)}."
+                )
+        if self.frames < 1 or self.frames % self.TEMPORAL != 1:
+            raise ValueError(
+                f"frames={self.frames} must be 4k+1 (a first frame, then groups of 4): "
+                f"{nearest(self.frames, 1, self.TEMPORAL)}."
+            )

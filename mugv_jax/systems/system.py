@@ -9,19 +9,18 @@ its models' sizes. `find` imports it on first use.
 import contextlib
 import dataclasses
 import importlib
-import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
-from mugv_jax.cost.costs import Costs
-from mugv_jax.cost.memory.plan import Plan, Size
-from mugv_jax.cost.memory.stages import Stage, stages
+from mugv_jax.cost.costs import Costs, Stage
+from mugv_jax.cost.memory.plan import Plan, Size, weight_shards, widened_weights
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.systems import NAMES
 from mugv_jax.systems.pretrained import first_of, local_folder
 from mugv_jax.systems.sizes import NamedLengths, NamedSizes, parse_frames, parse_size
 from mugv_jax.weights.diffusers_folder import PipelineFolder
+from mugv_jax.weights.registry import MODELS
 
 Kinds = Mapping[str, tuple[str, ...]]
 
@@ -53,17 +52,6 @@ class SystemConfig:
             )
 
 
-@runtime_checkable
-class SizeClass(Protocol):
-    """Class of a system's sizes of videos."""
-
-    SPATIAL: int
-    FRAMES_FORM: str
-    VAE: str
-
-    def __call__(self, *, width_px: int, height_px: int, frames: int) -> Size: ...
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class System:
     """Classes and numbers by which one family of models differs from the others.
@@ -75,8 +63,7 @@ class System:
     files: field -> names that the model's file or folder may have in a folder of weights; the first
         one that exists is taken.
     elsewhere: field -> repository of a model that the folder may lack.
-    size: class of video sizes, with their grid: `SPATIAL` pixels per side of a latent, and
-        `FRAMES_FORM` and `VAE`, its description in help texts.
+    size: class of the sizes of its videos.
     sizes, lengths: (width, height) in pixels, and frames, by name.
     steps: default number of denoising steps.
     text_tokens: sizes of the DiT -> number of text tokens that it reads.
@@ -92,7 +79,7 @@ class System:
     titles: Mapping[str, str]
     files: Mapping[str, tuple[str, ...]]
     elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    size: SizeClass
+    size: type[Size]
     sizes: NamedSizes
     lengths: NamedLengths
     steps: int
@@ -110,8 +97,7 @@ class System:
     @property
     def groups(self) -> dict[str, type]:
         """Dataclass of the sizes of every model, by field."""
-        hints = typing.get_type_hints(self.config)
-        return {field: _dataclass_of(hints[field]) for field in self.config.KINDS}
+        return {field: MODELS[kind].config_class for field, kind in self.kinds.items()}
 
     def parse(self, size: str, frames: str) -> Size:
         """Size of a video from texts such as "1280x720" or "portrait", and "105" or "5s".
@@ -138,7 +124,19 @@ class System:
 
     def stages(self, models: Mapping[str, Any], plan: Plan) -> Iterator[Stage]:
         """Predicted memory of every stage that has a model; `models` are their sizes by field."""
-        return stages(self.costs, self.kinds, models, plan)
+        kinds = self.kinds
+        weights = {
+            field: sum(weight_shards(kinds[field], config, plan).values())
+            for field, config in models.items()
+        }
+        together = [field for field in self.costs.together if field in models]
+        for task in self.costs.tasks:
+            if task.field in models:
+                config = models[task.field]
+                activations = task.activations(config, plan)
+                activations += widened_weights(kinds[task.field], config, plan)
+                held = together if task.field in together else [task.field]
+                yield Stage(task.name, sum(weights[field] for field in held), round(activations))
 
 
 def find(name: str) -> System:
@@ -160,9 +158,3 @@ def every() -> tuple[System, ...]:
 def system_of(config: SystemConfig) -> System:
     """The system whose models have the sizes `config`."""
     return next(system for system in every() if type(config) is system.config)
-
-
-def _dataclass_of(hint: Any) -> type:
-    """The dataclass in an annotation such as `DiTConfig | None`."""
-    parts = (part for part in (*typing.get_args(hint), hint) if isinstance(part, type))
-    return next(part for part in parts if dataclasses.is_dataclass(part))

@@ -1,9 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tokenizing and encoding of texts, shared by all pipelines."""
+"""Texts: tokenizing, encoding, a cache between the calls of a pipeline, and padded batches."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -11,8 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mugv_jax.axes import Array, Bool, Int
+from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.nn.text.tokenizer import Tokenizer
+
+KEPT_BYTES = 2 * 2**30  # 2,600 texts of 100 tokens as T5-XXL reads them, in bfloat16
+TEXT_STEP = 64  # texts are padded to a multiple of it, so that one program serves nearly all
 
 
 def tokenize(
@@ -63,3 +66,54 @@ def text_batches(
 @functools.partial(jax.jit, static_argnums=0)
 def _apply(module: nn.Module, variables: Any, *inputs: Array) -> Any:
     return module.apply(variables, *inputs)
+
+
+class TextCache:
+    """Encoded forms of the most recently read texts, up to KEPT_BYTES.
+
+    A repeated text, such as a negative prompt, is not encoded again.
+    """
+
+    def __init__(self):
+        self._kept: dict[str, Any] = {}  # newest last
+
+    def read(
+        self, texts: Iterable[str], encode: Callable[[list[str]], Sequence[Any]]
+    ) -> dict[str, Any]:
+        """Encoded form of each text, a tree of host arrays.
+
+        encode: encodes the texts that are not kept, in one call.
+        """
+        wanted = list(dict.fromkeys(texts))
+        new = [text for text in wanted if text not in self._kept]
+        if new:
+            self._kept |= dict(zip(new, encode(new), strict=True))
+        read = {text: self._kept.pop(text) for text in wanted}
+        self._kept |= read
+        self._forget()
+        return read
+
+    def _forget(self) -> None:
+        """Drops the least recently read texts while the limit is exceeded."""
+        surplus = _nbytes(self._kept) - KEPT_BYTES
+        while surplus > 0:
+            surplus -= _nbytes(self._kept.pop(next(iter(self._kept))))
+
+
+def _nbytes(tree: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+def padded_length(texts: Iterable[np.ndarray], most: int) -> int:
+    """Tokens of the longest text, rounded up to a multiple of TEXT_STEP, but at most `most`."""
+    longest = max(len(states) for states in texts)
+    return min(-(-longest // TEXT_STEP) * TEXT_STEP, most)
+
+
+def padded(
+    texts: Sequence[Float[np.ndarray, "_s d"]], tokens: int
+) -> tuple[Float[np.ndarray, "b s d"], Bool[np.ndarray, "b s"]]:
+    """A batch of texts, filled up with zeros to `tokens`, and its mask, true on text."""
+    lengths = np.array([len(states) for states in texts])
+    filled = [np.pad(states, ((0, tokens - len(states)), (0, 0))) for states in texts]
+    return np.stack(filled), np.arange(tokens) < lengths[:, None]

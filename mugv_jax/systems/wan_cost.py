@@ -21,20 +21,11 @@ from mugv_jax.nn.wan.vae import WanVAEConfig
 from mugv_jax.weights.registry import MODELS, abstract_variables
 
 
-def encode(config: WanVAEConfig, plan: Plan, *, kind: str = "wan_vae") -> float:
-    """Bytes of encoding the frames of one latent.
+def part(config: WanVAEConfig, plan: Plan, *, method: str, kind: str = "wan_vae") -> float:
+    """Bytes of encoding the frames of one latent, or of decoding it, as `method` says.
 
     kind: name of the VAE in the registry; any that `nn/wan/streaming.py` can run.
     """
-    return _part(config, plan, "encode", kind)
-
-
-def decode(config: WanVAEConfig, plan: Plan, *, kind: str = "wan_vae") -> float:
-    """Bytes of decoding one latent; `kind` as in `encode`."""
-    return _part(config, plan, "decode", kind)
-
-
-def _part(config: WanVAEConfig, plan: Plan, method: str, kind: str) -> float:
     factor, size = config.spatial_factor, plan.size
     tile = (plan.tile_px or max(size.height_px, size.width_px)) // factor
     rows, columns = (min(side // factor, tile) for side in (size.height_px, size.width_px))
@@ -67,3 +58,6 @@ def _widest(config: WanVAEConfig) -> int:
     """Entries of the widest array of any scale, for each latent and frame."""
     scales = len(config.widths)
     return max(4 ** (scales - 1 - scale) * width for scale, width in enumerate(config.widths))
+
+
+encode, decode = (functools.partial(part, method=method) for method in ("encode", "decode"))

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import tqdm
 
-from mugv_jax.cost.chips import peak_flops
+from mugv_jax.cost.chips import peak_of
 from mugv_jax.data.batches import Batches
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.placement import PlacedBatches
@@ -115,7 +115,7 @@ class Run:
 
     def _log(self, step: int, interval: Interval) -> dict[str, float]:
         devices = self.program.mesh.devices
-        scalars = interval.scalars(devices.size, peak_flops(devices.flat[0]))
+        scalars = interval.scalars(devices.size, peak_of(devices.flat[0].device_kind))
         scalars |= self.clock.scalars()
         self.writer.scalars(step, scalars)
         return scalars

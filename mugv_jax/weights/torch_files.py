@@ -44,16 +44,20 @@ STORAGES = {
 }
 
 
+class MissingTorch(ValueError):
+    """PyTorch is needed, but not installed."""
+
+
 def import_torch() -> types.ModuleType:
     """PyTorch, which is an optional dependency.
 
     Raises:
-        ValueError: it is not installed.
+        MissingTorch: it is not installed.
     """
     try:
         import torch
     except ImportError as error:
-        raise ValueError(
+        raise MissingTorch(
             "PyTorch files and Megatron checkpoints need PyTorch: pip install 'mugv_jax[torch]'."
         ) from error
     return torch

@@ -45,7 +45,7 @@ def test_a_text_encoder_is_written_and_scored(tmp_path, capsys):
     assert set(scores) == {"full", "small"}
     assert scores["small"]["probe"]["unseen"].keys() == {"shape", "colour", "motion"}
     paths = find_weights(tmp_path)
-    assert paths.text_encoder == paths.tokenizer == out
+    assert paths["text"] == paths["tokenizer"] == out
 
 
 def test_exported_files_are_listed_with_their_sizes(tmp_path, monkeypatch, capsys):

@@ -13,7 +13,7 @@ from mugv_jax.commands import generate_contentv
 from mugv_jax.commands.generate import generators
 from mugv_jax.commands.sampling import OF_MODEL
 from mugv_jax.systems.contentv.pipeline import ContentvPipeline
-from mugv_jax.systems.contentv.size import CONTENTV_SIZES
+from mugv_jax.systems.contentv.request import CONTENTV_SIZES
 from tests.systems.contentv.folders import write_published
 from tests.systems.mugv.folders import write_config
 

@@ -59,7 +59,14 @@ cli.COMMANDS["try"] = (module.__name__, "for a test")
 sys.argv = ["mugv-jax", "try"]
 sys.exit(cli.main())
 """
-MODES = ("garbage collection", "broad except", "error of another kind", "C code", "importing", "finished")
+MODES = (
+    "garbage collection",
+    "broad except",
+    "error of another kind",
+    "C code",
+    "importing",
+    "finished",
+)
 LINE = "{}; what was finished is kept, nothing is half-written.\n"
 
 

@@ -18,7 +18,7 @@ from mugv_jax.compile.samplers import read_config
 from mugv_jax.kernels import select
 from mugv_jax.kernels.attention import attend
 from mugv_jax.systems.mugv.size import VideoSize
-from mugv_jax.systems.wan_size import WanSize
+from mugv_jax.systems.sizes import WanSize
 from mugv_jax.train.train_config import from_config_dict
 
 needs_compiler = pytest.mark.skipif(

@@ -16,8 +16,8 @@ from mugv_jax.systems.contentv.cost import mmdit_forward
 from mugv_jax.systems.enhancer.cost import wan_forward
 from mugv_jax.systems.mugv.cost import dit_forward
 from mugv_jax.systems.mugv.size import VideoSize
+from mugv_jax.systems.sizes import WanSize
 from mugv_jax.systems.system import find
-from mugv_jax.systems.wan_size import WanSize
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SIZES = {

@@ -26,7 +26,7 @@ class FunctionDenoiser(Denoiser[Any]):
     def first_input(self, variables, x, t, condition):
         return self.first(variables, x, t, condition)
 
-    def abstract_condition(self, mesh, *, rows, latent_shape, text_tokens, dtype):
+    def abstract_condition(self, mesh, *, rows, latent_shape, text_tokens):
         raise NotImplementedError
 
 

@@ -1,6 +1,5 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-import itertools
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +45,7 @@ def case(request):
     return config, boxed, variables, np.asarray(expected)
 
 
-@pytest.mark.parametrize("sizes", list(itertools.product((1, 2), repeat=3)), ids=str)
+@pytest.mark.parametrize("sizes", [(2, 1, 1), (1, 2, 1), (1, 1, 2), (2, 2, 2)], ids=str)
 def test_every_mesh_gives_the_output_of_one_device(case, sizes):
     config, boxed, variables, expected = case
     if config.num_heads % sizes[1]:

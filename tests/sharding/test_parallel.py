@@ -76,7 +76,6 @@ def one_device():
     "fields",
     [
         {"data": 2, "fsdp": 2},
-        {"sequence": 2},
         {"sequence": 4, "tensor": 2},  # Ulysses has no head left: a ring
         {"fsdp": 2, "sequence": 4},  # Ulysses by 2, ring by 2
         {"tensor": 2, "remat": "dots"},

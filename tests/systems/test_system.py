@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import pkgutil
+import typing
 
 import pytest
 
@@ -30,8 +31,11 @@ def test_a_descriptor_says_something_of_every_model(system):
     assert fields == set(kinds) == set(system.titles) == set(system.files) == set(system.groups)
     assert {task.field for task in system.costs.tasks} == fields
     assert set(system.elsewhere) | set(system.costs.together) <= fields
+    hints = typing.get_type_hints(system.config)
     for field, accepted in kinds.items():
-        assert {MODELS[kind].config_class for kind in accepted} == {system.groups[field]}
+        (group,) = {MODELS[kind].config_class for kind in accepted}
+        assert system.groups[field] is group
+        assert group in (hints[field], *typing.get_args(hints[field]))
 
 
 @EVERY

@@ -29,8 +29,15 @@ def half(tensors: checkpoints.Tensors) -> checkpoints.Tensors:
     return {name: tensor.bfloat16() for name, tensor in tensors.items()}
 
 
-@pytest.mark.parametrize("case", ["mugdit_tiny", "mugdit_odd", "vae_tiny", "t5_tiny"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [
+        ("mugdit_tiny", torch.float32),
+        ("mugdit_odd", torch.bfloat16),
+        ("vae_tiny", torch.float32),
+        ("t5_tiny", torch.bfloat16),
+    ],
+)
 def test_to_orbax_and_back_keeps_every_bit(tmp_path, case, dtype):
     tensors = {k: v.to(dtype) for k, v in checkpoints.golden_tensors(case).items()}
     convert(checkpoints.save(tmp_path / "in.pt", tensors), tmp_path / "orbax")

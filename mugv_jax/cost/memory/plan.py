@@ -5,7 +5,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -21,23 +21,28 @@ from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights.registry import abstract_variables
 
 
-@runtime_checkable
-class Size(Protocol):
-    """Size of a video; every system has a class of its own, which knows its grid."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Size:
+    """Size of a video; every system has a class of its own, which checks it against its grid.
 
-    @property
-    def width_px(self) -> int: ...
+    SPATIAL, TEMPORAL: pixels a side and frames of one latent.
+    FRAMES_FORM, VAE: numbers of frames, such as "4k+1", and name of the VAE in help texts.
+    """
 
-    @property
-    def height_px(self) -> int: ...
+    SPATIAL: ClassVar[int]
+    TEMPORAL: ClassVar[int]
+    FRAMES_FORM: ClassVar[str]
+    VAE: ClassVar[str]
 
-    @property
-    def frames(self) -> int: ...
+    width_px: int
+    height_px: int
+    frames: int
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """(f, h, w) of the latent."""
-        ...
+        """(f, h, w) of the latent; a first frame alone has a latent too."""
+        frames = -(-self.frames // self.TEMPORAL)
+        return frames, self.height_px // self.SPATIAL, self.width_px // self.SPATIAL
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,7 +150,8 @@ def layer_weights(kind: str, config: Any, plan: Plan) -> float:
     Weights split over the axes of "embed" are gathered, one layer at a time, before they are used;
     8-bit ones are widened, one kernel at a time.
     """
-    gathered, layers = plan.parts("fsdp", "sequence"), stacked_layers(kind, config)
+    blocks = jax.tree.leaves(unboxed(abstract_variables(kind, config))["params"]["blocks"])
+    gathered, layers = plan.parts("fsdp", "sequence"), blocks[0].shape[0]
     taken = plan.live.layer * gathered * stacked_weights(kind, config, plan) / layers
     if plan.quantize is not None:
         shards = weight_shards(kind, config, plan)
@@ -153,9 +159,3 @@ def layer_weights(kind: str, config: Any, plan: Plan) -> float:
         largest = max(shards[path] for path in narrow)
         taken += plan.live.unpacked * gathered * largest / layers * plan.activation_itemsize
     return taken
-
-
-def stacked_layers(kind: str, config: Any) -> int:
-    """Number of layers in the stacked weights of a model."""
-    blocks = jax.tree.leaves(unboxed(abstract_variables(kind, config))["params"]["blocks"])
-    return blocks[0].shape[0]

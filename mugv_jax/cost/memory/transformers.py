@@ -24,20 +24,15 @@ class Forward:
     last_apart: the last block is not one of the scan's.
     attention: parts of paths that mark attention's weights.
     relaid: copies of these weights, in units of `Live.relaid`.
-    channels: of a latent.
     given: bytes of what a step reads beside the latent, for prompt and negative prompt together.
     """
 
     tokens: int
-    width: int
-    num_heads: int
-    head_dim: int
     mlp_dim: int
     rotary: bool
     last_apart: bool = False
     attention: tuple[str, ...] = ("attention/",)
     relaid: float = 1
-    channels: int
     given: int
 
 
@@ -55,24 +50,28 @@ def guided_step(kind: str, config: Any, forward: Forward, plan: Plan) -> float:
     live, itemsize = plan.live, plan.activation_itemsize
     n = -(-forward.tokens // plan.parts("sequence"))
     between = -(-forward.tokens // plan.parts("sequence", "tensor"))
-    heads = n * plan.local(forward.num_heads, "tensor") * forward.head_dim * itemsize
-    attention = live.heads * heads + live.scores * _score_bytes(forward, plan)
-    if forward.num_heads % plan.parts("tensor", "sequence"):
+    head_dim = config.width // config.num_heads
+    heads = n * plan.local(config.num_heads, "tensor") * head_dim * itemsize
+    scores = FLOAT32 * config.num_heads * forward.tokens * forward.tokens
+    if plan.platform == "gpu" and plan.itemsize < FLOAT32:
+        scores = 0  # cuDNN holds none
+    attention = live.heads * heads + live.scores * min(plan.score_budget, scores)
+    if config.num_heads % plan.parts("tensor", "sequence"):
         attention += 2 * (plan.parts("sequence") - 1) * heads  # keys and values of all tokens
     hidden = live.hidden * n * plan.local(forward.mlp_dim, "tensor") * itemsize
-    angles = n * forward.head_dim * FLOAT32 if forward.rotary else 0  # cos and sin of half of them
+    angles = n * head_dim * FLOAT32 if forward.rotary else 0  # cos and sin of half of them
     apart = live.apart if forward.last_apart and plan.mesh.size == 1 else 0
     relaid = 0.0
     if plan.parts("fsdp", "sequence") > 1:
         copies = live.relaid * forward.relaid
         relaid = copies * stacked_weights(kind, config, plan, forward.attention)
     return (
-        (live.residual + apart) * between * forward.width * itemsize
+        (live.residual + apart) * between * config.width * itemsize
         + max(attention, hidden)
-        + live.vectors * between * forward.width * FLOAT32
+        + live.vectors * between * config.width * FLOAT32
         + angles
         + forward.given
-        + 4 * latent_bytes(forward.channels, plan)  # before and after the step, two velocities
+        + 4 * latent_bytes(config.in_channels, plan)  # before and after the step, two velocities
         + layer_weights(kind, config, plan)
         + relaid
     )
@@ -107,10 +106,3 @@ def clip(config: ClipTextConfig, plan: Plan) -> float:
     attention = qkv_out + 2 * heads * s * s * FLOAT32
     hidden = 2 * s * plan.local(config.mlp_dim, "tensor") * FLOAT32  # before and after GELU
     return states + max(attention, hidden) + layer_weights("clip_text", config, plan)
-
-
-def _score_bytes(forward: Forward, plan: Plan) -> int:
-    """Bytes of float32 scores held at once; cuDNN, for 16-bit types, holds none."""
-    if plan.platform == "gpu" and plan.itemsize < FLOAT32:
-        return 0
-    return min(plan.score_budget, FLOAT32 * forward.num_heads * forward.tokens * forward.tokens)

@@ -17,7 +17,7 @@ from mugv_jax.nn.dit.embed import SINUSOID_DIM
 from mugv_jax.nn.mmdit.block import MLP_RATIO
 from mugv_jax.nn.mmdit.model import MMDiTConfig
 from mugv_jax.systems import wan_cost
-from mugv_jax.systems.contentv.size import T5_TOKENS, TEXT_TOKENS
+from mugv_jax.systems.contentv.denoiser import T5_TOKENS, TEXT_TOKENS
 
 
 def mmdit_forward(config: MMDiTConfig, latent_shape: LatentShape, text_tokens: int) -> int:
@@ -39,15 +39,11 @@ def mmdit_step(config: MMDiTConfig, plan: Plan) -> float:
     """Bytes of one guided step of MM-DiT, whose blocks process text and video together."""
     forward = transformers.Forward(
         tokens=patches(config, plan.size.latent_shape) + TEXT_TOKENS,
-        width=config.width,
-        num_heads=config.num_heads,
-        head_dim=config.head_dim,
         mlp_dim=MLP_RATIO * config.width,
         rotary=False,
         last_apart=True,
         attention=("/q/", "/k/", "/v/", "/out/"),
         relaid=2,  # heads of 64 channels fill half of a TPU's lanes
-        channels=config.in_channels,
         given=2 * TEXT_TOKENS * config.text_dim * FLOAT32,
     )
     return transformers.guided_step("contentv_dit", config, forward, plan)

@@ -11,13 +11,16 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jax.typing import DTypeLike
 
-from mugv_jax.axes import Array, Float
-from mugv_jax.flow.denoiser import Denoiser, LatentShape
+from mugv_jax.axes import Array, Latent
+from mugv_jax.flow.denoiser import Denoiser, FrameTimes, LatentShape
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.nn.mmdit.model import MMDiT
+from mugv_jax.nn.text.clip import ClipTextConfig
 from mugv_jax.sharding.place import batch_sharding
+
+T5_TOKENS = 256
+TEXT_TOKENS = ClipTextConfig.length + T5_TOKENS  # both CLIPs share their tokens
 
 
 class ContentvCondition(flax.struct.PyTreeNode):
@@ -38,12 +41,8 @@ class ContentvDenoiser(Denoiser[ContentvCondition]):
     dit: MMDiT
 
     def velocity(
-        self,
-        variables: Any,
-        x: Float[Array, "b f h w c"],
-        t: Float[Array, "b f"],
-        condition: ContentvCondition,
-    ) -> Float[Array, "b f h w c"]:
+        self, variables: Any, x: Latent, t: FrameTimes, condition: ContentvCondition
+    ) -> Latent:
         """See `Denoiser.velocity`; all frames have the time of frame 0."""
         time = MODEL_TIME * t[:, 0]
         published: Any = self.dit.apply(variables, x, time, condition.text, condition.pooled)
@@ -54,16 +53,9 @@ class ContentvDenoiser(Denoiser[ContentvCondition]):
         return ContentvCondition(text=batch["text"], pooled=batch["pooled"])
 
     def abstract_condition(
-        self,
-        mesh: Mesh,
-        *,
-        rows: int,
-        latent_shape: LatentShape,
-        text_tokens: int,
-        dtype: DTypeLike,
+        self, mesh: Mesh, *, rows: int, latent_shape: LatentShape, text_tokens: int
     ) -> ContentvCondition:
-        """See `Denoiser.abstract_condition`."""
-        del latent_shape, dtype
+        del latent_shape
         config = self.dit.config
         shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
         return ContentvCondition(

@@ -2,30 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """ContentV's five models and three tokenizers: their files, and the encoding of texts."""
 
-import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
+import jax
 import numpy as np
 
 from mugv_jax.axes import Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.nn.text.clip import ClipText
-from mugv_jax.systems.contentv.size import T5_TOKENS
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.systems.contentv.denoiser import T5_TOKENS, ContentvCondition
 from mugv_jax.systems.contentv.system import FOLDERS, SYSTEM, TOKENIZERS, ContentvConfig
-from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
+from mugv_jax.systems.models import LORA, LoadingOptions, Models
 from mugv_jax.systems.pretrained import local_folder, required
 from mugv_jax.systems.text import text_states, tokenize
+
+CLIPS = ("clip_l", "clip_g")
 
 
 def find_contentv(
     weights: str | os.PathLike, *, dit: str | os.PathLike | None = None
-) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Paths of (models, tokenizers), by field, in the folder or Hugging Face repository `weights`.
+) -> dict[str, Path]:
+    """Path of each model by field, and of each tokenizer by its folder's name.
 
+    weights: folder or Hugging Face repository.
     dit: another transformer than the one in `weights`: a checkpoint, or a training run.
 
     Raises:
@@ -33,19 +37,16 @@ def find_contentv(
     """
     wanted = {field: name for field, name in FOLDERS.items() if field != "dit" or dit is None}
     folder = local_folder(weights, (*wanted.values(), *TOKENIZERS.values()))
-    models = {} if dit is None else {"dit": Path(dit).expanduser()}
+    found = {} if dit is None else {"dit": Path(dit).expanduser()}
     for field, name in wanted.items():
-        models[field] = required(folder, SYSTEM.kinds[field], (name,))
-    found = {field: required(folder, "tokenizer", (name,)) for field, name in TOKENIZERS.items()}
-    return models, found
+        found[field] = required(folder, SYSTEM.kinds[field], (name,))
+    return found | {name: required(folder, "tokenizer", (name,)) for name in TOKENIZERS.values()}
 
 
-@dataclasses.dataclass(kw_only=True)
-class ContentvModels(Models):
+class ContentvModels(Models[ContentvConfig]):
     """Transformer, VAE, both CLIPs and T5, by field, and the tokenizers of the last three."""
 
-    config: ContentvConfig
-    load_tokenizers: Callable[[], Mapping[str, tokenizers.Tokenizer]]
+    system = SYSTEM
 
     @classmethod
     def from_pretrained(
@@ -54,42 +55,27 @@ class ContentvModels(Models):
         *,
         dit: str | os.PathLike | None = None,
         lora: str | os.PathLike | None = None,
-        quantize: str | None = None,
         **options: Unpack[LoadingOptions],
     ) -> "ContentvModels":
-        """Models from published or converted files; see `find_contentv`.
+        """Models from published or converted files; see `find_contentv` and `from_files`.
 
         lora: adapter that is merged into the transformer, a file or folder.
-        options: expected, mesh, dtype, kernels and keep_loaded; see `Models`.
-
-        Raises:
-            ValueError: weights that are missing, damaged or of another size, or an unknown
-                `quantize`.
         """
-        quantized_dtype(quantize)  # refused before a download
-        paths, found = find_contentv(weights, dit=dit)
-        sources = {TOKENIZERS[field]: path for field, path in found.items()}
+        quantized_dtype(options.get("quantize"))  # refused before a download
+        paths = find_contentv(weights, dit=dit)
         if lora is not None:
-            sources["lora"] = Path(lora)
-        return cls.from_files(
-            ContentvConfig,
-            paths,
-            loading={"dit": {"lora": lora}},
-            sources=sources,
-            load_tokenizers=lambda: _load_tokenizers(found),
-            quantize=quantize,
-            **options,
-        )
+            paths[LORA] = Path(lora)
+        return cls.from_files(paths, **options)
 
-    @classmethod
-    def random(
-        cls, config: ContentvConfig, *, seed: int = 0, **options: Unpack[RandomOptions]
-    ) -> "ContentvModels":
-        """Seeded random weights and byte-level tokenizers; options: see `Models.random`."""
-        ends = {"clip_l": config.clip_l.end, "clip_g": config.clip_g.end}
-        made = {field: tokenizers.byte_level_clip(end) for field, end in ends.items()}
-        made["text"] = tokenizers.byte_level()
-        return super().random(config, seed=seed, load_tokenizers=lambda: made, **options)
+    def load_tokenizers(self) -> dict[str, tokenizers.Tokenizer]:
+        """Tokenizer of each text encoder; byte-level ones for random weights."""
+        if not self.sources:
+            ends = {field: getattr(self.config, field).end for field in CLIPS}
+            made = {field: tokenizers.byte_level_clip(end) for field, end in ends.items()}
+            return {**made, "text": tokenizers.byte_level()}
+        paths = {field: os.fspath(self.sources[name]) for field, name in TOKENIZERS.items()}
+        made = {field: tokenizers.load_clip(paths[field]) for field in CLIPS}
+        return {**made, "text": tokenizers.load(paths["text"])}
 
     def tokenize(self, prompts: Sequence[str]) -> dict[str, Int[np.ndarray, "b s"]]:
         """Padded ids of every prompt for each text encoder; padding is not masked, as published.
@@ -97,7 +83,7 @@ class ContentvModels(Models):
         Raises:
             ValueError: a tokenizer of another model than its text encoder.
         """
-        clips = {field: getattr(self.config, field) for field in ("clip_l", "clip_g")}
+        clips = {field: getattr(self.config, field) for field in CLIPS}
         lengths = dict.fromkeys(clips, int(min(clip.length for clip in clips.values())))
         ids = {}
         for field, tokenizer in self.load_tokenizers().items():
@@ -112,18 +98,19 @@ class ContentvModels(Models):
                 )
         return ids
 
-    def read_texts(self, prompts: Sequence[str]) -> dict[str, np.ndarray]:
-        """States and summaries of every prompt, see `joined`; encoders are loaded one at a time."""
-        ids = self.tokenize(prompts)
+    def read_texts(self, texts: Sequence[str]) -> list[ContentvCondition]:
+        """Condition of each text, without a batch axis; encoders are loaded one at a time."""
         read = {}
-        for field, of_field in ids.items():
-            inputs = (of_field,) if field != "text" else (of_field, np.ones_like(of_field, bool))
-            with self.model(field) as (module, variables):
-                read[field] = text_states(module, variables, *inputs)
-        return joined(read["clip_l"], read["clip_g"], read["text"])
+        with meshes.use(self.mesh):
+            for field, ids in self.tokenize(texts).items():
+                inputs = (ids,) if field in CLIPS else (ids, np.ones_like(ids, bool))
+                with self.model(field) as (module, variables):
+                    read[field] = text_states(module, variables, *inputs)
+        whole = joined(read["clip_l"], read["clip_g"], read["text"])
+        return [jax.tree.map(lambda array, i=i: array[i].copy(), whole) for i in range(len(texts))]
 
 
-def joined(clip_l: ClipText, clip_g: ClipText, t5: np.ndarray) -> dict[str, np.ndarray]:
+def joined(clip_l: ClipText, clip_g: ClipText, t5: np.ndarray) -> ContentvCondition:
     """Text states and summaries in the transformer's layout, float32:
 
         text = [[clip_l, clip_g, 0], t5]    pooled = [clip_l, clip_g]
@@ -135,11 +122,4 @@ def joined(clip_l: ClipText, clip_g: ClipText, t5: np.ndarray) -> dict[str, np.n
     states = np.pad(states, ((0, 0), (0, 0), (0, t5.shape[-1] - states.shape[-1])))
     text = np.concatenate([states.astype(np.float32), t5.astype(np.float32)], axis=1)
     pooled = np.concatenate([clip_l.pooled, clip_g.pooled], axis=-1)
-    return {"text": text, "pooled": pooled.astype(np.float32)}
-
-
-def _load_tokenizers(folders: Mapping[str, Path]) -> dict[str, tokenizers.Tokenizer]:
-    made = {
-        field: tokenizers.load_clip(os.fspath(folders[field])) for field in ("clip_l", "clip_g")
-    }
-    return {**made, "text": tokenizers.load(os.fspath(folders["text"]))}
+    return ContentvCondition(text=text, pooled=pooled.astype(np.float32))

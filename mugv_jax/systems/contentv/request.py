@@ -8,10 +8,20 @@ from typing import TypedDict, Unpack
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import check_shift
-from mugv_jax.systems.contentv.size import CONTENTV_SIZES
 from mugv_jax.systems.mugv.request import check_prompts, seeds_of
-from mugv_jax.systems.wan_size import WanSize
+from mugv_jax.systems.sizes import WanSize
 
+# Width x height. ContentV is trained on seven shapes with about as many pixels as the first; the
+# sides of the others on the grid are our choice.
+CONTENTV_SIZES = {
+    "16:9": (768, 432),
+    "3:2": (720, 480),
+    "4:3": (656, 496),
+    "1:1": (576, 576),
+    "3:4": (496, 656),
+    "2:3": (480, 720),
+    "9:16": (432, 768),
+}
 FRAMES = 125  # about five seconds
 GUIDANCE = 6.0
 

@@ -10,11 +10,10 @@ from mugv_jax.nn.text.clip import ClipTextConfig
 from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.wan.vae import WanVAEConfig
 from mugv_jax.systems.contentv.cost import COSTS
-from mugv_jax.systems.contentv.denoiser import ContentvDenoiser
-from mugv_jax.systems.contentv.request import FRAMES, ContentvRequest
-from mugv_jax.systems.contentv.size import COMMON_SIZES, CONTENTV_SIZES, TEXT_TOKENS
+from mugv_jax.systems.contentv.denoiser import TEXT_TOKENS, ContentvDenoiser
+from mugv_jax.systems.contentv.request import CONTENTV_SIZES, FRAMES, ContentvRequest
+from mugv_jax.systems.sizes import WanSize
 from mugv_jax.systems.system import Kinds, System, SystemConfig
-from mugv_jax.systems.wan_size import WanSize
 from mugv_jax.weights.diffusers_folder import PipelineFolder
 from mugv_jax.weights.tables import mmdit, wan_vae
 
@@ -106,7 +105,12 @@ SYSTEM = System(
     },
     files={field: (folder,) for field, folder in FOLDERS.items()},
     size=WanSize,
-    sizes=COMMON_SIZES | CONTENTV_SIZES,
+    # The first two are names that all systems share.
+    sizes={
+        "landscape": CONTENTV_SIZES["16:9"],
+        "portrait": CONTENTV_SIZES["9:16"],
+        **CONTENTV_SIZES,
+    },
     lengths={"3s": 73, "5s": FRAMES},
     steps=ContentvRequest.steps,
     text_tokens=lambda _: TEXT_TOKENS,

@@ -32,12 +32,8 @@ def wan_step(config: WanDiTConfig, plan: Plan) -> float:
     states = config.text_tokens * config.text_dim * plan.itemsize
     forward = transformers.Forward(
         tokens=patches(config, plan.size.latent_shape),
-        width=config.width,
-        num_heads=config.num_heads,
-        head_dim=config.width // config.num_heads,
         mlp_dim=config.mlp_dim,
         rotary=True,
-        channels=config.in_channels,
         given=2 * (states + transformers.latent_bytes(config.in_channels, plan)),
     )
     return transformers.guided_step("wan_enhancer_dit", config, forward, plan)

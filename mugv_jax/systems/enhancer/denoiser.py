@@ -11,10 +11,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jax.typing import DTypeLike
 
-from mugv_jax.axes import Array, Float
-from mugv_jax.flow.denoiser import Denoiser, LatentShape
+from mugv_jax.axes import Array, Latent
+from mugv_jax.flow.denoiser import Denoiser, FrameTimes, LatentShape
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.nn.wan.dit import WanDiT
 from mugv_jax.sharding.place import batch_sharding
@@ -38,12 +37,8 @@ class EnhancerDenoiser(Denoiser[EnhancerCondition]):
     dit: WanDiT
 
     def velocity(
-        self,
-        variables: Any,
-        x: Float[Array, "b f h w c"],
-        t: Float[Array, "b f"],
-        condition: EnhancerCondition,
-    ) -> Float[Array, "b f h w c"]:
+        self, variables: Any, x: Latent, t: FrameTimes, condition: EnhancerCondition
+    ) -> Latent:
         """See `Denoiser.velocity`; all frames but frame 0 have the largest time."""
         time = jnp.max(MODEL_TIME * t, axis=1)
         published: Any = self.dit.apply(variables, x, time, condition.text, condition.clean)
@@ -54,18 +49,11 @@ class EnhancerDenoiser(Denoiser[EnhancerCondition]):
         return EnhancerCondition(text=batch["text"], clean=batch["clean"])
 
     def abstract_condition(
-        self,
-        mesh: Mesh,
-        *,
-        rows: int,
-        latent_shape: LatentShape,
-        text_tokens: int,
-        dtype: DTypeLike,
+        self, mesh: Mesh, *, rows: int, latent_shape: LatentShape, text_tokens: int
     ) -> EnhancerCondition:
-        """See `Denoiser.abstract_condition`."""
         config = self.dit.config
         shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
         return EnhancerCondition(
-            text=shaped((rows, text_tokens, config.text_dim), dtype),
+            text=shaped((rows, text_tokens, config.text_dim), self.dit.dtype),
             clean=shaped((rows, *latent_shape, config.in_channels), jnp.float32),
         )

@@ -4,25 +4,25 @@
 
 import collections
 import contextlib
-import csv
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from mugv_jax import video
-from mugv_jax.axes import Frames
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
+from mugv_jax.tables import MISTAKE, SUFFIXES, read_records
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
-LIST = ".csv"
 NAME, TEXT = "file_name", "text"  # columns of a list, as published
+NAMES, TEXTS = (NAME, "path"), (TEXT, "caption")  # and as `mugv-jax data encode` reads them
+COLUMNS = (*NAMES, *TEXTS)
 COMPARED = "_compare"  # suffix of a video of input beside output
 
 
@@ -65,63 +65,63 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     """
     source, out = Path(source).expanduser(), Path(out).expanduser()
     if source.is_dir():
-        named = [
-            (path, None) for path in sorted(source.iterdir()) if path.suffix.lower() in SUFFIXES
-        ]
-        if not named:
-            raise ValueError(f"{source} holds no videos ({', '.join(SUFFIXES)}).")
-    elif source.suffix.lower() == LIST:
-        named = list(_listed(source))
+        videos = [path for path in sorted(source.iterdir()) if _is_video(path)]
+        if not videos:
+            raise ValueError(f"{source} holds no videos ({', '.join(video.VIDEOS)}).")
+        named = [(path, None, out / f"{path.stem}.mp4") for path in videos]
+    elif source.suffix.lower() in SUFFIXES:
+        named = [(path, prompt, out / f"{path.stem}.mp4") for path, prompt in _listed(source)]
     else:
-        return _safe([Job(source, out, compared=_compared(out) if compare else None)])
-    if out.suffix:
+        named = [(source, None, out)]
+    outputs = [output for *_, output in named]
+    if out.suffix and outputs != [out]:
         raise ValueError(f"output {str(out)!r} must be a folder: there are several videos.")
-    jobs = []
-    for path, prompt in named:
-        output = out / f"{path.stem}.mp4"
-        jobs.append(Job(path, output, prompt, _compared(output) if compare else None))
-    twice = [name for name, n in collections.Counter(job.output for job in jobs).items() if n > 1]
+    twice = [str(output) for output, n in collections.Counter(outputs).items() if n > 1]
     if twice:
         raise ValueError(
-            f"several videos of {source} would be written to {', '.join(map(str, twice))}: give "
-            "their files different names."
+            f"several videos of {source} would be written to {', '.join(twice)}: give their files "
+            "different names."
         )
-    return _safe(jobs)
-
-
-def _safe(jobs: list[Job]) -> list[Job]:
-    """`jobs`, after a check that none overwrites a video that is read."""
-    sources = {job.source.resolve() for job in jobs}
-    over = [job.output for job in jobs if job.output.resolve() in sources]
+    sources = {path.resolve() for path, *_ in named}
+    over = [str(output) for output in outputs if output.resolve() in sources]
     if over:
         raise ValueError(
-            f"{', '.join(map(str, over))} would be written over what is read: choose another "
-            "output."
+            f"{', '.join(over)} would be written over what is read: choose another output."
         )
-    return jobs
+    return [
+        Job(path, output, prompt, output.with_stem(f"{output.stem}{COMPARED}") if compare else None)
+        for path, prompt, output in named
+    ]
 
 
-def _compared(output: Path) -> Path:
-    return output.with_stem(f"{output.stem}{COMPARED}")
+def _is_video(path: Path) -> bool:
+    """Whether a file has the suffix of a video or picture, and moves."""
+    known = path.suffix.lower() in (*video.VIDEOS, *video.PICTURES)
+    return known and not video.is_picture(path)
 
 
 def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """(video, prompt) of every row of a csv file; paths are relative to its folder."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"list {str(path)!r} cannot be read: {error}.") from error
+    """(video, prompt) of every row of a list; paths are relative to its folder."""
+    rows = list(read_records(path, COLUMNS))
     if not rows:
         raise ValueError(f"list {str(path)!r} is empty: it needs {NAME} and perhaps {TEXT}.")
-    lacking = [number for number, row in enumerate(rows, start=2) if not row.get(NAME)]
+    mistaken = [f"{where} {row[MISTAKE]}" for where, row in rows if MISTAKE in row]
+    lacking = [where for where, row in rows if MISTAKE not in row and not _first(row, NAMES)]
     if lacking:
-        raise ValueError(
-            f"list {str(path)!r} names no video in lines {', '.join(map(str, lacking))}: each "
-            f"needs a column {NAME}, and perhaps {TEXT} with its prompt."
+        mistaken.append(
+            f"{', '.join(lacking)}: no video; each needs a column {NAME}, and perhaps {TEXT} with "
+            "its prompt"
         )
-    for row in rows:
-        yield path.parent / row[NAME], (row.get(TEXT) or "").strip() or None
+    if mistaken:
+        raise ValueError(f"list {str(path)!r}: {'; '.join(mistaken)}.")
+    for _, row in rows:
+        yield path.parent / _first(row, NAMES), _first(row, TEXTS) or None
+
+
+def _first(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """The first text in one of the columns; empty if there is none."""
+    texts = (row[name].strip() for name in columns if isinstance(row.get(name), str))
+    return next(filter(None, texts), "")
 
 
 def enhance_file(
@@ -132,7 +132,7 @@ def enhance_file(
     blur: bool = False,
     progress: bool = True,
 ) -> tuple[Enhanced, str | None]:
-    """Writes the enhanced video, with the length, size, rate and sound of the input.
+    """Writes the enhanced video, with the length, size, pixel aspect, rate and sound of the input.
 
     blur: halve and double the size of the input first, to show what is restored; PSNR refers
         to the original input, and the comparison shows the blurred one.
@@ -148,22 +148,34 @@ def enhance_file(
         if path is not None:
             video.prepare_output(path)
     held = collections.deque()  # frames whose results are not there yet
-    error = _SquaredError()
+    frames, squared, values = 0, 0.0, 0
     with video.open_frames(job.source) as stream, contextlib.ExitStack() as outputs:
         write_pair = None
         if job.compared is not None:
-            write_pair = outputs.enter_context(video.writing(job.compared, stream.fps))
-        write = outputs.enter_context(video.writing(job.output, stream.fps, audio_from=job.source))
+            write_pair = outputs.enter_context(
+                video.writing(job.compared, stream.fps, pixel_aspect=stream.pixel_aspect)
+            )
+        write = outputs.enter_context(
+            video.writing(
+                job.output,
+                stream.fps,
+                audio_from=job.source,
+                pixel_aspect=stream.pixel_aspect,
+            )
+        )
         given = _remembered(stream.frames, held, blur=blur)
         for made in pipeline.run(given, request, progress=progress):
             pairs = [held.popleft() for _ in made]
             original, shown = (np.stack(each) for each in zip(*pairs))
-            error.add(original, made)
+            difference = original.astype(np.float32) - made
+            squared += float(np.sum(np.square(difference), dtype=np.float64))
+            frames, values = frames + len(made), values + made.size
             write(made)
             if write_pair is not None:
                 write_pair(video.side_by_side(shown, made))
         note = stream.resampled
-    return Enhanced(error.frames, float(stream.fps), error.psnr), note
+    psnr = -10 * math.log10(max(squared / values / 255**2, 1e-12))  # 120 for equal videos
+    return Enhanced(frames, float(stream.fps), psnr), note
 
 
 def _remembered(
@@ -182,20 +194,3 @@ def _blurred(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
     half = max(1, width // 2), max(1, height // 2)
     small = Image.fromarray(frame).resize(half, Image.Resampling.BICUBIC)
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
-
-
-class _SquaredError:
-    """Squared error over all frames of two videos, in steps of 256 levels."""
-
-    def __init__(self):
-        self.frames, self._sum, self._count = 0, 0.0, 0
-
-    def add(self, x: Frames, y: Frames) -> None:
-        self.frames += len(x)
-        self._sum += float(np.sum(np.square(x.astype(np.float32) - y), dtype=np.float64))
-        self._count += x.size
-
-    @property
-    def psnr(self) -> float:
-        """PSNR in dB; 120 for equal videos."""
-        return -10 * math.log10(max(self._sum / self._count / 255**2, 1e-12))

@@ -1,22 +1,19 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The enhancer's models and tokenizer: their files, and the encoding of texts."""
+"""Files of the enhancer's models and tokenizer, and the cleaning of texts."""
 
-import dataclasses
 import html
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import quantized_dtype
-from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
-from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
+from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, TextModels
 from mugv_jax.systems.pretrained import first_of, local_folder, required
-from mugv_jax.systems.text import tokenize
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +21,10 @@ WAN = "Wan-AI/Wan2.1-T2V-1.3B"
 FOLDER = "enhancer"  # subfolder of MUG-V's repository
 NAMES = {
     **SYSTEM.files,
-    "tokenizer": ("tokenizer", "google/umt5-xxl"),
-    "lora": ("lora", "pytorch_model.bin"),
+    TOKENIZER: ("tokenizer", "google/umt5-xxl"),
+    LORA: ("lora", "pytorch_model.bin"),
 }
-OF_WAN = ("vae", "text", "tokenizer")  # files that Wan2.1 provides
+OF_WAN = ("vae", "text", TOKENIZER)  # files that Wan2.1 provides
 
 
 def find_enhancer(
@@ -54,12 +51,10 @@ def find_enhancer(
     return {name: path for name, path in found.items() if path is not None}
 
 
-@dataclasses.dataclass(kw_only=True)
-class EnhancerModels(Models):
+class EnhancerModels(TextModels[EnhancerConfig]):
     """DiT, VAE and UMT5, and the tokenizer of UMT5."""
 
-    config: EnhancerConfig
-    load_tokenizer: Callable[[], tokenizers.Tokenizer]
+    system = SYSTEM
 
     @classmethod
     def from_pretrained(
@@ -71,57 +66,26 @@ class EnhancerModels(Models):
         lora_alpha: float | None = None,
         lora_scale: float = 1.0,
         lora_merged: bool = True,
-        quantize: str | None = None,
         **options: Unpack[LoadingOptions],
     ) -> "EnhancerModels":
-        """Models from published or converted files; see `find_enhancer`.
+        """Models from published or converted files; see `find_enhancer` and `from_files`.
 
         lora: file or folder of low-rank updates, instead of the one beside the weights.
         lora_alpha, lora_scale, lora_merged: see `weights.load.load`.
-        options: expected, mesh, dtype, kernels and keep_loaded; see `Models`.
-
-        Raises:
-            ValueError: weights that are missing, damaged or of another size, or an unknown
-                `quantize`.
         """
-        quantized_dtype(quantize)  # refused before a download
+        quantized_dtype(options.get("quantize"))  # refused before a download
         paths = find_enhancer(weights, wan=wan)
         if lora is not None:
-            paths["lora"] = Path(lora)
-        adapter = {}
-        if "lora" in paths:
-            adapter["lora"], adapter["lora_alpha"] = paths["lora"], lora_alpha
-            adapter["lora_scale"], adapter["lora_merged"] = lora_scale, lora_merged
-        of_models = {name: paths.pop(name) for name in EnhancerConfig.KINDS}
-        models = cls.from_files(
-            EnhancerConfig,
-            of_models,
-            loading={"dit": adapter},
-            sources=paths,
-            load_tokenizer=lambda: tokenizers.load(os.fspath(paths["tokenizer"])),
-            quantize=quantize,
-            **options,
-        )
-        updates = f"with the updates of {paths['lora']}" if adapter else "without updates"
-        log.info("the enhancer is %s, %s.", of_models["dit"], updates)
+            paths[LORA] = Path(lora)
+        adapter = {"lora_alpha": lora_alpha, "lora_scale": lora_scale, "lora_merged": lora_merged}
+        models = cls.from_files(paths, adapter=adapter, **options)
+        updates = f"with the updates of {paths[LORA]}" if LORA in paths else "without updates"
+        log.info("the enhancer is %s, %s.", paths["dit"], updates)
         return models
 
-    @classmethod
-    def random(
-        cls, config: EnhancerConfig, *, seed: int = 0, **options: Unpack[RandomOptions]
-    ) -> "EnhancerModels":
-        """Seeded random weights and a byte-level tokenizer; options: see `Models.random`."""
-        return super().random(config, seed=seed, load_tokenizer=tokenizers.byte_level, **options)
-
     def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
-        """Ids and mask of every cleaned prompt, padded to the DiT's number of text tokens.
-
-        Raises:
-            ValueError: a tokenizer whose ids the text encoder does not have.
-        """
-        texts = [cleaned(prompt) for prompt in prompts]
-        sizes = self.config
-        return tokenize(self.load_tokenizer(), sizes.text.vocab_size, texts, sizes.dit.text_tokens)
+        """See `TextModels.tokenize`; the prompts are cleaned first."""
+        return super().tokenize([cleaned(prompt) for prompt in prompts])
 
 
 def cleaned(prompt: str) -> str:

@@ -12,7 +12,6 @@ but the first, the result takes that frame from the previous window.
 """
 
 import contextlib
-import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -26,7 +25,6 @@ from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.nn.wan.dit import WanDiT
-from mugv_jax.nn.wan.vae import WanVAE
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.systems import wan_windows
@@ -34,25 +32,20 @@ from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenois
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.request import EnhanceOptions, EnhanceRequest
 from mugv_jax.systems.enhancer.system import EnhancerConfig
-from mugv_jax.systems.models import LoadingOptions, RandomOptions
+from mugv_jax.systems.models import LoadingOptions
+from mugv_jax.systems.pipeline import Pipeline
 from mugv_jax.systems.sampling import Start, sample_group, seed_noise
-from mugv_jax.systems.text_cache import TextCache, encode_texts, padded
+from mugv_jax.systems.text import padded
 from mugv_jax.systems.tiles import Tiling
 from mugv_jax.systems.time_windows import Window, joined, windows_of
 
 SHIFT = 1.0  # published shift of the times
 
 
-class EnhancerPipeline:
-    """Video enhancer. Make one with `from_pretrained` or `random`.
+class EnhancerPipeline(Pipeline[EnhancerModels, EnhancerConfig]):
+    """Video enhancer; see `systems.pipeline.Pipeline`."""
 
-    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory.
-    """
-
-    def __init__(self, models: EnhancerModels, *, tiling: Tiling | None = None):
-        self.models = models
-        self.tiling = tiling
-        self._texts = TextCache()
+    MODELS = EnhancerModels
 
     @classmethod
     def from_pretrained(
@@ -64,7 +57,6 @@ class EnhancerPipeline:
         lora_alpha: float | None = None,
         lora_scale: float = 1.0,
         lora_merged: bool = True,
-        quantize: str | None = None,
         tiling: Tiling | None = None,
         **options: Unpack[LoadingOptions],
     ) -> "EnhancerPipeline":
@@ -80,22 +72,9 @@ class EnhancerPipeline:
             lora_alpha=lora_alpha,
             lora_scale=lora_scale,
             lora_merged=lora_merged,
-            quantize=quantize,
             **options,
         )
         return cls(models, tiling=tiling)
-
-    @classmethod
-    def random(
-        cls,
-        config: EnhancerConfig,
-        *,
-        seed: int = 0,
-        tiling: Tiling | None = None,
-        **options: Unpack[RandomOptions],
-    ) -> "EnhancerPipeline":
-        """Pipeline with seeded random weights: everything runs, but the videos are noise."""
-        return cls(EnhancerModels.random(config, seed=seed, **options), tiling=tiling)
 
     def enhance(
         self, frames: Frames, *, progress: bool = True, **options: Unpack[EnhanceOptions]
@@ -141,9 +120,14 @@ class EnhancerPipeline:
                 # The last group repeats its last window: one program serves all groups.
                 clips = np.stack([w.frames for w in (*batch, *[batch[-1]] * group)][:group])
                 with meshes.use(self.models.mesh):  # not across the yield
-                    made = self._clips(clips, texts, request, request.seed + done, vae, dit)
+                    pixels = video.to_pixels(self._padded(clips))
+                    clean = wan_windows.encode(*vae, pixels, tiling=self.tiling)
+                    latent = self._denoise(*dit, clean, texts, request, request.seed + done)
+                    parts = wan_windows.decode_in_steps(*vae, latent, tiling=self.tiling)
+                    made = np.concatenate([video.to_frames(part) for part in parts], axis=1)
+                frames, height, width = clips.shape[1:4]
                 for window, each in zip(batch, made):
-                    yield Window(window.start, each)
+                    yield Window(window.start, each[:frames, :height, :width])
                 done += len(batch)
                 bar.update(batch[-1].start + len(batch[-1].frames) - bar.n)
 
@@ -152,31 +136,13 @@ class EnhancerPipeline:
 
         Texts are kept for later calls; one call with several texts loads the encoder once.
         """
-        return self._texts.read(texts, functools.partial(encode_texts, self.models))
+        return self._texts.read(texts, self.models.read_texts)
 
     @contextlib.contextmanager
     def loaded(self) -> Iterator[None]:
         """Keeps VAE and DiT loaded for several videos."""
         with self.models.model("vae"), self.models.model("dit"):
             yield
-
-    def _clips(
-        self,
-        clips: np.ndarray,
-        texts: dict[str, np.ndarray],
-        request: EnhanceRequest,
-        seed: int,
-        vae: tuple[WanVAE, Any],
-        dit: tuple[WanDiT, Any],
-    ) -> np.ndarray:
-        """Enhanced windows of a group, uint8 (b, f, h, w, 3); window number i has seed + i."""
-        frames, height, width = clips.shape[1:4]
-        pixels = video.to_pixels(self._padded(clips))
-        clean = wan_windows.encode(*vae, pixels, tiling=self.tiling)
-        latent = self._denoise(clean, texts, request, seed, *dit)
-        parts = wan_windows.decode_in_steps(*vae, latent, tiling=self.tiling)
-        made = np.concatenate([video.to_frames(part) for part in parts], axis=1)
-        return made[:, :frames, :height, :width]
 
     def _padded(self, clips: np.ndarray) -> np.ndarray:
         """Clips padded to whole latents and tokens with their last frame, row and column."""
@@ -189,14 +155,17 @@ class EnhancerPipeline:
 
     def _denoise(
         self,
+        dit: WanDiT,
+        variables: Any,
         clean: np.ndarray,
         texts: dict[str, np.ndarray],
         request: EnhanceRequest,
         seed: int,
-        dit: WanDiT,
-        variables: Any,
     ) -> np.ndarray:
-        """Latents (b, f, h, w, c), sampled from time sigma down to 0 with frame 0 fixed."""
+        """Latents (b, f, h, w, c), sampled from time sigma down to 0 with frame 0 fixed.
+
+        seed: seed of the first row; row number i has seed + i.
+        """
         rows = len(clean)
         noisy = np.ones(clean.shape[:2], bool)
         noisy[:, 0] = False

@@ -7,8 +7,8 @@ from typing import TypedDict
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.request import MAX_SEED
+from mugv_jax.systems.sizes import WanSize
 from mugv_jax.systems.time_windows import check_windows
-from mugv_jax.systems.wan_size import TEMPORAL
 
 PROMPT = "High quality video, HD, clear, motion, cinema"
 # Negative prompt of Wan2.1, on which the enhancer is based.
@@ -65,7 +65,7 @@ class EnhanceRequest:
             raise ValueError(
                 f"sigma={self.sigma} must lie in (0, 1]: 0 would change nothing, 1 is pure noise."
             )
-        if self.window < TEMPORAL + 1 or self.window % TEMPORAL != 1:
+        if self.window <= WanSize.TEMPORAL or self.window % WanSize.TEMPORAL != 1:
             raise ValueError(f"window={self.window} must be 4k+1 frames from 5 up, such as 105.")
         check_windows(self.window, self.overlap)
         if not 0 <= self.seed <= MAX_SEED:

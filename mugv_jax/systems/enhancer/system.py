@@ -12,8 +12,8 @@ from mugv_jax.systems.enhancer.cost import COSTS
 from mugv_jax.systems.enhancer.denoiser import EnhancerDenoiser
 from mugv_jax.systems.enhancer.request import EnhanceRequest
 from mugv_jax.systems.mugv.size import FRAMES, SIZES
+from mugv_jax.systems.sizes import WanSize
 from mugv_jax.systems.system import Kinds, System, SystemConfig
-from mugv_jax.systems.wan_size import WanSize
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -57,12 +57,8 @@ def dit_step(config: DiTConfig, plan: Plan) -> float:
     keys = config.depth * MAX_TOKENS * heads * config.head_dim * plan.itemsize
     forward = transformers.Forward(
         tokens=dit_tokens(config, plan.size.latent_shape),
-        width=config.width,
-        num_heads=config.num_heads,
-        head_dim=config.head_dim,
         mlp_dim=config.mlp_dim,
         rotary=True,
-        channels=config.in_channels,
         given=2 * 2 * keys,
     )
     return transformers.guided_step("mugv_dit", config, forward, plan)
@@ -129,8 +125,12 @@ def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
     step = min(default_step(rows, columns, factor, plan.mesh.size), plan.size.frames)
     of_device = -(-step // plan.parts("data", "fsdp", "sequence", "tensor"))
     feature = config.feature_channels * FLOAT32
-    widest = _widest_frame(config, decoder=decoder)
-    window = (_decoder_window if decoder else _encoder_window)(config)
+    beside = 1 if decoder else -1  # a decoder's scale reads the next smaller picture
+    spatial, temporal = config.spatial_channels, config.temporal_channels
+    widest = _widest(spatial, [4**scale for scale in reversed(range(len(spatial)))], beside)
+    # The decoder repeats frames before its deepest stage already: stages 1 and 0 both see all.
+    halvings = [max(stage - 1, 0) if decoder else stage for stage in range(len(temporal))]
+    window = _widest(temporal, [config.time_factor // 2**times for times in halvings], beside)
     return _Sizes(
         frame=size.height_px * size.width_px * 3 * FLOAT32,
         step=step,
@@ -150,39 +150,16 @@ def _covered(side: int, tile: int) -> int:
     return -(-(side - overlap) // (tile - overlap)) * tile
 
 
-def _widest_frame(config: VAEConfig, *, decoder: bool) -> int:
-    """Entries per latent of the widest array that enters or leaves a scale of the spatial half."""
-    widths = config.spatial_channels
-    beside = 1 if decoder else -1  # a decoder's scale reads the next smaller picture
-    return max(
-        4 ** (len(widths) - 1 - scale) * max(width, _at(widths, scale + beside))
-        for scale, width in enumerate(widths)
-    )
+def _widest(widths: Sequence[int], sizes: Sequence[int], beside: int) -> int:
+    """Entries of the widest array that enters or leaves a scale.
 
-
-def _at(widths: Sequence[int], index: int) -> int:
-    """Width at the valid index nearest to `index`."""
-    return widths[min(max(index, 0), len(widths) - 1)]
-
-
-def _encoder_window(config: VAEConfig) -> int:
-    """Entries of the temporal encoder's widest array, for all frames of one latent."""
-    widths = config.temporal_channels
-    return max(
-        config.time_factor // 2**stage * max(width, _at(widths, stage - 1))
-        for stage, width in enumerate(widths)
-    )
-
-
-def _decoder_window(config: VAEConfig) -> int:
-    """Entries of the temporal decoder's widest array, for all frames of one latent.
-
-    The decoder repeats frames before its deepest stage already: stages 1 and 0 both see all.
+    sizes: number of positions of each scale.
+    beside: 1 if a scale reads the result of the next one, -1 if of the previous one.
     """
-    widths = config.temporal_channels
+    last = len(widths) - 1
     return max(
-        config.time_factor // 2 ** max(stage - 1, 0) * max(width, _at(widths, stage + 1))
-        for stage, width in enumerate(widths)
+        size * max(width, widths[min(max(scale + beside, 0), last)])
+        for scale, (width, size) in enumerate(zip(widths, sizes, strict=True))
     )
 
 

@@ -12,10 +12,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jax.typing import DTypeLike
 
-from mugv_jax.axes import Array, Bool, Float, TextStates
-from mugv_jax.flow.denoiser import Denoiser, LatentShape
+from mugv_jax.axes import Array, Bool, Float, Latent, TextStates
+from mugv_jax.flow.denoiser import Denoiser, FrameTimes, LatentShape
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.nn.mugdit.first_input import FirstInput
 from mugv_jax.nn.mugdit.model import MugDiT
@@ -59,12 +58,8 @@ class MugvDenoiser(Denoiser[MugvCondition]):
     dit: MugDiT
 
     def velocity(
-        self,
-        variables: Any,
-        x: Float[Array, "b f h w c"],
-        t: Float[Array, "b f"],
-        condition: MugvCondition,
-    ) -> Float[Array, "b f h w c"]:
+        self, variables: Any, x: Latent, t: FrameTimes, condition: MugvCondition
+    ) -> Latent:
         """See `Denoiser.velocity`."""
         velocity: Any = self.dit.apply(
             variables,
@@ -89,11 +84,7 @@ class MugvDenoiser(Denoiser[MugvCondition]):
         return condition.replace(text=keys_values, text_mask=None)
 
     def first_input(
-        self,
-        variables: Any,
-        x: Float[Array, "b f h w c"],
-        t: Float[Array, "b f"],
-        condition: MugvCondition,
+        self, variables: Any, x: Latent, t: FrameTimes, condition: MugvCondition
     ) -> Float[Array, "b n d"]:
         """Input of the attention in block 0, which does not depend on the text."""
         module = FirstInput(self.dit.config, self.dit.dtype)
@@ -101,13 +92,7 @@ class MugvDenoiser(Denoiser[MugvCondition]):
         return first_input
 
     def abstract_condition(
-        self,
-        mesh: Mesh,
-        *,
-        rows: int,
-        latent_shape: LatentShape,
-        text_tokens: int,
-        dtype: DTypeLike,
+        self, mesh: Mesh, *, rows: int, latent_shape: LatentShape, text_tokens: int
     ) -> MugvCondition:
         """See `Denoiser.abstract_condition`; keys and values are split by heads."""
         config = self.dit.config
@@ -116,7 +101,7 @@ class MugvDenoiser(Denoiser[MugvCondition]):
         of_batch: Any = functools.partial(jax.ShapeDtypeStruct, sharding=batch)
         of_heads = NamedSharding(mesh, PartitionSpec(*batch.spec, None, None, heads, None))
         shape = (rows, config.depth, text_tokens, config.num_heads, config.head_dim)
-        cached: Any = jax.ShapeDtypeStruct(shape, dtype, sharding=of_heads)
+        cached: Any = jax.ShapeDtypeStruct(shape, self.dit.dtype, sharding=of_heads)
         return MugvCondition(
             text=KeysValues(keys=cached, values=cached, lengths=of_batch((rows,), jnp.int32)),
             text_mask=None,

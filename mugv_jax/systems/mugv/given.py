@@ -1,11 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and videos that a result must contain, as sources, pixels and latents.
+"""Pictures and videos that a result must contain.
 
-Sources (files, arrays) -> Reader -> GivenPixels (uint8) -> VAE encoder -> GivenLatents
+Sources (files, arrays) -> Reader -> GivenPixels (uint8) -> VAE encoder -> clean latents
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -46,7 +47,10 @@ class Sources:
                 f"such as {size.frames + 1}."
             )
         taken: dict[int, str] = {}
-        for name, frame in self._frames(size, continue_frames):
+        frames = [(name, frame) for name, frame, _ in self.pictures(size)]
+        if self.continue_video is not None:
+            frames += [("continued video", f) for f in range(0, continue_frames, STRIDE)]
+        for name, frame in frames:
             latent = size.latent_index(frame)
             if latent in taken:
                 raise ValueError(
@@ -54,22 +58,17 @@ class Sources:
                     "give one of them, or move it by 8 frames."
                 )
             taken[latent] = name
-        if len(taken) == size.latent_frames:
+        if len(taken) == size.latent_shape[0]:
             raise ValueError(
                 f"{', '.join(dict.fromkeys(taken.values()))}: all of {size.frames} frames "
                 "are given and none is left to generate; ask for more frames."
             )
 
-    def _frames(self, size: VideoSize, continue_frames: int) -> list[tuple[str, int]]:
-        """(name, frame number) of every given source, one entry per latent frame."""
-        given = [(f"keyframe {frame}", frame) for frame in self.keyframes]
-        if self.image is not None:
-            given.append(("image", 0))
-        if self.last_image is not None:
-            given.append(("last image", size.frames - 1))
-        if self.continue_video is not None:
-            given += [("continued video", f) for f in range(0, continue_frames, STRIDE)]
-        return given
+    def pictures(self, size: VideoSize) -> list[tuple[str, int, ImageLike]]:
+        """(name, frame number, picture) of every given picture."""
+        keyframes = [(f"keyframe {frame}", frame, each) for frame, each in self.keyframes.items()]
+        ends = ("image", 0, self.image), ("last_image", size.frames - 1, self.last_image)
+        return keyframes + [end for end in ends if end[2] is not None]
 
 
 def _check_continued(size: VideoSize, frames: int) -> None:
@@ -81,27 +80,6 @@ def _check_continued(size: VideoSize, frames: int) -> None:
             f"continue_frames={frames} leaves nothing to generate of {size.frames} frames: "
             "ask for more frames."
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class GivenLatents:
-    """Latents that one video must contain.
-
-    held: latent frame -> latents (f, h, w, c) that begin there.
-    init: latents (f, h, w, c) of the whole video to start from, or None.
-    """
-
-    held: Mapping[int, np.ndarray]
-    init: np.ndarray | None
-
-    def start(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Clean latents of `shape` (f, h, w, c), and which of their frames are noisy."""
-        clean = np.zeros(shape, np.float32) if self.init is None else self.init.copy()
-        noisy = np.ones(shape[0], bool)
-        for first, latents in self.held.items():
-            frames = slice(first, first + len(latents))
-            clean[frames], noisy[frames] = latents, False
-        return clean, noisy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,19 +100,31 @@ class GivenPixels:
         others = (clip for clip in (self.start, self.init) if clip is not None)
         return [*self.images.values(), *others]
 
-    def latents(self, latent_of: Callable[[Frames], np.ndarray]) -> GivenLatents:
-        """These pixels as latents; `latent_of` maps each of `clips` to its latent."""
-        held = {index: latent_of(image) for index, image in self.images.items()}
-        if self.start is not None:
-            held[0] = latent_of(self.start)
-        return GivenLatents(held, None if self.init is None else latent_of(self.init))
+    def start_of(
+        self, latents: Mapping[int, np.ndarray], shape: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Clean latents of `shape` (f, h, w, c), and which of their frames are noisy.
+
+        latents: `id` of each of `clips` -> its latent.
+        """
+        clean = np.zeros(shape, np.float32) if self.init is None else latents[id(self.init)].copy()
+        noisy = np.ones(shape[0], bool)
+        held = self.images if self.start is None else {**self.images, 0: self.start}
+        for first, clip in held.items():
+            latent = latents[id(clip)]
+            frames = slice(first, first + len(latent))
+            clean[frames], noisy[frames] = latent, False
+        return clean, noisy
 
 
 class Reader:
-    """Reads sources and fits them to one size; each source is read once."""
+    """Reads sources and fits them to one size; each source is read once.
 
-    def __init__(self, size: VideoSize, continue_frames: int):
-        self._size, self._continue_frames = size, continue_frames
+    fps: rate at which the frames of video files are taken, that of the result.
+    """
+
+    def __init__(self, size: VideoSize, continue_frames: int, fps: float):
+        self._size, self._continue_frames, self._fps = size, continue_frames, fps
         self._read: dict[Any, Frames] = {}
 
     def read(self, sources: Sources) -> GivenPixels:
@@ -145,13 +135,11 @@ class Reader:
         """
         size = self._size
         images = {
-            size.latent_index(frame): self._image(source, f"keyframe {frame}")
-            for frame, source in sources.keyframes.items()
+            size.latent_index(frame): self._once(
+                source, "image", functools.partial(_image, source, name)
+            )
+            for name, frame, source in sources.pictures(size)
         }
-        if sources.image is not None:
-            images[0] = self._image(sources.image, "image")
-        if sources.last_image is not None:
-            images[size.latent_index(-1)] = self._image(sources.last_image, "last_image")
         start = init = None
         if sources.continue_video is not None:
             frames = self._continue_frames
@@ -162,13 +150,10 @@ class Reader:
             init = self._clip(sources.init_video, "init_video", size.frames, last=False)
         return GivenPixels(images=images, start=start, init=init)
 
-    def _image(self, source: ImageLike, name: str) -> Frames:
-        """A picture as a video of one frame."""
-        return self._once(source, "image", lambda: _image(source, name)[None])
-
     def _clip(self, source: VideoLike, name: str, frames: int, *, last: bool) -> Frames:
         """The last or first `frames` frames of a video."""
-        return self._once(source, name, lambda: _clip(source, name, frames, last=last))
+        fps = self._fps
+        return self._once(source, name, lambda: _clip(source, name, frames, fps, last=last))
 
     def _once(self, source: Any, use: str, read: Callable[[], Frames]) -> Frames:
         """The fitted result of `read`, which is called once for each source and use."""
@@ -178,23 +163,24 @@ class Reader:
         return self._read[use, of]
 
 
-def _image(source: ImageLike, name: str) -> np.ndarray:
-    """The picture of a file, an array or a PIL image: uint8 (h, w, 3)."""
+def _image(source: ImageLike, name: str) -> Frames:
+    """The picture of a file, an array or a PIL image as a video of one frame."""
     if isinstance(source, str | os.PathLike):
-        return video.read_image(source)
+        return video.read_image(source)[None]
     if isinstance(source, Image.Image):
-        return video.to_rgb(source)
-    return _array(source, name, "h w 3")
+        return video.to_rgb(source)[None]
+    return _array(source, name, "h w 3")[None]
 
 
-def _clip(source: VideoLike, name: str, frames: int, *, last: bool) -> np.ndarray:
-    """The last or first `frames` frames of a file or an array: uint8 (f, h, w, 3)."""
+def _clip(source: VideoLike, name: str, frames: int, fps: float, *, last: bool) -> np.ndarray:
+    """The last or first `frames` frames of a file at `fps`, or of an array: uint8 (f, h, w, 3)."""
+    rate = ""
     if isinstance(source, str | os.PathLike):
-        name = f"{name} {os.fspath(source)!r}"
-        source = video.read_video(source, max_frames=frames, from_end=last).frames
+        name, rate = f"{name} {os.fspath(source)!r}", f" at {fps:g} per second"
+        source = video.read_video(source, max_frames=frames, from_end=last, fps=fps).frames
     source = _array(source, name, "f h w 3")
     if len(source) < frames:
-        raise ValueError(f"{name} has {len(source)} frames, but {frames} are needed.")
+        raise ValueError(f"{name} has {len(source)} frames{rate}, but {frames} are needed.")
     return source[-frames:] if last else source[:frames]
 
 

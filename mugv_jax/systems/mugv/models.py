@@ -1,38 +1,22 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""MUG-V's three models and their tokenizer: their files, and the tokenizing of texts."""
+"""Files of MUG-V's three models and their tokenizer."""
 
 import dataclasses
 import importlib.resources
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
-from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
-from mugv_jax.systems.models import LoadingOptions, Models, RandomOptions
-from mugv_jax.systems.mugv.size import MAX_TOKENS
+from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, TextModels
+from mugv_jax.systems.mugv.aesthetic import AESTHETIC
 from mugv_jax.systems.mugv.system import SYSTEM, TEXT_ENCODER, MugvConfig
 from mugv_jax.systems.pretrained import first_of, local_folder, required
-from mugv_jax.systems.text import tokenize
 
 _SHARDS = ("pytorch_model-*.bin",)
 _T5_FILES = ("*.json", "spiece.model", "*.safetensors", "pytorch_model*.bin")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class WeightPaths:
-    """Path of each model's weights, published or converted, and of the tokenizer's folder.
-
-    dit: None where the weights hold no DiT and none is needed.
-    """
-
-    dit: Path | None
-    vae: Path
-    text_encoder: Path
-    tokenizer: Path
 
 
 def find_weights(
@@ -42,9 +26,10 @@ def find_weights(
     text_encoder: str | os.PathLike | None = None,
     tokenizer: str | os.PathLike | None = None,
     needs_dit: bool = True,
-) -> WeightPaths:
-    """Paths in the folder or Hugging Face repository `weights`.
+) -> dict[str, Path]:
+    """Path of each model by field, published or converted, and of the tokenizer's folder.
 
+    weights: folder or Hugging Face repository.
     dit: another DiT than the one in `weights`: a checkpoint, or a training run.
     text_encoder: folder or repository of T5; by default a subfolder of `weights`, else the
         published `DeepFloyd/t5-v1_1-xxl`.
@@ -71,7 +56,8 @@ def find_weights(
         tokens = local_folder(tokenizer, ("*.json", "spiece.model"))
     else:
         tokens = first_of(folder, ("tokenizer",)) or text
-    return WeightPaths(dit=transformer, vae=vae, text_encoder=text, tokenizer=tokens)
+    found = {"dit": transformer, "vae": vae, "text": text, TOKENIZER: tokens}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def demo_weights() -> Path:
@@ -99,12 +85,10 @@ def _published_text_encoder(folder: Path) -> Path:
         ) from error
 
 
-@dataclasses.dataclass(kw_only=True)
-class MugvModels(Models):
+class MugvModels(TextModels[MugvConfig]):
     """DiT (unless the weights hold none), VAE and T5, and the tokenizer of T5."""
 
-    config: MugvConfig
-    load_tokenizer: Callable[[], tokenizers.Tokenizer]
+    system = SYSTEM
 
     @classmethod
     def from_pretrained(
@@ -115,56 +99,21 @@ class MugvModels(Models):
         lora: str | os.PathLike | None = None,
         text_encoder: str | os.PathLike | None = None,
         tokenizer: str | os.PathLike | None = None,
-        quantize: str | None = None,
         needs_dit: bool = True,
         **options: Unpack[LoadingOptions],
     ) -> "MugvModels":
-        """Models from published or converted files; see `find_weights`.
+        """Models from published or converted files; see `find_weights` and `from_files`.
 
-        lora: folder of a peft adapter that is merged into the DiT.
-        needs_dit: weights without a DiT are an error.
-        options: expected, mesh, dtype, kernels and keep_loaded; see `Models`.
-
-        Raises:
-            ValueError: weights that are missing, damaged or of another size, or an unknown
-                `quantize`.
+        lora: folder of an adapter, saved by `peft`, that is merged into the DiT.
         """
-        quantized_dtype(quantize)  # refused before a download
-        found = find_weights(
-            weights,
-            dit=dit,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            needs_dit=needs_dit,
+        quantized_dtype(options.get("quantize"))  # refused before a download
+        paths = find_weights(
+            weights, dit=dit, text_encoder=text_encoder, tokenizer=tokenizer, needs_dit=needs_dit
         )
-        paths = {} if found.dit is None else {"dit": found.dit}
-        paths |= {"vae": found.vae, "text": found.text_encoder}
-        sources = {"tokenizer": found.tokenizer}
         if lora is not None:
-            sources["lora"] = Path(lora)
-        return cls.from_files(
-            MugvConfig,
-            paths,
-            absent=() if found.dit is not None else ("dit",),
-            loading={"dit": {"lora": lora}},
-            sources=sources,
-            load_tokenizer=lambda: tokenizers.load(os.fspath(found.tokenizer)),
-            quantize=quantize,
-            **options,
-        )
+            paths[LORA] = Path(lora)
+        return cls.from_files(paths, **options)
 
-    @classmethod
-    def random(
-        cls, config: MugvConfig, *, seed: int = 0, **options: Unpack[RandomOptions]
-    ) -> "MugvModels":
-        """Seeded random weights and a byte-level tokenizer; options: see `Models.random`."""
-        return super().random(config, seed=seed, load_tokenizer=tokenizers.byte_level, **options)
-
-    def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
-        """Ids and mask of every prompt, padded to the published 300 tokens.
-
-        Raises:
-            ValueError: a tokenizer whose ids the text encoder does not have.
-        """
-        tokenizer, vocab_size = self.load_tokenizer(), self.config.text.vocab_size
-        return tokenize(tokenizer, vocab_size, prompts, MAX_TOKENS)
+    def load_tokenizer(self) -> tokenizers.Tokenizer:
+        """As for all systems, but an aesthetic score at the end of a long text is kept."""
+        return dataclasses.replace(super().load_tokenizer(), ending=AESTHETIC)

@@ -17,22 +17,22 @@ from typing import Any, Unpack
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 
 from mugv_jax import video
 from mugv_jax.axes import Array, Float
 from mugv_jax.flow.sampler import Sample
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.frames import Videos, gather, whole_or_tiled
-from mugv_jax.systems.models import RandomOptions
+from mugv_jax.systems.models import LoadingOptions
 from mugv_jax.systems.mugv.clips import decode_frames, encode_clips
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
-from mugv_jax.systems.mugv.given import GivenLatents, GivenPixels
+from mugv_jax.systems.mugv.given import GivenPixels
 from mugv_jax.systems.mugv.models import MugvModels, demo_weights
 from mugv_jax.systems.mugv.request import Request, RequestOptions, read_given
 from mugv_jax.systems.mugv.size import MAX_TOKENS, VideoSize
 from mugv_jax.systems.mugv.system import MugvConfig
+from mugv_jax.systems.pipeline import Pipeline
 from mugv_jax.systems.sampling import (
     Denoised,
     Start,
@@ -43,17 +43,17 @@ from mugv_jax.systems.sampling import (
     sample_group,
     seed_noise,
 )
-from mugv_jax.systems.text_cache import TextCache, encode_texts, padded, padded_length
+from mugv_jax.systems.text import padded, padded_length
 from mugv_jax.systems.tiles import Tiling
 
 
-class MugvPipeline:
-    """Text- and image-to-video. Make one with `from_pretrained` or `random`.
+class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
+    """Text- and image-to-video; see `systems.pipeline.Pipeline`.
 
-    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
-        works on whole frames and falls back to tiles where decoding them does not fit.
     defaults: values of options not given to `generate`; None means the released pipeline's.
     """
+
+    MODELS = MugvModels
 
     def __init__(
         self,
@@ -62,10 +62,8 @@ class MugvPipeline:
         tiling: Tiling | None = None,
         defaults: Defaults | None = None,
     ):
-        self.models = models
-        self.tiling = tiling
+        super().__init__(models, tiling=tiling)
         self.defaults = defaults or Defaults()
-        self._texts = TextCache()
 
     @classmethod
     def from_pretrained(
@@ -76,23 +74,16 @@ class MugvPipeline:
         lora: str | os.PathLike | None = None,
         text_encoder: str | os.PathLike | None = None,
         tokenizer: str | os.PathLike | None = None,
-        mesh: dict[str, int] | None = None,
-        dtype: DTypeLike | None = None,
-        keep_loaded: bool = False,
-        quantize: str | None = None,
         tiling: Tiling | None = None,
+        **options: Unpack[LoadingOptions],
     ) -> "MugvPipeline":
         """Pipeline from published or converted weights in a folder or Hugging Face repository.
 
         weights: None for the demo's weights, a small model that comes with the package. A
             `defaults.json` beside them has the defaults of `generate`.
-        dit: another DiT than the one in `weights`: a checkpoint, or a training run.
+        dit, text_encoder, tokenizer: where they are, if not in `weights`; see `find_weights`.
         lora: folder of an adapter, saved by `peft`, to merge into the DiT.
-        mesh: devices per axis, such as {"tensor": 4}; one device by default.
-        dtype: dtype of weights and arithmetic, by default bfloat16, or float32 on a CPU.
-        keep_loaded: do not free models between calls of `generate`.
-        quantize: "int8" or "fp8" weights in the transformers, for half the memory; a `lora` is
-            merged before.
+        options: mesh, dtype, keep_loaded, quantize, ...; see `systems.models.LoadingOptions`.
 
         Raises:
             ValueError: weights that are missing or damaged, or a mesh that does not fit.
@@ -100,32 +91,9 @@ class MugvPipeline:
         weights = demo_weights() if weights is None else weights
         defaults = read_defaults(weights)
         models = MugvModels.from_pretrained(
-            weights,
-            dit=dit,
-            lora=lora,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            mesh=mesh,
-            dtype=dtype,
-            keep_loaded=keep_loaded,
-            quantize=quantize,
+            weights, dit=dit, lora=lora, text_encoder=text_encoder, tokenizer=tokenizer, **options
         )
         return cls(models, tiling=tiling, defaults=defaults)
-
-    @classmethod
-    def random(
-        cls,
-        config: MugvConfig,
-        *,
-        seed: int = 0,
-        tiling: Tiling | None = None,
-        **options: Unpack[RandomOptions],
-    ) -> "MugvPipeline":
-        """Pipeline with seeded random weights: everything runs, but the videos are noise.
-
-        options: mesh, dtype, keep_loaded and quantize as in `from_pretrained`.
-        """
-        return cls(MugvModels.random(config, seed=seed, **options), tiling=tiling)
 
     def generate(
         self,
@@ -175,21 +143,24 @@ class MugvPipeline:
         self, request: Request, given: Sequence[GivenPixels], *, progress: bool = True
     ) -> list[Denoised]:
         """Sampled latents of all prompts."""
-        prompts, negative = request.texts(), request.negative_prompt
+        prompts, negative, seeds = request.texts(), request.negative_prompt, request.seeds()
         guided, mesh = request.guidance.scale != 1, self.models.mesh
-        encode = functools.partial(encode_texts, self.models)
-        texts = self._texts.read([*prompts, negative] if guided else prompts, encode)
+        wanted = [*prompts, negative] if guided else prompts
+        texts = self._texts.read(wanted, self.models.read_texts)
         condition = functools.partial(self._condition, request, texts)
         with meshes.use(mesh):
-            held = self._encode_given(given, request.rows)
+            latents = self._encode_given(given, request.rows)
             with self.models.model("dit") as (dit, variables):
+                shape = (*request.size.latent_shape, dit.config.in_channels)
 
                 def sample(group: list[int], label: str | None) -> Sample:
+                    clean, noisy = zip(*(given[i].start_of(latents, shape) for i in group))
+                    noise = seed_noise([seeds[i] for i in group], shape)
                     return sample_group(
                         MugvDenoiser(dit),
                         variables,
                         mesh,
-                        self._start(request, held, group),
+                        Start(np.stack(clean), np.stack(noisy), noise),
                         times=request.times(),
                         positive=condition([prompts[i] for i in group]),
                         negative=condition([negative] * len(group)) if guided else None,
@@ -218,26 +189,17 @@ class MugvPipeline:
                 made.append(decoded[: len(set(group))])
         return np.concatenate(made)
 
-    def _encode_given(self, given: Sequence[GivenPixels], rows: int | None) -> list[GivenLatents]:
-        """Latents that each video must contain; a shared picture is encoded once."""
+    def _encode_given(
+        self, given: Sequence[GivenPixels], rows: int | None
+    ) -> dict[int, np.ndarray]:
+        """Latent of each given clip, by the clip's `id`; a shared one is encoded once."""
         clips = {id(clip): clip for each in given for clip in each.clips()}
-        latents: dict[int, np.ndarray] = {}
-        if clips:
-            distinct, rows = list(clips.values()), self._vae_rows(rows)
-            with self.models.model("vae") as vae:
-                encoded = encode_clips(*vae, distinct, rows=rows, tiling=self.tiling)
-            latents = dict(zip(clips, encoded, strict=True))
-        return [each.latents(lambda clip: latents[id(clip)]) for each in given]
-
-    def _start(self, request: Request, held: Sequence[GivenLatents], group: list[int]) -> Start:
-        """Starting point of the prompts in `group`."""
-        dit = self.models.config.dit
-        assert dit is not None
-        shape = (*request.size.latent_shape, dit.in_channels)
-        seeds = request.seeds()
-        clean, noisy = zip(*(held[i].start(shape) for i in group), strict=True)
-        noise = seed_noise([seeds[i] for i in group], shape)
-        return Start(np.stack(clean), np.stack(noisy), noise)
+        if not clips:
+            return {}
+        distinct, rows = list(clips.values()), self._vae_rows(rows)
+        with self.models.model("vae") as vae:
+            encoded = encode_clips(*vae, distinct, rows=rows, tiling=self.tiling)
+        return dict(zip(clips, encoded, strict=True))
 
     def _condition(
         self, request: Request, texts: dict[str, np.ndarray], chosen: list[str]
@@ -249,7 +211,7 @@ class MugvPipeline:
             jnp.asarray(text),
             jnp.asarray(mask),
             request.conditioning_fps,
-            request.size.latent_frames,
+            request.size.latent_shape[0],
         )
 
     def _vae_rows(self, rows: int | None) -> int:

@@ -3,8 +3,9 @@
 """Sizes of MUG-V's videos in pixels and frames, and on the latent grid of its 8x8x8 VAE."""
 
 import dataclasses
-from typing import ClassVar
+import functools
 
+from mugv_jax.cost.memory.plan import Size
 from mugv_jax.nn.dit.rope import MAX_FRAMES, MAX_ROWS
 from mugv_jax.systems import sizes
 from mugv_jax.systems.sizes import nearest
@@ -27,20 +28,15 @@ SIZES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VideoSize:
+class VideoSize(Size):
     """Size of a video: multiples of 8 pixels, 8k+1 frames (a first one and k groups) or 8k.
 
     Raises:
         ValueError: a size off the grid, naming the nearest valid ones, or past the model's tables.
     """
 
-    SPATIAL: ClassVar[int] = STRIDE  # pixels a side of one latent
-    FRAMES_FORM: ClassVar[str] = "8k+1"
-    VAE: ClassVar[str] = "the video VAE"
-
-    width_px: int
-    height_px: int
-    frames: int
+    SPATIAL, TEMPORAL = STRIDE, STRIDE
+    FRAMES_FORM, VAE = "8k+1", "the video VAE"
 
     def __post_init__(self):
         for name, value in (("width", self.width_px), ("height", self.height_px)):
@@ -70,16 +66,6 @@ class VideoSize:
         """Whether latent frame 0 stands for a single frame (8k+1), not for a group of 8."""
         return self.frames % STRIDE == 1
 
-    @property
-    def latent_frames(self) -> int:
-        """Number of latent frames."""
-        return -(-self.frames // STRIDE)
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """(f, h, w) of the latent."""
-        return self.latent_frames, self.height_px // STRIDE, self.width_px // STRIDE
-
     def latent_index(self, frame: int) -> int:
         """Number of the latent frame that covers frame `frame` (from 0; negative from the end).
 
@@ -95,19 +81,6 @@ class VideoSize:
         return -(-frame // STRIDE) if self.starts_with_image else frame // STRIDE
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) in pixels from "1280x720" (width first) or a name in `SIZES`.
-
-    Raises:
-        ValueError: text of another form.
-    """
-    return sizes.parse_size(text, SIZES)
-
-
-def parse_frames(text: str) -> int:
-    """Number of frames from a number or a published length ("3s", "5s").
-
-    Raises:
-        ValueError: text of another form.
-    """
-    return sizes.parse_frames(text, FRAMES, VideoSize.FRAMES_FORM)
+# See `systems/sizes.py`: (width, height) of a text, and number of frames of a text.
+parse_size = functools.partial(sizes.parse_size, sizes=SIZES)
+parse_frames = functools.partial(sizes.parse_frames, lengths=FRAMES, form=VideoSize.FRAMES_FORM)

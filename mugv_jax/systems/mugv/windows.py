@@ -46,19 +46,15 @@ def _apply(vae: VideoVAE, method: str, variables: Variables, x: Array) -> Any:
 
 
 def default_step(rows: int, columns: int, zoom: int, devices: int) -> int:
-    """Default number of frames, or of tiles of rows x columns latents, in a spatial step."""
+    """Number of frames, or of tiles of rows x columns latents, in a spatial step."""
     of_device = STEP_PIXELS // (rows * columns * zoom**2)
     return devices * min(max(of_device, 1), MOST_FRAMES)
 
 
-def _step(frames_per_step: int | None, frames: int, tile: Tile, zoom: int) -> int:
-    if frames_per_step is None:
-        rows, columns = (span.stop - span.start for span in (tile.rows, tile.columns))
-        devices = math.prod(jax.sharding.get_abstract_mesh().shape.values())
-        frames_per_step = default_step(rows, columns, zoom, devices)
-    if frames_per_step < 1:
-        raise ValueError(f"frames_per_step={frames_per_step} must be at least 1.")
-    return min(frames_per_step, frames)
+def _step(frames: int, tile: Tile, zoom: int) -> int:
+    rows, columns = (span.stop - span.start for span in (tile.rows, tile.columns))
+    devices = math.prod(jax.sharding.get_abstract_mesh().shape.values())
+    return min(default_step(rows, columns, zoom, devices), frames)
 
 
 def _in_steps(x: Float[Array, "b f ..."], step: int) -> Iterator[tuple[Array, int]]:
@@ -97,38 +93,32 @@ def encode(
     key: Array | None = None,
     *,
     tiling: Tiling | None = None,
-    frames_per_step: int | None = None,
 ) -> Latent:
     """Normalised latent of a video of pixels in [-1, 1]: the posterior's mean, or a sample of it.
 
     A video of 8 k + 1 frames repeats the features of its first frame 7 times in front; otherwise
     the last window is zero padded in front. A single picture is a video of one frame.
 
-    Args:
-        key: samples the posterior; without it the mean is returned.
-        tiling: encodes tile by tile.
-        frames_per_step: frames that the spatial half sees at once; None takes `default_step`.
+    key: samples the posterior; without it the mean is returned.
 
     Raises:
-        ValueError: a picture off the grid, or `frames_per_step` below 1.
+        ValueError: a picture off the grid.
     """
     vae.config.check_picture(*pixels.shape[2:4])
     zoom = vae.config.spatial_factor
     height, width = (size // zoom for size in pixels.shape[2:4])
     tiles = tiles_of(height, width, tiling, zoom=1)
-    step = _step(frames_per_step, pixels.shape[1], tiles[0], zoom)
-    canvases = None
+    step = _step(pixels.shape[1], tiles[0], zoom)
+    frames = -(-pixels.shape[1] // vae.config.time_factor)
+    shape = (len(pixels), frames, height, width, vae.config.latent_channels)
+    canvases = [jnp.zeros(shape) for _ in range(2)]
     for tile in tiles:
         part = pixels[:, :, zoomed(tile.rows, zoom), zoomed(tile.columns, zoom)]
         moments = _encode_tile(vae, variables, part, step)
-        if canvases is None:
-            shape = (*moments[0].shape[:2], height, width, moments[0].shape[-1])
-            canvases = [jnp.zeros(shape) for _ in moments]
         canvases = [
             _paint(canvas, moment, tile.weight, tile.rows.start, tile.columns.start)
             for canvas, moment in zip(canvases, moments, strict=True)
         ]
-    assert canvases is not None
     mean, log_variance = canvases
     if key is not None:
         noise = jax.random.normal(key, mean.shape, mean.dtype)
@@ -143,16 +133,9 @@ def decode(
     num_frames: int | None = None,
     *,
     tiling: Tiling | None = None,
-    frames_per_step: int | None = None,
 ) -> Float[np.ndarray, "b _f _h _w 3"]:
-    """Result of `decode_in_steps`, gathered in host memory.
-
-    Raises:
-        ValueError: see `decode_in_steps`.
-    """
-    steps = decode_in_steps(
-        vae, variables, latent, num_frames, tiling=tiling, frames_per_step=frames_per_step
-    )
+    """Result of `decode_in_steps`, which see, gathered in host memory."""
+    steps = decode_in_steps(vae, variables, latent, num_frames, tiling=tiling)
     return np.concatenate([np.asarray(pixels) for pixels in steps], axis=1)
 
 
@@ -163,7 +146,6 @@ def decode_in_steps(
     num_frames: int | None = None,
     *,
     tiling: Tiling | None = None,
-    frames_per_step: int | None = None,
 ) -> Iterator[Pixels]:
     """Pixels, nominally in [-1, 1], of a normalised latent, a few frames at a time.
 
@@ -171,7 +153,7 @@ def decode_in_steps(
     the published `decode(z, num_frames)`; by default there is none.
 
     Raises:
-        ValueError: another number of latents than `num_frames` needs, or `frames_per_step` below 1.
+        ValueError: another number of latents than `num_frames` needs.
     """
     time_factor = vae.config.time_factor
     frames = latent.shape[1] * time_factor if num_frames is None else num_frames
@@ -183,7 +165,7 @@ def decode_in_steps(
         )
     height, width = latent.shape[2:4]
     tiles = tiles_of(height, width, tiling, zoom=vae.config.spatial_factor)
-    step = _step(frames_per_step, frames, tiles[0], vae.config.spatial_factor)
+    step = _step(frames, tiles[0], vae.config.spatial_factor)
     return _decode_windows(vae, variables, latent, frames, tiles, step)
 
 

@@ -69,12 +69,9 @@ def compiled_step(system, dit, size, sizes=None, dtype=jnp.float32, quantize=Non
     batch = mesh.shape["data"] * mesh.shape["fsdp"]
     of_batch = functools.partial(abstract, sharding=batch_sharding(mesh, batch))
     denoiser = system.denoiser(build_dit(dit, mesh, module=MODELS[kind].build, dtype=dtype))
+    tokens = system.text_tokens(dit)
     condition = denoiser.abstract_condition(
-        mesh,
-        rows=batch,
-        latent_shape=size.latent_shape,
-        text_tokens=system.text_tokens(dit),
-        dtype=jnp.dtype(dtype),
+        mesh, rows=batch, latent_shape=size.latent_shape, text_tokens=tokens
     )
     with meshes.use(mesh):
         step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)

@@ -17,7 +17,7 @@ from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.contentv.system import SYSTEM as CONTENTV
 from mugv_jax.systems.enhancer.system import SYSTEM as ENHANCER
-from mugv_jax.systems.wan_size import WanSize
+from mugv_jax.systems.sizes import WanSize
 from tests.cost.memory import compiled
 from tests.cost.memory.compiled import (
     LEAST,

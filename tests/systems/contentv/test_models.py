@@ -50,15 +50,14 @@ def test_a_repository_gives_what_is_needed_and_no_more(published, monkeypatch):
         return str(published)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    models, tokenizers = find_contentv("them/contentv")
-    assert models["clip_g"] == published / "text_encoder_2"
-    assert tokenizers["text"] == published / "tokenizer_3"
+    found = find_contentv("them/contentv")
+    assert found["clip_g"] == published / "text_encoder_2"
+    assert found["tokenizer_3"] == published / "tokenizer_3"
     ((repo, patterns),) = asked
     assert repo == "them/contentv"
     assert {"transformer/*", "vae/*", "text_encoder_3/*", "tokenizer/*"} <= set(patterns)
     assert "*" not in patterns
-    models, _ = find_contentv("them/contentv", dit="runs/dit")
-    assert models["dit"] == Path("runs/dit")
+    assert find_contentv("them/contentv", dit="runs/dit")["dit"] == Path("runs/dit")
     assert not [pattern for pattern in asked[1][1] if "transformer" in pattern]
 
 

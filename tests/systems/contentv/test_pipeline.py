@@ -6,7 +6,7 @@ import pytest
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems import wan_windows
-from mugv_jax.systems.contentv.pipeline import ContentvPipeline
+from mugv_jax.systems.contentv.pipeline import ContentvPipeline, stacked
 from mugv_jax.systems.contentv.request import make_request
 from mugv_jax.systems.convert import convert
 from mugv_jax.systems.frames import FALLBACK_TILING
@@ -51,10 +51,10 @@ def test_texts_are_read_as_transformers_does(folder, pipeline):
     """Texts may be empty, or longer than the encoders read."""
     prompts = [PROMPT, "", "the cat " * 80]
     states, pooled = published_texts(folder, prompts)
-    ours = pipeline.models.read_texts(prompts)
-    assert ours["text"].shape == (3, 77 + 256, 48)
-    assert relative_error(ours["text"], states.numpy()) < PARITY
-    assert relative_error(ours["pooled"], pooled.numpy()) < PARITY
+    ours = stacked(pipeline.models.read_texts(prompts))
+    assert ours.text.shape == (3, 77 + 256, 48)
+    assert relative_error(ours.text, states.numpy()) < PARITY
+    assert relative_error(ours.pooled, pooled.numpy()) < PARITY
 
 
 def test_a_video_is_that_of_the_published_models_and_scheduler(folder, pipeline):

@@ -7,8 +7,7 @@ import pytest
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import sample_times
-from mugv_jax.systems.contentv.request import make_request
-from mugv_jax.systems.contentv.size import CONTENTV_SIZES
+from mugv_jax.systems.contentv.request import CONTENTV_SIZES, make_request
 from tests.weights.checkpoints import GOLDEN
 
 

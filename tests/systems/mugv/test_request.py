@@ -67,17 +67,17 @@ def test_the_ends_of_every_range_are_accepted():
         ({"continue_video": "a", "continue_frames": 8}, "continue_frames=8 must be 8k.1"),
         ({"continue_video": "a"}, "continue_frames=17 leaves nothing to generate of 17 frames"),
         ({"image": "a", "keyframes": {0: "b"}}, "image and keyframe 0 fall on the same latent"),
-        ({"last_image": "a", "keyframes": {9: "b"}}, "last image and keyframe 9 fall on the same"),
+        ({"last_image": "a", "keyframes": {9: "b"}}, "last_image and keyframe 9 fall on the same"),
         (
             {"continue_video": "a", "continue_frames": 9, "keyframes": {8: "b"}},
             "continued video and keyframe 8 fall on the same",
         ),
         ({"keyframes": {17: "a"}}, "frame 17 does not exist"),
         ({"image": "a", "frames": 1}, "image: all of 1 frames are given"),
-        ({"image": "a", "last_image": "b", "frames": 9}, "image, last image: all of 9 frames"),
+        ({"image": "a", "last_image": "b", "frames": 9}, "image, last_image: all of 9 frames"),
         (
             {"continue_video": "a", "continue_frames": 9, "last_image": "b"},
-            "last image, continued video: all of 17 frames",
+            "last_image, continued video: all of 17 frames",
         ),
         ({"keyframes": {0: "a", 8: "b"}, "frames": 16}, "all of 16 frames are given"),
     ],
@@ -154,6 +154,26 @@ def test_the_right_end_of_a_video_is_taken(tmp_path):
         np.testing.assert_array_equal(read_given(asked)[0].start, video.fit(read[-9:], 32, 48))
         asked = request(frames=8, init_video=source)
         np.testing.assert_array_equal(read_given(asked)[0].init, video.fit(read[:8], 32, 48))
+
+
+@pytest.mark.parametrize("fps", [60, 20, 15])
+def test_videos_are_taken_at_the_rate_of_the_result(fps, tmp_path, caplog):
+    path = tmp_path / "clip.mp4"
+    video.write_video(path, np.concatenate([CLIP] * 4), 60)
+    read = video.fit(video.read_video(path).frames, 32, 48)
+    step = 60 // fps
+    fields = {"fps": fps, "frames": 8, "init_video": path}
+    (given,) = read_given(request(**fields))
+    np.testing.assert_array_equal(given.init, read[: 8 * step : step])
+    fields = {"fps": fps, "continue_video": path, "continue_frames": 9}
+    (given,) = read_given(request(**fields))
+    np.testing.assert_array_equal(given.start, read[47 - 8 * step :: step])
+    notes = [each.getMessage() for each in caplog.records]
+    assert len(notes) == (step > 1)
+    assert all(f"has 60 frames per second: its frames are taken by their times at {fps} per" in each
+               for each in notes)  # fmt: skip
+    with pytest.raises(ValueError, match=r"has 16 frames at 20 per second, but 17 are needed"):
+        read_given(request(fps=20, init_video=path))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_every_frame_lies_in_the_latent_that_decodes_to_it():
     assert [with_image.latent_index(f) for f in range(17)] == [0] + [1] * 8 + [2] * 8
     assert [groups.latent_index(f) for f in range(16)] == [0] * 8 + [1] * 8
     for size in (with_image, groups):
-        assert size.latent_index(-1) == size.latent_frames - 1
+        assert size.latent_index(-1) == size.latent_shape[0] - 1
         assert size.latent_index(-size.frames) == 0
         for frame in (size.frames, -size.frames - 1):
             with pytest.raises(ValueError, match=f"frame {frame} does not exist"):

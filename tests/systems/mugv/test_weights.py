@@ -49,23 +49,23 @@ def hub(tmp_path_factory, monkeypatch):
 
 def test_models_are_found_beside_each_other(folder):
     found = find_weights(folder)
-    assert (found.dit, found.vae) == (folder / "dit.pt", folder / "vae.pt")
-    assert found.text_encoder == found.tokenizer == folder / "text_encoder"
+    assert (found["dit"], found["vae"]) == (folder / "dit.pt", folder / "vae.pt")
+    assert found["text"] == found["tokenizer"] == folder / "text_encoder"
 
 
 def test_converted_weights_come_before_published_ones(folder):
     for name in ("dit", "vae", "tokenizer"):
         (folder / name).mkdir()
     found = find_weights(folder)
-    assert (found.dit, found.vae) == (folder / "dit", folder / "vae")
-    assert found.tokenizer == folder / "tokenizer"
+    assert (found["dit"], found["vae"]) == (folder / "dit", folder / "vae")
+    assert found["tokenizer"] == folder / "tokenizer"
 
 
 def test_models_may_lie_elsewhere(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("t5")
-    assert find_weights(folder, text_encoder=elsewhere).tokenizer == elsewhere
+    assert find_weights(folder, text_encoder=elsewhere)["tokenizer"] == elsewhere
     found = find_weights(folder, tokenizer=elsewhere)
-    assert (found.text_encoder, found.tokenizer) == (folder / "text_encoder", elsewhere)
+    assert (found["text"], found["tokenizer"]) == (folder / "text_encoder", elsewhere)
 
 
 def test_what_is_missing_is_named_before_anything_is_downloaded(folder, hub):
@@ -85,11 +85,11 @@ def test_repositories_give_what_is_needed_and_no_more(hub):
     repositories[TEXT_ENCODER] = ["config.json", "pytorch_model.bin", "spiece.model", "tf_model.h5"]
     found = find_weights("them/mugv")
     assert asked == ["them/mugv", TEXT_ENCODER]
-    snapshot = found.dit.parent
-    assert found.dit.name == "pytorch_model.bin.index.json"
-    assert {path.name for path in snapshot.iterdir()} == {*shards, found.dit.name, "vae.pt"}
-    assert not (found.text_encoder / "tf_model.h5").exists()
-    assert (found.tokenizer / "spiece.model").exists()
+    snapshot = found["dit"].parent
+    assert found["dit"].name == "pytorch_model.bin.index.json"
+    assert {path.name for path in snapshot.iterdir()} == {*shards, found["dit"].name, "vae.pt"}
+    assert not (found["text"] / "tf_model.h5").exists()
+    assert (found["tokenizer"] / "spiece.model").exists()
 
 
 def test_defaults_beside_weights_are_found_before_the_weights_are_fetched(folder, hub):
@@ -115,8 +115,8 @@ def test_weights_of_the_demo_come_with_the_package(tmp_path, monkeypatch):
         (folder / name).touch()
     assert demo_weights() == folder
     found = find_weights(folder)
-    assert (found.dit, found.vae) == (folder / "dit.safetensors", folder / "vae.safetensors")
-    assert found.text_encoder == found.tokenizer == folder / "text_encoder"
+    assert (found["dit"], found["vae"]) == (folder / "dit.safetensors", folder / "vae.safetensors")
+    assert found["text"] == found["tokenizer"] == folder / "text_encoder"
     described = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = described["tool"]["setuptools"]["package-data"]["mugv_jax"]
     packed = {path for pattern in patterns for path in tmp_path.glob(pattern) if path.is_file()}
@@ -148,6 +148,6 @@ def test_what_is_neither_folder_nor_repository_is_refused(weights, message, hub)
 
 def test_a_missing_dit_is_no_error_where_none_is_needed(folder):
     (folder / "dit.pt").unlink()
-    assert find_weights(folder, needs_dit=False).dit is None
+    assert "dit" not in find_weights(folder, needs_dit=False)
     with pytest.raises(ValueError, match="holds no mugv_dit weights"):
         find_weights(folder)

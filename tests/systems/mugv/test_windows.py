@@ -54,7 +54,7 @@ def smooth(frames: int, height: int, width: int, channels: int) -> jax.Array:
 
 
 @pytest.mark.parametrize("frames", [1, 7, 13])
-def test_encoding_is_the_published_route_whatever_the_step(tiny, frames):
+def test_encoding_is_the_published_route_whatever_the_step(tiny, frames, monkeypatch):
     vae, variables = tiny
     pixels = smooth(frames, 6, 4, 3)
     features = run(vae, variables, pixels, "encode_features")
@@ -66,7 +66,8 @@ def test_encoding_is_the_published_route_whatever_the_step(tiny, frames):
     ]
     expected = run(vae, variables, jnp.concatenate(means, axis=1), "normalize")
     for step in (3, 64):
-        latent = windows.encode(vae, variables, pixels, frames_per_step=step)
+        monkeypatch.setattr(windows, "default_step", lambda *_, step=step: step)
+        latent = windows.encode(vae, variables, pixels)
         assert relative_error(latent, expected) < PARITY
 
 
@@ -83,10 +84,11 @@ def test_a_key_samples_the_posterior_around_its_mean(tiny):
     assert relative_error(samples[2], run(vae, variables, sample, "normalize")) < PARITY
 
 
-def test_decoding_goes_window_by_window_and_a_few_frames_at_a_time(tiny):
+def test_decoding_goes_window_by_window_and_a_few_frames_at_a_time(tiny, monkeypatch):
     vae, variables = tiny
     latent = smooth(3, 4, 3, 3)
-    steps = list(windows.decode_in_steps(vae, variables, latent, 11, frames_per_step=3))
+    monkeypatch.setattr(windows, "default_step", lambda *_: 3)
+    steps = list(windows.decode_in_steps(vae, variables, latent, 11))
     assert [step.shape[1] for step in steps] == [3, 3, 2, 3]
     latent = run(vae, variables, latent, "denormalize")
     features = [
@@ -187,7 +189,6 @@ def test_ramps_sum_to_one_and_rise_linearly(size, span, overlap):
     [
         ({"num_frames": 16}, "num_frames=16 needs 4 latents of 4 frames, but there are 2"),
         ({"num_frames": 0}, "num_frames=0"),
-        ({"frames_per_step": 0}, "frames_per_step=0 must be at least 1"),
     ],
 )
 def test_wrong_requests_are_refused_before_anything_runs(tiny, arguments, message):
