@@ -183,8 +183,11 @@ class Writer:
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         self._board.flush()
-        self._lines.write(json.dumps({"step": step, **values}) + "\n")
-        self._lines.flush()
+        try:
+            self._lines.write(json.dumps({"step": step, **values}) + "\n")
+            self._lines.flush()
+        except OSError as error:  # the error of a full disk does not name the file
+            raise OSError(error.errno, error.strerror, self._lines.name) from error
         if self._wandb is not None:
             self._wandb.log(dict(values), step=step)
 
@@ -199,7 +202,8 @@ class Writer:
     def close(self) -> None:
         """Close all files and writers."""
         self._board.close()
-        self._lines.close()
+        with contextlib.suppress(OSError):  # of a full disk again, which is being reported
+            self._lines.close()
         if self._wandb is not None:
             self._wandb.finish()
 
