@@ -32,7 +32,7 @@ TRAIN = (
     "--config {root}/configs/mugv_demo.py \"--config.data.paths=('{inputs}/samples',)\" "
     "--config.data.holdout=0 --config.dit.depth=1 --config.data.tokens_per_shard=100 "
     "--config.data.shapes=() --config.data.image_share=() --config.data.threads=1 "
-    "--config.log.every=2 --config.log.validate_every=0 " + CACHE
+    "--config.log.every=2 --config.log.validate_every=0 --config.optimizer.warmup_steps=2 " + CACHE
 )
 ENCODE = "data encode {inputs}/clips/captions.csv --weights {demo} --size 64x64 --fps 8 " + CACHE
 # Name -> words of a command that writes into the current folder.
