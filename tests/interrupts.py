@@ -212,7 +212,9 @@ def check(name: str, args: argparse.Namespace, inputs: Path) -> collections.Coun
         outcome = "BAD traceback" if said else f"status {ended.status}"
         if ended.status not in (0, 2):
             outcome = f"BAD {outcome}"
-        outcome = f"BAD {len(ended.lines)} lines" if len(ended.lines) > args.lines else outcome
+        messages = sum(line.startswith("mugv-jax ") for line in ended.lines)
+        if ended.status == 2 and messages != 1:
+            outcome = f"BAD {messages} messages"
         left = temporary(folder)
         outcome = f"BAD left {left}" if left else outcome
         outcome = again(words, folder, inputs) or outcome
@@ -239,9 +241,6 @@ def main() -> int:
     parser.add_argument("--signals", nargs="*", default=["INT", "TERM", "KILL"])
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--disk", type=int, default=10, help="sizes of the limit on files")
-    parser.add_argument(
-        "--lines", type=int, default=4, help="most lines of a command on a full disk"
-    )
     parser.add_argument("--again", type=int, default=5, help="repeat after every Nth INT and TERM")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/mugv_interrupts"))
     args = parser.parse_args()

@@ -146,7 +146,14 @@ def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
             _remove_stale(stale)
         with partial.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # until the process ends; FFmpeg writes the same file
-            yield partial
+            try:
+                yield partial
+            except OSError as error:
+                if str(error.filename) != os.fspath(partial):
+                    raise
+                raise ValueError(  # of a full disk; the temporary name tells a user nothing
+                    f"output {os.fspath(path)!r} cannot be written: {error.strerror}."
+                ) from error
             partial.replace(path)
 
 
