@@ -17,7 +17,14 @@ from mugv_jax.commands.model_options import (
     sizes_of,
     tiling_of,
 )
-from mugv_jax.commands.options import Group, add_path, add_switch, add_value
+from mugv_jax.commands.options import (
+    Group,
+    add_lora,
+    add_path,
+    add_switch,
+    add_value,
+    finite_number,
+)
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.flow.guidance import Guidance
@@ -85,10 +92,8 @@ def add_wan(group: Group) -> None:
 
 
 def _add_lora(group: Group) -> None:
-    add_path(group, "--lora", "low-rank updates [those beside the enhancer]", "FILE")
-    alpha = "alpha of the updates; needed if their rank is not 256 [4]"
-    group.add_argument("--lora-alpha", type=float, metavar="X", help=alpha)
-    add_value(group, "--lora-scale", 1.0, "factor of the updates", metavar="X")
+    add_lora(group, "low-rank updates [those beside the enhancer]")
+    add_value(group, "--lora-scale", 1.0, "factor of all updates", metavar="X", type=finite_number)
     add_switch(
         group,
         "--lora-apart",

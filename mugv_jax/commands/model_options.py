@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from mugv_jax import config as configs
-from mugv_jax.commands.options import Group, add_path, add_switch, add_value, flag
+from mugv_jax.commands.options import Group, add_lora, add_path, add_switch, add_value, flag
 from mugv_jax.commands.runtime import add_compile_cache
 from mugv_jax.kernels.select import ATTENTIONS, MODULATIONS, KernelConfig
 from mugv_jax.nn.quantize import DTYPES
@@ -31,7 +31,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     add_path(group, "--weights", weights)
     dit = "DiT in place of that of --weights: a checkpoint or a training run"
     add_path(group, "--dit", dit, "PATH")
-    add_path(group, "--lora", "peft adapter to merge into the DiT")
+    add_lora(group, "adapter to merge into the DiT")
     text = "T5 folder or repository [beside the weights, else the published one]"
     add_path(group, "--text-encoder", text)
     add_path(group, "--tokenizer", "tokenizer of T5 [beside T5]")
@@ -109,7 +109,9 @@ def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvMode
     Raises:
         ValueError: options that exclude each other or lack one, or weights that cannot be used.
     """
-    config = sizes_of(args, MUGV, files=("weights", "dit", "lora", "text_encoder", "tokenizer"))
+    config = sizes_of(
+        args, MUGV, files=("weights", "dit", "lora", "lora_alpha", "text_encoder", "tokenizer")
+    )
     options = hardware_of(args)
     if args.random_weights:
         assert isinstance(config, MugvConfig)
@@ -118,6 +120,7 @@ def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvMode
         args.weights,
         dit=args.dit,
         lora=args.lora,
+        lora_alpha=args.lora_alpha,
         text_encoder=args.text_encoder,
         tokenizer=args.tokenizer,
         expected=config,

@@ -56,6 +56,10 @@ class Source(contextlib.AbstractContextManager["Source"]):
         """Shape of every tensor."""
         return {name: spec.shape for name, spec in self.specs.items()}
 
+    def files(self) -> list[Path]:
+        """Every file or folder that is read."""
+        return [self.path, *(path for part in self.parts for path in part.files())]
+
     @abc.abstractmethod
     def read(self, name: str) -> np.ndarray:
         """One tensor. Use it before the next `read`: it may be a view of the file."""

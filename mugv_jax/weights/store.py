@@ -24,6 +24,7 @@ from flax import traverse_util
 from orbax.checkpoint import future
 
 from mugv_jax.nn.lora import LoraConfig
+from mugv_jax.weights import checksums
 from mugv_jax.weights.parameters import PIECE_BYTES, UNUSED, LazyTensor
 from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.table import Table
@@ -107,6 +108,8 @@ def save(
 ) -> None:
     """Writes `parameters` (path -> tensor) as an Orbax checkpoint; `path` must not exist yet.
 
+    Its files get checksums (`checksums.py`).
+
     dtypes: dtypes by published name, where narrower than that of the tensor's parameter.
     progress: called with the number of bytes of each written piece.
     """
@@ -126,6 +129,7 @@ def save(
             ),
             custom_metadata={METADATA_KEY: _metadata(kind, config) | more},
         )
+    checksums.write(path)
 
 
 def save_args(tree: Any) -> Any:

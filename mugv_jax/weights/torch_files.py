@@ -27,8 +27,9 @@ from mugv_jax.weights.sources import FileWriter, Source, TensorSpec
 # Pages of a mapped file count as resident memory until they are unmapped. Mapping the file again
 # reads its index again, about 0.07 ms a tensor: 3 s in all for the 10B, whose conversion takes 66.
 REOPEN_AFTER_BYTES = 512 * 2**20
-WRAPPERS = ("state_dict", "model", "module")
-EMA_WRAPPERS = ("ema", "ema_state_dict", "model_ema")
+WRAPPERS = ("state_dict", "model", "module", "model_state_dict", "params", "weights")
+EMA_WRAPPERS = ("ema", "ema_state_dict", "model_ema", "ema_model", "params_ema", "shadow")
+SHADOW = "shadow_params"  # list of tensors in the state of diffusers' `EMAModel`
 ALIGNMENT = 64
 STORAGES = {
     "float64": "DoubleStorage",
@@ -135,22 +136,30 @@ def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **option
 def unwrap(path: Path, content: Any, *, ema: bool) -> dict[str, Any]:
     """The tensors of a flat state dict, or of the one that the usual wrapper keys hold.
 
+    The list of an EMA gets the names of the weights that it averages if these are in the file too,
+    in order and of the same shapes, and otherwise "shadow_params.0" and so on.
+
     Raises:
         ValueError: no tensors, several sets of them, or no EMA weights where they are asked for.
     """
     if not isinstance(content, Mapping):
         raise ValueError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors.")
-    keys = EMA_WRAPPERS if ema else WRAPPERS
-    wrapped = [key for key in keys if isinstance(content.get(key), Mapping)]
-    if not ema and not wrapped:
-        wrapped = [key for key in EMA_WRAPPERS if isinstance(content.get(key), Mapping)]
-    if len(wrapped) == 1:
-        content = content[wrapped[0]]
-    elif wrapped or ema:
-        raise ValueError(
-            f"{path}: must hold one set of {'EMA ' if ema else ''}weights under one of "
-            f"{', '.join(keys)}; found {', '.join(wrapped) or 'none'}."
-        )
+    whole, wanted = content, ema and SHADOW not in content
+    while SHADOW not in content:
+        keys = EMA_WRAPPERS if wanted else WRAPPERS
+        wrapped = [key for key in keys if isinstance(content.get(key), Mapping)]
+        if not wanted and not wrapped:
+            wrapped = [key for key in EMA_WRAPPERS if isinstance(content.get(key), Mapping)]
+        if len(wrapped) != 1 and (wrapped or wanted):
+            raise ValueError(
+                f"{path}: must hold one set of {'EMA ' if wanted else ''}weights under one of "
+                f"{', '.join(keys)}; found {', '.join(wrapped) or 'none'}."
+            )
+        if not wrapped:
+            break
+        content, wanted = content[wrapped[0]], False
+    if SHADOW in content:
+        content = _named_shadow(path, content[SHADOW], whole)
     tensors = {name: value for name, value in content.items() if value is not None}
     torch = import_torch()
     foreign = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
@@ -160,6 +169,19 @@ def unwrap(path: Path, content: Any, *, ema: bool) -> dict[str, Any]:
             f"Save the state_dict alone, or under one of {', '.join(WRAPPERS)}."
         )
     return tensors
+
+
+def _named_shadow(path: Path, shadow: Any, whole: Mapping) -> dict[str, Any]:
+    """Averaged tensors by name; see `unwrap`."""
+    if not isinstance(shadow, list | tuple):
+        raise ValueError(f"{path}: {SHADOW} is a {type(shadow).__name__}, must be a list.")
+    for key in WRAPPERS:
+        named = whole.get(key)
+        if isinstance(named, Mapping) and [getattr(x, "shape", None) for x in named.values()] == [
+            getattr(x, "shape", None) for x in shadow
+        ]:
+            return dict(zip(named, shadow, strict=True))
+    return {f"{SHADOW}.{number}": tensor for number, tensor in enumerate(shadow)}
 
 
 def numpy_dtype(path: Path, name: str, tensor: Any) -> np.dtype:

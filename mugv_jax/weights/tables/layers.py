@@ -3,8 +3,9 @@
 """Rules of the layers that most tables have, and the checks with which sizes are inferred."""
 
 import re
+from collections.abc import Iterator
 
-from mugv_jax.weights.table import Rule, Shapes
+from mugv_jax.weights.table import Rule, Shapes, Spelling, Target
 
 # Axes of kernels and biases: to heads (head dim last), from heads, and of convolutions.
 TO_HEADS = "(a e) d -> d a e", "(a e) -> a e"
@@ -44,3 +45,16 @@ def count(shapes: Shapes, prefix: str) -> int:
     """Number of layers in a checkpoint, whose names are `prefix`, their number from 0, and "."."""
     found = (re.match(rf"{re.escape(prefix)}(\d+)\.", name) for name in shapes)
     return 1 + max((int(match[1]) for match in found if match), default=-1)
+
+
+def split(name: str, layer: str, parts: str, forms: tuple[str, ...]) -> Iterator[Spelling]:
+    """Spellings of the `parts` of a fused layer: `name` and a form with "q", "k" or "v" for "*"."""
+    for number, part in enumerate(parts):
+        for form in forms:
+            target = Target(layer, number, len(parts))
+            yield Spelling(name + form.replace("*", part), (target,))
+
+
+def whole(name: str, *layers: str) -> Spelling:
+    """Spelling of one layer, or of several whose rows follow each other."""
+    return Spelling(name, tuple(map(Target, layers)))
