@@ -13,19 +13,20 @@ from mugv_jax.systems import NAMES
 
 PACKAGE = Path(__file__).parents[1] / "mugv_jax"
 NETWORKS = {"axes", "bounds", "kernels", "nn"}
-MODELS = {*NETWORKS, "cost", "flow", "sharding", "tables", "video", "weights"}
+MODELS = {*NETWORKS, "cost", "flow", "interrupts", "sharding", "tables", "video", "weights"}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
     "axes": set(),
     "bounds": set(),
+    "interrupts": set(),
     "tables": set(),
     "kernels": {"axes"},
     "nn": {"axes", "bounds", "kernels"},
     "flow": {"axes"},
-    "video": {"axes"},
+    "video": {"axes", "interrupts"},
     "sharding": NETWORKS,
-    "weights": NETWORKS,
+    "weights": {*NETWORKS, "interrupts"},
     "cost": {*NETWORKS, "sharding", "weights"},
     "systems": MODELS,
     "config": {"systems"},
@@ -35,7 +36,7 @@ KNOWS = {
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
     "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
-    "cli": set(),  # commands are imported by name, each when it is run
+    "cli": {"interrupts"},  # commands are imported by name, each when it is run
 }
 OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -3,6 +3,7 @@
 """`mugv-jax enhance`: restores detail in one or several videos."""
 
 import argparse
+import contextlib
 import json
 import logging
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from mugv_jax.commands.options import (
     finite_number,
 )
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
+from mugv_jax.data.folder_lock import only_process
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
 from mugv_jax.systems.enhancer.models import EnhancerModels
@@ -155,8 +157,11 @@ def run(args: argparse.Namespace) -> int:
     pipeline = EnhancerPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
-    with out_of_memory(
-        "give --vae-tile 512, a smaller --window, or split the work over devices with --mesh"
+    with (
+        only_process(Path(args.out).expanduser()) if several else contextlib.nullcontext(),
+        out_of_memory(
+            "give --vae-tile 512, a smaller --window, or split the work over devices with --mesh"
+        ),
     ):
         bad = _enhance_all(pipeline, todo, request, blur=args.blur, several=several)
     log_peak_memory()

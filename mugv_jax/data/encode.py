@@ -103,15 +103,16 @@ def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) 
         shard_count=config.shard_count,
     )
     bad = Skipped(config.max_bad, "files cannot be used; what was finished is kept")
-    jobs = _plan(folder, bad)
-    jobs = [job for job in jobs if not folder.recall(job)]
-    log.info("%d of %d samples are to be encoded.", len(jobs), len(folder.entries))
-    try:
-        _encode_texts(folder, jobs, models, config)
-        jobs = [job for job in jobs if not folder.recall(job)]  # some needed only their text
-        _encode_clips(folder, jobs, models, config, bad)
-    finally:
-        rows = folder.flush()
+    with folder.only_process():
+        jobs = _plan(folder, bad)
+        jobs = [job for job in jobs if not folder.recall(job)]
+        log.info("%d of %d samples are to be encoded.", len(jobs), len(folder.entries))
+        try:
+            _encode_texts(folder, jobs, models, config)
+            jobs = [job for job in jobs if not folder.recall(job)]  # some needed only their text
+            _encode_clips(folder, jobs, models, config, bad)
+        finally:
+            rows = folder.flush()
     if bad and len(bad) == len(folder.entries):
         raise ValueError("no file of the list can be used. " + listed(bad, "is bad", "are bad"))
     return Encoded(finished=len(folder.entries) - len(bad), rows=rows, bad=tuple(bad))

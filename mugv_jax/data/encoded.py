@@ -25,6 +25,7 @@ from typing import Any
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.captions import Captioned
 from mugv_jax.data.fields import flow_fields
+from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.published import ID, SOURCE
 from mugv_jax.data.samples import CSV
 from mugv_jax.data.whole_files import csv_bytes, write_whole
@@ -94,6 +95,10 @@ class EncodedFolder:
         for row in rows:
             self._older[row[ID]].append(row)
         self._rows: dict[str, Row] = {}
+
+    def only_process(self) -> contextlib.AbstractContextManager[None]:
+        """Context in which no other process encodes this share; see `folder_lock`."""
+        return only_process(self.path / PARTS, f".{self._part}.lock")
 
     def job(self, entry: Captioned) -> Job:
         """The files that `entry` becomes.

@@ -3,18 +3,23 @@
 """Files: clear errors for unreadable input, and output that appears only when it is complete."""
 
 import contextlib
+import fcntl
+import functools
+import glob
 import os
 import pathlib
 import secrets
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+from mugv_jax import interrupts
 from mugv_jax.video import animation
 from mugv_jax.video.kinds import existing_file
 
 if TYPE_CHECKING:
     import av.container
 
+PARTIAL = ".partial"
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's codec -> its decoder in libvpx
 
@@ -117,26 +122,42 @@ def prepare_output(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe = _partial_name(path)
-        probe.touch()
-        probe.unlink()
+        with interrupts.cleanup(functools.partial(probe.unlink, missing_ok=True)):
+            probe.touch()
     except OSError as error:
         raise ValueError(f"output {str(path)!r} cannot be written: {error.strerror}.") from error
     return path
 
 
 def _partial_name(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
 
 
 @contextlib.contextmanager
 def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A temporary file to write, renamed to `path` when the block ends without an error.
 
-    After a failure, an earlier file at `path` is unchanged.
+    After a failure, an earlier file at `path` is unchanged. A temporary file that a killed process
+    left is removed when the next one writes the same path.
     """
     partial = _partial_name(path)
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with interrupts.cleanup(functools.partial(partial.unlink, missing_ok=True)):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+            _remove_stale(stale)
+        with partial.open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until the process ends; FFmpeg writes the same file
+            try:
+                yield partial
+            except OSError as error:
+                if str(error.filename) != os.fspath(partial):
+                    raise
+                raise ValueError(  # of a full disk; the temporary name tells a user nothing
+                    f"output {os.fspath(path)!r} cannot be written: {error.strerror}."
+                ) from error
+            partial.replace(path)
+
+
+def _remove_stale(partial: pathlib.Path) -> None:
+    with contextlib.suppress(OSError), partial.open("rb") as lock:  # BlockingIOError: it is in use
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        partial.unlink()

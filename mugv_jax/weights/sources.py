@@ -174,4 +174,5 @@ class FileWriter(Writer):
         self._file.close()
 
     def abandon(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk is why we may be here
+            self._file.close()

@@ -8,7 +8,6 @@ written without 20 GB of memory and with the checksums that other zip readers ve
 """
 
 import collections
-import contextlib
 import dataclasses
 import io
 import pickle
@@ -208,6 +207,11 @@ def to_numpy(tensor: Any, dtype: np.dtype) -> np.ndarray:
     return tensor.numpy().view(dtype)
 
 
+class _Archive(zipfile.ZipFile):
+    def __del__(self):
+        """Does nothing: an abandoned archive must not be finished when it is collected."""
+
+
 class TorchWriter(FileWriter):
     """A file of `torch.save`, holding {name: tensor} or {wrapper: {name: tensor}}.
 
@@ -224,7 +228,7 @@ class TorchWriter(FileWriter):
     ):
         super().__init__(path, specs, STORAGES, "a torch file")
         self._keys = {name: str(index) for index, name in enumerate(specs)}
-        self._zip = zipfile.ZipFile(self._file, "w")
+        self._zip = _Archive(self._file, "w")
         self._root = path.stem
         entries = {
             name: _Tensor(self._keys[name], specs[name]) if name in specs else None
@@ -232,8 +236,12 @@ class TorchWriter(FileWriter):
         }
         buffer = io.BytesIO()
         _Pickler(buffer, protocol=2).dump(entries if wrapper is None else {wrapper: entries})
-        self._record("data.pkl", buffer.getbuffer())
-        self._record("byteorder", b"little")
+        try:
+            self._record("data.pkl", buffer.getbuffer())
+            self._record("byteorder", b"little")
+        except BaseException:
+            self.abandon()
+            raise
 
     def _write(self, name: str, content: memoryview) -> None:
         self._record(f"data/{self._keys[name]}", content)
@@ -244,8 +252,7 @@ class TorchWriter(FileWriter):
         super().close()
 
     def abandon(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk is why we may be here
-            self._zip.close()
+        self._zip.fp = None  # no index for it
         super().abandon()
 
     def _record(self, name: str, content: bytes | memoryview) -> None:

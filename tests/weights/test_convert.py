@@ -1,8 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import argparse
+import gc
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from mugv_jax.weights import checksums, parameters, store
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.load import load
+from mugv_jax.weights.staging import staged
 from tests.weights import checkpoints
 
 
@@ -164,6 +167,36 @@ def test_an_existing_checkpoint_is_only_replaced_by_a_complete_one(tmp_path, mon
     convert(tmp_path / "second.pt", tmp_path / "orbax", overwrite=True)
     convert(tmp_path / "orbax", tmp_path / "kept.pt", overwrite=True)
     checkpoints.assert_identical(checkpoints.read(tmp_path / "kept.pt"), second)
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("out.pt", None), ("out.safetensors", None), ("out", "megatron"), ("out", "orbax")],
+)
+def test_a_full_disk_is_one_error_and_leaves_nothing(name, format, tmp_path):
+    source = checkpoints.save(tmp_path / "in.pt", checkpoints.golden_tensors("mugdit_tiny"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 * 2**10, limits[1]))
+    try:
+        with pytest.raises(ValueError, match=rf"{name}: cannot be written \(File too large\)"):
+            convert(source, tmp_path / name, format=format, dtype="bfloat16")
+        gc.collect()  # what is closed again then would be an error that nobody can catch
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == ["in.pt"]
+
+
+def test_a_replaced_checkpoint_is_put_back_after_a_kill(tmp_path):
+    """Killed between the two renames: the older folder has no name, the newer one not yet."""
+    held = tmp_path / ".orbax.partial-0" / "replaced"
+    held.mkdir(parents=True)
+    (held / "_METADATA").touch()
+    with (
+        pytest.raises(ValueError, match="exists; pass --overwrite"),
+        staged(tmp_path / "orbax", overwrite=False),
+    ):
+        pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["_METADATA", "orbax"]
 
 
 def test_other_folders_are_never_replaced(tmp_path):
