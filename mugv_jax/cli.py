@@ -2,18 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line `mugv-jax <command>`.
 
-A user's mistake gives one line on stderr and exit status 2, never a traceback.
+A user's mistake gives one line on stderr and exit status 2, never a traceback. Ctrl-C gives one
+line and 130, SIGTERM one line and 143 (`interrupts`); training saves first, and ends with 0 after
+SIGTERM.
 """
 
 import argparse
 import contextlib
 import importlib
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
+from mugv_jax import interrupts
 from mugv_jax.bounds import require_sane
 
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
@@ -59,12 +63,29 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
-    try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; what was finished is kept, nothing is half-written.\n")
-        return INTERRUPTED
+    """Run one command and return its exit status.
+
+    argv: arguments; by default those of the process, which then ends with this command.
+    """
+    if interrupts.Watch.current is not None:  # a command that runs another one
+        status = _run(list(argv or ()))
+        if interrupts.Watch.current.saved is not None:
+            raise KeyboardInterrupt  # a run that was stopped is no success of the outer command
+        return status
+    with interrupts.Watch(lasting=argv is None) as watch:
+        try:
+            status = _run(list(sys.argv[1:] if argv is None else argv))
+            watch.stage = interrupts.FINISHED  # here, so that no signal falls between the blocks
+        except BaseException as error:
+            watch.stage = interrupts.FINISHED
+            # Libraries turn an interruption of their imports into other errors.
+            if watch.number is None and not isinstance(error, KeyboardInterrupt):
+                raise
+        else:
+            if watch.number is None:  # a run that Ctrl-C stopped is saved, but not finished
+                watch.result = INTERRUPTED if watch.saved == signal.SIGINT else status
+                return watch.result
+        return watch.end()
 
 
 def _run(arguments: list[str]) -> int:
@@ -80,14 +101,17 @@ def _run(arguments: list[str]) -> int:
     try:
         with _logging_to_stderr():
             _check_numbers(args)
+            interrupts.running()
             return args.run(args) or 0
     except ValueError as error:
+        if interrupts.pending():
+            raise  # of what was interrupted
         return _fail(parser.prog, args.command, error)
     except MemoryError as error:
         reason = f"this machine has too little memory ({error}): ask for something smaller."
         return _fail(parser.prog, args.command, ValueError(reason))
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None or interrupts.pending():
             raise  # not about a file of the user: a bug, which needs its traceback
         return _fail(parser.prog, args.command, error)
 

@@ -13,19 +13,21 @@ from mugv_jax.systems import NAMES
 
 PACKAGE = Path(__file__).parents[1] / "mugv_jax"
 NETWORKS = {"axes", "bounds", "files", "kernels", "nn"}
-MODELS = {*NETWORKS, "cost", "flow", "sharding", "video", "weights"}
+MODELS = {*NETWORKS, "cost", "flow", "interrupts", "sharding", "tables", "video", "weights"}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
     "axes": set(),
     "bounds": set(),
     "files": set(),
+    "interrupts": set(),
+    "tables": {"files"},
     "kernels": {"axes"},
     "nn": {"axes", "bounds", "kernels"},
     "flow": {"axes"},
-    "video": {"axes", "files"},
+    "video": {"axes", "files", "interrupts"},
     "sharding": NETWORKS,
-    "weights": NETWORKS,
+    "weights": {*NETWORKS, "interrupts"},
     "cost": {*NETWORKS, "sharding", "weights"},
     "systems": MODELS,
     "config": {"bounds", "files", "systems"},
@@ -35,9 +37,9 @@ KNOWS = {
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
     "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
-    "cli": {"bounds"},  # commands are imported by name, each when it is run
+    "cli": {"bounds", "interrupts"},  # commands are imported by name, each when it is run
 }
-OPTIONAL = {"torch"}  # extras that no import may need
+OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Preference training of the demo's model on pairs, in minutes on two CPU cores.
+"""Preference training of the demo's model on pairs: seconds a step on two CPU cores.
 
     mugv-jax train --config configs/post/dpo_demo.py --output runs/dpo \\
         --config.run.weights=mugv_jax/assets/demo/dit.safetensors \\

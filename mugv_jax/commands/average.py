@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     paths = [path for src in args.src for path in (src.is_dir() and steps(src)) or [src]]
     paths = paths[-args.last :] if args.last else paths
     target = target_of(args)
-    target.check_path(*paths)
+    target.check_path(*args.src, *paths)
     shares = weights_of(len(paths), args.decay)
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(open_source(path)) for path in paths]

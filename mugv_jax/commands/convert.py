@@ -5,7 +5,7 @@
 import argparse
 from collections.abc import Sequence
 
-from mugv_jax.commands.options import local_path
+from mugv_jax.commands.options import add_lora, local_path
 from mugv_jax.systems.convert import convert
 from mugv_jax.weights.convert import PEFT, Target
 from mugv_jax.weights.formats import FORMATS
@@ -23,11 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", choices=sorted(MODELS), help="model that SRC holds [inferred]")
     add_target_arguments(parser, (*FORMATS, PEFT))
     parser.add_argument("--ema", action="store_true", help="read the averaged weights of SRC")
-    parser.add_argument(
-        "--lora", metavar="ADAPTER", help="adapter to merge in: a folder of peft, or one file"
-    )
-    alpha = "alpha of ADAPTER, if its file does not contain it"
-    parser.add_argument("--lora-alpha", type=float, metavar="ALPHA", help=alpha)
+    add_lora(parser, "adapter to merge in")
 
 
 def add_target_arguments(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:

@@ -20,6 +20,7 @@ from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.fields import Fields, LatentField, NumberField, flow_fields
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
+from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.systems.system import find
@@ -54,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_encode(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_encode)
     captions = (
-        ".csv or .jsonl with the path and caption of each file, and optionally its id and fps"
+        ".csv, .tsv or .jsonl with the path (or file_name) and caption (or text) of each file, and "
+        "optionally its id and fps; or a folder with a .txt beside each file"
     )
     add_path(parser, "captions", captions, "CAPTIONS", type=local_path)
     add_path(parser, "--out", "folder of the samples", type=local_path, required=True)
@@ -132,6 +134,9 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
 def _encode(args: argparse.Namespace) -> None:
     config = _encode_config(args)
     keep_compiled(args.compile_cache)
+    if args.weights is None and not args.random_weights:  # as `generate` does
+        args.weights = demo_weights()
+        log.info("No --weights, so the demo model is used.")
     models = load_models(args, needs_dit=False)
     if args.random_weights:
         log.warning("The weights are random: nothing can be learnt from these samples.")

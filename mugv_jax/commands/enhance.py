@@ -3,6 +3,7 @@
 """`mugv-jax enhance`: restores detail in one or several videos."""
 
 import argparse
+import contextlib
 import json
 import logging
 from collections.abc import Sequence
@@ -16,8 +17,16 @@ from mugv_jax.commands.model_options import (
     sizes_of,
     tiling_of,
 )
-from mugv_jax.commands.options import Group, add_path, add_switch, add_value
+from mugv_jax.commands.options import (
+    Group,
+    add_lora,
+    add_path,
+    add_switch,
+    add_value,
+    finite_number,
+)
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
+from mugv_jax.data.folder_lock import only_process
 from mugv_jax.files import user_path
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
@@ -46,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_path(
         parser,
         "--video",
-        f"a video, a folder of videos, or a csv file with the columns {NAME} and optionally "
-        f"{TEXT}, the prompt of each",
+        f"a video, a folder of videos, or a csv or jsonl file with the columns {NAME} and "
+        f"optionally {TEXT}, the prompt of each",
         "IN",
         required=True,
     )
@@ -84,10 +93,8 @@ def add_wan(group: Group) -> None:
 
 
 def _add_lora(group: Group) -> None:
-    add_path(group, "--lora", "low-rank updates [those beside the enhancer]", "FILE")
-    alpha = "alpha of the updates; needed if their rank is not 256 [4]"
-    group.add_argument("--lora-alpha", type=float, metavar="X", help=alpha)
-    add_value(group, "--lora-scale", 1.0, "factor of the updates", metavar="X")
+    add_lora(group, "low-rank updates [those beside the enhancer]")
+    add_value(group, "--lora-scale", 1.0, "factor of all updates", metavar="X", type=finite_number)
     add_switch(
         group,
         "--lora-apart",
@@ -145,14 +152,17 @@ def run(args: argparse.Namespace) -> int:
         video.prepare_output(job.output)
     several = jobs[0].source != user_path(args.video)  # a folder's or a list's
     if not several:
-        with video.open_frames(jobs[0].source):
-            pass
+        with video.open_frames(jobs[0].source) as stream:
+            video.check_rate(stream.fps)
     keep_compiled(args.compile_cache)
     pipeline = EnhancerPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
-    with out_of_memory(
-        "give --vae-tile 512, a smaller --window, or split the work over devices with --mesh"
+    with (
+        only_process(Path(args.out).expanduser()) if several else contextlib.nullcontext(),
+        out_of_memory(
+            "give --vae-tile 512, a smaller --window, or split the work over devices with --mesh"
+        ),
     ):
         bad = _enhance_all(pipeline, todo, request, blur=args.blur, several=several)
     log_peak_memory()

@@ -68,13 +68,18 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
 
 
 def _models(args: argparse.Namespace) -> ContentvModels:
-    config = sizes_of(args, SYSTEM, files=("weights", "dit", "lora"))
+    config = sizes_of(args, SYSTEM, files=("weights", "dit", "lora", "lora_alpha"))
     options = hardware_of(args)
     if args.random_weights:
         assert isinstance(config, ContentvConfig)
         return ContentvModels.random(config, **options)
     return ContentvModels.from_pretrained(
-        args.weights, dit=args.dit, lora=args.lora, expected=config, **options
+        args.weights,
+        dit=args.dit,
+        lora=args.lora,
+        lora_alpha=args.lora_alpha,
+        expected=config,
+        **options,
     )
 
 

@@ -70,7 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FRAME=IMAGE",
         help="any frame, counted from 0, such as 48=middle.png; may be given several times",
     )
-    add_path(group, "--continue-video", "video to continue", "VIDEO")
+    continued = "video to continue; its frames are taken at the times of --fps"
+    add_path(group, "--continue-video", continued, "VIDEO")
     frames = f"number of its last frames to begin with, 8k+1 [{Request.continue_frames}]"
     group.add_argument("--continue-frames", type=int, metavar="N", help=frames)
     add_path(group, "--init-video", "start from this video, noised", "VIDEO")

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mugv-jax info WEIGHTS`: contents of checkpoints, and needs of a video of some size.
 
-Only headers are read and nothing is compiled, so it is fast and does not disturb other jobs.
+Only headers are read, unless --verify is given, and nothing is compiled, so it is fast and does not
+disturb other jobs.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from mugv_jax.cost.memory.live import LIVE
 from mugv_jax.cost.memory.plan import Plan, Size
 from mugv_jax.sharding.mesh import abstract_mesh, parse_mesh
 from mugv_jax.systems.system import every
+from mugv_jax.weights.describe import verify
 
 GIB = 2**30
 
@@ -53,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_quantize(parser)
     parser.add_argument("--vae-tile", type=int, metavar="PIXELS", help="see mugv-jax generate")
+    verify = "read all weights and compare them with their checksums"
+    parser.add_argument("--verify", action="store_true", help=verify)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -65,12 +69,21 @@ def run(args: argparse.Namespace) -> None:
     jax.config.update("jax_platforms", "cpu")  # leaves accelerators to other jobs
     require_at_least(1, args, "steps", "devices")
     found = take_inventory(args.weights)
+    if args.verify:
+        _verify(found)
     report = make_report(args, found)
     if args.json:
         json.dump(report, sys.stdout, indent=2, default=str)
         sys.stdout.write("\n")
     else:
         sys.stdout.write("\n".join(_lines(report, found)) + "\n")
+
+
+def _verify(found: Inventory) -> None:
+    """Add what is known of the correctness of every model's files to its description."""
+    for model in found.described.values():
+        if "format" in model:
+            model["verified"] = verify(model["path"])
 
 
 def make_report(args: argparse.Namespace, found: Inventory) -> dict[str, Any]:
@@ -179,6 +192,8 @@ def _model_lines(title: str, model: Mapping[str, Any]) -> Iterator[str]:
     if "format" in model:
         size = f"{model['file_bytes'] / GIB:.2f} GiB on disk"
         yield _row("file", f"{model['path']}, {model['format']}, {size}")
+    if "verified" in model:
+        yield _row("verified", model["verified"])
     yield _row("sizes", ", ".join(f"{name}={value}" for name, value in model["sizes"].items()))
     unused = model.get("unused", 0)
     beside = f", and {unused:,} in tensors that nothing reads" if unused else ""

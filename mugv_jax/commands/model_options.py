@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from mugv_jax import config as configs
-from mugv_jax.commands.options import Group, add_path, add_switch, add_value, flag
+from mugv_jax.commands.options import Group, add_lora, add_path, add_switch, add_value, flag
 from mugv_jax.commands.runtime import add_compile_cache
 from mugv_jax.kernels.select import ATTENTIONS, MODULATIONS, KernelConfig
 from mugv_jax.nn.quantize import DTYPES
@@ -21,7 +21,7 @@ from mugv_jax.systems.sizes import listed
 from mugv_jax.systems.system import System, SystemConfig, every, system_of
 from mugv_jax.systems.tiles import Tiling
 
-SMALLEST_TILE = 8  # latents per side: two overlaps of the default width
+SMALLEST_TILE = 8  # latents per side: of smaller tiles, most is what they read of neighbours
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     add_path(group, "--weights", weights)
     dit = "DiT in place of that of --weights: a checkpoint or a training run"
     add_path(group, "--dit", dit, "PATH")
-    add_path(group, "--lora", "peft adapter to merge into the DiT")
+    add_lora(group, "adapter to merge into the DiT")
     text = "T5 folder or repository [beside the weights, else the published one]"
     add_path(group, "--text-encoder", text)
     add_path(group, "--tokenizer", "tokenizer of T5 [beside T5]")
@@ -64,7 +64,7 @@ def add_hardware(group: Group) -> None:
         help="devices per axis: data (videos), fsdp and tensor (weights), sequence (tokens), such "
         "as data=2,tensor=4 [one device]",
     )
-    tile = "run the VAE on overlapping square tiles, such as 512, to save memory [whole frames]"
+    tile = "run the VAE on square tiles, such as 512: less memory, the same result [whole frames]"
     group.add_argument("--vae-tile", type=int, metavar="PIXELS", help=tile)
     add_compile_cache(group)
 
@@ -109,7 +109,9 @@ def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvMode
     Raises:
         ValueError: options that exclude each other or lack one, or weights that cannot be used.
     """
-    config = sizes_of(args, MUGV, files=("weights", "dit", "lora", "text_encoder", "tokenizer"))
+    config = sizes_of(
+        args, MUGV, files=("weights", "dit", "lora", "lora_alpha", "text_encoder", "tokenizer")
+    )
     options = hardware_of(args)
     if args.random_weights:
         assert isinstance(config, MugvConfig)
@@ -118,6 +120,7 @@ def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvMode
         args.weights,
         dit=args.dit,
         lora=args.lora,
+        lora_alpha=args.lora_alpha,
         text_encoder=args.text_encoder,
         tokenizer=args.tokenizer,
         expected=config,
@@ -183,6 +186,7 @@ def tiling_of(tile_px: int | None, system: System) -> Tiling | None:
     smallest = SMALLEST_TILE * stride
     if tile_px < smallest or tile_px % stride:
         raise ValueError(
-            f"vae tile={tile_px} must be a multiple of {stride} pixels from {smallest} up."
+            f"vae tile={tile_px} must be a multiple of {stride} pixels from {smallest} up; the "
+            f"nearest is {max(smallest, round(tile_px / stride) * stride)}."
         )
     return Tiling(rows=tile_px // stride, columns=tile_px // stride)

@@ -3,6 +3,7 @@
 """Declarations of options: their types, and defaults in the help."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,59 @@ def path_text(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def adapter_text(text: str) -> tuple[str, float]:
+    """Type of an option that names an adapter: PATH, or PATH:SCALE.
+
+    A file or folder whose whole name is the text is taken as it is, with the scale 1; so is text
+    whose last part is no number, such as a path of Windows with a drive letter.
+    """
+    path, colon, number = path_text(text).rpartition(":")
+    if not colon or not path or Path(text).expanduser().exists():
+        return text, 1.0
+    try:
+        scale = float(number)
+    except ValueError:
+        return text, 1.0
+    return path, finite_number(number, scale)
+
+
+def finite_number(text: str, number: float | None = None) -> float:
+    """Type of an option that is any finite number."""
+    number = _number(text) if number is None else number
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a finite number")
+    return number
+
+
+def positive_number(text: str) -> float:
+    """Type of an option that is a positive number."""
+    number = finite_number(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a positive number")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+
+
+def add_lora(group: Group, text: str) -> None:
+    """Add --lora, which may be given several times, and --lora-alpha."""
+    group.add_argument(
+        "--lora",
+        action="append",
+        type=adapter_text,
+        metavar="PATH[:SCALE]",
+        help=f"{text}: a file or folder of peft, diffusers, ComfyUI or kohya, or a training run; "
+        "may be given several times",
+    )
+    alpha = "alpha of the adapters, if their files do not state it"
+    group.add_argument("--lora-alpha", type=positive_number, metavar="X", help=alpha)
 
 
 def local_path(text: str) -> Path:

@@ -7,10 +7,14 @@ state of an iterator is the number of its next step. It is the same in every pro
 resumes exactly with other numbers of threads, workers or processes.
 """
 
+import contextlib
 import dataclasses
 import logging
 import math
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from multiprocessing import resource_tracker
 from typing import Any
 
 import grain
@@ -80,8 +84,9 @@ class Batches(grain.DatasetIterator):
     def start_prefetch(self) -> None:
         """Starts reading ahead, unless it has started."""
         if self._inner is None and self._next_step < len(self.steps):
-            self._inner = iter(self._read_ahead(self._next_step))
-            self._inner.start_prefetch()
+            with starting_workers() if self._config.workers else contextlib.nullcontext():
+                self._inner = iter(self._read_ahead(self._next_step))
+                self._inner.start_prefetch()
 
     def close(self) -> None:
         """Ends the threads and worker processes."""
@@ -113,6 +118,23 @@ class Batches(grain.DatasetIterator):
         if self._inner is not None:
             self._inner.close()
             self._inner = None
+
+
+@contextlib.contextmanager
+def starting_workers() -> Iterator[None]:
+    """Context in which worker processes are started that leave signals and words to this process.
+
+    Ctrl-C in a terminal reaches all processes; workers would end with tracebacks. Shared memory of
+    batches that nobody took is removed by a process of Python, which says so on stderr.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    sys.warnoptions.append("ignore:resource_tracker")  # inherited by that process
+    try:
+        resource_tracker.ensure_running()
+        yield
+    finally:
+        sys.warnoptions.remove("ignore:resource_tracker")
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def make_batches(

@@ -1,26 +1,36 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""A list of videos and pictures with their captions, in a csv or jsonl file.
+"""Videos and pictures with their captions: a csv or jsonl file, or a folder.
 
-    path,caption[,id][,fps]          other columns are ignored
+    path,caption[,id][,fps]          other columns are ignored; file_name,text means the same
     {"path": "boat.mp4", "caption": "a red paper boat"}
+    boat.mp4 beside boat.txt         in a folder, and where a list has no caption
 
 Paths are relative to the list.
 """
 
-import csv
+import collections
 import dataclasses
+import hashlib
 import math
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mugv_jax import video
 from mugv_jax.data.bad_sample import listed
-from mugv_jax.files import check_text, parse_json, shortened
+from mugv_jax.files import check_text, shortened
+from mugv_jax.tables import MISTAKE, SUFFIXES, read_records, read_text
 
-SUFFIXES = (".csv", ".jsonl")
+SIDECAR = ".txt"
+NAMES = {"path": ("path", "file_name"), "caption": ("caption", "text")}  # columns, the first wins
+COLUMNS = (*NAMES["path"], *NAMES["caption"], "id", "fps")
 ID = re.compile(r"\w[\w.-]*")  # ids become parts of file names
+# File systems allow names of 255 bytes; `encoded.py` and a temporary name add up to 40.
+LONGEST_ID = 215
+MAX_FPS = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,89 +47,182 @@ class Captioned:
     fps: float | None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """One entry before it has an id.
+
+    where: place in the list, for messages.
+    name: the path as the list states it.
+    id: None for a default one.
+    """
+
+    where: str
+    name: str
+    path: Path
+    caption: str
+    id: str | None
+    fps: float | None
+
+
 def read_captions(path: Path) -> list[Captioned]:
-    """The entries of a list, in order.
+    """The entries of a list in order, or of a folder and its subfolders sorted by name.
 
     Raises:
-        ValueError: there is no such list, or entries cannot be used; the first few are named.
+        ValueError: there is no such list or folder, or entries cannot be used; the first few are
+            named.
     """
-    if path.suffix.lower() not in SUFFIXES or not path.is_file():
-        reason = "does not exist" if not path.exists() else "is not a list"
-        raise ValueError(f"captions {str(path)!r}: {reason}; give a {' or '.join(SUFFIXES)} file.")
-    entries: dict[str, Captioned] = {}
-    lines: dict[str, str] = {}
-    mistakes = []
-    for where, values in _records(path):
+    if path.is_dir():
+        records = _folder_records(path)
+    elif path.suffix.lower() in SUFFIXES and path.is_file():
+        records = read_records(path, COLUMNS)
+    else:
+        reason = "is not a list" if path.exists() else "does not exist"
+        raise ValueError(
+            f"captions {str(path)!r}: {reason}; give a {', '.join(SUFFIXES)} file, or a folder of "
+            f"videos and pictures with a {SIDECAR} file beside each."
+        )
+    folder = path if path.is_dir() else path.parent
+    entries, mistakes = [], []
+    for where, values in records:
         try:
-            entry = _entry(path.parent, values)
-            if entry.id in entries:
-                raise ValueError(
-                    f"id {entry.id!r} is that of {lines[entry.id]} too: give each its own id."
-                )
-            entries[entry.id], lines[entry.id] = entry, where
+            entries.append(_entry(where, folder, values))
         except ValueError as error:
             mistakes.append(f"{where}: {error}")
+    ids, repeated = _ids(entries)
+    mistakes += repeated
     if mistakes:
         raise ValueError(f"captions {path}: {listed(mistakes, 'mistaken', 'mistaken')}")
     if not entries:
         raise ValueError(f"captions {str(path)!r} is empty.")
-    return list(entries.values())
+    return [
+        Captioned(id=name, path=entry.path, caption=entry.caption, fps=entry.fps)
+        for name, entry in zip(ids, entries, strict=True)
+    ]
 
 
-def _records(path: Path) -> Iterator[tuple[str, Any]]:
-    """The line and the content of each record."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                reader = csv.DictReader(file)
-                yield from ((f"line {reader.line_num}", record) for record in reader)
-                return
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield f"line {number}", _json(line)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"captions {path}: cannot be read as UTF-8 text ({error}).") from error
+def _folder_records(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """A record for each video and picture; hidden files and folders are left out."""
+    suffixes = (*video.VIDEOS, *video.PICTURES)
+    names = (os.fspath(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    for name in sorted(names, key=lambda name: Path(name).parts):
+        hidden = any(part.startswith(".") for part in Path(name).parts)
+        if Path(name).suffix.lower() in suffixes and not hidden:
+            yield name, {"path": name}
 
 
-def _json(line: str) -> Any:
-    """The value in a line, or why it holds none."""
-    try:
-        return parse_json(line, "the line")
-    except ValueError as error:
-        return f"not JSON ({error})"
+def _entry(where: str, folder: Path, values: Mapping[str, Any]) -> _Entry:
+    """The entry of a record in a list in `folder`.
 
-
-def _entry(folder: Path, values: Any) -> Captioned:
-    """The entry of a record in a list in `folder`."""
-    if not isinstance(values, dict):
-        raise ValueError(f'is {str(values)[:80]}; it must be {{"path": ..., ...}}.')
-    texts = {}
-    for name in ("path", "caption"):
-        value = values.get(name)
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{name} is {'missing' if value is None else 'empty'}.")
-        check_text(name, value)
-        texts[name] = value.strip()
-    name = values.get("id")
-    if name in (None, ""):
-        name = re.sub(r"[^\w.-]+", "_", str(Path(texts["path"]).with_suffix("")).lstrip("./"))
-    name = str(name)
-    if not ID.fullmatch(name):
-        raise ValueError(f"id {name!r} must be letters, digits, '.', '-' and '_' only.")
-    return Captioned(
-        id=name, path=folder / texts["path"], caption=texts["caption"], fps=_fps(values.get("fps"))
+    Raises:
+        ValueError: values that make no entry.
+    """
+    if values.keys() == {MISTAKE}:
+        raise ValueError(f"{values[MISTAKE]}.")
+    name = _text(values, "path")
+    given = values.get("id")
+    chosen = None if given in (None, "") else str(given)
+    if chosen is not None and not ID.fullmatch(chosen):
+        raise ValueError(f"id {chosen!r} must be letters, digits, '.', '-' and '_' only.")
+    if chosen is not None and len(chosen.encode()) > LONGEST_ID:
+        raise ValueError(f"id {chosen[:20]!r}... is longer than {LONGEST_ID} bytes.")
+    return _Entry(
+        where=where,
+        name=name,
+        path=folder / name,
+        caption=_caption(values, folder / name),
+        id=chosen,
+        fps=_fps(values.get("fps")),
     )
 
 
+def _text(values: Mapping[str, Any], meaning: str) -> str:
+    """The text in the first column that has this meaning.
+
+    Raises:
+        ValueError: it is missing or empty.
+    """
+    found = [values[name] for name in NAMES[meaning] if values.get(name) is not None]
+    texts = [each.strip() for each in found if isinstance(each, str) and each.strip()]
+    if not texts:
+        raise ValueError(f"{meaning} is {'empty' if found else 'missing'}.")
+    check_text(meaning, texts[0])
+    return texts[0]
+
+
+def _caption(values: Mapping[str, Any], path: Path) -> str:
+    """The caption of a record, or of the text file beside `path` if the record has none.
+
+    Raises:
+        ValueError: there is neither, or the file holds no text.
+    """
+    try:
+        return _text(values, "caption")
+    except ValueError as error:
+        sidecar = next((each for each in _sidecars(path) if each.is_file()), None)
+        if sidecar is None:
+            raise ValueError(
+                f"{str(error).removesuffix('.')}, and there is no {path.with_suffix(SIDECAR).name} "
+                "beside the file."
+            ) from error
+    caption = " ".join(read_text(sidecar).split())
+    if not caption:
+        raise ValueError(f"{sidecar} is empty: write the caption into it.")
+    return caption
+
+
+def _sidecars(path: Path) -> tuple[Path, Path]:
+    return path.with_suffix(SIDECAR), path.with_name(path.name + SIDECAR)
+
+
 def _fps(value: Any) -> float | None:
-    """The frame rate of an entry; None if it states none."""
+    """The frame rate of an entry; None if it states none.
+
+    Raises:
+        ValueError: not a positive number up to MAX_FPS.
+    """
     if value is None or value == "":
         return None
     try:
-        fps = float(value)
+        fps = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         fps = math.nan
-    if not 0 < fps <= 1000:
+    if not 0 < fps <= MAX_FPS:
         shown = shortened(repr(value))
-        raise ValueError(f"fps={shown} must be a positive number, at most 1000, or left out.")
+        raise ValueError(f"fps={shown} must be a positive number up to {MAX_FPS}, or left out.")
     return fps
+
+
+def _ids(entries: Sequence[_Entry]) -> tuple[list[str], list[str]]:
+    """(the id of every entry, a mistake for each entry whose id or path is that of another).
+
+    A default id is the path without suffix. Where several entries have the same, a hash of the path
+    is added to each default one, whatever their order.
+    """
+    ids, mistakes = [], []
+    plain = [entry.id or _default(entry.name) for entry in entries]
+    counts = collections.Counter(plain)
+    seen: dict[str, str] = {}  # id -> place of its entry
+    for name, entry in zip(plain, entries, strict=True):
+        if entry.id is None and (counts[name] > 1 or len(name.encode()) > LONGEST_ID):
+            name = _hashed(name, entry.name)
+        if name in seen:
+            mistakes.append(
+                f"{entry.where}: id {name!r} is that of {seen[name]} too: give each its own id."
+            )
+        seen.setdefault(name, entry.where)
+        ids.append(name)
+    return ids, mistakes
+
+
+def _default(name: str) -> str:
+    path = Path(name)
+    stem = os.fspath(path.with_suffix("") if path.name else path)
+    made = re.sub(r"[^\w.-]+", "_", stem.lstrip("./"))
+    return made if ID.fullmatch(made) else f"_{made}"
+
+
+def _hashed(made: str, name: str) -> str:
+    """The default id `made` of the path `name`, cut if it is long, and a hash of the path."""
+    digest = hashlib.sha256(os.fspath(Path(name)).encode()).hexdigest()[:8]
+    short = made.encode()[: LONGEST_ID - len(digest) - 1].decode(errors="ignore")
+    return f"{short}-{digest}"

@@ -11,7 +11,7 @@ that was used is part of the sample, and the model is conditioned on it.
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,11 +20,11 @@ import numpy as np
 from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.data.bad_sample import BadSample
+from mugv_jax.data.captions import MAX_FPS
 from mugv_jax.data.fields import DEFAULT_FPS
 from mugv_jax.systems.mugv.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
 
 GRID_PX = 2 * STRIDE  # one token covers two latents in each direction
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 LEAST_FRAMES = STRIDE + 1  # a video's first frame and one group
 
 
@@ -48,8 +48,8 @@ class ClipRule:
     max_frames: int = FRAMES["5s"]
 
     def __post_init__(self):
-        if not 0 < self.fps <= 1000:
-            raise ValueError(f"fps={self.fps} must lie above 0 and up to 1000.")
+        if not 0 < self.fps <= MAX_FPS:
+            raise ValueError(f"fps={self.fps} must lie above 0 and up to {MAX_FPS}.")
         if (self.size is None) == (self.pixels is None):
             raise ValueError("give one of size and pixels: they say how large frames become.")
         if self.pixels is not None and self.pixels < GRID_PX**2:
@@ -67,7 +67,7 @@ class ClipRule:
 def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Video:
     """The frames of one sample, and their rate.
 
-    A picture, which is recognised by its suffix, has one frame.
+    A still picture, which is recognised by its content, has one frame. So has a video of one frame.
 
     fps: replaces the rate of the rule.
 
@@ -76,7 +76,7 @@ def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Vid
     """
     fps = rule.fps if fps is None else fps
     try:
-        if path.suffix.lower() in PICTURES:
+        if video.is_picture(path):
             return video.Video(_fit(video.read_image(path), rule)[None], float(fps))
         return _read_video(path, rule, fps)
     except (ValueError, OSError) as error:
@@ -84,19 +84,22 @@ def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Vid
 
 
 def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
-    with video.decoding(path) as (stream, decoded):
+    with video.decoding(path) as (stream, decoded, rgb):
+        start = list(itertools.islice(decoded, 2))
+        if len(start) == 1 and stream.frames < 2:  # and not the rest of a video that is cut off
+            return video.Video(np.stack(list(_fitted(start, rgb, rule))), float(fps))
         source_rate = stream.average_rate or stream.guessed_rate
         if not source_rate:
             raise ValueError(f"video {str(path)!r} does not tell its frame rate.")
         source_rate = Fraction(source_rate)  # newer PyAV has its own rationals
-        rate = min(Fraction(fps).limit_denominator(1001), source_rate)
+        rate = min(video.exact_rate(fps), source_rate)
         shown = video.resample(
-            video.timed(decoded, source_rate),
+            video.timed(itertools.chain(start, decoded), source_rate),
             rate,
             frame_duration=1 / source_rate,
             late=video.rounding(stream.time_base, source_rate),
         )
-        frames = list(_fitted(itertools.islice(shown, rule.max_frames), rule))
+        frames = list(_fitted(itertools.islice(shown, rule.max_frames), rgb, rule))
     count = (len(frames) - 1) // STRIDE * STRIDE + 1
     if len(frames) < min(LEAST_FRAMES, rule.max_frames):
         raise ValueError(
@@ -126,12 +129,14 @@ def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
     return min(itertools.product(nearest(width), nearest(height)), key=misfit)
 
 
-def _fitted(shown: Iterable, rule: ClipRule) -> Iterator[np.ndarray]:
+def _fitted(
+    shown: Iterable, rgb: Callable[..., np.ndarray], rule: ClipRule
+) -> Iterator[np.ndarray]:
     """The scaled and cropped pixels of every frame; a repeated frame is converted once."""
     last, pixels = None, None
     for frame in shown:
         if pixels is None or frame is not last:
-            last, pixels = frame, _fit(video.upright_rgb(frame), rule)
+            last, pixels = frame, _fit(rgb(frame), rule)
         yield pixels
 
 

@@ -24,7 +24,7 @@ from mugv_jax import video
 from mugv_jax.axes import Array
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.ahead import ahead
-from mugv_jax.data.bad_sample import BadSample, Skipped
+from mugv_jax.data.bad_sample import BadSample, Skipped, listed
 from mugv_jax.data.captions import Captioned, read_captions
 from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.encoded import SETTINGS, EncodedFolder, Job
@@ -36,7 +36,6 @@ from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.size import MAX_TOKENS
 from mugv_jax.systems.text import text_batches
-from mugv_jax.weights.torch_files import import_torch
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +93,9 @@ def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) 
     """Encodes the list at `captions` into the folder `out`, which `encoded.py` describes.
 
     Raises:
-        ValueError: a list or folder that cannot be used, or more bad files than `max_bad`.
-            Finished samples are kept.
+        ValueError: a list or folder that cannot be used, more bad files than `max_bad`, or none
+            that can be used. Finished samples are kept.
     """
-    import_torch()  # it writes the files; if it is missing, fail before the text encoder runs
     listed_files = read_captions(captions)
     check_output_folder(out, SAMPLES)
     if (out / CSV).exists() and not (out / SETTINGS).exists():
@@ -113,7 +111,8 @@ def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) 
             shard_index=config.shard_index,
             shard_count=config.shard_count,
         )
-        return _encode_all(folder, models, config, kept)
+        with folder.only_process():
+            return _encode_all(folder, models, config, kept)
 
 
 def _encode_all(
@@ -131,6 +130,8 @@ def _encode_all(
         _encode_clips(folder, jobs, models, config, bad)
     finally:
         rows = folder.flush()
+    if bad and len(bad) == len(folder.entries):
+        raise ValueError("no file of the list can be used. " + listed(bad, "is bad", "are bad"))
     return Encoded(finished=len(folder.entries) - len(bad), rows=rows, bad=tuple(bad))
 
 

@@ -25,6 +25,7 @@ from typing import Any
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.captions import Captioned
 from mugv_jax.data.fields import flow_fields
+from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.published import ID, SOURCE
 from mugv_jax.data.samples import CSV
 from mugv_jax.data.whole_files import csv_bytes, write_whole
@@ -96,6 +97,10 @@ class EncodedFolder:
             self._older[row[ID]].append(row)
         self._rows: dict[str, Row] = {}
 
+    def only_process(self) -> contextlib.AbstractContextManager[None]:
+        """Context in which no other process encodes this share; see `folder_lock`."""
+        return only_process(self.path / PARTS, f".{self._part}.lock")
+
     def job(self, entry: Captioned) -> Job:
         """The files that `entry` becomes.
 
@@ -149,7 +154,8 @@ class EncodedFolder:
                 merged |= {row[ID]: row for row in _read_part(part)}
             current = (row for row in merged.values() if row[ID] in self._order)
             listed = sorted(current, key=self._place)
-            self.write(CSV, csv_bytes(listed, COLUMNS))
+            if listed or self.has(CSV):  # no list of nothing
+                self.write(CSV, csv_bytes(listed, COLUMNS))
         self._remove_replaced()
         return len(listed)
 

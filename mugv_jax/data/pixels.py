@@ -20,10 +20,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.bad_sample import BadSample
-from mugv_jax.data.clips import PICTURES, ClipRule, read_clip
+from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.data_config import Reading
 from mugv_jax.data.fields import crop
 from mugv_jax.data.samples import PACKED_MARKER, Indexed, Joined
@@ -32,7 +33,6 @@ from mugv_jax.systems.mugv.size import STRIDE
 
 log = logging.getLogger(__name__)
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
 VIDEO = "video"  # the feature of a TFDS data set that holds the frames
 TRIES = 16  # samples that are drawn in a row until one can be used
 
@@ -102,17 +102,14 @@ class ClipFiles:
 
     def __init__(self, path: Path, config: PixelConfig):
         self._rule = ClipRule(size=config.size, max_frames=config.read_frames)
-        self._files = sorted(
-            each for each in path.rglob("*") if each.suffix.lower() in (*PICTURES, *VIDEOS)
-        )
+        suffixes = (*video.VIDEOS, *video.PICTURES)
+        self._files = sorted(each for each in path.rglob("*") if each.suffix.lower() in suffixes)
         if not self._files:
             raise ValueError(
                 f"data.paths: {str(path)!r} holds no video or picture and no {PACKED_MARKER} of a "
-                f"data set; known suffixes are {', '.join((*VIDEOS, *PICTURES))}."
+                f"data set; known suffixes are {', '.join(suffixes)}."
             )
-        self.clips = [
-            i for i, file in enumerate(self._files) if file.suffix.lower() not in PICTURES
-        ]
+        self.clips = [i for i, file in enumerate(self._files) if not video.is_picture(file)]
 
     def __len__(self) -> int:
         return len(self._files)

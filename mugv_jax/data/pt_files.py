@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The two kinds of tensor files in the published training format.
+"""The two kinds of tensor files in the published training format, usually read without PyTorch.
 
 latents/X.pt              float tensor (c, f, h, w)
 text_features/X_text.pt   {"y": float (1, 1, s, d), "mask": (1, s)}
@@ -8,7 +8,7 @@ text_features/X_text.pt   {"y": float (1, 1, s, d), "mask": (1, s)}
 A file that is missing, damaged, or of another layout is a `BadSample`.
 """
 
-import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ import numpy as np
 
 from mugv_jax.axes import Bool, Float
 from mugv_jax.data.bad_sample import BadSample
-from mugv_jax.weights.torch_files import import_torch, load_plain, numpy_dtype, to_numpy
+from mugv_jax.data.tensor_archive import Stored, saved, stored
+from mugv_jax.weights.torch_files import (
+    MissingTorch,
+    import_torch,
+    load_plain,
+    numpy_dtype,
+    to_numpy,
+)
 
 
 def latent_shape(path: Path) -> tuple[int, int, int, int]:
@@ -47,12 +54,12 @@ def read_text(path: Path) -> tuple[Float[np.ndarray, "s d"], Bool[np.ndarray, "s
 
 def latent_bytes(latent: Float[np.ndarray, "f h w c"]) -> bytes:
     """Content of a latent file, in float32."""
-    return _saved(_tensor(einops.rearrange(np.asarray(latent, np.float32), "f h w c -> c f h w")))
+    return saved(einops.rearrange(np.asarray(latent, np.float32), "f h w c -> c f h w"))
 
 
 def text_bytes(text: Float[np.ndarray, "s d"], mask: Bool[np.ndarray, "s"]) -> bytes:
     """Content of a text file: the states, in their own precision, and their mask."""
-    return _saved({"y": _tensor(text[None, None]), "mask": _tensor(mask[None])})
+    return saved({"y": text[None, None], "mask": mask[None]})
 
 
 def _latent(path: Path, **options: Any) -> Any:
@@ -88,41 +95,36 @@ def _text(path: Path, **options: Any) -> dict[str, Any]:
 
 
 def _loaded(path: Path, **options: Any) -> Any:
-    import_torch()  # first: a missing PyTorch must not be reported as a damaged file
     if not path.is_file():
         raise BadSample(f"{path}: does not exist; encode it again, or remove its row.")
     try:
-        return load_plain(path, map_location="cpu", **options)
+        content = stored(path)
+        return load_plain(path, map_location="cpu", **options) if content is None else content
+    except MissingTorch:  # not a damaged file
+        raise
     except (ValueError, OSError) as error:
         raise BadSample(str(error)) from error
 
 
 def _floating(value: Any) -> bool:
+    if isinstance(value, Stored):
+        return jnp.issubdtype(value.dtype, jnp.floating)
     return isinstance(value, import_torch().Tensor) and value.is_floating_point()
 
 
 def _array(path: Path, name: str, tensor: Any) -> np.ndarray:
-    return to_numpy(tensor, _dense(path, name, tensor))
+    dtype = _dense(path, name, tensor)
+    try:
+        return tensor.read() if isinstance(tensor, Stored) else to_numpy(tensor, dtype)
+    except ValueError as error:
+        raise BadSample(str(error)) from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BadSample(f"{path}: {error}") from error
 
 
 def _dense(path: Path, name: str, tensor: Any) -> np.dtype:
     """The dtype of a tensor that has its values in the file."""
     try:
-        return numpy_dtype(path, name, tensor)
+        return tensor.dtype if isinstance(tensor, Stored) else numpy_dtype(path, name, tensor)
     except ValueError as error:  # a sparse or meta tensor, or one larger than its values
         raise BadSample(str(error)) from error
-
-
-def _tensor(array: np.ndarray) -> Any:
-    torch = import_torch()
-    array = np.ascontiguousarray(array)
-    if array.dtype == jnp.bfloat16:  # PyTorch takes no such array from NumPy, but takes its bits
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
-
-
-def _saved(content: Any) -> bytes:
-    # In memory the archive's inner name is always the same, so equal tensors make equal files.
-    buffer = io.BytesIO()
-    import_torch().save(content, buffer)
-    return buffer.getvalue()

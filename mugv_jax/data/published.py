@@ -4,14 +4,14 @@
 
     sample_id,source,latent_path,text_feat_path[,fps]
 
-Paths are relative to the csv. Latents of `source=real` are as the VAE made them, those of
-`source=generated` are normalised. `fields.py` says which columns belong to which field of a sample;
-other columns are ignored. The published file has no column `fps`.
+Paths are relative to the csv and stay in its folder. Latents of `source=real` are as the VAE made
+them, those of `source=generated` are normalised. `fields.py` says which columns belong to which
+field of a sample; other columns are ignored. The published file has no column `fps`.
 """
 
-import csv
 import dataclasses
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from mugv_jax.data.fields import Fields, LatentField, TextField
 from mugv_jax.data.headers import LatentShape, read_shapes
 from mugv_jax.data.pt_files import text_width
 from mugv_jax.data.samples import Sample, checked_sample
-from mugv_jax.weights.torch_files import import_torch
+from mugv_jax.tables import MISTAKE, read_csv
 
 log = logging.getLogger(__name__)
 
@@ -52,21 +52,32 @@ class Row:
 
 
 def read_rows(path: Path, fields: Fields) -> list[Row]:
-    """The rows of a `train.csv`; all columns that are missing are named together."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            found = reader.fieldnames or ()
-            missing = [name for name in _required(fields) if name not in found]
-            if missing:
-                raise ValueError(
-                    f"{path}: lacks the column {', '.join(missing)}; it needs "
-                    f"{', '.join(_required(fields))} and has {', '.join(found) or 'none'}. Add "
-                    "what is missing, or ask for other fields."
-                )
-            return [_row(f"{path}, line {reader.line_num}", each, fields) for each in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: is no csv file in UTF-8 ({error}).") from error
+    """The rows of a `train.csv`.
+
+    Raises:
+        ValueError: columns are missing, all of which are named, a row cannot be understood, or two
+            rows are of one sample.
+    """
+    found, records = read_csv(path, [ID, SOURCE, *(field.column for field in fields)])
+    missing = [name for name in _required(fields) if name not in found]
+    if missing:
+        raise ValueError(
+            f"{path}: lacks the column {', '.join(missing)}; it needs "
+            f"{', '.join(_required(fields))} and has {', '.join(found) or 'none'}. Add "
+            "what is missing, or ask for other fields."
+        )
+    rows: list[Row] = []
+    lines: dict[str, str] = {}  # sample_id -> line
+    for where, values in records:
+        row = _row(f"{path}, {where}", values, fields)
+        if row.sample_id in lines:
+            raise ValueError(
+                f"{path}, {where}: sample_id={row.sample_id!r} is that of {lines[row.sample_id]} "
+                "too; remove one of the rows, or give each sample its own id."
+            )
+        lines[row.sample_id] = where
+        rows.append(row)
+    return rows
 
 
 def _required(fields: Fields) -> list[str]:
@@ -74,9 +85,14 @@ def _required(fields: Fields) -> list[str]:
     return [ID, SOURCE, *(field.column for field in fields if field.required)]
 
 
-def _row(where: str, values: Mapping[str | None, str | list[str] | None], fields: Fields) -> Row:
-    """A checked row; `where` names it in messages."""
-    texts = {name: text for name, text in values.items() if isinstance(text, str)}
+def _row(where: str, texts: Mapping[str, str], fields: Fields) -> Row:
+    """A checked row; `where` names it in messages.
+
+    Raises:
+        ValueError: cells that are empty or cannot be understood, or a path that leaves the folder.
+    """
+    if texts.keys() == {MISTAKE}:
+        raise ValueError(f"{where}: {texts[MISTAKE]}.")
     empty = [name for name in _required(fields) if not texts.get(name)]
     if empty:
         raise ValueError(f"{where}: {', '.join(empty)} is empty.")
@@ -89,7 +105,18 @@ def _row(where: str, values: Mapping[str | None, str | list[str] | None], fields
         cells = tuple(field.parse(texts.get(field.column, "")) for field in fields)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+    outside = [cell for cell in cells if isinstance(cell, str) and _leaves(cell)]
+    if outside:
+        raise ValueError(
+            f"{where} ({texts[ID]}): {', '.join(outside)} lies outside of the folder of the list; "
+            "paths must be relative to it and stay in it. Move the files, or link them into it."
+        )
     return Row(texts[ID], NORMALISED[texts[SOURCE]], cells)
+
+
+def _leaves(relative: str) -> bool:
+    """Whether a path leads out of the folder that it is relative to; links inside may."""
+    return os.path.isabs(relative) or os.path.normpath(relative).split(os.sep)[0] == os.pardir
 
 
 class PublishedSamples:
@@ -103,7 +130,6 @@ class PublishedSamples:
     """
 
     def __init__(self, path: Path, fields: Fields):
-        import_torch()
         self.path = path
         rows = read_rows(path, fields)
         latents = [place for place, each in enumerate(fields) if isinstance(each, LatentField)]

@@ -3,11 +3,14 @@
 """Small files that appear under their name only when they are complete."""
 
 import csv
+import functools
 import io
 import os
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+
+from mugv_jax import interrupts
 
 
 def write_whole(path: Path, content: bytes, *, shared: bool = False) -> None:
@@ -18,16 +21,15 @@ def write_whole(path: Path, content: bytes, *, shared: bool = False) -> None:
     """
     own = f".{secrets.token_hex(4)}" if shared else ""
     partial = path.with_name(f".{path.name}{own}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # without it, a crash of the machine may leave an empty file
-        partial.replace(path)
-    except OSError as error:  # the error of a full disk does not name the file
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with interrupts.cleanup(functools.partial(partial.unlink, missing_ok=True)):
+        try:
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # or a crash of the machine may leave an empty file
+            partial.replace(path)
+        except OSError as error:  # the error of a full disk does not name the file
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def csv_bytes(rows: Iterable[Mapping[str, str]], columns: Collection[str]) -> bytes:

@@ -9,7 +9,6 @@ text encoder with its vocabulary, `defaults.json`, and the picture that `make de
 import dataclasses
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.load import read_config
+from mugv_jax.weights.staging import temporary_folder
 
 MAX_BYTES = 32 * 10**6
 PROBE = "a red star moves left"
@@ -55,9 +55,7 @@ def export(
         ValueError: runs that cannot be read or do not fit together, or files of more than
             `MAX_BYTES`; `out` is then left as it was.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=out) as partial:
-        folder = Path(partial)
+    with temporary_folder(out, ".partial-") as folder:
         convert(dit, folder / "dit.safetensors", kind="mugv_dit", ema=True, dtype="bfloat16")
         convert(vae, folder / "vae.safetensors", kind="mugv_vae", ema=True, dtype="bfloat16")
         encoder = folder / "text_encoder" / WEIGHTS

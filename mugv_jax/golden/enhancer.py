@@ -13,9 +13,9 @@ from mugv_jax.axes import Array
 from mugv_jax.golden.cases import Case, Outputs, RecipeSource, build, ours, published, unit_times
 from mugv_jax.nn.wan import streaming
 from mugv_jax.systems.enhancer.denoiser import EnhancerCondition, EnhancerDenoiser
+from mugv_jax.weights.adapter_files import read_adapter
 from mugv_jax.weights.check import check
 from mugv_jax.weights.lora import adapted
-from mugv_jax.weights.pipe_lora import read_pipe_adapter
 
 
 def wan_vae(case: Case) -> Outputs:
@@ -67,7 +67,7 @@ def _with_lora(case: Case, *, merge: bool) -> Any:
     """Variables of `case` with its low-rank updates, merged into the weights or beside them."""
     model, config = case.model()
     base, file = (RecipeSource(case.path, case.spec[key]) for key in ("tensors", "lora_tensors"))
-    adapter = read_pipe_adapter(file, model, config, alpha=float(case.arrays["lora_alpha"]))
+    adapter = read_adapter(file, model, config, alpha=float(case.arrays["lora_alpha"]))
     return case.variables(adapted(check(base, model, config), adapter, merge=merge))
 
 

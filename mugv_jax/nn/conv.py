@@ -14,6 +14,7 @@ on a GPU, at nearly twice the error: more than 2e-2 on the golden case.
 import functools
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import einops
 import flax.linen as nn
@@ -204,9 +205,11 @@ class Conv2d(_Conv):
 class RepeatedConv2d(_Conv):
     """Twofold enlargement by repeating pixels, then a 3x3 convolution."""
 
+    window: ClassVar[int] = 3
+
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
-        return self._convolve(x, (3, 3), conv2d_repeated)
+        return self._convolve(x, (self.window,) * 2, conv2d_repeated)
 
 
 class TemporalConv(_Conv):
@@ -277,29 +280,45 @@ def prepend_past_frames(
     return joined
 
 
-class GroupNorm(nn.Module):
-    """(x - mean) / sqrt(var + epsilon) * scale + bias per sample and group of channels; float32.
+Statistics = tuple[Float[Array, "b ... _c"], Float[Array, "b ... _c"]]  # mean, variance
 
-    Mean and variance are taken over all positions and over the channels of a group.
+
+def group_mean(x: Float[Array, "b *ones c"], groups: int) -> Float[Array, "b *ones c"]:
+    """Mean over each group of channels, repeated for its channels."""
+    mean = einops.reduce(x, "b ... (g c) -> b ... g", "mean", g=groups)
+    return jnp.repeat(mean, x.shape[-1] // groups, axis=-1)
+
+
+class GroupNorm(nn.Module):
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias per sample and channel; float32.
+
+    Mean and variance are taken over all positions and over the channels of a group, unless
+    `statistics` gives them, each repeated for the channels of a group: those of a picture of which
+    `x` is a part.
     """
 
     epsilon: float
     groups: int = 32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b *positions c"]) -> Float[Array, "b *positions c"]:
+    def __call__(
+        self, x: Float[Array, "b *positions c"], statistics: Statistics | None = None
+    ) -> Float[Array, "b *positions c"]:
         scale, bias = (
             self.param(name, partitioned(init, "conv_out"), x.shape[-1:]).astype(jnp.float32)
             for name, init in (("scale", nn.initializers.ones), ("bias", nn.initializers.zeros))
         )
-        positions = tuple(range(1, x.ndim - 1))
         y = x.astype(jnp.float32)
-        y = y - self._per_group(jnp.mean(y, positions, keepdims=True))
-        variance = self._per_group(jnp.mean(jnp.square(y), positions, keepdims=True))
+        if statistics is None:
+            y = y - self._mean(y)
+            variance = self._mean(jnp.square(y))
+        else:
+            mean, variance = statistics
+            y = y - mean
         gain = jax.lax.rsqrt(variance + self.epsilon) * match_rank(scale, variance)
         return y * gain + match_rank(bias, y)
 
-    def _per_group(self, mean: Float[Array, "b *ones c"]) -> Float[Array, "b *ones c"]:
-        """Mean over each group, repeated for its channels."""
-        group = einops.reduce(mean, "b ... (g c) -> b ... g", "mean", g=self.groups)
-        return jnp.repeat(group, mean.shape[-1] // self.groups, axis=-1)
+    def _mean(self, x: Float[Array, "b *positions c"]) -> Float[Array, "b *ones c"]:
+        """Mean over all positions and over each group, repeated for its channels."""
+        positions = tuple(range(1, x.ndim - 1))
+        return group_mean(jnp.mean(x, positions, keepdims=True), self.groups)

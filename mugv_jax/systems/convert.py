@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 from mugv_jax.systems import system as systems
 from mugv_jax.weights import convert as weights
+from mugv_jax.weights.adapters import Adapters
 
 
 class Options(TypedDict, total=False):
@@ -17,7 +18,7 @@ class Options(TypedDict, total=False):
     format: str | None
     tensor_parallel: int
     ema: bool
-    lora: str | Path | None
+    lora: Adapters | None
     lora_alpha: float | None
     dtype: str | None
     overwrite: bool

@@ -26,7 +26,7 @@ from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.systems.system import System, SystemConfig
 from mugv_jax.systems.text import text_states, tokenize
-from mugv_jax.weights.adapter_files import open_adapter
+from mugv_jax.weights.adapters import Adapters, listed, open_adapters, require_alpha, require_finite
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import MODELS, abstract_variables
@@ -102,7 +102,7 @@ class Models(Generic[Sizes]):
         """Models from published or converted files; only headers are read now.
 
         sources: files of the models, by field, and all others that the result depends on.
-        adapter: options of `weights.load.load` for the adapter.
+        adapter: options of `weights.load.load` for adapters; see `adapter_options`.
 
         Raises:
             ValueError: weights that are damaged or of another size, low-rank updates or a mesh
@@ -113,13 +113,11 @@ class Models(Generic[Sizes]):
         config = config_class(**dict.fromkeys(config_class.KINDS) | sizes)
         if expected is not None:
             _check_expected(sizes, expected, sources)
-        lora: dict[str, Any] = {}
-        factors = None
-        if LORA in sources:
-            lora = {LORA: sources[LORA], **(adapter or {})}
+        lora, factors = dict(adapter or {}), None
+        if lora:
             # Opened now, so that an adapter that does not fit is refused before models load.
-            opened = open_adapter(
-                sources[LORA], MODELS[kinds[DIT]], sizes[DIT], alpha=lora.get("lora_alpha")
+            opened = open_adapters(
+                lora[LORA], MODELS[kinds[DIT]], sizes[DIT], alpha=lora.get("lora_alpha")
             )
             if not lora.get("lora_merged", True):
                 params = abstract_variables(kinds[DIT], sizes[DIT])["params"]
@@ -132,7 +130,9 @@ class Models(Generic[Sizes]):
                 shardings = shardings if factors is None else shardings | {LORA: factors}
             return load(sources[name], kinds[name], shardings=shardings, **more)[1]
 
-        return cls(config=config, fetch=fetch, sources=sources, **built)
+        paths = [path for path, _ in listed(lora.get(LORA))]
+        named = {f"{LORA} {i}" if i > 1 else LORA: path for i, path in enumerate(paths, start=1)}
+        return cls(config=config, fetch=fetch, sources={**sources, **named}, **built)
 
     @classmethod
     def random(cls: type[Own], config: Sizes, *, seed: int = 0, **options: Unpack[Options]) -> Own:
@@ -169,6 +169,28 @@ class Models(Generic[Sizes]):
             if not shared and not self.keep_loaded:
                 for leaf in jax.tree.leaves(self._held.pop(name)):
                     leaf.delete()
+
+
+def adapter_options(
+    lora: Adapters | None,
+    *,
+    alpha: float | None = None,
+    scale: float = 1.0,
+    merged: bool = True,
+) -> dict[str, Any]:
+    """Options of `weights.load.load` for adapters, checked before anything is read; {} for none.
+
+    lora, alpha, scale, merged: see `weights.load.load`.
+
+    Raises:
+        ValueError: a scale or alpha out of range.
+    """
+    require_finite(scale, "lora_scale")
+    require_alpha(alpha)
+    pairs = listed(lora)
+    if not pairs:
+        return {}
+    return {LORA: pairs, "lora_alpha": alpha, "lora_scale": scale, "lora_merged": merged}
 
 
 class TextModels(Models[Sizes]):

@@ -15,7 +15,7 @@ OwnModels = TypeVar("OwnModels", bound=Models)
 class Pipeline(Generic[OwnModels, Sizes]):
     """Pipeline of one system. Make one with `from_pretrained` or `random`.
 
-    tiling: the VAE works on overlapping tiles of this size, for frames too large for memory; None
+    tiling: the VAE works on tiles of this size, for frames too large for memory; None
         works on whole frames and, in systems that generate, falls back to tiles where decoding
         them does not fit.
     """

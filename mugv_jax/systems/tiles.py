@@ -1,83 +1,84 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Overlapping spans of one axis and tiles of two, with the weights that blend them."""
+"""Tiles of a frame: cells that cover it, and the halo that a cell needs of its neighbours."""
 
 import dataclasses
 import itertools
+from typing import NamedTuple
 
-import numpy as np
+from mugv_jax.bounds import require_at_least
+
+Slices = tuple[slice, slice]  # rows, columns
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """Tiles of `rows` x `columns` latents that share `overlap` latents with their neighbours.
+    """Frames are cut into cells of at most `rows` x `columns` latents.
 
-    Across an overlap the weight of a tile rises linearly. A tile as large as the frame
-    reproduces it exactly.
+    What is computed for a cell also reads a halo of its neighbours, whose width depends on the
+    network, so that the result is that of whole frames.
 
     Raises:
-        ValueError: tiles that would not advance.
+        ValueError: a cell without a latent.
     """
 
     rows: int
     columns: int
-    overlap: int = 4
 
     def __post_init__(self):
-        if not 0 <= self.overlap <= min(self.rows, self.columns) // 2:
-            raise ValueError(
-                f"overlap={self.overlap} must be between 0 and half of a tile of {self.rows} rows "
-                f"and {self.columns} columns, so that every tile is at least half new."
-            )
+        require_at_least(1, self, "rows", "columns")
 
 
-@dataclasses.dataclass(frozen=True)
-class Tile:
-    """One tile: its position in latents, and its weight at every latent or pixel."""
+class Span(NamedTuple):
+    """A cell of one axis with its halo, and the start of its positions that no earlier cell has."""
 
-    rows: slice
-    columns: slice
-    weight: np.ndarray
-
-
-def spans_of(size: int, span: int, overlap: int) -> list[slice]:
-    """Spans of one length that cover `size`; the last is moved back to end with it."""
-    if size <= span:
-        return [slice(0, size)]
-    starts = range(0, size - overlap, span - overlap)
-    return [slice(start, start + span) for start in (min(s, size - span) for s in starts)]
+    cell: slice
+    outer: slice
+    new: int
 
 
-def ramps(spans: list[slice], overlap: int, zoom: int) -> list[np.ndarray]:
-    """Weight of every span along one axis, `zoom` entries per latent; they sum to one."""
-    total = np.zeros(spans[-1].stop * zoom)
-    rising = []
-    for span in spans:
-        inside = np.arange((span.stop - span.start) * zoom) + 0.5
-        ramp = np.ones_like(inside)
-        if overlap and span.start > 0:
-            ramp = np.minimum(ramp, inside / (overlap * zoom))
-        if overlap and span.stop < spans[-1].stop:
-            ramp = np.minimum(ramp, inside[::-1] / (overlap * zoom))
-        rising.append(ramp)
-        total[span.start * zoom : span.stop * zoom] += ramp
-    return [r / total[s.start * zoom : s.stop * zoom] for s, r in zip(spans, rising, strict=True)]
+def spans_of(size: int, cell: int, halo: int) -> list[Span]:
+    """Spans of one axis: all cells have one length, with and without halo.
+
+    The last cell is moved back to end with the axis, and halos are moved inside.
+    """
+    cell = min(cell, size)
+    length = min(cell + 2 * halo, size)
+    spans = []
+    for new in range(0, size, cell):
+        start = min(new, size - cell)
+        low = min(max(start - halo, 0), size - length)
+        spans.append(Span(slice(start, start + cell), slice(low, low + length), new))
+    return spans
 
 
-def tiles_of(height: int, width: int, tiling: Tiling | None, zoom: int) -> list[Tile]:
-    """The tiles of a frame of height x width latents; weights have `zoom` entries per latent."""
-    tiling = tiling or Tiling(rows=height, columns=width, overlap=0)
-    rows = spans_of(height, tiling.rows, tiling.overlap)
-    columns = spans_of(width, tiling.columns, tiling.overlap)
-    row_ramps = ramps(rows, tiling.overlap, zoom)
-    column_ramps = ramps(columns, tiling.overlap, zoom)
-    return [
-        Tile(row, column, (down[:, None] * across).astype(np.float32)[..., None])
-        for (row, down), (column, across) in itertools.product(
-            zip(rows, row_ramps, strict=True), zip(columns, column_ramps, strict=True)
+class Tile(NamedTuple):
+    """A cell of a frame, without and with its halo."""
+
+    cell: Slices
+    outer: Slices
+
+    @property
+    def inner(self) -> Slices:
+        """The cell in positions that begin with its halo."""
+        rows, columns = (
+            slice(cell.start - outer.start, cell.stop - outer.start)
+            for cell, outer in zip(self.cell, self.outer, strict=True)
         )
+        return rows, columns
+
+
+def tiles_of(height: int, width: int, tiling: Tiling | None, *, halo: int) -> list[Tile]:
+    """The tiles of a frame of height x width latents; one without `tiling`."""
+    tiling = tiling or Tiling(rows=height, columns=width)
+    rows, columns = spans_of(height, tiling.rows, halo), spans_of(width, tiling.columns, halo)
+    return [
+        Tile((row.cell, column.cell), (row.outer, column.outer))
+        for row, column in itertools.product(rows, columns)
     ]
 
 
-def zoomed(span: slice, zoom: int) -> slice:
-    return slice(span.start * zoom, span.stop * zoom)
+def zoomed(slices: Slices, zoom: int) -> Slices:
+    """The same slices in positions of which a latent has `zoom` along each axis."""
+    rows, columns = (slice(each.start * zoom, each.stop * zoom) for each in slices)
+    return rows, columns

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from mugv_jax.cost.memory.live import FLOAT32, SCORE_COPIES
 from mugv_jax.cost.memory.plan import Plan
 from mugv_jax.nn.wan import streaming
-from mugv_jax.nn.wan.vae import WanVAEConfig
+from mugv_jax.nn.wan.vae import Decoder, Encoder, WanVAEConfig
 from mugv_jax.weights.registry import MODELS, abstract_variables
 
 
@@ -27,12 +27,17 @@ def part(config: WanVAEConfig, plan: Plan, *, method: str, kind: str = "wan_vae"
     kind: name of the VAE in the registry; any that `nn/wan/streaming.py` can run.
     """
     factor, size = config.spatial_factor, plan.size
-    tile = (plan.tile_px or max(size.height_px, size.width_px)) // factor
-    rows, columns = (min(side // factor, tile) for side in (size.height_px, size.width_px))
-    local = -(-rows // plan.parts("sequence", "tensor")) * columns
+    sides = size.height_px // factor, size.width_px // factor
+    parts = plan.parts("sequence", "tensor")
+    rows, columns = sides
+    if plan.tile_px is not None and plan.tile_px // factor < max(sides):
+        halo = (Encoder if method == "encode" else Decoder).halo(config)
+        rows, columns = (min(plan.tile_px // factor + 2 * halo, side) for side in sides)
+    local = -(-rows // parts) * columns
     frames = config.time_factor if size.frames > 1 else 1
     widest = local * frames * _widest(config) * FLOAT32
-    scores = min(plan.score_budget, local * rows * columns * FLOAT32)
+    attending = -(-sides[0] // parts) * sides[1]  # also in tiles, whole frames attend
+    scores = min(plan.score_budget, attending * math.prod(sides) * FLOAT32)
     return (
         plan.live.direct.cache * local * _cache(config, jnp.dtype(plan.dtype), method, kind)
         + max(plan.live.convolved("part", widest, max(config.widths)), SCORE_COPIES * scores)

@@ -4,6 +4,10 @@
 
 `nn/wan/streaming.py` does the same in one program for a video in the device's memory. Here the
 device holds the frames of one latent, and tiles are assembled in host memory.
+
+Tiles equal whole frames up to rounding. The smallest picture, where frames attend, is processed
+whole; the larger ones by cells of the frame with a halo of all that their convolutions reach. The
+norms look at one position only.
 """
 
 import functools
@@ -16,7 +20,7 @@ import numpy as np
 
 from mugv_jax.axes import Array, Float
 from mugv_jax.nn.wan import streaming
-from mugv_jax.nn.wan.vae import WanVAE
+from mugv_jax.nn.wan.vae import Decoder, Encoder, WanVAE
 from mugv_jax.systems.tiles import Tiling, tiles_of, zoomed
 
 HostArray = Float[np.ndarray, "b _f _h _w _c"]
@@ -36,34 +40,40 @@ def encode(
     if height % zoom or width % zoom:
         raise ValueError(f"{width}x{height} pixels must be multiples of {zoom} on both sides.")
     size = height // zoom, width // zoom
-    canvas = np.zeros((batch, 1 + frames // factor, *size, vae.config.latent_channels), np.float32)
-    for tile in tiles_of(*size, tiling, zoom=1):
-        part = pixels[:, :, zoomed(tile.rows, zoom), zoomed(tile.columns, zoom)]
-        for number, z in enumerate(_parts(vae, variables, part, factor, "encode")):
-            canvas[:, number : number + 1, tile.rows, tile.columns] += tile.weight * z
-    return canvas
+    tiles = tiles_of(*size, tiling, halo=Encoder.halo(vae.config))
+    if len(tiles) == 1:
+        return np.concatenate(list(_parts(vae, variables, pixels, factor, "encode")), axis=1)
+    features = np.zeros((batch, 1 + frames // factor, *size, vae.config.widths[-2]), np.float32)
+    for tile in tiles:
+        part = pixels[:, :, *zoomed(tile.outer, zoom)]
+        for number, x in enumerate(_parts(vae, variables, part, factor, "encode_large")):
+            features[:, number, *tile.cell] = x[:, 0, *tile.inner]
+    return np.concatenate(list(_parts(vae, variables, features, 1, "encode_small")), axis=1)
 
 
 def decode_in_steps(
     vae: WanVAE, variables: Any, latent: HostArray, *, tiling: Tiling | None = None
 ) -> Iterator[HostArray]:
-    """Pixels, nominally in [-1, 1], of a normalised latent: the first frame, then 4 at a time."""
+    """Pixels, nominally in [-1, 1], of a normalised latent: the first frame, then 4 at a time.
+
+    In tiles, all frames come at once.
+    """
     zoom, factor = vae.config.spatial_factor, vae.config.time_factor
     batch, latents, height, width = latent.shape[:4]
-    tiles = tiles_of(height, width, tiling, zoom=zoom)
+    tiles = tiles_of(height, width, tiling, halo=Decoder.halo(vae.config))
     if len(tiles) == 1:
         yield from _parts(vae, variables, latent, 1, "decode")
         return
+    features = np.concatenate(list(_parts(vae, variables, latent, 1, "decode_small")), axis=1)
     frames = 1 + factor * (latents - 1)
-    canvas = np.zeros((batch, frames, zoom * height, zoom * width, 3), np.float32)
+    pixels = np.empty((batch, frames, zoom * height, zoom * width, 3), np.float32)
     for tile in tiles:
-        rows, columns = zoomed(tile.rows, zoom), zoomed(tile.columns, zoom)
         end = 0
-        part = latent[:, :, tile.rows, tile.columns]
-        for pixels in _parts(vae, variables, part, 1, "decode"):
-            start, end = end, end + pixels.shape[1]
-            canvas[:, start:end, rows, columns] += tile.weight * pixels
-    yield canvas
+        for x in _parts(vae, variables, features[:, :, *tile.outer], 1, "decode_large"):
+            start, end = end, end + x.shape[1]
+            inside = x[:, :, *zoomed(tile.inner, zoom)]
+            pixels[:, start:end, *zoomed(tile.cell, zoom)] = inside
+    yield pixels
 
 
 def _parts(

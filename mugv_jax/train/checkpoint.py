@@ -15,6 +15,7 @@ resumed run loads them again.
 import contextlib
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from mugv_jax.train.train_config import CheckpointConfig
 from mugv_jax.weights.store import refuse_other_model, save_args, training_metadata
 
 FOLDER = "checkpoints"
+PARTIAL = ".orbax-checkpoint-tmp"  # suffix of Orbax's folders that are not complete
 
 
 class Checkpoints(contextlib.AbstractContextManager):
@@ -40,11 +42,13 @@ class Checkpoints(contextlib.AbstractContextManager):
 
     def __init__(self, folder: Path, config: CheckpointConfig):
         self.folder = folder
+        self._pending = 0  # the step whose checkpoint is being written
         options = ocp.CheckpointManagerOptions(
             max_to_keep=config.keep,
             keep_period=config.archive or None,
             step_prefix=None,
             enable_async_checkpointing=True,
+            cleanup_tmp_directories=True,  # of a run that was killed
         )
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -56,8 +60,15 @@ class Checkpoints(contextlib.AbstractContextManager):
         except OSError as error:
             raise ValueError(f"{folder}: cannot be written ({error.strerror}).") from error
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        self._manager.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._manager.close()
+            return
+        with contextlib.suppress(Exception):  # the same failure, which is being reported
+            self._manager.close()
+        if jax.process_index() == 0:
+            for partial in self.folder.glob(f"*{PARTIAL}*"):
+                shutil.rmtree(partial, ignore_errors=True)
 
     def latest(self) -> int | None:
         """Step of the newest complete checkpoint, or None."""
@@ -79,8 +90,10 @@ class Checkpoints(contextlib.AbstractContextManager):
             data=ocp.args.JsonSave(data),
             meta=ocp.args.JsonSave(meta),
         )
-        with self._writing(f"the checkpoint of step {step}"):
+        self.wait()  # as Orbax would, but a failure is that of the earlier step
+        with self._writing(step):
             self._manager.save(step, args=items, force=True)
+        self._pending = step
 
     def wait(self) -> None:
         """Block until all pending writes are complete.
@@ -88,7 +101,7 @@ class Checkpoints(contextlib.AbstractContextManager):
         Raises:
             ValueError: a write failed.
         """
-        with self._writing("a checkpoint"):
+        with self._writing(self._pending):
             self._manager.wait_until_finished()
 
     def restore(self, step: int, program: Program) -> tuple[TrainState, dict[str, Any]]:
@@ -118,7 +131,7 @@ class Checkpoints(contextlib.AbstractContextManager):
         return _state(found["state"], program), found["data"]
 
     @contextlib.contextmanager
-    def _writing(self, what: str) -> Iterator[None]:
+    def _writing(self, step: int) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError) as error:
@@ -126,8 +139,9 @@ class Checkpoints(contextlib.AbstractContextManager):
             kept = "none is complete yet" if latest is None else f"step {latest} is complete"
             reason = " ".join(str(error).split())[:300]
             raise ValueError(
-                f"{self.folder}: {what} could not be written ({reason}); {kept}. Free space and "
-                "run the same command again: it resumes from the newest complete checkpoint."
+                f"{self.folder}: the checkpoint of step {step} could not be written ({reason}); "
+                f"{kept}. Free space and run the same command again: it resumes from the newest "
+                "complete checkpoint."
             ) from error
 
 

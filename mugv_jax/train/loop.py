@@ -17,6 +17,7 @@ import tqdm
 
 from mugv_jax.cost.chips import peak_of
 from mugv_jax.data.batches import Batches
+from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.files import removed_on_error
 from mugv_jax.sharding import mesh as meshes
@@ -144,10 +145,15 @@ def run_in(
     parts: further fields of `Run`.
 
     Returns the last step taken.
+
+    Raises:
+        ValueError: another run trains in `folder`, or a checkpoint that does not fit the program.
     """
     config = program.config
     with (
         removed_on_error(folder) as kept,
+        # One process of a run has the lock for all.
+        only_process(folder) if jax.process_index() == 0 else contextlib.nullcontext(),
         Checkpoints(folder / FOLDER, config.checkpoint) as checkpoints,
         Writer.of_run(folder, config) as writer,
         Stop(checkpoints).listening() as stop,
@@ -155,6 +161,7 @@ def run_in(
     ):
         with clock.losing("start"):
             newest = checkpoints.latest()
+            writer.resume(newest or 0)
             if newest is None:
                 state = program.start(load_weights())
             else:

@@ -5,6 +5,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from mugv_jax.data.whole_files import write_whole
 from mugv_jax.train.tasks import TASKS
 
 Scalars = dict[str, float]
 
+METRICS = "metrics.jsonl"
 DATA = "data"  # waiting for data is part of a step's time, but not of goodput
 
 
@@ -147,7 +150,7 @@ class Writer:
         from tensorboardX import SummaryWriter
 
         self._board = SummaryWriter(logdir=str(folder / "tensorboard"))
-        self._lines = (folder / "metrics.jsonl").open("a")
+        self._lines = (folder / METRICS).open("a")
         self._wandb = None
         if config.log.wandb:
             try:
@@ -165,13 +168,26 @@ class Writer:
                 resume="allow",
             )
 
+    def resume(self, step: int) -> None:
+        """Drop lines of steps after `step`, which a run that was killed wrote and will repeat."""
+        path = Path(self._lines.name)
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if _step(line) <= step]
+        if len(kept) < len(lines):
+            self._lines.close()
+            write_whole(path, b"".join(kept))
+            self._lines = path.open("a")
+
     def scalars(self, step: int, values: Scalars) -> None:
         """Write the values of one step, and flush."""
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         self._board.flush()
-        self._lines.write(json.dumps({"step": step, **values}) + "\n")
-        self._lines.flush()
+        try:
+            self._lines.write(json.dumps({"step": step, **values}) + "\n")
+            self._lines.flush()
+        except OSError as error:  # the error of a full disk does not name the file
+            raise OSError(error.errno, error.strerror, self._lines.name) from error
         if self._wandb is not None:
             self._wandb.log(dict(values), step=step)
 
@@ -186,13 +202,24 @@ class Writer:
     def close(self) -> None:
         """Close all files and writers."""
         self._board.close()
-        self._lines.close()
+        with contextlib.suppress(OSError):  # of a full disk again, which is being reported
+            self._lines.close()
         if self._wandb is not None:
             self._wandb.finish()
 
 
+def _step(line: bytes) -> float:
+    """The step of a line of metrics; infinity for a line that was not written to its end."""
+    try:
+        return json.loads(line)["step"] if line.endswith(b"\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
 class Silent:
     """A `Writer` that writes nothing."""
+
+    def resume(self, step: int) -> None: ...
 
     def scalars(self, step: int, values: Scalars) -> None: ...
 

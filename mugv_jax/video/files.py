@@ -3,18 +3,25 @@
 """Files: clear errors for unreadable input, and output that appears only when it is complete."""
 
 import contextlib
+import fcntl
+import functools
+import glob
 import os
 import pathlib
 import secrets
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+from mugv_jax import interrupts
 from mugv_jax.files import check_writable, existing_file, folders_above, user_path
+from mugv_jax.video import animation
 
 if TYPE_CHECKING:
     import av.container
 
+PARTIAL = ".partial"
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's codec -> its decoder in libvpx
 
 
 @contextlib.contextmanager
@@ -35,7 +42,7 @@ def explain_video_errors(path: str | os.PathLike) -> contextlib.AbstractContextM
 
 @contextlib.contextmanager
 def open_media(path: str | os.PathLike) -> Iterator["av.container.InputContainer"]:
-    """Open a video file for reading packets and frames.
+    """Open a video file, or an animated picture, for reading packets and frames.
 
     Raises:
         ValueError: the file is missing or damaged.
@@ -47,9 +54,11 @@ def open_media(path: str | os.PathLike) -> Iterator["av.container.InputContainer
     tolerant: dict[str, Any] = (
         {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
     )
-    with explain_video_errors(path):
-        container = av.open(path, **tolerant)
-    with container:
+    with contextlib.ExitStack() as opened:
+        with explain_video_errors(path):
+            moves = animation.moves(path)
+            file = opened.enter_context(animation.as_video(path)) if moves else path
+            container = opened.enter_context(av.open(file, **tolerant))
         yield container
 
 
@@ -57,14 +66,42 @@ def video_stream(container: "av.container.InputContainer") -> "av.VideoStream":
     """The first video stream of a file; the cover picture of an audio file does not count.
 
     Raises:
-        ValueError: the file has no video.
+        ValueError: the file has no video, or one that FFmpeg cannot decode.
     """
     from av.stream import Disposition
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
+            if stream.codec_context is None:
+                raise ValueError(
+                    f"video {container.name!r} has a codec that FFmpeg does not know: save it as "
+                    "H.264 with a video tool."
+                )
             return stream
     raise ValueError(f"{container.name!r} holds no video.")
+
+
+def decoded_frames(
+    container: "av.container.InputContainer", stream: "av.VideoStream"
+) -> Iterator["av.VideoFrame"]:
+    """The frames of a video stream in the order in which they are shown, decoded as they are taken.
+
+    FFmpeg's own decoders of VP8 and VP9 leave out the transparency that WebM keeps beside the
+    pictures; those of libvpx do not.
+    """
+    from av.codec import CodecContext
+
+    context = stream.codec_context
+    stream.thread_type = "AUTO"
+    if context.name not in LIBVPX or stream.metadata.get("alpha_mode") != "1":
+        yield from container.decode(stream)
+        return
+    decoder: Any = CodecContext.create(LIBVPX[context.name], "r")
+    decoder.thread_type = "AUTO"
+    for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
+        setattr(decoder, tag, getattr(context, tag))
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet)
 
 
 def prepare_output(
@@ -89,19 +126,35 @@ def prepare_output(
 
 
 def _partial_name(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
 
 
 @contextlib.contextmanager
 def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A temporary file to write, renamed to `path` when the block ends without an error.
 
-    After a failure, an earlier file at `path` is unchanged.
+    After a failure, an earlier file at `path` is unchanged. A temporary file that a killed process
+    left is removed when the next one writes the same path.
     """
     partial = _partial_name(path)
-    with folders_above(path):
-        try:
-            yield partial
+    remove = functools.partial(partial.unlink, missing_ok=True)
+    with folders_above(path), interrupts.cleanup(remove):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+            _remove_stale(stale)
+        with partial.open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until the process ends; FFmpeg writes the same file
+            try:
+                yield partial
+            except OSError as error:
+                if str(error.filename) != os.fspath(partial):
+                    raise
+                raise ValueError(  # of a full disk; the temporary name tells a user nothing
+                    f"output {os.fspath(path)!r} cannot be written: {error.strerror}."
+                ) from error
             partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+
+
+def _remove_stale(partial: pathlib.Path) -> None:
+    with contextlib.suppress(OSError), partial.open("rb") as lock:  # BlockingIOError: it is in use
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        partial.unlink()

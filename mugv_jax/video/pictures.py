@@ -1,49 +1,60 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures: reading of files as uint8 RGB with Pillow, and scaling to a video size."""
+"""Pictures: reading of files as uint8 sRGB, and scaling to a video size."""
 
 import os
 import pathlib
-import struct
-import warnings
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
-from mugv_jax.video.files import existing_file
+from mugv_jax.files import existing_file
+from mugv_jax.video.colour import MAX_PIXELS
+from mugv_jax.video.pillow_pictures import NoPicture, damage_of, is_hdr, opened_picture, to_rgb
+from mugv_jax.video.reading import hdr_picture, only_frame
 
 MIN_SIDE_PX = 16  # one token of the model covers 16 x 16 pixels
-MAX_PIXELS = 150_000_000  # 450 MB once decoded
-# What Pillow raises for damaged files.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a picture file as upright (EXIF) RGB.
+    """Read a picture file, or a video of one frame, as upright (EXIF) sRGB.
 
-    Transparency is flattened onto white, the usual background of product pictures. 16-bit grey
-    pictures keep their range. Of several frames or pages the first is read. Colour profiles are not
-    applied, as in the published code.
+    The kind of file is recognised by its content, not by its suffix. Colours with an ICC profile
+    are converted to sRGB (`colour_profiles.py`); pictures without one are taken as sRGB. Values of
+    16 bits are rounded to the nearest of 8 (`deep_pictures.py`). Transparency is flattened onto
+    white, the usual background of product pictures. HDR (PQ and HLG in AVIF and PNG) is mapped
+    to SDR. Of several frames or pages of a picture file the first is read.
 
     Raises:
-        ValueError: the file is missing, damaged or no picture, its shorter side is below
-            `MIN_SIDE_PX`, or it has more than `MAX_PIXELS`.
+        ValueError: the file is missing, damaged or no picture, needs a library that is not
+            installed, its shorter side is below `MIN_SIDE_PX`, it has more than `MAX_PIXELS`, or it
+            is a video of several frames.
     """
     path = existing_file(path, "image")
-    with warnings.catch_warnings():
-        # Pillow warns of sizes below MAX_PIXELS, and of broken EXIF data that nothing reads.
-        warnings.simplefilter("ignore")
-        try:
-            image = Image.open(path)
-        except (Image.DecompressionBombError, *DAMAGED) as error:
-            raise ValueError(f"image {str(path)!r} cannot be opened: {error}.") from error
-        with image:
+    try:
+        with opened_picture(path) as image:
             _check_image_size(path, *image.size)
-            try:
+            sdr = hdr_picture(path) if is_hdr(image) else None
+            if sdr is not None:
+                return sdr
+            with damage_of(path):
                 return to_rgb(image)
-            except DAMAGED as error:
-                raise ValueError(f"image {str(path)!r} is damaged: {error}.") from error
+    except NoPicture as error:
+        return _of_video(path, error)
+
+
+def _of_video(path: pathlib.Path, error: NoPicture) -> UInt8[np.ndarray, "h w 3"]:
+    """The frame of a video that has one; `error` says why it is no picture.
+
+    Raises:
+        ValueError: no video, or one that cannot stand for a picture.
+    """
+    pixels = only_frame(path)
+    if pixels is None:
+        raise error
+    _check_image_size(path, pixels.shape[1], pixels.shape[0])
+    return pixels
 
 
 def _check_image_size(path: pathlib.Path, width: int, height: int) -> None:
@@ -57,25 +68,6 @@ def _check_image_size(path: pathlib.Path, width: int, height: int) -> None:
             f"image {str(path)!r} is {width}x{height} pixels: at most {MAX_PIXELS / 1e6:.0f} "
             "million are read; scale it down."
         )
-
-
-def to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB pixels of a Pillow image, converted as `read_image` converts those of a file.
-
-    Raises:
-        ValueError: pixels of unknown range.
-    """
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers of unknown range")
-    if image.mode.startswith("I"):  # 16 bits, also where Pillow widens them to 32
-        grey = np.clip(np.asarray(image).astype(np.int32), 0, 65535)
-        return np.repeat(((grey * 255 + 32767) // 65535).astype(np.uint8)[..., None], 3, axis=-1)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
 
 
 def fit(

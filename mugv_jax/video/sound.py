@@ -7,6 +7,9 @@ The track stays in sync with the video. With `start` the time of the first frame
 `video_start` in the old one,
 
     time in the new file = time in the old file - video_start + start.
+
+Packets whose time stamps go back or are missing follow the packet before them. If that moves one
+further than is noticed, the track is left out. Both are said.
 """
 
 import contextlib
@@ -22,6 +25,7 @@ from mugv_jax.video.files import (
     open_media,
     video_stream,
 )
+from mugv_jax.video.notes import note_once
 
 if TYPE_CHECKING:
     import av.container
@@ -39,6 +43,7 @@ AAC_BITS_PER_SECOND = 96_000  # per channel, which is generous
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 # Times of packets jitter with the container's clock; a hole in the track is longer.
 HOLE_S = Fraction(1, 20)
+UNNOTICED_S = Fraction(1, 10)  # shift between sound and picture that viewers accept (BT.1359)
 
 
 class Track(NamedTuple):
@@ -68,7 +73,7 @@ class Track(NamedTuple):
 
 @contextlib.contextmanager
 def open_track(path: str | os.PathLike) -> Iterator[Track | None]:
-    """Open the audio of a video file; None if it has none.
+    """Open the audio of a video file; None if it has none that can be kept in sync.
 
     All of it is decoded once for a check, so that hours of work do not end at a broken packet.
 
@@ -91,9 +96,8 @@ def _damaged(path: str | os.PathLike) -> str:
 
 
 def _examine(path: str | os.PathLike) -> tuple[Fraction | None, bool]:
-    """Decode the audio of a file to find `Track.packet`, None without packets, and `Track.even`."""
-    first = stamp = None
-    broken = False
+    """Decode the audio of a file to find `Track.packet`, None without audio, and `Track.even`."""
+    first, moved, broken, placed = None, Fraction(0), False, True
     forms = set()
     with open_media(path) as container, explain_ffmpeg_errors(_damaged(path)):
         if not container.streams.audio:
@@ -101,19 +105,47 @@ def _examine(path: str | os.PathLike) -> tuple[Fraction | None, bool]:
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise ValueError(f"{_damaged(path)}: its codec is unknown.")
+        clock = _Clock()
         for packet in container.demux(stream):
             forms |= {(f.format.name, f.layout.name, f.sample_rate) for f in packet.decode()}
             if not packet.size:
                 continue
-            before, stamp = stamp, _stamp(packet)
-            if stamp is None or (before is not None and stamp < before):
-                raise ValueError(f"{_damaged(path)}: its time stamps are missing or out of order.")
+            moved = max(moved, clock.moved(packet))
             broken = packet.is_corrupt  # true of the last packet if the file is cut off in it
             if first is None:
                 first = (packet.duration or 0) * Fraction(packet.time_base)
+                placed = _stamp(packet) is not None
     if broken:
         raise ValueError(f"{_damaged(path)}: it breaks off.")
+    if moved > UNNOTICED_S or not placed:
+        note_once(path, "has sound whose time stamps go back or are missing: it is left out.")
+        return None, True
+    if moved:
+        note_once(
+            path, "has sound whose time stamps go back: its packets follow each other instead."
+        )
     return first, len(forms) < 2
+
+
+class _Clock:
+    """Time stamps of a track's packets, in its ticks, each later than the one before."""
+
+    def __init__(self):
+        self._last = self._end = None
+
+    def stamp(self, packet: "av.Packet") -> int:
+        """The packet's own stamp, or the end of the packet before it if that is not later."""
+        own = _stamp(packet)
+        if self._last is not None and (own is None or own <= self._last):
+            own = self._end
+        self._last = own or 0
+        self._end = self._last + max(packet.duration or 0, 1)
+        return self._last
+
+    def moved(self, packet: "av.Packet") -> Fraction:
+        """How far `stamp` is from the packet's own stamp, in seconds."""
+        own, given = _stamp(packet), self.stamp(packet)
+        return abs(given - (given if own is None else own)) * Fraction(packet.time_base)
 
 
 def _video_start(path: str | os.PathLike) -> Fraction:
@@ -157,12 +189,11 @@ def add_track(
 
 
 def _copied(track: Track, stream: "av.AudioStream", shift: Fraction) -> Iterator["av.Packet"]:
+    clock = _Clock()
     with explain_ffmpeg_errors(_damaged(track.path)):
         for packet in track.container.demux(track.stream):
             if packet.size:
-                stamp = _stamp(packet)
-                assert stamp is not None
-                moved = stamp + round(shift / Fraction(packet.time_base))
+                moved = clock.stamp(packet) + round(shift / Fraction(packet.time_base))
                 packet.pts = packet.dts = moved
                 packet.stream = stream
                 yield packet

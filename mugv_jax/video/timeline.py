@@ -59,8 +59,10 @@ class Timeline(NamedTuple):
         return exact_rate((count - 1) / (span * self.tick)) if span else None
 
 
-def read_timeline(path: str | os.PathLike) -> Timeline:
+def read_timeline(path: str | os.PathLike, *, whole: bool = True) -> Timeline:
     """Read the timeline of a video file.
+
+    whole: refuse a file that is cut off.
 
     Raises:
         ValueError: the file is missing, damaged, cut off or holds no frame of video, or its time
@@ -71,7 +73,8 @@ def read_timeline(path: str | os.PathLike) -> Timeline:
         packets, end_s, broken = _demux(container, stream)
         if not packets:
             raise ValueError(f"video {str(path)!r} holds no frame of video.")
-        if broken or end_s + LENGTH_DOUBT_S < _declared_seconds(container, stream):
+        cut_off = broken or end_s + LENGTH_DOUBT_S < _declared_seconds(container, stream)
+        if whole and cut_off:
             raise ValueError(f"video {str(path)!r} is damaged: it breaks off after {end_s:.1f} s.")
         # PyAV 19 has its own type of fractions.
         nominal = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]

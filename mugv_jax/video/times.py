@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frame rates and time stamps: the test for a constant rate, and resampling to even times."""
 
+import collections
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from numbers import Rational
@@ -14,13 +15,24 @@ LARGEST_DENOMINATOR = 1001  # of a rate, such as 30000/1001
 # A camera's clock jitters. Frames that are early or late by at most a quarter of a frame count as
 # even; resampled by their times, some would be repeated and others lost.
 JITTER = Fraction(1, 4)  # of a frame, to either side
+# 24 and 24000/1001 differ by a thousandth. Taken by their times, one frame in a thousand would be
+# repeated or lost, which is seen, unlike so small a change of speed.
+SAME_RATE = Fraction(1, 500)
 
 Frame = TypeVar("Frame")
 
 
 def exact_rate(fps: float | Rational) -> Fraction:
-    """Exact fraction of a rate: 29.97 is 2997/100, 29.97002997 is 30000/1001."""
-    return Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
+    """Exact fraction of a positive rate: 29.97 is 2997/100, 29.97002997 is 30000/1001.
+
+    A rate so low that it would become 0 is kept as it is.
+    """
+    return Fraction(fps).limit_denominator(LARGEST_DENOMINATOR) or Fraction(fps)
+
+
+def same_rate(a: Fraction, b: Fraction) -> bool:
+    """Whether all frames of a video at rate `a` may be shown at rate `b`, such as 29.97 at 30."""
+    return abs(a - b) <= SAME_RATE * b
 
 
 def constant_rate(
@@ -75,6 +87,34 @@ def resample(
     while held is not None and start + number / rate + late < held[0] + frame_duration:
         yield held[1]
         number += 1
+
+
+def resample_back(
+    timed: Iterable[tuple[Fraction, Frame]],
+    rate: Fraction,
+    count: int,
+    *,
+    late: Fraction = Fraction(0),
+) -> list[Frame]:
+    """Frames shown at the times ..., -2 / rate, -1 / rate, 0 before the last frame, in this order.
+
+    count: frames to take; fewer are there if the video is shorter.
+    timed, late: see `resample`.
+    """
+    held: collections.deque[tuple[Fraction, Frame]] = collections.deque()
+    for time, frame in timed:
+        held.append((time, frame))
+        first = time - (count - 1) / rate + late
+        while len(held) > 1 and held[1][0] <= first:
+            held.popleft()
+    shown: list[Frame] = []
+    end = held[-1][0] if held else Fraction(0)
+    while held and len(shown) < count:
+        if held[-1][0] <= end - len(shown) / rate + late:
+            shown.append(held[-1][1])
+        else:
+            held.pop()
+    return shown[::-1]
 
 
 def rounding(tick: Rational | None, rate: Fraction) -> Fraction:

@@ -47,6 +47,12 @@ def write_video(
             write(chunk)
 
 
+def check_rate(fps: float | Fraction) -> None:
+    """Raise a ValueError for a rate that players do not show."""
+    if not 1 <= fps <= 1000:
+        raise ValueError(f"fps={float(fps):.5g} must lie in 1 to 1000 to be written.")
+
+
 @contextlib.contextmanager
 def writing(
     path: str | os.PathLike,
@@ -54,12 +60,14 @@ def writing(
     *,
     crf: int = CRF,
     audio_from: str | os.PathLike | None = None,
+    pixel_aspect: Fraction = Fraction(1),
 ) -> Iterator[Callable[[Frames], None]]:
     """Open the video file `path`; gives a function that appends chunks, (f, h, w, 3) uint8.
 
     crf: x264's constant rate factor, 0 (lossless but for colour) to 51.
     audio_from: a video file whose first audio track, if it has one, is added in sync with the
         frames, including what comes before the first frame or after the last.
+    pixel_aspect: width of a pixel as players show it, divided by its height.
 
     Raises:
         ValueError: no frames, frames that are not uint8 RGB of one size, an `fps` or `crf` out of
@@ -67,8 +75,7 @@ def writing(
     """
     import av
 
-    if not 1 <= fps <= 1000:
-        raise ValueError(f"fps={fps} must lie in 1 to 1000.")
+    check_rate(fps)
     if not 0 <= crf <= 51:
         raise ValueError(f"crf={crf} must lie in 0 (best) to 51.")
     path = prepare_output(path)
@@ -77,7 +84,7 @@ def writing(
         partial = stack.enter_context(completed(path))
         container_format = CONTAINERS[path.suffix.lower()]
         container = stack.enter_context(av.open(partial, "w", format=container_format))
-        encoder = _Encoder(container, exact_rate(fps), crf, track)
+        encoder = _Encoder(container, exact_rate(fps), crf, track, pixel_aspect)
         yield encoder.write
         encoder.finish()
 
@@ -91,11 +98,13 @@ class _Encoder:
         rate: Fraction,
         crf: int,
         track: sound.Track | None,
+        pixel_aspect: Fraction,
     ):
         self.container = container
         self.rate = rate
         self.crf = crf
         self.track = track
+        self.pixel_aspect = pixel_aspect
         self.size = None  # (height, width) of the first frames
         self.stream = None  # made with the first frame
         self.packets = iter(())  # of audio; `packet` is the next one
@@ -143,6 +152,8 @@ class _Encoder:
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = Colorspace.ITU709
         context.color_range = ColorRange.MPEG
+        if self.pixel_aspect != 1:
+            context.sample_aspect_ratio = self.pixel_aspect
         if self.track is not None:
             self.number = self.track.frames_ahead(self.rate)
             start = self.number / self.rate

@@ -10,14 +10,11 @@ differ in names only: a pattern has {} for the published layer, such as `blocks.
 
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from mugv_jax.nn.lora import COLLECTION, LoraConfig
-from mugv_jax.weights.check import published_shapes, require_same
 from mugv_jax.weights.lora import Factors, factors_of
 from mugv_jax.weights.parameters import parameters_of
-from mugv_jax.weights.registry import Model
 from mugv_jax.weights.sources import Source
 from mugv_jax.weights.table import Rule, Table, split_axes
 
@@ -28,35 +25,9 @@ def adapter_table(table: Table, layers: Iterable[str], names: str) -> Table:
     return dataclasses.replace(table, rules=rules, unused={}, optional={})
 
 
-def fitting_factors(
-    source: Source,
-    model: Model,
-    config: Any,
-    names: str,
-    layers: Iterable[str],
-    rank: int,
-    *problems: str,
-    own: Mapping[str, str] | None = None,
-) -> Factors:
-    """Factors of `layers`: A (rank, inputs) and B (outputs, rank) of every published weight.
-
-    problems: problems of the file that are known already.
-    own: tensors of the file that replace the model's own -> their published names.
-
-    Raises:
-        ValueError: a file that has other tensors; all differences are listed.
-    """
-    table, weights = model.table(config), published_shapes(model, config)
-    updates = adapter_table(table, layers, names)
-    expected = {name: weights[published] for name, published in (own or {}).items()}
-    for rule in _rules(table, layers):
-        for weight in table.names(rule):
-            outputs, inputs = weights[weight]
-            a, b = _factor_names(weight, names)
-            expected |= {a: (rank, inputs), b: (outputs, rank)}
-    misfit = f"low-rank updates of rank {rank} do not fit {model.kind} with {config}"
-    require_same(source.shapes, expected, f"{source.path}: {misfit}", *problems)
-    flat = parameters_of(source, updates)
+def factors_in(source: Source, table: Table) -> Factors:
+    """Factors by layer in a source that fits `table`, a table of `adapter_table`."""
+    flat = parameters_of(source, table)
     return factors_of({path.removeprefix(f"{COLLECTION}/"): lazy for path, lazy in flat.items()})
 
 
@@ -73,11 +44,6 @@ def linear_layers(table: Table) -> dict[str, str]:
         if rule.path.endswith("/kernel") and len(split_axes(rule.axes)[0]) == 2
         for name in table.names(rule)
     }
-
-
-def updated_layers(table: Table, names: Collection[str]) -> list[str]:
-    """Paths of the linear layers with these published names, in table order."""
-    return list(dict.fromkeys(path for n, path in linear_layers(table).items() if n in names))
 
 
 def _layer(rule: Rule) -> str:

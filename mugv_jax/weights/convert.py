@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from mugv_jax.files import resolved, user_path
 from mugv_jax.weights import store
-from mugv_jax.weights.adapter_files import with_adapter, write_adapter
-from mugv_jax.weights.check import check, floating_dtype, identify
+from mugv_jax.weights.adapter_files import write_adapter
+from mugv_jax.weights.adapters import Adapters, listed, require_alpha, with_adapter
+from mugv_jax.weights.check import check, floating_dtype, identify, require_equal_twins
 from mugv_jax.weights.diffusers_folder import (
     FolderWriter,
     PipelineFolder,
@@ -48,7 +49,7 @@ def convert(
     format: str | None = None,
     tensor_parallel: int = 1,
     ema: bool = False,
-    lora: str | Path | None = None,
+    lora: Adapters | None = None,
     lora_alpha: float | None = None,
     dtype: str | None = None,
     overwrite: bool = False,
@@ -63,8 +64,9 @@ def convert(
         "peft" writes only the low-rank updates of a training run with LoRA.
     tensor_parallel: ranks of a Megatron checkpoint to write.
     ema: read the averaged weights of a training checkpoint.
-    lora: adapter to merge into the weights, a file or folder (see `open_adapter`).
-    lora_alpha: alpha of the adapter, if its file does not state it.
+    lora: adapters to merge into the weights: a path, a list of paths, or (path, scale) pairs; each
+        is a file, a folder or a training run (see `open_adapter`).
+    lora_alpha: alpha of the adapters, if their files do not state it.
     dtype: cast floating tensors, except the model's constants, as they are read.
     pipelines: layouts of known pipelines (`systems.convert` passes those of all systems).
 
@@ -74,7 +76,8 @@ def convert(
     """
     src, dst = user_path(src), user_path(dst)
     target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
-    target.check_path(src)
+    target.check_path(beside=[src, *(path for path, _ in listed(lora))])
+    require_alpha(lora_alpha)
     if lora is None and lora_alpha is not None:
         raise ValueError(f"lora_alpha={lora_alpha} is of an adapter; say which with --lora.")
     if format == PEFT:
@@ -92,6 +95,7 @@ def convert(
         _convert_pipeline(src, target, layout)
         return
     with open_source(src, ema=ema) as source:
+        target.check_path(src)
         if dtype is None and lora is None and target.chosen == source.format:
             raise ValueError(f"{src} is {target.chosen} already; ask for another format or dtype.")
         if lora is not None:
@@ -129,11 +133,26 @@ class Target:
     def chosen(self) -> str:
         return self.format or format_of(self.path)
 
-    def check_path(self, *sources: Path) -> None:
-        """Raises a ValueError, before any work, if the path must not be replaced."""
-        for source in sources:
-            if resolved(self.path) in resolved(source).parents:
+    def check_path(self, *sources: Path, beside: Sequence[Path] = ()) -> None:
+        """Raises a ValueError, before any work, if the path must not be written or replaced.
+
+        sources: files and folders that are read; links and relative names are followed.
+        beside: the same, but a result may lie inside of their folders.
+        """
+        target = resolved(self.path)
+        for source in (user_path(source) for source in (*sources, *beside)):
+            place = resolved(source)
+            if target == place or (target.exists() and place.exists() and target.samefile(place)):
+                raise ValueError(
+                    f"{self.path} is {source} itself, which is read; choose another destination."
+                )
+            if target in place.parents:
                 raise ValueError(f"{source} lies inside {self.path}, which would be replaced.")
+            if place in target.parents and place.is_dir() and source not in beside:
+                raise ValueError(
+                    f"{self.path} lies inside {source}, which is read; choose a destination "
+                    "outside of it."
+                )
         refuse_existing(self.path, overwrite=self.overwrite)
 
 
@@ -145,6 +164,7 @@ def _convert_pipeline(src: Path, target: Target, layout: PipelineFolder) -> None
             f"diffusers, or its models one by one as {target.chosen}."
         )
     layout.check(src)
+    target.check_path(src)
     for name, kind in layout.models.items():
         with open_source(src / name) as source:
             model, config = identify(source, kind)
@@ -163,6 +183,7 @@ def _convert_pipeline(src: Path, target: Target, layout: PipelineFolder) -> None
 
 def write(source: Source, target: Target, kind: str | None = None) -> None:
     """Writes a checkpoint of a known model, published or computed; raises as `convert` does."""
+    target.check_path(*source.files())
     model = _write(source, target, kind)
     logger.info("wrote %s: %s, %s", target.path, model.kind, target.chosen)
 
@@ -171,6 +192,7 @@ def _write(source: Source, target: Target, kind: str | None) -> Model:
     cast = floating_dtype(target.dtype)
     model, config = identify(source, kind)
     parameters = cast_weights(check(source, model, config), cast)
+    require_equal_twins(source, model)
     factors = {} if target.chosen == "orbax" else model.published_factors(config)
     source = Changed(source, factors, cast, constant_names(model.table(config)))
     with staged(target.path, overwrite=target.overwrite) as partial:
@@ -192,6 +214,7 @@ def _write(source: Source, target: Target, kind: str | None) -> Model:
 
 def _export_adapter(src: Path, target: Target, *, ema: bool) -> None:
     kind, config, adapter = trained_adapter(src, ema=ema)
+    target.check_path(src)
     with staged(target.path, overwrite=target.overwrite) as partial:
         write_adapter(partial, adapter, kind, config)
     logger.info("wrote %s: LoRA adapter of %s", target.path, kind)

@@ -5,11 +5,13 @@
 import collections
 import dataclasses
 import math
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mugv_jax.files import read_json, user_path
+from mugv_jax.weights import checksums
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.parameters import UNUSED
@@ -72,6 +74,32 @@ def describe(path: str | Path, kind: str | None = None) -> Description:
             stored=_stored(source.specs.values()),
             file_bytes=_file_bytes(place),
         )
+
+
+def verify(path: str | Path) -> str:
+    """Reads a checkpoint whole and compares it with the checksums it has; the result, in words.
+
+    Converted checkpoints have `checksums.json`, and PyTorch files the checksums of zip files.
+
+    Raises:
+        ValueError: no checkpoint, or files that differ from their checksums.
+    """
+    with open_source(path) as source:
+        files = [each for each in source.files() if each.is_file() and zipfile.is_zipfile(each)]
+        if source.format == "orbax":
+            count = checksums.verify(source.path)
+            if count is not None:
+                return f"{count} files agree with {checksums.FILE}"
+        elif files:
+            for file in files:
+                with zipfile.ZipFile(file) as archive:
+                    bad = archive.testzip()
+                if bad is not None:
+                    raise ValueError(f"{file}: damaged: {bad} differs from its checksum; fetch "
+                                     "the file again.")  # fmt: skip
+            return f"{len(files)} file{'s' * (len(files) > 1)} agree with their checksums"
+    advice = "; convert it again to write them" if source.format == "orbax" else ""
+    return f"not verified: {source.format} without checksums{advice}"
 
 
 def _stored(specs: Iterable[TensorSpec]) -> dict[str, Stored]:

@@ -1,16 +1,19 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`torch_dist` checkpoints of the Megatron trainer: `.metadata` and `.distcp` files.
+"""Folders of `torch.distributed.checkpoint`: `.metadata` and `.distcp` files.
 
-The layers of one weight are stacked on a leading axis, and every tensor is cut into chunks, each a
-small torch file inside a `.distcp` file. No process group is needed: the metadata has the file,
-byte range and position of every chunk, and only the needed rows of a chunk are read.
+The Megatron trainer's (`torch_dist`) stack the layers of one weight on a leading axis; those of
+other programs hold a state dict, often under "model." beside the optimizer's. Every tensor is cut
+into chunks, each a small torch file inside a `.distcp` file. No process group is needed: the
+metadata has the file, byte range and position of every chunk, and only the needed rows of a chunk
+are read.
 """
 
 import dataclasses
 import io
 import math
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,12 +22,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.weights.sources import Source, TensorSpec
-from mugv_jax.weights.torch_files import import_torch, load_plain, to_numpy
+from mugv_jax.weights.torch_files import (
+    EMA_WRAPPERS,
+    WRAPPERS,
+    import_torch,
+    load_plain,
+    to_numpy,
+)
 
 METADATA = ".metadata"
 LAYERS = "decoder.layers."
 EMA_PREFIX = "optimizer.state.exp_moving_avg."
-_NOT_WEIGHTS = ("optimizer.", "rng_state", "rerun_state_machine_state", "opt_param_scheduler")
+_NOT_WEIGHTS = re.compile(
+    r"(\w+\.)?(optim|optimizers?|optimizer_states?|optim_state|lr_scheduler|scheduler|train_state|"
+    r"dataloader|opt_param_scheduler|rng_state|rerun_state_machine_state)(_\w+)?(\.|/|$)"
+)
 # Names that a `.metadata` pickle may use; unpickling anything else could run code.
 _TRUSTED = {
     "torch.distributed.checkpoint.metadata": {
@@ -81,7 +93,7 @@ class _Chunk:
 
 
 class TorchDistSource(Source):
-    """Weights of one iteration's folder under the trainer's names, one tensor per layer.
+    """Weights of one folder under the names of its program, one tensor per layer.
 
     ema: read the exponential moving average that the optimizer keeps instead.
     """
@@ -91,15 +103,19 @@ class TorchDistSource(Source):
     def __init__(self, path: Path, *, ema: bool = False):
         self.path = path
         self._stored, self._chunks = _read_metadata(path)
-        weights = [name for name in self._stored if not name.startswith(_NOT_WEIGHTS)]
-        if ema:
-            weights = [name for name in weights if EMA_PREFIX + name in self._stored]
+        weights = [name for name in self._stored if not _NOT_WEIGHTS.match(name)]
+        prefix = ""
+        if ema and any(EMA_PREFIX + name in self._stored for name in weights):
+            prefix = EMA_PREFIX
+            weights = [name for name in weights if prefix + name in self._stored]
+        else:
+            weights = _group(weights, ema=ema)
         if not weights:
             raise ValueError(f"{path}: holds no {'EMA ' if ema else ''}weights.")
         self.specs: dict[str, TensorSpec] = {}
         self._homes: dict[str, tuple[str, tuple[int, int] | None]] = {}
         for name in weights:
-            self._add(name, EMA_PREFIX + name if ema else name)
+            self._add(name, prefix + name)
 
     def _add(self, name: str, key: str) -> None:
         """Adds a weight stored as `key` to `specs`; a stack is added layer by layer."""
@@ -141,6 +157,21 @@ class TorchDistSource(Source):
                 part = _read_chunk(chunk, spec.dtype, (low - top, high - top))
                 out[(slice(low - start, high - start), *place)] = part
         return out
+
+
+def _group(names: list[str], *, ema: bool) -> list[str]:
+    """Names of one set of weights: of those under a usual key if there are any, else of all.
+
+    The key may follow what all names begin with, as in "app.model." and "app.ema.".
+    """
+    keys = EMA_WRAPPERS if ema else WRAPPERS
+    for parts in zip(*(name.split(".") for name in names)):
+        chosen = next((key for key in keys if key in parts), None)
+        if chosen is not None:
+            return [name for name, part in zip(names, parts, strict=True) if part == chosen]
+        if len(set(parts)) > 1:
+            break
+    return [] if ema else names
 
 
 def _read_metadata(path: Path) -> tuple[dict[str, TensorSpec], dict[str, list[_Chunk]]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from mugv_jax.files import existing_file, read_json, read_text, user_path
 from mugv_jax.weights.distcp import METADATA as TORCH_DIST_METADATA
 from mugv_jax.weights.distcp import TorchDistSource
-from mugv_jax.weights.megatron import MegatronNames
+from mugv_jax.weights.megatron import HEAD_NORM, MegatronNames
 from mugv_jax.weights.megatron_files import TRACKER, LegacySource, LegacyWriter
+from mugv_jax.weights.names import with_known_names
 from mugv_jax.weights.orbax_files import (
     CHECKPOINTS,
     ORBAX_METADATA,
@@ -35,10 +36,21 @@ FOLDER_FILES = tuple(
 def open_source(path: str | Path, *, ema: bool = False) -> Source:
     """Opens a published or converted checkpoint under its published tensor names.
 
+    Names that other programs give to these tensors are replaced (`names.py`).
+
     ema: read the averaged weights of a training checkpoint.
 
     Raises:
         ValueError: a path that is missing, damaged, or of an unknown format.
+    """
+    return with_known_names(open_named(path, ema=ema))
+
+
+def open_named(path: str | Path, *, ema: bool = False) -> Source:
+    """Opens a checkpoint, or a file of low-rank updates, under the names that it has.
+
+    Raises:
+        ValueError: see `open_source`.
     """
     path = user_path(path)
     if not path.exists():
@@ -72,7 +84,8 @@ def _open_folder(path: Path, *, ema: bool) -> Source:
     if (path / TRACKER).is_file():
         path = path / _iteration(path)
     if (path / TORCH_DIST_METADATA).is_file():
-        return MegatronNames(TorchDistSource(path, ema=ema), path)
+        source = TorchDistSource(path, ema=ema)
+        return MegatronNames(source, path) if HEAD_NORM in source.specs else source
     if path.is_dir() and any(child.name.startswith("mp_rank_") for child in path.iterdir()):
         return MegatronNames(LegacySource(path), path)
     for name in FOLDER_FILES:

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from mugv_jax.axes import Array
 from mugv_jax.nn import lora as low_rank
 from mugv_jax.nn.quantize import quantized_paths
-from mugv_jax.weights.adapter_files import open_adapter
-from mugv_jax.weights.check import check, identify
+from mugv_jax.weights.adapters import Adapters, open_adapters, require_alpha, require_finite
+from mugv_jax.weights.check import check, identify, require_equal_twins
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.lora import adapted
 from mugv_jax.weights.parameters import LazyTensor, cast_weights
@@ -45,7 +45,7 @@ def load(
     shardings: Any = None,
     dtype: DTypeLike | None = None,
     collections: Sequence[str] = COLLECTIONS,
-    lora: str | Path | None = None,
+    lora: Adapters | None = None,
     lora_alpha: float | None = None,
     lora_scale: float = 1.0,
     lora_merged: bool = True,
@@ -58,11 +58,12 @@ def load(
         `abstract_variables` and `read_config`); None places all on the default device.
     dtype: cast floating params as they are read; constants keep their dtype.
     collections: collections of variables to load; others are not read.
-    lora: adapter to load as well, a file or folder (see `open_adapter`).
-    lora_alpha: alpha of the adapter, if its file does not state it.
-    lora_scale: factor of its low-rank updates, in addition to alpha / rank.
+    lora: adapters to load as well: a path, a list of paths, or (path, scale) pairs; each is a
+        file, a folder or a training run (see `open_adapter`).
+    lora_alpha: alpha of the adapters, if their files do not state it.
+    lora_scale: factor of all low-rank updates, in addition to alpha / rank and their own scales.
     lora_merged: add the updates to the weights. Otherwise they form the collection "lora", which
-        `shardings` must then include, like `abstract_lora(..., open_adapter(...).lora)`.
+        `shardings` must then include, like `abstract_lora(..., open_adapters(...).lora)`.
     ema: load the averaged weights of a training run.
     quantize: name in `nn.quantize.DTYPES`; holds the kernels of all stacked layers in 8 bits.
         `shardings` are then those of `abstract_quantized`. Updates are merged before quantisation.
@@ -73,11 +74,14 @@ def load(
         ValueError: no checkpoint, another model than `kind`, an incomplete one, an adapter that
             does not fit, or an unknown `quantize`.
     """
+    require_finite(lora_scale, "lora_scale")
+    require_alpha(lora_alpha)
     with open_source(path, ema=ema) as source:
         model, config = identify(source, kind)
         parameters = check(source, model, config)
+        require_equal_twins(source, model)
         if lora is not None:
-            adapter = open_adapter(lora, model, config, alpha=lora_alpha)
+            adapter = open_adapters(lora, model, config, alpha=lora_alpha)
             parameters = adapted(parameters, adapter, scale=lora_scale, merge=lora_merged)
         parameters = cast_weights(parameters, None if dtype is None else jnp.dtype(dtype))
         wanted = (*collections, low_rank.COLLECTION)

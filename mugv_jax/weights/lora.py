@@ -9,12 +9,12 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mugv_jax.nn.lora import COLLECTION, LoraConfig
-from mugv_jax.weights.parameters import Index, LazyTensor
+from mugv_jax.weights.parameters import Index, LazyTensor, rows_per_piece
 
 # Path of a linear layer, such as "blocks/mlp/up" -> its factors A and B
 Factors = Mapping[str, tuple[LazyTensor, LazyTensor]]
@@ -29,11 +29,70 @@ class Adapter:
     lora: rank and alpha; its targets match all updated layers.
     factors: factors of every updated layer.
     overrides: tensors that replace the model's own before the updates.
+    scale: factor of the updates, in addition to alpha / rank.
     """
 
     lora: LoraConfig
     factors: Factors
     overrides: Overrides = dataclasses.field(default_factory=dict)
+    scale: float = 1.0
+
+
+def combined(adapters: Sequence[tuple[Adapter, float]]) -> Adapter:
+    """The sum of adapters, each times its scale, as one adapter.
+
+        s_1 A_1 B_1 + s_2 A_2 B_2 = [A_1 A_2] [s_1 B_1; s_2 B_2]
+
+    Raises:
+        ValueError: two adapters that replace the same tensor.
+    """
+    if len(adapters) == 1:
+        adapter, scale = adapters[0]
+        return dataclasses.replace(adapter, scale=adapter.scale * scale)
+    parts: dict[str, list[tuple[LazyTensor, LazyTensor]]] = {}
+    overrides: dict[str, dict[int, LazyTensor]] = {}
+    for adapter, scale in adapters:
+        total = scale * adapter.scale * adapter.lora.scale
+        for layer, (a, b) in adapter.factors.items():
+            wide = np.dtype(np.float32)
+            parts.setdefault(layer, []).append((a.cast(wide), _times(b.cast(wide), total)))
+        for path, layers in adapter.overrides.items():
+            own = overrides.setdefault(path, {})
+            if own.keys() & layers:
+                raise ValueError(f"several adapters replace {path}: use one of them.")
+            own |= layers
+    factors = {}
+    for layer, pairs in parts.items():
+        a, b = zip(*pairs, strict=True)
+        # The leading axis is that of layers if A B has one axis more than a single product.
+        factors[layer] = _joined(a, len(a[0].shape) - 1), _joined(b, int(b[0].stacked))
+    rank = max(a.shape[-1] for a, _ in factors.values())
+    lora = LoraConfig(
+        rank=rank, alpha=float(rank), targets=tuple(f"^{layer}$" for layer in factors)
+    )
+    none = all(scale * adapter.scale == 0 for adapter, scale in adapters)
+    return Adapter(lora, factors, overrides, scale=0.0 if none else 1.0)
+
+
+def _times(lazy: LazyTensor, factor: float) -> LazyTensor:
+    return dataclasses.replace(lazy, read=lambda index: lazy.read(index) * np.float32(factor))
+
+
+def _joined(lazies: Sequence[LazyTensor], axis: int) -> LazyTensor:
+    """Tensors joined along `axis`, their ranks."""
+    sizes = [lazy.shape[axis] for lazy in lazies]
+    shape = (*lazies[0].shape[:axis], sum(sizes), *lazies[0].shape[axis + 1 :])
+
+    def read(index: Index) -> np.ndarray:
+        before, after = index[:axis], index[axis + 1 :]
+        each = [
+            lazy.read((*before, slice(0, size), *after))
+            for lazy, size in zip(lazies, sizes, strict=True)
+        ]
+        return np.concatenate(each, axis)[(*(slice(None),) * axis, index[axis])]
+
+    rows = rows_per_piece(shape, lazies[0].dtype) if axis else sum(sizes)
+    return dataclasses.replace(lazies[0], shape=shape, read=read, rows=rows)
 
 
 def factors_of(flat: Mapping[str, LazyTensor]) -> Factors:
@@ -68,7 +127,7 @@ def adapted(
     """
     if not math.isfinite(scale):
         raise ValueError(f"scale={scale} must be a finite number: 1 for the update as trained.")
-    scale *= adapter.lora.scale
+    scale *= adapter.scale * adapter.lora.scale
     whole = dict(parameters)
     for path, layers in adapter.overrides.items():
         whole[path] = _overridden(whole[path], layers)
@@ -77,9 +136,7 @@ def adapted(
     for layer, (a, b) in adapter.factors.items():
         a, b = (factor.cast(np.dtype(np.float32)) for factor in (a, b))
         whole[f"{COLLECTION}/{layer}/a"] = a
-        whole[f"{COLLECTION}/{layer}/b"] = dataclasses.replace(
-            b, read=lambda index, b=b: b.read(index) * np.float32(scale)
-        )
+        whole[f"{COLLECTION}/{layer}/b"] = _times(b, scale)
     return whole
 
 

@@ -85,7 +85,8 @@ ENTRIES = (
     ),
 )
 _LAYER = re.compile(r"^(blocks|decoder\.layers)\.(\d+)\.")
-_HEAD_NORM = "decoder.layers.0.self_attention.q_layernorm.weight"
+# Name by which a checkpoint of the trainer is recognised.
+HEAD_NORM = "decoder.layers.0.self_attention.q_layernorm.weight"
 
 
 def _lookup(entries: Mapping[str, Entry], name: str) -> Entry:
@@ -114,10 +115,10 @@ class MegatronNames(Source):
     def __init__(self, source: Source, path: Path):
         self.path, self.format = path, source.format
         self._source, self.parts = source, (source,)
-        head_norm = source.specs.get(_HEAD_NORM)
+        head_norm = source.specs.get(HEAD_NORM)
         if head_norm is None:
             raise ValueError(
-                f"{path}: no {_HEAD_NORM} among its {len(source.specs)} tensors: not a MUG-V "
+                f"{path}: no {HEAD_NORM} among its {len(source.specs)} tensors: not a MUG-V "
                 "checkpoint of the Megatron trainer."
             )
         self._head_dim = head_norm.shape[0]

@@ -106,8 +106,15 @@ class LegacyWriter(Writer):
         files = [iteration / f"mp_rank_{rank:02d}" / RANK_FILE for rank in range(tensor_parallel)]
         for file in files:
             file.parent.mkdir(parents=True)
-        self.parts = [TorchWriter(file, parts, wrapper="model", order=order) for file in files]
-        (path / TRACKER).write_text("1")
+        writers: list[TorchWriter] = []
+        self.parts = writers
+        try:
+            for file in files:
+                writers.append(TorchWriter(file, parts, wrapper="model", order=order))
+            (path / TRACKER).write_text("1")
+        except BaseException:
+            self.abandon()
+            raise
 
     def _part(self, name: str) -> TensorSpec:
         spec, entry = self.specs[name], from_published(name)

@@ -11,6 +11,8 @@ low-rank factors, whose product is added to the `frozen` weights. If `frozen` is
 in `meta` is the path that the run loaded them from, and "ema_weights" whether it read the average.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import tensorstore
 from etils import epath
 from flax import traverse_util
 
+from mugv_jax.weights import checksums
 from mugv_jax.weights.check import check, identify, require_same, variable_shapes
 from mugv_jax.weights.lora import Adapter, factors_of, merged
 from mugv_jax.weights.parameter_source import ParameterSource
@@ -37,18 +40,32 @@ _DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError)
 
 
 class OrbaxSource(ParameterSource):
-    """A checkpoint written by `store.save`."""
+    """A checkpoint written by `store.save`.
+
+    Its files are compared with their checksums before the first value is read.
+    """
 
     def __init__(self, path: Path):
+        self._unverified = True
         with ocp.PyTreeCheckpointer() as checkpointer:
             try:
                 step = checkpointer.metadata(epath.Path(path).absolute())
-                parameters = _leaves(path, step.item_metadata)
+                parameters = {
+                    name: dataclasses.replace(lazy, read=functools.partial(self._verified, lazy))
+                    for name, lazy in _leaves(path, step.item_metadata).items()
+                }
             except _DAMAGED as error:
                 raise ValueError(f"{path}: a damaged Orbax checkpoint ({error}).") from error
         stated = (step.custom_metadata or {}).get(METADATA_KEY, {})
         kind, config = stated_model(path, stated)
         super().__init__(path, "orbax", kind, config, parameters, stated["dtypes"])
+
+    def _verified(self, lazy: LazyTensor, index: Index) -> np.ndarray:
+        """The part of `lazy` at `index`; the first call verifies all files."""
+        if self._unverified:
+            checksums.verify(self.path)
+            self._unverified = False
+        return lazy.read(index)
 
 
 class TrainingSource(ParameterSource):
@@ -95,7 +112,12 @@ def trained_adapter(path: Path, *, ema: bool) -> tuple[str, Any, Adapter]:
     if lora is None:
         raise ValueError(f"{folder}: was not trained with LoRA, so has no adapter.")
     factors = factors_of(_read_parts(folder, ema=ema)["params"])
-    return kind, config, Adapter(lora, factors)
+    stacked = {rule.path for rule in MODELS[kind].table(config).rules if rule.stacked}
+    marked = {}
+    for layer, (a, b) in factors.items():
+        of_layers = f"params/{layer}/kernel" in stacked
+        marked[layer] = tuple(dataclasses.replace(each, stacked=of_layers) for each in (a, b))
+    return kind, config, Adapter(lora, marked)
 
 
 def _open_base(
@@ -186,8 +208,12 @@ def _stored(path: Path, leaf: Any, zarr3: bool, context: tensorstore.Context) ->
     )
 
     def read(index: Index) -> np.ndarray:
-        array = tensorstore.open(tensorstore.Spec(spec), context=context).result()
-        return np.asarray(array[index].read().result())
+        try:
+            array = tensorstore.open(tensorstore.Spec(spec), context=context).result()
+            return np.asarray(array[index].read().result())
+        except (ValueError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{path}: a damaged checkpoint: {leaf.name} ({reason}).") from error
 
     shape, dtype = tuple(leaf.shape), jnp.dtype(leaf.dtype)
     return LazyTensor(shape, dtype, read, rows_per_piece(shape, dtype))

@@ -146,7 +146,7 @@ def _common_dtype(dtypes: Mapping[str, np.dtype]) -> np.dtype:
     kinds = {str(dtype) for dtype in dtypes.values()}
     if len(kinds) == 1:
         return next(iter(dtypes.values()))
-    if kinds <= {"bfloat16", "float16", "float32", "float64"}:
+    if kinds <= {"float8_e4m3fn", "float8_e5m2", "bfloat16", "float16", "float32", "float64"}:
         return np.dtype("float64" if "float64" in kinds else "float32")
     listed = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
     raise ValueError(f"no dtype holds all layers of one parameter exactly: {listed}.")

@@ -4,7 +4,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
-from mugv_jax.weights.table import Shapes, Table
+from mugv_jax.weights.table import Shapes, Spelling, Table
 from mugv_jax.weights.tables import clip, mmdit, mugv_dit, mugv_vae, t5, umt5, wan_dit, wan_vae
 
 Inputs = dict[str, jax.ShapeDtypeStruct]
@@ -40,6 +40,10 @@ class Model:
         does not state all of the config.
     described_as: entries of `config.json` that identify the model, if it has such a file.
     published_config: config -> content of that file.
+    example: config of a small model; its table has all names that a model of the kind can have.
+    in_order: whether the table lists tensors in the order of the published class's parameters.
+    spellings: other names of linear layers in adapters.
+    twins: optional tensor -> the tensor that it must equal, and that it stands for if alone.
     """
 
     kind: str
@@ -53,6 +57,10 @@ class Model:
     published_factors: Callable[[Any], Mapping[str, float]] = lambda _config: {}
     described_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
     published_config: Callable[[Any], Mapping[str, Any]] | None = None
+    example: Any = None
+    in_order: bool = False
+    spellings: Sequence[Spelling] = ()
+    twins: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def _arrays(dtype: DTypeLike = jnp.float32, **shapes: tuple[int, ...]) -> Inputs:
@@ -90,6 +98,11 @@ def _t5_inputs(_: T5Config) -> Inputs:
     return _arrays(jnp.int32, ids=(1, 4)) | _arrays(jnp.bool_, mask=(1, 4))
 
 
+_SMALL_T5 = T5Config(vocab_size=8, width=8, head_dim=4, mlp_dim=8, depth=2, num_heads=2)
+_SMALL_CLIP = ClipTextConfig(
+    vocab_size=8, width=8, mlp_dim=8, depth=2, num_heads=2, features=8, end=7
+)
+
 MODELS = {
     model.kind: model
     for model in (
@@ -101,6 +114,9 @@ MODELS = {
             table=mugv_dit.table,
             infer_config=mugv_dit.infer_config,
             config_from_published=mugv_dit.config_from_published,
+            example=DiTConfig(depth=2, width=144, num_heads=2),
+            in_order=True,
+            spellings=mugv_dit.SPELLINGS,
         ),
         Model(
             kind="mugv_vae",
@@ -110,6 +126,7 @@ MODELS = {
             table=mugv_vae.table,
             infer_config=mugv_vae.infer_config,
             config_from_published=mugv_vae.config_from_published,
+            example=VAEConfig(),
             published_factors=mugv_vae.published_factors,
         ),
         Model(
@@ -120,6 +137,9 @@ MODELS = {
             table=mmdit.table,
             infer_config=mmdit.infer_config,
             config_from_published=mmdit.config_from_published,
+            example=MMDiTConfig(),
+            in_order=True,
+            spellings=mmdit.SPELLINGS,
             described_as={"_class_name": mmdit.CLASS},
             published_config=mmdit.published_config,
         ),
@@ -131,6 +151,9 @@ MODELS = {
             table=wan_dit.table,
             infer_config=wan_dit.infer_config,
             config_from_published=wan_dit.config_from_published,
+            example=WanDiTConfig(),
+            in_order=True,
+            spellings=wan_dit.SPELLINGS,
         ),
         Model(
             kind="wan_vae",
@@ -140,6 +163,7 @@ MODELS = {
             table=wan_vae.table,
             infer_config=wan_vae.infer_config,
             config_from_published=wan_vae.config_from_published,
+            example=WanVAEConfig(),
         ),
         Model(
             kind="wan_vae_diffusers",
@@ -149,6 +173,7 @@ MODELS = {
             table=functools.partial(wan_vae.table, names=wan_vae.DIFFUSERS),
             infer_config=functools.partial(wan_vae.infer_config, names=wan_vae.DIFFUSERS),
             config_from_published=wan_vae.config_from_published,
+            example=WanVAEConfig(),
             described_as={"_class_name": wan_vae.CLASS},
             published_config=wan_vae.published_config,
         ),
@@ -160,6 +185,8 @@ MODELS = {
             table=t5.table,
             infer_config=t5.infer_config,
             config_from_published=t5.config_from_published,
+            example=_SMALL_T5,
+            twins=t5.TWINS,
             is_foreign=t5.is_foreign,
             described_as={"model_type": t5.TYPE},
             published_config=t5.published_config,
@@ -172,6 +199,7 @@ MODELS = {
             table=clip.table,
             infer_config=clip.infer_config,
             config_from_published=clip.config_from_published,
+            example=_SMALL_CLIP,
             described_as={"model_type": clip.TYPE},
             published_config=clip.published_config,
         ),
@@ -183,6 +211,7 @@ MODELS = {
             table=umt5.table,
             infer_config=umt5.infer_config,
             config_from_published=umt5.config_from_published,
+            example=dataclasses.replace(_SMALL_T5, shared_bias=False),
         ),
     )
 }

@@ -41,14 +41,17 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class SafetensorsSource(Source):
-    """Reader of one `.safetensors` file."""
+    """Reader of one `.safetensors` file.
+
+    metadata: texts in the header.
+    """
 
     format = "safetensors"
 
     def __init__(self, path: Path):
         self.path = path
         header, self._start = _read_header(path)
-        header.pop("__metadata__", None)
+        self.metadata: dict[str, str] = header.pop("__metadata__", None) or {}
         size = path.stat().st_size - self._start
         self._offsets, self.specs = {}, {}
         ends: list[tuple[int, int, str]] = []

@@ -56,6 +56,10 @@ class Source(contextlib.AbstractContextManager["Source"]):
         """Shape of every tensor."""
         return {name: spec.shape for name, spec in self.specs.items()}
 
+    def files(self) -> list[Path]:
+        """Every file or folder that is read."""
+        return [self.path, *(path for part in self.parts for path in part.files())]
+
     @abc.abstractmethod
     def read(self, name: str) -> np.ndarray:
         """One tensor. Use it before the next `read`: it may be a view of the file."""
@@ -170,4 +174,5 @@ class FileWriter(Writer):
         self._file.close()
 
     def abandon(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk is why we may be here
+            self._file.close()

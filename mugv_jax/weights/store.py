@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from flax import traverse_util
 from orbax.checkpoint import future
 
 from mugv_jax.nn.lora import LoraConfig
+from mugv_jax.weights import checksums
 from mugv_jax.weights.parameters import PIECE_BYTES, UNUSED, LazyTensor
 from mugv_jax.weights.registry import MODELS
 from mugv_jax.weights.table import Table
@@ -47,8 +48,8 @@ class _LazyHandler(ocp.type_handlers.NumpyHandler):
         infos: Sequence[ocp.type_handlers.ParamInfo],
         args: Sequence[ocp.SaveArgs] | None = None,
     ) -> Sequence[future.Future]:
-        arrays = await asyncio.gather(
-            *(_create(*each) for each in zip(values, infos, args or [None] * len(values)))
+        arrays = await _all(
+            _create(*each) for each in zip(values, infos, args or [None] * len(values))
         )
         writes, waiting = [], 0
         for value, array in zip(values, arrays):
@@ -58,10 +59,22 @@ class _LazyHandler(ocp.type_handlers.NumpyHandler):
                 self._progress(piece.nbytes)
                 # Every wait costs a commit of the whole index, so small tensors share one.
                 if waiting >= PIECE_BYTES:
-                    await asyncio.gather(*writes)
+                    await _all(writes)
                     writes, waiting = [], 0
-        await asyncio.gather(*writes)
+        await _all(writes)
         return [future.NoopFuture()]
+
+
+async def _all(awaitables: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Results of all; raises the first error once none is under way any more.
+
+    TensorStore would report a later end to an event loop that is closed by then.
+    """
+    results = await asyncio.gather(*awaitables, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
 
 
 async def _create(
@@ -95,6 +108,8 @@ def save(
 ) -> None:
     """Writes `parameters` (path -> tensor) as an Orbax checkpoint; `path` must not exist yet.
 
+    Its files get checksums (`checksums.py`).
+
     dtypes: dtypes by published name, where narrower than that of the tensor's parameter.
     progress: called with the number of bytes of each written piece.
     """
@@ -114,6 +129,7 @@ def save(
             ),
             custom_metadata={METADATA_KEY: _metadata(kind, config) | more},
         )
+    checksums.write(path)
 
 
 def save_args(tree: Any) -> Any:

@@ -36,6 +36,26 @@ class Rule:
 
 
 @dataclasses.dataclass(frozen=True)
+class Target:
+    """Rows of a published linear layer's weight: part number `part` of `parts` equal ones."""
+
+    layer: str
+    part: int = 0
+    parts: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Spelling:
+    """Another name of linear layers, as adapters have it; `{layer}` stands for the layer's number.
+
+    targets: weights, or parts of one, whose rows follow each other in the output of `name`.
+    """
+
+    name: str
+    targets: tuple[Target, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Table:
     """Complete content of a checkpoint of one model.
 

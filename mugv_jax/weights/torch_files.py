@@ -8,7 +8,6 @@ written without 20 GB of memory and with the checksums that other zip readers ve
 """
 
 import collections
-import contextlib
 import dataclasses
 import io
 import pickle
@@ -29,8 +28,9 @@ from mugv_jax.weights.sources import FileWriter, Source, TensorSpec
 # Pages of a mapped file count as resident memory until they are unmapped. Mapping the file again
 # reads its index again, about 0.07 ms a tensor: 3 s in all for the 10B, whose conversion takes 66.
 REOPEN_AFTER_BYTES = 512 * 2**20
-WRAPPERS = ("state_dict", "model", "module")
-EMA_WRAPPERS = ("ema", "ema_state_dict", "model_ema")
+WRAPPERS = ("state_dict", "model", "module", "model_state_dict", "params", "weights")
+EMA_WRAPPERS = ("ema", "ema_state_dict", "model_ema", "ema_model", "params_ema", "shadow")
+SHADOW = "shadow_params"  # list of tensors in the state of diffusers' `EMAModel`
 ALIGNMENT = 64
 MAX_PICKLE_BYTES = 64 * 2**20  # names and shapes of all tensors; those of the 10B take 0.2 MB
 # Bytes up to which a tensor may repeat the values of a smaller storage, as `expand` makes it.
@@ -49,16 +49,20 @@ STORAGES = {
 }
 
 
+class MissingTorch(ValueError):
+    """PyTorch is needed, but not installed."""
+
+
 def import_torch() -> types.ModuleType:
     """PyTorch, which is an optional dependency.
 
     Raises:
-        ValueError: it is not installed.
+        MissingTorch: it is not installed.
     """
     try:
         import torch
     except ImportError as error:
-        raise ValueError(
+        raise MissingTorch(
             "PyTorch files and Megatron checkpoints need PyTorch: pip install 'mugv_jax[torch]'."
         ) from error
     return torch
@@ -161,22 +165,30 @@ def _check_archive(path: Path, file: BinaryIO | io.RawIOBase | None) -> None:
 def unwrap(path: Path, content: Any, *, ema: bool) -> dict[str, Any]:
     """The tensors of a flat state dict, or of the one that the usual wrapper keys hold.
 
+    The list of an EMA gets the names of the weights that it averages if these are in the file too,
+    in order and of the same shapes, and otherwise "shadow_params.0" and so on.
+
     Raises:
         ValueError: no tensors, several sets of them, or no EMA weights where they are asked for.
     """
     if not isinstance(content, Mapping):
         raise ValueError(f"{path}: holds a {type(content).__name__}, not a dictionary of tensors.")
-    keys = EMA_WRAPPERS if ema else WRAPPERS
-    wrapped = [key for key in keys if isinstance(content.get(key), Mapping)]
-    if not ema and not wrapped:
-        wrapped = [key for key in EMA_WRAPPERS if isinstance(content.get(key), Mapping)]
-    if len(wrapped) == 1:
-        content = content[wrapped[0]]
-    elif wrapped or ema:
-        raise ValueError(
-            f"{path}: must hold one set of {'EMA ' if ema else ''}weights under one of "
-            f"{', '.join(keys)}; found {', '.join(wrapped) or 'none'}."
-        )
+    whole, wanted = content, ema and SHADOW not in content
+    while SHADOW not in content:
+        keys = EMA_WRAPPERS if wanted else WRAPPERS
+        wrapped = [key for key in keys if isinstance(content.get(key), Mapping)]
+        if not wanted and not wrapped:
+            wrapped = [key for key in EMA_WRAPPERS if isinstance(content.get(key), Mapping)]
+        if len(wrapped) != 1 and (wrapped or wanted):
+            raise ValueError(
+                f"{path}: must hold one set of {'EMA ' if wanted else ''}weights under one of "
+                f"{', '.join(keys)}; found {', '.join(wrapped) or 'none'}."
+            )
+        if not wrapped:
+            break
+        content, wanted = content[wrapped[0]], False
+    if SHADOW in content:
+        content = _named_shadow(path, content[SHADOW], whole)
     tensors = {name: value for name, value in content.items() if value is not None}
     torch = import_torch()
     foreign = [
@@ -190,6 +202,19 @@ def unwrap(path: Path, content: Any, *, ema: bool) -> dict[str, Any]:
             f"Save the state_dict alone, or under one of {', '.join(WRAPPERS)}."
         )
     return tensors
+
+
+def _named_shadow(path: Path, shadow: Any, whole: Mapping) -> dict[str, Any]:
+    """Averaged tensors by name; see `unwrap`."""
+    if not isinstance(shadow, list | tuple):
+        raise ValueError(f"{path}: {SHADOW} is a {type(shadow).__name__}, must be a list.")
+    for key in WRAPPERS:
+        named = whole.get(key)
+        if isinstance(named, Mapping) and [getattr(x, "shape", None) for x in named.values()] == [
+            getattr(x, "shape", None) for x in shadow
+        ]:
+            return dict(zip(named, shadow, strict=True))
+    return {f"{SHADOW}.{number}": tensor for number, tensor in enumerate(shadow)}
 
 
 def numpy_dtype(path: Path, name: str, tensor: Any) -> np.dtype:
@@ -230,6 +255,11 @@ def to_numpy(tensor: Any, dtype: np.dtype) -> np.ndarray:
     return tensor.numpy().view(dtype)
 
 
+class _Archive(zipfile.ZipFile):
+    def __del__(self):
+        """Does nothing: an abandoned archive must not be finished when it is collected."""
+
+
 class TorchWriter(FileWriter):
     """A file of `torch.save`, holding {name: tensor} or {wrapper: {name: tensor}}.
 
@@ -246,7 +276,7 @@ class TorchWriter(FileWriter):
     ):
         super().__init__(path, specs, STORAGES, "a torch file")
         self._keys = {name: str(index) for index, name in enumerate(specs)}
-        self._zip = zipfile.ZipFile(self._file, "w")
+        self._zip = _Archive(self._file, "w")
         self._root = path.stem
         entries = {
             name: _Tensor(self._keys[name], specs[name]) if name in specs else None
@@ -254,8 +284,12 @@ class TorchWriter(FileWriter):
         }
         buffer = io.BytesIO()
         _Pickler(buffer, protocol=2).dump(entries if wrapper is None else {wrapper: entries})
-        self._record("data.pkl", buffer.getbuffer())
-        self._record("byteorder", b"little")
+        try:
+            self._record("data.pkl", buffer.getbuffer())
+            self._record("byteorder", b"little")
+        except BaseException:
+            self.abandon()
+            raise
 
     def _write(self, name: str, content: memoryview) -> None:
         self._record(f"data/{self._keys[name]}", content)
@@ -266,8 +300,7 @@ class TorchWriter(FileWriter):
         super().close()
 
     def abandon(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk is why we may be here
-            self._zip.close()
+        self._zip.fp = None  # no index for it
         super().abandon()
 
     def _record(self, name: str, content: bytes | memoryview) -> None:

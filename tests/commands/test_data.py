@@ -10,8 +10,10 @@ from PIL import Image
 
 from mugv_jax import cli
 from mugv_jax.commands import data
+from mugv_jax.data.encode import Encoded
 from mugv_jax.data.fields import flow_fields
 from mugv_jax.data.open import open_samples
+from mugv_jax.systems.mugv.models import demo_weights
 from tests.data.folders import PAIR, write_folder, write_pairs
 from tests.systems.mugv.folders import write_config
 
@@ -81,6 +83,32 @@ def test_bad_files_end_the_run_past_their_limit(capsys):
     assert "broken: image 'broken.png' cannot be opened" in printed
 
 
+@pytest.mark.parametrize("content", [None, "no picture"])
+def test_a_list_of_which_no_file_can_be_used_is_an_error(content, capsys, tmp_path):
+    for name in ("red.png", "blue.png", "broken.png"):
+        (tmp_path / name).unlink()
+        if content is not None:
+            (tmp_path / name).write_text(content)
+    status, printed = run(capsys, ENCODE)
+    assert status == 2
+    assert "no file of the list can be used. 3 are bad:\n  red: " in printed
+    assert not (tmp_path / "samples" / "train.csv").exists()
+
+
+def test_without_weights_the_demo_encodes(capsys, monkeypatch):
+    used = []
+
+    def note(_captions, _out, models, _config):
+        used.append(models.sources)
+        return Encoded(finished=1, rows=1, bad=())
+
+    monkeypatch.setattr(data, "encode", note)
+    status, printed = run(capsys, "encode captions.csv --out samples --compile-cache cache")
+    assert status == 0
+    assert "No --weights, so the demo model is used." in printed
+    assert used[0]["vae"].parent == demo_weights()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -103,7 +131,7 @@ def test_bad_files_end_the_run_past_their_limit(capsys):
         (f"{ENCODE} --vae-tile 100", "vae tile=100 must be a multiple of 8"),
         (f"{ENCODE} --weights .", "--weights and --random-weights exclude each other"),
         (ENCODE.replace("captions.csv", "list.txt"), "captions 'list.txt': does not exist"),
-        (ENCODE.replace("--random-weights", ""), "no weights: give --weights FOLDER"),
+        (ENCODE.replace("--random-weights", ""), "has other sizes than the config"),  # the demo's
     ],
 )
 def test_a_mistake_is_one_line(options, message, capsys, tmp_path):

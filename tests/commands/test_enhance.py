@@ -12,6 +12,7 @@ from mugv_jax import cli, video
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from tests.systems.enhancer.folders import write_published
 from tests.systems.mugv.folders import write_config
+from tests.video.numbered import write_timed
 
 OPTIONS = "--lora-alpha 1.5 --window 5 --overlap 2 --compile-cache cache"
 
@@ -27,6 +28,7 @@ def folder(tmp_path_factory):
     for name in "ac":
         video.write_video(folder / "clips" / f"{name}.mp4", noise, 12)
     (folder / "clips" / "b.mp4").write_text("no video")
+    write_timed(folder / "hourly.mkv", [0, 3_600_000, 7_200_000], 1)
     return folder
 
 
@@ -84,6 +86,7 @@ def test_a_list_of_one_video_is_a_list(capsys, folder):
         ("--weights weights --video clips/b.mp4 --out x.mp4 --lora-alpha 1", "clips/b.mp4' is dam"),
         ("--weights weights --video no.mp4 --out x.mp4 --lora-alpha 1", "no.mp4' does not exist"),
         ("--weights weights --video clips/a.mp4 --out x.gif --lora-alpha 1", "must end in .mp4"),
+        ("--weights weights --video hourly.mkv --out x.mp4", "fps=0.00027778 must lie in 1 to"),
         ("--weights weights --video clips --out x.mp4", "must be a folder: there are several"),
         ("--weights weights --video clips/a.mp4 --out x.mp4", "rank 3"),
         ("--weights weights --video clips/a.mp4 --out x.mp4 --sigma 2", "sigma=2.0 must lie in"),

@@ -20,6 +20,7 @@ from mugv_jax.commands.generate import output_paths
 from mugv_jax.systems.mugv import windows
 from mugv_jax.video.contact_sheet import GAP_PX
 from tests.systems.mugv.folders import write_config, write_published
+from tests.video.made import tagged, write_frames
 
 CODED_LEVELS = 4  # of 256: mean loss of a smooth picture by x264 and 4:2:0 colour
 
@@ -107,7 +108,7 @@ def refusals(text: str) -> list[tuple[str, str]]:
         --continue-frames 9 -> --continue-frames says how to use --continue-video
         --init-video clip.mp4 --strength nan -> strength=nan
         --init-video text.mp4 -> video 'text.mp4' is damaged or no video
-        --init-video clip.mp4 --frames 25 -> init_video 'clip.mp4' has 17 frames, but 25 are needed
+        --init-video clip.mp4 --frames 25 -> 17 frames at 20 per second, but 25 are needed
         --continue-video clip.mp4 -> leaves nothing to generate of 17 frames
         --image image.png --last-image image.png --frames 9 -> none is left to generate
         --image missing.png -> image 'missing.png' does not exist
@@ -176,6 +177,20 @@ def test_weights_that_cannot_be_used_are_one_line(options, message, capsys):
     assert status == 2
     assert message in printed
     assert printed.count("\n") == 1
+
+
+def test_a_video_of_another_rate_and_colours_is_told(folder, capsys):
+    grey = np.full((32, 48, 3), 148, np.uint8)
+    frame = tagged(grey, "yuv420p10le", matrix=9, primaries=9, transfer=16)
+    write_frames(folder / "fast.mkv", [frame] * 51, rate=60)
+    status, printed = generate(capsys, f"{SMALL} --init-video fast.mkv --output video.avi")
+    assert status == 2
+    *notes, refusal = printed.splitlines()
+    assert "must end in" in refusal
+    assert [note.partition(":")[0] for note in notes] == [
+        "'fast.mkv' has 60 frames per second",
+        "'fast.mkv' is HDR (PQ)",
+    ]
 
 
 def test_an_image_and_a_prompt_become_a_video_that_plays(folder, capsys):
@@ -253,7 +268,8 @@ def test_what_was_cut_from_a_long_prompt_is_shown(capsys):
     status, printed = generate(capsys, f"{SMALL} -o long.mp4", prompt)
     assert status == 0
     assert "The prompt has 639 tokens, the model reads 300." in printed
-    assert "and a lighthouse aesthetic score: 6.0." in printed
+    assert "339 tokens were cut off before 'aesthetic score: 6.0.', which is kept" in printed
+    assert "and a lighthouse'" in printed
 
 
 @pytest.mark.parametrize(

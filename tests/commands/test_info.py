@@ -129,7 +129,7 @@ def test_tiles_and_types_count(info):
         {stage["name"]: stage for stage in info(CONFIGS / "mugv_10b.py", "--json", *more)["stages"]}
         for more in ([], ["--vae-tile", "256"], ["--dtype", "float32"])
     )
-    assert tiled["VAE decode"]["activations"] < 0.7 * whole["VAE decode"]["activations"]
+    assert tiled["VAE decode"]["activations"] < 0.8 * whole["VAE decode"]["activations"]
     assert tiled["DiT step"] == whole["DiT step"]
     assert wide["DiT step"]["weights"] == 2 * whole["DiT step"]["weights"]
 

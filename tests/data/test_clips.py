@@ -70,6 +70,22 @@ def test_times_need_not_begin_at_zero(tmp_path):
     assert numbers(frames) == list(range(0, 18, 2))
 
 
+def test_a_video_of_one_frame_is_a_picture(tmp_path):
+    for name, frames in (("one.mkv", 1), ("two.mkv", 2)):
+        video.write_video(tmp_path / name, numbered()[5 : 5 + frames], 30)
+    frames, fps = read_clip(tmp_path / "one.mkv", RULE, 12)
+    assert (numbers(frames), fps) == ([5], 12)
+    with pytest.raises(BadSample, match="has 2 frames at 30 per second; at least 9"):
+        read_clip(tmp_path / "two.mkv", RULE)
+
+
+@pytest.mark.parametrize("fps", [1e-9, 1e-4])
+def test_a_rate_next_to_nothing_takes_one_frame(fps, clip):
+    with pytest.raises(BadSample, match="has 1 frames at"):
+        read_clip(clip, RULE, fps)
+    assert len(read_clip(clip, ClipRule(fps=fps, size=(32, 32), max_frames=1)).frames) == 1
+
+
 def test_a_clock_as_coarse_as_the_frames_shifts_none(tmp_path):
     # AVI: one tick is one frame, too much of a tolerance for the next frame.
     with av.open(tmp_path / "clip.avi", "w") as container:
@@ -135,6 +151,18 @@ def test_sizes_of_a_budget_lie_on_the_grid_below_it():
         assert w * h <= min(300_000, width * height)
         assert w <= width + 16
         assert h <= height + 16
+
+
+@pytest.mark.parametrize("kind", ["webp", "gif", "png"])
+def test_an_animated_picture_is_a_clip_and_a_still_one_a_picture(kind, tmp_path):
+    first, *others = (Image.fromarray(frame) for frame in numbered(20))
+    path, options = tmp_path / f"moving.{kind}", {"lossless": True} if kind == "webp" else {}
+    first.save(path, save_all=True, append_images=others, duration=40, **options)
+    frames, fps = read_clip(path, RULE, 12.5)
+    assert fps == 12.5
+    assert numbers(frames) == list(range(0, 18, 2))
+    first.save(path, **options)
+    assert numbers(read_clip(path, RULE).frames) == [0]
 
 
 def test_files_that_cannot_be_used_are_bad_samples(clip, tmp_path):

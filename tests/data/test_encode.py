@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import os
 import shutil
+import sys
 
 import jax.numpy as jnp
 import numpy as np
@@ -198,7 +199,8 @@ def test_removed_and_added_captions_follow_the_list(folder, whole, models, tmp_p
     assert open_samples(out, flow_fields()).names == ("carphone", "bikes")
 
 
-def test_bad_files_are_named_and_skipped_up_to_a_limit(folder, models, tmp_path):
+def test_bad_files_are_named_and_skipped_up_to_a_limit(folder, models, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # samples need none
     (tmp_path / "broken.mp4").write_text("no video")
     shutil.copy(folder / "picture.png", tmp_path)
     path = write_list(tmp_path, {"missing": "x", "broken": "y", "picture": "z"})
@@ -241,9 +243,10 @@ def test_a_vae_that_overflows_makes_no_sample(folder, models, tmp_path, monkeypa
     original = windows.encode
     monkeypatch.setattr(windows, "encode", lambda *a, **o: original(*a, **o) + jnp.inf)
     path = write_list(folder, {"picture": "x"}, "picture.csv")
-    done = encode(path, tmp_path, models, CONFIG)
-    assert done.finished == 0
-    assert "the VAE overflowed on it" in done.bad[0]
+    with pytest.raises(ValueError, match="no file of the list can be used") as caught:
+        encode(path, tmp_path, models, CONFIG)
+    assert "the VAE overflowed on it" in str(caught.value)
+    assert not (tmp_path / "train.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pickle
 import re
 import shutil
+import sys
 
 import einops
 import numpy as np
@@ -168,7 +169,7 @@ def test_samples_without_a_usable_latent_are_left_out_and_named(folder, caplog):
         "clip_0.pt: cannot be read (No such file",
         "clip_1.pt: the file ends too early",
         "has 16 channels, not 24; encode it with the VAE",
-        "not torch.int32 (24, 1, 2, 2)",
+        "not int32 (24, 1, 2, 2)",
         "not dict",
     )
     assert len(samples.bad) == len(reasons)
@@ -219,6 +220,53 @@ def test_rows_that_cannot_be_meant_are_named(change, message, tmp_path):
     path = write_csv(tmp_path, [row("a") | {"fps": ""}, row("b") | {"fps": "30"} | change])
     with pytest.raises(ValueError, match=message):
         open_samples(path, FLOW)
+
+
+@pytest.mark.parametrize(
+    "path", ["../latents/clip_0.pt", "latents/../../other/clip_0.pt", "/elsewhere/clip_0.pt"]
+)
+@pytest.mark.parametrize("column", ["latent_path", "text_feat_path"])
+def test_paths_that_leave_the_folder_are_refused(column, path, folder):
+    write_csv(folder, [row("clip_0"), row("clip_1") | {column: path}])
+    with pytest.raises(ValueError, match=rf"line 3 \(clip_1\): {path} lies outside of the folder"):
+        open_samples(folder, FLOW)
+    write_csv(folder, [row("clip_0") | {"latent_path": "latents/../latents/clip_0.pt"}])
+    assert len(open_samples(folder, FLOW)) == 1
+
+
+def test_two_rows_of_one_sample_are_refused(folder):
+    write_csv(folder, [row("clip_0"), row("clip_1"), row("clip_0")])
+    with pytest.raises(ValueError, match="line 4: sample_id='clip_0' is that of line 2 too"):
+        open_samples(folder, FLOW)
+
+
+def test_plain_files_are_read_and_written_without_torch(folder, monkeypatch):
+    whole = [open_samples(folder, FLOW)[number]["latent"] for number in range(len(SHAPES))]
+    headers.index_path(folder / "train.csv").unlink()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    samples = open_samples(folder, FLOW)
+    for number, latent in enumerate(whole):
+        np.testing.assert_array_equal(samples[number]["latent"], latent)
+    content = pt_files.latent_bytes(whole[0])
+    (folder / "latents" / "clip_0.pt").write_bytes(content)
+    np.testing.assert_array_equal(samples[0]["latent"], whole[0])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_views_and_other_dtypes_are_read_as_torch_reads_them(dtype, folder):
+    latent = torch.arange(24 * 3 * 4 * 8).reshape(24, 3, 8, 4).to(getattr(torch, dtype))
+    torch.save(latent[:, 1:, ::2].transpose(2, 3), folder / "latents" / "clip_0.pt")
+    read = pt_files.read_latent(folder / "latents" / "clip_0.pt")
+    expected = torch.load(folder / "latents" / "clip_0.pt").float().numpy()
+    np.testing.assert_array_equal(read, einops.rearrange(expected, "c f h w -> f h w c"))
+    assert pt_files.latent_shape(folder / "latents" / "clip_0.pt") == read.shape
+
+
+def test_a_file_that_needs_torch_says_so(folder, monkeypatch):
+    torch.save({"model": torch.zeros(3), "step": 1}, folder / "latents" / "clip_0.pt")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ValueError, match=r"need PyTorch: pip install"):
+        open_samples(folder, FLOW)
 
 
 def test_frames_per_second_come_from_the_csv_where_it_has_them(folder):
@@ -330,6 +378,6 @@ def test_what_is_no_source_of_samples_is_refused(tmp_path):
     (tmp_path / "train.csv").write_text("sample_id,source\na,real\n")
     with pytest.raises(ValueError, match="lacks the column latent_path, text_feat_path"):
         open_samples(tmp_path, FLOW)
-    (tmp_path / "train.csv").write_bytes(b"\xff\xfe\x00bad")
-    with pytest.raises(ValueError, match="no csv file in UTF-8"):
+    (tmp_path / "train.csv").write_bytes(b"sample_id\xff\xfe")
+    with pytest.raises(ValueError, match="cannot be read as UTF-8 or UTF-16"):
         open_samples(tmp_path, FLOW)

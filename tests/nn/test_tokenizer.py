@@ -1,6 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import ast
+import dataclasses
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -72,6 +75,35 @@ def test_a_long_prompt_keeps_its_end_token_and_shows_what_was_cut(kind, folder, 
     np.testing.assert_array_equal(kept, ids)
 
 
+@pytest.mark.parametrize("kind", ["spiece", "bytes"])
+def test_an_ending_that_is_kept_survives_the_cut(kind, folder, caplog):
+    made = tokenizer.byte_level() if kind == "bytes" else tokenizer.load(str(folder))
+    ending = " aesthetic score: 6.0."
+    prompt = "A cat sits on the mat. " * 60
+    keeping = dataclasses.replace(made, ending=re.compile(r" aesthetic .*"))
+    with caplog.at_level(logging.WARNING):
+        ids, mask = keeping.tokenize([prompt + ending], LENGTH)
+    assert mask.all()
+    last, _ = made.tokenize([ending], LENGTH)
+    tokens = np.trim_zeros(last[0], "b")
+    np.testing.assert_array_equal(ids[0, -len(tokens) :], tokens)
+    whole, whole_mask = made.tokenize([prompt + ending], max_tokens=2000)
+    first = LENGTH - len(tokens)
+    np.testing.assert_array_equal(ids[0, :first], whole[0, :first])
+    (message,) = caplog.messages
+    assert f"{whole_mask.sum() - LENGTH} tokens were cut off before 'aesthetic score: 6.0.', " in (
+        message
+    )
+    assert prompt.endswith(ast.literal_eval(message.split("is kept: ")[1]))
+
+
+def test_an_ending_too_long_to_keep_is_cut_like_any_text():
+    made = tokenizer.byte_level()
+    keeping = dataclasses.replace(made, ending=re.compile(r" .*"))
+    ids = [each.tokenize(["a" + " b" * 9], 8)[0] for each in (made, keeping)]
+    np.testing.assert_array_equal(*ids)
+
+
 def test_an_empty_prompt_is_the_end_token_alone(folder):
     for made, prompt in [(tokenizer.byte_level(), ""), (tokenizer.load(str(folder)), " \n\t")]:
         ids, mask = made.tokenize([prompt], LENGTH)
@@ -112,7 +144,7 @@ def test_what_clip_does_not_read_is_shown(clip, caplog):
     with caplog.at_level(logging.WARNING):
         tokenizer.load_clip(str(clip)).tokenize(["the mat " * 50], max_tokens=77)
     (message,) = caplog.messages
-    assert message.startswith("The prompt has 102 tokens, CLIP reads 77. This end of it was cut")
+    assert message.startswith("The prompt has 102 tokens, CLIP reads 77. 25 tokens were cut off: ")
     assert message.split("cut off: ")[1] == repr("mat " + "the mat " * 12)
 
 

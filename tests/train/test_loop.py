@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import pytest
 
+from mugv_jax.data.folder_lock import LOCK
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.train import diffusion, loop
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints
@@ -203,9 +204,12 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(straight, tmp_path):
     )  # fmt: skip
     assert on_a_full_disk.returncode == 2, on_a_full_disk.stderr
     assert re.search(
-        r"mugv-jax train: .* could not be written .*; step 2 is complete. Free space",
+        r"mugv-jax train: .* of step 4 could not be written .*; step 2 is complete. Free space",
         on_a_full_disk.stderr,
     ), on_a_full_disk.stderr
+    assert "Traceback" not in on_a_full_disk.stderr
+    assert [path.name for path in (run / FOLDER).iterdir()] == ["2"]
+    assert not (run / LOCK).exists()
     jax.tree.map(np.testing.assert_array_equal, final(config, run), before)
     assert train(config, run) == config.run.steps
 
@@ -264,3 +268,5 @@ def test_sigterm_saves_and_a_kill_loses_only_what_was_not_saved(straight, sample
             assert "stopped and saved at step 3" in after
     assert train(config, run) == config.run.steps
     jax.tree.map(np.testing.assert_array_equal, final(config, run), final(config, reference))
+    steps = [line["step"] for line in lines(run) if "train/loss" in line]
+    assert steps == sorted(set(steps))  # what the killed run wrote is not repeated

@@ -1,7 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import itertools
-import struct
 from fractions import Fraction
 
 import av
@@ -15,15 +14,6 @@ from tests.data.real_clips import real_clip
 from tests.video.numbered import numbered, numbers, write_timed
 
 VARYING_MS = [*range(0, 1000, 100), *(1000 + round(1000 * n / 30) for n in range(30))]
-
-
-def turned(path):
-    """Marks the file so that its frames are shown rotated by 90 degrees clockwise."""
-    content = bytearray(path.read_bytes())
-    matrix = content.find(b"tkhd") + 44  # version 0 of the track header
-    quarter_clockwise = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
-    content[matrix : matrix + 36] = struct.pack(">9i", *quarter_clockwise)
-    path.write_bytes(content)
 
 
 def streamed(path):
@@ -43,18 +33,6 @@ def test_only_the_first_or_last_frames_are_read(clip, tmp_path):
         video.read_video(path, max_frames=0)
 
 
-def test_rotation_in_the_file_is_honoured(clip, tmp_path):
-    path = tmp_path / "clip.mp4"
-    video.write_video(path, clip, 20)
-    upright, _ = video.read_video(path)
-    turned(path)
-    frames, _ = video.read_video(path)
-    np.testing.assert_array_equal(frames, np.rot90(upright, -1, axes=(1, 2)))
-    with video.open_frames(path) as stream:
-        assert stream.size == (120, 160)
-        np.testing.assert_array_equal(list(stream.frames), frames)
-
-
 def test_unreadable_videos_are_refused(clip, tmp_path):
     whole = tmp_path / "clip.mp4"
     video.write_video(whole, clip, 20)
@@ -67,13 +45,25 @@ def test_unreadable_videos_are_refused(clip, tmp_path):
         video.read_video(tmp_path / "missing.mp4")
 
 
+def test_an_unknown_codec_is_refused_in_every_reader(clip, tmp_path):
+    path = tmp_path / "clip.mp4"
+    video.write_video(path, clip, 20)
+    content = path.read_bytes()
+    place = content.rfind(b"avc1")  # of the sample's description; the first is in the file's type
+    path.write_bytes(content[:place] + b"abcd" + content[place + 4 :])
+    for read in (video.read_video, lambda path: video.open_frames(path).__enter__()):
+        with pytest.raises(ValueError, match=r"clip\.mp4' has a codec that FFmpeg does not know"):
+            read(path)
+
+
 def test_every_frame_of_a_real_clip_comes_once():
     path = real_clip("carphone_pristine.mp4")
     stream = streamed(path)
     assert stream.fps == Fraction(30000, 1001)
     assert stream.size == (176, 144)
     assert stream.resampled is None
-    np.testing.assert_array_equal(stream.frames, video.read_video(path).frames)
+    assert len(stream.frames) == 120
+    assert (stream.frames[1:] != stream.frames[:-1]).any((1, 2, 3)).all()
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
@@ -121,9 +111,9 @@ def test_a_variable_rate_becomes_its_average(suffix, tmp_path):
 def test_frames_are_decoded_as_they_are_taken(clip, tmp_path, monkeypatch):
     made = []
 
-    def counted(frame):
+    def counted(frame, **options):
         made.append(frame.pts)
-        return video.upright_rgb(frame)
+        return video.upright_rgb(frame, **options)
 
     monkeypatch.setattr(reading, "upright_rgb", counted)
     paths = [tmp_path / "clip.mp4", write_timed(tmp_path / "varying.mkv", VARYING_MS, 30)]
@@ -166,7 +156,7 @@ def test_the_end_of_a_recording_does_not_make_its_rate_variable(tmp_path):
     times = range(0, 1600, 40)
     content = write_timed(path, times, 25).read_bytes()
     packet = 188
-    for packets in range(len(content) // packet - 30, len(content) // packet):
+    for packets in range(len(content) // packet - 30, len(content) // packet, 3):
         path.write_bytes(content[: packets * packet])
         stream = streamed(path)
         assert (stream.fps, stream.resampled) == (25, None)

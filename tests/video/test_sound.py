@@ -1,6 +1,7 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import itertools
+import struct
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -225,6 +226,46 @@ def test_broken_audio_is_refused_before_anything_is_written(tmp_path):
         assert "\n" not in str(caught.value)
     assert path.read_bytes() == b"the older video"
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def retimed(path, moved_ms, first=20, count=1):
+    """Moves the time stamps of audio packets of a Matroska file."""
+    with av.open(path) as container:
+        packets = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    content, place = bytearray(path.read_bytes()), 0
+    for number, packet in enumerate(packets):
+        place = content.find(packet, place)
+        if first <= number < first + count:  # 16 bits of time and 8 of flags precede the data
+            (time,) = struct.unpack_from(">h", content, place - 3)
+            struct.pack_into(">h", content, place - 3, time + moved_ms)
+        place += len(packet)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", video.CONTAINERS)
+def test_sound_whose_stamps_go_back_a_little_is_repaired(suffix, tmp_path, caplog):
+    source = retimed(write_tone(tmp_path / "source.mkv", "flac", packets=200), -99)
+    path = with_sound(tmp_path / f"clip{suffix}", source, 25)
+    with av.open(path) as container:
+        stamps = [packet.dts for packet in container.demux(audio=0) if packet.size]
+    assert np.diff(stamps).min() > 0
+    was, now = heard(source), heard(path)
+    assert now.end == pytest.approx(was.end, abs=PACKET_S + CLOCK_S)
+    assert now.samples == pytest.approx(was.samples, abs=1024)
+    (note,) = [each.getMessage() for each in caplog.records]
+    assert note.endswith("source.mkv' has sound whose time stamps go back: its packets follow each "
+                         "other instead.")  # fmt: skip
+
+
+def test_sound_whose_stamps_restart_is_left_out(tmp_path, caplog):
+    source = retimed(write_tone(tmp_path / "source.mkv"), -400, count=9)
+    path = with_sound(tmp_path / "clip.mp4", source, 25)
+    with av.open(path) as container:
+        assert not container.streams.audio
+    assert len(video.read_video(path).frames) == 25
+    (note,) = [each.getMessage() for each in caplog.records]
+    assert note.endswith("has sound whose time stamps go back or are missing: it is left out.")
 
 
 def test_an_interrupted_write_with_audio_keeps_what_was_there(tmp_path):

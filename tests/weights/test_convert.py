@@ -1,8 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import argparse
+import gc
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -14,11 +16,13 @@ import safetensors.torch
 import torch
 from flax import traverse_util
 
+from mugv_jax import cli
 from mugv_jax.commands import convert as command
-from mugv_jax.weights import parameters, store
+from mugv_jax.weights import checksums, parameters, store
 from mugv_jax.weights.convert import convert
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.load import load
+from mugv_jax.weights.staging import staged
 from tests.weights import checkpoints
 
 
@@ -103,7 +107,7 @@ def test_every_problem_is_reported_at_once_and_nothing_is_written(tmp_path):
 
 def test_unknown_models_are_refused(tmp_path):
     source = checkpoints.save(tmp_path / "in.pt", {"weight": torch.zeros(2)})
-    with pytest.raises(ValueError, match=r"not a MUGDiT checkpoint.*not a T5"):
+    with pytest.raises(ValueError, match=r"no known model: none of its 1 tensors \(weight\)"):
         convert(source, tmp_path / "orbax")
     dit = checkpoints.save(tmp_path / "dit.pt", checkpoints.golden_tensors("mugdit_tiny"))
     with pytest.raises(ValueError, match="not a T5"):
@@ -163,6 +167,36 @@ def test_an_existing_checkpoint_is_only_replaced_by_a_complete_one(tmp_path, mon
     convert(tmp_path / "second.pt", tmp_path / "orbax", overwrite=True)
     convert(tmp_path / "orbax", tmp_path / "kept.pt", overwrite=True)
     checkpoints.assert_identical(checkpoints.read(tmp_path / "kept.pt"), second)
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("out.pt", None), ("out.safetensors", None), ("out", "megatron"), ("out", "orbax")],
+)
+def test_a_full_disk_is_one_error_and_leaves_nothing(name, format, tmp_path):
+    source = checkpoints.save(tmp_path / "in.pt", checkpoints.golden_tensors("mugdit_tiny"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 * 2**10, limits[1]))
+    try:
+        with pytest.raises(ValueError, match=rf"{name}: cannot be written \(File too large\)"):
+            convert(source, tmp_path / name, format=format, dtype="bfloat16")
+        gc.collect()  # what is closed again then would be an error that nobody can catch
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == ["in.pt"]
+
+
+def test_a_replaced_checkpoint_is_put_back_after_a_kill(tmp_path):
+    """Killed between the two renames: the older folder has no name, the newer one not yet."""
+    held = tmp_path / ".orbax.partial-0" / "replaced"
+    held.mkdir(parents=True)
+    (held / "_METADATA").touch()
+    with (
+        pytest.raises(ValueError, match="exists; pass --overwrite"),
+        staged(tmp_path / "orbax", overwrite=False),
+    ):
+        pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["_METADATA", "orbax"]
 
 
 def test_other_folders_are_never_replaced(tmp_path):
@@ -277,3 +311,65 @@ def test_damaged_and_outdated_orbax_folders_are_refused(tmp_path, monkeypatch):
         checkpointer.save(tmp_path / "foreign", {"w": np.zeros(2)})
     with pytest.raises(ValueError, match="must come from `mugv-jax convert`"):
         open_source(tmp_path / "foreign")
+
+
+@pytest.fixture
+def orbax(tmp_path):
+    """An Orbax checkpoint of a T5 in the folder "orbax"."""
+    tensors = checkpoints.golden_tensors("t5_tiny")
+    convert(checkpoints.save(tmp_path / "in.pt", tensors), tmp_path / "orbax")
+    return tmp_path / "orbax"
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.97])
+def test_overwritten_bytes_are_found_before_values_are_used(orbax, tmp_path, place, capsys):
+    file = max((path for path in orbax.rglob("*") if path.is_file()), key=os.path.getsize)
+    content = bytearray(file.read_bytes())
+    start = int(place * (len(content) - 100))
+    content[start : start + 100] = bytes(255 - x for x in content[start : start + 100])
+    file.write_bytes(content)
+    damaged = re.escape(f"{orbax}: a damaged checkpoint: 1 of ")
+    with pytest.raises(ValueError, match=rf"{damaged}.*{file.name}"):
+        convert(orbax, tmp_path / "out.pt")
+    assert not (tmp_path / "out.pt").exists()
+    with pytest.raises(ValueError, match=damaged):
+        load(orbax)
+    assert cli.main(["info", str(orbax), "--verify"]) == 2
+    assert "a damaged checkpoint" in capsys.readouterr().err
+
+
+def test_checkpoints_without_checksums_are_read_and_described_so(orbax, tmp_path, capsys):
+    assert cli.main(["info", str(orbax), "--verify"]) == 0
+    assert f"agree with {checksums.FILE}" in capsys.readouterr().out
+    (orbax / checksums.FILE).unlink()
+    convert(orbax, tmp_path / "out.pt")
+    assert cli.main(["info", str(orbax), "--verify"]) == 0
+    assert "not verified: orbax without checksums" in capsys.readouterr().out
+    assert cli.main(["info", str(tmp_path / "out.pt"), "--verify"]) == 0
+    assert "1 file agree" in capsys.readouterr().out
+
+
+def test_results_are_not_written_over_or_inside_of_their_source(
+    orbax, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    dit = checkpoints.golden_tensors("mugdit_tiny")
+    checkpoints.save(tmp_path / "dit.pt", dit)
+    (tmp_path / "link").symlink_to(orbax)
+    (tmp_path / "dit_link.pt").symlink_to("dit.pt")
+    before = {path: path.read_bytes() for path in orbax.rglob("*") if path.is_file()}
+    for words, message in (
+        (["convert", orbax, orbax / "new.pt"], "lies inside"),
+        (["convert", "orbax", "link/d/new.pt"], "lies inside"),
+        (["convert", "link", orbax / "new"], "lies inside"),
+        (["convert", orbax, "./orbax", "--overwrite", "--dtype", "bfloat16"], "itself"),
+        (["convert", "dit.pt", "dit_link.pt", "--overwrite", "--dtype", "bfloat16"], "itself"),
+        (["expand", "dit.pt", "dit.pt", "--factor", "2", "--overwrite"], "itself"),
+        (["expand", "dit.pt", tmp_path / "dit_link.pt", "--factor", "2", "--overwrite"], "itself"),
+        (["average", "dit.pt", "orbax", "orbax", "--decay", "1", "--overwrite"], "itself"),
+        (["convert", "dit.pt", "orbax", "--lora", "orbax", "--overwrite"], "itself"),
+    ):
+        assert cli.main([*map(str, words)]) == 2, words
+        assert message in capsys.readouterr().err, words
+    assert before == {path: path.read_bytes() for path in orbax.rglob("*") if path.is_file()}
+    checkpoints.assert_identical(checkpoints.read(tmp_path / "dit.pt"), dit)

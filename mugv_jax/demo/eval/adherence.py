@@ -26,6 +26,7 @@ from tqdm import tqdm
 from mugv_jax import video
 from mugv_jax.axes import Array, Float
 from mugv_jax.bounds import require_at_least
+from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.demo.eval.answers import FIELDS, Answer, AnswerFile, Words
 from mugv_jax.demo.eval.score import QUALITIES, SPLITS, score
@@ -110,11 +111,12 @@ def evaluate(
     Answers of the same measurement that are in the folder already are reused.
 
     Raises:
-        ValueError: the folder has answers of another measurement.
+        ValueError: the folder has answers of another measurement, or another process fills it.
     """
     digests = {name: file["sha256"] for name, file in weights["files"].items()}
     about = {"settings": config.settings(), "weights": {**weights, "files": digests}}
-    answers = measure(config, generator, AnswerFile(folder / ANSWERS, about))
+    with only_process(folder):
+        answers = measure(config, generator, AnswerFile(folder / ANSWERS, about))
     report = {
         "settings": dataclasses.asdict(config),
         "weights": weights,

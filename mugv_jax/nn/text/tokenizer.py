@@ -6,9 +6,11 @@ MUG-V's published pipeline pads every prompt to 300 tokens and masks the padding
 77 for CLIP and 256 for T5, and masks nothing.
 """
 
+import bisect
 import dataclasses
 import logging
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,11 +31,14 @@ class Tokenizer:
     """Converts text to ids that end with one end token; built by the functions below.
 
     reader: name of the model that reads the ids, for the warning about a long prompt.
+    ending: matches an ending of prompts that is kept when they are cut; None keeps none. It begins
+        with a space, so that it has tokens of its own.
     """
 
     backend: "tokenizers.Tokenizer"
     pad_id: int
     reader: str = "the model"
+    ending: re.Pattern[str] | None = None
 
     @property
     def vocab_size(self) -> int:
@@ -45,9 +50,9 @@ class Tokenizer:
     ) -> tuple[Int[np.ndarray, "b s"], Bool[np.ndarray, "b s"]]:
         """Ids (int32) and their mask, true on text, both padded to `max_tokens`.
 
-        A longer prompt is cut to fit, keeps its end token, and a warning with the text that was cut
-        off is logged. An empty prompt is the end token alone: it is the unconditional input of
-        guidance without a negative prompt.
+        A longer prompt is cut to fit, keeps its end token (and its `ending`), and a warning with
+        the text that was cut off is logged. An empty prompt is the end token alone: it is the
+        unconditional input of guidance without a negative prompt.
         """
         ids = np.full((len(prompts), max_tokens), self.pad_id, np.int32)
         mask = np.zeros((len(prompts), max_tokens), bool)
@@ -59,17 +64,25 @@ class Tokenizer:
 
     def _encode(self, prompt: str, max_tokens: int) -> list[int]:
         encoding = self.backend.encode(prompt)
-        if len(encoding.ids) <= max_tokens:
-            return encoding.ids
-        first_cut, _ = encoding.offsets[max_tokens - 1]
+        ids, surplus = encoding.ids, len(encoding.ids) - max_tokens
+        if surplus <= 0:
+            return ids
+        end = len(ids) - 1  # the cut ends before this token: the end token, or that of the ending
+        kept = self.ending.search(prompt) if self.ending else None
+        if kept is not None:
+            before = bisect.bisect_right(encoding.offsets[:end], kept.start(), key=lambda at: at[1])
+            kept, end = (kept, before) if before > surplus else (None, end)
+        first_cut, _ = encoding.offsets[end - surplus]
         _log.warning(
-            "The prompt has %d tokens, %s reads %d. This end of it was cut off: %r",
-            len(encoding.ids),
+            "The prompt has %d tokens, %s reads %d. %d tokens were cut off%s: %r",
+            len(ids),
             self.reader,
             max_tokens,
-            prompt[first_cut:],
+            surplus,
+            f" before {kept[0].strip()!r}, which is kept" if kept else "",
+            prompt[first_cut : kept.start() if kept else None],
         )
-        return [*encoding.ids[: max_tokens - 1], encoding.ids[-1]]
+        return [*ids[: end - surplus], *ids[end:]]
 
 
 def load(source: str) -> Tokenizer:

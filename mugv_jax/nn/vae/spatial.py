@@ -7,6 +7,8 @@ and the decoder begins, at the middle block. Frames are folded into the batch.
 """
 
 import functools
+import itertools
+from collections.abc import Callable
 
 import einops
 import flax.linen as nn
@@ -21,6 +23,14 @@ from mugv_jax.nn.vae.blocks import ResBlock
 from mugv_jax.nn.vae.sizes import VAEConfig
 
 EPSILON = 1e-6
+TILED_SCALES = 2  # largest pictures, which hold nearly all of the memory
+
+Layer = Callable[[Array], Array]
+
+
+def tiled_scales(config: VAEConfig) -> int:
+    """Number of scales that can be processed tile by tile: the largest, never the smallest."""
+    return min(TILED_SCALES, len(config.spatial_channels) - 1)
 
 
 def _norm(config: VAEConfig) -> functools.partial:
@@ -61,46 +71,97 @@ class MiddleBlock(nn.Module):
         return block(name="res_1")(x)
 
 
-class SpatialEncoder(nn.Module):
-    """Pixels in [-1, 1] to features of the middle block (published `Encoder` without its end)."""
+class _Half(nn.Module):
+    """Base of encoder and decoder: parts that are applied one after another.
 
-    config: VAEConfig
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, pixels: Float[Array, "b h w 3"]) -> Float[Array, "b h2 w2 c"]:
-        widths = self.config.spatial_channels
-        conv = functools.partial(Conv2d, dtype=self.dtype)
-        block = functools.partial(ResBlock, conv=conv, norm=_norm(self.config))
-        x = conv(widths[0], name="conv_in")(pixels)
-        for scale, width in enumerate(widths):
-            for i in range(self.config.spatial_layers):
-                x = block(width, name=f"scale_{scale}_res_{i}")(x)
-            if scale < len(widths) - 1:
-                x = conv(width, stride=2, padding=(0, 1), name=f"scale_{scale}_down")(x)
-        return MiddleBlock(self.config, self.dtype, name="middle")(x)
-
-
-class SpatialDecoder(nn.Module):
-    """Features of the middle block to pixels (published `Decoder` without `conv_in`).
-
-    Scale 0 is the smallest picture. Sows the input of the last convolution as "last".
+    One part holds the middle block and all small pictures. Every other part works on a picture of
+    one of the TILED_SCALES largest scales and has at most one ResBlock, beside convolutions that
+    enlarge its input or shrink its output. `part` is the number of the only part that is applied.
     """
 
     config: VAEConfig
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, features: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 3"]:
-        widths = self.config.spatial_channels[::-1]
+    def __call__(
+        self, x: Float[Array, "b h w _c"], part: int | None = None
+    ) -> Float[Array, "b _h _w _d"]:
+        parts = self._parts()
+        for layers in parts if part is None else [parts[part]]:
+            for layer in layers:
+                x = layer(x)
+        return x
+
+    def _parts(self) -> list[list[Layer]]:
+        raise NotImplementedError
+
+    def _block(self, scale: int, i: int, width: int) -> ResBlock:
         conv = functools.partial(Conv2d, dtype=self.dtype)
-        block = functools.partial(ResBlock, conv=conv, norm=_norm(self.config))
-        x = MiddleBlock(self.config, self.dtype, name="middle")(features)
+        norm = _norm(self.config)
+        return ResBlock(width, conv=conv, norm=norm, name=f"scale_{scale}_res_{i}")
+
+    def _middle(self) -> MiddleBlock:
+        return MiddleBlock(self.config, self.dtype, name="middle")
+
+
+class SpatialEncoder(_Half):
+    """Pixels in [-1, 1] to features of the middle block (published `Encoder` without its end).
+
+    Scale 0 is the largest picture. The last part is the one with the small pictures.
+    """
+
+    @property
+    def num_parts(self) -> int:
+        return tiled_scales(self.config) * self.config.spatial_layers + 1
+
+    def _parts(self) -> list[list[Layer]]:
+        widths = self.config.spatial_channels
+        conv = functools.partial(Conv2d, dtype=self.dtype)
+        parts: list[list[Layer]] = []
+        small: list[Layer] = []
         for scale, width in enumerate(widths):
-            for i in range(self.config.spatial_layers + 1):
-                x = block(width, name=f"scale_{scale}_res_{i}")(x)
+            count = self.config.spatial_layers
+            blocks: list[list[Layer]] = [[self._block(scale, i, width)] for i in range(count)]
+            if scale == 0:
+                blocks[0].insert(0, conv(width, name="conv_in"))
             if scale < len(widths) - 1:
-                x = RepeatedConv2d(width, dtype=self.dtype, name=f"scale_{scale}_up")(x)
+                name = f"scale_{scale}_down"
+                blocks[-1].append(conv(width, stride=2, padding=(0, 1), name=name))
+            if scale < tiled_scales(self.config):
+                parts += blocks
+            else:
+                small += itertools.chain(*blocks)
+        return [*parts, [*small, self._middle()]]
+
+
+class SpatialDecoder(_Half):
+    """Features of the middle block to pixels (published `Decoder` without `conv_in`).
+
+    Scale 0 is the smallest picture. The first part is the one with the small pictures. Sows the
+    input of the last convolution as "last".
+    """
+
+    @property
+    def num_parts(self) -> int:
+        return 1 + tiled_scales(self.config) * (self.config.spatial_layers + 1) + 1
+
+    def _parts(self) -> list[list[Layer]]:
+        widths = self.config.spatial_channels[::-1]
+        small: list[Layer] = [self._middle()]
+        parts: list[list[Layer]] = []
+        for scale, width in enumerate(widths):
+            count = self.config.spatial_layers + 1
+            blocks: list[list[Layer]] = [[self._block(scale, i, width)] for i in range(count)]
+            if scale:
+                name = f"scale_{scale - 1}_up"
+                blocks[0].insert(0, RepeatedConv2d(widths[scale - 1], self.dtype, name=name))
+            if scale >= len(widths) - tiled_scales(self.config):
+                parts += blocks
+            else:
+                small += itertools.chain(*blocks)
+        return [small, *parts, [self._end]]
+
+    def _end(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w 3"]:
         x = nn.silu(_norm(self.config)(name="norm_out")(x))
         self.sow("intermediates", "last", x)
-        return conv(3, name="conv_out")(x)
+        return Conv2d(3, self.dtype, name="conv_out")(x)

@@ -11,6 +11,7 @@ The residual stream and the norms are float32; convolutions round their operands
 
 import dataclasses
 import functools
+from typing import Literal
 
 import einops
 import flax.linen as nn
@@ -40,6 +41,8 @@ LATENT_DEVIATION = (
     3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
 )  # fmt: skip
 TINY_NORM = 1e-12
+Features = Float[Array, "b _f _h _w _c"]
+Part = Literal["large", "small"]
 ROWS = ("batch", None, "rows", None, None)  # every device holds some rows of all frames
 
 
@@ -166,7 +169,11 @@ def _per_picture(conv: nn.Module, x: Float[Array, "b f h w c"]) -> Float[Array, 
 
 
 class _Half(nn.Module):
-    """Base of encoder and decoder."""
+    """Base of encoder and decoder: two parts, one after the other.
+
+    The small part has the smallest picture, with attention, and the large part all others. `part`
+    is the only one that is applied.
+    """
 
     config: WanVAEConfig
     dtype: DTypeLike
@@ -175,6 +182,11 @@ class _Half(nn.Module):
     @property
     def _conv(self) -> functools.partial:
         return functools.partial(CausalConv, dtype=self.dtype, first=self.first)
+
+    def _blocks(self, x: Float[Array, "b f h w _c"], scale: int, width: int, count: int) -> Array:
+        for i in range(count):
+            x = self._block(width, f"scale_{scale}_res_{i}")(x)
+        return x
 
     def _block(self, features: int, name: str) -> ResBlock:
         return ResBlock(features, conv=self._conv, norm=ChannelNorm, name=name)
@@ -189,40 +201,75 @@ class _Half(nn.Module):
 
 
 class Encoder(_Half):
-    """Pixels to twice the latent's channels (published `Encoder3d`)."""
+    """Pixels to twice the latent's channels (published `Encoder3d`); its large part comes first."""
 
     @nn.compact
-    def __call__(self, pixels: Float[Array, "b f h w 3"]) -> Float[Array, "b f2 h2 w2 d"]:
+    def __call__(
+        self, x: Float[Array, "b f h w c"], part: Part | None = None
+    ) -> Float[Array, "b f2 h2 w2 d"]:
+        if part != "small":
+            x = self._large(x)
+        return x if part == "large" else self._small(x)
+
+    def _large(self, pixels: Float[Array, "b f h w 3"]) -> Float[Array, "b f2 h2 w2 c"]:
         x = self._conv(self.config.width, name="conv_in")(pixels)
-        for scale, width in enumerate(self.config.widths):
-            for i in range(self.config.layers):
-                x = self._block(width, f"scale_{scale}_res_{i}")(x)
-            if scale == len(self.config.halve_time):
-                break
+        for scale, halve_time in enumerate(self.config.halve_time):
+            width = self.config.widths[scale]
+            x = self._blocks(x, scale, width, self.config.layers)
             name = f"scale_{scale}_down"
             x = _per_picture(Conv2d(width, self.dtype, stride=2, padding=(0, 1), name=name), x)
-            if self.config.halve_time[scale]:
+            if halve_time:
                 x = HalveTime(self.dtype, self.first, name=f"{name}_time")(x)
+        return x
+
+    def _small(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f h w d"]:
+        scale = len(self.config.halve_time)
+        x = self._blocks(x, scale, self.config.widths[-1], self.config.layers)
         return self._end(2 * self.config.latent_channels, self._middle(x))
+
+    @staticmethod
+    def halo(config: WanVAEConfig) -> int:
+        """Latents on every side of a picture on which those of its large part depend."""
+        pixels = 0
+        for _ in config.halve_time:
+            pixels = 2 * pixels + 1 + 2 * config.layers
+        return -(-(pixels + 1) // config.spatial_factor)
 
 
 class Decoder(_Half):
-    """Latents to pixels (published `Decoder3d`); scale 0 is the smallest picture."""
+    """Latents to pixels (published `Decoder3d`); its small part comes first, and scale 0 is it."""
 
     @nn.compact
-    def __call__(self, z: Float[Array, "b f h w d"]) -> Float[Array, "b f2 h2 w2 3"]:
+    def __call__(
+        self, x: Float[Array, "b f h w d"], part: Part | None = None
+    ) -> Float[Array, "b f2 h2 w2 c"]:
+        if part != "large":
+            x = self._small(x)
+        return x if part == "small" else self._large(x)
+
+    def _small(self, z: Float[Array, "b f h w d"]) -> Float[Array, "b f h w c"]:
+        width = self.config.widths[-1]
+        x = self._middle(self._conv(width, name="conv_in")(z))
+        return self._blocks(x, 0, width, self.config.layers + 1)
+
+    def _large(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f2 h2 w2 3"]:
         widths = self.config.widths[::-1]
-        x = self._middle(self._conv(widths[0], name="conv_in")(z))
-        for scale, width in enumerate(widths):
-            for i in range(self.config.layers + 1):
-                x = self._block(width, f"scale_{scale}_res_{i}")(x)
-            if scale == len(self.config.halve_time):
-                break
+        for scale, double_time in enumerate(self.config.halve_time[::-1]):
             name = f"scale_{scale}_up"
-            if self.config.halve_time[::-1][scale]:
+            if double_time:
                 x = DoubleTime(self.dtype, self.first, name=f"{name}_time")(x)
-            x = _per_picture(RepeatedConv2d(width // 2, self.dtype, name=name), x)
+            width = widths[scale] // 2
+            x = _per_picture(RepeatedConv2d(width, self.dtype, name=name), x)
+            x = self._blocks(x, scale + 1, widths[scale + 1], self.config.layers + 1)
         return self._end(3, x)
+
+    @staticmethod
+    def halo(config: WanVAEConfig) -> int:
+        """Latents on every side of a picture on which the pixels of its large part depend."""
+        pixels = 1
+        for _ in config.halve_time:
+            pixels = -(-(pixels + 2 * (config.layers + 1) + 1) // 2)
+        return pixels
 
 
 class WanVAE(nn.Module):
@@ -248,24 +295,47 @@ class WanVAE(nn.Module):
 
     def encode_mean(self, pixels: Pixels) -> Latent:
         """Mean of the posterior, not normalised, of 4 k + 1 frames if `first`, else of 4 k."""
-        x = nn.with_logical_constraint(pixels, ROWS)
-        return jnp.split(self.quant_conv(self.encoder(x)), 2, axis=-1)[0]
+        return self._mean(self.encode_large(pixels))
 
     def decode_mean(self, z: Latent) -> Pixels:
         """Pixels of latents from `encode_mean`: 4 k + 1 frames of k + 1 latents, or 4 k of k."""
-        z = nn.with_logical_constraint(z, ROWS)
-        return nn.with_logical_constraint(self.decoder(self.post_quant_conv(z)), ROWS)
+        return self.decode_large(self._features(z))
 
     def encode(self, pixels: Pixels) -> Latent:
         """`encode_mean`, normalised."""
-        mean, deviation = self._statistics()
-        z = self.encode_mean(pixels)
-        return (z - match_rank(mean, z)) / match_rank(deviation, z)
+        return self.encode_small(self.encode_large(pixels))
 
     def decode(self, z: Latent) -> Pixels:
         """Pixels of normalised latents, not clipped."""
+        return self.decode_large(self.decode_small(z))
+
+    def encode_large(self, pixels: Pixels) -> Features:
+        """Features at the size of latents: depends on `Encoder.halo` latents around a picture."""
+        return self.encoder(nn.with_logical_constraint(pixels, ROWS), "large")
+
+    def encode_small(self, x: Features) -> Latent:
+        """Normalised latents of `encode_large`; every one depends on its whole picture."""
         mean, deviation = self._statistics()
-        return self.decode_mean(z * match_rank(deviation, z) + match_rank(mean, z))
+        z = self._mean(x)
+        return (z - match_rank(mean, z)) / match_rank(deviation, z)
+
+    def decode_small(self, z: Latent) -> Features:
+        """Features at the size of normalised latents; every one depends on its whole picture."""
+        mean, deviation = self._statistics()
+        return self._features(z * match_rank(deviation, z) + match_rank(mean, z))
+
+    def decode_large(self, x: Features) -> Pixels:
+        """Pixels of `decode_small`: depends on `Decoder.halo` latents around a picture."""
+        x = nn.with_logical_constraint(x, ROWS)
+        return nn.with_logical_constraint(self.decoder(x, "large"), ROWS)
+
+    def _mean(self, x: Features) -> Latent:
+        x = self.encoder(nn.with_logical_constraint(x, ROWS), "small")
+        return jnp.split(self.quant_conv(x), 2, axis=-1)[0]
+
+    def _features(self, z: Latent) -> Features:
+        z = nn.with_logical_constraint(z, ROWS)
+        return self.decoder(self.post_quant_conv(z), "small")
 
     def _statistics(self) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
         channels = self.config.latent_channels

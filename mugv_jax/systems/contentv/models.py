@@ -18,9 +18,10 @@ from mugv_jax.nn.text.clip import ClipText
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.contentv.denoiser import T5_TOKENS, ContentvCondition
 from mugv_jax.systems.contentv.system import FOLDERS, SYSTEM, TOKENIZERS, ContentvConfig
-from mugv_jax.systems.models import LORA, LoadingOptions, Models
+from mugv_jax.systems.models import LoadingOptions, Models, adapter_options
 from mugv_jax.systems.pretrained import local_folder, required
 from mugv_jax.systems.text import text_states, tokenize
+from mugv_jax.weights.adapters import Adapters
 
 CLIPS = ("clip_l", "clip_g")
 
@@ -55,18 +56,20 @@ class ContentvModels(Models[ContentvConfig]):
         weights: str | os.PathLike,
         *,
         dit: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
+        lora_alpha: float | None = None,
         **options: Unpack[LoadingOptions],
     ) -> "ContentvModels":
         """Models from published or converted files; see `find_contentv` and `from_files`.
 
-        lora: adapter that is merged into the transformer, a file or folder.
+        lora: adapters that are merged into the transformer: a path, a list of paths, or (path,
+            scale) pairs; each is a file, a folder or a training run.
+        lora_alpha: alpha of the adapters, if their files do not state it.
         """
         quantized_dtype(options.get("quantize"))  # refused before a download
+        adapter = adapter_options(lora, alpha=lora_alpha)
         paths = find_contentv(weights, dit=dit)
-        if lora is not None:
-            paths[LORA] = Path(lora)
-        return cls.from_files(paths, **options)
+        return cls.from_files(paths, adapter=adapter, **options)
 
     def load_tokenizers(self) -> dict[str, tokenizers.Tokenizer]:
         """Tokenizer of each text encoder; byte-level ones for random weights."""

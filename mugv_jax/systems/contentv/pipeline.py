@@ -31,6 +31,7 @@ from mugv_jax.systems.models import LoadingOptions
 from mugv_jax.systems.pipeline import Pipeline
 from mugv_jax.systems.sampling import Denoised, Start, denoise, sample_group, seed_noise
 from mugv_jax.systems.tiles import Tiling
+from mugv_jax.weights.adapters import Adapters
 
 
 class ContentvPipeline(Pipeline[ContentvModels, ContentvConfig]):
@@ -44,20 +45,25 @@ class ContentvPipeline(Pipeline[ContentvModels, ContentvConfig]):
         weights: str | os.PathLike,
         *,
         dit: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
+        lora_alpha: float | None = None,
         tiling: Tiling | None = None,
         **options: Unpack[LoadingOptions],
     ) -> "ContentvPipeline":
         """Pipeline from published or converted weights in a folder or Hugging Face repository.
 
         dit: another transformer than the one in `weights`: a checkpoint, or a training run.
-        lora: adapter to merge into the transformer, a file or folder.
+        lora: adapters that are merged into the transformer: a path, a list of paths, or (path,
+            scale) pairs; each is a file, a folder or a training run.
+        lora_alpha: alpha of the adapters, if their files do not state it.
         options: mesh, dtype, keep_loaded, quantize, ...; see `systems.models.LoadingOptions`.
 
         Raises:
             ValueError: weights that are missing or damaged, or a mesh that does not fit.
         """
-        models = ContentvModels.from_pretrained(weights, dit=dit, lora=lora, **options)
+        models = ContentvModels.from_pretrained(
+            weights, dit=dit, lora=lora, lora_alpha=lora_alpha, **options
+        )
         return cls(models, tiling=tiling)
 
     def generate(

@@ -4,26 +4,26 @@
 
 import collections
 import contextlib
-import csv
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from mugv_jax import video
-from mugv_jax.files import check_output_folder, existing_file, resolved, user_path
+from mugv_jax.files import check_output_folder, resolved, user_path
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
+from mugv_jax.tables import MISTAKE, SUFFIXES, read_records
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
-LIST = ".csv"
 NAME, TEXT = "file_name", "text"  # columns of a list, as published
+NAMES, TEXTS = (NAME, "path"), (TEXT, "caption")  # and as `mugv-jax data encode` reads them
+COLUMNS = (*NAMES, *TEXTS)
 COMPARED = "_compare"  # suffix of a video of input beside output
 
 
@@ -66,13 +66,13 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     """
     source, out = user_path(source), user_path(out)
     if source.is_dir():
-        videos = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+        videos = [path for path in sorted(source.iterdir()) if _is_video(path)]
         if not videos:
-            raise ValueError(f"{source} holds no videos ({', '.join(SUFFIXES)}).")
+            raise ValueError(f"{source} holds no videos ({', '.join(video.VIDEOS)}).")
         named = [(path, None, out / f"{path.stem}.mp4") for path in videos]
-    elif source.suffix.lower() == LIST:
+    elif source.suffix.lower() in SUFFIXES:
         named = [(path, prompt, out / f"{path.stem}.mp4") for path, prompt in _listed(source)]
-    elif source.suffix.lower() in PICTURES:
+    elif source.is_file() and video.is_picture(source):
         raise ValueError(f"{str(source)!r} is a picture, not a video: the enhancer takes videos.")
     else:
         named = [(source, None, out)]
@@ -99,23 +99,34 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
     ]
 
 
+def _is_video(path: Path) -> bool:
+    """Whether a file has the suffix of a video or picture, and moves."""
+    known = path.suffix.lower() in (*video.VIDEOS, *video.PICTURES)
+    return known and not video.is_picture(path)
+
+
 def _listed(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """(video, prompt) of every row of a csv file; paths are relative to its folder."""
-    try:
-        with existing_file(path, "list").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"list {str(path)!r} cannot be read: {error}.") from error
+    """(video, prompt) of every row of a list; paths are relative to its folder."""
+    rows = list(read_records(path, COLUMNS))
     if not rows:
         raise ValueError(f"list {str(path)!r} is empty: it needs {NAME} and perhaps {TEXT}.")
-    lacking = [number for number, row in enumerate(rows, start=2) if not row.get(NAME)]
+    mistaken = [f"{where} {row[MISTAKE]}" for where, row in rows if MISTAKE in row]
+    lacking = [where for where, row in rows if MISTAKE not in row and not _first(row, NAMES)]
     if lacking:
-        raise ValueError(
-            f"list {str(path)!r} names no video in lines {', '.join(map(str, lacking))}: each "
-            f"needs a column {NAME}, and perhaps {TEXT} with its prompt."
+        mistaken.append(
+            f"{', '.join(lacking)}: no video; each needs a column {NAME}, and perhaps {TEXT} with "
+            "its prompt"
         )
-    for row in rows:
-        yield path.parent / row[NAME], (row.get(TEXT) or "").strip() or None
+    if mistaken:
+        raise ValueError(f"list {str(path)!r}: {'; '.join(mistaken)}.")
+    for _, row in rows:
+        yield path.parent / _first(row, NAMES), _first(row, TEXTS) or None
+
+
+def _first(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """The first text in one of the columns; empty if there is none."""
+    texts = (row[name].strip() for name in columns if isinstance(row.get(name), str))
+    return next(filter(None, texts), "")
 
 
 def enhance_file(
@@ -126,7 +137,7 @@ def enhance_file(
     blur: bool = False,
     progress: bool = True,
 ) -> tuple[Enhanced, str | None]:
-    """Writes the enhanced video, with the length, size, rate and sound of the input.
+    """Writes the enhanced video, with the length, size, pixel aspect, rate and sound of the input.
 
     blur: halve and double the size of the input first, to show what is restored; PSNR refers
         to the original input, and the comparison shows the blurred one.
@@ -146,8 +157,17 @@ def enhance_file(
     with video.open_frames(job.source) as stream, contextlib.ExitStack() as outputs:
         write_pair = None
         if job.compared is not None:
-            write_pair = outputs.enter_context(video.writing(job.compared, stream.fps))
-        write = outputs.enter_context(video.writing(job.output, stream.fps, audio_from=job.source))
+            write_pair = outputs.enter_context(
+                video.writing(job.compared, stream.fps, pixel_aspect=stream.pixel_aspect)
+            )
+        write = outputs.enter_context(
+            video.writing(
+                job.output,
+                stream.fps,
+                audio_from=job.source,
+                pixel_aspect=stream.pixel_aspect,
+            )
+        )
         given = _remembered(stream.frames, held, blur=blur)
         for made in pipeline.run(given, request, progress=progress):
             pairs = [held.popleft() for _ in made]

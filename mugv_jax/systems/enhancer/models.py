@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of the enhancer's models and tokenizer, and the cleaning of texts."""
 
+import functools
 import html
 import logging
 import os
@@ -12,8 +13,9 @@ from typing import Any, Unpack
 from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
-from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, TextModels
+from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, TextModels, adapter_options
 from mugv_jax.systems.pretrained import first_of, local_folder, required
+from mugv_jax.weights.adapters import Adapters
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class EnhancerModels(TextModels[EnhancerConfig]):
         weights: str | os.PathLike,
         *,
         wan: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
         lora_alpha: float | None = None,
         lora_scale: float = 1.0,
         lora_merged: bool = True,
@@ -70,16 +72,21 @@ class EnhancerModels(TextModels[EnhancerConfig]):
     ) -> "EnhancerModels":
         """Models from published or converted files; see `find_enhancer` and `from_files`.
 
-        lora: file or folder of low-rank updates, instead of the one beside the weights.
+        lora: low-rank updates instead of those beside the weights: a path, a list of paths, or
+            (path, scale) pairs; each is a file, a folder or a training run.
         lora_alpha, lora_scale, lora_merged: see `weights.load.load`.
         """
         quantized_dtype(options.get("quantize"))  # refused before a download
+        options_of = functools.partial(
+            adapter_options, alpha=lora_alpha, scale=lora_scale, merged=lora_merged
+        )
+        adapter = options_of(lora)
         paths = find_enhancer(weights, wan=wan)
-        if lora is not None:
-            paths[LORA] = Path(lora)
-        adapter = {"lora_alpha": lora_alpha, "lora_scale": lora_scale, "lora_merged": lora_merged}
+        beside = paths.pop(LORA, None)
+        adapter = options_of(beside) if lora is None else adapter
         models = cls.from_files(paths, adapter=adapter, **options)
-        updates = f"with the updates of {paths[LORA]}" if LORA in paths else "without updates"
+        named = ", ".join(str(path) for path, _ in adapter.get(LORA, ()))
+        updates = f"with the updates of {named}" if named else "without updates"
         log.info("the enhancer is %s, %s.", paths["dit"], updates)
         return models
 

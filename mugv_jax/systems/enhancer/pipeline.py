@@ -38,6 +38,7 @@ from mugv_jax.systems.sampling import Start, sample_group, seed_noise
 from mugv_jax.systems.text import padded
 from mugv_jax.systems.tiles import Tiling
 from mugv_jax.systems.time_windows import Window, joined, windows_of
+from mugv_jax.weights.adapters import Adapters
 
 SHIFT = 1.0  # published shift of the times
 
@@ -53,7 +54,7 @@ class EnhancerPipeline(Pipeline[EnhancerModels, EnhancerConfig]):
         weights: str | os.PathLike,
         *,
         wan: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
         lora_alpha: float | None = None,
         lora_scale: float = 1.0,
         lora_merged: bool = True,

@@ -18,8 +18,9 @@ from mugv_jax.cost.memory.plan import Plan
 from mugv_jax.nn.dit.embed import SINUSOID_DIM
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.vae.sizes import VAEConfig
+from mugv_jax.nn.vae.spatial import tiled_scales
 from mugv_jax.systems.mugv.size import MAX_TOKENS
-from mugv_jax.systems.mugv.windows import Tiling, default_step
+from mugv_jax.systems.mugv.windows import default_step
 
 
 def dit_tokens(config: DiTConfig, latent_shape: LatentShape) -> int:
@@ -70,9 +71,10 @@ class _Sizes:
 
     frame: pixels of one frame.
     step: number of frames that all devices together process at once (not bytes).
-    features: features of one window, all tiles together.
-    tile_features: features of one window of one tile.
-    picture: widest array of the spatial half in one step.
+    features: features of one window.
+    picture: widest array of the spatial half in one step, of what runs on whole frames.
+    tile: the same of what runs tile by tile, for one tile; 0 without tiles.
+    parts: input and output of a part that runs tile by tile; 0 without tiles.
     scores: attention scores of the spatial half held at once.
     window: widest array of the temporal half.
     """
@@ -80,8 +82,9 @@ class _Sizes:
     frame: int
     step: int
     features: int
-    tile_features: int
     picture: int
+    tile: int
+    parts: int
     scores: int
     window: int
 
@@ -91,76 +94,85 @@ def vae_encode(config: VAEConfig, plan: Plan) -> float:
     sizes = _sizes(config, plan, decoder=False)
     window = min(config.window_frames, plan.size.frames)
     pixels = (plan.size.frames + window) * sizes.frame
-    spatial = _spatial(config, plan, sizes)
     temporal = max(
-        _alive(config, plan, "features", sizes.tile_features),
+        _alive(config, plan, "features", sizes.features),
         _alive(config, plan, "window", sizes.window),
     )
     # Features accumulate step by step, beside each term; joining them makes a copy.
-    return pixels + sizes.tile_features + max(spatial, temporal, sizes.tile_features)
+    return pixels + sizes.features + max(_spatial(config, plan, sizes), temporal, sizes.features)
 
 
 def vae_decode(config: VAEConfig, plan: Plan) -> float:
     """Bytes of decoding a video of the plan's size."""
     sizes = _sizes(config, plan, decoder=True)
-    canvas = 3 * sizes.step * sizes.frame  # the frames, one tile of them, their sum
     temporal = _alive(config, plan, "window", sizes.window)
-    return sizes.features + max(temporal, _spatial(config, plan, sizes) + canvas)
+    pixels = 2 * sizes.step * sizes.frame  # a copy leaves out the frames that fill up a step
+    spatial = _spatial(config, plan, sizes) + pixels
+    return sizes.features + max(temporal, spatial)
 
 
 def _spatial(config: VAEConfig, plan: Plan, sizes: _Sizes) -> float:
     """Bytes of one step of the spatial half: its widest array, or the attention in its middle."""
-    return max(_alive(config, plan, "picture", sizes.picture), SCORE_COPIES * sizes.scores)
+    return max(
+        _alive(config, plan, "picture", sizes.picture),
+        _alive(config, plan, "picture", sizes.tile) + sizes.parts,
+        SCORE_COPIES * sizes.scores,
+    )
 
 
 def _sizes(config: VAEConfig, plan: Plan, *, decoder: bool) -> _Sizes:
     factor, size = config.spatial_factor, plan.size
-    sides = size.height_px // factor, size.width_px // factor
-    tile = (plan.tile_px or max(size.height_px, size.width_px)) // factor
-    rows, columns = (min(side, tile) for side in sides)
-    covered = [_covered(side, tile) for side in sides]
+    rows, columns = size.height_px // factor, size.width_px // factor
     frames = min(config.window_frames, -(-size.frames // config.time_factor) * config.time_factor)
-    parts = plan.parts("sequence", "tensor")
-    local_rows = -(-rows // parts)
-    step = min(default_step(rows, columns, factor, plan.mesh.size), plan.size.frames)
+    local_rows = -(-rows // plan.parts("sequence", "tensor"))
+    step = min(default_step(rows, columns, factor, plan.mesh.size), size.frames)
     of_device = -(-step // plan.parts("data", "fsdp", "sequence", "tensor"))
-    feature = config.feature_channels * FLOAT32
-    beside = 1 if decoder else -1  # a decoder's scale reads the next smaller picture
-    spatial, temporal = config.spatial_channels, config.temporal_channels
-    widest = _widest(spatial, [4**scale for scale in reversed(range(len(spatial)))], beside)
+    picture, tile, parts = _pictures(config, plan, rows, columns, decoder=decoder)
     # The decoder repeats frames before its deepest stage already: stages 1 and 0 both see all.
-    halvings = [max(stage - 1, 0) if decoder else stage for stage in range(len(temporal))]
-    window = _widest(temporal, [config.time_factor // 2**times for times in halvings], beside)
+    stages = range(len(config.temporal_channels))
+    halvings = [max(stage - 1, 0) if decoder else stage for stage in stages]
+    factors = [config.time_factor // 2**times for times in halvings]
+    window = max(_widest(config.temporal_channels, factors, decoder=decoder))
     return _Sizes(
         frame=size.height_px * size.width_px * 3 * FLOAT32,
         step=step,
-        features=frames * -(-covered[0] // parts) * covered[1] * feature,
-        tile_features=frames * local_rows * columns * feature,
-        picture=of_device * rows * columns * widest * FLOAT32,
+        features=frames * local_rows * columns * config.feature_channels * FLOAT32,
+        picture=of_device * picture * FLOAT32,
+        tile=of_device * tile * FLOAT32,
+        parts=of_device * parts * FLOAT32,
         scores=min(plan.score_budget, of_device * (rows * columns) ** 2 * FLOAT32),
         window=frames * local_rows * columns * window // config.time_factor * FLOAT32,
     )
 
 
-def _covered(side: int, tile: int) -> int:
-    """Number of latents along one axis; those in overlaps count once for every tile."""
-    if side <= tile:
-        return side
-    overlap = Tiling(rows=tile, columns=tile).overlap
-    return -(-(side - overlap) // (tile - overlap)) * tile
+def _pictures(
+    config: VAEConfig, plan: Plan, rows: int, columns: int, *, decoder: bool
+) -> tuple[int, int, int]:
+    """Entries of the fields `picture`, `tile` and `parts` of `_Sizes` for one frame."""
+    widths = config.spatial_channels
+    sizes = [4**scale for scale in reversed(range(len(widths)))]
+    widest = _widest(widths, sizes, decoder=decoder)
+    cell = max(rows, columns) if plan.tile_px is None else plan.tile_px // config.spatial_factor
+    if cell >= max(rows, columns):
+        return rows * columns * max(widest), 0, 0
+    scales = tiled_scales(config)
+    of_part = 2 * max(size * width for size, width in zip(sizes[:scales], widths))
+    area = min(cell + 2, rows) * min(cell + 2, columns)  # halos are narrower than a latent
+    return (
+        rows * columns * max(widest[scales:]),
+        area * max(widest[:scales]),
+        rows * columns * of_part,
+    )
 
 
-def _widest(widths: Sequence[int], sizes: Sequence[int], beside: int) -> int:
-    """Entries of the widest array that enters or leaves a scale.
+def _widest(widths: Sequence[int], sizes: Sequence[int], *, decoder: bool) -> list[int]:
+    """Entries of the widest array that enters or leaves each scale.
 
     sizes: number of positions of each scale.
-    beside: 1 if a scale reads the result of the next one, -1 if of the previous one.
+    decoder: a scale reads the result of the next one, not of the previous one.
     """
-    last = len(widths) - 1
-    return max(
-        size * max(width, widths[min(max(scale + beside, 0), last)])
-        for scale, (width, size) in enumerate(zip(widths, sizes, strict=True))
-    )
+    beside = [*widths[1:], widths[-1]] if decoder else [widths[0], *widths[:-1]]
+    return [size * max(pair) for size, *pair in zip(sizes, widths, beside, strict=True)]
 
 
 def _alive(config: VAEConfig, plan: Plan, array: str, nbytes: int) -> float:

@@ -118,10 +118,13 @@ class GivenPixels:
 
 
 class Reader:
-    """Reads sources and fits them to one size; each source is read once."""
+    """Reads sources and fits them to one size; each source is read once.
 
-    def __init__(self, size: VideoSize, continue_frames: int):
-        self._size, self._continue_frames = size, continue_frames
+    fps: rate at which the frames of video files are taken, that of the result.
+    """
+
+    def __init__(self, size: VideoSize, continue_frames: int, fps: float):
+        self._size, self._continue_frames, self._fps = size, continue_frames, fps
         self._read: dict[Any, Frames] = {}
 
     def read(self, sources: Sources) -> GivenPixels:
@@ -149,7 +152,8 @@ class Reader:
 
     def _clip(self, source: VideoLike, name: str, frames: int, *, last: bool) -> Frames:
         """The last or first `frames` frames of a video."""
-        return self._once(source, name, lambda: _clip(source, name, frames, last=last))
+        fps = self._fps
+        return self._once(source, name, lambda: _clip(source, name, frames, fps, last=last))
 
     def _once(self, source: Any, use: str, read: Callable[[], Frames]) -> Frames:
         """The fitted result of `read`, which is called once for each source and use."""
@@ -168,14 +172,15 @@ def _image(source: ImageLike, name: str) -> Frames:
     return _array(source, name, "h w 3")[None]
 
 
-def _clip(source: VideoLike, name: str, frames: int, *, last: bool) -> np.ndarray:
-    """The last or first `frames` frames of a file or an array: uint8 (f, h, w, 3)."""
+def _clip(source: VideoLike, name: str, frames: int, fps: float, *, last: bool) -> np.ndarray:
+    """The last or first `frames` frames of a file at `fps`, or of an array: uint8 (f, h, w, 3)."""
+    rate = ""
     if isinstance(source, str | os.PathLike):
-        name = f"{name} {os.fspath(source)!r}"
-        source = video.read_video(source, max_frames=frames, from_end=last).frames
+        name, rate = f"{name} {os.fspath(source)!r}", f" at {fps:g} per second"
+        source = video.read_video(source, max_frames=frames, from_end=last, fps=fps).frames
     source = _array(source, name, "f h w 3")
     if len(source) < frames:
-        raise ValueError(f"{name} has {len(source)} frames, but {frames} are needed.")
+        raise ValueError(f"{name} has {len(source)} frames{rate}, but {frames} are needed.")
     return source[-frames:] if last else source[:frames]
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of MUG-V's three models and their tokenizer."""
 
+import dataclasses
 import importlib.resources
 import os
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Unpack
 
 from mugv_jax.files import user_path
 from mugv_jax.nn.quantize import quantized_dtype
-from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, TextModels
+from mugv_jax.nn.text import tokenizer as tokenizers
+from mugv_jax.systems.models import TOKENIZER, LoadingOptions, TextModels, adapter_options
+from mugv_jax.systems.mugv.aesthetic import AESTHETIC
 from mugv_jax.systems.mugv.system import SYSTEM, TEXT_ENCODER, MugvConfig
 from mugv_jax.systems.pretrained import first_of, local_folder, required
+from mugv_jax.weights.adapters import Adapters
 
 _SHARDS = ("pytorch_model-*.bin",)
 _T5_FILES = ("*.json", "spiece.model", "*.safetensors", "pytorch_model*.bin")
@@ -94,7 +98,8 @@ class MugvModels(TextModels[MugvConfig]):
         weights: str | os.PathLike,
         *,
         dit: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
+        lora_alpha: float | None = None,
         text_encoder: str | os.PathLike | None = None,
         tokenizer: str | os.PathLike | None = None,
         needs_dit: bool = True,
@@ -102,12 +107,17 @@ class MugvModels(TextModels[MugvConfig]):
     ) -> "MugvModels":
         """Models from published or converted files; see `find_weights` and `from_files`.
 
-        lora: folder of an adapter, saved by `peft`, that is merged into the DiT.
+        lora: adapters that are merged into the transformer: a path, a list of paths, or (path,
+            scale) pairs; each is a file, a folder or a training run.
+        lora_alpha: alpha of the adapters, if their files do not state it.
         """
         quantized_dtype(options.get("quantize"))  # refused before a download
+        adapter = adapter_options(lora, alpha=lora_alpha)
         paths = find_weights(
             weights, dit=dit, text_encoder=text_encoder, tokenizer=tokenizer, needs_dit=needs_dit
         )
-        if lora is not None:
-            paths[LORA] = Path(lora)
-        return cls.from_files(paths, **options)
+        return cls.from_files(paths, adapter=adapter, **options)
+
+    def load_tokenizer(self) -> tokenizers.Tokenizer:
+        """As for all systems, but an aesthetic score at the end of a long text is kept."""
+        return dataclasses.replace(super().load_tokenizer(), ending=AESTHETIC)

@@ -45,6 +45,7 @@ from mugv_jax.systems.sampling import (
 )
 from mugv_jax.systems.text import padded, padded_length
 from mugv_jax.systems.tiles import Tiling
+from mugv_jax.weights.adapters import Adapters
 
 
 class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
@@ -71,7 +72,8 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         weights: str | os.PathLike | None = None,
         *,
         dit: str | os.PathLike | None = None,
-        lora: str | os.PathLike | None = None,
+        lora: Adapters | None = None,
+        lora_alpha: float | None = None,
         text_encoder: str | os.PathLike | None = None,
         tokenizer: str | os.PathLike | None = None,
         tiling: Tiling | None = None,
@@ -82,7 +84,9 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         weights: None for the demo's weights, a small model that comes with the package. A
             `defaults.json` beside them has the defaults of `generate`.
         dit, text_encoder, tokenizer: where they are, if not in `weights`; see `find_weights`.
-        lora: folder of an adapter, saved by `peft`, to merge into the DiT.
+        lora: adapters that are merged into the transformer: a path, a list of paths, or (path,
+            scale) pairs; each is a file, a folder or a training run.
+        lora_alpha: alpha of the adapters, if their files do not state it.
         options: mesh, dtype, keep_loaded, quantize, ...; see `systems.models.LoadingOptions`.
 
         Raises:
@@ -91,7 +95,13 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         weights = demo_weights() if weights is None else weights
         defaults = read_defaults(weights)
         models = MugvModels.from_pretrained(
-            weights, dit=dit, lora=lora, text_encoder=text_encoder, tokenizer=tokenizer, **options
+            weights,
+            dit=dit,
+            lora=lora,
+            lora_alpha=lora_alpha,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            **options,
         )
         return cls(models, tiling=tiling, defaults=defaults)
 

@@ -14,6 +14,7 @@ from mugv_jax.files import check_text
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.reuse import check_threshold
 from mugv_jax.flow.schedule import check_shift, sample_times, shift_ratio
+from mugv_jax.systems.mugv.aesthetic import with_score
 from mugv_jax.systems.mugv.given import GivenPixels, ImageLike, Reader, Sources, VideoLike
 from mugv_jax.systems.mugv.size import VideoSize
 from mugv_jax.systems.sampling import check_rows
@@ -65,7 +66,8 @@ class Request:
     keyframes: frame number (from 0; negative from the end) -> image. An image stands for the 8
         frames of its latent; the first of 8k+1 frames has its own latent and is kept exactly.
     continue_video: video whose last `continue_frames` (8k+1) frames begin the result.
-    init_video, strength: video to start from, noised to `strength` in (0, 1] of the path.
+    init_video, strength: video to start from, noised to `strength` in (0, 1] of the path. Frames
+        of a file are those that it shows at `fps`; frames in memory are taken as they are.
     shift: shift of times towards noise (`flow/schedule.py`); None is by size, as published.
     reuse_threshold: relative change of the model's input, summed over steps, up to which steps are
         not evaluated (`flow/reuse.py`); 0 evaluates every step.
@@ -134,7 +136,7 @@ class Request:
         """Input of the text encoder for each prompt."""
         if self.aesthetic_score is None:
             return list(self.prompts)
-        return [f"{p} aesthetic score: {self.aesthetic_score:.1f}." for p in self.prompts]
+        return [with_score(prompt, self.aesthetic_score) for prompt in self.prompts]
 
     def seeds(self) -> list[int]:
         """Seeds of the noise of all prompts."""
@@ -166,7 +168,7 @@ def read_given(request: Request) -> list[GivenPixels]:
     Raises:
         ValueError: unreadable files, pictures of another form, or a video with too few frames.
     """
-    reader, given = Reader(request.size, request.continue_frames), []
+    reader, given = Reader(request.size, request.continue_frames, request.fps), []
     for number, sources in enumerate(request.sources(), start=1):
         with _errors_of(request, number):
             given.append(reader.read(sources))

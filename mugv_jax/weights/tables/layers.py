@@ -3,8 +3,9 @@
 """Rules of the layers that most tables have, and the checks with which sizes are inferred."""
 
 import re
+from collections.abc import Iterator
 
-from mugv_jax.weights.table import Rule, Shapes
+from mugv_jax.weights.table import Rule, Shapes, Spelling, Target
 
 # Axes of kernels and biases: to heads (head dim last), from heads, and of convolutions.
 TO_HEADS = "(a e) d -> d a e", "(a e) -> a e"
@@ -54,3 +55,16 @@ def count(shapes: Shapes, prefix: str) -> int:
             "layers are missing."
         )
     return layers
+
+
+def split(name: str, layer: str, parts: str, forms: tuple[str, ...]) -> Iterator[Spelling]:
+    """Spellings of the `parts` of a fused layer: `name` and a form with "q", "k" or "v" for "*"."""
+    for number, part in enumerate(parts):
+        for form in forms:
+            target = Target(layer, number, len(parts))
+            yield Spelling(name + form.replace("*", part), (target,))
+
+
+def whole(name: str, *layers: str) -> Spelling:
+    """Spelling of one layer, or of several whose rows follow each other."""
+    return Spelling(name, tuple(map(Target, layers)))

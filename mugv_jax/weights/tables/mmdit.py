@@ -7,9 +7,24 @@ from typing import Any
 
 from mugv_jax.nn.mmdit.model import MMDiTConfig
 from mugv_jax.weights.table import LAYER, Rule, Shapes, Table
-from mugv_jax.weights.tables.layers import FROM_HEADS, TO_HEADS, count, linear, weight_shapes
+from mugv_jax.weights.tables.layers import (
+    FROM_HEADS,
+    TO_HEADS,
+    count,
+    linear,
+    weight_shapes,
+    whole,
+)
 
 CLASS = "SD3Transformer3DModel"
+# Modules of a block in the order of the class's parameters.
+_ORDER = (
+    "norm1.linear", "norm1_context.linear", "attn.norm_q", "attn.norm_k",
+    "attn.to_q", "attn.to_k", "attn.to_v",
+    "attn.add_k_proj", "attn.add_v_proj", "attn.add_q_proj", "attn.to_out.0", "attn.to_add_out",
+    "attn.norm_added_q", "attn.norm_added_k",
+    "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2",
+)  # fmt: skip
 # Argument of that class -> field of the config.
 _FIELDS = {
     "num_layers": "depth",
@@ -25,6 +40,24 @@ _DEFAULTS = {
     "joint_attention_dim": MMDiTConfig.text_dim,
     "pooled_projection_dim": MMDiTConfig.pooled_dim,
 }
+_BLOCK, _JOINT = "transformer_blocks.{layer}", "joint_blocks.{layer}"
+_VIDEO = tuple(f"{_BLOCK}.attn.to_{x}" for x in "qkv")
+_TEXT = tuple(f"{_BLOCK}.attn.add_{x}_proj" for x in "qkv")
+# Names of layers in adapters with q, k and v fused, and in those for SD3's own code.
+SPELLINGS = (
+    *(whole(f"{_BLOCK}.attn.{name}", *_VIDEO) for name in ("to_qkv", "qkv")),
+    *(whole(f"{_BLOCK}.attn.{name}", *_TEXT) for name in ("to_added_qkv", "add_qkv_proj")),
+    whole(f"{_BLOCK}.attn.to_kv", *_VIDEO[1:]),
+    whole(f"{_BLOCK}.attn.to_added_kv", *_TEXT[1:]),
+    whole(f"{_JOINT}.x_block.attn.qkv", *_VIDEO),
+    whole(f"{_JOINT}.x_block.attn.proj", f"{_BLOCK}.attn.to_out.0"),
+    whole(f"{_JOINT}.x_block.mlp.fc1", f"{_BLOCK}.ff.net.0.proj"),
+    whole(f"{_JOINT}.x_block.mlp.fc2", f"{_BLOCK}.ff.net.2"),
+    whole(f"{_JOINT}.context_block.attn.qkv", *_TEXT),
+    whole(f"{_JOINT}.context_block.attn.proj", f"{_BLOCK}.attn.to_add_out"),
+    whole(f"{_JOINT}.context_block.mlp.fc1", f"{_BLOCK}.ff_context.net.0.proj"),
+    whole(f"{_JOINT}.context_block.mlp.fc2", f"{_BLOCK}.ff_context.net.2"),
+)
 
 
 def _vectors(name: str, path: str, axis: str) -> tuple[Rule, Rule]:
@@ -51,8 +84,15 @@ def _stream(block: str, path: str, *, text: bool, ends: bool) -> Iterator[Rule]:
 
 def _block(number: int | str, path: str, *, last: bool = False) -> Iterator[Rule]:
     block = f"transformer_blocks.{number}"
-    yield from _stream(block, f"{path}/video", text=False, ends=False)
-    yield from _stream(block, f"{path}/text", text=True, ends=last)
+    rules = [
+        *_stream(block, f"{path}/video", text=False, ends=False),
+        *_stream(block, f"{path}/text", text=True, ends=last),
+    ]
+
+    def place(rule: Rule) -> int:
+        return _ORDER.index(rule.name.removeprefix(f"{block}.").rpartition(".")[0])
+
+    yield from sorted(rules, key=place)
 
 
 def table(config: MMDiTConfig) -> Table:

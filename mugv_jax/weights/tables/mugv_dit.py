@@ -10,7 +10,16 @@ from collections.abc import Mapping
 
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights.table import Rule, Shapes, Table
-from mugv_jax.weights.tables.layers import FROM_HEADS, TO_HEADS, count, linear, norm, weight_shapes
+from mugv_jax.weights.tables.layers import (
+    FROM_HEADS,
+    TO_HEADS,
+    count,
+    linear,
+    norm,
+    split,
+    weight_shapes,
+    whole,
+)
 
 MAX_TEXT_TOKENS = 300
 _BLOCK = "blocks.{layer}"
@@ -52,6 +61,16 @@ RULES = (
     *linear(f"{_BLOCK}.mlp.fc2", "blocks/mlp/down"),
     Rule("final_layer.scale_shift_table", "params/final/scale_shift_table"),
     *linear("final_layer.linear", "final/linear"),
+)
+_FORMS = ("*", "to_*", "*_proj", "*_linear")  # of q, k and v
+# Names of layers in adapters for q, k and v apart.
+SPELLINGS = (
+    *split(f"{_SELF}.", f"{_SELF}.qkv", "qkv", _FORMS),
+    *split(f"{_CROSS}.", f"{_CROSS}.kv_linear", "kv", _FORMS),
+    *(whole(f"{_CROSS}.{name}", f"{_CROSS}.q_linear") for name in ("q", "to_q", "q_proj")),
+    *(whole(f"{_CROSS}.{name}", f"{_CROSS}.kv_linear") for name in ("kv", "to_kv", "kv_proj")),
+    *(whole(f"{_SELF}.{name}", f"{_SELF}.qkv") for name in ("to_qkv", "qkv_proj")),
+    *(whole(f"{each}.to_out.0", f"{each}.proj") for each in (_SELF, _CROSS)),
 )
 
 

@@ -16,11 +16,12 @@ _ATTENTION = f"{_BLOCK}.layer.0.SelfAttention"
 _MLP = f"{_BLOCK}.layer.1.DenseReluDense"
 # All layers share the bias that the checkpoint stores with the first layer.
 _RELATIVE_BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias"
-# Many files hold the token embedding twice; `T5EncoderModel` ties the two.
-_DUPLICATE = "encoder.embed_tokens.weight"
+# Files hold the token embedding under either name or under both; `T5EncoderModel` ties the two.
+_EMBEDDING, _DUPLICATE = "shared.weight", "encoder.embed_tokens.weight"
+TWINS = {_DUPLICATE: _EMBEDDING}
 
 RULES = (
-    Rule("shared.weight", "params/token_embed"),
+    Rule(_EMBEDDING, "params/token_embed"),
     Rule(f"{_RELATIVE_BIAS}.weight", "params/relative_bias"),
     *(
         Rule(f"{_ATTENTION}.{x}.weight", f"params/blocks/attention/{x}/kernel", TO_HEADS[0])

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 
 from mugv_jax.nn.wan.dit import WanDiTConfig
 from mugv_jax.weights.table import Rule, Shapes, Table
-from mugv_jax.weights.tables.layers import FROM_HEADS, TO_HEADS, count, linear, norm, weight_shapes
+from mugv_jax.weights.tables.layers import (
+    FROM_HEADS,
+    TO_HEADS,
+    count,
+    linear,
+    norm,
+    weight_shapes,
+    whole,
+)
 
 _BLOCK = "blocks.{layer}"
 _PATCHES = "d c pf ph pw -> (pf ph pw c) d"
@@ -16,14 +24,13 @@ HEAD_DIM = 128  # of the published model; the shapes do not determine it
 def _attention(name: str, path: str, *, rope: bool) -> Iterator[Rule]:
     """Rules of an attention; with `rope`, pairs of neighbours become pairs across the halves."""
     for part in "qkv":
-        axes, scale = TO_HEADS, ""
-        if rope and part != "v":
-            axes = "(a k r) d -> d a (r k)", "(a k r) -> a (r k)"
-            scale = "(a k r) -> (a r k)"
+        turned = rope and part != "v"
+        axes = ("(a k r) d -> d a (r k)", "(a k r) -> a (r k)") if turned else TO_HEADS
         yield from linear(f"{name}.{part}", f"{path}/{part}", *axes)
-        if part != "v":
-            yield Rule(f"{name}.norm_{part}.weight", f"params/{path}/{part}_norm/scale", scale)
     yield from linear(f"{name}.o", f"{path}/out", FROM_HEADS)
+    scale = "(a k r) -> (a r k)" if rope else ""
+    for part in "qk":
+        yield Rule(f"{name}.norm_{part}.weight", f"params/{path}/{part}_norm/scale", scale)
 
 
 RULES = (
@@ -42,6 +49,28 @@ RULES = (
     *linear(f"{_BLOCK}.ffn.2", "blocks/mlp/down"),
     Rule("head.modulation", "params/final/scale_shift_table", "1 two d -> two d"),
     *linear("head.head", "final/linear"),
+)
+_SELF, _CROSS = f"{_BLOCK}.self_attn", f"{_BLOCK}.cross_attn"
+_QKV, _KV = tuple(f"{_SELF}.{x}" for x in "qkv"), tuple(f"{_CROSS}.{x}" for x in "kv")
+# Names of layers in adapters with q, k and v fused, and in those for diffusers' Wan.
+SPELLINGS = (
+    *(whole(f"{_SELF}.{name}", *_QKV) for name in ("qkv", "to_qkv")),
+    *(whole(f"{_CROSS}.{name}", *_KV) for name in ("kv", "to_kv")),
+    whole(f"{_BLOCK}.attn1.to_qkv", *_QKV),
+    whole(f"{_BLOCK}.attn2.to_kv", *_KV),
+    *(
+        whole(f"{_BLOCK}.{attention}.{theirs}", f"{ours}.{part}")
+        for attention, ours in (("attn1", _SELF), ("attn2", _CROSS))
+        for theirs, part in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "o"))
+    ),
+    whole(f"{_BLOCK}.ffn.net.0.proj", f"{_BLOCK}.ffn.0"),
+    whole(f"{_BLOCK}.ffn.net.2", f"{_BLOCK}.ffn.2"),
+    whole("condition_embedder.text_embedder.linear_1", "text_embedding.0"),
+    whole("condition_embedder.text_embedder.linear_2", "text_embedding.2"),
+    whole("condition_embedder.time_embedder.linear_1", "time_embedding.0"),
+    whole("condition_embedder.time_embedder.linear_2", "time_embedding.2"),
+    whole("condition_embedder.time_proj", "time_projection.1"),
+    whole("proj_out", "head.head"),
 )
 
 

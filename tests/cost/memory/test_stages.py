@@ -14,9 +14,10 @@ from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import variable_shardings
-from mugv_jax.systems.mugv import windows
+from mugv_jax.systems.mugv import spatial_tiles, windows
 from mugv_jax.systems.mugv.size import MAX_TOKENS
 from mugv_jax.systems.mugv.system import SYSTEM
+from mugv_jax.systems.tiles import Tiling
 from mugv_jax.weights.random import random_variables
 from mugv_jax.weights.registry import abstract_variables
 from tests.cost.memory.compiled import (
@@ -65,9 +66,26 @@ def test_sixteen_bits_are_widened_on_cpu_and_eight_are_not(quantize):
     assert LEAST <= stage.total / compiled <= MOST
 
 
-def test_vae_as_compiled():
+def compiled_in_tiles(vae, half, weights, shape, side):
+    """Largest program of a half of the VAE, with its input and output."""
+    module, own = getattr(vae.bind(weights), half).unbind()
+    x, needed = abstract((shape[1], *shape[2:])), []
+    for number in range(module.num_parts):
+        tiling = Tiling(rows=side, columns=side)
+        part = spatial_tiles._run_part.lower(
+            module, number, own, x, tiling, 128 // VAE.spatial_factor
+        )
+        y = part.out_info
+        held = 4 * (math.prod(x.shape) + math.prod(y.shape))
+        needed.append(part.compile().memory_analysis().temp_size_in_bytes + held)
+        x = abstract(y.shape)
+    return max(needed)
+
+
+@pytest.mark.parametrize("tile_px", [None, 64])
+def test_vae_as_compiled(tile_px):
     """Compiled programs, plus the arrays that `systems/mugv/windows.py` holds meanwhile."""
-    planned = plan(width=256, height=128, frames=49)
+    planned = plan(width=256, height=128, frames=49, tile_px=tile_px)
     size, factor = planned.size, VAE.spatial_factor
     vae, weights = VideoVAE(VAE, jnp.float32), variables("mugv_vae", VAE, meshes.make_mesh())
     rows, columns = size.height_px // factor, size.width_px // factor
@@ -76,25 +94,24 @@ def test_vae_as_compiled():
     window = (1, VAE.window_frames, rows, columns, VAE.feature_channels)
     step = (1, frames, *window[2:])
     latent = (1, VAE.window_latents, rows, columns, VAE.latent_channels)
-    encode, moments, unpack, decode = (
-        windows._apply.lower(vae, method, weights, abstract(shape))
-        .compile()
-        .memory_analysis()
-        .temp_size_in_bytes
-        for method, shape in (
-            ("encode_features", pixels),
-            ("encode_moments", window),
-            ("decode_features", latent),
-            ("decode_pixels", step),
-        )
-    )
+
+    def temporary(method, shape):
+        lowered = windows._apply.lower(vae, method, weights, abstract(shape))
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+    if tile_px is None:
+        encode, decode = temporary("encode_features", pixels), temporary("decode_pixels", step)
+    else:
+        encode = compiled_in_tiles(vae, "spatial_encoder", weights, pixels, tile_px // factor)
+        decode = compiled_in_tiles(vae, "spatial_decoder", weights, step, tile_px // factor)
+    moments, unpack = temporary("encode_moments", window), temporary("decode_features", latent)
     frame, features = 4 * math.prod(pixels[2:]), 4 * math.prod(window)
     held = (size.frames + VAE.window_frames) * frame + features
-    canvas = 3 * frames * frame
+    made = 2 * frames * frame
     encoding, decoding = SYSTEM.stages({"vae": VAE}, planned)
     compiled = encoding.weights + held + max(encode, moments)
     assert LEAST <= encoding.total / compiled <= MOST
-    compiled = decoding.weights + features + max(unpack, decode + canvas)
+    compiled = decoding.weights + features + max(unpack, decode + made)
     assert LEAST <= decoding.total / compiled <= MOST
 
 

@@ -12,7 +12,7 @@ from mugv_jax.nn.mmdit.model import MMDiTConfig
 from mugv_jax.nn.text.clip import ClipTextConfig, ClipTextEncoder
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.wan.dit import WanDiTConfig
-from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
+from mugv_jax.nn.wan.vae import Decoder, WanVAE, WanVAEConfig
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.contentv.system import SYSTEM as CONTENTV
@@ -93,9 +93,16 @@ def test_the_enhancers_vae_and_transformer_stay_beside_each_other():
 def test_vae_needs_as_much_for_a_long_video_as_for_a_short_one():
     short, long = (list(ENHANCER.stages({"vae": VAE}, plan(frames=n))) for n in (9, 105))
     assert short == long
-    _, tiled = ENHANCER.stages({"vae": VAE}, plan(width=512, height=512, tile_px=128))
-    _, small = ENHANCER.stages({"vae": VAE}, plan(width=128, height=128))
-    assert tiled == small
+
+
+def test_a_tile_of_the_vae_needs_as_much_as_a_picture_with_its_halo():
+    (_, tiled), (_, whole) = (
+        ENHANCER.stages({"vae": VAE}, plan(width=512, height=512, tile_px=px)) for px in (128, None)
+    )
+    side = 128 + 2 * 8 * Decoder.halo(VAE)
+    _, small = ENHANCER.stages({"vae": VAE}, plan(width=side, height=side))
+    # The whole picture attends: more than in a small one.
+    assert small.activations <= tiled.activations < 0.5 * whole.activations
 
 
 @pytest.mark.parametrize("quantize", [None, "int8"])

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 import shutil
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from mugv_jax import video
-from mugv_jax.systems.enhancer import files as enhance_files
 from mugv_jax.systems.enhancer.files import Job, enhance_file, jobs_of
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
@@ -88,6 +89,18 @@ def test_sound_is_kept(tmp_path):
     assert sounds[0] == sounds[1]
 
 
+def test_the_shape_of_pixels_is_kept(tmp_path):
+    frames = np.zeros((3, 32, 32, 3), np.uint8)
+    with video.writing(tmp_path / "in.mp4", 10, pixel_aspect=Fraction(2)) as write:
+        write(frames)
+    job = Job(tmp_path / "in.mp4", tmp_path / "out.mp4", compared=tmp_path / "pair.mkv")
+    enhance_file(Lighter(), job, REQUEST, progress=False)
+    for path in (job.output, job.compared):
+        with av.open(path) as container:
+            assert container.streams.video[0].sample_aspect_ratio == 2
+    assert facts(job.output)[1] == (32, 32)
+
+
 def test_psnr_is_against_what_it_was_before_it_was_blurred(tmp_path):
     frames = np.random.default_rng(0).integers(0, 250, (7, 32, 32, 3), np.uint8)
     video.write_video(tmp_path / "in.mp4", frames, 10, crf=0)
@@ -125,13 +138,19 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
 def test_jobs_of_a_folder_and_of_a_list(tmp_path):
     for name in ("b.mp4", "a.MOV", "notes.txt"):
         (tmp_path / name).touch()
+    still, other = Image.new("RGB", (16, 16)), Image.new("RGB", (16, 16), "red")
+    still.save(tmp_path / "still.webp")
+    still.save(tmp_path / "moving.webp", save_all=True, append_images=[other])
     out = tmp_path / "out"
     jobs = jobs_of(tmp_path, out, compare=True)
-    assert [job.source.name for job in jobs] == ["a.MOV", "b.mp4"]
+    assert [job.source.name for job in jobs] == ["a.MOV", "b.mp4", "moving.webp"]
     assert jobs[0] == Job(tmp_path / "a.MOV", out / "a.mp4", None, compared=out / "a_compare.mp4")
     listed = tmp_path / "list.csv"
     listed.write_text('file_name,text\nb.mp4,"HD, clear"\nsub/c.mkv,\n')
+    other = listed.with_suffix(".jsonl")
+    other.write_text('{"path": "b.mp4", "caption": "HD, clear"}\n{"file_name": "sub/c.mkv"}\n')
     jobs = jobs_of(listed, out, compare=False)
+    assert jobs_of(other, out, compare=False) == jobs
     assert [(job.source, job.output.name, job.prompt) for job in jobs] == [
         (tmp_path / "b.mp4", "b.mp4", "HD, clear"),
         (tmp_path / "sub" / "c.mkv", "c.mp4", None),
@@ -152,7 +171,8 @@ def test_a_prompt_of_the_list_counts_for_its_video(tmp_path):
     ("text", "message"),
     [
         ("", "is empty: it needs file_name"),
-        ("path\na.mp4\n", "names no video in lines 2: each needs a column file_name"),
+        ("name\na.mp4\n", "line 2: no video; each needs a column file_name"),
+        ("file_name,text\na.mp4,a, b\n", "line 2 has 3 cells"),
         ("file_name\na.mp4\nsub/a.mkv\n", "several videos of .* would be written to .*a.mp4"),
     ],
 )
@@ -180,4 +200,4 @@ def test_folders_are_written_to_folders(tmp_path):
 
 
 def test_files_that_are_enhanced_have_known_suffixes():
-    assert set(enhance_files.SUFFIXES) > set(video.CONTAINERS)
+    assert set(video.VIDEOS) > set(video.CONTAINERS)

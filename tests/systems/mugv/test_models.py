@@ -124,6 +124,22 @@ def test_a_tokenizer_of_another_model_is_refused(published):
     assert ids.shape == mask.shape == (len(CORPUS), 300)
 
 
+def test_a_long_prompt_keeps_the_score_that_the_request_appends(caplog):
+    models = MugvModels.random(SMALL)
+    request = Request(
+        prompts=("a boat " * 60,), size=VideoSize(width_px=32, height_px=32, frames=9)
+    )
+    (text,) = request.texts()
+    ids, mask = models.tokenize([text])
+    kept = bytes(int(token) - 3 for token in ids[0, :-1]).decode()  # ids of bytes, and the end
+    assert mask.all()
+    assert kept.endswith(" aesthetic score: 6.0.")
+    assert kept.startswith("a boat a boat")
+    assert (
+        f"{len(text) + 1 - 300} tokens were cut off before 'aesthetic score: 6.0.'" in caplog.text
+    )
+
+
 def test_random_weights_depend_on_the_seed_alone():
     trees = []
     for options in ({"seed": 1}, {"seed": 1, "mesh": {"tensor": 2, "sequence": 2}}, {"seed": 2}):

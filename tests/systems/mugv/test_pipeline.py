@@ -23,7 +23,7 @@ HARDLY_NOISED = 1e-2
 WIDTH, HEIGHT = 48, 32
 CLIP = np.random.default_rng(0).integers(0, 256, (24, HEIGHT, WIDTH, 3), np.uint8)
 IMAGE = CLIP[0]
-TILES = windows.Tiling(rows=4, columns=4, overlap=2)
+TILES = windows.Tiling(rows=3, columns=4)
 
 
 @pytest.fixture(scope="module")
@@ -245,9 +245,8 @@ def test_eight_devices_give_the_frames_of_one_also_in_tiles(pipeline, sharded, m
     whole = frames(pipeline, image=IMAGE)
     for each in (pipeline, sharded):
         monkeypatch.setattr(each, "tiling", TILES)
-    expected, made = (frames(each, image=IMAGE) for each in (pipeline, sharded))
-    assert not np.array_equal(expected, whole)  # tiles were used
-    assert np.max(np.abs(made.astype(int) - expected)) <= SHARDED_LEVELS
+        tiled = frames(each, image=IMAGE)
+        assert np.max(np.abs(tiled.astype(int) - whole)) <= SHARDED_LEVELS
 
 
 def test_videos_are_handed_out_one_by_one_and_the_models_freed():

@@ -156,6 +156,26 @@ def test_the_right_end_of_a_video_is_taken(tmp_path):
         np.testing.assert_array_equal(read_given(asked)[0].init, video.fit(read[:8], 32, 48))
 
 
+@pytest.mark.parametrize("fps", [60, 20, 15])
+def test_videos_are_taken_at_the_rate_of_the_result(fps, tmp_path, caplog):
+    path = tmp_path / "clip.mp4"
+    video.write_video(path, np.concatenate([CLIP] * 4), 60)
+    read = video.fit(video.read_video(path).frames, 32, 48)
+    step = 60 // fps
+    fields = {"fps": fps, "frames": 8, "init_video": path}
+    (given,) = read_given(request(**fields))
+    np.testing.assert_array_equal(given.init, read[: 8 * step : step])
+    fields = {"fps": fps, "continue_video": path, "continue_frames": 9}
+    (given,) = read_given(request(**fields))
+    np.testing.assert_array_equal(given.start, read[47 - 8 * step :: step])
+    notes = [each.getMessage() for each in caplog.records]
+    assert len(notes) == (step > 1)
+    assert all(f"has 60 frames per second: its frames are taken by their times at {fps} per" in each
+               for each in notes)  # fmt: skip
+    with pytest.raises(ValueError, match=r"has 16 frames at 20 per second, but 17 are needed"):
+        read_given(request(fps=20, init_video=path))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
