@@ -3,11 +3,14 @@
 """`mugv-jax train`: train a diffusion transformer from a config and a folder of samples."""
 
 import functools
+import logging
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from mugv_jax.commands import training
+
+log = logging.getLogger(__name__)
 
 DESCRIPTION = "Train a diffusion transformer; running the same command again resumes the run."
 EXAMPLES = """examples:
@@ -27,7 +30,9 @@ def _train(values: ConfigDict, folder: Path) -> None:
     from mugv_jax.train.diffusion import train
     from mugv_jax.train.train_config import from_config_dict
 
-    train(from_config_dict(values), folder)
+    config = from_config_dict(values)
+    if train(config, folder) == config.run.steps:
+        log.info('To see what it learnt: mugv-jax generate --dit %s "a prompt"', folder)
 
 
 add_arguments = functools.partial(

@@ -68,7 +68,7 @@ class Schedule:
 
     @functools.cached_property
     def _earlier_steps(self) -> Int[np.ndarray, "steps"]:
-        """For each step, the number of steps before it that use the same bucket."""
+        """Number of earlier steps that use the same bucket, for each step."""
         earlier = np.empty(len(self), np.int64)
         for number in range(len(self.buckets)):
             steps = np.flatnonzero(self.bucket_of_step == number)

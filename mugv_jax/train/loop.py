@@ -85,6 +85,8 @@ class Run:
         self.checkpoints.wait()
         if step < last:
             log.info("stopped and saved at step %d of %d; the same command resumes.", step, last)
+        else:
+            log.info("finished %d steps; checkpoints are in %s.", step, self.checkpoints.folder)
         return step
 
     def _step(

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import functools
 import glob
+import logging
 import os
 import pathlib
 import secrets
@@ -19,6 +20,9 @@ from mugv_jax.video import animation
 if TYPE_CHECKING:
     import av.container
 
+log = logging.getLogger(__name__)
+
+REMEMBERED = 65_536  # notes, so that memory stays bounded over a large data set
 PARTIAL = ".partial"
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 LIBVPX = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's codec -> its decoder in libvpx
@@ -158,3 +162,13 @@ def _remove_stale(partial: pathlib.Path) -> None:
     with contextlib.suppress(OSError), partial.open("rb") as lock:  # BlockingIOError: it is in use
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         partial.unlink()
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _note(text: str) -> None:
+    log.warning("%s", text)
+
+
+def note_once(path: str | os.PathLike, text: str) -> None:
+    """Log `text` about the file `path`, once in a process however often it is read."""
+    _note(f"{str(path)!r} {text}")

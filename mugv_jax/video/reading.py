@@ -19,10 +19,15 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mugv_jax.video.colour import HDR_NAMES, MAX_PIXELS, square_size, upright_rgb
-from mugv_jax.video.files import decoded_frames, explain_video_errors, open_media, video_stream
+from mugv_jax.video.files import (
+    decoded_frames,
+    explain_video_errors,
+    note_once,
+    open_media,
+    video_stream,
+)
 from mugv_jax.video.frames import Video
 from mugv_jax.video.hdr import PEAK_NITS, WHITE_NITS
-from mugv_jax.video.notes import note_once
 from mugv_jax.video.orientation import orientation
 from mugv_jax.video.timeline import read_timeline
 from mugv_jax.video.times import exact_rate, resample, resample_back, rounding, same_rate, timed

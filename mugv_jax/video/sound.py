@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from mugv_jax.video.files import (
     explain_ffmpeg_errors,
     explain_video_errors,
+    note_once,
     open_media,
     video_stream,
 )
-from mugv_jax.video.notes import note_once
 
 if TYPE_CHECKING:
     import av.container

@@ -85,7 +85,7 @@ def test_the_enhancer_as_it_runs(info):
     whole, small = (
         {stage["name"]: stage["total"] for stage in each["stages"]} for each in (report, tiled)
     )
-    assert small["VAE decode"] < 0.5 * whole["VAE decode"]
+    assert small["VAE decode"] < 0.6 * whole["VAE decode"]  # a tile has a halo
     assert small["DiT step"] == whole["DiT step"]
 
 

@@ -7,6 +7,7 @@ import zlib
 
 import av
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms, features
 
@@ -250,7 +251,6 @@ def test_colours_of_code_points_are_converted(suffix, tmp_path):
 
 
 def test_heic_is_read_with_its_profile(tmp_path):
-    pillow_heif = pytest.importorskip("pillow_heif")
     smooth = (
         np.linspace((90, 100, 110), (160, 170, 200), 64 * 48).reshape(48, 64, 3).astype(np.uint8)
     )
