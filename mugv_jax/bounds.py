@@ -52,8 +52,6 @@ LARGEST = {
     "window": 10**6,
 }
 
-POSITIVE = ("lora_alpha",)  # options that nothing else checks: 0 would silently do nothing
-
 
 def require_at_least(bound: int, config: object, *fields: str) -> None:
     """Check that the config's `fields` are None or at least `bound`.
@@ -68,7 +66,7 @@ def require_at_least(bound: int, config: object, *fields: str) -> None:
 
 
 def require_sane(name: str, value: object) -> None:
-    """Check that a number is finite, above 0 if in POSITIVE, and at most what LARGEST says.
+    """Check that a number is finite and at most what LARGEST says.
 
     Values that are no numbers pass.
 
@@ -80,8 +78,6 @@ def require_sane(name: str, value: object) -> None:
     most = LARGEST.get(name, 2**53)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name}={value} must be a finite number, at most {most:,}.")
-    if name in POSITIVE and value <= 0:
-        raise ValueError(f"{name}={value} must be above 0.")
     if abs(value) > most:
         shown = f"{value:g}" if isinstance(value, float) else _digits(value)
         raise ValueError(f"{name}={shown} is too large: it must be at most {most:,}.")

@@ -159,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
     with (
-        only_process(Path(args.out).expanduser()) if several else contextlib.nullcontext(),
+        only_process(user_path(args.out)) if several else contextlib.nullcontext(),
         out_of_memory(
             "give --vae-tile 512, a smaller --window, or split the work over devices with --mesh"
         ),

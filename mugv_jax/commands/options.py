@@ -53,7 +53,7 @@ def adapter_text(text: str) -> tuple[str, float]:
     whose last part is no number, such as a path of Windows with a drive letter.
     """
     path, colon, number = path_text(text).rpartition(":")
-    if not colon or not path or Path(text).expanduser().exists():
+    if not colon or not path or user_path(text).exists():
         return text, 1.0
     try:
         scale = float(number)

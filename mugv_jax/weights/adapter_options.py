@@ -7,12 +7,13 @@ lora_adapter_metadata  the same in the header of a safetensors file of diffusers
 """
 
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from mugv_jax.files import parse_json, read_json
 
 METADATA_KEY = "lora_adapter_metadata"
 # Options of peft that make the function other than W + scale B A.
@@ -57,7 +58,7 @@ def read_options(path: Path, stated: Any = None) -> Options:
         ValueError: no options of an adapter, or a variant that is no plain LoRA.
     """
     try:
-        stated = json.loads(path.read_text()) if stated is None else stated
+        stated = read_json(path) if stated is None else stated
         kind = stated.get("peft_type", "LORA")
         options = Options(
             int(stated["r"]),
@@ -95,7 +96,7 @@ def options_in_header(path: Path, metadata: Mapping[str, str], prefix: str) -> O
     if METADATA_KEY not in metadata:
         return None
     try:
-        every = json.loads(metadata[METADATA_KEY])
+        every = parse_json(metadata[METADATA_KEY], METADATA_KEY)
         stated = {
             name.rpartition(".")[2]: value
             for name, value in every.items()
