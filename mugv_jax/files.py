@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 MAX_JSON_BYTES = 100 * 10**6  # the limit of safetensors for its header
 MAX_JSON_DEPTH = 64
@@ -122,6 +122,14 @@ def parse_json(content: bytes | str, where: str) -> Any:
     if "\\ud" in text.lower():  # an escape that may stand alone
         check_text(f"{where}: its text", json.dumps(value, ensure_ascii=False))
     return value
+
+
+def is_zip(file: str | os.PathLike | IO[bytes]) -> bool:
+    """Whether a file is a zip archive; one whose index is damaged is one still."""
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile:
+        return True
 
 
 def existing_archive(path: str | os.PathLike, what: str = "file") -> Path:
