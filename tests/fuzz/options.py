@@ -133,7 +133,7 @@ def paths(rng: Random, here: Path) -> Case:
     if option == "lora":
         given = ("src.pt", *given)
     argv = (*base, *given)
-    named = (path[:40], option or "path", Path(path).name[:30] or "empty", "empty", "required",
+    named = (path[:40], option or "path", Path(path).name[:30] or "empty", "empty", "required", "src.pt",
              "\\udcff")  # fmt: skip
     return Case(f"path {what} --{option}", argv, named)
 
