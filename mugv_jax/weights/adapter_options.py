@@ -60,7 +60,7 @@ def read_options(path: Path, stated: Any = None) -> Options:
     stated = read_json(path) if stated is None else stated
     if not isinstance(stated, dict) or not {"r", "lora_alpha"} <= stated.keys():
         raise ValueError(
-            f"{path}: not the configuration of a LoRA adapter, which needs numbers r and lora_alpha."
+            f"{path}: not the configuration of a LoRA adapter, which needs r and lora_alpha."
         )
     try:
         kind = stated.get("peft_type", "LORA")

@@ -133,8 +133,8 @@ def paths(rng: Random, here: Path) -> Case:
     if option == "lora":
         given = ("src.pt", *given)
     argv = (*base, *given)
-    named = (path[:40], option or "path", Path(path).name[:30] or "empty", "empty", "required", "src.pt",
-             "\\udcff")  # fmt: skip
+    named = (path[:40], option or "path", Path(path).name[:30] or "empty", "empty", "required",
+             "src.pt", "\\udcff")  # fmt: skip
     return Case(f"path {what} --{option}", argv, named)
 
 
