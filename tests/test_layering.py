@@ -30,13 +30,25 @@ KNOWS = {
     "weights": {*NETWORKS, "interrupts"},
     "cost": {*NETWORKS, "sharding", "weights"},
     "systems": MODELS,
-    "config": {"bounds", "files", "systems"},
+    "config_files": {"files"},
+    "config": {"bounds", "config_files", "systems"},
     "data": {*MODELS, "config", "systems"},
     "train": {*MODELS, "config", "data", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
-    "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
+    "commands": {
+        *MODELS,
+        "cli",
+        "compile",
+        "config",
+        "config_files",
+        "data",
+        "demo",
+        "golden",
+        "systems",
+        "train",
+    },
     "cli": {"bounds", "interrupts"},  # commands are imported by name, each when it is run
 }
 OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need

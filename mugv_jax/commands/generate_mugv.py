@@ -38,7 +38,7 @@ EXAMPLES = """\
   mugv-jax generate --contact-sheet outputs/star.png "a red star moves left"
   mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
   mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
-  mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
+  mugv-jax generate --random-weights --config mugv_debug --size 64x64 --frames 9 "noise"
 """
 OPTIONS = (
     "text_encoder",
