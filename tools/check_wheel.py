@@ -86,7 +86,7 @@ def check(python: str, wheel: Path, sdist: Path, folder: Path) -> None:
 
 def main() -> None:
     """Build, then check with every Python asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     own = "{}.{}".format(*sys.version_info)
     parser.add_argument("--python", nargs="+", default=[own], help="versions [%(default)s]")
     args = parser.parse_args()
