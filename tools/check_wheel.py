@@ -25,7 +25,6 @@ SMALL = "--config.lora.rank=4 --config.optimizer.method=adamw --config.data.toke
 COMMANDS = {
     "mugv-jax --help": (),
     "mugv-jax info mugv_10b": (),
-    "mugv-jax info stages/sft --size 640x352": (),
     'mugv-jax generate --steps 2 -o video.mp4 "a red star moves left"': ("video.mp4",),
     "mugv-jax demo world --split train --world small --count 3 --out clips": (
         "clips/captions.csv",
@@ -88,7 +87,9 @@ def main() -> None:
     """Build, then check with every Python asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     own = "{}.{}".format(*sys.version_info)
-    parser.add_argument("--python", nargs="+", default=[own], help="versions [%(default)s]")
+    parser.add_argument(
+        "--python", nargs="+", default=[own], help="versions or paths [%(default)s]"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         dist = Path(name) / "dist"
@@ -105,8 +106,8 @@ def main() -> None:
         ]
         call(build, ROOT, dict(os.environ))
         (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
-        for python in args.python:
-            folder = Path(name) / python
+        for number, python in enumerate(args.python):
+            folder = Path(name) / str(number)
             folder.mkdir()
             check(python, wheel, sdist, folder)
             print(f"Python {python}: wheel and sdist work.", flush=True)
