@@ -93,7 +93,7 @@ def _widened(mask: np.ndarray) -> np.ndarray:
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(mask, HALO_PX), (2 * HALO_PX + 1,) * 2
     )
-    return windows.any(axis=(-2, -1))
+    return windows.max(axis=(-2, -1))
 
 
 def warnings(
