@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from mugv_jax import interrupts
+from mugv_jax.bounds import require_sane
 
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
 # A module whose command has actions sets the default `run` of the parser of each instead.
@@ -39,6 +40,8 @@ COMMANDS = {
 }
 OVERRIDE = "--config."  # `--config.mesh.tensor=4`, for commands with an `overrides` default
 USER_ERROR = 2
+MOST_LINES, MOST_CHARACTERS = 3, 600  # of an error: more is cut, in the middle of a line
+MOST_LOGGED = 2000  # characters of a line of the log
 INTERRUPTED = 130
 
 
@@ -55,6 +58,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.endswith("expected one argument"):
             message += " (one that begins with '-' is written --option=VALUE)"
+        message = _line(message)
         self.exit(USER_ERROR, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
 
@@ -96,16 +100,26 @@ def _run(arguments: list[str]) -> int:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         with _logging_to_stderr():
+            _check_numbers(args)
             interrupts.running()
             return args.run(args) or 0
     except ValueError as error:
         if interrupts.pending():
             raise  # of what was interrupted
         return _fail(parser.prog, args.command, error)
+    except MemoryError as error:
+        reason = f"this machine has too little memory ({error}): ask for something smaller."
+        return _fail(parser.prog, args.command, ValueError(reason))
     except OSError as error:
         if error.filename is None or interrupts.pending():
             raise  # not about a file of the user: a bug, which needs its traceback
         return _fail(parser.prog, args.command, error)
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Raise a ValueError for an option that is not finite or absurdly large."""
+    for name, value in vars(args).items():
+        require_sane(name, value)
 
 
 @contextlib.contextmanager
@@ -114,7 +128,9 @@ def _logging_to_stderr() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level, show = list(root.handlers), root.level, warnings.showwarning
     # A library may already have set up the root logger when it was imported.
-    root.handlers = [logging.StreamHandler(sys.stderr)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Cut())
+    root.handlers = [handler]
     root.setLevel(logging.INFO)
     for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -142,13 +158,43 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
 
 
 def _fail(program: str, command: str, error: Exception) -> int:
-    message = " ".join(str(error).split()) if "\n" not in str(error).strip() else str(error)
-    sys.stderr.write(f"{program} {command}: {message}\n")
+    sys.stderr.write(f"{program} {command}: {_short(str(error))}\n")
     return USER_ERROR
 
 
+def _short(message: str) -> str:
+    """A message of at most MOST_LINES lines and about MOST_CHARACTERS characters."""
+    lines = [line.rstrip() for line in message.strip().splitlines()] or ["failed without a reason"]
+    if len(lines) == 1:
+        return _line(" ".join(lines[0].split()))
+    if len(lines) > MOST_LINES:
+        more = len(lines) - MOST_LINES + 1
+        lines = [*lines[: MOST_LINES - 1], f"  and {more} more lines like these"]
+    return "\n".join(_line(line, MOST_CHARACTERS // MOST_LINES) for line in lines)
+
+
+def _line(text: str, most: int = MOST_CHARACTERS) -> str:
+    """`text` in one line; of a long one its beginning, with the value, and end, with the remedy."""
+    text = " ".join(text.split()) if "\n" in text else text
+    if len(text) <= most:
+        return text
+    head, tail = most * 2 // 3, most // 3
+    return f"{text[:head]} ... ({len(text) - head - tail} characters) ... {text[-tail:]}"
+
+
+class _Cut(logging.Formatter):
+    """The message alone, its long lines cut: a prompt or a list of names may have no end."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _cut(super().format(record))
+
+
+def _cut(message: str) -> str:
+    return "\n".join(_line(line, MOST_LOGGED) for line in message.splitlines())
+
+
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    sys.stderr.write(f"warning: {message}\n")
+    sys.stderr.write(f"warning: {_cut(str(message))}\n")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
+from mugv_jax.bounds import require_64_bits
+from mugv_jax.files import resolved, user_path
 from mugv_jax.systems import NAMES
 from mugv_jax.systems.system import System, SystemConfig, find
 
@@ -58,7 +60,7 @@ def read(path: str | os.PathLike) -> ConfigDict:
     Raises:
         ValueError: no such file, or no `get_config` that returns a ConfigDict.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise ValueError(f"config {path} is not a file: give one such as configs/mugv_10b.py.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -70,7 +72,7 @@ def read(path: str | os.PathLike) -> ConfigDict:
     try:
         spec.loader.exec_module(module)
         values = module.get_config()
-    except Exception as error:  # a user's file may raise anything
+    except (Exception, SystemExit) as error:  # a user's file may raise anything, or call exit()
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"config {path} cannot be read: {reason}.") from error
     finally:
@@ -82,7 +84,7 @@ def read(path: str | os.PathLike) -> ConfigDict:
 
 def _root(path: Path) -> Path:
     """Folder above `configs`, from which configs import each other."""
-    folder = path.resolve().parent
+    folder = resolved(path).parent
     return next(
         (each.parent for each in (folder, *folder.parents) if each.name == "configs"), folder
     )
@@ -158,6 +160,7 @@ def build_group(name: str, cls: type[Group], values: Any) -> Group:
     hints = typing.get_type_hints(cls)
     plain = {field: _plain(value) for field, value in values.items()}
     for field, value in plain.items():
+        require_64_bits(f"config {name}.{field}", value)
         if not _fits(value, hints[field]):
             wanted = getattr(hints[field], "__name__", None) or hints[field]
             raise ValueError(f"config {name}.{field}={value!r} must be of type {wanted}.")
@@ -238,7 +241,7 @@ def _parsed(argument: str, text: str) -> Any:
         return WORDS[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError) as error:
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(
             f"{argument}: {text!r} is no value: write a number, true, false, or ('a', 'b')."
         ) from error

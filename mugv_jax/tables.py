@@ -11,10 +11,11 @@ import codecs
 import contextlib
 import csv
 import io
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mugv_jax.files import parse_json
 
 CSV_SUFFIXES = (".csv", ".tsv")
 SUFFIXES = (*CSV_SUFFIXES, ".jsonl")
@@ -137,9 +138,9 @@ def _header(text: str, columns: Collection[str]) -> tuple[list[str], str]:
 
 def _json(line: str) -> Mapping[str, Any]:
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
+        record = parse_json(line, "the line")
+    except ValueError as error:
         return {MISTAKE: f"is not JSON ({error})"}
     if not isinstance(record, dict):
-        return {MISTAKE: f"is {str(record)[:80]}, not an object"}
+        return {MISTAKE: f"is {str(record)[:80]}, but must be an object of named values"}
     return record

@@ -12,31 +12,32 @@ import pytest
 from mugv_jax.systems import NAMES
 
 PACKAGE = Path(__file__).parents[1] / "mugv_jax"
-NETWORKS = {"axes", "bounds", "kernels", "nn"}
+NETWORKS = {"axes", "bounds", "files", "kernels", "nn"}
 MODELS = {*NETWORKS, "cost", "flow", "interrupts", "sharding", "tables", "video", "weights"}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
     "axes": set(),
     "bounds": set(),
+    "files": set(),
     "interrupts": set(),
-    "tables": set(),
+    "tables": {"files"},
     "kernels": {"axes"},
     "nn": {"axes", "bounds", "kernels"},
     "flow": {"axes"},
-    "video": {"axes", "interrupts"},
+    "video": {"axes", "files", "interrupts"},
     "sharding": NETWORKS,
     "weights": {*NETWORKS, "interrupts"},
     "cost": {*NETWORKS, "sharding", "weights"},
     "systems": MODELS,
-    "config": {"systems"},
+    "config": {"bounds", "files", "systems"},
     "data": {*MODELS, "config", "systems"},
     "train": {*MODELS, "config", "data", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
     "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
-    "cli": {"interrupts"},  # commands are imported by name, each when it is run
+    "cli": {"bounds", "interrupts"},  # commands are imported by name, each when it is run
 }
 OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need
 FILES = sorted(PACKAGE.rglob("*.py"))

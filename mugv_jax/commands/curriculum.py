@@ -6,10 +6,12 @@ import argparse
 import logging
 
 from mugv_jax import config as configs
+from mugv_jax.bounds import require_at_least
 from mugv_jax.commands.options import add_path, add_value, local_path
 from mugv_jax.commands.processes import add_processes, join
 from mugv_jax.commands.runtime import add_compile_cache, keep_compiled, out_of_memory
 from mugv_jax.commands.train import MEMORY
+from mugv_jax.files import check_output_folder
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: a stage that cannot follow the previous one, or an error of `mugv-jax train`.
     """
+    check_output_folder(args.output)
+    require_at_least(0, args, "noise")
     values = [configs.override(configs.read(path), args.overrides) for path in args.stages]
     join(args)
     from mugv_jax.train.curriculum import Curriculum, Stage

@@ -16,6 +16,7 @@ from mugv_jax.demo.text.text_config import TextTrainConfig
 from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.export import write_clips
 from mugv_jax.demo.world.scene import SPLITS, WORLDS, Format
+from mugv_jax.files import check_output_folder
 from mugv_jax.systems.mugv.size import parse_size
 from mugv_jax.weights.staging import refuse_existing
 
@@ -98,6 +99,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _world(args: argparse.Namespace) -> None:
+    check_output_folder(args.out)
     width, height = parse_size(args.size)
     clips = DemoClips(
         split=args.split,

@@ -27,6 +27,7 @@ from mugv_jax.commands.options import (
 )
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.data.folder_lock import only_process
+from mugv_jax.files import user_path
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
 from mugv_jax.systems.enhancer.models import EnhancerModels
@@ -149,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     # Unreadable inputs and outputs are refused before models load.
     for job in todo:
         video.prepare_output(job.output)
-    several = jobs[0].source != Path(args.video).expanduser()  # a folder's or a list's
+    several = jobs[0].source != user_path(args.video)  # a folder's or a list's
     if not several:
         with video.open_frames(jobs[0].source) as stream:
             video.check_rate(stream.fps)
@@ -158,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
     with (
-        only_process(Path(args.out).expanduser()) if several else contextlib.nullcontext(),
+        only_process(user_path(args.out)) if several else contextlib.nullcontext(),
         out_of_memory(
             "give --vae-tile 512, a smaller --window, or split the work over devices with --mesh"
         ),

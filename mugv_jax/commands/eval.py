@@ -17,6 +17,7 @@ from mugv_jax.demo.eval.identity import identify
 from mugv_jax.demo.eval.report import report_text, sweep_text
 from mugv_jax.demo.eval.sweep import Sweep, evaluate_sweep
 from mugv_jax.demo.world.scene import WORLDS, Format
+from mugv_jax.files import check_output_folder
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
@@ -86,6 +87,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: options or files that cannot be used, or models that do not fit in memory.
     """
+    check_output_folder(args.out)
     if args.random_weights:
         defaults = Defaults()
     else:

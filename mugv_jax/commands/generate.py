@@ -73,8 +73,6 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: options or files that cannot be used, or a video that does not fit in memory.
     """
-    if args.upscale < 1:
-        raise ValueError(f"upscale={args.upscale} must be a whole number from 1 up.")
     _refuse_foreign(args)
     make_videos = generators()[args.model].prepare(args)
     enhance = enhancing.prepare(args)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator
 
 from mugv_jax.commands.model_options import hardware_of, sizes_of, tiling_of
-from mugv_jax.commands.sampling import chosen, guidance_of
+from mugv_jax.commands.sampling import check_upscale, chosen, guidance_of
 from mugv_jax.systems.contentv.models import ContentvModels
 from mugv_jax.systems.contentv.pipeline import ContentvPipeline
 from mugv_jax.systems.contentv.request import (
@@ -58,6 +58,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
         raise ValueError("--shift auto is of --model mugv: give contentv a number, such as 17.")
     options["guidance"] = guidance_of(args, options.get("guidance", GUIDANCE))
     request = make_request(tuple(args.prompt), seed=args.seed, **options)
+    check_upscale(args.upscale, request.size.width_px, request.size.height_px)
 
     def videos() -> Iterator[Video]:
         pipeline = ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mugv_jax.commands.model_options import load_models, tiling_of
 from mugv_jax.commands.options import add_optional, add_path, add_value, flag, number_or
-from mugv_jax.commands.sampling import guidance_of, models_with
+from mugv_jax.commands.sampling import check_upscale, guidance_of, models_with
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import demo_weights
@@ -111,6 +111,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
         args.weights = demo_weights() if args.weights is None else args.weights
         defaults = read_defaults(args.weights)
     request = _request(args, defaults)
+    check_upscale(args.upscale, request.size.width_px, request.size.height_px)
     given = read_given(request)
 
     def videos() -> Iterator[Video]:
@@ -172,8 +173,11 @@ def _keyframes(texts: Sequence[str]) -> dict[int, str]:
     keyframes: dict[int, str] = {}
     for text in texts:
         frame, equals, path = text.partition("=")
-        if not frame.removeprefix("-").isdecimal() or not equals or not path:
-            raise ValueError(f"keyframe {text!r} must be FRAME=IMAGE, such as 48=middle.png.")
+        if not frame.isdecimal() or len(frame) > 9 or not equals or not path:
+            raise ValueError(
+                f"keyframe {text!r} must be FRAME=IMAGE, such as 48=middle.png, with frames from 0 "
+                "up; --last-image is the last."
+            )
         if int(frame) in keyframes:
             raise ValueError(f"keyframe {int(frame)} is given twice.")
         keyframes[int(frame)] = path

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mugv_jax import config as configs
+from mugv_jax.files import user_path
 from mugv_jax.systems.pretrained import local_folder
 from mugv_jax.systems.system import System, every
 from mugv_jax.weights.check import variable_shapes
@@ -37,7 +38,7 @@ def take_inventory(weights: str) -> Inventory:
     Raises:
         ValueError: no weights, damaged ones, or models that are not of one system.
     """
-    path = Path(weights).expanduser()
+    path = user_path(weights)
     if path.suffix == ".py":
         return _planned(path)
     if path.is_file():

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mugv_jax.files import user_path
+
 Group = argparse._ActionsContainer
 
 
@@ -37,6 +39,10 @@ def path_text(text: str) -> str:
     """Type of an option that names a file or folder: any text that is not blank."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty: name a file or folder")
+    try:
+        user_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
@@ -47,7 +53,7 @@ def adapter_text(text: str) -> tuple[str, float]:
     whose last part is no number, such as a path of Windows with a drive letter.
     """
     path, colon, number = path_text(text).rpartition(":")
-    if not colon or not path or Path(text).expanduser().exists():
+    if not colon or not path or user_path(text).exists():
         return text, 1.0
     try:
         scale = float(number)
@@ -95,7 +101,7 @@ def add_lora(group: Group, text: str) -> None:
 
 def local_path(text: str) -> Path:
     """Type of an option that names a file or folder of this machine."""
-    return Path(path_text(text)).expanduser()
+    return user_path(path_text(text))
 
 
 def number_or(word: str, number: str) -> Callable[[str], float | None]:

@@ -32,12 +32,29 @@ def join(args: argparse.Namespace) -> None:
             "--coordinator, --processes and --process belong together: "
             f"there are {args.coordinator}, {args.processes} and {args.process}."
         )
+    _check(*named)
     import jax
 
     try:
         jax.distributed.initialize(*named)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, IndexError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"the processes cannot join: {reason}") from error
     if jax.process_index() > 0:
         logging.getLogger().setLevel(logging.WARNING)
+
+
+def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Raise a ValueError for an address or numbers with which no process can join."""
+    host, colon, port = (coordinator or "localhost:1").rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port[:6]) < 2**16):
+        raise ValueError(
+            f"--coordinator={coordinator} must be HOST:PORT of process 0, such as 10.0.0.1:8476."
+        )
+    if processes is not None and processes < 1:
+        raise ValueError(f"--processes={processes} must be at least 1.")
+    if process is not None and not 0 <= process < (processes or process + 1):
+        raise ValueError(
+            f"--process={process} must lie in 0 to {(processes or 1) - 1}: processes are counted "
+            "from 0."
+        )

@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 
 from mugv_jax.commands.options import Group, add_path
+from mugv_jax.files import user_path
 
 try:
     import resource
@@ -41,7 +42,7 @@ def keep_compiled(folder: str | None) -> Path | None:
     """
     set_before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
     chosen = folder or set_before or COMPILE_CACHE
-    path = Path(chosen).expanduser().absolute()
+    path = user_path(chosen).absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()

@@ -18,6 +18,7 @@ import argparse
 import functools
 import importlib
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -25,7 +26,9 @@ from typing import Any
 from mugv_jax.commands.options import add_optional, add_switch, add_value, number_or
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems import NAMES
+from mugv_jax.video.pictures import MAX_PIXELS
 
+MAX_SIDE_PX = 16_384  # of a frame in H.264
 # Options whose default depends on the model.
 OF_MODEL = ("size", "frames", "fps", "steps", "shift", "guidance", "negative_prompt")
 
@@ -86,6 +89,24 @@ def add_sampling(parser: argparse.ArgumentParser, default: Callable[[str], str])
     add_switch(group, "--guidance-together", together)
     negative = "text that guidance leads away from; may be empty"
     add_optional(group, "--negative-prompt", default("negative_prompt"), negative, metavar="TEXT")
+
+
+def check_upscale(factor: int, width_px: int, height_px: int) -> None:
+    """Check that frames can be enlarged and written, before they are made.
+
+    Raises:
+        ValueError: a factor below 1, or frames larger than H.264 has them.
+    """
+    if factor < 1:
+        raise ValueError(f"upscale={factor} must be a whole number from 1 up.")
+    largest = min(
+        MAX_SIDE_PX // max(width_px, height_px), math.isqrt(MAX_PIXELS // (width_px * height_px))
+    )
+    if factor > max(1, largest):
+        raise ValueError(
+            f"upscale={factor} makes {width_px}x{height_px} pixels too large to write: it must be "
+            f"at most {max(1, largest)}."
+        )
 
 
 def chosen(args: argparse.Namespace) -> dict[str, Any]:

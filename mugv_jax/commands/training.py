@@ -13,6 +13,7 @@ from mugv_jax import config as configs
 from mugv_jax.commands.options import add_path, local_path
 from mugv_jax.commands.processes import add_processes, join
 from mugv_jax.commands.runtime import add_compile_cache, keep_compiled, out_of_memory
+from mugv_jax.files import RUN, check_output_folder
 
 OVERRIDES = "\nEvery field of the config can be set by --config.GROUP.FIELD=VALUE.\n"
 
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace, train: Callable[[ConfigDict, Path], object], m
     Raises:
         ValueError: config, data and weights that do not match, or processes that fail to connect.
     """
+    check_output_folder(args.output, RUN)
     values = configs.override(configs.read(args.config), args.overrides)
     join(args)
     keep_compiled(args.compile_cache)

@@ -3,6 +3,7 @@
 """`mugv-jax verify DIR`: errors of every golden case in a folder, one row per output."""
 
 import argparse
+import logging
 import math
 import sys
 
@@ -10,6 +11,9 @@ import jax.numpy as jnp
 
 from mugv_jax import golden
 from mugv_jax.commands.options import add_path, add_value, local_path
+from mugv_jax.files import shortened
+
+log = logging.getLogger(__name__)
 
 # The published code in float32 differs by 1e-6 to 3e-6 from a float64 evaluation.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
@@ -42,10 +46,12 @@ def run(args: argparse.Namespace) -> int:
         count += 1
         failed += not row.passed
         verdict = "pass" if row.passed else "FAIL"
-        numbers = f"{row.max_abs:12.3e}{row.relative_l2:14.3e}"
-        sys.stdout.write(f"{row.case:36}{row.output:30}{numbers}  {verdict}  {row.note}".rstrip())
+        numbers, note = f"{row.max_abs:12.3e}{row.relative_l2:14.3e}", shortened(row.note, 400)
+        sys.stdout.write(f"{row.case:36}{row.output:30}{numbers}  {verdict}  {note}".rstrip())
         sys.stdout.write("\n")
         sys.stdout.flush()
+        if note:
+            log.error("%s cannot be compared: %s", row.case, note)
     summary = f"{failed} of {count} rows failed" if failed else f"all {count} rows passed"
     sys.stdout.write(f"{summary} (at most {tolerance:g} of relative L2 error).\n")
     return 1 if failed else 0

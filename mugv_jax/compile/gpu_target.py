@@ -73,7 +73,7 @@ def gpu_devices(topology: str) -> list[jax.Device]:
         ValueError: no compiler for CUDA, an unknown chip, or a number below 1.
     """
     name, _, count = topology.partition(":")
-    if name not in GPUS or not count.isdecimal() or int(count) < 1:
+    if name not in GPUS or not count.isdecimal() or not 0 < int(count[:6]) <= 1024:
         raise ValueError(
             f"topology {topology!r}: write a machine's GPUs as h200:8; known are {', '.join(GPUS)}."
         )

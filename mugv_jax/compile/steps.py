@@ -10,6 +10,7 @@ takes 4 GiB and minutes, more if the chip's memory is tight.
 import dataclasses
 import functools
 import importlib.util
+import math
 import os
 import re
 import time
@@ -25,6 +26,7 @@ from mugv_jax.compile.gpu_target import gpu_devices, is_gpu
 from mugv_jax.compile.samplers import SamplerConfig, sampler_of
 from mugv_jax.compile.torus import Torus
 from mugv_jax.cost.chips import Chip
+from mugv_jax.files import shortened
 from mugv_jax.flow.denoiser import LatentShape
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
@@ -45,6 +47,9 @@ LIBTPU_SETTINGS = {
     "TPU_ACCELERATOR_TYPE": "v5litepod-8",  # any valid type; the topology is used
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
+
+
+MAX_CHIPS = 16_384  # more than any pod has
 
 
 class DoesNotFitError(ValueError):
@@ -94,6 +99,7 @@ def slice_devices(topology: str) -> list[jax.Device]:
             "compiling for a TPU needs its compiler, the package libtpu: "
             "pip install 'mugv_jax[tpu]', or libtpu alone."
         )
+    _check_topology(topology)
     os.environ.update({name: os.environ.get(name, to) for name, to in LIBTPU_SETTINGS.items()})
     try:
         return list(topologies.get_topology_desc(topology, platform="tpu").devices)
@@ -103,6 +109,18 @@ def slice_devices(topology: str) -> list[jax.Device]:
             f"topology {topology!r} is not known to the TPU compiler: {reason}. Write a slice as "
             "v5p:4x4x4 or v5e:4x8."
         ) from error
+
+
+def _check_topology(topology: str) -> None:
+    """Raise a ValueError for a slice that ends the process inside libtpu, such as v5p:0x0x0."""
+    _, _, sides = topology.partition(":")
+    found = re.fullmatch(r"\d{1,4}(x\d{1,4}){1,2}", sides)
+    numbers = [int(side) for side in sides.split("x")] if found else [0]
+    if not 0 < math.prod(numbers) <= MAX_CHIPS:
+        raise ValueError(
+            f"topology {shortened(topology)!r}: write a slice of 1 to {MAX_CHIPS} chips as "
+            "v5p:4x4x4 or v5e:4x8."
+        )
 
 
 def torus_of(mesh: Mesh, chip: Chip) -> Torus:
@@ -205,6 +223,11 @@ def _compile(lowered: Any, mesh: Mesh) -> Compiled:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
+        if kernel := re.search(r"memory space vmem .*?%(\w+)", str(error)):
+            raise ValueError(
+                f"the kernel {kernel[1]} needs more vector memory than a core of this chip has: "
+                "choose another with --config.kernels, or another dtype."
+            ) from error
         needed = re.search(r"Used (\S+) of (\S+) hbm", str(error))
         what = f"{needed[1]} of {needed[2]}" if needed else "more than all"
         sizes = ", ".join(f"{axis}={size}" for axis, size in mesh.shape.items() if size > 1)

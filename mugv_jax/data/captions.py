@@ -21,6 +21,7 @@ from typing import Any
 
 from mugv_jax import video
 from mugv_jax.data.bad_sample import listed
+from mugv_jax.files import check_text, shortened
 from mugv_jax.tables import MISTAKE, SUFFIXES, read_records, read_text
 
 SIDECAR = ".txt"
@@ -144,6 +145,7 @@ def _text(values: Mapping[str, Any], meaning: str) -> str:
     texts = [each.strip() for each in found if isinstance(each, str) and each.strip()]
     if not texts:
         raise ValueError(f"{meaning} is {'empty' if found else 'missing'}.")
+    check_text(meaning, texts[0])
     return texts[0]
 
 
@@ -182,10 +184,11 @@ def _fps(value: Any) -> float | None:
         return None
     try:
         fps = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         fps = math.nan
     if not 0 < fps <= MAX_FPS:
-        raise ValueError(f"fps={value!r} must be a positive number up to {MAX_FPS}, or left out.")
+        shown = shortened(repr(value))
+        raise ValueError(f"fps={shown} must be a positive number up to {MAX_FPS}, or left out.")
     return fps
 
 

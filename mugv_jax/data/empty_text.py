@@ -15,6 +15,7 @@ from mugv_jax.axes import Bool, Float
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.pt_files import read_text
 from mugv_jax.data.samples import EMPTY_TEXT
+from mugv_jax.files import existing_archive
 
 PACKED = Path(EMPTY_TEXT).with_suffix(".npz").name
 
@@ -34,7 +35,7 @@ def read_empty_text(path: Path) -> tuple[Float[np.ndarray, "s d"], Bool[np.ndarr
     if path.suffix != ".npz":
         return read_text(path)
     try:
-        with np.load(path) as found:
+        with np.load(existing_archive(path)) as found:
             text, mask = found["text"].astype(np.float32), found["mask"] != 0
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BadSample(f"{path}: holds no text states ({error}).") from error

@@ -27,9 +27,10 @@ from mugv_jax.data.ahead import ahead
 from mugv_jax.data.bad_sample import BadSample, Skipped, listed
 from mugv_jax.data.captions import Captioned, read_captions
 from mugv_jax.data.clips import ClipRule, read_clip
-from mugv_jax.data.encoded import EncodedFolder, Job
+from mugv_jax.data.encoded import SETTINGS, EncodedFolder, Job
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
-from mugv_jax.data.samples import EMPTY_TEXT
+from mugv_jax.data.samples import CSV, EMPTY_TEXT
+from mugv_jax.files import SAMPLES, check_output_folder, removed_on_error
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.models import MugvModels
@@ -95,24 +96,40 @@ def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) 
         ValueError: a list or folder that cannot be used, more bad files than `max_bad`, or none
             that can be used. Finished samples are kept.
     """
-    folder = EncodedFolder(
-        out,
-        read_captions(captions),
-        _settings(models, config),
-        shard_index=config.shard_index,
-        shard_count=config.shard_count,
-    )
+    listed_files = read_captions(captions)
+    check_output_folder(out, SAMPLES)
+    if (out / CSV).exists() and not (out / SETTINGS).exists():
+        raise ValueError(
+            f"{out} holds samples of another program ({CSV} without {SETTINGS}): encode to another "
+            "folder, and train on both."
+        )
+    with removed_on_error(out) as kept:
+        folder = EncodedFolder(
+            out,
+            listed_files,
+            _settings(models, config),
+            shard_index=config.shard_index,
+            shard_count=config.shard_count,
+        )
+        with folder.only_process():
+            return _encode_all(folder, models, config, kept)
+
+
+def _encode_all(
+    folder: EncodedFolder, models: MugvModels, config: EncodeConfig, kept: list[bool]
+) -> Encoded:
+    """Encodes this process's share; `kept` grows once the folder holds finished work."""
     bad = Skipped(config.max_bad, "files cannot be used; what was finished is kept")
-    with folder.only_process():
-        jobs = _plan(folder, bad)
-        jobs = [job for job in jobs if not folder.recall(job)]
-        log.info("%d of %d samples are to be encoded.", len(jobs), len(folder.entries))
-        try:
-            _encode_texts(folder, jobs, models, config)
-            jobs = [job for job in jobs if not folder.recall(job)]  # some needed only their text
-            _encode_clips(folder, jobs, models, config, bad)
-        finally:
-            rows = folder.flush()
+    jobs = _plan(folder, bad)
+    jobs = [job for job in jobs if not folder.recall(job)]
+    log.info("%d of %d samples are to be encoded.", len(jobs), len(folder.entries))
+    kept += [True] * bool(jobs)
+    try:
+        _encode_texts(folder, jobs, models, config)
+        jobs = [job for job in jobs if not folder.recall(job)]  # some needed only their text
+        _encode_clips(folder, jobs, models, config, bad)
+    finally:
+        rows = folder.flush()
     if bad and len(bad) == len(folder.entries):
         raise ValueError("no file of the list can be used. " + listed(bad, "is bad", "are bad"))
     return Encoded(finished=len(folder.entries) - len(bad), rows=rows, bad=tuple(bad))

@@ -29,6 +29,7 @@ from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.published import ID, SOURCE
 from mugv_jax.data.samples import CSV
 from mugv_jax.data.whole_files import csv_bytes, write_whole
+from mugv_jax.files import existing_file, read_json
 
 SETTINGS = "encode.json"
 PARTS = "parts"
@@ -175,7 +176,11 @@ class EncodedFolder:
         if not file.exists():
             write_whole(file, (json.dumps(settings, indent=2) + "\n").encode())
             return
-        found = json.loads(file.read_text())
+        found = read_json(file)
+        if not isinstance(found, dict):
+            raise ValueError(
+                f"{file}: must hold the settings of the samples, not {str(found)[:80]!r}."
+            )
         different = sorted(
             name for name in {*settings, *found} if settings.get(name) != found.get(name)
         )
@@ -198,13 +203,15 @@ def _source_key(entry: Captioned) -> str:
     """Hash of a video's size and two ends, and of its frame rate."""
     digest = hashlib.sha256()
     try:
-        with open(entry.path, "rb") as file:
+        with open(existing_file(entry.path), "rb") as file:
             digest.update(file.read(END_BYTES))
             size = file.seek(0, io.SEEK_END)
             file.seek(max(0, size - END_BYTES))
             digest.update(file.read())
     except OSError as error:
         raise BadSample(f"{str(entry.path)!r} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise BadSample(str(error)) from error
     digest.update(f"{size} {entry.fps}".encode())
     return digest.hexdigest()[:KEY_DIGITS]
 

@@ -8,7 +8,6 @@ open_samples("folder", flow_fields())[3]["latent"]   (f, h, w, c) float32, norma
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from mugv_jax.data.fields import Fields, check_fields
 from mugv_jax.data.packed import PackedSamples
 from mugv_jax.data.published import PublishedSamples
 from mugv_jax.data.samples import CSV, PACKED_MARKER, Joined, Sample, SampleSource
+from mugv_jax.files import user_path
 
 
 def open_samples(path: str | os.PathLike, fields: Fields) -> SampleSource:
@@ -27,7 +27,7 @@ def open_samples(path: str | os.PathLike, fields: Fields) -> SampleSource:
         ValueError: no samples there, none that can be used, or samples without these fields.
     """
     check_fields(fields)
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.is_dir() and (path / PACKED_MARKER).is_file():
         return PackedSamples(path, fields)
     csv = path / CSV if path.is_dir() else path

@@ -25,6 +25,7 @@ from mugv_jax.data.fields import Fields
 from mugv_jax.data.open import open_samples
 from mugv_jax.data.packed import INDEX, SPLIT, note_fields
 from mugv_jax.data.samples import PACKED_MARKER, Sample, SampleSource
+from mugv_jax.files import resolved, user_path
 from mugv_jax.weights.staging import refuse_existing, staged
 
 LATENT_DTYPES = ("float32", "bfloat16")
@@ -123,12 +124,12 @@ def pack(
         ValueError: `target` exists, more samples are bad than `max_bad`, or `source` holds no
             samples with these fields.
     """
-    source, target = Path(source).expanduser(), Path(target).expanduser()
+    source, target = user_path(source), user_path(target)
     markers = (PACKED_MARKER,)
     refuse_existing(target, overwrite=overwrite, markers=markers)
     if shards is not None and shards < 1:
         raise ValueError(f"shards={shards} must be at least 1.")
-    if target.resolve() in source.resolve().parents:
+    if resolved(target) in resolved(source).parents:
         raise ValueError(f"{source} lies inside {target}, which would be replaced.")
     samples = open_samples(source, fields)
     with staged(target, overwrite=overwrite, markers=markers) as partial:

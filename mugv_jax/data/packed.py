@@ -19,6 +19,7 @@ import numpy as np
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.fields import KINDS, Field, Fields, flow_fields
 from mugv_jax.data.samples import Sample, checked_sample
+from mugv_jax.files import existing_archive, parse_json
 
 SPLIT = "train"
 INDEX = "samples.npz"
@@ -42,7 +43,7 @@ class PackedSamples:
         try:
             builder: Any = tfds.builder_from_directory(os.fspath(path))
             self._records = builder.as_data_source(SPLIT)
-            with np.load(path / INDEX) as index:
+            with np.load(existing_archive(path / INDEX, "index")) as index:
                 self.names: Sequence[str] = tuple(index["names"].tolist())
                 self.shapes = index["shapes"].astype(np.int32)
                 stored = stored_fields(index, builder.info.features)
@@ -95,7 +96,7 @@ def stored_fields(index: Mapping[str, np.ndarray], features: Any) -> Fields:
     if "fields" not in index:
         channels, width = features["latent"].shape[-1], int(index["text_dim"])
         return flow_fields(channels=channels, text_dim=width)
-    notes = json.loads(index["fields"].item())
+    notes = parse_json(str(index["fields"].item()), INDEX)
     return tuple(KINDS[note["kind"]](note["name"]).with_width(note["width"]) for note in notes)
 
 

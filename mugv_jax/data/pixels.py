@@ -28,6 +28,7 @@ from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.data_config import Reading
 from mugv_jax.data.fields import crop
 from mugv_jax.data.samples import PACKED_MARKER, Indexed, Joined
+from mugv_jax.files import user_path
 from mugv_jax.systems.mugv.size import STRIDE
 
 log = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ def open_pixels(paths: Sequence[str], split: str, config: PixelConfig) -> Joined
         raise ValueError("data.paths is empty: name folders of videos, or of TFDS data sets.")
     sources: list[PixelSource] = []
     for name in paths:
-        path = Path(name).expanduser()
+        path = user_path(name)
         if not path.is_dir():
             raise ValueError(f"data.paths: {name!r} is not a folder.")
         records = (path / PACKED_MARKER).is_file()

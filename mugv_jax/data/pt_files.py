@@ -72,6 +72,7 @@ def _latent(path: Path, **options: Any) -> Any:
             f"{path}: must hold one floating-point latent (channels, frames, rows, columns), not "
             f"{found}."
         )
+    _dense(path, "the latent", tensor)
     return tensor
 
 
@@ -82,6 +83,9 @@ def _text(path: Path, **options: Any) -> dict[str, Any]:
         raise BadSample(f'{path}: must hold {{"y": states, "mask": mask}} of a caption.')
     y, mask = (tuple(getattr(content[name], "shape", ())) for name in ("y", "mask"))
     shaped = len(y) == 4 and y[:2] == (1, 1) and mask == (1, y[2])
+    if shaped:
+        _dense(path, "y", content["y"])
+        _dense(path, "mask", content["mask"])
     if not shaped or not _floating(content["y"]):
         raise BadSample(
             f"{path}: y must be floating-point (1, 1, tokens, width) and mask (1, tokens), "
@@ -109,11 +113,18 @@ def _floating(value: Any) -> bool:
 
 
 def _array(path: Path, name: str, tensor: Any) -> np.ndarray:
+    dtype = _dense(path, name, tensor)
     try:
-        if isinstance(tensor, Stored):
-            return tensor.read()
-        return to_numpy(tensor, numpy_dtype(path, name, tensor))
-    except ValueError as error:  # such as a sparse tensor
+        return tensor.read() if isinstance(tensor, Stored) else to_numpy(tensor, dtype)
+    except ValueError as error:
         raise BadSample(str(error)) from error
     except (OSError, zipfile.BadZipFile) as error:
         raise BadSample(f"{path}: {error}") from error
+
+
+def _dense(path: Path, name: str, tensor: Any) -> np.dtype:
+    """The dtype of a tensor that has its values in the file."""
+    try:
+        return tensor.dtype if isinstance(tensor, Stored) else numpy_dtype(path, name, tensor)
+    except ValueError as error:  # a sparse or meta tensor, or one larger than its values
+        raise BadSample(str(error)) from error

@@ -3,11 +3,12 @@
 """Classifier-free guidance (arXiv:2207.12598) and its rescaled form (arXiv:2305.08891)."""
 
 import dataclasses
-import math
 
 import jax.numpy as jnp
 
 from mugv_jax.axes import Latent
+
+MAX_SCALE = 1000  # far above what any model takes, and below what overflows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,9 +32,10 @@ class Guidance:
     together: bool = False
 
     def __post_init__(self):
-        if not 0 <= self.scale < math.inf:
+        if not 0 <= self.scale <= MAX_SCALE:
             raise ValueError(
-                f"guidance scale={self.scale} must be a number from 0 up; 1 turns guidance off."
+                f"guidance scale={self.scale} must be a number from 0 up to {MAX_SCALE}; 1 turns "
+                "guidance off."
             )
         if not 0 <= self.rescale <= 1:
             raise ValueError(f"guidance rescale={self.rescale} must lie in [0, 1]; 0 turns it off.")

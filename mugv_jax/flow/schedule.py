@@ -10,6 +10,7 @@ import numpy as np
 from mugv_jax.axes import Array, Float
 
 BASE_PIXELS = 512 * 512
+MAX_SHIFT = 10_000  # times of float32 then differ from noise in the first steps
 
 
 def shift_ratio(height_px: int, width_px: int, latent_frames: int) -> float:
@@ -19,8 +20,11 @@ def shift_ratio(height_px: int, width_px: int, latent_frames: int) -> float:
 
 def check_shift(shift: float | None) -> None:
     """Raise a ValueError for a given ratio that no schedule can have."""
-    if shift is not None and not shift > 0:
-        raise ValueError(f"shift={shift} must be above 0; 1 leaves the times where they are.")
+    if shift is not None and not 0 < shift <= MAX_SHIFT:
+        raise ValueError(
+            f"shift={shift} must be above 0 and at most {MAX_SHIFT}; 1 leaves the times where they "
+            "are."
+        )
 
 
 def shift_time(u: Float[Array, "..."], ratio: float) -> Float[Array, "..."]:

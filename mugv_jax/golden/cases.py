@@ -7,7 +7,6 @@ published layout, b c f h w). Its weights are computed from the tensors' names; 
 """
 
 import dataclasses
-import json
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from flax import traverse_util
 from jax.typing import ArrayLike, DTypeLike
 
 from mugv_jax.axes import Array, Float
+from mugv_jax.files import existing_archive, read_json
 from mugv_jax.flow.path import MODEL_TIME
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.weights.check import check
@@ -29,6 +29,7 @@ from mugv_jax.weights.place import place
 from mugv_jax.weights.registry import MODELS, Model
 from mugv_jax.weights.sources import Source, TensorSpec
 
+MAX_TENSOR_BYTES = 2**30  # of a case; cases are small models
 # Ours and the reference, both in the published layout.
 Outputs = dict[str, tuple[ArrayLike, ArrayLike]]
 # (name, shape) of a tensor -> its value.
@@ -87,6 +88,8 @@ class RecipeSource(Source):
         }
 
     def read(self, name: str) -> np.ndarray:
+        if self.specs[name].nbytes > MAX_TENSOR_BYTES:
+            raise ValueError(f"{name} of {self.specs[name].nbytes} bytes: too large for a case.")
         return self._values(name, self.specs[name].shape)
 
 
@@ -97,12 +100,13 @@ def read_case(path: Path, dtype: DTypeLike = jnp.float32) -> Case:
         ValueError: a file that is missing or damaged.
     """
     try:
-        spec = json.loads(path.read_text())
+        spec = read_json(path)
         arrays: dict[str, np.ndarray] = {}
         if spec["kind"] != "manifest":
-            with path.with_suffix(".npz").open("rb") as file, np.load(file) as data:
+            arrays_file = existing_archive(path.with_suffix(".npz"), "arrays")
+            with arrays_file.open("rb") as file, np.load(file) as data:
                 arrays = dict(data)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no golden case: {type(error).__name__}: {error}.") from error
     return Case(path=path, spec=spec, arrays=arrays, dtype=dtype)
 

@@ -49,6 +49,27 @@ def check(field: str, implementation: str | None, known: Sequence[str]) -> None:
         )
 
 
+def check_attention(implementation: str | None, dtype: DTypeLike, where: str) -> None:
+    """Refuse an attention that cannot run, before anything is loaded.
+
+    where: platform of the devices, as `platform` names it.
+
+    Raises:
+        ValueError: "cudnn" without an NVIDIA GPU or in 32 bits, or "hopper" in another type than
+            bfloat16.
+    """
+    dtype = jnp.dtype(dtype)
+    if implementation == "cudnn" and where != "gpu":
+        raise ValueError(
+            f"attention='cudnn' needs an NVIDIA GPU, and this runs on a {where}: leave it out to "
+            "choose by platform."
+        )
+    if implementation == "cudnn" and dtype.itemsize != 2:
+        raise ValueError(f"attention='cudnn' takes 16-bit types, not {dtype}: choose bfloat16.")
+    if implementation == "hopper" and dtype != jnp.bfloat16:
+        raise ValueError(f"attention='hopper' takes bfloat16, not {dtype}: choose that, or 'xla'.")
+
+
 def platform() -> str:
     """Platform of the current mesh, or else of the default device: "cpu", "gpu" or "tpu".
 

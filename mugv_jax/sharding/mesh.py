@@ -16,6 +16,7 @@ from mugv_jax.sharding.rules import RULES
 
 # Slowest links first: neighbours along the last axis are the closest devices.
 AXES = ("pipeline", "data", "fsdp", "sequence", "tensor")
+MAX_DEVICES = 2**20  # more than any machine has; XLA takes no more than 2**31
 # Axes that may cross from one group of well-connected devices to another, best first.
 CROSSING = ("data", "pipeline", "fsdp")
 
@@ -90,6 +91,8 @@ def _shape(sizes: Mapping[str, int] | None) -> tuple[int, ...]:
     shape = tuple(sizes.get(axis, 1) for axis in AXES)
     if min(shape) < 1:
         raise ValueError(f"mesh {sizes}: every axis must be at least 1.")
+    if math.prod(shape) > MAX_DEVICES:
+        raise ValueError(f"mesh {sizes}: its product must be at most {MAX_DEVICES} devices.")
     return shape
 
 
@@ -102,7 +105,7 @@ def parse_mesh(text: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for part in filter(None, text.split(",")):
         axis, equals, size = part.partition("=")
-        if not equals or not size.strip().isdigit():
+        if not equals or not size.strip().isdecimal() or len(size.strip()) > 6:
             raise ValueError(f"mesh {text!r}: write axes as data=2,tensor=4 ({', '.join(AXES)}).")
         if axis.strip() in sizes:
             raise ValueError(f"mesh {text!r} names axis {axis.strip()!r} twice.")

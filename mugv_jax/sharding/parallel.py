@@ -22,7 +22,7 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
 from mugv_jax.bounds import require_at_least
-from mugv_jax.kernels.select import KernelConfig
+from mugv_jax.kernels.select import KernelConfig, check_attention
 from mugv_jax.nn.dit.sizes import DiTSizes
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.modulation import MeshModulation
@@ -113,6 +113,7 @@ def build_dit(
         ValueError: a model that the mesh cannot split.
     """
     parallel, kernels = parallel or ParallelConfig(), kernels or KernelConfig()
+    check_attention(kernels.attention, dtype, mesh.devices.flat[0].platform)
     sizes = mesh.shape
     if config.num_heads % sizes["tensor"]:
         raise ValueError(

@@ -86,6 +86,10 @@ class Models(Generic[Sizes]):
     sources: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     _held: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self):
+        if self.kernels is not None and self.kernels.attention is not None:
+            select.check_attention(self.kernels.attention, self.dtype, select.platform())
+
     @classmethod
     def from_files(
         cls: type[Own],

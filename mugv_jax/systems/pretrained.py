@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mugv_jax.files import user_path
+
 
 def required(folder: Path, kind: str, names: Sequence[str]) -> Path:
     """Path of the first of `names` that is in `folder`.
@@ -39,7 +41,7 @@ def local_folder(
     Raises:
         ValueError: no such folder or repository.
     """
-    path = Path(path_or_repo).expanduser()
+    path = user_path(path_or_repo)
     if path.is_dir():
         return path
     if path.exists():

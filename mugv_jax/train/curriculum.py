@@ -13,6 +13,7 @@ otherwise it resumes from its newest checkpoint.
 import dataclasses
 import itertools
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ class Curriculum:
     devices: Sequence[jax.Device] | None = None
 
     def __post_init__(self):
+        if not 0 <= self.noise < math.inf:
+            raise ValueError(f"noise={self.noise} must be 0 or a positive number, such as 0.01.")
         names = [stage.name for stage in self.stages]
         for name in sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two stages are called {name!r}: each needs a folder of its own.")

@@ -22,7 +22,7 @@ from mugv_jax.sharding.place import local_shards
 from mugv_jax.systems.system import find
 from mugv_jax.train import objectives
 from mugv_jax.train.evaluation import Evaluation
-from mugv_jax.train.inputs import load_null_text, load_weights
+from mugv_jax.train.inputs import check_weights, load_null_text, load_weights
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock
 from mugv_jax.train.noising import NULL_TEXT, NullText
@@ -48,6 +48,7 @@ def train(config: DiTTrainConfig, folder: Path, devices: Sequence[jax.Device] | 
         program = make_program(config, config.mesh.make_mesh(devices), load_null_text(config))
         source = open_all(config.data.paths, program.objective.fields(config))
         batches, held_out = _data(program, source)
+        check_weights(program, folder)
         evaluation = None if held_out is None else Evaluation(program, held_out)
     places = program.weight_shardings
     weights = functools.partial(load_weights, program, shardings=places, collections=("params",))

@@ -13,15 +13,29 @@ import numpy as np
 
 from mugv_jax.data.empty_text import find_empty_text, read_empty_text
 from mugv_jax.data.samples import EMPTY_TEXT
+from mugv_jax.files import user_path
 from mugv_jax.train.noising import NullText
 from mugv_jax.train.program import Program
 from mugv_jax.train.train_config import DiTTrainConfig
 from mugv_jax.weights.formats import open_source
-from mugv_jax.weights.load import load
+from mugv_jax.weights.load import load, read_config
+from mugv_jax.weights.orbax_files import is_training
 
 log = logging.getLogger(__name__)
 
 NULL_TABLE = "y_embedder.y_embedding"  # (tokens, width): the released trainer's null caption
+
+
+def check_weights(program: Program, folder: Path) -> None:
+    """Check, from headers alone, that `run.weights` fit a run that starts in `folder`.
+
+    Raises:
+        ValueError: weights that cannot be read, or sizes other than the config's.
+    """
+    run = program.config.run
+    if run.weights and not (folder.is_dir() and is_training(folder)):
+        _, found = read_config(run.weights, program.kind)
+        _require_sizes(program, found)
 
 
 def load_weights(program: Program, **options: Any) -> Mapping[str, Any]:
@@ -38,13 +52,18 @@ def load_weights(program: Program, **options: Any) -> Mapping[str, Any]:
     found, variables = load(
         run.weights, program.kind, dtype="float32", ema=run.ema_weights, **options
     )
+    _require_sizes(program, found)
+    return variables
+
+
+def _require_sizes(program: Program, found: Any) -> None:
+    """Raise a ValueError for weights whose sizes `found` are not the config's."""
     if found != program.model:
         raise ValueError(
-            f"run.weights={run.weights!r} are of {found}, but the config describes "
+            f"run.weights={program.config.run.weights!r} are of {found}, but the config describes "
             f"{program.model}: use the config of their size, or run mugv-jax expand first if they "
             "are of a smaller MUGDiT."
         )
-    return variables
 
 
 def load_null_text(config: DiTTrainConfig) -> NullText:
@@ -88,14 +107,14 @@ def abstract_null_text(config: DiTTrainConfig) -> NullText:
 def _find(config: DiTTrainConfig) -> tuple[str, np.ndarray, np.ndarray] | None:
     run = config.run
     if run.null_text:
-        return run.null_text, *read_empty_text(Path(run.null_text).expanduser())
+        return run.null_text, *read_empty_text(user_path(run.null_text))
     if run.weights:
         with open_source(run.weights) as source:
             if NULL_TABLE in source.specs:
                 table = np.asarray(source.read(NULL_TABLE), np.float32)
                 return f"{NULL_TABLE} of {run.weights}", table, np.ones(len(table), bool)
     for path in config.data.paths:
-        file = find_empty_text(Path(path).expanduser())
+        file = find_empty_text(user_path(path))
         if file is not None:
             return str(file), *read_empty_text(file)
     return None

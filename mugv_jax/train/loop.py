@@ -19,6 +19,7 @@ from mugv_jax.cost.chips import peak_of
 from mugv_jax.data.batches import Batches
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.placement import PlacedBatches
+from mugv_jax.files import removed_on_error
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints
 from mugv_jax.train.metrics import DATA, Clock, Interval, Scalars, Writer
@@ -139,6 +140,8 @@ def run_in(
 ) -> int:
     """Train in `folder`, resuming from its newest checkpoint if any.
 
+    A folder that is made here is removed if the run cannot start.
+
     load_weights: () -> initial variables by collection, on the mesh; missing ones are initialised
         randomly.
     parts: further fields of `Run`.
@@ -150,6 +153,7 @@ def run_in(
     """
     config = program.config
     with (
+        removed_on_error(folder) as kept,
         # One process of a run has the lock for all.
         only_process(folder) if jax.process_index() == 0 else contextlib.nullcontext(),
         Checkpoints(folder / FOLDER, config.checkpoint) as checkpoints,
@@ -168,6 +172,7 @@ def run_in(
                 batches.set_state(where)
                 params = load_weights()["params"] if program.reloaded else None
                 state = program.resumed(state, params)
+        kept.append(True)  # from here on a failure leaves metrics and checkpoints of use
         run = Run(program=program, clock=clock, checkpoints=checkpoints, writer=writer, **parts)
         with contextlib.closing(PlacedBatches(batches, program.mesh)) as placed:
             return run.steps(state, placed, stop)

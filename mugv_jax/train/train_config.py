@@ -13,10 +13,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from mugv_jax.bounds import require_at_least
+from mugv_jax.bounds import require_at_least, require_seed
 from mugv_jax.config import SYSTEM, build_group, check_groups, models_of, system_of
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.kernels.select import KernelConfig
+from mugv_jax.nn.dit.remat import check_policy
 from mugv_jax.nn.lora import LoraConfig
 from mugv_jax.sharding.parallel import ParallelConfig
 from mugv_jax.systems import NAMES
@@ -52,6 +53,7 @@ class RunConfig:
 
     def __post_init__(self):
         require_at_least(1, self, "steps", "accumulate")
+        require_seed("seed", self.seed)
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype={self.dtype!r} must be one of {', '.join(DTYPES)}.")
         if self.ema_weights and not self.weights:
@@ -66,10 +68,17 @@ class DiTRunConfig(RunConfig):
         writes `empty_text.pt`); "" uses the null caption in `weights`, or else `empty_text.pt`
         beside the samples.
     remat: rematerialisation policy, see `nn/dit/remat.py`.
+
+    Raises:
+        ValueError: values out of range, or an unknown policy.
     """
 
     null_text: str = ""
     remat: str = "full"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_policy(self.remat)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,11 +16,11 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from mugv_jax.files import existing_file
 from mugv_jax.video.kinds import (
     ANIMATED_KINDS,
     PICTURE_KINDS,
     PICTURES,
-    existing_file,
     kind_of,
 )
 from mugv_jax.video.pillow_pictures import damage_of, opened_picture, to_rgb

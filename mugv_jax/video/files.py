@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mugv_jax import interrupts
+from mugv_jax.files import check_writable, existing_file, folders_above, user_path
 from mugv_jax.video import animation
-from mugv_jax.video.kinds import existing_file
 
 if TYPE_CHECKING:
     import av.container
@@ -113,23 +113,19 @@ def prepare_output(
 ) -> pathlib.Path:
     """Check, before any long work, that `path` ends in one of `suffixes` and can be written.
 
-    A missing folder is created.
+    Folders are made when the file is (`completed`), so that a failure before leaves none.
 
     Raises:
         ValueError: an unknown suffix, `path` is a folder, or its folder cannot be written to.
     """
-    path = pathlib.Path(path)
+    path = user_path(path)
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"output {str(path)!r} must end in {', '.join(suffixes)}.")
     if path.is_dir():
         raise ValueError(f"output {str(path)!r} is a folder: name a file in it.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe = _partial_name(path)
-        with interrupts.cleanup(functools.partial(probe.unlink, missing_ok=True)):
-            probe.touch()
-    except OSError as error:
-        raise ValueError(f"output {str(path)!r} cannot be written: {error.strerror}.") from error
+    if path.exists() and not path.is_file():
+        raise ValueError(f"output {str(path)!r} is a pipe or device: name a file.")
+    check_writable(path)
     return path
 
 
@@ -145,7 +141,8 @@ def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
     left is removed when the next one writes the same path.
     """
     partial = _partial_name(path)
-    with interrupts.cleanup(functools.partial(partial.unlink, missing_ok=True)):
+    remove = functools.partial(partial.unlink, missing_ok=True)
+    with folders_above(path), interrupts.cleanup(remove):
         for stale in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
             _remove_stale(stale)
         with partial.open("wb") as lock:

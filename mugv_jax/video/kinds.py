@@ -40,21 +40,6 @@ ANIMATED_KINDS = {"PNG", "GIF", "WEBP", "AVIF"}  # formats whose pictures may mo
 MOTION_JPEG = (".mjpeg", ".mjpg")  # videos that begin as a JPEG file does
 
 
-def existing_file(path: str | os.PathLike, what: str) -> pathlib.Path:
-    """`path`, after a check that the file exists.
-
-    what: what to call the file in the error.
-
-    Raises:
-        ValueError: there is no such file.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        reason = "is a folder" if path.is_dir() else "does not exist"
-        raise ValueError(f"{what} {str(path)!r} {reason}.")
-    return path
-
-
 def kind_of(path: str | os.PathLike) -> str | None:
     """One of PICTURE_KINDS or "video", by the file's first bytes; None for other content.
 

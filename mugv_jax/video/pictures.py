@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from mugv_jax.files import existing_file
 from mugv_jax.video.colour import MAX_PIXELS
-from mugv_jax.video.kinds import existing_file
 from mugv_jax.video.pillow_pictures import NoPicture, damage_of, is_hdr, opened_picture, to_rgb
 from mugv_jax.video.reading import hdr_picture, only_frame
 

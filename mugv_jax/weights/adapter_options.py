@@ -7,12 +7,13 @@ lora_adapter_metadata  the same in the header of a safetensors file of diffusers
 """
 
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from mugv_jax.files import parse_json, read_json
 
 METADATA_KEY = "lora_adapter_metadata"
 # Options of peft that make the function other than W + scale B A.
@@ -56,8 +57,12 @@ def read_options(path: Path, stated: Any = None) -> Options:
     Raises:
         ValueError: no options of an adapter, or a variant that is no plain LoRA.
     """
+    stated = read_json(path) if stated is None else stated
+    if not isinstance(stated, dict) or not {"r", "lora_alpha"} <= stated.keys():
+        raise ValueError(
+            f"{path}: not the configuration of a LoRA adapter, which needs r and lora_alpha."
+        )
     try:
-        stated = json.loads(path.read_text()) if stated is None else stated
         kind = stated.get("peft_type", "LORA")
         options = Options(
             int(stated["r"]),
@@ -95,7 +100,7 @@ def options_in_header(path: Path, metadata: Mapping[str, str], prefix: str) -> O
     if METADATA_KEY not in metadata:
         return None
     try:
-        every = json.loads(metadata[METADATA_KEY])
+        every = parse_json(metadata[METADATA_KEY], METADATA_KEY)
         stated = {
             name.rpartition(".")[2]: value
             for name, value in every.items()

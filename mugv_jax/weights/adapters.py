@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mugv_jax.files import user_path
 from mugv_jax.weights.adapter_files import open_file
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.lora import Adapter, adapted, combined
@@ -47,7 +48,7 @@ def _pair(element: Any) -> tuple[Path, float]:
     pair = (element, 1.0) if isinstance(element, str | os.PathLike) else element
     try:
         path, scale = pair
-        path, scale = Path(path).expanduser(), float(scale)
+        path, scale = user_path(path), float(scale)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"lora {element!r} must be a path, or a pair of a path and a scale."
@@ -87,7 +88,7 @@ def open_adapter(
             alpha that is missing, or given although the file states it.
     """
     require_alpha(alpha)
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not (path.is_dir() and is_training(path)):
         return open_file(path, model, config, alpha=alpha, among_others=among_others)
     if alpha is not None and not among_others:

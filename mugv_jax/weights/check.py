@@ -170,6 +170,8 @@ def _config(source: Source, model: Model) -> Any:
             return model.config_from_published(stated)
         except KeyError as error:
             raise ValueError(f"{source.path}: its config.json has no {error}.") from error
+        except (TypeError, AttributeError, ArithmeticError) as error:
+            raise ValueError(f"{source.path}: its config.json is damaged ({error}).") from error
     return inferred
 
 
@@ -183,6 +185,11 @@ def check(source: Source, model: Model, config: Any) -> dict[str, LazyTensor]:
         return source.parameters
     table = model.table(config)
     found = {name: s for name, s in source.shapes.items() if not model.is_foreign(name)}
+    if table.layers > max(len(found), 1):
+        raise ValueError(
+            f"{source.path}: {table.layers} layers are named, but it holds {len(found)} tensors: "
+            "it is damaged or incomplete."
+        )
     optional = {name: shape for name, shape in table.optional.items() if name in found}
     complaint = f"{source.path}: does not fit {model.kind} with {config}"
     require_same(found, published_shapes(model, config) | optional, complaint)

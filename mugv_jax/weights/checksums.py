@@ -15,6 +15,8 @@ import os
 import zlib
 from pathlib import Path
 
+from mugv_jax.files import read_json
+
 FILE = "checksums.json"
 ALGORITHM = "crc32"
 BLOCK_BYTES = 2**22
@@ -58,7 +60,7 @@ def _read(path: Path) -> dict[str, tuple[int, str]] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
         stated = {name: (int(size), str(crc)) for name, (size, crc) in content["files"].items()}
         if content["algorithm"] != ALGORITHM:
             raise ValueError(f"algorithm {content['algorithm']!r}")

@@ -16,6 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mugv_jax.files import resolved, user_path
 from mugv_jax.weights import store
 from mugv_jax.weights.adapter_files import write_adapter
 from mugv_jax.weights.adapters import Adapters, listed, require_alpha, with_adapter
@@ -73,7 +74,7 @@ def convert(
         ValueError: `src` is no checkpoint of a known model, or `dst` cannot be written; then
             nothing is written.
     """
-    src, dst = Path(src).expanduser(), Path(dst).expanduser()
+    src, dst = user_path(src), user_path(dst)
     target = Target(dst, format, tensor_parallel=tensor_parallel, dtype=dtype, overwrite=overwrite)
     target.check_path(beside=[src, *(path for path, _ in listed(lora))])
     require_alpha(lora_alpha)
@@ -138,9 +139,9 @@ class Target:
         sources: files and folders that are read; links and relative names are followed.
         beside: the same, but a result may lie inside of their folders.
         """
-        target = self.path.resolve()
-        for source in (source.expanduser() for source in (*sources, *beside)):
-            place = source.resolve()
+        target = resolved(self.path)
+        for source in (user_path(source) for source in (*sources, *beside)):
+            place = resolved(source)
             if target == place or (target.exists() and place.exists() and target.samefile(place)):
                 raise ValueError(
                     f"{self.path} is {source} itself, which is read; choose another destination."

@@ -4,13 +4,13 @@
 
 import collections
 import dataclasses
-import json
 import math
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mugv_jax.files import is_zip, read_json, user_path
 from mugv_jax.weights import checksums
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
@@ -63,7 +63,7 @@ def describe(path: str | Path, kind: str | None = None) -> Description:
             if model.is_foreign(name):
                 sizes[UNUSED] += math.prod(spec.shape)
         # Of a run with many checkpoints, only the described one counts.
-        place = source.path if source.format == "training" else Path(path).expanduser()
+        place = source.path if source.format == "training" else user_path(path)
         return Description(
             kind=model.kind,
             format=source.format,
@@ -85,7 +85,7 @@ def verify(path: str | Path) -> str:
         ValueError: no checkpoint, or files that differ from their checksums.
     """
     with open_source(path) as source:
-        files = [each for each in source.files() if each.is_file() and zipfile.is_zipfile(each)]
+        files = [each for each in source.files() if each.is_file() and is_zip(each)]
         if source.format == "orbax":
             count = checksums.verify(source.path)
             if count is not None:
@@ -116,5 +116,5 @@ def _file_bytes(path: Path) -> int:
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if not path.name.endswith(INDEX_SUFFIX):
         return path.stat().st_size
-    shards = set(json.loads(path.read_text())["weight_map"].values())
+    shards = set(read_json(path)["weight_map"].values())
     return sum((path.parent / shard).stat().st_size for shard in shards)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from mugv_jax.files import read_json
 from mugv_jax.weights.registry import Model
 from mugv_jax.weights.safetensors_files import SafetensorsWriter
 from mugv_jax.weights.shards import INDEX_SUFFIX
@@ -160,7 +161,7 @@ def _parts(index: Path) -> list[str]:
     if not index.is_file():
         return []
     try:
-        entries = json.loads(index.read_text()).items()
+        entries = read_json(index).items()
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{index}: no index of a pipeline ({error}).") from error
     # A part is [library, class]; an optional part that is absent is [null, null].

@@ -56,7 +56,20 @@ _TRUSTED = {
     "builtins": {"set", "frozenset", "dict", "list", "tuple", "int", "str"},
     "pathlib": {"Path", "PosixPath", "PurePosixPath"},
 }
-_DAMAGE = (pickle.UnpicklingError, EOFError, AttributeError, ImportError, KeyError, TypeError)
+# What a damaged pickle may raise, from the opcodes or from the classes that it calls.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+MAX_LAYERS = 4096
 
 
 class _MetadataUnpickler(pickle.Unpickler):
@@ -196,7 +209,34 @@ def _read_metadata(path: Path) -> tuple[dict[str, TensorSpec], dict[str, list[_C
     absent = sorted(file.name for file in files if not file.is_file())
     if absent:
         raise ValueError(f"{path}: lacks {', '.join(absent)}; fetch them.")
+    _check_sizes(path, specs, chunks)
     return specs, chunks
+
+
+def _check_sizes(path: Path, specs: dict[str, TensorSpec], chunks: dict[str, list[_Chunk]]) -> None:
+    """Raise a ValueError for a tensor that is larger than the bytes of its chunks."""
+    sizes = {chunk.file: chunk.file.stat().st_size for each in chunks.values() for chunk in each}
+    for name, blocks in chunks.items():
+        spec = specs[name]
+        for chunk in blocks:
+            numbers = (*chunk.offsets, *chunk.shape, chunk.start, chunk.length)
+            whole = all(isinstance(number, int) and number >= 0 for number in numbers)
+            needed = math.prod(chunk.shape) * spec.dtype.itemsize if whole else 0
+            if not whole or needed > chunk.length:
+                raise ValueError(
+                    f"{path / METADATA}: damaged: a chunk of {name} of {needed} bytes is said to "
+                    f"lie in {chunk.length} bytes; fetch it again."
+                )
+            if chunk.start + chunk.length > sizes[chunk.file]:
+                raise ValueError(
+                    f"{chunk.file}: the file ends too early: {name} reaches to byte "
+                    f"{chunk.start + chunk.length} of {sizes[chunk.file]}; fetch it again."
+                )
+        if name.startswith(LAYERS) and spec.shape and spec.shape[0] > MAX_LAYERS:
+            raise ValueError(
+                f"{path / METADATA}: {name} has {spec.shape[0]} layers; at most {MAX_LAYERS} are "
+                "read."
+            )
 
 
 def _chunk(folder: Path, block: Any, home: Any) -> _Chunk:

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoint formats: recognition, and opening for reading or writing."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from mugv_jax.files import existing_file, read_json, read_text, user_path
 from mugv_jax.weights.distcp import METADATA as TORCH_DIST_METADATA
 from mugv_jax.weights.distcp import TorchDistSource
 from mugv_jax.weights.megatron import HEAD_NORM, MegatronNames
@@ -52,7 +52,7 @@ def open_named(path: str | Path, *, ema: bool = False) -> Source:
     Raises:
         ValueError: see `open_source`.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if not path.exists():
         raise ValueError(f"{path}: there is no such file or folder.")
     source = _open_folder(path, ema=ema) if path.is_dir() else _open_file(path, ema=ema)
@@ -63,6 +63,7 @@ def open_named(path: str | Path, *, ema: bool = False) -> Source:
 
 
 def _open_file(path: Path, *, ema: bool = False) -> Source:
+    existing_file(path, "checkpoint")
     if path.name.endswith(INDEX_SUFFIX):
         return ShardedSource(path, _open_file)
     if path.suffix == ".safetensors":
@@ -101,8 +102,8 @@ def _open_folder(path: Path, *, ema: bool) -> Source:
 
 def _iteration(path: Path) -> str:
     """Name of the newest iteration's folder, from Megatron's tracker file."""
-    text = (path / TRACKER).read_text().strip()
-    if text != "release" and not text.isdecimal():
+    text = read_text(path / TRACKER, most=4096).strip()
+    if text != "release" and not (text.isdecimal() and len(text) < 20):
         raise ValueError(f"{path / TRACKER}: holds {text[:20]!r}, must be an iteration's number.")
     folder = text if text == "release" else f"iter_{int(text):07d}"
     if not (path / folder).is_dir():
@@ -113,11 +114,10 @@ def _iteration(path: Path) -> str:
 def _config_json(path: Path) -> Mapping | None:
     if not path.is_file():
         return None
-    try:
-        config = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error}).") from error
-    return config if isinstance(config, Mapping) else None
+    config = read_json(path)
+    if not isinstance(config, Mapping):
+        raise ValueError(f"{path}: must hold names and values in braces, not {str(config)[:80]!r}.")
+    return config
 
 
 def format_of(path: Path) -> str:

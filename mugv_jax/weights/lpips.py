@@ -9,12 +9,12 @@ the linear weights in a file of their own.
 
 import contextlib
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
+from mugv_jax.files import user_path
 from mugv_jax.nn.lpips import STAGES
 from mugv_jax.weights.check import require_same
 from mugv_jax.weights.formats import open_source
@@ -41,7 +41,7 @@ def load_lpips(files: str) -> dict[str, Any]:
     with contextlib.ExitStack() as opened:
         found: dict[str, tuple[Source, str]] = {}
         for file in files.split(","):
-            source = opened.enter_context(open_source(Path(file.strip()).expanduser()))
+            source = opened.enter_context(open_source(user_path(file.strip())))
             for name in source.specs:
                 if name.startswith(UNREAD):
                     continue

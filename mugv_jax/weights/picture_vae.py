@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
+from mugv_jax.files import user_path
 from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.weights.check import published_shapes, require_same
 from mugv_jax.weights.formats import open_source
@@ -35,7 +36,7 @@ def load_picture_vae(path: str | Path, config: VAEConfig) -> dict[str, Any]:
     Raises:
         ValueError: no weights, another architecture or other widths; all differences are listed.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     path = path / FILE if (path / FILE).is_file() else path
     rules_of = table(config)
     rules = [rule for rule in rules_of.rules if rule.name.startswith(SPATIAL)]

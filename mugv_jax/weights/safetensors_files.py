@@ -6,6 +6,7 @@ The format (https://huggingface.co/docs/safetensors) is read and written here te
 that no more than one is in memory.
 """
 
+import itertools
 import json
 import struct
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from mugv_jax.files import parse_json, shortened
 from mugv_jax.weights.sources import FileWriter, Source, TensorSpec
 
 MAX_HEADER_BYTES = 100 * 10**6  # the limit of the published reader
@@ -52,6 +54,7 @@ class SafetensorsSource(Source):
         self.metadata: dict[str, str] = header.pop("__metadata__", None) or {}
         size = path.stat().st_size - self._start
         self._offsets, self.specs = {}, {}
+        ends: list[tuple[int, int, str]] = []
         for name, entry in header.items():
             begin, end, spec = _parse(path, name, entry)
             if end - begin != spec.nbytes or not 0 <= begin <= end <= size:
@@ -60,6 +63,12 @@ class SafetensorsSource(Source):
                     f"{spec.nbytes}: the file is damaged or ends too early; fetch it again."
                 )
             self._offsets[name], self.specs[name] = begin, spec
+            ends.append((begin, end, name))
+        for (_, end, name), (begin, _, other) in itertools.pairwise(sorted(ends)):
+            if begin < end:
+                raise ValueError(
+                    f"{path}: {name} and {other} share bytes: the file is damaged; fetch it again."
+                )
 
     def read(self, name: str) -> np.ndarray:
         spec = self.specs[name]
@@ -74,23 +83,29 @@ def _read_header(path: Path) -> tuple[dict, int]:
         prefix = file.read(8)
         length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else 0
         header = file.read(length) if length <= MAX_HEADER_BYTES else b""
+    reason = "its header is no dictionary"
     try:
-        entries = json.loads(header)
-    except ValueError:
-        entries = None
+        entries = parse_json(header, "its header") if header else None
+    except ValueError as error:
+        entries, reason = None, str(error).rstrip(".")
     if not isinstance(entries, dict):
-        raise ValueError(f"{path}: not a safetensors file, or it ends too early; fetch it again.")
+        raise ValueError(
+            f"{path}: not a safetensors file, or it ends too early ({reason}); fetch it again."
+        )
     return entries, 8 + length
 
 
 def _parse(path: Path, name: str, entry: Any) -> tuple[int, int, TensorSpec]:
     """Begin, end and spec of one entry of the header."""
     try:
-        begin, end = map(int, entry["data_offsets"])
-        shape = tuple(map(int, entry["shape"]))
+        begin, end = entry["data_offsets"]
+        shape = tuple(entry["shape"])
+        if any(type(each) is not int or each < 0 for each in (begin, end, *shape)):
+            raise TypeError("sizes must be whole numbers from 0 up")
         return begin, end, TensorSpec(shape, jnp.dtype(DTYPES[entry["dtype"]]))
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: the header entry of {name} is damaged: {entry}.") from error
+        shown = shortened(str(entry), 200)
+        raise ValueError(f"{path}: the header entry of {name} is damaged: {shown}.") from error
 
 
 class SafetensorsWriter(FileWriter):

@@ -11,13 +11,13 @@
 The weight is `weight * scale`. It is computed in float32 as it is read.
 """
 
-import json
 import math
 from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
 
+from mugv_jax.files import parse_json
 from mugv_jax.weights.sources import Source, TensorSpec
 
 MARKER = "scaled_fp8"
@@ -109,7 +109,7 @@ def _misfits(specs: Mapping[str, TensorSpec], weight: str, scale: str) -> list[s
 def _format(source: Source, name: str) -> str | None:
     """Format that the bytes of `name` state, if it is not supported."""
     try:
-        stated = json.loads(source.read(name).tobytes())["format"]
+        stated = parse_json(source.read(name).tobytes(), name)["format"]
     except (ValueError, KeyError, TypeError) as error:
         return f"unreadable: {error}"
     return None if stated in _FLOAT8 else f"format {stated!r}"

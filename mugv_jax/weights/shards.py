@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints in several files with an index, such as `pytorch_model.bin.index.json`."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from mugv_jax.files import read_json
 from mugv_jax.weights.sources import Source
 
 INDEX_SUFFIX = ".index.json"
@@ -19,14 +19,14 @@ class ShardedSource(Source):
     def __init__(self, index: Path, open_shard: Callable[[Path], Source]):
         self.path = index
         try:
-            weight_map = json.loads(index.read_text())["weight_map"]
+            weight_map = read_json(index)["weight_map"]
             shards = {name: _shard_path(index.parent, file) for name, file in weight_map.items()}
             if not shards:
                 raise ValueError("an empty weight_map")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{index}: not an index of weights: it must be JSON with a 'weight_map' from "
-                "tensor to file name."
+                f"tensor to file name ({error})."
             ) from error
         absent = sorted({path.name for path in shards.values() if not path.is_file()})
         if absent:
@@ -53,6 +53,8 @@ class ShardedSource(Source):
 
 def _shard_path(folder: Path, file: str) -> Path:
     """Path of a shard; the MUG-V trainer stores `x-00001.bin` as `pytorch_model-00001.bin`."""
+    if Path(file).name != file:
+        raise ValueError(f"the shard {file!r} is not beside the index")
     renamed = folder / f"pytorch_model-{file.split('-')[-1]}"
     named = folder / file
     return renamed if renamed.is_file() and not named.is_file() else named

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import jax.numpy as jnp
 import numpy as np
 
+from mugv_jax.files import existing_file, is_zip, shortened
 from mugv_jax.weights.sources import FileWriter, Source, TensorSpec
 
 # Pages of a mapped file count as resident memory until they are unmapped. Mapping the file again
@@ -31,6 +32,9 @@ WRAPPERS = ("state_dict", "model", "module", "model_state_dict", "params", "weig
 EMA_WRAPPERS = ("ema", "ema_state_dict", "model_ema", "ema_model", "params_ema", "shadow")
 SHADOW = "shadow_params"  # list of tensors in the state of diffusers' `EMAModel`
 ALIGNMENT = 64
+MAX_PICKLE_BYTES = 64 * 2**20  # names and shapes of all tensors; those of the 10B take 0.2 MB
+# Bytes up to which a tensor may repeat the values of a smaller storage, as `expand` makes it.
+MAX_REPEATED_BYTES = 64 * 2**20
 STORAGES = {
     "float64": "DoubleStorage",
     "float32": "FloatStorage",
@@ -110,7 +114,8 @@ def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **option
         ValueError: truncated, not a torch file, or anything that unpickling could run.
     """
     torch = import_torch()
-    if not zipfile.is_zipfile(file or path):
+    existing_file(path, "torch file")
+    if not is_zip(file or path):
         with open(path, "rb") as start:
             truncated = start.read(2) == b"PK"
         if truncated:
@@ -118,6 +123,7 @@ def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **option
         raise ValueError(
             f"{path}: not a zip file of torch.save (torch 1.6 or later); name a checkpoint."
         )
+    _check_archive(path, file)
     try:
         if file is not None:
             file.seek(0)
@@ -128,9 +134,32 @@ def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **option
             f"{path}: holds more than plain tensors ({named[1] if named else 'damaged pickle'}), "
             "and unpickling that could run code; save its state_dict alone."
         ) from error
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged pickle may fail in any way inside torch.load
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ValueError(f"{path}: not a readable torch file ({first_line}).") from error
+
+
+def _check_archive(path: Path, file: BinaryIO | io.RawIOBase | None) -> None:
+    """Refuse a zip file that `torch.save` cannot have written, such as a decompression bomb.
+
+    Raises:
+        ValueError: compressed or overlapping members, or a description of unlikely size.
+    """
+    try:
+        with zipfile.ZipFile(file or path) as archive:  # pyright: ignore[reportArgumentType]
+            members = archive.infolist()
+            end = archive.fp.seek(0, io.SEEK_END) if archive.fp is not None else 0
+    except Exception as error:  # a damaged index may fail in any way
+        raise ValueError(f"{path}: the file is damaged ({error}); fetch it again.") from error
+    total = sum(member.file_size for member in members)
+    pickled = max((m.file_size for m in members if m.filename.endswith("data.pkl")), default=0)
+    stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+    if not stored or total > end or pickled > MAX_PICKLE_BYTES:
+        raise ValueError(
+            f"{path}: no file of torch.save, which compresses nothing: its {len(members)} members "
+            f"unpack to {total} bytes of which {pickled} describe tensors, from {end}; save its "
+            "state_dict again."
+        )
 
 
 def unwrap(path: Path, content: Any, *, ema: bool) -> dict[str, Any]:
@@ -162,7 +191,11 @@ def unwrap(path: Path, content: Any, *, ema: bool) -> dict[str, Any]:
         content = _named_shadow(path, content[SHADOW], whole)
     tensors = {name: value for name, value in content.items() if value is not None}
     torch = import_torch()
-    foreign = [str(name) for name, value in tensors.items() if not isinstance(value, torch.Tensor)]
+    foreign = [
+        shortened(str(name))
+        for name, value in tensors.items()
+        if not isinstance(value, torch.Tensor) or not isinstance(name, str)
+    ]
     if foreign or not tensors:
         raise ValueError(
             f"{path}: must hold tensors only; found {', '.join(foreign) or 'nothing'}. "
@@ -191,11 +224,26 @@ def numpy_dtype(path: Path, name: str, tensor: Any) -> np.dtype:
         ValueError: numpy has no such tensor (sparse, quantized).
     """
     try:
+        if tensor.device.type == "meta":
+            raise ValueError(
+                f"{path}: {name} is a meta tensor, which has no values: save it with them."
+            )
         if tensor.layout == import_torch().strided:
+            _check_values(path, name, tensor)
             return jnp.dtype(str(tensor.dtype).removeprefix("torch."))
     except TypeError:
         pass
     raise ValueError(f"{path}: {name} is {tensor.dtype}, {tensor.layout}; must be a dense tensor.")
+
+
+def _check_values(path: Path, name: str, tensor: Any) -> None:
+    """Raise a ValueError for a tensor that is much larger than the values stored for it."""
+    nbytes, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if nbytes > max(stored, MAX_REPEATED_BYTES):
+        raise ValueError(
+            f"{path}: {name} declares {tuple(tensor.shape)}, {nbytes} bytes, but the file holds "
+            f"{stored}: save it again after .contiguous()."
+        )
 
 
 def to_numpy(tensor: Any, dtype: np.dtype) -> np.ndarray:

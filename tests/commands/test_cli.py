@@ -114,3 +114,34 @@ def test_a_command_leaves_logging_and_warnings_as_they_were(capsys):
     assert cli.main(["info", "nowhere/at/all"]) == cli.USER_ERROR
     assert (list(root.handlers), root.level, warnings.showwarning) == before
     assert "nowhere/at/all" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("message", "printed"),
+    [
+        ("x" * 100_000, r"x{400} \.\.\. \(99400 characters\) \.\.\. x{200}"),
+        ("\n".join(["bad:", *"abcdef"]), r"bad:\na\n  and 5 more lines like these"),
+        ("one\ntwo\nthree", "one\ntwo\nthree"),
+        ("", "failed without a reason"),
+    ],
+)
+def test_long_messages_are_cut(message, printed, command, capsys):
+    command(raising(ValueError(message)))
+    assert cli.main(["try"]) == 2
+    assert re.fullmatch(f"mugv-jax try: {printed}\n", capsys.readouterr().err)
+    command(lambda _: logging.warning("y" * 100_000))
+    assert cli.main(["try"]) == 0
+    assert len(capsys.readouterr().err) < 2100
+
+
+def test_too_little_memory_is_one_line(command, capsys):
+    command(raising(MemoryError("Unable to allocate 87.0 TiB")))
+    assert cli.main(["try"]) == 2
+    assert "too little memory (Unable to allocate 87.0 TiB)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "-" + "9" * 30])
+def test_numbers_out_of_all_proportion_are_refused_for_every_command(number, command, capsys):
+    command(lambda _: 0)
+    assert cli.main(["try", f"--number={number}"]) == 2
+    assert "is too large: it must be at most" in capsys.readouterr().err

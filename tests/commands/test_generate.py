@@ -89,21 +89,21 @@ def refusals(text: str) -> list[tuple[str, str]]:
         --frames soon -> frames 'soon' must be a whole number
         --steps 0 -> steps=0 must be at least 1
         --steps 2.5 -> argument --steps: invalid int value: '2.5'
-        --guidance nan -> guidance scale=nan
-        --guidance inf -> guidance scale=inf
+        --guidance nan -> guidance=nan must be a finite number
+        --guidance inf -> guidance=inf must be a finite number
         --guidance -1 -> guidance scale=-1.0
-        --guidance-rescale nan -> guidance rescale=nan
+        --guidance-rescale nan -> guidance_rescale=nan
         --guidance-interval 0.9,nan -> guidance interval=0.9,nan
         --guidance-interval 1 -> guidance interval '1' must be LOW,HIGH
         --quantize int4 -> argument --quantize: invalid choice: 'int4'
         --reuse-threshold -1 -> reuse threshold=-1.0 must be a number from 0 up
-        --reuse-threshold nan -> reuse threshold=nan
+        --reuse-threshold nan -> reuse_threshold=nan
         --fps 0.5 -> fps=0.5 must lie in 1 to 1000
         --conditioning-fps inf -> conditioning_fps=inf
         --aesthetic-score nan -> aesthetic_score=nan
         --aesthetic-score high -> 'high' must be a number from 0 to 10, or none
         --seed -1 -> seed=-1
-        --seed 4294967296 -> seed=4294967296 must lie in 0 to 4294967295
+        --seed 4294967296 -> seed=4294967296 is too large: it must be at most 4,294,967,295
         --strength 0.5 -> --strength says how to use --init-video
         --continue-frames 9 -> --continue-frames says how to use --continue-video
         --init-video clip.mp4 --strength nan -> strength=nan
@@ -120,7 +120,8 @@ def refusals(text: str) -> list[tuple[str, str]]:
         --keyframe 9= -> keyframe '9=' must be FRAME=IMAGE
         --keyframe 9=image.png --keyframe 9=image.png -> keyframe 9 is given twice
         --keyframe 17=image.png -> frame 17 does not exist
-        --image image.png --keyframe=-17=image.png -> fall on the same latent frame
+        --image image.png --keyframe 0=image.png -> fall on the same latent frame
+        --keyframe=-17=image.png -> with frames from 0 up
         --mesh data=3,tensor=4 -> needs 12 devices, but there are 8
         --mesh data -> write axes as data=2
         --vae-tile 100 -> vae tile=100 must be a multiple of 8 pixels from 64 up

@@ -49,7 +49,7 @@ def test_a_failing_folder_is_status_one_and_every_case_still_runs(tmp_path, caps
     [
         (["missing"], "is not a folder"),
         (["."], "holds no golden cases"),
-        ([".", "--tolerance", "nan"], "tolerance=nan must be a positive number"),
+        ([".", "--tolerance", "nan"], "tolerance=nan must be a finite number"),
         ([".", "--tolerance", "inf"], "tolerance=inf"),
         ([".", "--tolerance", "0"], "tolerance=0.0"),
     ],

@@ -41,14 +41,19 @@ POLICIES: Mapping[str, Callable[..., Any] | None] = {
 }
 
 
+def check_policy(policy: str) -> None:
+    """Raise a ValueError for an unknown policy."""
+    if policy not in POLICIES:
+        raise ValueError(f"remat={policy!r} must be one of {', '.join(POLICIES)}.")
+
+
 def rematerialised(block: type[nn.Module], policy: str) -> type[nn.Module]:
     """Class `block` under a policy of the table.
 
     Raises:
         ValueError: unknown policy.
     """
-    if policy not in POLICIES:
-        raise ValueError(f"remat={policy!r} must be one of {', '.join(POLICIES)}.")
+    check_policy(policy)
     if POLICIES[policy] is None:
         return block
     # Inside a scan XLA cannot merge the recomputation with the forward pass anyway.

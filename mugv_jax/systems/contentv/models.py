@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from mugv_jax.axes import Int
+from mugv_jax.files import user_path
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.nn.text.clip import ClipText
@@ -38,7 +39,7 @@ def find_contentv(
     """
     wanted = {field: name for field, name in FOLDERS.items() if field != "dit" or dit is None}
     folder = local_folder(weights, (*wanted.values(), *TOKENIZERS.values()))
-    found = {} if dit is None else {"dit": Path(dit).expanduser()}
+    found = {} if dit is None else {"dit": user_path(dit)}
     for field, name in wanted.items():
         found[field] = required(folder, SYSTEM.kinds[field], (name,))
     return found | {name: required(folder, "tokenizer", (name,)) for name in TOKENIZERS.values()}

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
+from mugv_jax.files import check_text
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import check_shift
 from mugv_jax.systems.mugv.request import check_prompts, seeds_of
@@ -50,6 +51,7 @@ class ContentvRequest:
 
     def __post_init__(self):
         check_prompts(self.prompts)
+        check_text("negative prompt", self.negative_prompt)
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} must be at least 1.")
         check_shift(self.shift)

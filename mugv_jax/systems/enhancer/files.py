@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mugv_jax import video
+from mugv_jax.files import check_output_folder, resolved, user_path
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.request import EnhanceRequest
 from mugv_jax.tables import MISTAKE, SUFFIXES, read_records
@@ -63,7 +64,7 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
         ValueError: no videos in the folder, a list that cannot be read, or videos that would be
             written to one file, or over one that is read.
     """
-    source, out = Path(source).expanduser(), Path(out).expanduser()
+    source, out = user_path(source), user_path(out)
     if source.is_dir():
         videos = [path for path in sorted(source.iterdir()) if _is_video(path)]
         if not videos:
@@ -71,19 +72,23 @@ def jobs_of(source: str | os.PathLike, out: str | os.PathLike, *, compare: bool)
         named = [(path, None, out / f"{path.stem}.mp4") for path in videos]
     elif source.suffix.lower() in SUFFIXES:
         named = [(path, prompt, out / f"{path.stem}.mp4") for path, prompt in _listed(source)]
+    elif source.is_file() and video.is_picture(source):
+        raise ValueError(f"{str(source)!r} is a picture, not a video: the enhancer takes videos.")
     else:
         named = [(source, None, out)]
     outputs = [output for *_, output in named]
     if out.suffix and outputs != [out]:
         raise ValueError(f"output {str(out)!r} must be a folder: there are several videos.")
+    if outputs != [out]:
+        check_output_folder(out)
     twice = [str(output) for output, n in collections.Counter(outputs).items() if n > 1]
     if twice:
         raise ValueError(
             f"several videos of {source} would be written to {', '.join(twice)}: give their files "
             "different names."
         )
-    sources = {path.resolve() for path, *_ in named}
-    over = [str(output) for output in outputs if output.resolve() in sources]
+    sources = {resolved(path) for path, *_ in named}
+    over = [str(output) for output in outputs if resolved(output) in sources]
     if over:
         raise ValueError(
             f"{', '.join(over)} would be written over what is read: choose another output."

@@ -5,8 +5,9 @@
 import dataclasses
 from typing import TypedDict
 
+from mugv_jax.bounds import MAX_SEED
+from mugv_jax.files import check_text
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.systems.mugv.request import MAX_SEED
 from mugv_jax.systems.sizes import WanSize
 from mugv_jax.systems.time_windows import check_windows
 
@@ -59,6 +60,8 @@ class EnhanceRequest:
     def __post_init__(self):
         if not self.prompt.strip():
             raise ValueError("the prompt is empty: describe the video or its quality in words.")
+        check_text("prompt", self.prompt)
+        check_text("negative prompt", self.negative_prompt)
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} must be at least 1.")
         if not 0 < self.sigma <= 1:

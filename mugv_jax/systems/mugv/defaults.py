@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Unpack
 
+from mugv_jax.files import read_json, shortened
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.request import Request, RequestOptions
 from mugv_jax.systems.mugv.size import FRAMES, SIZES, VideoSize, parse_frames, parse_size
@@ -85,12 +86,14 @@ def read_defaults(weights: str | os.PathLike) -> Defaults:
     if path is None:
         return Defaults()
     try:
-        values = json.loads(path.read_text())
+        values = read_json(path, "defaults")
         if not isinstance(values, dict):
-            raise ValueError(f"must hold names and values in braces, not {values!r}.")
+            raise ValueError(f"must hold names and values in braces, not {shortened(str(values))}.")
         unknown = sorted(values.keys() - PARSERS.keys())
         if unknown:
-            raise ValueError(f"has no use for {', '.join(unknown)}; it knows {', '.join(PARSERS)}.")
+            raise ValueError(
+                f"has no use for {shortened(', '.join(unknown))}; it knows {', '.join(PARSERS)}."
+            )
         return Defaults(**{name: PARSERS[name](name, value) for name, value in values.items()})
     except ValueError as error:  # JSON errors are ValueErrors
         raise ValueError(f"{path}: {error}") from error
@@ -99,7 +102,7 @@ def read_defaults(weights: str | os.PathLike) -> Defaults:
 def _typed(what: str, *types: type) -> Callable[[str, Any], Any]:
     def parse(name: str, value: Any) -> Any:
         if type(value) not in types:  # bool is an int, but no number here
-            raise ValueError(f"{name}={json.dumps(value)} must be {what}.")
+            raise ValueError(f"{name}={shortened(json.dumps(value))} must be {what}.")
         return float(value) if float in types and value is not None else value
 
     return parse

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Unpack
 
+from mugv_jax.files import user_path
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.systems.models import TOKENIZER, LoadingOptions, TextModels, adapter_options
@@ -43,7 +44,7 @@ def find_weights(
     names = SYSTEM.files
     folder = local_folder(weights, (*(name for each in names.values() for name in each), *_SHARDS))
     if dit is not None:
-        transformer = Path(dit).expanduser()
+        transformer = user_path(dit)
     elif needs_dit:
         transformer = required(folder, "mugv_dit", names["dit"])
     else:

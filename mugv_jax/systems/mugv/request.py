@@ -9,6 +9,8 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from mugv_jax.bounds import MAX_SEED
+from mugv_jax.files import check_text
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.reuse import check_threshold
 from mugv_jax.flow.schedule import check_shift, sample_times, shift_ratio
@@ -22,7 +24,6 @@ NEGATIVE_PROMPT = (
     "fewer digits, cropped, worst quality, low quality, normal quality, jpeg artifacts, signature, "
     "watermark, username, blurry"
 )
-MAX_SEED = 2**32 - 1
 SOURCES = tuple(field.name for field in dataclasses.fields(Sources))
 
 
@@ -107,6 +108,7 @@ class Request:
 
     def __post_init__(self):
         check_prompts(self.prompts)
+        check_text("negative prompt", self.negative_prompt)
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} must be at least 1.")
         check_rows(self.rows)
@@ -191,6 +193,7 @@ def check_prompts(prompts: Sequence[str]) -> None:
     for number, prompt in enumerate(prompts, start=1):
         if not prompt.strip():
             raise ValueError(f"prompt {number} is empty: describe the video in words.")
+        check_text(f"prompt {number}", prompt)
 
 
 def seeds_of(seed: int | Sequence[int], prompts: int) -> list[int]:

@@ -18,7 +18,7 @@ from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.data.batches import Batches
 from mugv_jax.data.pixels import PixelSteps, held_out_clips, open_pixels
 from mugv_jax.sharding.place import local_shards, place_batch
-from mugv_jax.train.inputs import load_weights
+from mugv_jax.train.inputs import check_weights, load_weights
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock, Scalars
 from mugv_jax.train.objective import POLICY
@@ -60,6 +60,8 @@ def train(
         if perceptual is None and config.run.perceptual:
             perceptual = lpips(config.run.perceptual, config.run.dtype)
         program = make_program(config, config.mesh.make_mesh(devices), perceptual)
+        if not config.run.picture_weights:
+            check_weights(program, folder)
         batches = _batches(program)
         clips = held_out_clips(config.data)
         evaluation = Reconstructions(program, clips) if clips else None

@@ -42,9 +42,19 @@ def weight_shapes(shapes: Shapes, what: str, *layers: str) -> list[tuple[int, ..
 
 
 def count(shapes: Shapes, prefix: str) -> int:
-    """Number of layers in a checkpoint, whose names are `prefix`, their number from 0, and "."."""
-    found = (re.match(rf"{re.escape(prefix)}(\d+)\.", name) for name in shapes)
-    return 1 + max((int(match[1]) for match in found if match), default=-1)
+    """Number of layers in a checkpoint, whose names are `prefix`, their number from 0, and ".".
+
+    Raises:
+        ValueError: a number above that of all tensors, so that most layers must be missing.
+    """
+    found = (re.match(rf"{re.escape(prefix)}(\d{{1,9}})\.", name) for name in shapes)
+    layers = 1 + max((int(match[1]) for match in found if match), default=-1)
+    if layers > len(shapes):
+        raise ValueError(
+            f"layer {prefix}{layers - 1} is named, but there are {len(shapes)} tensors in all: "
+            "layers are missing."
+        )
+    return layers
 
 
 def split(name: str, layer: str, parts: str, forms: tuple[str, ...]) -> Iterator[Spelling]:
