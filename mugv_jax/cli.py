@@ -14,10 +14,10 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from mugv_jax import interrupts
+from mugv_jax import hints, interrupts
 from mugv_jax.bounds import require_sane
 
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
@@ -42,24 +42,78 @@ OVERRIDE = "--config."  # `--config.mesh.tensor=4`, for commands with an `overri
 USER_ERROR = 2
 MOST_LINES, MOST_CHARACTERS = 3, 600  # of an error: more is cut, in the middle of a line
 MOST_LOGGED = 2000  # characters of a line of the log
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 class Parser(argparse.ArgumentParser):
     """Argument parser that reports a mistake in one line, without the usage of thirty options.
 
-    Names of options are not abbreviated, and line breaks in descriptions are kept.
+    Names of options are not abbreviated, but names that other programs use are understood or
+    answered (`hints`). Line breaks in descriptions are kept. The help ends with the exit statuses;
+    a default `failure` of the parser says what status 1 means.
     """
 
     def __init__(self, **options: Any):
         layout = argparse.RawDescriptionHelpFormatter
         super().__init__(**{"allow_abbrev": False, "formatter_class": layout} | options)
+        self.set_defaults(parser=self)
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Iterable[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        arguments = list(sys.argv[1:] if args is None else args)
+        if self._subparsers is None and not {"-h", "--help"} & {*arguments}:
+            arguments = self._understood(arguments)
+        return super().parse_known_args(arguments, namespace)
+
+    def _understood(self, arguments: list[str]) -> list[str]:
+        """Arguments in our own names; an option that is not understood is an error."""
+        positional = {action.dest for action in self._actions if not action.option_strings}
+        read = hints.read(arguments, self._option_string_actions.keys(), positional)
+        if read.unknown:
+            self.error(f"unrecognized arguments: {', '.join(read.unknown)}")
+        for note in read.notes:
+            sys.stderr.write(f"{self.prog}: {note}\n")
+        return read.arguments
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            guess = hints.nearest_command(str(value), action.choices)
+            if guess is not None:
+                reason = f"invalid choice: {value!r} (did you mean {guess}?)"
+                raise argparse.ArgumentError(action, reason)
+        super()._check_value(action, value)
+
+    def format_help(self) -> str:
+        return f"{super().format_help()}\nexit status: {statuses_text(self)}\n"
+
+    def remarked(self, argument: str) -> str:
+        """An argument that nothing takes, and which option it may stand for."""
+        guess = hints.nearest(argument.partition("=")[0], self._option_string_actions.keys())
+        return f"{argument} (did you mean {guess}?)" if guess else argument
 
     def error(self, message: str) -> NoReturn:
         if message.endswith("expected one argument"):
             message += " (one that begins with '-' is written --option=VALUE)"
         message = _line(message)
         self.exit(USER_ERROR, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def statuses(parser: argparse.ArgumentParser) -> dict[int, str]:
+    """Exit statuses of a parser's command, and what they mean."""
+    failure = parser.get_default("failure")
+    return {
+        0: "done",
+        **({1: failure} if failure else {}),
+        USER_ERROR: "a mistake in options or files, told in one line",
+        INTERRUPTED: "Ctrl-C",
+        TERMINATED: "SIGTERM",
+    }
+
+
+def statuses_text(parser: argparse.ArgumentParser) -> str:
+    """Exit statuses in one line."""
+    return ", ".join(f"{status} {meaning}" for status, meaning in statuses(parser).items())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,7 +151,7 @@ def _run(arguments: list[str]) -> int:
     else:
         unknown += overrides
     if unknown:
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(map(args.parser.remarked, unknown))}")
     try:
         with _logging_to_stderr():
             _check_numbers(args)
@@ -143,14 +197,43 @@ def _logging_to_stderr() -> Iterator[None]:
         root.setLevel(level)
 
 
-def _parser(command: str | None) -> argparse.ArgumentParser:
-    """Argument parser that imports only the module of `command`, so that help stays fast."""
+class _Version(argparse.Action):
+    """Prints the version of the package and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version  # reads a file, which only this option needs
+
+        sys.stdout.write(f"mugv-jax {version('mugv_jax')}\n")
+        parser.exit()
+
+
+class _Completion(argparse.Action):
+    """Prints a script with which a shell completes commands, options and files, and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, *__: Any) -> NoReturn:
+        completion = importlib.import_module("mugv_jax.commands.completion")
+        sys.stdout.write(completion.script(_parser(None, every=True), shell))
+        parser.exit()
+
+
+def _parser(command: str | None, *, every: bool = False) -> argparse.ArgumentParser:
+    """Argument parser that imports only the module of `command`, so that help stays fast.
+
+    every: import the modules of all commands.
+    """
     parser = Parser(prog="mugv-jax", description="MUG-V video generation in JAX.")
-    parser.set_defaults(parser=parser)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=("bash", "zsh", "tcsh"),
+        metavar="SHELL",
+        help="print a script for the completion of bash, zsh or tcsh, and exit",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module_name, text) in COMMANDS.items():
         sub = commands.add_parser(name, help=text)
-        if name == command:
+        if every or name == command:
             module = importlib.import_module(module_name)
             module.add_arguments(sub)
             sub.set_defaults(run=getattr(module, "run", None), parser=sub)

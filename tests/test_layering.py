@@ -17,9 +17,11 @@ MODELS = {*NETWORKS, "cost", "flow", "interrupts", "sharding", "tables", "video"
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
+    "__main__": {"cli"},
     "axes": set(),
     "bounds": set(),
     "files": set(),
+    "hints": set(),
     "interrupts": set(),
     "tables": {"files"},
     "kernels": {"axes"},
@@ -37,7 +39,7 @@ KNOWS = {
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
     "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
-    "cli": {"bounds", "interrupts"},  # commands are imported by name, each when it is run
+    "cli": {"bounds", "hints", "interrupts"},  # commands are imported by name, when they are run
 }
 OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need
 FILES = sorted(PACKAGE.rglob("*.py"))

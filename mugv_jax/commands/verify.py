@@ -21,6 +21,7 @@ TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
+    parser.set_defaults(failure="an output differs")
     cases = "folder of golden cases (NAME.json, NAME.npz)"
     add_path(parser, "dir", cases, "DIR", type=local_path)
     dtype = "dtype of weights and arithmetic"
