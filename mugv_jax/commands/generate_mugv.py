@@ -98,29 +98,33 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add_optional(group, "--aesthetic-score", score, text, type=number, metavar="SCORE")
 
 
-def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
-    """Check the request and read its pictures; the returned function loads models and samples.
+def open_pipeline(args: argparse.Namespace) -> MugvPipeline:
+    """The pipeline of the parsed options, which loads its models when they are needed.
+
+    Raises:
+        ValueError: weights that cannot be used.
+    """
+    if args.weights is None and not args.random_weights:
+        args.weights = demo_weights()
+        log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
+    return MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+
+
+def prepare(args: argparse.Namespace) -> Callable[[MugvPipeline], Iterator[Video]]:
+    """Check the request and read its pictures; the returned function samples.
 
     Raises:
         ValueError: options or files that cannot be used.
     """
-    own = args.weights is not None or args.random_weights
     if args.random_weights:
         defaults = Defaults()
     else:
-        args.weights = demo_weights() if args.weights is None else args.weights
-        defaults = read_defaults(args.weights)
+        defaults = read_defaults(demo_weights() if args.weights is None else args.weights)
     request = _request(args, defaults)
     check_upscale(args.upscale, request.size.width_px, request.size.height_px)
     given = read_given(request)
 
-    def videos() -> Iterator[Video]:
-        pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
-        if not own:
-            log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
-        return pipeline.run(request, given)
-
-    return videos
+    return lambda pipeline: pipeline.run(request, given)
 
 
 def _demo_words() -> str:
