@@ -61,10 +61,14 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args: Iterable[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        arguments = list(sys.argv[1:] if args is None else args)
-        if self._subparsers is None and not {"-h", "--help"} & {*arguments}:
-            arguments = self._understood(arguments)
-        return super().parse_known_args(arguments, namespace)
+        own, rest = list(sys.argv[1:] if args is None else args), []
+        if self._subparsers is not None:  # what follows the name of a command is the command's
+            names = (number for number, text in enumerate(own) if not text.startswith("-"))
+            first = next(names, len(own))
+            own, rest = own[:first], own[first:]
+        if not {"-h", "--help"} & {*own}:
+            own = self._understood(own)
+        return super().parse_known_args([*own, *rest], namespace)
 
     def _understood(self, arguments: list[str]) -> list[str]:
         """Arguments in our own names; an option that is not understood is an error."""

@@ -10,8 +10,8 @@ An option is looked up in this order, and the first that fits counts:
     anything else                                                            the nearest of ours
 """
 
-import dataclasses
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 # Our option, or positional argument -> its names in diffusers, Wan, HunyuanVideo, CogVideoX and
 # musubi-tuner. Hyphens stand for underscores too.
@@ -89,8 +89,7 @@ COMMANDS = {
 CLOSE = 0.7  # similarity of names, 1 for equal ones
 
 
-@dataclasses.dataclass(frozen=True)
-class Read:
+class Read(NamedTuple):
     """Arguments as a parser takes them.
 
     notes: what was understood, one sentence each.

@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> None:
     if args.contact_sheet is not None:
         _check_sheet(args)
     cache = keep_compiled(args.compile_cache)
+    pipeline = generator.open_pipeline(args)
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
     if cache is not None:
@@ -98,8 +99,7 @@ def run(args: argparse.Namespace) -> None:
         "ask for a smaller --size or fewer --frames, split the work over devices with --mesh, or, "
         "if it was the VAE, give --vae-tile 512"
     ):
-        videos = made_of(generator.open_pipeline(args))
-        _write(args, found, ((row, enhance(made)) for row, made in videos))
+        _write(args, found, ((row, enhance(made)) for row, made in made_of(pipeline)))
     log_peak_memory()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from mugv_jax.commands.model_options import load_models, tiling_of
 from mugv_jax.commands.options import add_optional, add_path, add_value, flag, number_or
 from mugv_jax.commands.sampling import check_upscale, guidance_of, models_with
+from mugv_jax.files import existing_file, user_path
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import demo_weights
@@ -17,7 +18,7 @@ from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import NEGATIVE_PROMPT, Request, read_given
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
-from mugv_jax.video import Video
+from mugv_jax.video import FITS, Video
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ EXAMPLES = """\
   mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
   mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
 """
+KEYFRAMES = """A picture stands for a whole group of 8 frames (1 to 8, 9 to 16, and so on), in
+which the motion pauses; only frame 0 is a group of its own, so that --image is kept exactly. Two
+pictures need two groups."""
 OPTIONS = (
     "text_encoder",
     "tokenizer",
@@ -50,6 +54,7 @@ OPTIONS = (
     "continue_frames",
     "init_video",
     "strength",
+    "fit",
     "reuse_threshold",
     "conditioning_fps",
     "aesthetic_score",
@@ -59,8 +64,7 @@ OPTIONS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that only MUG-V has, except those of `add_models`."""
     owners = models_with("image")
-    title = f"given frames ({owners} only; cropped and scaled to the size)"
-    group = parser.add_argument_group(title)
+    group = parser.add_argument_group(f"given frames ({owners} only)", KEYFRAMES)
     add_path(group, "--image", "the first frame", "IMAGE")
     add_path(group, "--last-image", "the last frame", "IMAGE")
     group.add_argument(
@@ -68,8 +72,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FRAME=IMAGE",
-        help="any frame, counted from 0, such as 48=middle.png; may be given several times",
+        help="a picture for the group of frames around frame FRAME, counted from 0, such as "
+        "48=middle.png; may be given several times",
     )
+    shape = (
+        "what becomes of pictures and videos of another shape: crop cuts off what hangs over, pad "
+        "adds bars, stretch changes the proportions"
+    )
+    add_value(group, "--fit", Request.fit, shape, choices=FITS)
     continued = "video to continue; its frames are taken at the times of --fps"
     add_path(group, "--continue-video", continued, "VIDEO")
     frames = f"number of its last frames to begin with, 8k+1 [{Request.continue_frames}]"
@@ -159,30 +169,44 @@ def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
         if getattr(args, name) is not None:
             options[name] = getattr(args, name)
     options["guidance"] = guidance_of(args, options.get("guidance", defaults.guidance))
-    return defaults.request(
-        tuple(args.prompt),
-        image=args.image,
-        last_image=args.last_image,
-        keyframes=_keyframes(args.keyframe),
-        continue_video=args.continue_video,
-        init_video=args.init_video,
-        reuse_threshold=args.reuse_threshold,
-        seed=args.seed,
-        **options,
-    )
+    keyframes, problems = _keyframes(args.keyframe)
+    try:
+        request = defaults.request(
+            tuple(args.prompt),
+            image=args.image,
+            last_image=args.last_image,
+            keyframes=keyframes,
+            continue_video=args.continue_video,
+            init_video=args.init_video,
+            fit=args.fit,
+            reuse_threshold=args.reuse_threshold,
+            seed=args.seed,
+            **options,
+        )
+    except ValueError as error:
+        raise ValueError(" ".join([*problems, str(error)])) from error
+    if problems:
+        raise ValueError(" ".join(problems))
+    return request
 
 
-def _keyframes(texts: Sequence[str]) -> dict[int, str]:
-    """Paths of pictures by frame number, from texts such as "48=middle.png"."""
+def _keyframes(texts: Sequence[str]) -> tuple[dict[int, str], list[str]]:
+    """Paths of pictures by frame number, from texts such as "48=middle.png"; and all mistakes."""
     keyframes: dict[int, str] = {}
+    problems = []
     for text in texts:
         frame, equals, path = text.partition("=")
         if not frame.isdecimal() or len(frame) > 9 or not equals or not path:
-            raise ValueError(
+            problems.append(
                 f"keyframe {text!r} must be FRAME=IMAGE, such as 48=middle.png, with frames from 0 "
                 "up; --last-image is the last."
             )
+            continue
+        try:
+            existing_file(user_path(path), f"keyframe {int(frame)}:")
+        except ValueError as error:
+            problems.append(str(error))
         if int(frame) in keyframes:
-            raise ValueError(f"keyframe {int(frame)} is given twice.")
+            problems.append(f"keyframe {int(frame)} is given twice.")
         keyframes[int(frame)] = path
-    return keyframes
+    return keyframes, problems
