@@ -69,7 +69,7 @@ def generate(capsys, options: str, *prompts: str) -> tuple[int, str]:
         ("--frames 8", "frames=8 must be 4k+1"),
         ("--frames 5s", "frames '5s' must be a whole number of the form 4k+1"),
         ("--steps 0", "steps=0 must be at least 1"),
-        ("--guidance nan", "guidance scale=nan"),
+        ("--guidance nan", "guidance=nan"),
         ("--guidance-interval 1", "guidance interval '1' must be LOW,HIGH"),
         ("--mesh data=3,tensor=4", "needs 12 devices, but there are 8"),
         ("--vae-tile 100", "vae tile=100 must be a multiple of 8"),
