@@ -39,6 +39,9 @@ def at_the_root(monkeypatch):
 
 def check(arguments):
     """Raises the errors of the command line that precede any access to files."""
+    if arguments[0].startswith("-"):  # an option of no command, such as --version
+        assert arguments[0] in cli._parser(None)._option_string_actions
+        return
     overrides = [each for each in arguments if each.startswith(cli.OVERRIDE)]
     parser = cli._parser(arguments[0])
     args = parser.parse_args([each for each in arguments if each not in overrides])

@@ -38,7 +38,18 @@ KNOWS = {
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
-    "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
+    "commands": {
+        *MODELS,
+        "cli",
+        "compile",
+        "config",
+        "data",
+        "demo",
+        "golden",
+        "hints",
+        "systems",
+        "train",
+    },
     "cli": {"bounds", "hints", "interrupts"},  # commands are imported by name, when they are run
 }
 OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need
