@@ -133,7 +133,7 @@ def _converted(source: str, *, bare: bool) -> "tokenizers.Tokenizer":
 
 
 def _kept_path(folder: pathlib.Path) -> pathlib.Path:
-    """Where the conversion of a folder's files is kept, named after their content and the libraries.
+    """Where the conversion of a folder is kept, named after its content and the libraries.
 
     Converting a vocabulary takes transformers, whose import alone is a second of every start.
     """

@@ -177,9 +177,10 @@ class Reader:
         key = use, id(source) if path is None else path
         if key not in self._read:
             frames, height, width = read(), self._size.height_px, self._size.width_px
-            lost = video.lost_share(*frames.shape[-3:-1], height, width)
+            rows, columns = frames.shape[-3], frames.shape[-2]
+            lost = video.lost_share(rows, columns, height, width)
             if self._fit == video.FITS[0] and lost > WORTH_A_WORD:
-                video.note_once(path or name, _lost(frames.shape[-2], frames.shape[-3], lost))
+                video.note_once(path or name, _lost(columns, rows, lost))
             self._read[key] = video.fit(frames, height, width, self._fit)
         return self._read[key]
 
