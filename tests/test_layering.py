@@ -28,11 +28,13 @@ KNOWS = {
     "nn": {"axes", "bounds", "kernels"},
     "flow": {"axes"},
     "video": {"axes", "files", "interrupts"},
+    "rewriting": {"files", "video"},
     "sharding": NETWORKS,
     "weights": {*NETWORKS, "interrupts"},
     "cost": {*NETWORKS, "sharding", "weights"},
     "systems": MODELS,
-    "config": {"bounds", "files", "systems"},
+    "config_files": {"files"},
+    "config": {"bounds", "config_files", "systems"},
     "data": {*MODELS, "config", "systems"},
     "train": {*MODELS, "config", "data", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
@@ -43,14 +45,16 @@ KNOWS = {
         "cli",
         "compile",
         "config",
+        "config_files",
         "data",
         "demo",
         "golden",
         "hints",
+        "rewriting",
         "systems",
         "train",
     },
-    "cli": {"bounds", "hints", "interrupts"},  # commands are imported by name, when they are run
+    "cli": {"bounds", "hints", "interrupts"},  # commands are imported by name, each when it is run
 }
 OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -3,11 +3,12 @@
 """`mugv-jax generate`: makes video files from prompts and pictures."""
 
 import argparse
+import dataclasses
 import logging
 from collections.abc import Iterable, Sequence
 
 from mugv_jax import video
-from mugv_jax.commands import batches, enhancing
+from mugv_jax.commands import batches, enhancing, rewriting
 from mugv_jax.commands.model_options import add_models
 from mugv_jax.commands.options import add_output, add_overwrite, add_path, add_value, flag
 from mugv_jax.commands.places import FOLDER, Place, places
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_models(parser)
     add_size(parser, _defaults)
     add_sampling(parser, _defaults)
+    rewriting.add_arguments(parser)
     enhancing.add_arguments(parser)
     for module in generators().values():
         module.add_arguments(parser)
@@ -89,6 +91,10 @@ def run(args: argparse.Namespace) -> None:
     enhance = enhancing.prepare(args)
     if args.contact_sheet is not None:
         _check_sheet(args)
+    if args.rewrite is not None:  # after all options were checked
+        found = _rewritten(args, found)
+        todo = [place for place in found if not place.kept]
+        made_of = batches.prepared(args, generator, [place.row for place in todo])
     cache = keep_compiled(args.compile_cache)
     pipeline = generator.open_pipeline(args)
     if args.random_weights:
@@ -101,6 +107,19 @@ def run(args: argparse.Namespace) -> None:
     ):
         _write(args, found, ((row, enhance(made)) for row, made in made_of(pipeline)))
     log_peak_memory()
+
+
+def _rewritten(args: argparse.Namespace, found: Sequence[Place]) -> list[Place]:
+    """The places with the prompts of their rows rewritten, where a video is to be made."""
+    rows = [place.row for place in found if not place.kept]
+    images = [args.image if row.image is None else row.image for row in rows]
+    prompts = iter(rewriting.rewritten(args, [row.prompt for row in rows], images))
+    return [
+        place
+        if place.kept
+        else dataclasses.replace(place, row=dataclasses.replace(place.row, prompt=next(prompts)))
+        for place in found
+    ]
 
 
 def _check_sheet(args: argparse.Namespace) -> None:

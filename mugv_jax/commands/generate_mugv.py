@@ -13,6 +13,7 @@ from mugv_jax.commands.sampling import check_upscale, guidance_of, models_with
 from mugv_jax.files import existing_file, user_path
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
+from mugv_jax.systems.mugv.given import GivenPixels
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import NEGATIVE_PROMPT, Request, read_given
@@ -39,7 +40,7 @@ EXAMPLES = """\
   mugv-jax generate --contact-sheet outputs/star.png "a red star moves left"
   mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
   mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
-  mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
+  mugv-jax generate --random-weights --config mugv_debug --size 64x64 --frames 9 "noise"
 """
 KEYFRAMES = """A picture stands for a whole group of 8 frames (1 to 8, 9 to 16, and so on), in
 which the motion pauses; only frame 0 is a group of its own, so that --image is kept exactly. Two
@@ -134,7 +135,18 @@ def prepare(args: argparse.Namespace) -> Callable[[MugvPipeline], Iterator[Video
     check_upscale(args.upscale, request.size.width_px, request.size.height_px)
     given = read_given(request)
 
-    return lambda pipeline: pipeline.run(request, given)
+    def make(pipeline: MugvPipeline) -> Iterator[Video]:
+        if _is_demo(args):
+            _warn_of_limits(args, given)
+        return pipeline.run(request, given)
+
+    return make
+
+
+def _is_demo(args: argparse.Namespace) -> bool:
+    """Whether the demo's own transformer is used, without adapters, which may know more."""
+    named = args.weights in (None, demo_weights()) and not args.random_weights
+    return named and args.dit is None and not args.lora
 
 
 def _demo_words() -> str:
@@ -142,14 +154,18 @@ def _demo_words() -> str:
     from mugv_jax.demo.world.scene import WORLDS
 
     world = WORLDS["small"]
-    return "; ".join(
-        f"the {what} {', '.join(words)}"
-        for what, words in (
-            ("shapes", world.shapes),
-            ("colours", world.colours),
-            ("motions", world.motions),
-        )
-    )
+    kinds = {"shapes": world.shapes, "colours": world.colours, "motions": world.motions}
+    return "; ".join(f"the {kind} {', '.join(words)}" for kind, words in kinds.items())
+
+
+def _warn_of_limits(args: argparse.Namespace, given: Sequence[GivenPixels]) -> None:
+    """Warn of what was asked that the demo's model cannot know."""
+    from mugv_jax.demo.world import limits
+    from mugv_jax.demo.world.scene import WORLDS
+
+    pictures = [clip[0] for each in given for clip in each.clips()]
+    for warning in limits.warnings(args.prompt, pictures, WORLDS["small"]):
+        log.warning("%s", warning)
 
 
 def _request(args: argparse.Namespace, defaults: Defaults) -> Request:

@@ -92,7 +92,7 @@ def test_a_mistake_is_one_line_before_anything_is_loaded(options, message, capsy
     ("options", "message"),
     [
         ("", "no weights: give --weights FOLDER"),
-        ("--random-weights", "--random-weights needs --config, such as configs/contentv_debug.py"),
+        ("--random-weights", "--random-weights needs --config, such as contentv_debug"),
         ("--weights lacking", "holds no clip_text weights: looked for text_encoder_2"),
         ("--weights published --model mugv", "holds no mugv_dit weights"),
     ],
