@@ -12,32 +12,41 @@ import pytest
 from mugv_jax.systems import NAMES
 
 PACKAGE = Path(__file__).parents[1] / "mugv_jax"
-NETWORKS = {"axes", "bounds", "files", "kernels", "nn"}
-MODELS = {*NETWORKS, "cost", "flow", "interrupts", "sharding", "tables", "video", "weights"}
+NETWORKS = {"axes", "bounds", "files", "kernels", "nn", "problems"}
+BELOW = {"cost", "flow", "interrupts", "progress", "sharding", "tables", "video", "weights"}
+MODELS = {*NETWORKS, *BELOW}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
     "axes": set(),
-    "bounds": set(),
+    "bounds": {"problems"},
     "files": set(),
     "interrupts": set(),
+    "problems": set(),
+    "progress": {"interrupts"},
+    "console": {"files", "interrupts", "progress"},
     "tables": {"files"},
     "kernels": {"axes"},
-    "nn": {"axes", "bounds", "kernels"},
-    "flow": {"axes"},
+    "nn": {"axes", "bounds", "kernels", "problems"},
+    "flow": {"axes", "progress"},
     "video": {"axes", "files", "interrupts"},
     "sharding": NETWORKS,
-    "weights": {*NETWORKS, "interrupts"},
+    "weights": {*NETWORKS, "interrupts", "progress"},
     "cost": {*NETWORKS, "sharding", "weights"},
     "systems": MODELS,
-    "config": {"bounds", "files", "systems"},
+    "config": {"bounds", "files", "problems", "systems"},
     "data": {*MODELS, "config", "systems"},
     "train": {*MODELS, "config", "data", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
-    "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
-    "cli": {"bounds", "interrupts"},  # commands are imported by name, each when it is run
+    "commands": {
+        *MODELS,
+        *("cli", "compile", "config", "console", "data"),
+        *("demo", "golden", "systems", "train"),
+    },
+    # Commands are imported by name, each when it is run.
+    "cli": {"bounds", "console", "interrupts", "problems"},
 }
 OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -15,6 +15,8 @@ from mugv_jax.commands.processes import add_processes, join
 from mugv_jax.commands.runtime import add_compile_cache, keep_compiled, out_of_memory
 from mugv_jax.files import RUN, check_output_folder
 
+log = logging.getLogger(__name__)
+
 OVERRIDES = "\nEvery field of the config can be set by --config.GROUP.FIELD=VALUE.\n"
 
 
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace, train: Callable[[ConfigDict, Path], object], m
     Raises:
         ValueError: config, data and weights that do not match, or processes that fail to connect.
     """
+    log.info("starting with %s", args.config)
     check_output_folder(args.output, RUN)
     values = configs.override(configs.read(args.config), args.overrides)
     join(args)

@@ -16,7 +16,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from mugv_jax.data.ahead import ahead
 from mugv_jax.data.bad_sample import BadSample, Skipped
@@ -26,6 +25,7 @@ from mugv_jax.data.open import open_samples
 from mugv_jax.data.packed import INDEX, SPLIT, note_fields
 from mugv_jax.data.samples import PACKED_MARKER, Sample, SampleSource
 from mugv_jax.files import resolved, user_path
+from mugv_jax.progress import over
 from mugv_jax.weights.staging import refuse_existing, staged
 
 LATENT_DTYPES = ("float32", "bfloat16")
@@ -82,9 +82,7 @@ class MugvSamples(tfds.core.GeneratorBasedBuilder):
         self.bad.check()
         count = len(self._samples)
         numbers = ahead(self._samples.__getitem__, range(count), threads=READERS)
-        for number, sample in tqdm(
-            numbers, total=count, desc="packing", unit="sample", disable=None
-        ):
+        for number, sample in over(numbers, "packing", total=count, unit="sample"):
             try:
                 example = self._example(sample())
             except BadSample as error:

@@ -19,7 +19,7 @@ from mugv_jax.train.tasks import TASKS
 
 Scalars = dict[str, float]
 
-METRICS = "metrics.jsonl"
+METRICS, BOARD = "metrics.jsonl", "tensorboard"
 DATA = "data"  # waiting for data is part of a step's time, but not of goodput
 
 
@@ -149,7 +149,7 @@ class Writer:
     def __init__(self, folder: Path, config: Any):
         from tensorboardX import SummaryWriter
 
-        self._board = SummaryWriter(logdir=str(folder / "tensorboard"))
+        self._board = SummaryWriter(logdir=str(folder / BOARD))
         self._lines = (folder / METRICS).open("a")
         self._wandb = None
         if config.log.wandb:
