@@ -213,7 +213,8 @@ def _made(name: str, cls: type[Group], values: dict[str, Any], problems: Problem
     left = dict(values)
     while refused is not None:
         problems.add(ValueError(f"config group {name!r}: {refused}"))
-        named_first = sorted(left.keys() - required, key=lambda each: _place(each, refused))
+        places = {each: _place(each, refused) for each in left.keys() - required}
+        named_first = sorted(places, key=places.__getitem__)
         rest = ({k: x for k, x in left.items() if k != each} for each in named_first)
         left = next((each for each in rest if _error(cls, each) != refused), None)
         if left is None:
@@ -313,7 +314,7 @@ def _set(values: ConfigDict, argument: str) -> None:
     for part in (*groups, name):
         if not isinstance(parent, ConfigDict) or part not in parent:
             known = ", ".join(parent) if isinstance(parent, ConfigDict) else "nothing below it"
-            close = difflib.get_close_matches(part, parent if "," in known else (), 1)
+            close = difflib.get_close_matches(part, known.split(", "), 1)
             hint = f" Did you mean {close[0]}?" if close else ""
             raise ValueError(
                 f"{argument}: there is no {part!r}; the config has {known} there.{hint}"

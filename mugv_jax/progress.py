@@ -316,7 +316,7 @@ def over(
 
 
 def amount(count: float, unit: str, *, short: bool = False) -> str:
-    """A number of units in words: "1 clip", "240 clips", "1.25 GB".
+    """A number of units in words: "1 clip", "240 clips", "1.25GB".
 
     short: the number alone, except of bytes.
     """
@@ -326,16 +326,16 @@ def amount(count: float, unit: str, *, short: bool = False) -> str:
 
 
 def scaled(count: float) -> str:
-    """A number with a prefix of its unit: 1.23 k, 45.6 M."""
+    """A number with a prefix of its unit: 1.23k, 45.6M."""
     prefix, left = "", " kMGT"
     while count >= 999.5 and left[1:]:
         count, left = count / 1000, left[1:]
         prefix = left[0]
-    return f"{count:.3g} {prefix}"
+    return f"{count:.3g}{prefix.strip()}"
 
 
 def rate(speed: float, unit: str) -> str:
-    """A speed in words: "2.5 clips/s", "4.1 s/clip", "350 MB/s"."""
+    """A speed in words: "2.5 clips/s", "4.1 s/clip", "350MB/s"."""
     if unit == "B":
         return f"{amount(speed, unit)}/s"
     return f"{speed:.1f} {unit}s/s" if speed >= 1 else f"{1 / speed:.1f} s/{unit}"

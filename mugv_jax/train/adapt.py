@@ -22,7 +22,7 @@ OPTIMIZERS = ("optimizer", "discriminator_optimizer")
 
 
 def fitted_to_steps(config: Config, asked: Collection[str] = ()) -> Config:
-    """The config with a warm-up, decay and intervals that fit into `config.run.steps`.
+    """The config with a warm-up and a decay that fit into `config.run.steps`.
 
     asked: fields that keep their values, such as "optimizer.warmup_steps".
     """
@@ -31,7 +31,15 @@ def fitted_to_steps(config: Config, asked: Collection[str] = ()) -> Config:
         if hasattr(config, group):
             fitted = _shortened(getattr(config, group), group, steps, asked)
             config = dataclasses.replace(config, **{group: fitted})
-    changed = {}
+    return config
+
+
+def fitted_intervals(config: Config, asked: Collection[str] = ()) -> Config:
+    """The config of a run that validates, with intervals that fit into `config.run.steps`.
+
+    asked: fields that keep their values, such as "log.validate_every".
+    """
+    steps, changed = config.run.steps, {}
     for field, what in (("validate_every", "validates"), ("sample_every", "samples")):
         every = getattr(config.log, field)
         if every > steps and f"log.{field}" not in asked:

@@ -25,7 +25,7 @@ from mugv_jax.sharding.parallel import check_batch
 from mugv_jax.sharding.place import local_shards
 from mugv_jax.systems.system import find
 from mugv_jax.train import objectives
-from mugv_jax.train.adapt import fitted_to_steps
+from mugv_jax.train.adapt import fitted_intervals, fitted_to_steps
 from mugv_jax.train.evaluation import Evaluation, check_vae
 from mugv_jax.train.inputs import (
     abstract_null_text,
@@ -95,6 +95,8 @@ def _checked(
         source = open_all(config.data.paths, fields)
         data = fitted_to_samples(config.data, source, asked)
         config = dataclasses.replace(config, data=data)
+        if data.holdout or data.holdout_paths:
+            config = fitted_intervals(config, asked)
     if mesh is None or source is None:
         problems.check()
         assert mesh is not None

@@ -47,7 +47,7 @@ class Display:
         speed = self.bar.speed
         if speed is not None and self._steps:
             per_second = speed * self._counted / self._steps
-            texts.append(f"{scaled(per_second).strip()} {self._unit}/s")
+            texts.append(f"{scaled(per_second)} {self._unit}/s")
             values[f"{self._unit}_per_second"] = per_second
         self.bar.show(texts, **values)
 

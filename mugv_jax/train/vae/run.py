@@ -20,7 +20,7 @@ from mugv_jax.data.pixels import JoinedPixels, PixelSteps, held_out_clips, open_
 from mugv_jax.problems import Problems
 from mugv_jax.progress import stage
 from mugv_jax.sharding.place import local_shards, place_batch
-from mugv_jax.train.adapt import fitted_to_steps
+from mugv_jax.train.adapt import fitted_intervals, fitted_to_steps
 from mugv_jax.train.inputs import check_initial, load_weights
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock, Scalars
@@ -66,6 +66,8 @@ def train(
     clock = Clock()
     with clock.losing("start"):
         config = fitted_to_steps(config, asked)
+        if config.data.holdout_paths or config.data.holdout_split:
+            config = fitted_intervals(config, asked)
         program, batches, evaluation = _checked(config, folder, devices, perceptual)
     statistics = LatentStatistics(program)
     return run_in(
