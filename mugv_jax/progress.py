@@ -300,7 +300,8 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
 def stage(what: str) -> Iterator[None]:
     """Context of work that has no count, such as "loading the weights": says so at its start."""
     with Bar(what, unit="") as bar:
-        log.info("%s", what, extra={"plain": not bar.live})
+        if not settings.quiet:
+            log.info("%s", what, extra={"plain": not bar.live})
         yield
 
 
