@@ -22,10 +22,12 @@ import io
 import json
 import logging
 import math
+import platform
 import sys
 import time
 import warnings
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 from mugv_jax import interrupts, progress
@@ -84,6 +86,9 @@ def reporting(args: argparse.Namespace) -> Iterator[None]:
             live=False if args.log_json == STDERR else None,
             records=args.log_json is not None,
         )
+        if args.verbose:
+            versions = ", ".join(map(_version, (PACKAGE, "jax", "jaxlib", "flax")))
+            log.debug("%s, Python %s", versions, platform.python_version())
         try:
             yield
         finally:
@@ -112,6 +117,13 @@ def _logging_to(handlers: list[logging.Handler], args: argparse.Namespace) -> It
         root.handlers, warnings.showwarning = before, show
         root.setLevel(levels[0])
         own.setLevel(levels[1])
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return f"{package} (not installed)"
 
 
 def silence() -> None:

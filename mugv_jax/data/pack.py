@@ -119,8 +119,8 @@ def pack(
     Returns a line for each sample that was left out.
 
     Raises:
-        ValueError: `target` exists, more samples are bad than `max_bad`, or `source` holds no
-            samples with these fields.
+        ValueError: `target` exists, more samples are bad than `max_bad`, `source` holds no samples
+            with these fields, or fewer than `shards`.
     """
     source, target = user_path(source), user_path(target)
     markers = (PACKED_MARKER,)
@@ -130,6 +130,7 @@ def pack(
     if resolved(target) in resolved(source).parents:
         raise ValueError(f"{source} lies inside {target}, which would be replaced.")
     samples = open_samples(source, fields)
+    _check_shards(shards, len(samples))
     with staged(target, overwrite=overwrite, markers=markers) as partial:
         builder = MugvSamples(
             samples=samples,
@@ -152,6 +153,12 @@ def pack(
     return tuple(builder.bad)
 
 
+def _check_shards(shards: int | None, samples: int) -> None:
+    """Raise a ValueError if there are more files than samples: each holds at least one."""
+    if shards is not None and shards > samples:
+        raise ValueError(f"shards={shards} must be at most the number of samples, {samples}.")
+
+
 def _prepare(builder: MugvSamples, shards: int | None) -> None:
     """Builds the data set without the lines and progress bars that TFDS prints."""
     config = tfds.download.DownloadConfig(num_shards=shards)
@@ -159,5 +166,8 @@ def _prepare(builder: MugvSamples, shards: int | None) -> None:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=config)
+    except AssertionError:  # of TFDS, once it knows how many samples could be used
+        _check_shards(shards, len(builder.written))
+        raise
     finally:
         tfds.display_progress_bar(enable=True)

@@ -5,6 +5,7 @@
 import contextlib
 import dataclasses
 import json
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ import numpy as np
 
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.train.tasks import TASKS
+
+log = logging.getLogger(__name__)
 
 Scalars = dict[str, float]
 
@@ -37,7 +40,9 @@ class Clock:
         try:
             yield
         finally:
-            self.lost[what] = self.lost.get(what, 0.0) + time.monotonic() - start
+            seconds = time.monotonic() - start
+            self.lost[what] = self.lost.get(what, 0.0) + seconds
+            log.debug("%s took %.2f s", what, seconds)
 
     @property
     def elapsed(self) -> float:

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import logging
+import re
 import sys
 import types
 
@@ -57,7 +58,9 @@ def test_what_is_said_depends_on_the_option(command, capsys):
         assert out == "result\n"
     assert said[()] == "as usual\ntake care\n"
     assert said["--quiet",] == ""
-    assert [line.split(": ")[1] for line in said["--verbose",].splitlines()] == [
+    versions, *verbose = said["--verbose",].splitlines()
+    assert re.search("mugv_jax .*, jax .*, Python ", versions)
+    assert [line.split(": ")[1] for line in verbose] == [
         "for debugging", "as usual", "take care",
     ]  # fmt: skip
     assert "DEBUG   mugv_jax.try" in said["--verbose",]
@@ -90,6 +93,16 @@ def test_json_on_stderr_is_all_that_is_there(command, capsys):
     assert error.keys() == KEYS | {"status"}
     assert (error["event"], error["status"]) == ("error", 2)
     assert error["message"] == "mugv-jax try: size=3 must be 8."
+
+
+def test_an_interruption_is_an_object_too(command, capsys):
+    def run(_):
+        raise KeyboardInterrupt
+
+    command(run)
+    assert cli.main(["try", "--log-json", "-"]) == 130
+    (error,) = objects(capsys.readouterr().err)
+    assert error["message"].startswith("interrupted; what was finished is kept")
 
 
 def test_json_in_a_file_leaves_stderr_to_people(command, capsys, tmp_path):
