@@ -124,9 +124,9 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
         if settings.bars:
             self._exit.enter_context(interrupts.cleanup(self._wipe))
             self._bar = self._live_bar()
-        ticker = threading.Thread(target=self._tick, name=f"progress of {self.task}", daemon=True)
-        self._exit.callback(ticker.join, TICK_S)
-        ticker.start()
+        name = f"progress of {self.task}"
+        self._ticker = threading.Thread(target=self._tick, name=name, daemon=True)
+        self._ticker.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -134,6 +134,8 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
             return
         _open.remove(self)
         self._ended.set()
+        with contextlib.suppress(RuntimeError):  # in a generator that this thread collects
+            self._ticker.join(TICK_S)  # or it would draw the bar again
         if self._bar is not None:
             self._bar.close()
             self._bar = None
