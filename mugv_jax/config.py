@@ -12,17 +12,16 @@ import importlib.util
 import math
 import os
 import re
-import sys
 import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
 
+from mugv_jax import config_files
 from mugv_jax.bounds import require_64_bits
-from mugv_jax.files import resolved, user_path
+from mugv_jax.files import user_path
 from mugv_jax.problems import Problems
 from mugv_jax.systems import NAMES
 from mugv_jax.systems.system import System, SystemConfig, find
@@ -56,49 +55,36 @@ FILES = {
 }
 
 
-def load(path: str | os.PathLike) -> SystemConfig:
-    """Sizes of the models in the result of `get_config()` of the file `path`.
+def load(name_or_path: str | os.PathLike) -> SystemConfig:
+    """Sizes of the models in a config file; see `read`.
 
     Raises:
         ValueError: no such file, no `get_config`, or groups that do not fit the dataclasses.
     """
-    return from_config_dict(read(path))
+    return from_config_dict(read(name_or_path))
 
 
-def read(path: str | os.PathLike) -> ConfigDict:
-    """Result of `get_config()` in the file `path`.
+def read(name_or_path: str | os.PathLike) -> ConfigDict:
+    """Result of `get_config()` in a config file, given by its path or name (`config_files`).
 
     Raises:
         ValueError: no such file, or no `get_config` that returns a ConfigDict.
     """
-    path = user_path(path)
-    if not path.is_file():
-        raise ValueError(f"config {path} is not a file: give one such as configs/mugv_10b.py.")
+    path = config_files.find(name_or_path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"config {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
-    root = os.fspath(_root(path))
-    sys.path.insert(0, root)
     try:
-        spec.loader.exec_module(module)
-        values = module.get_config()
+        with config_files.importable(path):
+            spec.loader.exec_module(module)
+            values = module.get_config()
     except (Exception, SystemExit) as error:  # a user's file may raise anything, or call exit()
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"config {path} cannot be read: {reason}.") from error
-    finally:
-        sys.path.remove(root)
     if not isinstance(values, ConfigDict):
         raise ValueError(f"config {path} must return a ConfigDict, not {type(values).__name__}.")
     return values
-
-
-def _root(path: Path) -> Path:
-    """Folder above `configs`, from which configs import each other."""
-    folder = resolved(path).parent
-    return next(
-        (each.parent for each in (folder, *folder.parents) if each.name == "configs"), folder
-    )
 
 
 def system_of(values: ConfigDict) -> System:

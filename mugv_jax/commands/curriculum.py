@@ -22,8 +22,8 @@ DESCRIPTION = (
     "its model is larger. Running the same command again resumes the unfinished stage."
 )
 EXAMPLES = """examples:
-  mugv-jax curriculum --stages configs/stages/stage[123].py --output runs --distributed
-  mugv-jax curriculum --stages configs/stages/stage2.py configs/stages/stage3.py --output runs \\
+  mugv-jax curriculum --stages stages/stage1 stages/stage2 stages/stage3 --output runs --distributed
+  mugv-jax curriculum --stages stages/stage2 stages/stage3 --output runs \\
     --config.run.weights=dit.pt
 
 Each stage is a training run in its own folder: runs/stage1 and so on. Fields set by --config apply
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES
     parser.set_defaults(overrides=())
-    stages = "configs of the stages in order; a stage is named after its file"
+    stages = "configs of the stages in order (names or files); a stage is named after its file"
     add_path(parser, "--stages", stages, "FILE", type=local_path, nargs="+", required=True)
     output = "folder with one run per stage"
     add_path(parser, "--output", output, "RUNS", type=local_path, required=True)

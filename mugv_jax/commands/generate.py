@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mugv_jax import video
-from mugv_jax.commands import enhancing
+from mugv_jax.commands import enhancing, rewriting
 from mugv_jax.commands.model_options import add_models
 from mugv_jax.commands.options import add_path, add_value, flag, path_text
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_models(parser)
     add_size(parser, _defaults)
     add_sampling(parser, _defaults)
+    rewriting.add_arguments(parser)
     enhancing.add_arguments(parser)
     for module in generators().values():
         module.add_arguments(parser)
@@ -74,11 +75,15 @@ def run(args: argparse.Namespace) -> None:
         ValueError: options or files that cannot be used, or a video that does not fit in memory.
     """
     _refuse_foreign(args)
-    make_videos = generators()[args.model].prepare(args)
+    prepare = generators()[args.model].prepare
+    make_videos = prepare(args)
     enhance = enhancing.prepare(args)
     outputs = [video.prepare_output(path) for path in output_paths(args.output, len(args.prompt))]
     if args.contact_sheet is not None:
         video.prepare_output(args.contact_sheet, contact_sheet.SUFFIXES)
+    if args.rewrite is not None:  # after all options were checked
+        args.prompt = rewriting.rewritten(args)
+        make_videos = prepare(args)
     cache = keep_compiled(args.compile_cache)
     videos = make_videos()
     if args.random_weights:

@@ -12,6 +12,7 @@ from mugv_jax.commands.options import add_optional, add_path, add_value, flag, n
 from mugv_jax.commands.sampling import check_upscale, guidance_of, models_with
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
+from mugv_jax.systems.mugv.given import GivenPixels
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import NEGATIVE_PROMPT, Request, read_given
@@ -38,7 +39,7 @@ EXAMPLES = """\
   mugv-jax generate --contact-sheet outputs/star.png "a red star moves left"
   mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
   mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
-  mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
+  mugv-jax generate --random-weights --config mugv_debug --size 64x64 --frames 9 "noise"
 """
 OPTIONS = (
     "text_encoder",
@@ -115,27 +116,30 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
     given = read_given(request)
 
     def videos() -> Iterator[Video]:
-        pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
         if not own:
-            log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
+            _introduce_demo(args, given)
+        pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
         return pipeline.run(request, given)
 
     return videos
 
 
-def _demo_words() -> str:
-    """Words that prompts for the demo may use."""
+def _introduce_demo(args: argparse.Namespace, given: Sequence[GivenPixels]) -> None:
+    """Log what the demo's model knows, and warn of what was asked that it cannot know.
+
+    A transformer or adapters of the user's own may know more, so there are no warnings then.
+    """
+    from mugv_jax.demo.world import limits
     from mugv_jax.demo.world.scene import WORLDS
 
     world = WORLDS["small"]
-    return "; ".join(
-        f"the {what} {', '.join(words)}"
-        for what, words in (
-            ("shapes", world.shapes),
-            ("colours", world.colours),
-            ("motions", world.motions),
-        )
-    )
+    kinds = {"shapes": world.shapes, "colours": world.colours, "motions": world.motions}
+    known = "; ".join(f"the {kind} {', '.join(words)}" for kind, words in kinds.items())
+    log.info("No --weights, so the demo model is used. It knows %s.", known)
+    if args.dit is None and not args.lora:
+        pictures = [clip[0] for each in given for clip in each.clips()]
+        for warning in limits.warnings(args.prompt, pictures, world):
+            log.warning("%s", warning)
 
 
 def _request(args: argparse.Namespace, defaults: Defaults) -> Request:

@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "weights",
         metavar="WEIGHTS",
-        help="a checkpoint, a folder or downloaded repository of a pipeline, or a file of sizes "
-        "such as configs/mugv_10b.py",
+        help="a checkpoint, a folder or downloaded repository of a pipeline, or a config: a name "
+        "such as mugv_10b, or a file",
     )
     add_video(parser, size="portrait")
     steps = ", ".join(f"{system.steps} of {system.name}" for system in every())

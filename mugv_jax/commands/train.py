@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 
 DESCRIPTION = "Train a diffusion transformer; running the same command again resumes the run."
 EXAMPLES = """examples:
-  mugv-jax train --config configs/mugv_debug.py --output runs/first \\
+  mugv-jax train --config mugv_debug --output runs/first \\
     --config.data.paths="('samples',)" --config.run.steps=200
-  mugv-jax train --config configs/mugv_10b.py --output /shared/run --distributed \\
+  mugv-jax train --config mugv_10b --output /shared/run --distributed \\
     --config.data.paths="('samples',)" --config.mesh.fsdp=16 --config.mesh.tensor=4
 """
 MEMORY = (
@@ -42,6 +42,6 @@ def _train(config: Any, folder: Path, asked: Collection[str]) -> None:
 
 
 add_arguments = functools.partial(
-    training.add_arguments, description=DESCRIPTION, examples=EXAMPLES, config="configs/...py"
+    training.add_arguments, description=DESCRIPTION, examples=EXAMPLES, config="mugv_10b"
 )
 run = functools.partial(training.run, read=_read, train=_train, memory=MEMORY)

@@ -13,7 +13,7 @@ from mugv_jax.commands import training
 
 DESCRIPTION = "Train the video VAE; running the same command again resumes the run."
 EXAMPLES = """examples:
-  mugv-jax train-vae --config configs/vae_demo.py --output runs/vae \\
+  mugv-jax train-vae --config vae_demo --output runs/vae \\
     --config.data.paths="('clips',)"
 """
 MEMORY = (
@@ -35,6 +35,6 @@ def _train(config: Any, folder: Path, asked: Collection[str]) -> None:
 
 
 add_arguments = functools.partial(
-    training.add_arguments, description=DESCRIPTION, examples=EXAMPLES, config="configs/vae_...py"
+    training.add_arguments, description=DESCRIPTION, examples=EXAMPLES, config="vae_mugv"
 )
 run = functools.partial(training.run, read=_read, train=_train, memory=MEMORY)

@@ -23,15 +23,16 @@ OVERRIDES = "\nEvery field of the config can be set by --config.GROUP.FIELD=VALU
 
 
 def add_config(parser: argparse.ArgumentParser, example: str) -> None:
-    """Add --config, and --config.GROUP.FIELD=VALUE."""
+    """Add --config, and --config.GROUP.FIELD=VALUE; example: a name for the help."""
     parser.set_defaults(overrides=())
-    add_path(parser, "--config", f"config file, {example}", "FILE", required=True)
+    text = f"config of the package, such as {example}, or the path of a file"
+    add_path(parser, "--config", text, "CONFIG", required=True)
 
 
 def add_arguments(
     parser: argparse.ArgumentParser, description: str, examples: str, config: str
 ) -> None:
-    """Add the options of a training command; config: example path of a config, for the help."""
+    """Add the options of a training command; config: name of a config, for the help."""
     parser.description, parser.epilog = description, examples + OVERRIDES
     add_config(parser, config)
     output = "folder of checkpoints and metrics; resumes from its newest checkpoint if any"

@@ -89,7 +89,7 @@ def test_a_list_of_one_video_is_a_list(capsys, folder):
         ("--weights weights --video hourly.mkv --out x.mp4", "fps=0.00027778 must lie in 1 to"),
         ("--weights weights --video clips --out x.mp4", "must be a folder: there are several"),
         ("--weights weights --video clips/a.mp4 --out x.mp4", "rank 3"),
-        ("--weights weights --video clips/a.mp4 --out x.mp4 --sigma 2", "sigma=2.0 must lie in"),
+        ("--weights weights --video clips/a.mp4 --out x.mp4 --sigma 2", "sigma=2 is too large"),
         (
             "--weights clips --wan weights --video clips/a.mp4 --out x.mp4",
             "no enhancer's DiT",

@@ -84,7 +84,7 @@ def test_a_sweep_samples_at_every_value(tmp_path, asked, capsys):
         ("--size big", "size 'big' must be WIDTHxHEIGHT"),
         ("--tasks t2v,v2v", "tasks=t2v,v2v must be some of truth, vae, t2v, i2v"),
         ("--steps 0", "steps=0 must be at least 1"),
-        ("--guidance nan", "guidance scale=nan"),
+        ("--guidance nan", "guidance=nan"),
         ("--sweep seed=1,2", "sweep 'seed=1,2' must be NAME=VALUE,VALUE,... of guidance or steps"),
         ("--sweep steps=4,0", "steps=0 must be at least 1"),
         ("--seed -1", "seed=-1 must lie in 0 to"),

@@ -69,7 +69,7 @@ def generate(capsys, options: str, *prompts: str) -> tuple[int, str]:
         ("--frames 8", "frames=8 must be 4k+1"),
         ("--frames 5s", "frames '5s' must be a whole number of the form 4k+1"),
         ("--steps 0", "steps=0 must be at least 1"),
-        ("--guidance nan", "guidance scale=nan"),
+        ("--guidance nan", "guidance=nan"),
         ("--guidance-interval 1", "guidance interval '1' must be LOW,HIGH"),
         ("--mesh data=3,tensor=4", "needs 12 devices, but there are 8"),
         ("--vae-tile 100", "vae tile=100 must be a multiple of 8"),
@@ -92,7 +92,7 @@ def test_a_mistake_is_one_line_before_anything_is_loaded(options, message, capsy
     ("options", "message"),
     [
         ("", "no weights: give --weights FOLDER"),
-        ("--random-weights", "--random-weights needs --config, such as configs/contentv_debug.py"),
+        ("--random-weights", "--random-weights needs --config, such as contentv_debug"),
         ("--weights lacking", "holds no clip_text weights: looked for text_encoder_2"),
         ("--weights published --model mugv", "holds no mugv_dit weights"),
     ],

@@ -19,7 +19,7 @@ RULE = re.compile(
     r"lacks|unknown|unrecognized|damaged|invalid|exclude|exists|mixed up|refused|empty|missing|"
     r"not known|not JSON|not UTF-8|too |ends too early|holds|state|give |name |write |there is no|"
     r"there are|incomplete|larger|beyond|required|expected|changed|failed|leave|"
-    r"allowed|ask for|needed|deep|range",
+    r"allowed|takes|ask for|needed|deep|range",
     re.IGNORECASE,
 )
 
