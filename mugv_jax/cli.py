@@ -8,17 +8,19 @@ SIGTERM.
 """
 
 import argparse
-import contextlib
 import importlib
 import logging
 import signal
 import sys
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from mugv_jax import hints, interrupts
+from mugv_jax import console, hints, interrupts
 from mugv_jax.bounds import require_sane
+from mugv_jax.console import MOST_CHARACTERS, line
+from mugv_jax.problems import Several
+
+log = logging.getLogger("mugv_jax.cli")  # also if it runs as `__main__`
 
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
 # A module whose command has actions sets the default `run` of the parser of each instead.
@@ -40,8 +42,8 @@ COMMANDS = {
 }
 OVERRIDE = "--config."  # `--config.mesh.tensor=4`, for commands with an `overrides` default
 USER_ERROR = 2
-MOST_LINES, MOST_CHARACTERS = 3, 600  # of an error: more is cut, in the middle of a line
-MOST_LOGGED = 2000  # characters of a line of the log
+MOST_LINES = 3  # of one error
+MOST_LISTED = 20  # errors of one message
 INTERRUPTED, TERMINATED = 130, 143
 
 
@@ -99,7 +101,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.endswith("expected one argument"):
             message += " (one that begins with '-' is written --option=VALUE)"
-        message = _line(message)
+        message = line(message)
         self.exit(USER_ERROR, f"{self.prog}: {message}; see {self.prog} --help.\n")
 
 
@@ -157,48 +159,37 @@ def _run(arguments: list[str]) -> int:
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(map(args.parser.remarked, unknown))}")
     try:
-        with _logging_to_stderr():
-            _check_numbers(args)
-            interrupts.running()
-            return args.run(args) or 0
+        with console.reporting(args):
+            return _answer(args, parser.prog)
+    except ValueError as error:  # a file of messages that cannot be written
+        if interrupts.pending():
+            raise
+        return _fail(args, parser.prog, error)
+
+
+def _answer(args: argparse.Namespace, program: str) -> int:
+    """Run a command whose messages are set up; a user's mistake is reported."""
+    try:
+        _check_numbers(args)
+        interrupts.running()
+        return args.run(args) or 0
     except ValueError as error:
         if interrupts.pending():
             raise  # of what was interrupted
-        return _fail(parser.prog, args.command, error)
+        return _fail(args, program, error)
     except MemoryError as error:
         reason = f"this machine has too little memory ({error}): ask for something smaller."
-        return _fail(parser.prog, args.command, ValueError(reason))
+        return _fail(args, program, ValueError(reason))
     except OSError as error:
         if error.filename is None or interrupts.pending():
             raise  # not about a file of the user: a bug, which needs its traceback
-        return _fail(parser.prog, args.command, error)
+        return _fail(args, program, error)
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
     """Raise a ValueError for an option that is not finite or absurdly large."""
     for name, value in vars(args).items():
         require_sane(name, value)
-
-
-@contextlib.contextmanager
-def _logging_to_stderr() -> Iterator[None]:
-    """Print log messages and warnings as plain lines on stderr; restore the settings afterwards."""
-    root = logging.getLogger()
-    handlers, level, show = list(root.handlers), root.level, warnings.showwarning
-    # A library may already have set up the root logger when it was imported.
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Cut())
-    root.handlers = [handler]
-    root.setLevel(logging.INFO)
-    for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    warnings.simplefilter("default", UserWarning)
-    warnings.showwarning = _show_warning
-    try:
-        yield
-    finally:
-        root.handlers, warnings.showwarning = handlers, show
-        root.setLevel(level)
 
 
 class _Version(argparse.Action):
@@ -240,48 +231,37 @@ def _parser(command: str | None, *, every: bool = False) -> argparse.ArgumentPar
         if every or name == command:
             module = importlib.import_module(module_name)
             module.add_arguments(sub)
+            console.add_arguments(sub)
             sub.set_defaults(run=getattr(module, "run", None), parser=sub)
     return parser
 
 
-def _fail(program: str, command: str, error: Exception) -> int:
-    sys.stderr.write(f"{program} {command}: {_short(str(error))}\n")
+def _fail(args: argparse.Namespace, program: str, error: Exception) -> int:
+    log.debug("where the error comes from:", exc_info=error)
+    console.failed(f"{program} {args.command}: {_short(error)}", USER_ERROR)
     return USER_ERROR
 
 
-def _short(message: str) -> str:
-    """A message of at most MOST_LINES lines and about MOST_CHARACTERS characters."""
-    lines = [line.rstrip() for line in message.strip().splitlines()] or ["failed without a reason"]
-    if len(lines) == 1:
-        return _line(" ".join(lines[0].split()))
+def _short(error: Exception) -> str:
+    """The message of an error: at most MOST_LINES lines, or a numbered list of several errors."""
+    if isinstance(error, Several):
+        return _listed(error)
+    lines = [each.rstrip() for each in str(error).strip().splitlines()]
+    if len(lines) <= 1:
+        return line(" ".join("".join(lines).split())) or "failed without a reason"
     if len(lines) > MOST_LINES:
         more = len(lines) - MOST_LINES + 1
         lines = [*lines[: MOST_LINES - 1], f"  and {more} more lines like these"]
-    return "\n".join(_line(line, MOST_CHARACTERS // MOST_LINES) for line in lines)
+    return "\n".join(line(each, MOST_CHARACTERS // MOST_LINES) for each in lines)
 
 
-def _line(text: str, most: int = MOST_CHARACTERS) -> str:
-    """`text` in one line; of a long one its beginning, with the value, and end, with the remedy."""
-    text = " ".join(text.split()) if "\n" in text else text
-    if len(text) <= most:
-        return text
-    head, tail = most * 2 // 3, most // 3
-    return f"{text[:head]} ... ({len(text) - head - tail} characters) ... {text[-tail:]}"
-
-
-class _Cut(logging.Formatter):
-    """The message alone, its long lines cut: a prompt or a list of names may have no end."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return _cut(super().format(record))
-
-
-def _cut(message: str) -> str:
-    return "\n".join(_line(line, MOST_LOGGED) for line in message.splitlines())
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    sys.stderr.write(f"warning: {_cut(str(message))}\n")
+def _listed(error: Several) -> str:
+    """Up to MOST_LISTED errors, each in one line."""
+    lines = str(error.heading).splitlines()
+    shown = error.errors[:MOST_LISTED]
+    lines += [f"  {number}. {line(str(each))}" for number, each in enumerate(shown, 1)]
+    more = len(error.errors) - len(shown)
+    return "\n".join(lines + [f"  and {more} more"] * bool(more))
 
 
 if __name__ == "__main__":

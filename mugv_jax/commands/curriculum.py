@@ -11,8 +11,9 @@ from mugv_jax.commands.options import add_output, add_overwrite, add_path, add_v
 from mugv_jax.commands.processes import add_processes, join
 from mugv_jax.commands.runtime import add_compile_cache, keep_compiled, out_of_memory
 from mugv_jax.commands.train import MEMORY
-from mugv_jax.commands.training import OVERWRITE, RUN_FILES, anew
+from mugv_jax.commands.training import OVERWRITE, RUN_FILES, anew, read_config
 from mugv_jax.files import check_output_folder
+from mugv_jax.problems import Problems
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +59,22 @@ def run(args: argparse.Namespace) -> None:
     """
     check_output_folder(args.output)
     require_at_least(0, args, "noise")
-    values = [configs.override(configs.read(path), args.overrides) for path in args.stages]
     join(args)
     from mugv_jax.train.curriculum import EXPANDED, Curriculum, Stage
     from mugv_jax.train.train_config import from_config_dict
 
-    stages = [Stage(path.stem, from_config_dict(each)) for path, each in zip(args.stages, values)]
+    stages, problems = [], Problems()
+    for path in args.stages:
+        try:
+            config = read_config(configs.read(path), args.overrides, from_config_dict)
+            stages.append(Stage(path.stem, config))
+        except ValueError as error:
+            problems.add(error, f"stage {path.stem}: ")
+    problems.check()
     keep_compiled(args.compile_cache)
     runs = [args.output / stage.name for stage in stages]
+    asked = configs.asked(args.overrides)
     with out_of_memory(MEMORY), anew(args, runs, (*RUN_FILES, EXPANDED)):
-        finished = Curriculum(stages=stages, noise=args.noise).run(args.output)
+        finished = Curriculum(stages=stages, noise=args.noise, asked=asked).run(args.output)
     if finished:
         log.info("all %d stages are finished.", len(stages))

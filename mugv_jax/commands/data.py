@@ -22,7 +22,7 @@ from mugv_jax.commands.options import (
     local_path,
 )
 from mugv_jax.commands.runtime import keep_compiled, out_of_memory
-from mugv_jax.commands.training import add_config
+from mugv_jax.commands.training import add_config, read_config
 from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
@@ -216,18 +216,20 @@ def _pack_fields(args: argparse.Namespace) -> Fields:
 
 
 def _describe(args: argparse.Namespace) -> None:
+    from mugv_jax.data.adapt import fitted_to_samples
     from mugv_jax.data.describe import describe_source  # imports Grain, which takes seconds
     from mugv_jax.data.open import open_all
     from mugv_jax.train import objectives
     from mugv_jax.train.train_config import from_config_dict
 
     require_at_least(1, args, "shards")
-    config = from_config_dict(configs.override(configs.read(args.config), args.overrides))
+    config = read_config(configs.read(args.config), args.overrides, from_config_dict)
     dit = config.dit
     fields = objectives.find(config.objective.name).OBJECTIVE.fields(config)
+    source = open_all(config.data.paths, fields)
     lines = describe_source(
-        open_all(config.data.paths, fields),
-        config.data,
+        source,
+        fitted_to_samples(config.data, source, configs.asked(args.overrides)),
         shards=args.shards,
         tokens=functools.partial(find(config.system).costs.tokens, dit),
         patch=dit.patch,

@@ -32,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_value(group, "--rewrite-timeout", TIMEOUT_S, limit, type=positive_number, metavar="SECONDS")
 
 
-def rewritten(
-    args: argparse.Namespace, prompts: Sequence[str], images: Sequence[Any]
-) -> list[str]:
+def rewritten(args: argparse.Namespace, prompts: Sequence[str], images: Sequence[Any]) -> list[str]:
     """The prompts, rewritten by the model of the options.
 
     images: first frame of each prompt's video, or None.
