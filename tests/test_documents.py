@@ -40,6 +40,9 @@ def at_the_root(monkeypatch):
 
 def check(arguments):
     """Raises the errors of the command line that precede any access to files."""
+    if arguments[0].startswith("-"):  # an option of no command, such as --version
+        assert arguments[0] in cli._parser(None)._option_string_actions
+        return
     if (
         arguments[0] == "finetune"
         and importlib.util.find_spec("mugv_jax.commands.finetune") is None

@@ -41,6 +41,7 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES + OVERRIDES
+    parser.set_defaults(failure="the step does not fit")
     add_config(parser, "mugv_10b")
     parser.add_argument(
         "--topology", required=True, help="TPU slice, such as v5p:4x4x4, or GPUs: h200:8"

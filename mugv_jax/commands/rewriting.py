@@ -32,18 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_value(group, "--rewrite-timeout", TIMEOUT_S, limit, type=positive_number, metavar="SECONDS")
 
 
-def rewritten(args: argparse.Namespace, images: Sequence[Any] | None = None) -> list[str]:
-    """Prompts of the options, rewritten.
+def rewritten(args: argparse.Namespace, prompts: Sequence[str], images: Sequence[Any]) -> list[str]:
+    """The prompts, rewritten by the model of the options.
 
-    images: first frame of each prompt's video, or None; by default --image for all.
+    images: first frame of each prompt's video, or None.
 
     Raises:
         ValueError: a model that cannot be used, or, without --rewrite-fallback, no answer.
     """
     rewriter = Rewriter(args.rewrite, timeout_s=args.rewrite_timeout)
-    images = [args.image] * len(args.prompt) if images is None else images
     made = []
-    for prompt, image in zip(args.prompt, images, strict=True):
+    for prompt, image in zip(prompts, images, strict=True):
         try:
             made.append(rewriter(prompt, image))
         except RewritingError as error:

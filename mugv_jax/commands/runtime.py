@@ -52,6 +52,7 @@ def keep_compiled(folder: str | None) -> Path | None:
             raise ValueError(f"{reason} Give another folder.") from error
         log.warning("%s Programs will be compiled anew in every run.", reason)
         return None
+    log.debug("compiled programs are kept in %s", path)
     jax.config.update("jax_compilation_cache_dir", os.fspath(path))
     # All programs: a warm start would otherwise spend most of its time on dozens of small ones.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

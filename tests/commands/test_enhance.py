@@ -113,7 +113,10 @@ def test_a_generated_video_is_enhanced_before_it_is_there(tmp_path, capsys):
     words += " --compile-cache cache a"
 
     def made(more):
-        assert cli.main(["generate", *shlex.split(f"{words} {more} -o {tmp_path}/x.mp4")]) == 0
+        assert (
+            cli.main(["generate", *shlex.split(f"{words} {more} --overwrite -o {tmp_path}/x.mp4")])
+            == 0
+        )
         return video.read_video(tmp_path / "x.mp4")
 
     plain = made("")

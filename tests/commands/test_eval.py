@@ -88,7 +88,7 @@ def test_a_sweep_samples_at_every_value(tmp_path, asked, capsys):
         ("--sweep seed=1,2", "sweep 'seed=1,2' must be NAME=VALUE,VALUE,... of guidance or steps"),
         ("--sweep steps=4,0", "steps=0 must be at least 1"),
         ("--seed -1", "seed=-1 must lie in 0 to"),
-        ("--out ''", "argument --out: is empty"),
+        ("--out ''", "argument -o/--output: is empty"),
         ("--vae-tile 9", "vae tile=9 must be a multiple of 8"),
         ("--weights .", "--weights and --random-weights exclude each other"),
     ],

@@ -135,7 +135,7 @@ def test_random_weights_and_the_other_options_run(capsys):
 
 
 @pytest.mark.parametrize("name", CONTENTV_SIZES)
-def test_every_shape_has_its_name(name, monkeypatch):
+def test_every_shape_has_its_name(name):
     requests = []
 
     def run(request):
@@ -143,12 +143,10 @@ def test_every_shape_has_its_name(name, monkeypatch):
         return iter(())
 
     pipeline = types.SimpleNamespace(run=run)
-    monkeypatch.setattr(generate_contentv, "_models", lambda _: None)
-    monkeypatch.setattr(generate_contentv, "ContentvPipeline", lambda *_, **__: pipeline)
     arguments = ["generate", "--model", "contentv", "--size", name, "a boat"]
     make_videos = generate_contentv.prepare(cli._parser("generate").parse_args(arguments))
     assert not requests
-    make_videos()
+    make_videos(pipeline)
     (request,) = requests
     assert (request.size.width_px, request.size.height_px) == CONTENTV_SIZES[name]
     assert (request.size.frames, request.steps, request.guidance.scale) == (125, 50, 6.0)
