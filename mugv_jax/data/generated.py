@@ -46,16 +46,11 @@ def write_generated(folder: Path, pipeline: MugvPipeline, request: Request) -> i
     missing = [n for n, stem in enumerate(stems) if not _latent(folder, stem).exists()]
     for first in range(0, len(missing), request.rows or 1):
         _make(folder, pipeline, request, stems, missing[first : first + (request.rows or 1)])
-    rows = [
-        dict(
-            zip(
-                COLUMNS,
-                (stem, NORMALISED, f"{LATENTS}/{stem}.pt", f"{TEXTS}/{stem}.pt", request.conditioning_fps),
-                strict=True,
-            )
-        )
-        for stem in stems
-    ]
+    rows = []
+    for stem in stems:
+        files = (f"{LATENTS}/{stem}.pt", f"{TEXTS}/{stem}.pt")
+        values = (stem, NORMALISED, *files, str(request.conditioning_fps))
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
     write_whole(folder / CSV, csv_bytes(rows, COLUMNS))
     return len(missing)
 
