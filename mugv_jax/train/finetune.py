@@ -22,7 +22,7 @@ from mugv_jax.systems.mugv.system import SYSTEM, MugvConfig
 
 LARGE = 10**9  # parameters of the blocks from which on memory decides, not speed
 PASSES = 100  # how often every clip is seen
-STEPS = (200, 2000)  # fewest and most
+STEPS = (400, 2000)  # fewest and most
 ROWS = 24  # samples of a step on a small model
 RANK = 16
 PER_RUN = 4  # times that a run saves and shows samples
@@ -142,7 +142,8 @@ def config_of(base: Base, choices: Sequence[Choice], training: ConfigDict) -> Co
 
 
 def _tokens(base: Base, shape: Sequence[int]) -> int:
-    return SYSTEM.costs.tokens(base.config.dit, tuple(int(side) for side in shape))
+    f, h, w = map(int, shape)
+    return SYSTEM.costs.tokens(base.config.dit, (f, h, w))
 
 
 def _repeats(samples: Samples) -> int:
