@@ -141,7 +141,7 @@ def config_of(base: Base, choices: Sequence[Choice], training: ConfigDict) -> Co
     return config
 
 
-def _tokens(base: Base, shape: Sequence[int]) -> int:
+def _tokens(base: Base, shape: Int[np.ndarray, "3"]) -> int:
     f, h, w = map(int, shape)
     return SYSTEM.costs.tokens(base.config.dit, (f, h, w))
 
