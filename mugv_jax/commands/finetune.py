@@ -208,9 +208,11 @@ def _make_prior(
     rows = None if recipe.is_large(models.config.dit) else PRIOR_ROWS
     request = dataclasses.replace(request, size=size, rows=rows)
     folder = args.output / PRIOR
+    log.info("%d clips of the model's own keep what it knows (prior preservation); missing ones "
+             "are made now.", len(prompts))  # fmt: skip
     kept = dataclasses.replace(models, keep_loaded=True)
     made = write_generated(folder, MugvPipeline(kept), request)
-    log.info("%d clips of the model's own keep what it knows (%d made now).", len(prompts), made)
+    log.info("%d of them were made now.", made)
     return folder
 
 
