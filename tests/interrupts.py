@@ -28,12 +28,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "mugv_jax" / "assets" / "demo"
 CACHE = "--compile-cache {inputs}/cache"
-TRAIN = (
-    "--config {root}/configs/mugv_demo.py \"--config.data.paths=('{inputs}/samples',)\" "
+SHORT = (
+    "\"--config.data.paths=('{inputs}/samples',)\" "
     "--config.data.holdout=0 --config.dit.depth=1 --config.data.tokens_per_shard=100 "
     "--config.data.shapes=() --config.data.image_share=() --config.data.threads=1 "
-    "--config.log.every=2 --config.log.validate_every=0 --config.optimizer.warmup_steps=2 " + CACHE
+    "--config.log.every=2 --config.log.validate_every=0 --config.optimizer.warmup_steps=2 "
+    "--config.checkpoint.every=2 " + CACHE
 )
+TRAIN = "--config {root}/configs/mugv_demo.py " + SHORT
 ENCODE = "data encode {inputs}/clips/captions.csv --weights {demo} --size 64x64 --fps 8 " + CACHE
 # Name -> words of a command that writes into the current folder.
 COMMANDS = {
@@ -43,18 +45,22 @@ COMMANDS = {
     "generate": "generate 'a red star moves left' -o video.mp4 --steps 4 --frames 9 " + CACHE,
     "data_encode": ENCODE + " --out samples --max-frames 9",
     "data_pack": "data pack {inputs}/samples packed",
-    "train": "train --output run --config.run.steps=8 --config.checkpoint.every=2 " + TRAIN,
+    "train": "train --output run --config.run.steps=8 " + TRAIN,
     "train_workers": "train --output run --config.run.steps=6 --config.data.workers=2 " + TRAIN,
     "train_vae": "train-vae --output run --config {root}/configs/vae_demo.py "
     "\"--config.data.paths=('{inputs}/clips',)\" --config.data.frames=9 --config.data.threads=1 "
-    "--config.run.steps=4 --config.checkpoint.every=2 --config.optimizer.warmup_steps=2 " + CACHE,
-    "curriculum": "curriculum --stages {root}/configs/mugv_debug.py --output runs " + CACHE,
+    "--config.run.steps=4 --config.checkpoint.every=2 --config.optimizer.warmup_steps=2 "
+    "--config.discriminator_optimizer.warmup_steps=2 "
+    "\"--config.data.holdout_paths=('{inputs}/clips',)\" " + CACHE,
+    "curriculum": "curriculum --stages {root}/configs/mugv_demo.py --output runs "
+    "--config.run.steps=6 " + SHORT,
     "contentv": "generate 'a boat' -o video.mp4 --model contentv --random-weights "
     "--config {root}/configs/contentv_debug.py --steps 2 --frames 5 " + CACHE,
-    "enhance": "enhance --video {inputs}/clips --out enhanced --random-weights --steps 2 "
+    "enhance": "enhance --video {inputs}/clips/clips --out enhanced --random-weights --steps 2 "
     "--config {root}/configs/enhancer_debug.py " + CACHE,
     "verify": "verify {root}/tests/golden/post_training",
-    "compile": "compile --config {root}/configs/mugv_debug.py --topology v5e:2x2",
+    "compile": "compile --config {root}/configs/mugv_demo.py --topology v5e:2x2 --batch 4 "
+    "--size 64x64 --frames 17",
     "expand": "expand {inputs}/big.safetensors out.safetensors --depth 7",
     "average": "average {inputs}/big.safetensors {inputs}/big.safetensors out.safetensors",
     "info": "info {demo}",
