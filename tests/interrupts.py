@@ -61,6 +61,7 @@ COMMANDS = {
     "verify": "verify {root}/tests/golden/post_training",
     "compile": "compile --config {root}/configs/mugv_demo.py --topology v5e:2x2 --batch 4 "
     "--size 64x64 --frames 17",
+    "finetune": "finetune {inputs}/clips -o run --steps 4 --frames 9 --prior none " + CACHE,
     "expand": "expand {inputs}/big.safetensors out.safetensors --depth 7",
     "average": "average {inputs}/big.safetensors {inputs}/big.safetensors out.safetensors",
     "info": "info {demo}",
@@ -78,6 +79,7 @@ NOISE = re.compile(r"libtpu|TPU|InitGoogle|Source Location|^E0000|^W0000|^I0000|
 BEFORE_PYTHON_S = 1.0  # a signal that comes before the first line of our code kills the process
 ENDING_S = 0.2  # the kernel frees the memory of a process that has ended
 LIMIT_S = 600
+LEAST_DISK = 4096  # what the command says goes to a file too
 
 
 @dataclasses.dataclass
@@ -174,7 +176,7 @@ def verdict(ended: Ended, number: int, moment: float, name: str) -> str:
         return "BAD traceback"
     if "leaked" in ended.said:
         return "BAD leaked"
-    if name.startswith("train") and "saved at step" in ended.said:
+    if "saved at step" in ended.said or "finished" in ended.said:  # a signal in its last moments
         good = ended.status == (0 if number == signal.SIGTERM else 130)
         return "saved" if good else "BAD status"
     if ended.status != expected:
@@ -223,7 +225,7 @@ def check(name: str, args: argparse.Namespace, inputs: Path) -> collections.Coun
             shutil.rmtree(folder, ignore_errors=True)
     for i in range(args.disk if largest > 4096 else 0):
         folder = base / f"disk{i}"
-        limit = int(largest * (i + 0.5) / args.disk)
+        limit = max(LEAST_DISK, int(largest * (i + 0.5) / args.disk))
         ended = run(words, folder, inputs, limit)
         said = "Traceback" in ended.said or "Exception ignored" in ended.said
         outcome = "BAD traceback" if said else f"status {ended.status}"
