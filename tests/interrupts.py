@@ -163,7 +163,7 @@ def temporary(folder: Path) -> list[str]:
     return [str(p.relative_to(folder)) for p in folder.rglob("*") if TEMPORARY.search(p.name)]
 
 
-def verdict(ended: Ended, number: int, moment: float, name: str) -> str:
+def verdict(ended: Ended, number: int, moment: float) -> str:
     """The outcome of an interrupted command; one that begins with "BAD" is a failure."""
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}[number]
     if ended.status == 0 and ended.after < ENDING_S:
@@ -215,7 +215,7 @@ def check(name: str, args: argparse.Namespace, inputs: Path) -> collections.Coun
             moment = second.seconds * (i + offset) / args.moments
             folder = base / f"{kind}{i}"
             ended = interrupted(words, folder, inputs, number, moment)
-            outcome = verdict(ended, number, moment, name)
+            outcome = verdict(ended, number, moment)
             left = temporary(folder) if number != signal.SIGKILL else []
             if left:
                 outcome = f"BAD left {left}"
