@@ -31,7 +31,9 @@ def run(name, folder, monkeypatch, **values):
     lines = "\n".join(f"{key} = {value!r}" for key, value in values.items())
     book.cells.insert(at + 1, nbformat.v4.new_code_cell(lines))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv(
+        "MPLBACKEND", "module://matplotlib_inline.backend_inline"
+    )  # as notebooks have it
     monkeypatch.setenv("HOME", str(folder))
     nbclient.NotebookClient(
         book, timeout=TIMEOUT_S, resources={"metadata": {"path": str(folder)}}
