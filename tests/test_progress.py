@@ -24,8 +24,10 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def info(caplog):
+def info(caplog, monkeypatch):
     caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, progress.__name__)
+    monkeypatch.setattr(progress, "settings", progress.Settings())
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from mugv_jax.demo.text.run import CONFIG, PIECES, WEIGHTS
+from mugv_jax.demo.text.run import CONFIG, PIECES, WEIGHTS, draw_captions
 from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.scene import WORLDS
 from mugv_jax.nn.vae.sizes import VAEConfig
@@ -28,6 +28,7 @@ MAX_BYTES = 32 * 10**6
 DIT = "dit.safetensors"
 PROBE = "a red star moves left"
 PICTURE = 19  # number of the `unseen` clip whose first frame is shipped: a yellow box that rises
+PROMPTS, PROMPT_SEED = 96, 5  # of prompts.txt
 # Content of defaults.json. Steps and guidance are the best measured (assets/demo/README.md).
 DEFAULTS = {
     "size": "64x64",
@@ -66,11 +67,18 @@ def export(
         (folder / "defaults.json").write_text(json.dumps(defaults, indent=2) + "\n")
         clips = DemoClips(split="unseen", count=PICTURE + 1, world=WORLDS["small"])
         Image.fromarray(clips[PICTURE].video[0]).save(folder / "picture.png")
+        (folder / "prompts.txt").write_text("".join(f"{each}\n" for each in prompts()))
         sizes = _check(folder, dit, vae)
         for name in sizes:
             (out / name).parent.mkdir(exist_ok=True)
             (folder / name).replace(out / name)
     return sizes
+
+
+def prompts() -> list[str]:
+    """Captions of what the model knows, which fine-tuning samples so that it stays."""
+    drawn = draw_captions("train", 4 * PROMPTS, seed=PROMPT_SEED, world=WORLDS["small"])
+    return list(dict.fromkeys(drawn))[:PROMPTS]
 
 
 def _check(folder: Path, dit: Path, vae: Path) -> dict[str, int]:

@@ -65,8 +65,7 @@ def test_sizes_are_read_off_the_published_shapes():
         "text_model.embeddings.token_embedding.weight": (49408, 1280),
         "text_model.embeddings.position_embedding.weight": (77, 1280),
         "text_projection.weight": (1280, 1280),
-        "text_model.encoder.layers.0.mlp.fc1.weight": (5120, 1280),
-        "text_model.encoder.layers.31.mlp.fc1.weight": (5120, 1280),
+        **{f"text_model.encoder.layers.{n}.mlp.fc1.weight": (5120, 1280) for n in range(32)},
     }
     assert clip.infer_config(shapes) == ClipTextConfig(
         vocab_size=49408, width=1280, mlp_dim=5120, depth=32, num_heads=20, features=1280,

@@ -97,7 +97,7 @@ def _widened(mask: np.ndarray) -> np.ndarray:
 
 
 def warnings(
-    prompts: Iterable[str], pictures: Iterable[UInt8[np.ndarray, "h w 3"]], world: World
+    prompts: Iterable[str], pictures: Iterable[UInt8[np.ndarray, "_h _w 3"]], world: World
 ) -> list[str]:
     """A sentence for everything that is outside of the world; empty if nothing is."""
     found = []

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import fnmatch
 import importlib.resources
-import tomllib
 from pathlib import Path
 
 import huggingface_hub
@@ -15,6 +14,7 @@ from mugv_jax.systems.mugv.system import TEXT_ENCODER
 ROOT = Path(__file__).parents[3]
 DEMO = (
     *("dit.safetensors", "vae.safetensors", "defaults.json", "README.md", "picture.png"),
+    "prompts.txt",
     *(f"text_encoder/{name}" for name in ("config.json", "model.safetensors", "spiece.model")),
 )
 
@@ -117,10 +117,8 @@ def test_weights_of_the_demo_come_with_the_package(tmp_path, monkeypatch):
     found = find_weights(folder)
     assert (found["dit"], found["vae"]) == (folder / "dit.safetensors", folder / "vae.safetensors")
     assert found["text"] == found["tokenizer"] == folder / "text_encoder"
-    described = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    patterns = described["tool"]["setuptools"]["package-data"]["mugv_jax"]
-    packed = {path for pattern in patterns for path in tmp_path.glob(pattern) if path.is_file()}
-    assert packed == {folder / name for name in DEMO}
+    shipped = ROOT / "mugv_jax" / "assets" / "demo"
+    assert {path for path in shipped.rglob("*") if path.is_file()} == {shipped / n for n in DEMO}
 
 
 def test_a_text_encoder_that_cannot_be_had_is_told_from_weights_that_cannot(folder, hub):
