@@ -92,6 +92,7 @@ def _run(arguments: list[str]) -> int:
     parser = _parser(arguments[0] if arguments else None)
     overrides = [each for each in arguments if each.startswith(OVERRIDE)]
     args, unknown = parser.parse_known_args([each for each in arguments if each not in overrides])
+    args.arguments = arguments[1:]  # as they were given, for commands that add to them
     if hasattr(args, "overrides"):
         args.overrides = overrides
     else:

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mugv_jax import video
-from mugv_jax.commands import enhancing
+from mugv_jax.commands import enhancing, like
 from mugv_jax.commands.model_options import add_models
 from mugv_jax.commands.options import add_path, add_value, flag, path_text
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.commands.sampling import add_sampling, add_size, generators
 from mugv_jax.systems import NAMES
+from mugv_jax.systems.record import with_after
 from mugv_jax.video import Video, contact_sheet
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, f"examples:\n{examples}"
     parser.add_argument(
         "prompt",
-        nargs="+",
+        nargs="*",
         help="description of the video; several prompts make several videos",
     )
     parser.add_argument(
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     upscale = "enlarge the frames in the file, for players that do not"
     add_value(parser, "--upscale", 1, upscale, metavar="N")
+    like.add_arguments(parser)
     sheet = "also write some frames of each video, side by side, as a picture (.png)"
     add_path(parser, "--contact-sheet", sheet, "FILE")
     parser.add_argument(
@@ -73,6 +75,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: options or files that cannot be used, or a video that does not fit in memory.
     """
+    args = like.applied(args)
+    if not args.prompt:
+        raise ValueError("no prompt: describe the video in words, or give --like FILE.")
     _refuse_foreign(args)
     make_videos = generators()[args.model].prepare(args)
     enhance = enhancing.prepare(args)
@@ -108,13 +113,18 @@ def _refuse_foreign(args: argparse.Namespace) -> None:
 def _write(args: argparse.Namespace, outputs: Sequence[Path], videos: Iterable[Video]) -> None:
     """Write each video as it is made, then the contact sheet of all."""
     rows, sheet = [], args.contact_sheet
+    records = []
     for path, made in zip(outputs, videos, strict=True):
-        _enlarged(made, args.upscale).save(path)
+        made = _enlarged(made, args.upscale)
+        made.record = None if args.no_metadata else made.record
+        records.append(made.record)
+        made.save(path)
         log.info("wrote %s: %d frames at %g per second", path, len(made.frames), made.fps)
         if sheet is not None:
             rows.append(contact_sheet.sheet_row(made.frames))
     if rows and sheet is not None:
-        contact_sheet.write_contact_sheet(sheet, rows)
+        record = {"videos": records} if all(records) else None
+        contact_sheet.write_contact_sheet(sheet, rows, record)
         log.info("wrote %s", sheet)
 
 
@@ -122,7 +132,9 @@ def _enlarged(made: Video, factor: int) -> Video:
     if factor == 1:
         return made
     height, width = (factor * side for side in made.frames.shape[1:3])
-    return Video(video.fit(made.frames, height, width), made.fps)
+    return Video(
+        video.fit(made.frames, height, width), made.fps, with_after(made.record, upscale=factor)
+    )
 
 
 def output_paths(output: str, count: int) -> list[Path]:

@@ -5,6 +5,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 
+from mugv_jax.commands import like
 from mugv_jax.commands.model_options import hardware_of, sizes_of, tiling_of
 from mugv_jax.commands.sampling import check_upscale, chosen, guidance_of
 from mugv_jax.systems.contentv.models import ContentvModels
@@ -62,6 +63,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
 
     def videos() -> Iterator[Video]:
         pipeline = ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+        like.compare(args, pipeline.models)
         return pipeline.run(request)
 
     return videos

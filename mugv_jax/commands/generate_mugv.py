@@ -7,6 +7,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
+from mugv_jax.commands import like
 from mugv_jax.commands.model_options import load_models, tiling_of
 from mugv_jax.commands.options import add_optional, add_path, add_value, flag, number_or
 from mugv_jax.commands.sampling import check_upscale, guidance_of, models_with
@@ -116,6 +117,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
 
     def videos() -> Iterator[Video]:
         pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+        like.compare(args, pipeline.models)
         if not own:
             log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
         return pipeline.run(request, given)
@@ -164,6 +166,7 @@ def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
         init_video=args.init_video,
         reuse_threshold=args.reuse_threshold,
         seed=args.seed,
+        rows=getattr(args, "rows", None),
         **options,
     )
 

@@ -33,6 +33,7 @@ class Pipeline(DiffusersMethods, Generic[OwnModels, Sizes]):
 
     MODELS: ClassVar[Any]  # the system's class of models
     OPTIONS: ClassVar[Collection[str]]  # of `generate`, beside the prompt
+    models: OwnModels
 
     def __init__(self, models: OwnModels, *, tiling: Tiling | None = None):
         self.models = models

@@ -17,7 +17,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def record_of(
     """
     return {
         "schema": SCHEMA,
-        "made_by": f"mugv_jax {importlib.metadata.version('mugv_jax')}",
+        "made_by": made_by(),
         "system": models.system.name,
         "prompt": _text(prompt),
         "seed": int(seed),
@@ -88,6 +88,11 @@ def record_of(
         "weights": {"given": _plain(models.arguments), "digests": models.digests()},
         "runtime": _runtime(models, tiling),
     }
+
+
+def with_after(record: Record | None, **after: Any) -> Record | None:
+    """A record with what was done to the frames afterwards."""
+    return None if record is None else {**record, "after": {**record.get("after", {}), **after}}
 
 
 def input_of(source: Any) -> dict[str, Any]:
@@ -130,10 +135,37 @@ def _absolute(value: Any) -> Any:
     return os.fspath(path.absolute()) if path.exists() else os.fspath(value)
 
 
-def options_of(record: Mapping[str, Any], where: str) -> dict[str, Any]:
+def digest_or_none(path: str | os.PathLike) -> str | None:
+    """Digest of an adapter as records have it, or None if it cannot be read."""
+    try:
+        return weights_digest(user_path(path))
+    except OSError:
+        return None
+
+
+def runtime_notes(record: Mapping[str, Any], models: Any) -> list[str]:
+    """What differs from a record in device and versions, so that frames may differ slightly."""
+    stated, notes = _mapping(record, "runtime"), []
+    own = {**_runtime(models, None), "made_by": made_by()}
+    for name in ("device", "jax", "made_by"):
+        before = shortened(str({**stated, **record}.get(name)))
+        if before != own[name]:
+            notes.append(f"{name} was {before} and is {own[name]}: frames may differ slightly.")
+    return notes
+
+
+def made_by() -> str:
+    """Name and version of this package."""
+    return f"mugv_jax {importlib.metadata.version('mugv_jax')}"
+
+
+def options_of(
+    record: Mapping[str, Any], where: str, *, without: Collection[str] = ()
+) -> dict[str, Any]:
     """Options of `generate` beside the prompt that repeat a record, with paths of its inputs.
 
     where: name of the record in errors.
+    without: inputs that are given anew and are not looked for.
 
     Raises:
         ValueError: a record of a newer version or with values that it cannot have, or inputs that
@@ -158,12 +190,14 @@ def options_of(record: Mapping[str, Any], where: str) -> dict[str, Any]:
             options["size"] = (width, height)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: its record has values that cannot be: {error}") from error
-    return options | _checked_inputs(_mapping(record, "inputs"), where)
+    inputs = {k: v for k, v in _mapping(record, "inputs").items() if k not in without}
+    return options | _checked_inputs(inputs, where)
 
 
 def guidance_of(values: Mapping[str, Any]) -> Guidance:
     """The guidance that a record describes."""
-    return Guidance(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    given: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Guidance(**given)
 
 
 def _checked_inputs(inputs: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -191,7 +225,7 @@ def _checked(stated: Any, name: str, where: str) -> str:
             f"{where}: was made with {name} from memory, which no file holds: {remedy}."
         )
     try:
-        digest = file_digest(existing_file(path))
+        digest = file_digest(existing_file(path, "file"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{where}: was made with {name} {path!r}: {error} {remedy}.") from error
     if digest != stated.get("sha256"):
