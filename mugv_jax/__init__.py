@@ -16,7 +16,9 @@ _PUBLIC = {
     **{f"{name.capitalize()}Pipeline": f"mugv_jax.systems.{name}.pipeline" for name in NAMES},
     "Video": "mugv_jax.video",
     "convert": "mugv_jax.systems.convert",
+    "export_to_video": "mugv_jax.systems.calling",
     "load": "mugv_jax.weights.load",
+    "read_record": "mugv_jax.video",
 }
 
 __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll] - imported when used

@@ -16,6 +16,8 @@ All other options are those of the system's own `generate` or `enhance`.
 
 import dataclasses
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -81,6 +83,27 @@ def as_output_type(frames: Sequence[np.ndarray], output_type: str) -> Any:
     import torch
 
     return torch.from_numpy(np.moveaxis(pixels, -1, 2).copy())
+
+
+def export_to_video(
+    video_frames: Any, output_video_path: str | os.PathLike | None = None, fps: float = 10
+) -> str:
+    """Writes frames to a file, as the function of this name in diffusers; returns its path.
+
+    video_frames: a `Video`, whose record is written too, an array (f, h, w, 3) of uint8 or of
+        floats in [0, 1], or a list of PIL images.
+    output_video_path: .mp4, .mov or .mkv; None makes a temporary .mp4 file.
+
+    Raises:
+        ValueError: no frames, or a file that cannot be written.
+    """
+    record = getattr(video_frames, "record", None)
+    frames = pixels_of(getattr(video_frames, "frames", video_frames))
+    if output_video_path is None:
+        handle, output_video_path = tempfile.mkstemp(suffix=".mp4")
+        os.close(handle)
+    Video(frames, fps, record).save(output_video_path)
+    return os.fspath(output_video_path)
 
 
 def own_options(options: Mapping[str, Any], *, temporal: int) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from mugv_jax.systems.pretrained import first_of, local_folder, required
 from mugv_jax.systems.record import arguments
 from mugv_jax.weights.adapters import Adapters
 
-_DEMO = Path(str(importlib.resources.files("mugv_jax") / "assets" / "demo"))
 _SHARDS = ("pytorch_model-*.bin",)
 _T5_FILES = ("*.json", "spiece.model", "*.safetensors", "pytorch_model*.bin")
 
@@ -71,12 +70,17 @@ def demo_weights() -> Path:
     Raises:
         ValueError: this installation lacks them.
     """
-    if first_of(_DEMO, SYSTEM.files["dit"]) is None:
+    folder = _demo_folder()
+    if first_of(folder, SYSTEM.files["dit"]) is None:
         raise ValueError(
-            f"no weights: this installation lacks those of the demo ({_DEMO}), which are used "
+            f"no weights: this installation lacks those of the demo ({folder}), which are used "
             "where no others are given. Name a folder of published or converted ones."
         )
-    return _DEMO
+    return folder
+
+
+def _demo_folder() -> Path:
+    return Path(str(importlib.resources.files("mugv_jax") / "assets" / "demo"))
 
 
 def _published_text_encoder(folder: Path) -> Path:
@@ -114,7 +118,7 @@ class MugvModels(TextModels[MugvConfig]):
             scale) pairs; each is a file, a folder or a training run.
         lora_alpha: alpha of the adapters, if their files do not state it.
         """
-        if weights is not None and resolved(weights) == resolved(_DEMO):
+        if weights is not None and resolved(weights) == resolved(_demo_folder()):
             weights = None  # told apart from folders of the user in records
         quantized_dtype(options.get("quantize"))  # refused before a download
         adapter = adapter_options(lora, alpha=lora_alpha)
