@@ -20,10 +20,13 @@ def save_pipeline(
         raise ValueError(f"{system.title} has no layout of one folder: use `mugv-jax convert`.")
     if not models.sources:
         raise ValueError("random weights are not saved: their seed and sizes make them again.")
+    beside = models.sources["vae"].parent  # where the other small files are
+    small = {name: models.sources[name] for name in system.folder.tokenizers}
+    small |= {name: beside / name for name in system.folder.files if (beside / name).is_file()}
     fields = {name: field for field, names in system.files.items() for name in names}
     write_pipeline(
         {name: models.sources[fields[name]] for name in system.folder.models},
-        {name: models.sources[name] for name in system.folder.tokenizers if name in models.sources},
+        small,
         Target(user_path(folder), "diffusers", dtype=dtype, overwrite=overwrite),
         system.folder,
         adapters={
