@@ -52,8 +52,8 @@ def applied(args: argparse.Namespace) -> argparse.Namespace:
         if len(videos) != 1 or not isinstance(videos[0], dict):
             raise ValueError(f"{where}: shows {len(videos)} videos: name the file of one of them.")
         (record,) = videos
-    if record.get("system") not in generators():
-        system = shortened(str(record.get("system")))
+    system = shortened(str(record.get("system")))
+    if system not in generators():
         raise ValueError(
             f"{where}: was made by {system}, which generates nothing: give the video that it was "
             "made from, or see `mugv-jax info`."
@@ -66,7 +66,7 @@ def applied(args: argparse.Namespace) -> argparse.Namespace:
         require_sane(name, value)
     made = argparse.Namespace(**{**vars(args), **vars(parsed)})
     made.repeated = record
-    rows = record.get("settings", {}).get("rows")
+    rows = _group(record, "settings").get("rows")
     if rows is not None:
         made.rows = rows
     return made
@@ -93,7 +93,7 @@ def _options(
     """Command-line options of a record."""
     inputs = {each: name for each, name in INPUT_FLAGS.items() if each in given}
     options = options_of(record, where, without=tuple(inputs.values()))
-    yield f"--model={record['system']}"
+    yield f"--model={_text(record, 'system', where)}"
     for name, value in options.items():
         yield from _written(name, value)
     yield from _weights(args, record, where, given)
@@ -140,7 +140,8 @@ def _written(name: str, value: Any) -> Iterator[str]:
         yield f"--guidance={value.scale}"
         yield f"--guidance-rescale={value.rescale}"
         yield f"--guidance-interval={','.join(map(str, value.interval))}"
-        yield from ["--guidance-together"] * value.together
+        if value.together:
+            yield "--guidance-together"
         if value.skip_steps:
             raise ValueError("steps without guidance are set in Python only: repeat it there.")
     else:
@@ -163,7 +164,8 @@ def _weights(
                 yield f"{flag(name)}={_local(used[name], flag(name), where)}"
     if "--lora" in given:
         return
-    for number, pair in enumerate(used.get("lora") or (), start=1):
+    pairs = used.get("lora") or []
+    for number, pair in enumerate(pairs if isinstance(pairs, list) else [pairs], start=1):
         if not (isinstance(pair, list) and len(pair) == 2):
             raise ValueError(f"{where}: its record has a damaged adapter: {shortened(str(pair))}.")
         path, scale = _local(pair[0], "--lora", where), pair[1]

@@ -97,6 +97,8 @@ def changed(made, **groups):
         ({"weights": {"given": {"random": 0}}}, "give --random-weights and its --config"),
         ({"weights": {"given": {"lora": [["weights/vae.pt", 1]]}}}, "has changed since: give --l"),
         ({"weights": {"given": {"lora": ["x"]}}}, "a damaged adapter"),
+        ({"weights": {"given": {"lora": 5}}}, "a damaged adapter"),
+        ({"settings": {"guidance": {"interval": ["a", 1]}}}, "values that cannot be"),
         ({"settings": {"steps": 10**9}}, "steps=1000000000 is too large"),
         ({"settings": {"size": [63, 32]}}, "width=63 must be"),
         ({"inputs": {"keyframes": {"8": {"path": "absent.png"}}}}, "'absent.png' does not exist"),
@@ -119,10 +121,14 @@ def test_files_without_a_usable_record_are_one_line(made, capsys):
     Video(CLIP, 8).save("silent.mp4")
     Video(CLIP, 8, {**made, "system": "enhancer"}).save("enhanced.mp4")
     Video(CLIP, 8, {"videos": [made, made]}).save("two.mp4")
+    Video(CLIP, 8, {**made, "system": ["mugv"]}).save("odd.mp4")
+    Video(CLIP, 8, {"schema": 1.5, "system": "mugv", "settings": []}).save("empty.mp4")
     for words, message in (
         ("--like silent.mp4", "silent.mp4 does not say how it was made"),
         ("--like enhanced.mp4", "was made by enhancer, which generates nothing"),
         ("--like two.mp4", "shows 2 videos"),
+        ("--like odd.mp4", "was made by ['mugv'], which generates nothing"),
+        ("--like empty.mp4", "its record has the schema 1.5, and this version reads 1"),
         ("", "no prompt: describe the video"),
     ):
         assert generate(words) == 2
