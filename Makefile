@@ -1,12 +1,13 @@
 # Two commands set everything up: `make demo` and `make test`. Each makes its own environment.
 # `make test-tpu` adds the compiler for TPU (200 MB), and compiles for chips that are not there.
+# `make test-wheel` builds the package and uses it in a fresh environment and an empty folder.
 
 PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv-test
 JOBS ?= auto
 
-.PHONY: demo test test-tpu lint clean
+.PHONY: demo test test-tpu test-wheel lint clean
 
 demo: $(DEMO)/installed
 	$(call clip,demo_text,"a red star moves left")
@@ -20,13 +21,16 @@ test-tpu: $(TEST)/installed
 	$(TEST)/bin/python -m pytest -n $(JOBS) --dist worksteal tests/kernels/test_tpu_compile.py \
 	  tests/compile/test_steps.py tests/compile/test_compile_tpu.py tests/commands/test_compile.py
 
+test-wheel: $(TEST)/installed
+	$(TEST)/bin/python tools/check_wheel.py
+
 lint: $(TEST)/installed
 	PATH="$(CURDIR)/$(TEST)/bin:$$PATH" $(TEST)/bin/pre-commit run --all-files
 
 # clip(name in outputs/, arguments of generate)
 define clip
 @begun=$$(date +%s) && \
-$(DEMO)/bin/mugv-jax generate --upscale 4 --output outputs/$(1).mp4 \
+$(DEMO)/bin/mugv-jax generate --upscale 4 --overwrite --output outputs/$(1).mp4 \
   --contact-sheet outputs/$(1).png $(2) && \
 echo "$$(($$(date +%s) - begun)) s for outputs/$(1).mp4; its frames side by side: outputs/$(1).png"
 endef

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """MUG-V's video enhancer as published: Wan2.1's 1.3B DiT, Wan VAE and UMT5.
 
-    mugv-jax enhance --weights FOLDER --config configs/enhancer.py --video IN.mp4 --out OUT.mp4
+    mugv-jax enhance --weights FOLDER --config configs/enhancer.py --video IN.mp4 -o OUT.mp4
 
 Given with weights, the config checks their sizes, as above.
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The video enhancer with tiny models; runs anywhere.
 
-    mugv-jax enhance --random-weights --config configs/enhancer_debug.py --video IN --out OUT
+    mugv-jax enhance --random-weights --config configs/enhancer_debug.py --video IN -o OUT
 
 There are no trained weights of this size, so the video is noise.
 """

@@ -14,6 +14,7 @@ from mugv_jax.systems import NAMES
 _PUBLIC = {
     # Class NamePipeline of every system.
     **{f"{name.capitalize()}Pipeline": f"mugv_jax.systems.{name}.pipeline" for name in NAMES},
+    "Rewriter": "mugv_jax.rewriting.rewriter",
     "Video": "mugv_jax.video",
     "convert": "mugv_jax.systems.convert",
     "export_to_video": "mugv_jax.systems.calling",

@@ -8,17 +8,19 @@ SIGTERM.
 """
 
 import argparse
-import contextlib
 import importlib
 import logging
 import signal
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from mugv_jax import interrupts
+from mugv_jax import console, hints, interrupts
 from mugv_jax.bounds import require_sane
+from mugv_jax.console import MOST_CHARACTERS, line
+from mugv_jax.problems import Several
+
+log = logging.getLogger("mugv_jax.cli")  # also if it runs as `__main__`
 
 # Command -> (module with `add_arguments(parser)` and `run(args) -> exit status or None`, help).
 # A module whose command has actions sets the default `run` of the parser of each instead.
@@ -40,26 +42,88 @@ COMMANDS = {
 }
 OVERRIDE = "--config."  # `--config.mesh.tensor=4`, for commands with an `overrides` default
 USER_ERROR = 2
-MOST_LINES, MOST_CHARACTERS = 3, 600  # of an error: more is cut, in the middle of a line
-MOST_LOGGED = 2000  # characters of a line of the log
-INTERRUPTED = 130
+MOST_LINES = 3  # of one error
+MOST_LISTED = 20  # errors of one message
+INTERRUPTED, TERMINATED = 130, 143
 
 
 class Parser(argparse.ArgumentParser):
     """Argument parser that reports a mistake in one line, without the usage of thirty options.
 
-    Names of options are not abbreviated, and line breaks in descriptions are kept.
+    Names of options are not abbreviated, but names that other programs use are understood or
+    answered (`hints`). Line breaks in descriptions are kept. The help ends with the exit statuses;
+    a default `failure` of the parser says what status 1 means.
     """
 
     def __init__(self, **options: Any):
         layout = argparse.RawDescriptionHelpFormatter
         super().__init__(**{"allow_abbrev": False, "formatter_class": layout} | options)
+        self.set_defaults(parser=self)
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Iterable[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        own, rest = list(sys.argv[1:] if args is None else args), []
+        if self._subparsers is not None:  # what follows the name of a command is the command's
+            names = (number for number, text in enumerate(own) if not text.startswith("-"))
+            first = next(names, len(own))
+            own, rest = own[:first], own[first:]
+        if not {"-h", "--help"} & {*own}:
+            own = self._understood(own)
+        return super().parse_known_args([*own, *rest], namespace)
+
+    def in_own_names(self, arguments: Sequence[str]) -> hints.Read:
+        """Arguments with the options of other programs replaced by our own."""
+        positional = {action.dest for action in self._actions if not action.option_strings}
+        return hints.read(arguments, self._option_string_actions.keys(), positional)
+
+    def _understood(self, arguments: list[str]) -> list[str]:
+        """Arguments in our own names; an option that is not understood is an error."""
+        read = self.in_own_names(arguments)
+        if read.unknown:
+            self.error(f"unrecognized arguments: {', '.join(read.unknown)}")
+        for note in read.notes:
+            sys.stderr.write(f"{self.prog}: {note}\n")
+        return read.arguments
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            guess = hints.nearest_command(str(value), action.choices)
+            if guess is not None:
+                reason = f"invalid choice: {value!r} (did you mean {guess}?)"
+                raise argparse.ArgumentError(action, reason)
+        super()._check_value(action, value)
+
+    def format_help(self) -> str:
+        return f"{super().format_help()}\nexit status: {statuses_text(self)}\n"
+
+    def remarked(self, argument: str) -> str:
+        """An argument that nothing takes, and which option it may stand for."""
+        guess = hints.nearest(argument.partition("=")[0], self._option_string_actions.keys())
+        return f"{argument} (did you mean {guess}?)" if guess else argument
 
     def error(self, message: str) -> NoReturn:
         if message.endswith("expected one argument"):
             message += " (one that begins with '-' is written --option=VALUE)"
-        message = _line(message)
+        message = line(message)
         self.exit(USER_ERROR, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def statuses(parser: argparse.ArgumentParser) -> dict[int, str]:
+    """Exit statuses of a parser's command, and what they mean."""
+    failure = parser.get_default("failure")
+    return {
+        0: "done",
+        **({1: failure} if failure else {}),
+        USER_ERROR: "a mistake in options or files, told in one line",
+        INTERRUPTED: "Ctrl-C",
+        TERMINATED: "SIGTERM",
+    }
+
+
+def statuses_text(parser: argparse.ArgumentParser) -> str:
+    """Exit statuses in one line."""
+    return ", ".join(f"{status} {meaning}" for status, meaning in statuses(parser).items())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,23 +162,33 @@ def _run(arguments: list[str]) -> int:
     else:
         unknown += overrides
     if unknown:
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(map(args.parser.remarked, unknown))}")
     try:
-        with _logging_to_stderr():
-            _check_numbers(args)
-            interrupts.running()
-            return args.run(args) or 0
+        with console.reporting(args):
+            return _answer(args, parser.prog)
+    except ValueError as error:  # a file of messages that cannot be written
+        if interrupts.pending():
+            raise
+        return _fail(args, parser.prog, error)
+
+
+def _answer(args: argparse.Namespace, program: str) -> int:
+    """Run a command whose messages are set up; a user's mistake is reported."""
+    try:
+        _check_numbers(args)
+        interrupts.running()
+        return args.run(args) or 0
     except ValueError as error:
         if interrupts.pending():
             raise  # of what was interrupted
-        return _fail(parser.prog, args.command, error)
+        return _fail(args, program, error)
     except MemoryError as error:
         reason = f"this machine has too little memory ({error}): ask for something smaller."
-        return _fail(parser.prog, args.command, ValueError(reason))
+        return _fail(args, program, ValueError(reason))
     except OSError as error:
         if error.filename is None or interrupts.pending():
             raise  # not about a file of the user: a bug, which needs its traceback
-        return _fail(parser.prog, args.command, error)
+        return _fail(args, program, error)
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
@@ -123,79 +197,76 @@ def _check_numbers(args: argparse.Namespace) -> None:
         require_sane(name, value)
 
 
-@contextlib.contextmanager
-def _logging_to_stderr() -> Iterator[None]:
-    """Print log messages and warnings as plain lines on stderr; restore the settings afterwards."""
-    root = logging.getLogger()
-    handlers, level, show = list(root.handlers), root.level, warnings.showwarning
-    # A library may already have set up the root logger when it was imported.
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Cut())
-    root.handlers = [handler]
-    root.setLevel(logging.INFO)
-    for noisy in ("absl", "jax", "orbax", "httpx", "transformers"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    warnings.simplefilter("default", UserWarning)
-    warnings.showwarning = _show_warning
-    try:
-        yield
-    finally:
-        root.handlers, warnings.showwarning = handlers, show
-        root.setLevel(level)
+class _Version(argparse.Action):
+    """Prints the version of the package and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version  # reads a file, which only this option needs
+
+        sys.stdout.write(f"mugv-jax {version('mugv_jax')}\n")
+        parser.exit()
 
 
-def _parser(command: str | None) -> argparse.ArgumentParser:
-    """Argument parser that imports only the module of `command`, so that help stays fast."""
+class _Completion(argparse.Action):
+    """Prints a script with which a shell completes commands, options and files, and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, *__: Any) -> NoReturn:
+        completion = importlib.import_module("mugv_jax.commands.completion")
+        sys.stdout.write(completion.script(_parser(None, every=True), shell))
+        parser.exit()
+
+
+def _parser(command: str | None, *, every: bool = False) -> argparse.ArgumentParser:
+    """Argument parser that imports only the module of `command`, so that help stays fast.
+
+    every: import the modules of all commands.
+    """
     parser = Parser(prog="mugv-jax", description="MUG-V video generation in JAX.")
-    parser.set_defaults(parser=parser)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=("bash", "zsh", "tcsh"),
+        metavar="SHELL",
+        help="print a script for the completion of bash, zsh or tcsh, and exit",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module_name, text) in COMMANDS.items():
         sub = commands.add_parser(name, help=text)
-        if name == command:
+        if every or name == command:
             module = importlib.import_module(module_name)
             module.add_arguments(sub)
+            console.add_arguments(sub)
             sub.set_defaults(run=getattr(module, "run", None), parser=sub)
     return parser
 
 
-def _fail(program: str, command: str, error: Exception) -> int:
-    sys.stderr.write(f"{program} {command}: {_short(str(error))}\n")
+def _fail(args: argparse.Namespace, program: str, error: Exception) -> int:
+    log.debug("where the error comes from:", exc_info=error)
+    console.failed(f"{program} {args.command}: {_short(error)}", USER_ERROR)
     return USER_ERROR
 
 
-def _short(message: str) -> str:
-    """A message of at most MOST_LINES lines and about MOST_CHARACTERS characters."""
-    lines = [line.rstrip() for line in message.strip().splitlines()] or ["failed without a reason"]
-    if len(lines) == 1:
-        return _line(" ".join(lines[0].split()))
+def _short(error: Exception) -> str:
+    """The message of an error: at most MOST_LINES lines, or a numbered list of several errors."""
+    if isinstance(error, Several):
+        return _listed(error)
+    lines = [each.rstrip() for each in str(error).strip().splitlines()]
+    if len(lines) <= 1:
+        return line(" ".join("".join(lines).split())) or "failed without a reason"
     if len(lines) > MOST_LINES:
         more = len(lines) - MOST_LINES + 1
         lines = [*lines[: MOST_LINES - 1], f"  and {more} more lines like these"]
-    return "\n".join(_line(line, MOST_CHARACTERS // MOST_LINES) for line in lines)
+    return "\n".join(line(each, MOST_CHARACTERS // MOST_LINES) for each in lines)
 
 
-def _line(text: str, most: int = MOST_CHARACTERS) -> str:
-    """`text` in one line; of a long one its beginning, with the value, and end, with the remedy."""
-    text = " ".join(text.split()) if "\n" in text else text
-    if len(text) <= most:
-        return text
-    head, tail = most * 2 // 3, most // 3
-    return f"{text[:head]} ... ({len(text) - head - tail} characters) ... {text[-tail:]}"
-
-
-class _Cut(logging.Formatter):
-    """The message alone, its long lines cut: a prompt or a list of names may have no end."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return _cut(super().format(record))
-
-
-def _cut(message: str) -> str:
-    return "\n".join(_line(line, MOST_LOGGED) for line in message.splitlines())
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    sys.stderr.write(f"warning: {_cut(str(message))}\n")
+def _listed(error: Several) -> str:
+    """Up to MOST_LISTED errors, each in one line."""
+    lines = str(error.heading).splitlines()
+    shown = error.errors[:MOST_LISTED]
+    lines += [f"  {number}. {line(str(each))}" for number, each in enumerate(shown, 1)]
+    more = len(error.errors) - len(shown)
+    return "\n".join(lines + [f"  and {more} more"] * bool(more))
 
 
 if __name__ == "__main__":

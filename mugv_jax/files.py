@@ -8,6 +8,7 @@ that names the file.
 """
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -17,7 +18,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MAX_JSON_BYTES = 100 * 10**6  # the limit of safetensors for its header
 MAX_JSON_DEPTH = 64
@@ -122,6 +123,14 @@ def parse_json(content: bytes | str, where: str) -> Any:
     if "\\ud" in text.lower():  # an escape that may stand alone
         check_text(f"{where}: its text", json.dumps(value, ensure_ascii=False))
     return value
+
+
+def is_zip(file: str | os.PathLike | BinaryIO | io.RawIOBase) -> bool:
+    """Whether a file is a zip archive; one whose index is damaged is one still."""
+    try:
+        return zipfile.is_zipfile(file)  # pyright: ignore[reportArgumentType]
+    except zipfile.BadZipFile:
+        return True
 
 
 def existing_archive(path: str | os.PathLike, what: str = "file") -> Path:

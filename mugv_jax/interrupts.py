@@ -73,6 +73,7 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
         self.number: int | None = None  # the signal that ends the command
         self.saved: int | None = None  # a signal that a training run took to save and stop
         self.result: int | None = None  # exit status of a command that has finished
+        self.form: Callable[[str], str] = str  # of `line`, such as JSON
         self.stage = IMPORTING if lasting else RUNNING
         self.postponed = self.held = 0  # depths of contexts
         self._lasting = lasting
@@ -123,7 +124,7 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
     def line(self) -> str:
         """What an interrupted command says last."""
         word = WORDS[signal.Signals(self.number or self.saved or signal.SIGINT)]
-        return f"\n{word}; what was finished is kept, nothing is half-written.\n"
+        return self.form(f"\n{word}; what was finished is kept, nothing is half-written.\n")
 
     def end(self) -> int:
         """Clean up, say that the finished command was interrupted, and return its status.

@@ -142,5 +142,5 @@ def _json(line: str) -> Mapping[str, Any]:
     except ValueError as error:
         return {MISTAKE: f"is not JSON ({error})"}
     if not isinstance(record, dict):
-        return {MISTAKE: f"is {str(record)[:80]}, not an object"}
+        return {MISTAKE: f"is {str(record)[:80]}, but must be an object of named values"}
     return record

@@ -77,3 +77,18 @@ def compiled_once(compiled):
 def keep_compiled_in(folder):
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", KEPT_PROGRAMS_SECONDS)
+
+
+@pytest.fixture
+def shown(monkeypatch, caplog):
+    """Tasks whose progress was shown to the end: a function that returns their names."""
+    from mugv_jax import progress  # after the import hook
+
+    monkeypatch.setattr(progress.settings, "records", True)
+    caplog.set_level("INFO", "mugv_jax.progress")
+
+    def tasks():
+        found = [getattr(record, "progress", None) for record in caplog.records]
+        return [each["task"] for each in found if each and each["done"] == each["total"]]
+
+    return tasks

@@ -45,6 +45,16 @@ COMMANDS = {
     "data_pack": "data pack {inputs}/samples packed",
     "train": "train --output run --config.run.steps=8 --config.checkpoint.every=2 " + TRAIN,
     "train_workers": "train --output run --config.run.steps=6 --config.data.workers=2 " + TRAIN,
+    "train_vae": "train-vae --output run --config {root}/configs/vae_demo.py "
+    "\"--config.data.paths=('{inputs}/clips',)\" --config.data.frames=9 --config.data.threads=1 "
+    "--config.run.steps=4 --config.checkpoint.every=2 --config.optimizer.warmup_steps=2 " + CACHE,
+    "curriculum": "curriculum --stages {root}/configs/mugv_debug.py --output runs " + CACHE,
+    "contentv": "generate 'a boat' -o video.mp4 --model contentv --random-weights "
+    "--config {root}/configs/contentv_debug.py --steps 2 --frames 5 " + CACHE,
+    "enhance": "enhance --video {inputs}/clips --out enhanced --random-weights --steps 2 "
+    "--config {root}/configs/enhancer_debug.py " + CACHE,
+    "verify": "verify {root}/tests/golden/post_training",
+    "compile": "compile --config {root}/configs/mugv_debug.py --topology v5e:2x2",
     "expand": "expand {inputs}/big.safetensors out.safetensors --depth 7",
     "average": "average {inputs}/big.safetensors {inputs}/big.safetensors out.safetensors",
     "info": "info {demo}",
@@ -192,8 +202,9 @@ def check(name: str, args: argparse.Namespace, inputs: Path) -> collections.Coun
     report(f"{name}: {second.seconds:.1f} s, {len(whole)} files, largest {largest} bytes")
     for kind in args.signals:
         number = getattr(signal, f"SIG{kind}")
+        offset = (args.signals.index(kind) + 0.5) / len(args.signals)  # no moment is tried twice
         for i in range(args.moments):
-            moment = second.seconds * (i + 0.5) / args.moments
+            moment = second.seconds * (i + offset) / args.moments
             folder = base / f"{kind}{i}"
             ended = interrupted(words, folder, inputs, number, moment)
             outcome = verdict(ended, number, moment, name)

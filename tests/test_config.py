@@ -1,7 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import importlib
 import math
+import re
 from pathlib import Path
 
 import jax
@@ -10,6 +12,8 @@ from ml_collections import ConfigDict
 
 from mugv_jax import config
 from mugv_jax.nn.layers import unboxed
+from mugv_jax.problems import Problems
+from mugv_jax.train.train_config import from_config_dict
 from mugv_jax.weights.registry import abstract_variables
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -71,6 +75,61 @@ def test_a_config_that_does_not_fit_is_refused(edits, message):
             (values[group[0]] if group else values)[field] = value
     with pytest.raises(ValueError, match=message):
         config.from_config_dict(values)
+
+
+def test_all_that_is_wrong_is_reported_together():
+    values = config.read(CONFIGS / "mugv_demo.py")
+    fields = (
+        "run.steps=0", "run.seed=-3", "run.dtype=int8", "run.remat=most", "run.ema_weights=true",
+        "optimizer.method=sgd", "log.every=0", "data.image_share=2", "data.paths=('nowhere',)",
+        "dit.width=100", "run.stepz=3", "log.vae",
+    )  # fmt: skip
+    problems = Problems()
+    values = config.override(values, [f"--config.{each}" for each in fields], problems)
+    with problems:
+        from_config_dict(values)
+    config.note_missing_files(values, problems)
+    said = [str(error) for error in problems.errors]
+    for wrong in (
+        "--config.run.stepz=3: there is no 'stepz'; the config has .* Did you mean steps?",
+        "--config.log.vae: write --config.log.vae=VALUE",
+        "config group 'optimizer': method='sgd' must be one of",
+        "config group 'run': steps=0 must be at least 1",
+        "config group 'run': seed=-3 must lie in",
+        "config group 'run': dtype='int8' must be one of",
+        "config group 'run': remat='most' must be one of",
+        "config group 'run': ema_weights=True needs weights",
+        "config group 'log': every=0 must be at least 1",
+        "config data.image_share=2 must be of type tuple",
+        "config group 'dit': width=100",
+        "data.paths: 'nowhere' does not exist",
+    ):
+        assert [each for each in said if re.match(wrong.replace("?", "[?]"), each)], wrong
+    assert len(said) == 12
+
+
+def test_fields_that_depend_on_each_other_are_one_error():
+    """Correcting the first error must not make up others."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Range:
+        name: str
+        low: int = 0
+        high: int = 1
+
+        def __post_init__(self):
+            if self.low >= self.high:
+                raise ValueError(f"low={self.low} must be below high={self.high}.")
+
+    with pytest.raises(ValueError, match=r"^config group 'range': low=7 must be below high=3\.$"):
+        config.build_group("range", Range, ConfigDict({"name": "r", "low": 7, "high": 3}))
+    made = config.build_group("range", Range, ConfigDict({"name": "r", "low": 7, "high": 9}))
+    assert (made.low, made.high) == (7, 9)
+
+
+def test_fields_of_options_are_known():
+    arguments = ["--config.run.steps=3", "--config.data.paths=('a=b',)"]
+    assert config.asked(arguments) == {"run.steps", "data.paths"}
 
 
 def test_missing_groups_and_fields_are_named():

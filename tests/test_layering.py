@@ -13,31 +13,41 @@ from mugv_jax.systems import NAMES
 
 PACKAGE = Path(__file__).parents[1] / "mugv_jax"
 NETWORKS = {"axes", "bounds", "files", "kernels", "nn"}
-MODELS = {*NETWORKS, "cost", "flow", "interrupts", "sharding", "tables", "video", "weights"}
+BELOW = {"cost", "flow", "interrupts", "progress", "sharding", "tables", "video", "weights"}
+MODELS = {*NETWORKS, *BELOW}
+ABOVE = {"cli", "compile", "config", "console", "data", "demo", "golden", "problems"}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
+    "__main__": {"cli"},
     "axes": set(),
     "bounds": set(),
     "files": set(),
+    "hints": set(),
     "interrupts": set(),
+    "problems": set(),
+    "progress": {"interrupts"},
+    "console": {"files", "interrupts", "progress"},
     "tables": {"files"},
     "kernels": {"axes"},
     "nn": {"axes", "bounds", "kernels"},
-    "flow": {"axes"},
+    "flow": {"axes", "progress"},
     "video": {"axes", "files", "interrupts"},
+    "rewriting": {"files", "video"},
     "sharding": NETWORKS,
-    "weights": {*NETWORKS, "interrupts"},
+    "weights": {*NETWORKS, "interrupts", "progress"},
     "cost": {*NETWORKS, "sharding", "weights"},
     "systems": MODELS,
-    "config": {"bounds", "files", "systems"},
+    "config_files": {"files"},
+    "config": {"bounds", "config_files", "files", "problems", "systems"},
     "data": {*MODELS, "config", "systems"},
-    "train": {*MODELS, "config", "data", "systems"},
+    "train": {*MODELS, "config", "data", "problems", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
-    "commands": {*MODELS, "cli", "compile", "config", "data", "demo", "golden", "systems", "train"},
-    "cli": {"bounds", "interrupts"},  # commands are imported by name, each when it is run
+    "commands": {*MODELS, *ABOVE, "config_files", "hints", "rewriting", "systems", "train"},
+    # Commands are imported by name, each when it is run.
+    "cli": {"bounds", "console", "hints", "interrupts", "problems"},
 }
 OPTIONAL = {"torch", "pillow_heif"}  # extras that no import may need
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -27,13 +27,13 @@ GIB = 2**30
 DESCRIPTION = """Compile a step for a TPU slice or GPUs on a machine without them. Does it fit?
 For TPUs the report also has an estimate of its time."""
 EXAMPLES = """examples:
-  mugv-jax compile --config configs/mugv_10b.py --topology v5p:4x4x4 \\
+  mugv-jax compile --config mugv_10b --topology v5p:4x4x4 \\
     --config.mesh.fsdp=16 --config.mesh.sequence=4
-  mugv-jax compile --config configs/mugv_10b.py --topology v5p:8x8x8 --search 3
-  mugv-jax compile --config configs/mugv_10b.py --topology v5e:2x4 --sampler \\
+  mugv-jax compile --config mugv_10b --topology v5p:8x8x8 --search 3
+  mugv-jax compile --config mugv_10b --topology v5e:2x4 --sampler \\
     --config.mesh.tensor=8
-  mugv-jax compile --config configs/mugv_10b.py --topology h200:1 --sampler --quantize int8
-  mugv-jax compile --config configs/contentv_8b.py --topology v5p:2x2x2 --sampler \\
+  mugv-jax compile --config mugv_10b --topology h200:1 --sampler --quantize int8
+  mugv-jax compile --config contentv_8b --topology v5p:2x2x2 --sampler \\
     --config.mesh.sequence=4 --config.mesh.tensor=2
 """
 
@@ -41,7 +41,8 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES + OVERRIDES
-    add_config(parser, "configs/...py")
+    parser.set_defaults(failure="the step does not fit")
+    add_config(parser, "mugv_10b")
     parser.add_argument(
         "--topology", required=True, help="TPU slice, such as v5p:4x4x4, or GPUs: h200:8"
     )

@@ -5,7 +5,7 @@
 import argparse
 from collections.abc import Sequence
 
-from mugv_jax.commands.options import add_lora, local_path
+from mugv_jax.commands.options import add_lora, add_overwrite, local_path
 from mugv_jax.systems.convert import convert
 from mugv_jax.weights.convert import PEFT, Target
 from mugv_jax.weights.formats import FORMATS
@@ -39,7 +39,7 @@ def add_target_arguments(parser: argparse.ArgumentParser, formats: Sequence[str]
         "--tensor-parallel", type=int, default=1, metavar="N", help="number of Megatron ranks"
     )
     parser.add_argument("--dtype", help="cast weights to this dtype, such as bfloat16 [no cast]")
-    parser.add_argument("--overwrite", action="store_true", help="replace DST once complete")
+    add_overwrite(parser, "replace DST, once the new one is complete")
 
 
 def target_of(args: argparse.Namespace) -> Target:

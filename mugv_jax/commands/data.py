@@ -3,6 +3,7 @@
 """`mugv-jax data`: encodes videos and captions into training samples, packs and describes them."""
 
 import argparse
+import contextlib
 import functools
 import logging
 import sys
@@ -12,13 +13,24 @@ import jax
 from mugv_jax import config as configs
 from mugv_jax.bounds import require_at_least
 from mugv_jax.commands.model_options import add_models, load_models, tiling_of
-from mugv_jax.commands.options import add_path, add_switch, add_value, local_path
+from mugv_jax.commands.options import (
+    add_output,
+    add_overwrite,
+    add_path,
+    add_switch,
+    add_value,
+    local_path,
+)
 from mugv_jax.commands.runtime import keep_compiled, out_of_memory
-from mugv_jax.commands.training import add_config
+from mugv_jax.commands.training import add_config, read_config
 from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
+from mugv_jax.data.encoded import FILES
 from mugv_jax.data.fields import Fields, LatentField, NumberField, flow_fields
+from mugv_jax.data.replacing import replacing
+from mugv_jax.data.samples import CSV
+from mugv_jax.files import SAMPLES, check_output_folder
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
@@ -33,8 +45,8 @@ ENCODE = (
     "continue an interrupted run."
 )
 ENCODE_EXAMPLES = """examples:
-  mugv-jax data encode captions.csv --weights weights --size 1280x720 --out samples
-  mugv-jax data encode captions.jsonl --weights weights --pixels 230400 --fps 24 --out samples
+  mugv-jax data encode captions.csv --weights weights --size 1280x720 -o samples
+  mugv-jax data encode captions.jsonl --weights weights --pixels 230400 --fps 24 -o samples
   mugv-jax data encode captions.csv ... --shard-index 3 --shard-count 8     on the fourth of eight
 """
 PACK = "Pack training samples into ArrayRecord files, which TFDS opens too."
@@ -59,7 +71,9 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
         "optionally its id and fps; or a folder with a .txt beside each file"
     )
     add_path(parser, "captions", captions, "CAPTIONS", type=local_path)
-    add_path(parser, "--out", "folder of the samples", type=local_path, required=True)
+    output = "folder of the samples; those that are there already are not encoded again"
+    add_output(parser, output, "FOLDER", type=local_path)
+    add_overwrite(parser, "encode everything anew, also with other settings")
     _add_clips(parser)
     _add_work(parser)
     add_models(parser)
@@ -121,7 +135,7 @@ def _add_pack(parser: argparse.ArgumentParser) -> None:
     add_value(
         parser, "--max-bad", 0, "leave out at most N samples that cannot be read", metavar="N"
     )
-    add_switch(parser, "--overwrite", "replace DST once complete")
+    add_overwrite(parser, "replace DST, once the new one is complete")
 
 
 def _add_describe(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +147,11 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
 
 def _encode(args: argparse.Namespace) -> None:
     config = _encode_config(args)
+    if args.overwrite and config.shard_count > 1:
+        raise ValueError(
+            f"--overwrite: {config.shard_count} processes share the folder, and none may remove "
+            "what the others write; remove it before they start."
+        )
     keep_compiled(args.compile_cache)
     if args.weights is None and not args.random_weights:  # as `generate` does
         args.weights = demo_weights()
@@ -140,9 +159,12 @@ def _encode(args: argparse.Namespace) -> None:
     models = load_models(args, needs_dit=False)
     if args.random_weights:
         log.warning("The weights are random: nothing can be learnt from these samples.")
-    with out_of_memory("make --pixels or --size, or --text-batch, smaller, or give --vae-tile 512"):
-        done = encode(args.captions, args.out, models, config)
-    log.info("%s: %d samples done here, %d in train.csv.", args.out, done.finished, done.rows)
+    check_output_folder(args.output, SAMPLES)
+    anew = replacing(args.output, FILES, proof=CSV) if args.overwrite else contextlib.nullcontext()
+    memory = "make --pixels or --size, or --text-batch, smaller, or give --vae-tile 512"
+    with out_of_memory(memory), anew:
+        done = encode(args.captions, args.output, models, config)
+    log.info("%s: %d samples done here, %d in train.csv.", args.output, done.finished, done.rows)
     _warn_of_bad(done.bad)
 
 
@@ -194,18 +216,20 @@ def _pack_fields(args: argparse.Namespace) -> Fields:
 
 
 def _describe(args: argparse.Namespace) -> None:
+    from mugv_jax.data.adapt import fitted_to_samples
     from mugv_jax.data.describe import describe_source  # imports Grain, which takes seconds
     from mugv_jax.data.open import open_all
     from mugv_jax.train import objectives
     from mugv_jax.train.train_config import from_config_dict
 
     require_at_least(1, args, "shards")
-    config = from_config_dict(configs.override(configs.read(args.config), args.overrides))
+    config = read_config(configs.read(args.config), args.overrides, from_config_dict)
     dit = config.dit
     fields = objectives.find(config.objective.name).OBJECTIVE.fields(config)
+    source = open_all(config.data.paths, fields)
     lines = describe_source(
-        open_all(config.data.paths, fields),
-        config.data,
+        source,
+        fitted_to_samples(config.data, source, configs.asked(args.overrides)),
         shards=args.shards,
         tokens=functools.partial(find(config.system).costs.tokens, dit),
         patch=dit.patch,

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 from mugv_jax import cli
-from mugv_jax.commands.options import add_path, add_value, local_path
+from mugv_jax.commands.options import add_output, add_overwrite, add_path, add_value, local_path
 from mugv_jax.demo import export, recipe
 from mugv_jax.demo.text.probe import FITTED_PER_SCORED, scores
 from mugv_jax.demo.text.run import WEIGHTS, train, write
 from mugv_jax.demo.text.text_config import TextTrainConfig
 from mugv_jax.demo.world.clips import DemoClips
-from mugv_jax.demo.world.export import write_clips
+from mugv_jax.demo.world.export import LIST, write_clips
 from mugv_jax.demo.world.scene import SPLITS, WORLDS, Format
 from mugv_jax.files import check_output_folder
 from mugv_jax.systems.mugv.size import parse_size
@@ -22,15 +22,15 @@ from mugv_jax.weights.staging import refuse_existing
 
 WORLD = "Render clips of the demo world as video files with captions, for mugv-jax data encode."
 WORLD_EXAMPLES = """examples:
-  mugv-jax demo world --split train --count 8192 --out demo/train
-  mugv-jax data encode demo/train/captions.csv --size 64x64 --fps 8 --weights ... --out samples
+  mugv-jax demo world --split train --count 8192 -o demo/train
+  mugv-jax data encode demo/train/captions.csv --size 64x64 --fps 8 --weights ... -o samples
 """
 TEXT = "Train the demo's text encoder and its vocabulary, and print its scores as JSON."
 EXPORT = "Write the demo's weights as the package ships them, from the runs that trained them."
 TRAIN = "Make the demo's weights from nothing: every stage that is not finished yet."
 TRAIN_EXAMPLES = """examples, in the root of the repository:
-  mugv-jax demo train --out runs/demo
-  mugv-jax demo train --out runs/demo --until vae
+  mugv-jax demo train -o runs/demo
+  mugv-jax demo train -o runs/demo --until vae
 
 Finished stages are skipped and an interrupted one resumes, so the same command goes on.
 """
@@ -56,7 +56,8 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_world)
     parser.add_argument("--split", choices=SPLITS, required=True, help="split that clips belong to")
     parser.add_argument("--count", type=int, required=True, metavar="N", help="number of clips")
-    _add_folder(parser, "--out", "folder of clips and captions")
+    add_output(parser, "folder of clips and captions", "FOLDER", type=local_path)
+    add_overwrite(parser, "replace the clips and captions in --output")
     parser.add_argument("--pictures", action="store_true", help="write first frames only, as .png")
     add_value(parser, "--world", "full", "world to draw from", choices=WORLDS)
     add_value(parser, "--seed", 0, "seed of the scenes")
@@ -69,14 +70,14 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
 def _add_text(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_text)
     out = "folder to write, in T5's layout; checkpoints and curves are in FOLDER_run"
-    _add_folder(parser, "--out", out)
+    add_output(parser, out, "FOLDER", type=local_path)
     config = TextTrainConfig
     add_value(parser, "--steps", config.steps, "training steps")
     add_value(parser, "--captions", config.captions, "captions to train on", metavar="N")
     add_value(parser, "--seed", config.seed, "seed of captions, weights and masks")
     probes = "captions that the linear probes are fitted to"
     add_value(parser, "--probes", 8192, probes, metavar="N")
-    parser.add_argument("--overwrite", action="store_true", help="replace an encoder in --out")
+    add_overwrite(parser, "replace an encoder in --output")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +85,8 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     _add_folder(parser, "--dit", "training run of the DiT")
     _add_folder(parser, "--vae", "training run of the VAE")
     _add_folder(parser, "--text", "folder of the text encoder")
-    _add_folder(parser, "--out", "folder to write")
+    add_output(parser, "folder to write", "FOLDER", type=local_path)
+    add_overwrite(parser, "replace weights in --output")
     for name, text in (("steps", "denoising steps"), ("guidance", "guidance scale")):
         text = f"{text}, for defaults.json; the best measured"
         add_value(parser, f"--{name}", export.DEFAULTS[name], text)
@@ -92,14 +94,16 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_train)
-    _add_folder(parser, "--out", "folder of all stages")
+    add_output(parser, "folder of all stages", "FOLDER", type=local_path)
+    add_overwrite(parser, "make all stages anew, also finished ones")
     assets, text = Path("mugv_jax/assets/demo"), "folder for the exported weights"
     add_value(parser, "--assets", assets, text, type=local_path, metavar="FOLDER")
     add_value(parser, "--until", recipe.STAGES[-1], "last stage to run", choices=recipe.STAGES)
 
 
 def _world(args: argparse.Namespace) -> None:
-    check_output_folder(args.out)
+    check_output_folder(args.output)
+    refuse_existing(args.output / LIST, overwrite=args.overwrite)
     width, height = parse_size(args.size)
     clips = DemoClips(
         split=args.split,
@@ -108,28 +112,31 @@ def _world(args: argparse.Namespace) -> None:
         format=Format(height_px=height, width_px=width, frames=args.frames, fps=args.fps),
         world=WORLDS[args.world],
     )
-    write_clips(clips, args.out, pictures=args.pictures)
+    write_clips(clips, args.output, pictures=args.pictures)
 
 
 def _text(args: argparse.Namespace) -> None:
     if args.probes < FITTED_PER_SCORED:
         raise ValueError(f"--probes={args.probes} must be at least {FITTED_PER_SCORED}.")
     config = TextTrainConfig(steps=args.steps, captions=args.captions, seed=args.seed)
-    refuse_existing(args.out / WEIGHTS, overwrite=args.overwrite)  # before any training
-    trained = train(config, args.out.with_name(f"{args.out.name}_run"))
-    write(trained, args.out, overwrite=args.overwrite)
+    refuse_existing(args.output / WEIGHTS, overwrite=args.overwrite)  # before any training
+    trained = train(config, args.output.with_name(f"{args.output.name}_run"))
+    write(trained, args.output, overwrite=args.overwrite)
     sys.stdout.write(json.dumps(scores(trained, args.probes), indent=2) + "\n")
 
 
 def _export(args: argparse.Namespace) -> None:
     defaults = export.DEFAULTS | {"steps": args.steps, "guidance": args.guidance}
-    sizes = export.export(args.dit, args.vae, args.text, args.out, defaults=defaults)
-    for name, size in [*sizes.items(), (args.out, sum(sizes.values()))]:
+    refuse_existing(args.output / export.DIT, overwrite=args.overwrite)
+    sizes = export.export(args.dit, args.vae, args.text, args.output, defaults=defaults)
+    for name, size in [*sizes.items(), (args.output, sum(sizes.values()))]:
         sys.stdout.write(f"{size / 1e6:6.2f} MB  {name}\n")
 
 
 def _train(args: argparse.Namespace) -> None:
-    recipe.train(args.out, args.assets, _command, until=args.until)
+    if args.overwrite:
+        recipe.forget(args.output)
+    recipe.train(args.output, args.assets, _command, until=args.until)
 
 
 def _command(arguments: list[str]) -> None:

@@ -20,6 +20,8 @@ from mugv_jax.commands.model_options import (
 from mugv_jax.commands.options import (
     Group,
     add_lora,
+    add_output,
+    add_overwrite,
     add_path,
     add_switch,
     add_value,
@@ -42,9 +44,9 @@ DESCRIPTION = """Restore detail in videos, with the same frames, size, rate and 
 
 Existing results are kept, so the same command resumes an interrupted run."""
 EXAMPLES = """examples:
-  mugv-jax enhance --weights MUG-V/MUG-V-inference --video outputs/video.mp4 --out enhanced.mp4
-  mugv-jax enhance --weights weights/enhancer --video clips/ --out enhanced/ --compare
-  mugv-jax enhance --weights weights/enhancer --video clips.csv --out enhanced/ --steps 4
+  mugv-jax enhance --weights MUG-V/MUG-V-inference --video outputs/video.mp4 -o enhanced.mp4
+  mugv-jax enhance --weights weights/enhancer --video clips/ -o enhanced/ --compare
+  mugv-jax enhance --weights weights/enhancer --video clips.csv -o enhanced/ --steps 4
 """
 DEFAULTS = EnhanceRequest()
 
@@ -60,15 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "IN",
         required=True,
     )
-    out = "the video file to write, or a folder for several"
-    add_path(parser, "--out", out, "OUT", required=True)
+    add_output(parser, "the video file to write, or a folder for several", "OUT")
     for name, text in (
         ("--compare", "also write NAME_compare.mp4: input and result side by side"),
         ("--blur", "halve and double the size of the input first, to show what is restored"),
-        ("--overwrite", "replace existing results"),
         ("--no-metadata", "do not write how it was made into the file"),
     ):
         add_switch(parser, name, text)
+    add_overwrite(parser, "make existing results anew")
+    parser.set_defaults(failure="a video of several could not be enhanced")
     models = parser.add_argument_group("models")
     add_path(
         models,
@@ -141,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         overlap=args.overlap,
         seed=args.seed,
     )
-    jobs = jobs_of(args.video, args.out, compare=args.compare)
+    jobs = jobs_of(args.video, args.output, compare=args.compare)
     todo = [job for job in jobs if args.overwrite or not job.done]
     if len(todo) < len(jobs):
         log.info("%d of %d are there already (--overwrite makes them anew)",
@@ -160,7 +162,7 @@ def run(args: argparse.Namespace) -> int:
     if args.random_weights:
         log.warning("The weights are random: the picture will be noise.")
     with (
-        only_process(user_path(args.out)) if several else contextlib.nullcontext(),
+        only_process(user_path(args.output)) if several else contextlib.nullcontext(),
         out_of_memory(
             "give --vae-tile 512, a smaller --window, or split the work over devices with --mesh"
         ),

@@ -3,15 +3,17 @@
 """`mugv-jax eval`: scores of a model on captions whose videos a program can check."""
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import sys
 from pathlib import Path
 
 from mugv_jax.commands.model_options import add_models, load_models, tiling_of
-from mugv_jax.commands.options import add_value, local_path
+from mugv_jax.commands.options import add_output, add_overwrite, add_value, local_path
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
-from mugv_jax.demo.eval.adherence import TASKS, DemoEval, evaluate
+from mugv_jax.data.replacing import replacing
+from mugv_jax.demo.eval.adherence import ANSWERS, SCORES, TASKS, DemoEval, evaluate
 from mugv_jax.demo.eval.generator import PipelineGenerator
 from mugv_jax.demo.eval.identity import identify
 from mugv_jax.demo.eval.report import report_text, sweep_text
@@ -26,9 +28,9 @@ from mugv_jax.systems.mugv.system import SYSTEM
 
 DEMO = "Score a model on the demo world, by comparing captions with readings of the videos."
 EXAMPLES = """examples:
-  mugv-jax eval demo --weights weights --clips 200 --out scores/first
-  mugv-jax eval demo --weights weights --dit runs/demo --tasks t2v --clips 40 --out scores/quick
-  mugv-jax eval demo --weights weights --sweep guidance=1,2,3,4 --out scores/sweeps
+  mugv-jax eval demo --weights weights --clips 200 -o scores/first
+  mugv-jax eval demo --weights weights --dit runs/demo --tasks t2v --clips 40 -o scores/quick
+  mugv-jax eval demo --weights weights --sweep guidance=1,2,3,4 -o scores/sweeps
 
 The same command resumes an interrupted run; a larger --clips adds to existing clips.
 """
@@ -46,8 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_clips(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is measured")
-    out, text = Path("outputs/scores"), "folder of answers.jsonl and scores.json"
-    add_value(group, "--out", out, text, type=local_path, metavar="FOLDER")
+    add_output(
+        group,
+        "folder of answers.jsonl and scores.json; answers that are there already are kept "
+        "[%(default)s]",
+        "FOLDER",
+        type=local_path,
+        required=False,
+        default=Path("outputs/scores"),
+    )
+    add_overwrite(group, "measure everything anew, also with other settings")
     add_value(group, "--world", DemoEval.world, "world of captions", choices=WORLDS)
     group.add_argument(
         "--tasks",
@@ -87,13 +97,13 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: options or files that cannot be used, or models that do not fit in memory.
     """
-    check_output_folder(args.out)
+    check_output_folder(args.output)
     if args.random_weights:
         defaults = Defaults()
     else:
         args.weights = demo_weights() if args.weights is None else args.weights
         defaults = read_defaults(args.weights)
-    config, folder = _config(args, defaults), args.out
+    config, folder = _config(args, defaults), args.output
     if args.sweep:
         args.sweep.configs(config)  # refuses bad values before models load
     tiling = tiling_of(args.vae_tile, SYSTEM)
@@ -101,7 +111,12 @@ def run(args: argparse.Namespace) -> None:
     models = dataclasses.replace(load_models(args), keep_loaded=True)  # every batch uses all models
     generator = functools.partial(PipelineGenerator, MugvPipeline(models, tiling=tiling))
     weights = identify(models)
-    with out_of_memory("give a smaller --batch"):
+    with out_of_memory("give a smaller --batch"), contextlib.ExitStack() as stack:
+        if args.overwrite:
+            sweeps = args.sweep.configs(config) if args.sweep else {}
+            parts = [folder / args.sweep.folder(value) for value in sweeps] or [folder]
+            for part in parts:
+                stack.enter_context(replacing(part, (ANSWERS, SCORES), proof=ANSWERS))
         if args.sweep:
             text = sweep_text(evaluate_sweep(args.sweep, config, generator, weights, folder))
         else:

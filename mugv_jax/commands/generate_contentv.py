@@ -44,8 +44,19 @@ def add_arguments(_: argparse.ArgumentParser) -> None:
     """Add nothing: ContentV has no options of its own."""
 
 
-def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
-    """Check the options; the returned function loads the models and samples.
+def open_pipeline(args: argparse.Namespace) -> ContentvPipeline:
+    """The pipeline of the parsed options, which loads its models when they are needed.
+
+    Raises:
+        ValueError: weights that cannot be used.
+    """
+    pipeline = ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+    like.compare(args, pipeline.models)
+    return pipeline
+
+
+def prepare(args: argparse.Namespace) -> Callable[[ContentvPipeline], Iterator[Video]]:
+    """Check the options; the returned function samples.
 
     Raises:
         ValueError: options or files that cannot be used.
@@ -60,13 +71,7 @@ def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
     options["guidance"] = guidance_of(args, options.get("guidance", GUIDANCE))
     request = make_request(tuple(args.prompt), seed=args.seed, **options)
     check_upscale(args.upscale, request.size.width_px, request.size.height_px)
-
-    def videos() -> Iterator[Video]:
-        pipeline = ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
-        like.compare(args, pipeline.models)
-        return pipeline.run(request)
-
-    return videos
+    return lambda pipeline: pipeline.run(request)
 
 
 def _models(args: argparse.Namespace) -> ContentvModels:

@@ -11,14 +11,16 @@ from mugv_jax.commands import like
 from mugv_jax.commands.model_options import load_models, tiling_of
 from mugv_jax.commands.options import add_optional, add_path, add_value, flag, number_or
 from mugv_jax.commands.sampling import check_upscale, guidance_of, models_with
+from mugv_jax.files import existing_file, user_path
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
+from mugv_jax.systems.mugv.given import GivenPixels
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import NEGATIVE_PROMPT, Request, read_given
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
-from mugv_jax.video import Video
+from mugv_jax.video import FITS, Video
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +41,11 @@ EXAMPLES = """\
   mugv-jax generate --contact-sheet outputs/star.png "a red star moves left"
   mugv-jax generate --weights MUG-V/MUG-V-inference --image product.png "a woman in a white dress"
   mugv-jax generate --weights weights --size 1280x720 --frames 3s -o boat.mp4 "a red paper boat"
-  mugv-jax generate --random-weights --config configs/mugv_debug.py --size 64x64 --frames 9 "noise"
+  mugv-jax generate --random-weights --config mugv_debug --size 64x64 --frames 9 "noise"
 """
+KEYFRAMES = """A picture stands for a whole group of 8 frames (1 to 8, 9 to 16, and so on), in
+which the motion pauses; only frame 0 is a group of its own, so that --image is kept exactly. Two
+pictures need two groups."""
 OPTIONS = (
     "text_encoder",
     "tokenizer",
@@ -51,6 +56,7 @@ OPTIONS = (
     "continue_frames",
     "init_video",
     "strength",
+    "fit",
     "reuse_threshold",
     "conditioning_fps",
     "aesthetic_score",
@@ -60,8 +66,7 @@ OPTIONS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that only MUG-V has, except those of `add_models`."""
     owners = models_with("image")
-    title = f"given frames ({owners} only; cropped and scaled to the size)"
-    group = parser.add_argument_group(title)
+    group = parser.add_argument_group(f"given frames ({owners} only)", KEYFRAMES)
     add_path(group, "--image", "the first frame", "IMAGE")
     add_path(group, "--last-image", "the last frame", "IMAGE")
     group.add_argument(
@@ -69,8 +74,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FRAME=IMAGE",
-        help="any frame, counted from 0, such as 48=middle.png; may be given several times",
+        help="a picture for the group of frames around frame FRAME, counted from 0, such as "
+        "48=middle.png; may be given several times",
     )
+    shape = (
+        "what becomes of pictures and videos of another shape: crop cuts off what hangs over, pad "
+        "adds bars, stretch changes the proportions"
+    )
+    add_value(group, "--fit", Request.fit, shape, choices=FITS)
     continued = "video to continue; its frames are taken at the times of --fps"
     add_path(group, "--continue-video", continued, "VIDEO")
     frames = f"number of its last frames to begin with, 8k+1 [{Request.continue_frames}]"
@@ -99,30 +110,46 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add_optional(group, "--aesthetic-score", score, text, type=number, metavar="SCORE")
 
 
-def prepare(args: argparse.Namespace) -> Callable[[], Iterator[Video]]:
-    """Check the request and read its pictures; the returned function loads models and samples.
+def open_pipeline(args: argparse.Namespace) -> MugvPipeline:
+    """The pipeline of the parsed options, which loads its models when they are needed.
+
+    Raises:
+        ValueError: weights that cannot be used.
+    """
+    if args.weights is None and not args.random_weights:
+        args.weights = demo_weights()
+        log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
+    pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+    like.compare(args, pipeline.models)
+    return pipeline
+
+
+def prepare(args: argparse.Namespace) -> Callable[[MugvPipeline], Iterator[Video]]:
+    """Check the request and read its pictures; the returned function samples.
 
     Raises:
         ValueError: options or files that cannot be used.
     """
-    own = args.weights is not None or args.random_weights
     if args.random_weights:
         defaults = Defaults()
     else:
-        args.weights = demo_weights() if args.weights is None else args.weights
-        defaults = read_defaults(args.weights)
+        defaults = read_defaults(demo_weights() if args.weights is None else args.weights)
     request = _request(args, defaults)
     check_upscale(args.upscale, request.size.width_px, request.size.height_px)
     given = read_given(request)
 
-    def videos() -> Iterator[Video]:
-        pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
-        like.compare(args, pipeline.models)
-        if not own:
-            log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
+    def make(pipeline: MugvPipeline) -> Iterator[Video]:
+        if _is_demo(args):
+            _warn_of_limits(args, given)
         return pipeline.run(request, given)
 
-    return videos
+    return make
+
+
+def _is_demo(args: argparse.Namespace) -> bool:
+    """Whether the demo's own transformer is used, without adapters, which may know more."""
+    named = args.weights in (None, demo_weights()) and not args.random_weights
+    return named and args.dit is None and not args.lora
 
 
 def _demo_words() -> str:
@@ -130,14 +157,18 @@ def _demo_words() -> str:
     from mugv_jax.demo.world.scene import WORLDS
 
     world = WORLDS["small"]
-    return "; ".join(
-        f"the {what} {', '.join(words)}"
-        for what, words in (
-            ("shapes", world.shapes),
-            ("colours", world.colours),
-            ("motions", world.motions),
-        )
-    )
+    kinds = {"shapes": world.shapes, "colours": world.colours, "motions": world.motions}
+    return "; ".join(f"the {kind} {', '.join(words)}" for kind, words in kinds.items())
+
+
+def _warn_of_limits(args: argparse.Namespace, given: Sequence[GivenPixels]) -> None:
+    """Warn of what was asked that the demo's model cannot know."""
+    from mugv_jax.demo.world import limits
+    from mugv_jax.demo.world.scene import WORLDS
+
+    pictures = [clip[0] for each in given for clip in each.clips()]
+    for warning in limits.warnings(args.prompt, pictures, WORLDS["small"]):
+        log.warning("%s", warning)
 
 
 def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
@@ -157,31 +188,45 @@ def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
         if getattr(args, name) is not None:
             options[name] = getattr(args, name)
     options["guidance"] = guidance_of(args, options.get("guidance", defaults.guidance))
-    return defaults.request(
-        tuple(args.prompt),
-        image=args.image,
-        last_image=args.last_image,
-        keyframes=_keyframes(args.keyframe),
-        continue_video=args.continue_video,
-        init_video=args.init_video,
-        reuse_threshold=args.reuse_threshold,
-        seed=args.seed,
-        rows=getattr(args, "rows", None),
-        **options,
-    )
+    keyframes, problems = _keyframes(args.keyframe)
+    try:
+        request = defaults.request(
+            tuple(args.prompt),
+            image=args.image,
+            last_image=args.last_image,
+            keyframes=keyframes,
+            continue_video=args.continue_video,
+            init_video=args.init_video,
+            fit=args.fit,
+            reuse_threshold=args.reuse_threshold,
+            seed=args.seed,
+            rows=getattr(args, "rows", None),
+            **options,
+        )
+    except ValueError as error:
+        raise ValueError(" ".join([*problems, str(error)])) from error
+    if problems:
+        raise ValueError(" ".join(problems))
+    return request
 
 
-def _keyframes(texts: Sequence[str]) -> dict[int, str]:
-    """Paths of pictures by frame number, from texts such as "48=middle.png"."""
+def _keyframes(texts: Sequence[str]) -> tuple[dict[int, str], list[str]]:
+    """Paths of pictures by frame number, from texts such as "48=middle.png"; and all mistakes."""
     keyframes: dict[int, str] = {}
+    problems = []
     for text in texts:
         frame, equals, path = text.partition("=")
         if not frame.isdecimal() or len(frame) > 9 or not equals or not path:
-            raise ValueError(
+            problems.append(
                 f"keyframe {text!r} must be FRAME=IMAGE, such as 48=middle.png, with frames from 0 "
                 "up; --last-image is the last."
             )
+            continue
+        try:
+            existing_file(user_path(path), f"keyframe {int(frame)}:")
+        except ValueError as error:
+            problems.append(str(error))
         if int(frame) in keyframes:
-            raise ValueError(f"keyframe {int(frame)} is given twice.")
+            problems.append(f"keyframe {int(frame)} is given twice.")
         keyframes[int(frame)] = path
-    return keyframes
+    return keyframes, problems

@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "weights",
         metavar="WEIGHTS",
-        help="a checkpoint, a folder or downloaded repository of a pipeline, or a file of sizes "
-        "such as configs/mugv_10b.py; or a video or picture, to see how it was made",
+        help="a checkpoint, a folder or downloaded repository of a pipeline, or a config: a name "
+        "such as mugv_10b, or a file; or a video or picture, to see how it was made",
     )
     add_video(parser, size="portrait")
     steps = ", ".join(f"{system.steps} of {system.name}" for system in every())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mugv_jax import config as configs
+from mugv_jax import config_files
 from mugv_jax.files import user_path
 from mugv_jax.systems.pretrained import local_folder
 from mugv_jax.systems.system import System, every
@@ -33,14 +34,15 @@ class Inventory(NamedTuple):
 
 
 def take_inventory(weights: str) -> Inventory:
-    """Models of a config file, of a checkpoint, or of a pipeline's folder.
+    """Models of a config (its name or file), of a checkpoint, or of a pipeline's folder.
 
     Raises:
         ValueError: no weights, damaged ones, or models that are not of one system.
     """
     path = user_path(weights)
-    if path.suffix == ".py":
-        return _planned(path)
+    planned = None if path.exists() else config_files.named(path)
+    if planned is not None or path.suffix == config_files.SUFFIX:
+        return _planned(planned or path)
     if path.is_file():
         return _alone(path)
     system, paths = _find(local_folder(weights, (), download=False))

@@ -58,10 +58,11 @@ def applied(args: argparse.Namespace) -> argparse.Namespace:
             f"{where}: was made by {system}, which generates nothing: give the video that it was "
             "made from, or see `mugv-jax info`."
         )
-    given = {each.partition("=")[0] for each in args.arguments if each.startswith("--")}
+    arguments = args.parser.in_own_names(args.arguments).arguments  # those of others were noted
+    given = {each.partition("=")[0] for each in arguments if each.startswith("--")}
     options = list(_options(args, record, where, given))
-    prompt = [] if args.prompt else ["--", _text(record, "prompt", where)]
-    parsed = args.parser.parse_args([*options, *args.arguments, *prompt])
+    prompt = [] if args.prompt or args.prompts else ["--", _text(record, "prompt", where)]
+    parsed = args.parser.parse_args([*options, *arguments, *prompt])
     for name, value in vars(parsed).items():
         require_sane(name, value)
     made = argparse.Namespace(**{**vars(args), **vars(parsed)})

@@ -43,7 +43,7 @@ def add_sizes(group: Group) -> None:
     """Add --random-weights and --config, which `sizes_of` reads."""
     random = "use seeded random weights of the sizes in --config: videos are noise"
     add_switch(group, "--random-weights", random)
-    add_path(group, "--config", "sizes that --weights must have", "FILE")
+    add_path(group, "--config", "sizes that --weights must have", "CONFIG")
 
 
 def add_hardware(group: Group) -> None:
@@ -140,7 +140,7 @@ def sizes_of(
         ValueError: sizes of another system, or options that exclude each other or lack one.
     """
     config = None if args.config is None else configs.load(args.config)
-    example = f"configs/{system.name}_debug.py"
+    example = f"{system.name}_debug"
     if config is not None and not isinstance(config, system.config):
         raise ValueError(
             f"config {args.config} is of {system_of(config).name}, not of {system.name}: give one "

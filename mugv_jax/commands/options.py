@@ -30,6 +30,19 @@ def add_path(group: Group, name: str, text: str, metavar: str = "FOLDER", **opti
     group.add_argument(name, metavar=metavar, help=text, **options)
 
 
+def add_output(
+    group: Group, text: str, metavar: str, *, required: bool = True, **options: Any
+) -> None:
+    """Add -o/--output, the place that a command writes to."""
+    options.setdefault("type", path_text)
+    group.add_argument("-o", "--output", metavar=metavar, required=required, help=text, **options)
+
+
+def add_overwrite(group: Group, text: str) -> None:
+    """Add --overwrite, without which nothing that exists is replaced."""
+    group.add_argument("--overwrite", action="store_true", help=text)
+
+
 def add_switch(group: Group, name: str, text: str) -> None:
     """Add an option that is off unless it is given."""
     group.add_argument(name, action="store_true", help=text)

@@ -3,8 +3,8 @@
 """Options of a command that is one of several processes of a run."""
 
 import argparse
-import logging
 
+from mugv_jax import console
 from mugv_jax.commands.options import add_switch
 
 
@@ -41,7 +41,7 @@ def join(args: argparse.Namespace) -> None:
         reason = " ".join(str(error).split())
         raise ValueError(f"the processes cannot join: {reason}") from error
     if jax.process_index() > 0:
-        logging.getLogger().setLevel(logging.WARNING)
+        console.silence()
 
 
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:

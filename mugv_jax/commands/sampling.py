@@ -9,7 +9,8 @@ A module `generate_NAME.py` adds system NAME to --model. It has
     DEFAULTS               option of OF_MODEL -> text of its default
     OPTIONS                names of the model's options that not every model has
     add_arguments(parser)  adds the options of OPTIONS that no other module adds
-    prepare(args)          checks all options and returns a function that makes the videos
+    prepare(args)          checks all options and returns a function: pipeline -> videos
+    open_pipeline(args)    the pipeline; models are loaded when they are needed
 
 The parsed options contain an option of OF_MODEL only if it was given.
 """

@@ -4,7 +4,9 @@
 
 import functools
 import logging
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -14,9 +16,9 @@ log = logging.getLogger(__name__)
 
 DESCRIPTION = "Train a diffusion transformer; running the same command again resumes the run."
 EXAMPLES = """examples:
-  mugv-jax train --config configs/mugv_debug.py --output runs/first \\
+  mugv-jax train --config mugv_debug --output runs/first \\
     --config.data.paths="('samples',)" --config.run.steps=200
-  mugv-jax train --config configs/mugv_10b.py --output /shared/run --distributed \\
+  mugv-jax train --config mugv_10b --output /shared/run --distributed \\
     --config.data.paths="('samples',)" --config.mesh.fsdp=16 --config.mesh.tensor=4
 """
 MEMORY = (
@@ -26,16 +28,20 @@ MEMORY = (
 )
 
 
-def _train(values: ConfigDict, folder: Path) -> None:
-    from mugv_jax.train.diffusion import train
+def _read(values: ConfigDict) -> Any:
     from mugv_jax.train.train_config import from_config_dict
 
-    config = from_config_dict(values)
-    if train(config, folder) == config.run.steps:
+    return from_config_dict(values)
+
+
+def _train(config: Any, folder: Path, asked: Collection[str]) -> None:
+    from mugv_jax.train.diffusion import train
+
+    if train(config, folder, asked=asked) == config.run.steps:
         log.info('To see what it learnt: mugv-jax generate --dit %s "a prompt"', folder)
 
 
 add_arguments = functools.partial(
-    training.add_arguments, description=DESCRIPTION, examples=EXAMPLES, config="configs/...py"
+    training.add_arguments, description=DESCRIPTION, examples=EXAMPLES, config="mugv_10b"
 )
-run = functools.partial(training.run, train=_train, memory=MEMORY)
+run = functools.partial(training.run, read=_read, train=_train, memory=MEMORY)

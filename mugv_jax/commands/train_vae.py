@@ -3,7 +3,9 @@
 """`mugv-jax train-vae`: train the video VAE from a config and folders of clips."""
 
 import functools
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -11,7 +13,7 @@ from mugv_jax.commands import training
 
 DESCRIPTION = "Train the video VAE; running the same command again resumes the run."
 EXAMPLES = """examples:
-  mugv-jax train-vae --config configs/vae_demo.py --output runs/vae \\
+  mugv-jax train-vae --config vae_demo --output runs/vae \\
     --config.data.paths="('clips',)"
 """
 MEMORY = (
@@ -20,14 +22,19 @@ MEMORY = (
 )
 
 
-def _train(values: ConfigDict, folder: Path) -> None:
-    from mugv_jax.train.vae.run import train
+def _read(values: ConfigDict) -> Any:
     from mugv_jax.train.vae.vae_config import from_config_dict
 
-    train(from_config_dict(values), folder)
+    return from_config_dict(values)
+
+
+def _train(config: Any, folder: Path, asked: Collection[str]) -> None:
+    from mugv_jax.train.vae.run import train
+
+    train(config, folder, asked=asked)
 
 
 add_arguments = functools.partial(
-    training.add_arguments, description=DESCRIPTION, examples=EXAMPLES, config="configs/vae_...py"
+    training.add_arguments, description=DESCRIPTION, examples=EXAMPLES, config="vae_mugv"
 )
-run = functools.partial(training.run, train=_train, memory=MEMORY)
+run = functools.partial(training.run, read=_read, train=_train, memory=MEMORY)

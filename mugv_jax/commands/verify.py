@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from mugv_jax import golden
 from mugv_jax.commands.options import add_path, add_value, local_path
 from mugv_jax.files import shortened
+from mugv_jax.progress import above, over
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
+    parser.set_defaults(failure="an output differs")
     cases = "folder of golden cases (NAME.json, NAME.npz)"
     add_path(parser, "dir", cases, "DIR", type=local_path)
     dtype = "dtype of weights and arithmetic"
@@ -42,14 +44,15 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"tolerance={tolerance} must be a positive number, such as 1e-5.")
     failed = count = 0
     sys.stdout.write(f"{'case':36}{'output':30}{'max abs':>12}{'relative L2':>14}\n")
-    for row in golden.run(folder, jnp.dtype(args.dtype), tolerance):
+    for row in over(golden.run(folder, jnp.dtype(args.dtype), tolerance), "cases", unit="output"):
         count += 1
         failed += not row.passed
         verdict = "pass" if row.passed else "FAIL"
         numbers, note = f"{row.max_abs:12.3e}{row.relative_l2:14.3e}", shortened(row.note, 400)
-        sys.stdout.write(f"{row.case:36}{row.output:30}{numbers}  {verdict}  {note}".rstrip())
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        text = f"{row.case:36}{row.output:30}{numbers}  {verdict}  {note}".rstrip()
+        with above():
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
         if note:
             log.error("%s cannot be compared: %s", row.case, note)
     summary = f"{failed} of {count} rows failed" if failed else f"all {count} rows passed"

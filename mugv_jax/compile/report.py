@@ -24,6 +24,7 @@ from mugv_jax.compile.steps import (
 from mugv_jax.compile.work import work_of
 from mugv_jax.cost.chips import chip_of
 from mugv_jax.cost.memory.plan import Size
+from mugv_jax.progress import stage
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.train.train_config import DiTTrainConfig
 
@@ -84,10 +85,11 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
     rows = request.rows or least
     size = request.size
     where = mesh, size.latent_shape, rows
-    if training:
-        compiled = compile_train_step(request.trained, *where)
-    else:
-        compiled = compile_sampler_step(config, *where, quantize=request.quantize)
+    with stage(f"compiling for {request.topology}"):
+        if training:
+            compiled = compile_train_step(request.trained, *where)
+        else:
+            compiled = compile_sampler_step(config, *where, quantize=request.quantize)
     gpu = is_gpu(request.topology)
     counted = _flops(request, rows)
     tokens = sampler_of(config).system.costs.tokens(config.dit, request.size.latent_shape)

@@ -223,6 +223,11 @@ def _compile(lowered: Any, mesh: Mesh) -> Compiled:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
+        if kernel := re.search(r"memory space vmem .*?%(\w+)", str(error)):
+            raise ValueError(
+                f"the kernel {kernel[1]} needs more vector memory than a core of this chip has: "
+                "choose another with --config.kernels, or another dtype."
+            ) from error
         needed = re.search(r"Used (\S+) of (\S+) hbm", str(error))
         what = f"{needed[1]} of {needed[2]}" if needed else "more than all"
         sizes = ", ".join(f"{axis}={size}" for axis, size in mesh.shape.items() if size > 1)

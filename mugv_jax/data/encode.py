@@ -18,7 +18,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from mugv_jax import video
 from mugv_jax.axes import Array
@@ -31,6 +30,7 @@ from mugv_jax.data.encoded import SETTINGS, EncodedFolder, Job
 from mugv_jax.data.pt_files import latent_bytes, text_bytes
 from mugv_jax.data.samples import CSV, EMPTY_TEXT
 from mugv_jax.files import SAMPLES, check_output_folder, removed_on_error
+from mugv_jax.progress import Bar, over
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.models import MugvModels
@@ -152,9 +152,7 @@ def _plan(folder: EncodedFolder, bad: Skipped) -> list[Job]:
     """A job for each entry whose file can be read."""
     jobs = []
     calls = ahead(folder.job, folder.entries, threads=PLAN_THREADS)
-    for entry, job in tqdm(
-        calls, total=len(folder.entries), desc="looking at files", unit="file", disable=None
-    ):
+    for entry, job in over(calls, "looking at files", total=len(folder.entries), unit="file"):
         try:
             jobs.append(job())
         except BadSample as error:
@@ -175,7 +173,7 @@ def _encode_texts(
     with (
         meshes.use(models.mesh),
         models.model("text") as (module, variables),
-        tqdm(total=len(todo), desc="captions", unit="caption", disable=None) as bar,
+        Bar("captions", total=len(todo), unit="caption") as bar,
     ):
         batches = text_batches(module, variables, ids, masks, batch_size=config.text_batch)
         states = (text for batch in batches for text in batch)
@@ -202,7 +200,7 @@ def _encode_clips(
     flushed = time.monotonic()
     with meshes.use(models.mesh), models.model("vae") as (vae, variables):
         calls = ahead(read, jobs, threads=config.threads)
-        for job, clip in tqdm(calls, total=len(jobs), desc="clips", unit="clip", disable=None):
+        for job, clip in over(calls, "clips", total=len(jobs), unit="clip"):
             try:
                 frames, fps = clip()
                 pixels = jnp.asarray(video.to_pixels(frames)[None])

@@ -34,6 +34,7 @@ from mugv_jax.files import existing_file, read_json
 SETTINGS = "encode.json"
 PARTS = "parts"
 LATENTS, TEXTS = "latents", "text_features"
+FILES = (CSV, SETTINGS, PARTS, LATENTS, TEXTS)  # what is written to the folder
 COLUMNS = (ID, SOURCE, *(field.column for field in flow_fields()))
 NORMALISED = "generated"  # the format's word for latents that are normalised
 # A video is identified by its size and its two ends: reading all of it every time would take as

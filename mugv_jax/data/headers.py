@@ -11,16 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.pt_files import latent_shape
 from mugv_jax.data.whole_files import write_whole
+from mugv_jax.progress import over
 
 log = logging.getLogger(__name__)
 
 THREADS = 16  # they wait for the disk, not for the processor
-QUIET_SECONDS = 2  # no progress bar for shorter work
 # Earlier versions kept (f, h, w) alone, and only of latents with so many channels.
 CHANNELS_OF_OLD_INDEX = 24
 
@@ -54,14 +53,8 @@ def read_shapes(csv: Path, relative_paths: Sequence[str]) -> dict[str, LatentSha
 
     paths = tuple(dict.fromkeys(relative_paths))
     with ThreadPoolExecutor(THREADS) as pool:
-        looked = tqdm(
-            pool.map(look, paths),
-            total=len(paths),
-            desc="reading headers",
-            unit="sample",
-            delay=QUIET_SECONDS,
-            disable=None,  # silent where there is no terminal
-        )
+        found = pool.map(look, paths)
+        looked = over(found, "reading headers", total=len(paths), unit="sample")
         shapes = dict(zip(paths, looked, strict=True))
     if read:
         wanted = {path: known[path] for path in paths if path in known}

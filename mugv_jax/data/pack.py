@@ -16,7 +16,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from mugv_jax.data.ahead import ahead
 from mugv_jax.data.bad_sample import BadSample, Skipped
@@ -26,6 +25,7 @@ from mugv_jax.data.open import open_samples
 from mugv_jax.data.packed import INDEX, SPLIT, note_fields
 from mugv_jax.data.samples import PACKED_MARKER, Sample, SampleSource
 from mugv_jax.files import resolved, user_path
+from mugv_jax.progress import over
 from mugv_jax.weights.staging import refuse_existing, staged
 
 LATENT_DTYPES = ("float32", "bfloat16")
@@ -82,9 +82,7 @@ class MugvSamples(tfds.core.GeneratorBasedBuilder):
         self.bad.check()
         count = len(self._samples)
         numbers = ahead(self._samples.__getitem__, range(count), threads=READERS)
-        for number, sample in tqdm(
-            numbers, total=count, desc="packing", unit="sample", disable=None
-        ):
+        for number, sample in over(numbers, "packing", total=count, unit="sample"):
             try:
                 example = self._example(sample())
             except BadSample as error:
@@ -121,8 +119,8 @@ def pack(
     Returns a line for each sample that was left out.
 
     Raises:
-        ValueError: `target` exists, more samples are bad than `max_bad`, or `source` holds no
-            samples with these fields.
+        ValueError: `target` exists, more samples are bad than `max_bad`, `source` holds no samples
+            with these fields, or fewer than `shards`.
     """
     source, target = user_path(source), user_path(target)
     markers = (PACKED_MARKER,)
@@ -132,6 +130,7 @@ def pack(
     if resolved(target) in resolved(source).parents:
         raise ValueError(f"{source} lies inside {target}, which would be replaced.")
     samples = open_samples(source, fields)
+    _check_shards(shards, len(samples))
     with staged(target, overwrite=overwrite, markers=markers) as partial:
         builder = MugvSamples(
             samples=samples,
@@ -154,6 +153,12 @@ def pack(
     return tuple(builder.bad)
 
 
+def _check_shards(shards: int | None, samples: int) -> None:
+    """Raise a ValueError if there are more files than samples: each holds at least one."""
+    if shards is not None and shards > samples:
+        raise ValueError(f"shards={shards} must be at most the number of samples, {samples}.")
+
+
 def _prepare(builder: MugvSamples, shards: int | None) -> None:
     """Builds the data set without the lines and progress bars that TFDS prints."""
     config = tfds.download.DownloadConfig(num_shards=shards)
@@ -161,5 +166,8 @@ def _prepare(builder: MugvSamples, shards: int | None) -> None:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(download_config=config)
+    except AssertionError:  # of TFDS, once it knows how many samples could be used
+        _check_shards(shards, len(builder.written))
+        raise
     finally:
         tfds.display_progress_bar(enable=True)

@@ -22,7 +22,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from mugv_jax.weights.torch_files import ALIGNMENT, STORAGES
+from mugv_jax.weights.torch_files import ALIGNMENT, MAX_REPEATED_BYTES, STORAGES
 
 ROOT = "archive"
 REBUILD = ("torch._utils", "_rebuild_tensor_v2")
@@ -56,6 +56,12 @@ class Stored:
         last = self.start + sum((n - 1) * step for n, step in zip(self.shape, self.strides))
         if math.prod(self.shape) and last >= storage.size:
             raise ValueError(f"{self.path}: a tensor reaches beyond its record.")
+        nbytes = math.prod(self.shape) * self.dtype.itemsize
+        if nbytes > max(storage.nbytes, MAX_REPEATED_BYTES):
+            raise ValueError(
+                f"{self.path}: a tensor declares {self.shape}, {nbytes} bytes, but the file holds "
+                f"{storage.nbytes}: save it again after .contiguous()."
+            )
         steps = [step * self.dtype.itemsize for step in self.strides]
         view = np.lib.stride_tricks.as_strided(storage[self.start :], self.shape, steps)
         return np.array(view)

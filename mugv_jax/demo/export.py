@@ -25,6 +25,7 @@ from mugv_jax.weights.load import read_config
 from mugv_jax.weights.staging import temporary_folder
 
 MAX_BYTES = 32 * 10**6
+DIT = "dit.safetensors"
 PROBE = "a red star moves left"
 PICTURE = 19  # number of the `unseen` clip whose first frame is shipped: a yellow box that rises
 # Content of defaults.json. Steps and guidance are the best measured (assets/demo/README.md).
@@ -56,7 +57,7 @@ def export(
             `MAX_BYTES`; `out` is then left as it was.
     """
     with temporary_folder(out, ".partial-") as folder:
-        convert(dit, folder / "dit.safetensors", kind="mugv_dit", ema=True, dtype="bfloat16")
+        convert(dit, folder / DIT, kind="mugv_dit", ema=True, dtype="bfloat16")
         convert(vae, folder / "vae.safetensors", kind="mugv_vae", ema=True, dtype="bfloat16")
         encoder = folder / "text_encoder" / WEIGHTS
         convert(text, encoder, kind="t5_encoder", dtype="bfloat16")

@@ -8,6 +8,7 @@ models are `configs/vae_demo*.py` and `configs/mugv_demo.py`; assets/demo/README
 
 import logging
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ CLIPS, HELD_OUT = 6144, 128
 WORLD = "small"
 DONE = "done"  # suffix of the empty file that marks a finished stage
 ENCODE = "--size 64x64 --fps 8 --text-batch 64 --weights {root}/weights"
-RENDER = f"demo world --world {WORLD} --split train"
+RENDER = f"demo world --overwrite --world {WORLD} --split train"
 SCORE = "eval demo --weights {assets}"
 ENCODER = "('^spatial_','^temporal_encoder','^quant_conv')"
 
@@ -39,10 +40,10 @@ COMMANDS = {
     "world": (),  # the clips that the VAE is trained on, as a TFDS data set: `render_world`
     # The same clips, and first frames of others (hence the seed), as files for `data encode`.
     "clips": (
-        f"{RENDER} --count {CLIPS} --out {{root}}/clips",
-        f"{RENDER} --pictures --seed 7 --count 2048 --out {{root}}/pictures",
+        f"{RENDER} --count {CLIPS} --output {{root}}/clips",
+        f"{RENDER} --pictures --seed 7 --count 2048 --output {{root}}/pictures",
     ),
-    "text": ("demo text --out {root}/weights/text_encoder",),
+    "text": ("demo text --output {root}/weights/text_encoder",),
     "vae_spatial": (_train_vae("vae_demo_spatial", "vae_spatial"),),
     # The temporal half, on features of the spatial half.
     "vae_temporal": (_train_vae("vae_demo_temporal", "vae_temporal", start="vae_spatial"),),
@@ -65,7 +66,7 @@ COMMANDS = {
         "convert {root}/vae {root}/weights/vae.safetensors --ema --dtype bfloat16 --overwrite",
     ),
     "samples": tuple(
-        f"data encode {{root}}/{kind}/captions.csv {ENCODE} --out {{root}}/{kind}_encoded"
+        f"data encode {{root}}/{kind}/captions.csv {ENCODE} --output {{root}}/{kind}_encoded"
         for kind in ("clips", "pictures")
     ),
     "dit": (
@@ -74,15 +75,19 @@ COMMANDS = {
     ),
     "files": (
         "demo export --dit {root}/dit --vae {root}/vae --text {root}/weights/text_encoder "
-        "--out {assets}",
+        "--output {assets} --overwrite",
     ),
     "scores": (
-        f"{SCORE} --clips 200 --out {{root}}/scores",
-        f"{SCORE} --sweep guidance=1,1.5,2,3,4,6 --clips 100 --out {{root}}/sweeps",
-        f"{SCORE} --sweep steps=4,8,12,20,30 --clips 100 --out {{root}}/sweeps",
+        f"{SCORE} --clips 200 --output {{root}}/scores",
+        f"{SCORE} --sweep guidance=1,1.5,2,3,4,6 --clips 100 --output {{root}}/sweeps",
+        f"{SCORE} --sweep steps=4,8,12,20,30 --clips 100 --output {{root}}/sweeps",
     ),
 }  # fmt: skip
 STAGES = tuple(COMMANDS)
+MADE = (  # folders that the stages write
+    "world", "clips", "pictures", "weights", "vae_spatial", "vae_temporal", "vae_longer",
+    "vae_decoder", "vae", "clips_encoded", "pictures_encoded", "dit", "scores", "sweeps",
+)  # fmt: skip
 
 
 def train(
@@ -112,6 +117,14 @@ def train(
             log.info("mugv-jax %s", shlex.join(words))
             command(words)
         write_whole(mark, b"")
+
+
+def forget(root: Path) -> None:
+    """Removes the results of all stages, and the marks of those that are finished."""
+    for name in MADE:
+        shutil.rmtree(root / name, ignore_errors=True)
+    for stage in STAGES:
+        (root / f"{stage}.{DONE}").unlink(missing_ok=True)
 
 
 def render_world(folder: Path) -> None:

@@ -11,7 +11,6 @@ import einops
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
 from jax.typing import ArrayLike
 
 from mugv_jax.axes import Array, Bool, Latent
@@ -19,6 +18,7 @@ from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.guidance import Guidance, guide
 from mugv_jax.flow.path import frame_times
 from mugv_jax.flow.reuse import Forecast
+from mugv_jax.progress import over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +89,7 @@ def sample(
     step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
     forecast = Forecast(denoiser, reuse_threshold) if reuse_threshold else None
     steps, evaluations, stopped = len(times) - 1, 0, False
-    bar = tqdm.trange(steps, desc=progress, unit="step", disable=progress is None)
-    for i in bar:
+    for i in over(range(steps), progress or "", unit="step", shown=progress is not None):
         t, t_next = float(times[i]), jnp.float32(times[i + 1])
         guided = negative is not None and guidance.is_on(i, t)
         if (

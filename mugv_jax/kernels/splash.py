@@ -29,6 +29,7 @@ from mugv_jax.kernels import select
 
 LANES = 128  # the tokens of a block are a multiple of it
 BLOCK = 1024  # most tokens of a block: larger ones exceed the vector memory
+PAIR_BYTES = 4096  # largest pair of blocks of the backward pass: tokens times bytes of a number
 PARTS_BYTES = 3 * 2**28  # largest size of the contributions to d_q in memory at a time
 
 
@@ -40,7 +41,7 @@ def forward(
 ) -> tuple[Float[Array, "b n a e"], Float[Array, "b n a"]]:
     """`out` in the dtype of q, and float32 `lse`."""
     n, s = q.shape[1], k.shape[1]
-    kernel = _kernel(q.shape[2], n, s)
+    kernel = _kernel(q.shape[2], n, s, k.dtype.itemsize)
     out, (lse,) = jax.vmap(kernel)(
         _head_first(_scaled(q)),
         _head_first(k),
@@ -61,7 +62,7 @@ def backward(
 ) -> tuple[Float[Array, "b n a e"], Float[Array, "b s a e"], Float[Array, "b s a e"]]:
     """Float32 derivatives by q, k and v."""
     n, s, heads = q.shape[1], k.shape[1], _heads_at_once(q, k)
-    kernel = _kernel(1, n, s)
+    kernel = _kernel(1, n, s, k.dtype.itemsize)
     options = {name: kernel.kwargs[name] for name in _BACKWARD_OPTIONS}
     lse = jnp.pad(lse, ((0, 0), (0, -n % _block(n)), (0, 0)))
     segments = _segments(q, k, key_lengths)
@@ -111,14 +112,16 @@ def _block(tokens: int) -> int:
     return -(-tokens // (blocks * LANES)) * LANES
 
 
-def _backward_blocks(tokens: int) -> tuple[int, int]:
+def _backward_blocks(tokens: int, itemsize: int) -> tuple[int, int]:
     """Keys of a block in vector memory, and of the part of it that is computed at once.
 
-    If the blocks of the forward pass come in pairs, a block is two of them, in four parts.
+    If the blocks of the forward pass come in pairs, a block is two of them, in four parts, unless
+    two exceed the vector memory, as they do in float32.
     """
     block = _block(tokens)
     paired = -(-tokens // block) % 2 == 0 and block % (2 * LANES) == 0
-    return (2 * block, block // 2) if paired else (block, block)
+    fits = 2 * block * itemsize <= PAIR_BYTES
+    return (2 * block, block // 2) if paired and fits else (block, block)
 
 
 def _heads_at_once(q: Float[Array, "b n a e"], k: Float[Array, "b s a e"]) -> int:
@@ -126,17 +129,22 @@ def _heads_at_once(q: Float[Array, "b n a e"], k: Float[Array, "b s a e"]) -> in
 
     It divides the number of heads, and is even if possible, so that both cores of a chip work.
     """
-    parts = -(-k.shape[1] // _backward_blocks(k.shape[1])[0])
+    parts = -(-k.shape[1] // _backward_blocks(k.shape[1], k.dtype.itemsize)[0])
     lanes = q.shape[3] + -q.shape[3] % LANES
     most = max(2, PARTS_BYTES // (parts * q.shape[1] * lanes * q.dtype.itemsize))
     divisors = [heads for heads in range(1, q.shape[2] + 1) if q.shape[2] % heads == 0]
     return max((d for d in divisors if d <= most), key=lambda heads: (heads % 2 == 0, heads))
 
 
-def _kernel(heads: int, n: int, s: int) -> splash_attention_kernel.SplashAttentionKernel:
-    """JAX's kernel for n queries and s keys of so many heads, both padded to whole blocks."""
+def _kernel(
+    heads: int, n: int, s: int, itemsize: int
+) -> splash_attention_kernel.SplashAttentionKernel:
+    """JAX's kernel for n queries and s keys of so many heads, both padded to whole blocks.
+
+    itemsize: bytes of a number of the keys.
+    """
     block_q, block_kv = _block(n), _block(s)
-    block_kv_dkv, block_kv_dkv_compute = _backward_blocks(s)
+    block_kv_dkv, block_kv_dkv_compute = _backward_blocks(s, itemsize)
     mask = FullMask((n + -n % block_q, s + -s % block_kv))
     sizes = BlockSizes(
         block_q=block_q,

@@ -40,6 +40,7 @@ def keep_compiled(folder: str | os.PathLike | None = None) -> Path | None:
             raise ValueError(f"{reason} Give another folder.") from error
         log.warning("%s Programs will be compiled anew in every run.", reason)
         return None
+    log.debug("compiled programs are kept in %s", path)
     if set_before != os.fspath(path):
         compilation_cache.reset_cache()  # else jax stays with what it found at its first program
     jax.config.update("jax_compilation_cache_dir", os.fspath(path))

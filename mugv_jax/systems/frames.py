@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 import jax
 import numpy as np
 from jaxtyping import UInt8
-from tqdm import tqdm
 
+from mugv_jax.progress import Bar
 from mugv_jax.systems.tiles import Tiling
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def gather(parts: Iterable[Videos], total: int, label: str | None) -> Videos:
     label: label of a progress bar over frames; None shows no bar.
     """
     gathered = []
-    with tqdm(total=total, desc=label, unit="frame", disable=label is None) as bar:
+    with Bar(label or "", total=total, unit="frame", shown=label is not None) as bar:
         for part in parts:
             gathered.append(part)
             bar.update(part.shape[1])

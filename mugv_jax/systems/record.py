@@ -39,6 +39,7 @@ _NUMBER = (int, float)
 SETTINGS: dict[str, tuple[type, ...]] = {
     "size": (list,),
     "frames": (int,),
+    "fit": (str,),
     "fps": _NUMBER,
     "steps": (int,),
     "shift": (*_NUMBER, type(None)),

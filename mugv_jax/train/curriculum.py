@@ -15,12 +15,14 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import jax
 from jax.experimental import multihost_utils
 
+from mugv_jax.problems import Problems
+from mugv_jax.train.adapt import fitted_to_steps
 from mugv_jax.train.checkpoint import FOLDER
 from mugv_jax.train.diffusion import train
 from mugv_jax.train.expand import Expansion, expanded
@@ -50,6 +52,7 @@ class Curriculum:
 
     noise: noise of an expansion between two stages, see `Expansion`.
     devices: devices to train on; all by default.
+    asked: fields that are used as they are in every stage, see `train`.
 
     Raises:
         ValueError: stages that cannot all be run; raised before any is started.
@@ -58,22 +61,30 @@ class Curriculum:
     stages: Sequence[Stage]
     noise: float = 0.0
     devices: Sequence[jax.Device] | None = None
+    asked: Collection[str] = ()
 
     def __post_init__(self):
         if not 0 <= self.noise < math.inf:
             raise ValueError(f"noise={self.noise} must be 0 or a positive number, such as 0.01.")
-        names = [stage.name for stage in self.stages]
+        problems, names = Problems(), [stage.name for stage in self.stages]
         for name in sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two stages are called {name!r}: each needs a folder of its own.")
+            problems.add(
+                ValueError(f"two stages are called {name!r}: each needs a folder of its own.")
+            )
         count = jax.device_count() if self.devices is None else len(self.devices)
         for stage in self.stages:
-            try:
-                learning_rate(stage.config.optimizer, stage.config.run.steps)
+            of_stage = Problems()
+            with of_stage:
+                config = fitted_to_steps(stage.config, self.asked)
+                learning_rate(config.optimizer, config.run.steps)
+            with of_stage:
                 stage.config.mesh.sizes(count)
-            except ValueError as error:
-                raise ValueError(f"stage {stage.name}: {error}") from error
+            for error in of_stage.errors:
+                problems.add(error, f"stage {stage.name}: ")
         for before, stage in itertools.pairwise(self.stages):
-            self.expansion(before, stage)
+            with problems:
+                self.expansion(before, stage)
+        problems.check()
 
     def expansion(self, before: Stage, stage: Stage) -> Expansion | None:
         """The expansion from the model of `before` to that of `stage`; None if they are equal.
@@ -120,7 +131,7 @@ class Curriculum:
                 continue
             log.info("%s: at step %d of %d.", of_all, reached, last)
             config = self._starting(folder, number)
-            if train(config, place, self.devices) < last:
+            if train(config, place, self.devices, self.asked) < last:
                 return False
         return True
 

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training of a diffusion transformer: builds program, data and evaluation from a config."""
 
+import dataclasses
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import jax
@@ -12,47 +13,103 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from mugv_jax.data.adapt import fitted_to_samples, validates
 from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
 from mugv_jax.data.describe import describe
 from mugv_jax.data.open import open_all
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule
+from mugv_jax.problems import Problems
+from mugv_jax.progress import stage
 from mugv_jax.sharding.parallel import check_batch
 from mugv_jax.sharding.place import local_shards
 from mugv_jax.systems.system import find
 from mugv_jax.train import objectives
-from mugv_jax.train.evaluation import Evaluation
-from mugv_jax.train.inputs import check_weights, load_null_text, load_weights
+from mugv_jax.train.adapt import fitted_intervals, fitted_to_steps
+from mugv_jax.train.evaluation import Evaluation, check_vae
+from mugv_jax.train.inputs import (
+    abstract_null_text,
+    check_initial,
+    load_null_text,
+    load_weights,
+)
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock
 from mugv_jax.train.noising import NULL_TEXT, NullText
+from mugv_jax.train.optimizer import learning_rate
 from mugv_jax.train.program import Program
 from mugv_jax.train.train_config import DiTTrainConfig
 
 log = logging.getLogger(__name__)
 
 
-def train(config: DiTTrainConfig, folder: Path, devices: Sequence[jax.Device] | None = None) -> int:
+def train(
+    config: DiTTrainConfig,
+    folder: Path,
+    devices: Sequence[jax.Device] | None = None,
+    asked: Collection[str] = (),
+) -> int:
     """Train up to `config.run.steps` in `folder`, resuming from its newest checkpoint if any.
 
     devices: devices to train on; all by default.
+    asked: fields, such as "data.holdout", that are used as they are. Others adapt to a short run or
+        to few samples (`train/adapt.py`, `data/adapt.py`).
 
     Returns the last step taken: below `config.run.steps` after SIGTERM or SIGINT, which save a
     checkpoint and stop.
 
     Raises:
-        ValueError: data, weights, mesh or checkpoints that do not match the config.
+        ValueError: data, weights, mesh or checkpoints that do not match the config; all that can
+            be found before the first step is in one `Several`.
     """
     clock = Clock()
     with clock.losing("start"):
-        program = make_program(config, config.mesh.make_mesh(devices), load_null_text(config))
-        source = open_all(config.data.paths, program.objective.fields(config))
-        batches, held_out = _data(program, source)
-        check_weights(program, folder)
-        evaluation = None if held_out is None else Evaluation(program, held_out)
+        program, batches, evaluation = _checked(config, folder, devices, asked)
     places = program.weight_shardings
     weights = functools.partial(load_weights, program, shardings=places, collections=("params",))
     return run_in(folder, program, batches, weights, clock=clock, evaluation=evaluation)
+
+
+def _checked(
+    config: DiTTrainConfig,
+    folder: Path,
+    devices: Sequence[jax.Device] | None,
+    asked: Collection[str],
+) -> tuple[Program, Batches, Evaluation | None]:
+    """Everything that a run starts with; a `Problems` collects what is wrong with it."""
+    problems, mesh, source = Problems(), None, None
+    config = fitted_to_steps(config, asked)
+    null = abstract_null_text(config)
+    with problems:
+        learning_rate(config.optimizer, config.run.steps)
+    with problems:
+        mesh = config.mesh.make_mesh(devices)
+    with problems:
+        check_initial(config.run, find(config.system).kinds["dit"], config.dit, folder)
+    with problems:
+        check_vae(config.log)
+    with problems:
+        null = load_null_text(config)
+    with problems, stage("reading the samples"):
+        fields = objectives.find(config.objective.name).OBJECTIVE.fields(config)
+        source = open_all(config.data.paths, fields)
+        data = fitted_to_samples(config.data, source, asked)
+        config = dataclasses.replace(config, data=data)
+        if data.holdout or data.holdout_paths:
+            config = fitted_intervals(config, asked)
+    if mesh is None or source is None:
+        problems.check()
+        assert mesh is not None
+        assert source is not None
+    program = batches = evaluation = None
+    with problems:
+        program = make_program(config, mesh, null)
+        batches, held_out = _data(program, source, asked)
+        evaluation = None if held_out is None else Evaluation(program, held_out)
+    problems.check()
+    assert program is not None
+    assert batches is not None
+    return program, batches, evaluation
 
 
 def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
@@ -67,7 +124,9 @@ def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
     return Program(config, mesh, objective, {NULL_TEXT: null})
 
 
-def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation | None]:
+def _data(
+    program: Program, source: SampleSource, asked: Collection[str]
+) -> tuple[Batches, Validation | None]:
     """Training batches, and validation batches if samples are held out."""
     config, mesh = program.config, program.mesh
     shared = {
@@ -88,8 +147,7 @@ def _data(program: Program, source: SampleSource) -> tuple[Batches, Validation |
     _check_schedule(program, schedule)
     for line in describe(schedule, patch=config.dit.patch):
         log.info("%s", line)
-    if not config.data.holdout and not config.data.holdout_paths:
-        log.info("no samples are held out (data.holdout), so validation is off.")
+    if not validates(config.data, source, schedule.buckets, asked):
         return batches, None
     return batches, make_validation(source, config.data, like=schedule.buckets, **shared)
 

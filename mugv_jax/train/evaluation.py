@@ -27,11 +27,22 @@ from mugv_jax.train.objective import POLICY
 from mugv_jax.train.objectives.flow_matching import VALIDATION_TIMES, validation_tasks
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
+from mugv_jax.train.train_config import DiTLogConfig
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.registry import MODELS
 
 SAMPLES = 4  # logged per evaluation
 VAE = "mugv_vae"
+
+
+def check_vae(log: DiTLogConfig) -> None:
+    """Check at the start, not at the first sample, that what decodes samples is a VAE.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if log.vae and log.sample_every:
+        read_config(log.vae, VAE)
 
 
 class Evaluation:
@@ -43,9 +54,7 @@ class Evaluation:
 
     def __init__(self, program: Program, held_out: Validation):
         self._program, self._held_out = program, held_out
-        log = program.config.log
-        if log.vae and log.sample_every:
-            read_config(log.vae, VAE)  # fail at the start, not at the first sample
+        check_vae(program.config.log)
 
     def losses(self, state: TrainState) -> Scalars:
         """`validation/loss`, the mean over tasks and times, and the loss of each task and time."""

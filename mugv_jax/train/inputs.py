@@ -16,7 +16,7 @@ from mugv_jax.data.samples import EMPTY_TEXT
 from mugv_jax.files import user_path
 from mugv_jax.train.noising import NullText
 from mugv_jax.train.program import Program
-from mugv_jax.train.train_config import DiTTrainConfig
+from mugv_jax.train.train_config import DiTTrainConfig, RunConfig
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.orbax_files import is_training
@@ -32,10 +32,14 @@ def check_weights(program: Program, folder: Path) -> None:
     Raises:
         ValueError: weights that cannot be read, or sizes other than the config's.
     """
-    run = program.config.run
+    check_initial(program.config.run, program.kind, program.model, folder)
+
+
+def check_initial(run: RunConfig, kind: str, sizes: Any, folder: Path) -> None:
+    """`check_weights` of a network, by its kind and sizes, before a program is made."""
     if run.weights and not (folder.is_dir() and is_training(folder)):
-        _, found = read_config(run.weights, program.kind)
-        _require_sizes(program, found)
+        _, found = read_config(run.weights, kind)
+        _require_sizes(run, sizes, found)
 
 
 def load_weights(program: Program, **options: Any) -> Mapping[str, Any]:
@@ -52,16 +56,16 @@ def load_weights(program: Program, **options: Any) -> Mapping[str, Any]:
     found, variables = load(
         run.weights, program.kind, dtype="float32", ema=run.ema_weights, **options
     )
-    _require_sizes(program, found)
+    _require_sizes(run, program.model, found)
     return variables
 
 
-def _require_sizes(program: Program, found: Any) -> None:
+def _require_sizes(run: RunConfig, wanted: Any, found: Any) -> None:
     """Raise a ValueError for weights whose sizes `found` are not the config's."""
-    if found != program.model:
+    if found != wanted:
         raise ValueError(
-            f"run.weights={program.config.run.weights!r} are of {found}, but the config describes "
-            f"{program.model}: use the config of their size, or run mugv-jax expand first if they "
+            f"run.weights={run.weights!r} are of {found}, but the config describes "
+            f"{wanted}: use the config of their size, or run mugv-jax expand first if they "
             "are of a smaller MUGDiT."
         )
 

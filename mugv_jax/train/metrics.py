@@ -5,6 +5,7 @@
 import contextlib
 import dataclasses
 import json
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +18,11 @@ import numpy as np
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.train.tasks import TASKS
 
+log = logging.getLogger(__name__)
+
 Scalars = dict[str, float]
 
-METRICS = "metrics.jsonl"
+METRICS, BOARD = "metrics.jsonl", "tensorboard"
 DATA = "data"  # waiting for data is part of a step's time, but not of goodput
 
 
@@ -37,7 +40,9 @@ class Clock:
         try:
             yield
         finally:
-            self.lost[what] = self.lost.get(what, 0.0) + time.monotonic() - start
+            seconds = time.monotonic() - start
+            self.lost[what] = self.lost.get(what, 0.0) + seconds
+            log.debug("%s took %.2f s", what, seconds)
 
     @property
     def elapsed(self) -> float:
@@ -149,7 +154,7 @@ class Writer:
     def __init__(self, folder: Path, config: Any):
         from tensorboardX import SummaryWriter
 
-        self._board = SummaryWriter(logdir=str(folder / "tensorboard"))
+        self._board = SummaryWriter(logdir=str(folder / BOARD))
         self._lines = (folder / METRICS).open("a")
         self._wandb = None
         if config.log.wandb:

@@ -72,11 +72,13 @@ class Objective(abc.ABC):
     """Base class of a training objective: a loss and the network that it trains.
 
     COLLECTIONS: the network's variable collections, "params" first.
+    COUNTED: unit of the throughput that a run shows, which `counted` counts.
     kind: the network's name in `weights/registry.py`.  sizes: its config.
     module: the network, built for the mesh.
     """
 
     COLLECTIONS: ClassVar[tuple[str, ...]] = ("params",)
+    COUNTED: ClassVar[str] = "tokens"
 
     kind: str
     sizes: Any
@@ -134,6 +136,10 @@ class Objective(abc.ABC):
     @abc.abstractmethod
     def work(self, batch: Batch) -> Work:
         """Shape, samples, tokens and FLOPs of a step on `batch`."""
+
+    def counted(self, work: Work) -> int:
+        """Number of COUNTED in a step."""
+        return work.tokens
 
     def variant(self, batch: Batch) -> Hashable:
         """Static values of this step, chosen on the host; each is compiled separately, see `at`."""

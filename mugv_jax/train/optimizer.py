@@ -89,7 +89,7 @@ def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
     if config.schedule != "constant" and (hold < 0 or length < 0):
         raise ValueError(
             f"warmup_steps={config.warmup_steps} and decay_steps={config.decay_steps} are longer "
-            f"than the {steps} steps of the run."
+            f"than the {steps} steps of the run: make them shorter, or raise run.steps."
         )
     # Update k = 1, 2, .. of the warm-up has k / warmup_steps of the peak, so the first is not 0.
     first = peak / max(1, config.warmup_steps)

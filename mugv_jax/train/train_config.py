@@ -19,6 +19,7 @@ from mugv_jax.data.data_config import DataConfig
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.dit.remat import check_policy
 from mugv_jax.nn.lora import LoraConfig
+from mugv_jax.problems import Problems
 from mugv_jax.sharding.parallel import ParallelConfig
 from mugv_jax.systems import NAMES
 from mugv_jax.train import objectives
@@ -206,12 +207,21 @@ def from_config_dict(values: ConfigDict) -> DiTTrainConfig:
     Raises:
         ValueError: unknown or missing names, or invalid values.
     """
-    system = system_of(values)
-    objective: Any = values.get("objective", {})
-    settings = objectives.find(objective.get("name", objectives.DEFAULT)).Settings
-    groups = read_groups(DiTTrainConfig, values, {"objective": settings}, others=system.groups)
-    models: Any = models_of(values)
-    return DiTTrainConfig(**groups, dit=models.dit, system=system.name)
+    system, problems = system_of(values), Problems()
+    settings, groups, models = objectives.find().Settings, {}, None
+    with problems:
+        objective: Any = values.get("objective", {})
+        settings = objectives.find(objective.get("name", objectives.DEFAULT)).Settings
+    if problems:  # fields of an unknown objective cannot be checked
+        values = ConfigDict({name: each for name, each in values.items() if name != "objective"})
+    with problems:
+        groups = read_groups(DiTTrainConfig, values, {"objective": settings}, others=system.groups)
+    with problems:
+        if set(system.groups) <= set(values):  # else `read_groups` has said so
+            models = models_of(values)
+    problems.check()
+    described: Any = models
+    return DiTTrainConfig(**groups, dit=described.dit, system=system.name)
 
 
 def read_groups(
@@ -235,12 +245,14 @@ def read_groups(
         if field.default is not dataclasses.MISSING
         or field.default_factory is not dataclasses.MISSING
     }
-    check_groups(values, [*others, *(built.keys() - optional)], optional={*optional, SYSTEM})
-    groups = {
-        name: build_group(name, group, values[name])
-        for name, group in built.items()
-        if name in values
-    }
+    groups, problems = {}, Problems()
+    with problems:
+        check_groups(values, [*others, *(built.keys() - optional)], optional={*optional, SYSTEM})
+    for name, group in built.items():
+        if name in values:
+            with problems:
+                groups[name] = build_group(name, group, values[name])
+    problems.check()
     if "lora" in groups and not groups["lora"].rank:
         groups["lora"] = None
     return groups

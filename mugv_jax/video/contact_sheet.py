@@ -57,6 +57,15 @@ def write_contact_sheet(
         sheet.save(partial, format="PNG", pnginfo=png_info(record))
 
 
+def same_width(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[UInt8[np.ndarray, "_ w 3"]]:
+    """Rows of videos of several sizes, filled up with white on the right to the widest."""
+    widest = max(row.shape[1] for row in rows)
+    return [
+        np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0)), constant_values=WHITE)
+        for row in rows
+    ]
+
+
 def _scaled(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
     side = max(frame.shape[:2])
     enlarge, reduce = max(1, SHORTEST_PX // side), -(-side // LONGEST_PX)

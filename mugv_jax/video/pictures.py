@@ -1,13 +1,12 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures: reading of files as uint8 sRGB, and scaling to a video size."""
+"""Pictures: reading of files as uint8 sRGB."""
 
 import os
 import pathlib
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from mugv_jax.files import existing_file
 from mugv_jax.video.colour import MAX_PIXELS
@@ -68,36 +67,3 @@ def _check_image_size(path: pathlib.Path, width: int, height: int) -> None:
             f"image {str(path)!r} is {width}x{height} pixels: at most {MAX_PIXELS / 1e6:.0f} "
             "million are read; scale it down."
         )
-
-
-def fit(
-    frames: UInt8[np.ndarray, "*f h w 3"], height: int, width: int
-) -> UInt8[np.ndarray, "*f {height} {width} 3"]:
-    """Scale pictures (bicubic) to cover height x width, and crop the overhang evenly.
-
-    Geometry and rounding are those of the published `resize_crop_to_fill`.
-
-    Raises:
-        ValueError: the size is not positive, or its shape is so unlike the picture's that the
-            scaled picture would have more than `MAX_PIXELS`.
-    """
-    if height < 1 or width < 1:
-        raise ValueError(f"size {height}x{width} (height x width) must be positive.")
-    old_height, old_width = frames.shape[-3:-1]
-    scale_h, scale_w = height / old_height, width / old_width
-    if scale_h > scale_w:
-        covering_h, covering_w = height, round(old_width * scale_h)
-    else:
-        covering_h, covering_w = round(old_height * scale_w), width
-    if covering_h * covering_w > MAX_PIXELS:
-        raise ValueError(
-            f"a picture of {old_width}x{old_height} pixels is too long and narrow to cover "
-            f"{width}x{height}: crop it to a similar shape."
-        )
-    top, left = round((covering_h - height) / 2), round((covering_w - width) / 2)
-    fitted = np.empty((*frames.shape[:-3], height, width, 3), np.uint8)
-    for index in np.ndindex(frames.shape[:-3]):
-        image = Image.fromarray(frames[index])
-        image = image.resize((covering_w, covering_h), Image.Resampling.BICUBIC)
-        fitted[index] = np.asarray(image)[top : top + height, left : left + width]
-    return fitted

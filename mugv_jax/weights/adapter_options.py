@@ -57,8 +57,12 @@ def read_options(path: Path, stated: Any = None) -> Options:
     Raises:
         ValueError: no options of an adapter, or a variant that is no plain LoRA.
     """
+    stated = read_json(path) if stated is None else stated
+    if not isinstance(stated, dict) or not {"r", "lora_alpha"} <= stated.keys():
+        raise ValueError(
+            f"{path}: not the configuration of a LoRA adapter, which needs r and lora_alpha."
+        )
     try:
-        stated = read_json(path) if stated is None else stated
         kind = stated.get("peft_type", "LORA")
         options = Options(
             int(stated["r"]),

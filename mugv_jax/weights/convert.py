@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from mugv_jax.files import resolved, user_path
+from mugv_jax.progress import Bar
 from mugv_jax.weights import store
 from mugv_jax.weights.adapter_files import write_adapter
 from mugv_jax.weights.adapters import Adapters, listed, require_alpha, with_adapter
@@ -269,6 +268,6 @@ def _export(source: Source, path: Path, model: Model, config: Any, target: Targe
             bar.update(spec.nbytes)
 
 
-def _progress(total: int, format: str) -> tqdm:
-    """Progress bar over bytes, hidden if there is no terminal."""
-    return tqdm(total=total, unit="B", unit_scale=True, desc=f"writing {format}", disable=None)
+def _progress(total: int, format: str) -> Bar:
+    """Progress of writing, in bytes."""
+    return Bar(f"writing {format}", total=total, unit="B")

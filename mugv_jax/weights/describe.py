@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mugv_jax.files import read_json, user_path
+from mugv_jax.files import is_zip, read_json, user_path
 from mugv_jax.weights import checksums
 from mugv_jax.weights.check import check, identify
 from mugv_jax.weights.formats import open_source
@@ -85,7 +85,7 @@ def verify(path: str | Path) -> str:
         ValueError: no checkpoint, or files that differ from their checksums.
     """
     with open_source(path) as source:
-        files = [each for each in source.files() if each.is_file() and zipfile.is_zipfile(each)]
+        files = [each for each in source.files() if each.is_file() and is_zip(each)]
         if source.format == "orbax":
             count = checksums.verify(source.path)
             if count is not None:

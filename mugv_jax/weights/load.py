@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jax.sharding import Sharding
 from jax.typing import DTypeLike
-from tqdm import tqdm
 
 from mugv_jax.axes import Array
 from mugv_jax.nn import lora as low_rank
 from mugv_jax.nn.quantize import quantized_paths
+from mugv_jax.progress import Bar
 from mugv_jax.weights.adapters import Adapters, open_adapters, require_alpha, require_finite
 from mugv_jax.weights.check import check, identify, require_equal_twins
 from mugv_jax.weights.formats import open_source
@@ -101,7 +101,7 @@ def _place_all(
     """Arrays by path; those in `narrow` in 8 bits with scales. Without `shardings`: one device."""
     total = sum(lazy.nbytes for lazy in parameters.values())
     arrays = {}
-    with tqdm(total=total, unit="B", unit_scale=True, desc=described, disable=None) as bar:
+    with Bar(described, total=total, unit="B") as bar:
         for name, lazy in parameters.items():
             if name in narrow:
                 arrays |= place_quantized(name, lazy, shardings, narrow[name])

@@ -36,7 +36,7 @@ from mugv_jax.weights.store import METADATA_KEY, stated_lora, stated_model
 ORBAX_METADATA = "_METADATA"
 CHECKPOINTS = "checkpoints"
 STATE, META, CONSTANTS = "state", "meta", "constants"
-_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError)
+_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class OrbaxSource(ParameterSource):

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import jax.numpy as jnp
 import numpy as np
 
-from mugv_jax.files import existing_file, shortened
+from mugv_jax.files import existing_file, is_zip, shortened
 from mugv_jax.weights.sources import FileWriter, Source, TensorSpec
 
 # Pages of a mapped file count as resident memory until they are unmapped. Mapping the file again
@@ -115,7 +115,7 @@ def load_plain(path: Path, file: BinaryIO | io.RawIOBase | None = None, **option
     """
     torch = import_torch()
     existing_file(path, "torch file")
-    if not zipfile.is_zipfile(file or path):
+    if not is_zip(file or path):
         with open(path, "rb") as start:
             truncated = start.read(2) == b"PK"
         if truncated:

@@ -70,8 +70,16 @@ def test_the_status_of_a_command_is_that_of_the_program(command, capsys):
     [
         ([], "mugv-jax: the following arguments are required: command"),
         (["paint"], "mugv-jax: argument command: invalid choice: 'paint' (choose from"),
-        (["try", "--numbr", "1"], "mugv-jax try: unrecognized arguments: --numbr 1"),
+        (["pant"], "mugv-jax: argument command: invalid choice: 'pant' (choose from"),
+        (["genrate"], "mugv-jax: argument command: invalid choice: 'genrate' (did you mean gen"),
+        (["infer"], "mugv-jax: argument command: invalid choice: 'infer' (did you mean generate?)"),
+        (
+            ["try", "--numbr", "1"],
+            "mugv-jax try: unrecognized arguments: --numbr (did you mean --number?)",
+        ),
+        (["try", "-x"], "mugv-jax try: unrecognized arguments: -x; see mugv-jax try --help."),
         (["--quick", "try"], "mugv-jax: unrecognized arguments: --quick"),
+        (["--verison"], "mugv-jax: unrecognized arguments: --verison (did you mean --version?)"),
         (["try", "--number", "x"], "mugv-jax try: argument --number: invalid int value: 'x'"),
         (["try", "--number"], "mugv-jax try: argument --number: expected one argument (one that"),
     ],

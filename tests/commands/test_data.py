@@ -118,7 +118,7 @@ def test_without_weights_the_demo_encodes(capsys, monkeypatch):
         ("pack . out", "samples '.': holds neither train.csv nor dataset_info.json"),
         ("pack set out --shards 0", "shards=0 must be at least 1"),
         ("pack set out --latent-dtype float16", "latent dtype 'float16' must be one of"),
-        ("encode captions.csv", "the following arguments are required: --out"),
+        ("encode captions.csv", "the following arguments are required: -o/--output"),
         (f"{ENCODE} --size 32x32", "argument --size: not allowed with argument --pixels"),
         (f"{ENCODE} --size 32x32".replace("--pixels 1024", "").replace("32x", "30x"), "multiples"),
         (f"{ENCODE} --pixels 0", "pixels=0 must be at least 256"),

@@ -103,7 +103,7 @@ def test_a_failed_stage_ends_training_with_its_status(commands, tmp_path, monkey
     ("options", "message"),
     [
         ("", "the following arguments are required: action"),
-        ("world --split train --count 1", "the following arguments are required: --out"),
+        ("world --split train --count 1", "the following arguments are required: -o/--output"),
         ("world --split train --count 1 --out x --frames 16", "frames=16 must be 8k+1"),
         ("world --split train --count 1 --out x --size 48x48", "height_px=48 must be 64, 80 or"),
         ("world --split test --count 1 --out x", "argument --split: invalid choice: 'test'"),
@@ -111,7 +111,7 @@ def test_a_failed_stage_ends_training_with_its_status(commands, tmp_path, monkey
         ("text --out . --probes 7", "--probes=7 must be at least 8"),
         ("text --out .", "model.safetensors exists; pass --overwrite"),
         ("export --dit a --vae b --text c --out x", "a: "),
-        ("export --dit a --vae b --text c --out=", "argument --out: is empty"),
+        ("export --dit a --vae b --text c --out=", "argument -o/--output: is empty"),
         ("train --out x --until sunset", "argument --until: invalid choice: 'sunset'"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_list_of_one_video_is_a_list(capsys, folder):
         ("--weights weights --video hourly.mkv --out x.mp4", "fps=0.00027778 must lie in 1 to"),
         ("--weights weights --video clips --out x.mp4", "must be a folder: there are several"),
         ("--weights weights --video clips/a.mp4 --out x.mp4", "rank 3"),
-        ("--weights weights --video clips/a.mp4 --out x.mp4 --sigma 2", "sigma=2.0 must lie in"),
+        ("--weights weights --video clips/a.mp4 --out x.mp4 --sigma 2", "sigma=2 is too large"),
         (
             "--weights clips --wan weights --video clips/a.mp4 --out x.mp4",
             "no enhancer's DiT",
@@ -113,7 +113,10 @@ def test_a_generated_video_is_enhanced_before_it_is_there(tmp_path, capsys):
     words += " --compile-cache cache a"
 
     def made(more):
-        assert cli.main(["generate", *shlex.split(f"{words} {more} -o {tmp_path}/x.mp4")]) == 0
+        assert (
+            cli.main(["generate", *shlex.split(f"{words} {more} --overwrite -o {tmp_path}/x.mp4")])
+            == 0
+        )
         return video.read_video(tmp_path / "x.mp4")
 
     plain = made("")
@@ -136,7 +139,7 @@ def test_the_result_says_how_it_and_its_source_were_made(tmp_path, capsys):
     video.Video(np.zeros((5, 16, 16, 3), np.uint8), 8, {"prompt": "a boat"}).save(source)
     for name, more in (("traced", ""), ("silent", "--no-metadata")):
         out = tmp_path / f"{name}.mp4"
-        assert enhance(f"--weights weights --video {source} --out {out} {more} {OPTIONS}") == 0
+        assert enhance(f"--weights weights --video {source} -o {out} {more} {OPTIONS}") == 0
     record = video.read_record(tmp_path / "traced.mp4")
     assert (record["system"], record["source"]) == ("enhancer", {"prompt": "a boat"})
     assert record["inputs"]["video"]["path"] == str(source)

@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from mugv_jax import cli, video
-from mugv_jax.commands.generate import output_paths
 from mugv_jax.systems.mugv import windows
 from mugv_jax.video.contact_sheet import GAP_PX
 from tests.systems.mugv.folders import write_config, write_published
@@ -136,7 +135,18 @@ def refusals(text: str) -> list[tuple[str, str]]:
         --upscale 0 -> upscale=0 must be a whole number from 1 up
         --output image.png/video.mp4 -> cannot be written
         --compile-cache image.png -> compile cache 'image.png' cannot be written
-        --negative_prompt x -> unrecognized arguments: --negative_prompt
+        --sed 3 -> unrecognized arguments: --sed (did you mean --seed?); see
+        --width 64 --height 32 -> --width (here it is --size WIDTHxHEIGHT, such as
+        --cpu_offload -> (here it is models are loaded one at a time anyway
+        --keyframe x --keyframe 40=image.png --keyframe 9=no.png -> keyframe 'x' must be FRAME=
+        --keyframe x --keyframe 40=image.png --keyframe 9=no.png -> keyframe 9: 'no.png' does not
+        --keyframe x --keyframe 40=image.png --keyframe 9=no.png -> frame 40 does not exist in
+        --keyframe 1=image.png --keyframe 8=dot.png -> fall on the same latent frame (frames 1 to 8
+        --keyframe 9=dot.png --last-image corrupt.png --frames 25 -> is 1x1 pixels: at least 16
+        --keyframe 9=dot.png --last-image corrupt.png --frames 25 -> image 'corrupt.png' is damaged
+        --image image.png --fit squeeze -> argument --fit: invalid choice: 'squeeze'
+        --output clip.mp4 -> output 'clip.mp4' exists: give --overwrite to replace it, or another
+        --contact-sheet image.png -> --contact-sheet 'image.png' exists: give --overwrite
         """
     ),
 )
@@ -184,7 +194,7 @@ def test_a_video_of_another_rate_and_colours_is_told(folder, capsys):
     grey = np.full((32, 48, 3), 148, np.uint8)
     frame = tagged(grey, "yuv420p10le", matrix=9, primaries=9, transfer=16)
     write_frames(folder / "fast.mkv", [frame] * 51, rate=60)
-    status, printed = generate(capsys, f"{SMALL} --init-video fast.mkv --output video.avi")
+    status, printed = generate(capsys, f"{SMALL} --init-video fast.mkv --contact-sheet a.jpg")
     assert status == 2
     *notes, refusal = printed.splitlines()
     assert "must end in" in refusal
@@ -296,7 +306,7 @@ def test_videos_finished_before_a_failure_are_kept(error, expected, folder, caps
     monkeypatch.setattr(windows, "decode_in_steps", failing)
     (folder / "several_0.mp4").unlink(missing_ok=True)
     (folder / "several_1.mp4").write_bytes(b"the older video")
-    status, printed = generate(capsys, f"{SMALL} -o several.mp4", "a boat", "a cat")
+    status, printed = generate(capsys, f"{SMALL} -o several.mp4 --overwrite", "a boat", "a cat")
     assert status == expected[0]
     assert expected[1] in printed
     assert len(video.read_video("several_0.mp4").frames) == 17
@@ -315,7 +325,7 @@ def interruptible():
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_sampling_leaves_what_was_there(folder):
     (folder / "there.mp4").write_bytes(b"the older video")
-    options = SMALL.replace("--compile-cache cache", "--steps 1000000 -o there.mp4")
+    options = SMALL.replace("--compile-cache cache", "--steps 1000000 --overwrite -o there.mp4")
     command = [sys.executable, "-m", "mugv_jax.cli", "generate", "a boat", *shlex.split(options)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
@@ -342,8 +352,3 @@ def test_a_cache_that_nobody_asked_for_need_not_be_writable(folder, capsys, monk
     status, printed = generate(capsys, f"{options} --guidance 1 -o plain.mp4")
     assert status == 0
     assert "cannot be written: File exists. Programs will be compiled anew" in printed
-
-
-def test_several_videos_are_numbered():
-    assert [str(path) for path in output_paths("a/b.mp4", 1)] == ["a/b.mp4"]
-    assert [str(path) for path in output_paths("a/b.mp4", 2)] == ["a/b_0.mp4", "a/b_1.mp4"]

@@ -69,7 +69,7 @@ def generate(capsys, options: str, *prompts: str) -> tuple[int, str]:
         ("--frames 8", "frames=8 must be 4k+1"),
         ("--frames 5s", "frames '5s' must be a whole number of the form 4k+1"),
         ("--steps 0", "steps=0 must be at least 1"),
-        ("--guidance nan", "guidance scale=nan"),
+        ("--guidance nan", "guidance=nan"),
         ("--guidance-interval 1", "guidance interval '1' must be LOW,HIGH"),
         ("--mesh data=3,tensor=4", "needs 12 devices, but there are 8"),
         ("--vae-tile 100", "vae tile=100 must be a multiple of 8"),
@@ -92,7 +92,7 @@ def test_a_mistake_is_one_line_before_anything_is_loaded(options, message, capsy
     ("options", "message"),
     [
         ("", "no weights: give --weights FOLDER"),
-        ("--random-weights", "--random-weights needs --config, such as configs/contentv_debug.py"),
+        ("--random-weights", "--random-weights needs --config, such as contentv_debug"),
         ("--weights lacking", "holds no clip_text weights: looked for text_encoder_2"),
         ("--weights published --model mugv", "holds no mugv_dit weights"),
     ],
@@ -135,7 +135,7 @@ def test_random_weights_and_the_other_options_run(capsys):
 
 
 @pytest.mark.parametrize("name", CONTENTV_SIZES)
-def test_every_shape_has_its_name(name, monkeypatch):
+def test_every_shape_has_its_name(name):
     requests = []
 
     def run(request):
@@ -143,12 +143,10 @@ def test_every_shape_has_its_name(name, monkeypatch):
         return iter(())
 
     pipeline = types.SimpleNamespace(run=run)
-    monkeypatch.setattr(generate_contentv, "_models", lambda _: None)
-    monkeypatch.setattr(generate_contentv, "ContentvPipeline", lambda *_, **__: pipeline)
     arguments = ["generate", "--model", "contentv", "--size", name, "a boat"]
     make_videos = generate_contentv.prepare(cli._parser("generate").parse_args(arguments))
     assert not requests
-    make_videos()
+    make_videos(pipeline)
     (request,) = requests
     assert (request.size.width_px, request.size.height_px) == CONTENTV_SIZES[name]
     assert (request.size.frames, request.steps, request.guidance.scale) == (125, 50, 6.0)

@@ -129,7 +129,7 @@ def test_files_without_a_usable_record_are_one_line(made, capsys):
         ("--like two.mp4", "shows 2 videos"),
         ("--like odd.mp4", "was made by ['mugv'], which generates nothing"),
         ("--like empty.mp4", "its record has the schema 1.5, and this version reads 1"),
-        ("", "no prompt: describe the video"),
+        ("", "no prompt: write one in quotes"),
     ):
         assert generate(words) == 2
         assert message in capsys.readouterr().err

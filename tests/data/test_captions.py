@@ -48,7 +48,7 @@ def test_csv_and_jsonl_say_the_same(tmp_path):
         ('{"path": "b.mp4", "caption": "x", "fps": "fast"}', "fps='fast'"),
         ('{"path": "b.mp4", "caption": "x", "id": "../up"}', "id '../up' must be letters"),
         ('{"path": "./a.mp4", "caption": "x"}', "is that of line 1 too: give each its own id"),
-        ('["b.mp4"]', "is ['b.mp4'], not an object"),
+        ('["b.mp4"]', "is ['b.mp4'], but must be an object"),
         ("{broken", "is not JSON"),
     ],
 )

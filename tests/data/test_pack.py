@@ -160,6 +160,8 @@ def test_bad_samples_are_counted_and_named(tmp_path):
     with pytest.raises(ValueError, match=r"more than max bad=1 .* 2 are bad:\n  clip_3: "):
         pack(tmp_path, tmp_path / "set", FLOW, max_bad=1)
     assert not any(name.startswith((".set", "set")) for name in os.listdir(tmp_path))
+    with pytest.raises(ValueError, match="shards=4 must be at most the number of samples, 3"):
+        pack(tmp_path, tmp_path / "set", FLOW, max_bad=2, shards=4)
     bad = pack(tmp_path, tmp_path / "set", FLOW, max_bad=2)
     assert len(bad) == 2
     assert bad[0].startswith("clip_3: ")
@@ -198,6 +200,7 @@ def test_only_a_data_set_is_replaced_and_only_by_a_complete_one(folder, tmp_path
     ("options", "message"),
     [
         ({"shards": 0}, "shards=0 must be at least 1"),
+        ({"shards": 99}, f"shards=99 must be at most the number of samples, {len(SHAPES)}"),
         ({"latent_dtype": "float16"}, "'float16' must be one of float32, bfloat16"),
     ],
 )

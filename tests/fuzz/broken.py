@@ -119,7 +119,7 @@ def torch_file(rng: Random, here: Path) -> Case:
     path = here / rng.choice(("x.pt", "x.bin", "x.pth"))
     one = torch.ones(4, 4)
     nested: list = []
-    for _ in range(rng.choice((50, 900))):
+    for _ in range(rng.choice((50, 300))):  # more cannot be saved
         nested = [nested]
     contents: dict[str, object] = {
         "code": {"a": Foreign()},

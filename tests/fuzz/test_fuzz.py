@@ -44,6 +44,7 @@ def test_bad_command_lines_are_answered_in_a_few_lines(kind, number, tmp_path, m
 
 
 BAD = Case("", ("try",), ("steps",))
+LISTED = "mugv-jax try: 5 things are wrong:\n" + "\n".join(f"  {n}. {{}}" for n in range(1, 6))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,9 @@ BAD = Case("", ("try",), ("steps",))
         (Answer(2, "", "mugv-jax try: it must be 1.", ()), "is named"),
         (Answer(2, "", "mugv-jax try: steps must\n" + "x\n" * 5, ()), "a message of 6 lines"),
         (Answer(2, "", "mugv-jax try: steps must be " + "9" * 5000, ()), "characters"),
+        (Answer(2, "", LISTED.format(*["steps=0 must be 1."] * 5), ()), None),
+        (Answer(2, "", LISTED.format(*["steps must be " + "9" * 900] * 5), ()), "item 1"),
+        (Answer(2, "", LISTED.format(*["steps."] * 5), ()), "no rule in item 1"),
         (Answer(2, "", "mugv-jax try: steps=0 must be 1.", ("o",)), "left behind: o"),
         (Answer(2, "", "mugv-jax try: steps=0 must be 1.", ("FOREIGN_CODE_RAN",)), "foreign code"),
     ],

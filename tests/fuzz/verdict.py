@@ -8,6 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 MOST_LINES, MOST_CHARACTERS = 3, 2000  # of the message
+MOST_LISTED, MOST_LISTED_CHARACTERS = 20, 700  # errors of a numbered list, and of each
+LIST = re.compile(r"mugv-jax[^:]*: (\d+) things are wrong:$")
 MOST_LOGGED = 12  # lines before it: sizes, warnings
 RAN = "FOREIGN_CODE_RAN"  # name of the file that foreign code makes
 CACHE = ".shapes.npz"  # the index of a train.csv, complete and of use to the next command
@@ -17,7 +19,7 @@ RULE = re.compile(
     r"lacks|unknown|unrecognized|damaged|invalid|exclude|exists|mixed up|refused|empty|missing|"
     r"not known|not JSON|not UTF-8|too |ends too early|holds|state|give |name |write |there is no|"
     r"there are|incomplete|larger|beyond|required|expected|changed|failed|leave|"
-    r"allowed|ask for|needed|deep|range",
+    r"allowed|takes|ask for|needed|deep|range",
     re.IGNORECASE,
 )
 
@@ -66,9 +68,12 @@ def faults(case: Case, answer: Answer) -> list[str]:
     message = "\n".join(lines[starts[-1] :] if starts else lines[-1:])
     if not message:
         return ["no message"]
-    if message.count("\n") >= MOST_LINES or len(message) > MOST_CHARACTERS:
-        found.append(f"a message of {message.count(chr(10)) + 1} lines, {len(message)} characters")
-    if len(lines) > MOST_LINES + MOST_LOGGED:
+    said = message.splitlines()
+    if LIST.match(said[0]):
+        found += _list_faults(said)
+    elif len(said) > MOST_LINES or len(message) > MOST_CHARACTERS:
+        found.append(f"a message of {len(said)} lines, {len(message)} characters")
+    if len(lines) - len(said) > MOST_LOGGED:
         found.append(f"{len(lines)} lines on stderr")
     if not RULE.search(message):
         found.append("no rule")
@@ -77,6 +82,20 @@ def faults(case: Case, answer: Answer) -> list[str]:
     if answer.made:
         found.append(f"left behind: {', '.join(sorted(answer.made)[:5])}")
     return [f"{fault}: {message[:300]!r}" for fault in found]
+
+
+def _list_faults(said: list[str]) -> list[str]:
+    """What is wrong with a list of several errors: each must be a message of its own."""
+    items = said[1:-1] if said[-1].startswith("  and ") else said[1:]
+    found = []
+    if len(items) > MOST_LISTED:
+        found.append(f"a list of {len(items)} errors")
+    for number, item in enumerate(items, 1):
+        if not item.startswith(f"  {number}. ") or len(item) > MOST_LISTED_CHARACTERS:
+            found.append(f"item {number} of a list: {item[:80]!r}, {len(item)} characters")
+        elif not RULE.search(item):
+            found.append(f"no rule in item {number}: {item[:80]!r}")
+    return found
 
 
 def tree(folder: Path) -> set[str]:

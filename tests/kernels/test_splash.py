@@ -16,7 +16,7 @@ from mugv_jax.kernels.attention import attend
 def test_paired_blocks_of_keys_and_heads_in_groups_change_nothing(monkeypatch):
     monkeypatch.setattr(splash, "BLOCK", 256)
     monkeypatch.setattr(splash, "PARTS_BYTES", 0)
-    assert splash._backward_blocks(500) == (512, 128)
+    assert splash._backward_blocks(500, 4) == (512, 128)
     q, k, v = jax.random.normal(jax.random.key(0), (3, 2, 500, 4, 24))
     assert splash._heads_at_once(q, k) == 2
 
@@ -29,6 +29,9 @@ def test_paired_blocks_of_keys_and_heads_in_groups_change_nothing(monkeypatch):
         assert np.linalg.norm(found - expected) <= 2e-6 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize(("tokens", "blocks"), [(50404, (2048, 512)), (300, (384, 384))])
-def test_blocks_of_keys_come_in_pairs_where_they_can(tokens, blocks):
-    assert splash._backward_blocks(tokens) == blocks
+@pytest.mark.parametrize(
+    ("tokens", "itemsize", "blocks"),
+    [(50404, 2, (2048, 512)), (50404, 4, (1024, 1024)), (300, 2, (384, 384))],
+)
+def test_blocks_of_keys_come_in_pairs_where_they_can(tokens, itemsize, blocks):
+    assert splash._backward_blocks(tokens, itemsize) == blocks

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import logging
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -48,6 +49,27 @@ def test_a_saved_tokenizer_json_alone_gives_the_same_ids(folder, tmp_path):
     np.testing.assert_array_equal(
         saved.tokenize(PROMPTS, LENGTH), original.tokenize(PROMPTS, LENGTH)
     )
+
+
+def test_a_converted_vocabulary_is_kept_and_gives_the_same_ids(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenizer, "KEPT", str(tmp_path / "kept"))
+    converted = tokenizer.load(str(folder))
+    (kept,) = (tmp_path / "kept").iterdir()
+    convert = tokenizer._converted
+    monkeypatch.setattr(tokenizer, "_converted", None)  # not needed again
+    read = tokenizer.load(str(folder))
+    np.testing.assert_array_equal(read.tokenize(PROMPTS, 60), converted.tokenize(PROMPTS, 60))
+    assert read.pad_id == converted.pad_id
+    monkeypatch.setattr(tokenizer, "_converted", convert)
+    kept.write_text("damaged")
+    assert tokenizer.load(str(folder)).vocab_size == converted.vocab_size
+    assert kept.read_text() != "damaged"
+    other = shutil.copytree(folder, tmp_path / "other")
+    (other / "tokenizer_config.json").write_text("{}")
+    tokenizer.load(str(other))
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+    monkeypatch.setattr(tokenizer, "KEPT", str(kept))  # a file: nothing can be kept in it
+    assert tokenizer.load(str(folder)).vocab_size == converted.vocab_size
 
 
 def test_byte_level_ids_are_those_of_byt5():

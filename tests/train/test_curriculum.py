@@ -156,7 +156,7 @@ def recorded(monkeypatch, reached=None):
     """Runs that only record their configs and reach the last step, except as `reached` says."""
     seen = []
 
-    def train(config, folder, _):
+    def train(config, folder, *_):
         seen.append((folder.name, config.run.weights, config.run.ema_weights))
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         return (reached or {}).get(folder.name, config.run.steps)
@@ -194,14 +194,19 @@ def test_what_a_stage_starts_from(samples, tmp_path, monkeypatch):
         (("dit.depth=1",), "second cannot start from stage first: depth=1 must be at least the 2"),
         (("mesh.fsdp=3",), "stage second: a mesh of .* needs"),
         (
-            ("optimizer.schedule=annealed", "optimizer.decay_steps=9"),
+            (
+                "optimizer.schedule=annealed",
+                "optimizer.decay_steps=9",
+                "optimizer.warmup_steps=1",
+            ),
             "stage second: warmup_steps=1 and decay_steps=9 are longer",
         ),
     ],
 )
 def test_stages_that_do_not_fit_are_refused_before_any_has_run(samples, second, message):
+    asked = [field.partition("=")[0] for field in second]
     with pytest.raises(ValueError, match=message):
-        make(stages(samples, *second))
+        make(stages(samples, *second), asked=asked)
 
 
 def test_stages_of_one_name_are_refused(samples):

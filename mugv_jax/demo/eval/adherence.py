@@ -21,7 +21,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
-from tqdm import tqdm
 
 from mugv_jax import video
 from mugv_jax.axes import Array, Float
@@ -35,6 +34,7 @@ from mugv_jax.demo.world.reading import read
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import check_shift
+from mugv_jax.progress import Bar
 from mugv_jax.systems.frames import Videos
 from mugv_jax.systems.mugv.request import MAX_SEED, Request
 from mugv_jax.train.vae import quality
@@ -136,10 +136,8 @@ def measure(config: DemoEval, generator: Generator, kept: AnswerFile) -> list[An
         for split in SPLITS:
             keys = [(task, split, number) for number in range(config.clips)]
             missing = [number for *_, number in keys if (task, split, number) not in kept.answers]
-            with tqdm(
-                total=len(keys), initial=len(keys) - len(missing), desc=f"{task}, {split}",
-                unit="clip", disable=None,
-            ) as bar:  # fmt: skip
+            done = len(keys) - len(missing)
+            with Bar(f"{task}, {split}", total=len(keys), done=done, unit="clip") as bar:
                 for start in range(0, len(missing), config.batch):
                     numbers = missing[start : start + config.batch]
                     kept.add(_answer(config, generator, task, split, numbers))

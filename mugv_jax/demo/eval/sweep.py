@@ -44,6 +44,10 @@ class Sweep:
             )
         return cls(name, tuple(numbers))
 
+    def folder(self, value: float) -> str:
+        """Name of the folder with the answers at one value."""
+        return f"{self.name}_{value:g}"
+
     def configs(self, config: DemoEval) -> dict[float, DemoEval]:
         """`config` with each of the values.
 
@@ -63,7 +67,7 @@ def evaluate_sweep(
     """Scores each value in a folder of its own, writes `folder/sweep_NAME.json`, and returns it."""
     entries = []
     for value, each in sweep.configs(config).items():
-        part = folder / f"{sweep.name}_{value:g}"
+        part = folder / sweep.folder(value)
         report = evaluate(each, generator(each), weights, part)
         entries.append({"value": value, "scores": report["scores"]})
     report = {

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from tqdm import tqdm
 
 from mugv_jax.axes import Frames
 from mugv_jax.data.whole_files import csv_bytes, write_whole
 from mugv_jax.demo.world.clips import DemoClips
+from mugv_jax.progress import over
 
 LIST = "captions.csv"
 
@@ -30,7 +30,7 @@ def write_clips(clips: DemoClips, folder: Path, *, pictures: bool = False) -> Pa
     """
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     rows = []
-    for number in tqdm(range(len(clips)), desc="rendering", unit="clip", disable=None):
+    for number in over(range(len(clips)), "rendering", unit="clip"):
         clip, name = clips[number], f"{clips.split}-{number:06d}"
         path = f"clips/{name}.{'png' if pictures else 'mkv'}"
         content = _picture(clip.video[0]) if pictures else _lossless(clip.video, clip.fps)

@@ -58,7 +58,7 @@ def read(frames: Frames) -> Reading | None:
         return None
     x, y, radius = polar.moments(main.coverage)
     coverage = polar.unroll(main.coverage, x, y, radius)
-    mismatch = polar.mismatch(coverage, _templates())
+    mismatch = polar.mismatch(coverage, outlines())
     weight = radius**2 / np.sum(radius**2)  # larger objects show their shape better
     return Reading(
         shape=_least(dict(zip(SHAPES, (weight @ mismatch).tolist()))),
@@ -91,8 +91,8 @@ def _least(distances: dict[str, float]) -> Read:
 
 
 @functools.cache
-def _templates() -> Float[np.ndarray, "p r q"]:
-    """Outline of every shape, from a rendered clip, in polar coordinates."""
+def outlines() -> Float[np.ndarray, "p r q"]:
+    """Outline of every shape of SHAPES, from a rendered clip, in polar coordinates."""
     pose = Pose(0.0, 0.0, 0.25)
     unrolled = []
     for shape in SHAPES:

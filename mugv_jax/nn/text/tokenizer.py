@@ -7,10 +7,14 @@ MUG-V's published pipeline pads every prompt to 300 tokens and masks the padding
 """
 
 import bisect
+import contextlib
 import dataclasses
+import hashlib
+import importlib.metadata
 import logging
 import pathlib
 import re
+import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +25,13 @@ from mugv_jax.axes import Bool, Int
 if TYPE_CHECKING:
     import tokenizers
 
+KEPT = "~/.cache/mugv_jax/tokenizers"  # vocabularies of SentencePiece, converted
+SETTINGS = (  # files beside a vocabulary that change how it is read
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 PAD = "<pad>"
 CLIP, START, END = "CLIP", "<|startoftext|>", "<|endoftext|>"
 _log = logging.getLogger(__name__)
@@ -93,22 +104,64 @@ def load(source: str) -> Tokenizer:
     Raises:
         ValueError: the tokenizer is missing or damaged.
     """
-    import transformers  # slow to import, and only encoding text needs it
-
     folder = pathlib.Path(source)
     # From the vocabulary alone AutoTokenizer cannot tell which model it belongs to.
     bare = (folder / "spiece.model").is_file()
-    loader = transformers.T5Tokenizer if bare else transformers.AutoTokenizer
     try:
-        backend = loader.from_pretrained(source).backend_tokenizer
-        backend.no_padding()
-        backend.no_truncation()
+        kept = _kept_path(folder) if bare else None
+        backend = None if kept is None else _read_kept(kept)
+        if backend is None:
+            backend = _converted(source, bare=bare)
+            if kept is not None:
+                _keep(backend, kept)
         return Tokenizer(backend, backend.get_vocab()[PAD])
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"no readable T5 tokenizer in {source!r}: it must be a folder with spiece.model or "
             "tokenizer.json, or a Hugging Face repo id that can be reached."
         ) from error
+
+
+def _converted(source: str, *, bare: bool) -> "tokenizers.Tokenizer":
+    import transformers  # slow to import
+
+    loader = transformers.T5Tokenizer if bare else transformers.AutoTokenizer
+    backend = loader.from_pretrained(source).backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
+
+
+def _kept_path(folder: pathlib.Path) -> pathlib.Path:
+    """Where the conversion of a folder is kept, named after its content and the libraries.
+
+    Converting a vocabulary takes transformers, whose import alone is a second of every start.
+    """
+    digest = hashlib.sha256()
+    for name in ("spiece.model", *SETTINGS):
+        path = folder / name
+        digest.update(path.read_bytes() if path.is_file() else b"")
+        digest.update(name.encode())
+    for library in ("transformers", "tokenizers"):
+        digest.update(importlib.metadata.version(library).encode())
+    return pathlib.Path(KEPT).expanduser() / f"{digest.hexdigest()}.json"
+
+
+def _read_kept(path: pathlib.Path) -> "tokenizers.Tokenizer | None":
+    import tokenizers
+
+    with contextlib.suppress(Exception):  # missing or damaged; the library raises nothing narrower
+        return tokenizers.Tokenizer.from_file(str(path))
+    return None
+
+
+def _keep(backend: "tokenizers.Tokenizer", path: pathlib.Path) -> None:
+    """Write a converted tokenizer; a folder that cannot be written is no error."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    with contextlib.suppress(OSError, RuntimeError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(backend.to_str())
+        partial.replace(path)
 
 
 def load_clip(folder: str) -> Tokenizer:

@@ -19,13 +19,13 @@ from typing import Any, Unpack
 
 import numpy as np
 from jaxtyping import UInt8
-from tqdm import tqdm
 
 from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.flow.sampler import Observer, Sample
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.nn.wan.dit import WanDiT
+from mugv_jax.progress import Bar
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.systems import calling, wan_windows
@@ -210,7 +210,7 @@ class EnhancerPipeline(Pipeline[EnhancerModels, EnhancerConfig]):
         """Enhanced windows, computed one per data shard of the mesh at a time."""
         texts = self.read([request.prompt, request.negative_prompt])
         group, done = data_shards(self.models.mesh), 0
-        bar = tqdm(desc="enhancing", unit="frame", disable=not progress)
+        bar = Bar("enhancing", unit="frame", shown=progress)
         with self.models.model("vae") as vae, self.models.model("dit") as dit, bar:
             while batch := list(itertools.islice(windows, group)):
                 # The last group repeats its last window: one program serves all groups.
@@ -229,7 +229,7 @@ class EnhancerPipeline(Pipeline[EnhancerModels, EnhancerConfig]):
                 for window, each in zip(batch, made):
                     yield Window(window.start, each[:frames, :height, :width])
                 done += len(batch)
-                bar.update(batch[-1].start + len(batch[-1].frames) - bar.n)
+                bar.update(batch[-1].start + len(batch[-1].frames) - bar.done)
                 if sampled.stopped:
                     return
 

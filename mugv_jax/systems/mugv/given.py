@@ -18,6 +18,7 @@ from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.systems.mugv.size import STRIDE, VideoSize
 
+WORTH_A_WORD = 0.1  # share of a picture that is cut off
 # A path, uint8 (h, w, 3), or a PIL image.
 ImageLike = Any
 # A path, or uint8 (f, h, w, 3).
@@ -47,17 +48,26 @@ class Sources:
                 f"such as {size.frames + 1}."
             )
         taken: dict[int, str] = {}
+        problems = []
         frames = [(name, frame) for name, frame, _ in self.pictures(size)]
         if self.continue_video is not None:
             frames += [("continued video", f) for f in range(0, continue_frames, STRIDE)]
         for name, frame in frames:
-            latent = size.latent_index(frame)
+            try:
+                latent = size.latent_index(frame)
+            except ValueError as error:
+                problems.append(str(error))
+                continue
             if latent in taken:
-                raise ValueError(
-                    f"{name} and {taken[latent]} fall on the same latent frame (8 frames): "
-                    "give one of them, or move it by 8 frames."
+                first, last = size.frames_of(latent)
+                problems.append(
+                    f"{name} and {taken[latent]} fall on the same latent frame (frames {first} to "
+                    f"{last}, for which one picture stands): give one of them, or move it by "
+                    f"{STRIDE} frames."
                 )
-            taken[latent] = name
+            taken.setdefault(latent, name)
+        if problems:
+            raise ValueError(" ".join(problems))
         if len(taken) == size.latent_shape[0]:
             raise ValueError(
                 f"{', '.join(dict.fromkeys(taken.values()))}: all of {size.frames} frames "
@@ -121,25 +131,30 @@ class Reader:
     """Reads sources and fits them to one size; each source is read once.
 
     fps: rate at which the frames of video files are taken, that of the result.
+    fit: what becomes of pictures and videos of another shape; see `video/fitting.py`.
     """
 
-    def __init__(self, size: VideoSize, continue_frames: int, fps: float):
+    def __init__(self, size: VideoSize, continue_frames: int, fps: float, fit: str):
         self._size, self._continue_frames, self._fps = size, continue_frames, fps
+        self._fit = fit
         self._read: dict[Any, Frames] = {}
 
     def read(self, sources: Sources) -> GivenPixels:
         """Pixels of one prompt's sources; equal sources share an array.
 
         Raises:
-            ValueError: unreadable files, pictures of another form, or a video with too few frames.
+            ValueError: unreadable files, pictures of another form, or a video with too few frames;
+                the problems of all pictures together.
         """
-        size = self._size
-        images = {
-            size.latent_index(frame): self._once(
-                source, "image", functools.partial(_image, source, name)
-            )
-            for name, frame, source in sources.pictures(size)
-        }
+        size, images, problems = self._size, {}, []
+        for name, frame, source in sources.pictures(size):
+            read = functools.partial(_image, source, name)
+            try:
+                images[size.latent_index(frame)] = self._once(source, "image", name, read)
+            except ValueError as error:
+                problems.append(str(error))
+        if problems:
+            raise ValueError(" ".join(dict.fromkeys(problems)))
         start = init = None
         if sources.continue_video is not None:
             frames = self._continue_frames
@@ -153,14 +168,29 @@ class Reader:
     def _clip(self, source: VideoLike, name: str, frames: int, *, last: bool) -> Frames:
         """The last or first `frames` frames of a video."""
         fps = self._fps
-        return self._once(source, name, lambda: _clip(source, name, frames, fps, last=last))
+        read = functools.partial(_clip, source, name, frames, fps, last=last)
+        return self._once(source, name, name, read)
 
-    def _once(self, source: Any, use: str, read: Callable[[], Frames]) -> Frames:
+    def _once(self, source: Any, use: str, name: str, read: Callable[[], Frames]) -> Frames:
         """The fitted result of `read`, which is called once for each source and use."""
-        of = os.fspath(source) if isinstance(source, str | os.PathLike) else id(source)
-        if (use, of) not in self._read:
-            self._read[use, of] = video.fit(read(), self._size.height_px, self._size.width_px)
-        return self._read[use, of]
+        path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+        key = use, id(source) if path is None else path
+        if key not in self._read:
+            frames, height, width = read(), self._size.height_px, self._size.width_px
+            rows, columns = frames.shape[-3], frames.shape[-2]
+            lost = video.lost_share(rows, columns, height, width)
+            if self._fit == video.FITS[0] and lost > WORTH_A_WORD:
+                video.note_once(path or name, _lost(columns, rows, lost))
+            self._read[key] = video.fit(frames, height, width, self._fit)
+        return self._read[key]
+
+
+def _lost(width: int, height: int, share: float) -> str:
+    """What to say about a picture of which `share` is cut off."""
+    return (
+        f"is {width}x{height}, another shape than the video: {share:.0%} of it is cut off at the "
+        "sides; --fit pad keeps all of it, or choose a --size of its shape."
+    )
 
 
 def _image(source: ImageLike, name: str) -> Frames:

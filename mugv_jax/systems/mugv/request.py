@@ -20,6 +20,7 @@ from mugv_jax.systems.mugv.size import VideoSize
 from mugv_jax.systems.record import record_of
 from mugv_jax.systems.sampling import check_rows
 from mugv_jax.systems.tiles import Tiling
+from mugv_jax.video import check_fit
 from mugv_jax.video.records import Record
 
 NEGATIVE_PROMPT = (
@@ -29,7 +30,7 @@ NEGATIVE_PROMPT = (
 )
 # Options that change frames, and those that do so only beside an input.
 RECORDED = (
-    "steps", "shift", "guidance", "negative_prompt", "reuse_threshold",
+    "fit", "steps", "shift", "guidance", "negative_prompt", "reuse_threshold",
     "fps", "conditioning_fps", "aesthetic_score",
 )  # fmt: skip
 OWNED = {"strength": "init_video", "continue_frames": "continue_video"}
@@ -52,6 +53,7 @@ class RequestOptions(TypedDict, total=False):
     continue_video: VideoLike | Sequence[VideoLike | None] | None
     continue_frames: int
     init_video: VideoLike | Sequence[VideoLike] | None
+    fit: str
     strength: float
     steps: int
     guidance: float | Guidance
@@ -75,6 +77,8 @@ class Request:
     image, last_image: the first and last frame.
     keyframes: frame number (from 0; negative from the end) -> image. An image stands for the 8
         frames of its latent; the first of 8k+1 frames has its own latent and is kept exactly.
+    fit: what becomes of pictures and videos of another shape than `size`: "crop", "pad" or
+        "stretch" (`video/fitting.py`).
     continue_video: video whose last `continue_frames` (8k+1) frames begin the result.
     init_video, strength: video to start from, noised to `strength` in (0, 1] of the path. Frames
         of a file are those that it shows at `fps`; frames in memory are taken as they are.
@@ -104,6 +108,7 @@ class Request:
     continue_video: VideoLike | Sequence[VideoLike | None] | None = None
     continue_frames: int = 17
     init_video: VideoLike | Sequence[VideoLike] | None = None
+    fit: str = "crop"
     strength: float = 0.6
     steps: int = 25
     guidance: Guidance = dataclasses.field(default_factory=Guidance)
@@ -122,6 +127,7 @@ class Request:
         if self.steps < 1:
             raise ValueError(f"steps={self.steps} must be at least 1.")
         check_rows(self.rows)
+        check_fit(self.fit)
         check_shift(self.shift)
         check_threshold(self.reuse_threshold)
         for name in ("fps", "conditioning_fps"):
@@ -200,7 +206,7 @@ def read_given(request: Request) -> list[GivenPixels]:
     Raises:
         ValueError: unreadable files, pictures of another form, or a video with too few frames.
     """
-    reader, given = Reader(request.size, request.continue_frames, request.fps), []
+    reader, given = Reader(request.size, request.continue_frames, request.fps, request.fit), []
     for number, sources in enumerate(request.sources(), start=1):
         with _errors_of(request, number):
             given.append(reader.read(sources))

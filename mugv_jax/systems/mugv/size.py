@@ -80,6 +80,11 @@ class VideoSize(Size):
         frame %= self.frames
         return -(-frame // STRIDE) if self.starts_with_image else frame // STRIDE
 
+    def frames_of(self, latent: int) -> tuple[int, int]:
+        """First and last frame that latent frame `latent` stands for."""
+        last = latent * STRIDE if self.starts_with_image else latent * STRIDE + STRIDE - 1
+        return max(0, last - STRIDE + 1), last
+
 
 # See `systems/sizes.py`: (width, height) of a text, and number of frames of a text.
 parse_size = functools.partial(sizes.parse_size, sizes=SIZES)

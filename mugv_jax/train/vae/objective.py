@@ -10,6 +10,7 @@ One forward and one backward pass of the VAE suffice: (7) needs only the last co
 """
 
 import dataclasses
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -213,6 +214,10 @@ class VaeObjective(Objective):
         """Samples of a step, with frames counted as tokens; FLOPs are not counted."""
         shape = batch["frames"].shape
         return Work(shape=shape[:4], samples=shape[0], tokens=shape[0] * shape[1], flops=None)
+
+    def counted(self, work: Work) -> int:
+        """Pixels of all frames of a step."""
+        return math.prod(work.shape)
 
     def check_resumed(self, where: object, found: Mapping, wanted: Mapping) -> None:
         """Checks of every run; also, the critic cannot be added or removed on resuming.

@@ -4,7 +4,7 @@
 
 import functools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,20 @@ from jax.tree_util import Partial
 
 from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.data.batches import Batches
-from mugv_jax.data.pixels import PixelSteps, held_out_clips, open_pixels
+from mugv_jax.data.pixels import JoinedPixels, PixelSteps, held_out_clips, open_pixels
+from mugv_jax.problems import Problems
+from mugv_jax.progress import stage
 from mugv_jax.sharding.place import local_shards, place_batch
-from mugv_jax.train.inputs import check_weights, load_weights
+from mugv_jax.train.adapt import fitted_intervals, fitted_to_steps
+from mugv_jax.train.inputs import check_initial, load_weights
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock, Scalars
 from mugv_jax.train.objective import POLICY
+from mugv_jax.train.optimizer import learning_rate
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.vae.loss import Perceptual, lpips
-from mugv_jax.train.vae.objective import PERCEPTUAL, VaeObjective, to_pixels
+from mugv_jax.train.vae.objective import KIND, PERCEPTUAL, VaeObjective, to_pixels
 from mugv_jax.train.vae.reconstruct import encode
 from mugv_jax.train.vae.vae_config import VaeTrainConfig
 from mugv_jax.video import to_frames
@@ -43,29 +47,28 @@ def train(
     folder: Path,
     devices: Sequence[jax.Device] | None = None,
     perceptual: Perceptual | None = None,
+    asked: Collection[str] = (),
 ) -> int:
     """Train up to `config.run.steps` in `folder`, resuming from its newest checkpoint if any.
 
     devices: devices to train on, each with its own clips; all by default.
     perceptual: perceptual term of the loss, instead of the LPIPS weights in `config.run`.
+    asked: fields, such as "optimizer.warmup_steps", that are used as they are; others
+        adapt to a short run (`train/adapt.py`).
 
     Returns the last step taken: below `config.run.steps` after SIGTERM or SIGINT, which save a
     checkpoint and stop.
 
     Raises:
-        ValueError: data, weights or checkpoints that do not fit the config.
+        ValueError: data, weights or checkpoints that do not fit the config; all that can be found
+            before the first step is in one `Several`.
     """
     clock = Clock()
     with clock.losing("start"):
-        if perceptual is None and config.run.perceptual:
-            perceptual = lpips(config.run.perceptual, config.run.dtype)
-        program = make_program(config, config.mesh.make_mesh(devices), perceptual)
-        if not config.run.picture_weights:
-            check_weights(program, folder)
-        batches = _batches(program)
-        clips = held_out_clips(config.data)
-        evaluation = Reconstructions(program, clips) if clips else None
-        _log_inputs(config, batches, perceptual, evaluation)
+        config = fitted_to_steps(config, asked)
+        if config.data.holdout_paths or config.data.holdout_split:
+            config = fitted_intervals(config, asked)
+        program, batches, evaluation = _checked(config, folder, devices, perceptual)
     statistics = LatentStatistics(program)
     return run_in(
         folder,
@@ -76,6 +79,38 @@ def train(
         evaluation=evaluation,
         complete=lambda state: statistics.renewed(state, _first(program, batches)),
     )
+
+
+def _checked(
+    config: VaeTrainConfig,
+    folder: Path,
+    devices: Sequence[jax.Device] | None,
+    perceptual: Perceptual | None,
+) -> "tuple[Program, Batches, Reconstructions | None]":
+    """Everything that a run starts with; a `Problems` collects what is wrong with it."""
+    problems, mesh, source, clips = Problems(), None, None, []
+    with problems:
+        learning_rate(config.optimizer, config.run.steps)
+    with problems:
+        mesh = config.mesh.make_mesh(devices)
+    with problems:
+        if not config.run.picture_weights:
+            check_initial(config.run, KIND, config.vae, folder)
+    with problems:
+        if perceptual is None and config.run.perceptual:
+            perceptual = lpips(config.run.perceptual, config.run.dtype)
+    with problems, stage("looking at the clips"):
+        source = open_pixels(config.data.paths, config.data.split, config.data)
+    with problems:
+        clips = held_out_clips(config.data) if source is not None else []
+    problems.check()
+    assert mesh is not None
+    assert source is not None
+    program = make_program(config, mesh, perceptual)
+    batches = _batches(program, source)
+    evaluation = Reconstructions(program, clips) if clips else None
+    _log_inputs(config, batches, perceptual, evaluation)
+    return program, batches, evaluation
 
 
 def make_program(
@@ -93,9 +128,8 @@ def make_program(
     return Program(config, mesh, VaeObjective.build(config, mesh), given)
 
 
-def _batches(program: Program) -> Batches:
+def _batches(program: Program, source: JoinedPixels) -> Batches:
     config = program.config
-    source = open_pixels(config.data.paths, config.data.split, config.data)
     local = local_shards(program.mesh)
     steps = PixelSteps(source, config.data, local, config.run.steps, config.run.seed)
     return Batches(steps, config.data, digest=f"{len(source)} samples, seed {config.run.seed}")

@@ -10,6 +10,7 @@ from mugv_jax.bounds import require_at_least
 from mugv_jax.data.pixels import PixelConfig
 from mugv_jax.nn.vae.discriminator import DiscriminatorConfig
 from mugv_jax.nn.vae.sizes import VAEConfig
+from mugv_jax.problems import Problems
 from mugv_jax.train.optimizer import OptimizerConfig
 from mugv_jax.train.train_config import RunConfig, TrainConfig, read_groups
 from mugv_jax.train.vae.loss import VaeLossConfig
@@ -71,30 +72,40 @@ class VaeTrainConfig(TrainConfig):
     run: VaeRunConfig
 
     def __post_init__(self):
-        super().__post_init__()
-        width, height = self.data.size
-        self.vae.check_picture(height, width)
-        if self.data.frames % self.vae.time_factor > 1:
-            factor = self.vae.time_factor
-            raise ValueError(
-                f"data.frames={self.data.frames} must be {factor} k or {factor} k + 1: a latent "
-                f"encodes {factor} frames, or the first frame repeated."
-            )
-        if self.run.perceptual and not self.loss.perceptual:
-            raise ValueError(
-                f"run.perceptual={self.run.perceptual!r} has no effect with loss.perceptual=0: "
-                "raise loss.perceptual, or leave run.perceptual empty."
-            )
-        if self.run.part == "temporal" and (self.loss.gan_from is not None or self.run.perceptual):
-            raise ValueError(
-                "run.part='temporal' makes no pixels to judge: set loss.gan_from=None and leave "
-                "run.perceptual empty."
-            )
-        if self.discriminator_optimizer.freeze:
-            raise ValueError(
-                f"discriminator_optimizer.freeze={self.discriminator_optimizer.freeze} must be "
-                "empty: no part of the critic can be frozen."
-            )
+        problems = Problems()
+        with problems:
+            super().__post_init__()
+        with problems:
+            width, height = self.data.size
+            self.vae.check_picture(height, width)
+        with problems:
+            if self.data.frames % self.vae.time_factor > 1:
+                factor = self.vae.time_factor
+                raise ValueError(
+                    f"data.frames={self.data.frames} must be {factor} k or {factor} k + 1: a "
+                    f"latent encodes {factor} frames, or the first frame repeated."
+                )
+        with problems:
+            if self.run.perceptual and not self.loss.perceptual:
+                raise ValueError(
+                    f"run.perceptual={self.run.perceptual!r} has no effect with loss.perceptual=0: "
+                    "raise loss.perceptual, or leave run.perceptual empty."
+                )
+        with problems:
+            if self.run.part == "temporal" and (
+                self.loss.gan_from is not None or self.run.perceptual
+            ):
+                raise ValueError(
+                    "run.part='temporal' makes no pixels to judge: set loss.gan_from=None and "
+                    "leave run.perceptual empty."
+                )
+        with problems:
+            if self.discriminator_optimizer.freeze:
+                raise ValueError(
+                    f"discriminator_optimizer.freeze={self.discriminator_optimizer.freeze} must be "
+                    "empty: no part of the critic can be frozen."
+                )
+        problems.check()
 
 
 def from_config_dict(values: ConfigDict) -> VaeTrainConfig:

@@ -192,3 +192,45 @@ def test_videos_are_taken_at_the_rate_of_the_result(fps, tmp_path, caplog):
 def test_pictures_of_another_form_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
         read_given(request(**fields))
+
+
+def test_pictures_of_another_shape_are_fitted_as_asked_and_told_once(tmp_path, caplog):
+    wide = np.repeat(CLIP[0], 3, axis=1)
+    path = tmp_path / "wide.png"
+    Image.fromarray(wide).save(path)
+    for how in video.FITS:
+        (given,) = read_given(request(image=path, keyframes={9: wide}, fit=how))
+        np.testing.assert_array_equal(given.start, video.fit(wide[None], 32, 48, how))
+        np.testing.assert_array_equal(given.images[2], given.start)
+    read_given(request(image=path))
+    height, width = wide.shape[:2]
+    notes = [each.getMessage() for each in caplog.records]
+    lost = video.lost_share(height, width, 32, 48)
+    assert notes == [
+        f"{name!r} is {width}x{height}, another shape than the video: {lost:.0%} of it is cut off "
+        "at the sides; --fit pad keeps all of it, or choose a --size of its shape."
+        for name in ("keyframe 9", str(path))
+    ]
+    with pytest.raises(ValueError, match="fit='squeeze' must be one of"):
+        request(fit="squeeze")
+
+
+def test_all_problems_of_keyframes_are_told_together():
+    message = (
+        "frame 17 does not exist .* frame -18 does not exist .* keyframe 8 and keyframe 1 fall on "
+        r"the same latent frame \(frames 1 to 8, for which one picture stands\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        request(keyframes={1: "a", 17: "b", -18: "c", 8: "d"})
+    pictures = {9: CLIP[0] / 255, 1: CLIP[0], 16: "missing.png"}
+    with pytest.raises(ValueError, match=r"keyframe 9 must be .* image 'missing.png' does not"):
+        read_given(request(frames=25, keyframes=pictures | {17: pictures.pop(16)}))
+
+
+@pytest.mark.parametrize("frames", [17, 16])
+def test_frames_of_a_latent_frame_are_those_that_it_covers(frames):
+    size = VideoSize(width_px=48, height_px=32, frames=frames)
+    for latent in range(size.latent_shape[0]):
+        first, last = size.frames_of(latent)
+        covered = [frame for frame in range(frames) if size.latent_index(frame) == latent]
+        assert covered == [*range(first, last + 1)]

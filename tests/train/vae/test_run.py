@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from mugv_jax.data.pixels import held_out_clips
+from mugv_jax.data.pixels import held_out_clips, open_pixels
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import place_batch
 from mugv_jax.train import loop
@@ -263,7 +263,9 @@ def test_a_step_with_broken_numbers_changes_nothing(straight, lpips, tmp_path, c
 def test_a_run_says_that_it_has_no_perceptual_network(straight, caplog):
     program, _ = straight
     with caplog.at_level(logging.INFO):
-        vae_run._log_inputs(program.config, vae_run._batches(program), None, None)
+        data = program.config.data
+        batches = vae_run._batches(program, open_pixels(data.paths, data.split, data))
+        vae_run._log_inputs(program.config, batches, None, None)
     said = [record.getMessage() for record in caplog.records]
     assert "training on 3 clips and 1 pictures." in said
     assert sum("no perceptual network" in line for line in said) == 1

@@ -1,0 +1,158 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Models behind an OpenAI-compatible endpoint: POST {base URL}/chat/completions.
+
+Only `model` and `messages` are sent, which every such server takes: vLLM, llama.cpp, Ollama, LM
+Studio, SGLang and hosted services differ in all other fields.
+"""
+
+import base64
+import dataclasses
+import json
+import os
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from mugv_jax.files import parse_json, shortened
+from mugv_jax.rewriting.answer import Answer, RewritingError
+
+BASE_URL, KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"  # environment variables
+PUBLIC = "https://api.openai.com/v1"  # if only a key is set
+MOST_BYTES = 2**22  # of an answer
+BUSY = (408, 429, 500, 502, 503, 504)  # statuses after which the request is sent again
+WAITS_S = (1.0, 4.0)  # before the second and the third try
+_OTHER_URL = (
+    f"set {BASE_URL} to that of an OpenAI-compatible server, such as http://localhost:8000/v1"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A model by its name on a server.
+
+    timeout_s: seconds until an answer must be complete, all tries together.
+
+    Raises:
+        ValueError: an address that is not one of HTTP.
+    """
+
+    model: str
+    base_url: str
+    key: str | None = dataclasses.field(default=None, repr=False)
+    timeout_s: float = 120.0
+
+    def __post_init__(self):
+        parts = urllib.parse.urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"base URL {self.base_url!r} is no http(s) address: {_OTHER_URL}.")
+
+    @classmethod
+    def of_environment(cls, model: str, *, timeout_s: float) -> "Endpoint":
+        """Endpoint of the environment variables OPENAI_BASE_URL and OPENAI_API_KEY.
+
+        Raises:
+            ValueError: neither is set, or the address is none.
+        """
+        base_url, key = os.environ.get(BASE_URL), os.environ.get(KEY)
+        if not base_url and not key:
+            raise ValueError(
+                f"rewrite model {shortened(model)!r} is no folder on this machine, and neither "
+                f"{BASE_URL} nor {KEY} is set: name a folder of transformers, or {_OTHER_URL}."
+            )
+        return cls(model=model, base_url=base_url or PUBLIC, key=key or None, timeout_s=timeout_s)
+
+    @property
+    def identity(self) -> str:
+        """Name of the model together with its server, for the cache."""
+        return f"{self.base_url.rstrip('/')} {self.model}"
+
+    @property
+    def sees(self) -> bool:
+        """Whether pictures may be sent; a server whose model reads none answers with an error."""
+        return True
+
+    def answer(self, system: str, request: str, jpeg: bytes | None) -> Answer:
+        """Answer to a request.
+
+        jpeg: content of a picture.
+
+        Raises:
+            RewritingError: no answer in time, an error of the server, or an answer of another form.
+        """
+        content: Any = request
+        if jpeg is not None:
+            url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+            image = {"type": "image_url", "image_url": {"url": url}}
+            content = [image, {"type": "text", "text": request}]
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": content}]
+        return self._read(self._post({"model": self.model, "messages": messages}))
+
+    def _post(self, body: dict[str, Any]) -> bytes:
+        """Content of the reply, after up to three tries."""
+        deadline = time.monotonic() + self.timeout_s
+        for wait_s in (*WAITS_S, None):
+            try:
+                return self._once(body, deadline)
+            except urllib.error.HTTPError as error:
+                reason = f"HTTP status {error.code}: {_message(error)}"
+                again = error.code in BUSY
+            except (OSError, ValueError) as error:  # ValueError: a URL or key with a line break
+                cause = getattr(error, "reason", error)
+                late = isinstance(cause, TimeoutError)
+                reason = f"no answer within {self.timeout_s:g} s" if late else str(cause)
+                again = isinstance(cause, ConnectionResetError)
+            if not again or wait_s is None or time.monotonic() + wait_s >= deadline:
+                raise RewritingError(f"{self.model} at {self.base_url}: {reason}.")
+            time.sleep(wait_s)
+        raise AssertionError("the last try returns or raises")
+
+    def _once(self, body: dict[str, Any], deadline: float) -> bytes:
+        headers = {"Content-Type": "application/json", "User-Agent": "mugv_jax"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        url = f"{self.base_url.rstrip('/')}/chat/completions"
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
+        read, size = [], 0
+        with urllib.request.urlopen(
+            request, timeout=max(0.1, deadline - time.monotonic())
+        ) as reply:
+            while part := reply.read1(2**16):  # a server may send a byte at a time
+                read.append(part)
+                size += len(part)
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                if size > MOST_BYTES:
+                    raise ValueError(f"the answer has more than {MOST_BYTES} bytes")
+        return b"".join(read)
+
+    def _read(self, content: bytes) -> Answer:
+        where = f"the answer of {self.model} at {self.base_url}"
+        try:
+            choice = parse_json(content, where)["choices"][0]
+            message = choice["message"]
+            text, refusal = message.get("content"), message.get("refusal")
+        except ValueError as error:
+            raise RewritingError(str(error)) from error
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise RewritingError(
+                f"{where} is not one of an OpenAI-compatible server: {_OTHER_URL}."
+            ) from error
+        finish = choice.get("finish_reason")
+        if refusal or finish == "content_filter":
+            reason = repr(shortened(str(refusal), 200)) if refusal else "its content filter"
+            raise RewritingError(f"{self.model} refused: {reason}.")
+        return Answer(text if isinstance(text, str) else "", cut=finish == "length")
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    """Reason in the body of an error, as servers write it, or the status's own words."""
+    try:
+        found = json.loads(error.read(2**16))
+        found = found.get("error", found)
+        text = found if isinstance(found, str) else found.get("message") or found.get("detail")
+    except (OSError, ValueError, AttributeError):
+        text = None
+    return shortened(str(text or error.reason), 300).rstrip(".")
