@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands, options, fields and files in documents exist."""
 
-import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -42,11 +41,6 @@ def check(arguments):
     """Raises the errors of the command line that precede any access to files."""
     if arguments[0].startswith("-"):  # an option of no command, such as --version
         assert arguments[0] in cli._parser(None)._option_string_actions
-        return
-    if (
-        arguments[0] == "finetune"
-        and importlib.util.find_spec("mugv_jax.commands.finetune") is None
-    ):
         return
     overrides = [each for each in arguments if each.startswith(cli.OVERRIDE)]
     parser = cli._parser(arguments[0])

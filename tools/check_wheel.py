@@ -19,8 +19,6 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SHORT = "--config.run.steps=2 --config.optimizer.warmup_steps=1 --config.data.holdout=0"
-SMALL = "--config.lora.rank=4 --config.optimizer.method=adamw --config.data.tokens_per_shard=100"
 # Commands in the empty folder -> files that they leave.
 COMMANDS = {
     "mugv-jax --help": (),
@@ -29,9 +27,10 @@ COMMANDS = {
     "mugv-jax demo world --split train --world small --count 3 --out clips": (
         "clips/captions.csv",
     ),
-    "mugv-jax data encode clips/captions.csv --size 64x64 --fps 8 --out samples": ("samples",),
-    "mugv-jax train --config mugv_demo --output runs/first --config.data.paths=\"('samples',)\" "
-    f'--config.data.image_share="()" {SHORT} {SMALL}': ("runs/first/metrics.jsonl",),
+    "mugv-jax finetune clips -o runs/style --steps 2 --prior none": (
+        "runs/style/adapter/adapter_model.safetensors",
+    ),
+    "mugv-jax --version": (),
 }
 AFTER_SDIST = ("mugv-jax info mugv_debug --size 64x64 --frames 9",)
 

@@ -4,7 +4,7 @@
 
     path,caption[,id][,fps]          other columns are ignored; file_name,text means the same
     {"path": "boat.mp4", "caption": "a red paper boat"}
-    boat.mp4 beside boat.txt         in a folder, and where a list has no caption
+    boat.mp4 beside boat.txt         in a folder without a list, and where a list has no caption
 
 Paths are relative to the list.
 """
@@ -25,6 +25,8 @@ from mugv_jax.files import check_text, shortened
 from mugv_jax.tables import MISTAKE, SUFFIXES, read_records, read_text
 
 SIDECAR = ".txt"
+# Lists in a folder, which then count for it: ours, and those of Hugging Face's data sets.
+LISTS = ("captions.csv", "metadata.csv", "metadata.jsonl")
 NAMES = {"path": ("path", "file_name"), "caption": ("caption", "text")}  # columns, the first wins
 COLUMNS = (*NAMES["path"], *NAMES["caption"], "id", "fps")
 ID = re.compile(r"\w[\w.-]*")  # ids become parts of file names
@@ -64,13 +66,16 @@ class _Entry:
     fps: float | None
 
 
-def read_captions(path: Path) -> list[Captioned]:
+def read_captions(path: Path, default: str | None = None) -> list[Captioned]:
     """The entries of a list in order, or of a folder and its subfolders sorted by name.
+
+    default: caption of files that have none.
 
     Raises:
         ValueError: there is no such list or folder, or entries cannot be used; the first few are
             named.
     """
+    path = next((path / name for name in LISTS if (path / name).is_file()), path)
     if path.is_dir():
         records = _folder_records(path)
     elif path.suffix.lower() in SUFFIXES and path.is_file():
@@ -85,7 +90,7 @@ def read_captions(path: Path) -> list[Captioned]:
     entries, mistakes = [], []
     for where, values in records:
         try:
-            entries.append(_entry(where, folder, values))
+            entries.append(_entry(where, folder, values, default))
         except ValueError as error:
             mistakes.append(f"{where}: {error}")
     ids, repeated = _ids(entries)
@@ -110,7 +115,7 @@ def _folder_records(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield name, {"path": name}
 
 
-def _entry(where: str, folder: Path, values: Mapping[str, Any]) -> _Entry:
+def _entry(where: str, folder: Path, values: Mapping[str, Any], default: str | None) -> _Entry:
     """The entry of a record in a list in `folder`.
 
     Raises:
@@ -129,7 +134,7 @@ def _entry(where: str, folder: Path, values: Mapping[str, Any]) -> _Entry:
         where=where,
         name=name,
         path=folder / name,
-        caption=_caption(values, folder / name),
+        caption=_caption(values, folder / name, default),
         id=chosen,
         fps=_fps(values.get("fps")),
     )
@@ -149,8 +154,8 @@ def _text(values: Mapping[str, Any], meaning: str) -> str:
     return texts[0]
 
 
-def _caption(values: Mapping[str, Any], path: Path) -> str:
-    """The caption of a record, or of the text file beside `path` if the record has none.
+def _caption(values: Mapping[str, Any], path: Path, default: str | None) -> str:
+    """The caption of a record, else of the text file beside `path`, else `default`.
 
     Raises:
         ValueError: there is neither, or the file holds no text.
@@ -159,6 +164,8 @@ def _caption(values: Mapping[str, Any], path: Path) -> str:
         return _text(values, "caption")
     except ValueError as error:
         sidecar = next((each for each in _sidecars(path) if each.is_file()), None)
+        if sidecar is None and default is not None:
+            return default
         if sidecar is None:
             raise ValueError(
                 f"{str(error).removesuffix('.')}, and there is no {path.with_suffix(SIDECAR).name} "

@@ -89,14 +89,23 @@ class Encoded:
     bad: tuple[str, ...]
 
 
-def encode(captions: Path, out: Path, models: MugvModels, config: EncodeConfig) -> Encoded:
+def encode(
+    captions: Path,
+    out: Path,
+    models: MugvModels,
+    config: EncodeConfig,
+    *,
+    caption: str | None = None,
+) -> Encoded:
     """Encodes the list at `captions` into the folder `out`, which `encoded.py` describes.
+
+    caption: of files that have none.
 
     Raises:
         ValueError: a list or folder that cannot be used, more bad files than `max_bad`, or none
             that can be used. Finished samples are kept.
     """
-    listed_files = read_captions(captions)
+    listed_files = read_captions(captions, caption)
     check_output_folder(out, SAMPLES)
     if (out / CSV).exists() and not (out / SETTINGS).exists():
         raise ValueError(

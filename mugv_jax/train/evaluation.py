@@ -28,6 +28,7 @@ from mugv_jax.train.objectives.flow_matching import VALIDATION_TIMES, validation
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.train_config import DiTLogConfig
+from mugv_jax.video import contact_sheet
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.registry import MODELS
 
@@ -82,9 +83,13 @@ class Evaluation:
         if jax.process_index() > 0:
             return
         # Decode only on the process that writes: a few small videos, on a one-device mesh.
+        rows = []
         with meshes.use(meshes.make_mesh(devices=jax.local_devices()[:1])):
             for name, each in zip(names[:SAMPLES], latents[:SAMPLES]):
-                writer.frames(step, f"sample/{name}", as_frames(each, self._vae))
+                frames = as_frames(each, self._vae)
+                writer.frames(step, f"sample/{name}", frames)
+                rows.append(contact_sheet.sheet_row(frames))
+        writer.sheet(step, rows)
 
     def _batches(self) -> Iterator[dict[str, Array]]:
         with contextlib.closing(PlacedBatches(iter(self._held_out), self._program.mesh)) as placed:

@@ -17,12 +17,13 @@ import numpy as np
 
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.train.tasks import TASKS
+from mugv_jax.video import contact_sheet
 
 log = logging.getLogger(__name__)
 
 Scalars = dict[str, float]
 
-METRICS, BOARD = "metrics.jsonl", "tensorboard"
+METRICS, BOARD, PICTURES = "metrics.jsonl", "tensorboard", "pictures"
 DATA = "data"  # waiting for data is part of a step's time, but not of goodput
 
 
@@ -154,6 +155,7 @@ class Writer:
     def __init__(self, folder: Path, config: Any):
         from tensorboardX import SummaryWriter
 
+        self._folder = folder
         self._board = SummaryWriter(logdir=str(folder / BOARD))
         self._lines = (folder / METRICS).open("a")
         self._wandb = None
@@ -204,6 +206,12 @@ class Writer:
         if self._wandb is not None:
             self._wandb.log({name: self._wandb.Image(strip)}, step=step)
 
+    def sheet(self, step: int, rows: Sequence[np.ndarray]) -> None:
+        """Write rows of frames, uint8 (h w 3) of one size, as one picture of this step."""
+        folder = self._folder / PICTURES
+        folder.mkdir(exist_ok=True)
+        contact_sheet.write_contact_sheet(folder / f"step_{step:06d}.png", rows)
+
     def close(self) -> None:
         """Close all files and writers."""
         self._board.close()
@@ -229,3 +237,5 @@ class Silent:
     def scalars(self, step: int, values: Scalars) -> None: ...
 
     def frames(self, step: int, name: str, frames: np.ndarray) -> None: ...
+
+    def sheet(self, step: int, rows: Sequence[np.ndarray]) -> None: ...

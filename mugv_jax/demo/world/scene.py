@@ -98,16 +98,20 @@ class World:
             )
 
 
+_SMALL = World(
+    shapes=("ball", "box", "cone", "star"),
+    colours=("red", "yellow", "green", "cyan", "blue", "purple"),
+    motions=("left", "right", "up", "down", "grow", "shrink", "still"),
+    textures=("plain",),
+    patterns=("plain", "gradient"),
+    second=0.0,
+)
+# The demo's model knows "small". "cans" is the same with one shape that it does not know, to
+# fine-tune it on.
 WORLDS = {
     "full": World(),
-    "small": World(
-        shapes=("ball", "box", "cone", "star"),
-        colours=("red", "yellow", "green", "cyan", "blue", "purple"),
-        motions=("left", "right", "up", "down", "grow", "shrink", "still"),
-        textures=("plain",),
-        patterns=("plain", "gradient"),
-        second=0.0,
-    ),
+    "small": _SMALL,
+    "cans": dataclasses.replace(_SMALL, shapes=("can",)),
 }
 
 
