@@ -28,12 +28,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "mugv_jax" / "assets" / "demo"
 CACHE = "--compile-cache {inputs}/cache"
-TRAIN = (
-    "--config {root}/configs/mugv_demo.py \"--config.data.paths=('{inputs}/samples',)\" "
+SHORT = (
+    "\"--config.data.paths=('{inputs}/samples',)\" "
     "--config.data.holdout=0 --config.dit.depth=1 --config.data.tokens_per_shard=100 "
     "--config.data.shapes=() --config.data.image_share=() --config.data.threads=1 "
-    "--config.log.every=2 --config.log.validate_every=0 --config.optimizer.warmup_steps=2 " + CACHE
+    "--config.log.every=2 --config.log.validate_every=0 --config.optimizer.warmup_steps=2 "
+    "--config.checkpoint.every=2 " + CACHE
 )
+TRAIN = "--config {root}/configs/mugv_demo.py " + SHORT
 ENCODE = "data encode {inputs}/clips/captions.csv --weights {demo} --size 64x64 --fps 8 " + CACHE
 # Name -> words of a command that writes into the current folder.
 COMMANDS = {
@@ -43,18 +45,23 @@ COMMANDS = {
     "generate": "generate 'a red star moves left' -o video.mp4 --steps 4 --frames 9 " + CACHE,
     "data_encode": ENCODE + " --out samples --max-frames 9",
     "data_pack": "data pack {inputs}/samples packed",
-    "train": "train --output run --config.run.steps=8 --config.checkpoint.every=2 " + TRAIN,
+    "train": "train --output run --config.run.steps=8 " + TRAIN,
     "train_workers": "train --output run --config.run.steps=6 --config.data.workers=2 " + TRAIN,
     "train_vae": "train-vae --output run --config {root}/configs/vae_demo.py "
     "\"--config.data.paths=('{inputs}/clips',)\" --config.data.frames=9 --config.data.threads=1 "
-    "--config.run.steps=4 --config.checkpoint.every=2 --config.optimizer.warmup_steps=2 " + CACHE,
-    "curriculum": "curriculum --stages {root}/configs/mugv_debug.py --output runs " + CACHE,
+    "--config.run.steps=4 --config.checkpoint.every=2 --config.optimizer.warmup_steps=2 "
+    "--config.discriminator_optimizer.warmup_steps=2 "
+    "\"--config.data.holdout_paths=('{inputs}/clips',)\" " + CACHE,
+    "curriculum": "curriculum --stages {root}/configs/mugv_demo.py --output runs "
+    "--config.run.steps=6 " + SHORT,
     "contentv": "generate 'a boat' -o video.mp4 --model contentv --random-weights "
     "--config {root}/configs/contentv_debug.py --steps 2 --frames 5 " + CACHE,
-    "enhance": "enhance --video {inputs}/clips --out enhanced --random-weights --steps 2 "
+    "enhance": "enhance --video {inputs}/clips/clips --out enhanced --random-weights --steps 2 "
     "--config {root}/configs/enhancer_debug.py " + CACHE,
     "verify": "verify {root}/tests/golden/post_training",
-    "compile": "compile --config {root}/configs/mugv_debug.py --topology v5e:2x2",
+    "compile": "compile --config {root}/configs/mugv_demo.py --topology v5e:2x2 --batch 4 "
+    "--size 64x64 --frames 17",
+    "finetune": "finetune {inputs}/clips -o run --steps 4 --frames 9 --prior none " + CACHE,
     "expand": "expand {inputs}/big.safetensors out.safetensors --depth 7",
     "average": "average {inputs}/big.safetensors {inputs}/big.safetensors out.safetensors",
     "info": "info {demo}",
@@ -72,6 +79,7 @@ NOISE = re.compile(r"libtpu|TPU|InitGoogle|Source Location|^E0000|^W0000|^I0000|
 BEFORE_PYTHON_S = 1.0  # a signal that comes before the first line of our code kills the process
 ENDING_S = 0.2  # the kernel frees the memory of a process that has ended
 LIMIT_S = 600
+LEAST_DISK = 4096  # what the command says goes to a file too
 
 
 @dataclasses.dataclass
@@ -155,7 +163,7 @@ def temporary(folder: Path) -> list[str]:
     return [str(p.relative_to(folder)) for p in folder.rglob("*") if TEMPORARY.search(p.name)]
 
 
-def verdict(ended: Ended, number: int, moment: float, name: str) -> str:
+def verdict(ended: Ended, number: int, moment: float) -> str:
     """The outcome of an interrupted command; one that begins with "BAD" is a failure."""
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}[number]
     if ended.status == 0 and ended.after < ENDING_S:
@@ -168,7 +176,7 @@ def verdict(ended: Ended, number: int, moment: float, name: str) -> str:
         return "BAD traceback"
     if "leaked" in ended.said:
         return "BAD leaked"
-    if name.startswith("train") and "saved at step" in ended.said:
+    if "saved at step" in ended.said or "finished" in ended.said:  # a signal in its last moments
         good = ended.status == (0 if number == signal.SIGTERM else 130)
         return "saved" if good else "BAD status"
     if ended.status != expected:
@@ -207,7 +215,7 @@ def check(name: str, args: argparse.Namespace, inputs: Path) -> collections.Coun
             moment = second.seconds * (i + offset) / args.moments
             folder = base / f"{kind}{i}"
             ended = interrupted(words, folder, inputs, number, moment)
-            outcome = verdict(ended, number, moment, name)
+            outcome = verdict(ended, number, moment)
             left = temporary(folder) if number != signal.SIGKILL else []
             if left:
                 outcome = f"BAD left {left}"
@@ -217,7 +225,7 @@ def check(name: str, args: argparse.Namespace, inputs: Path) -> collections.Coun
             shutil.rmtree(folder, ignore_errors=True)
     for i in range(args.disk if largest > 4096 else 0):
         folder = base / f"disk{i}"
-        limit = int(largest * (i + 0.5) / args.disk)
+        limit = max(LEAST_DISK, int(largest * (i + 0.5) / args.disk))
         ended = run(words, folder, inputs, limit)
         said = "Traceback" in ended.said or "Exception ignored" in ended.said
         outcome = "BAD traceback" if said else f"status {ended.status}"
