@@ -330,7 +330,7 @@ def test_an_interrupt_while_sampling_leaves_what_was_there(folder):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         printed = b""
-        while not re.search(rb" [1-9]\d*/1000000", printed):  # after the first step
+        while not re.search(rb": [1-9][\d,]* of 1,000,000 steps", printed):
             piece = process.stderr.read1(4096)
             assert piece, printed.decode()
             printed += piece

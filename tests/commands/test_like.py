@@ -41,7 +41,7 @@ def made(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         options = "--weights weights --size 48x32 --frames 9 --steps 1 --fps 9 --seed 7 --upscale 2"
-        more = "--keyframe 8=red.png --shift 2 --guidance-rescale 0.5"
+        more = "--keyframe 8=red.png --shift 2 --guidance-rescale 0.5 --fit pad"
         assert generate(f"{options} {more} -o made.mp4 --contact-sheet made.png", "- a boat") == 0
     return video.read_record(folder / "made.mp4")
 
@@ -51,6 +51,7 @@ def test_the_record_has_all_that_was_asked_for(made, folder):
     settings = made["settings"]
     assert (settings["size"], settings["frames"], settings["steps"]) == ([48, 32], 9, 1)
     assert (settings["shift"], settings["guidance"]["rescale"]) == (2, 0.5)
+    assert settings["fit"] == "pad"
     assert made["inputs"]["keyframes"]["8"]["path"] == str(folder / "red.png")
     assert made["weights"]["given"]["weights"] == str(folder / "weights")
     assert set(made["weights"]["digests"]) == {"dit", "vae", "text", "tokenizer"}
@@ -70,6 +71,32 @@ def test_a_video_is_repeated_and_given_options_replace_its_own(made, monkeypatch
     assert not np.array_equal(again.frames, other.frames)
     assert plain.record is None
     assert "frames will differ" not in capsys.readouterr().err
+
+
+def test_a_list_and_names_of_other_programs_replace_what_the_record_says(
+    made, folder, monkeypatch, capsys
+):
+    requests = []
+
+    def run(_, request, __):
+        requests.append(request)
+        return (Video(CLIP, 8, {**made, "prompt": prompt}) for prompt in request.prompts)
+
+    monkeypatch.setattr("mugv_jax.systems.mugv.pipeline.MugvPipeline.run", run)
+    (folder / "rows.csv").write_text("prompt,seed\na cat,3\na dog,\n")
+    words = "--like made.mp4 --prompts rows.csv --num_inference_steps 2 -o rows"
+    assert generate(words) == 0
+    assert capsys.readouterr().err.count("--num_inference_steps is read as --steps") == 1
+    (request,) = requests
+    assert (request.prompts, request.seeds()) == (("a cat", "a dog"), [3, 8])
+    assert (request.steps, request.size.frames, request.fit) == (2, 9, "pad")
+    (folder / "rows" / "001-a-cat.mp4").unlink()
+    assert generate(f"{words} --contact-sheet rows.png") == 0  # with the video that was kept
+    shown = video.read_record("rows.png")["videos"]
+    assert [(each["prompt"], each["after"]) for each in shown] == [
+        ("a cat", {"upscale": 2}),
+        ("a dog", {"upscale": 2}),
+    ]
 
 
 def test_other_weights_are_told(made, folder, monkeypatch, capsys):
