@@ -17,7 +17,9 @@ _PUBLIC = {
     "Rewriter": "mugv_jax.rewriting.rewriter",
     "Video": "mugv_jax.video",
     "convert": "mugv_jax.systems.convert",
+    "export_to_video": "mugv_jax.systems.calling",
     "load": "mugv_jax.weights.load",
+    "read_record": "mugv_jax.video",
 }
 
 __all__ = sorted(_PUBLIC)  # pyright: ignore[reportUnsupportedDunderAll] - imported when used

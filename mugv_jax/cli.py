@@ -73,10 +73,14 @@ class Parser(argparse.ArgumentParser):
             own = self._understood(own)
         return super().parse_known_args([*own, *rest], namespace)
 
+    def in_own_names(self, arguments: Sequence[str]) -> hints.Read:
+        """Arguments with the options of other programs replaced by our own."""
+        positional = {action.dest for action in self._actions if not action.option_strings}
+        return hints.read(arguments, self._option_string_actions.keys(), positional)
+
     def _understood(self, arguments: list[str]) -> list[str]:
         """Arguments in our own names; an option that is not understood is an error."""
-        positional = {action.dest for action in self._actions if not action.option_strings}
-        read = hints.read(arguments, self._option_string_actions.keys(), positional)
+        read = self.in_own_names(arguments)
         if read.unknown:
             self.error(f"unrecognized arguments: {', '.join(read.unknown)}")
         for note in read.notes:
@@ -153,6 +157,7 @@ def _run(arguments: list[str]) -> int:
     parser = _parser(arguments[0] if arguments else None)
     overrides = [each for each in arguments if each.startswith(OVERRIDE)]
     args, unknown = parser.parse_known_args([each for each in arguments if each not in overrides])
+    args.arguments = arguments[1:]  # as they were given, for commands that add to them
     if hasattr(args, "overrides"):
         args.overrides = overrides
     else:

@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("--compare", "also write NAME_compare.mp4: input and result side by side"),
         ("--blur", "halve and double the size of the input first, to show what is restored"),
+        ("--no-metadata", "do not write how it was made into the file"),
     ):
         add_switch(parser, name, text)
     add_overwrite(parser, "make existing results anew")
@@ -166,7 +167,9 @@ def run(args: argparse.Namespace) -> int:
             "give --vae-tile 512, a smaller --window, or split the work over devices with --mesh"
         ),
     ):
-        bad = _enhance_all(pipeline, todo, request, blur=args.blur, several=several)
+        bad = _enhance_all(
+            pipeline, todo, request, blur=args.blur, several=several, traced=not args.no_metadata
+        )
     log_peak_memory()
     for path, reason in bad:
         log.error("not enhanced: %s: %s", path, reason)
@@ -180,6 +183,7 @@ def _enhance_all(
     *,
     blur: bool,
     several: bool,
+    traced: bool,
 ) -> list[tuple[Path, str]]:
     """Enhance every video; returns errors of videos that could not be read.
 
@@ -192,7 +196,7 @@ def _enhance_all(
     with pipeline.loaded():
         for job in jobs:
             try:
-                made, note = enhance_file(pipeline, job, request, blur=blur)
+                made, note = enhance_file(pipeline, job, request, blur=blur, traced=traced)
             except ValueError as error:
                 if not several:
                     raise

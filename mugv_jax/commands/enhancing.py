@@ -11,6 +11,7 @@ from mugv_jax.commands.options import add_path, add_switch, flag
 from mugv_jax.systems.enhancer.models import EnhancerModels
 from mugv_jax.systems.enhancer.pipeline import EnhancerPipeline
 from mugv_jax.systems.enhancer.system import SYSTEM
+from mugv_jax.systems.record import with_after
 from mugv_jax.video import Video
 
 
@@ -38,4 +39,10 @@ def prepare(args: argparse.Namespace) -> Callable[[Video], Video]:
         raise ValueError("--enhance needs the enhancer's weights: give --enhancer FOLDER.")
     models = EnhancerModels.from_pretrained(weights, wan=args.wan, **hardware_of(args))
     pipeline = EnhancerPipeline(models, tiling=tiling_of(args.vae_tile, SYSTEM))
-    return lambda made: Video(pipeline.enhance(made.frames), made.fps)
+    enhancer = {"given": dict(models.arguments), "digests": models.digests()}
+
+    def enhanced(made: Video) -> Video:
+        record = with_after(made.record, enhance=enhancer)
+        return Video(pipeline.enhance(made.frames), made.fps, record)
+
+    return enhanced

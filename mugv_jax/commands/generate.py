@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from mugv_jax import video
-from mugv_jax.commands import batches, enhancing, rewriting
+from mugv_jax.commands import batches, enhancing, like, rewriting
 from mugv_jax.commands.model_options import add_models
 from mugv_jax.commands.options import add_output, add_overwrite, add_path, add_value, flag
 from mugv_jax.commands.places import FOLDER, Place, places
@@ -16,6 +16,7 @@ from mugv_jax.commands.rows import COLUMNS, Row, rows_of
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.commands.sampling import add_sampling, add_size, generators
 from mugv_jax.systems import NAMES
+from mugv_jax.systems.record import with_after
 from mugv_jax.video import Video, contact_sheet
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_overwrite(parser, "replace videos that exist")
     upscale = "enlarge the frames in the file, for players that do not"
     add_value(parser, "--upscale", 1, upscale, metavar="N")
+    like.add_arguments(parser)
     sheet = "also write some frames of each video, side by side, as a picture (.png)"
     add_path(parser, "--contact-sheet", sheet, "FILE")
     parser.add_argument(
@@ -77,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: options or files that cannot be used, or a video that does not fit in memory.
     """
+    args = like.applied(args)
     _refuse_foreign(args)
     found = places(args, rows_of(args))
     todo = [place for place in found if not place.kept]
@@ -148,21 +151,23 @@ def _write(
     args: argparse.Namespace, found: Sequence[Place], videos: Iterable[tuple[Row, Video]]
 ) -> None:
     """Write each video as it is made, then the contact sheet of all, with those that were kept."""
-    rows, sheet = {}, args.contact_sheet
+    shown, records, sheet = {}, {}, args.contact_sheet
     paths = {place.row: place.path for place in found}
     for row, made in videos:
-        _enlarged(made, args.upscale).save(paths[row])
+        made = _enlarged(made, args.upscale)
+        made.record = None if args.no_metadata else made.record
+        made.save(paths[row])
         log.info("wrote %s: %d frames at %g per second", paths[row], len(made.frames), made.fps)
         if sheet is not None:
-            rows[row] = contact_sheet.sheet_row(made.frames)
+            shown[row], records[row] = contact_sheet.sheet_row(made.frames), made.record
     if sheet is not None:
-        rows |= {
-            place.row: contact_sheet.sheet_row(video.read_video(place.path).frames)
-            for place in found
-            if place.kept
-        }
-        lines = contact_sheet.same_width([rows[place.row] for place in found])
-        contact_sheet.write_contact_sheet(sheet, lines)
+        for place in (each for each in found if each.kept):
+            shown[place.row] = contact_sheet.sheet_row(video.read_video(place.path).frames)
+            records[place.row] = video.read_record(place.path)
+        lines = contact_sheet.same_width([shown[place.row] for place in found])
+        ordered = [records[place.row] for place in found]
+        record = {"videos": ordered} if all(ordered) else None
+        contact_sheet.write_contact_sheet(sheet, lines, record)
         log.info("wrote %s", sheet)
 
 
@@ -170,4 +175,5 @@ def _enlarged(made: Video, factor: int) -> Video:
     if factor == 1:
         return made
     height, width = (factor * side for side in made.frames.shape[1:3])
-    return Video(video.fit(made.frames, height, width), made.fps)
+    record = with_after(made.record, upscale=factor)
+    return Video(video.fit(made.frames, height, width), made.fps, record)

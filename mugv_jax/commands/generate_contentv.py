@@ -5,6 +5,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 
+from mugv_jax.commands import like
 from mugv_jax.commands.model_options import hardware_of, sizes_of, tiling_of
 from mugv_jax.commands.sampling import check_upscale, chosen, guidance_of
 from mugv_jax.systems.contentv.models import ContentvModels
@@ -49,7 +50,9 @@ def open_pipeline(args: argparse.Namespace) -> ContentvPipeline:
     Raises:
         ValueError: weights that cannot be used.
     """
-    return ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+    pipeline = ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+    like.compare(args, pipeline.models)
+    return pipeline
 
 
 def prepare(args: argparse.Namespace) -> Callable[[ContentvPipeline], Iterator[Video]]:

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
+from mugv_jax.commands import like
 from mugv_jax.commands.model_options import load_models, tiling_of
 from mugv_jax.commands.options import add_optional, add_path, add_value, flag, number_or
 from mugv_jax.commands.sampling import check_upscale, guidance_of, models_with
@@ -118,7 +119,9 @@ def open_pipeline(args: argparse.Namespace) -> MugvPipeline:
     if args.weights is None and not args.random_weights:
         args.weights = demo_weights()
         log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
-    return MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+    pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+    like.compare(args, pipeline.models)
+    return pipeline
 
 
 def prepare(args: argparse.Namespace) -> Callable[[MugvPipeline], Iterator[Video]]:
@@ -197,6 +200,7 @@ def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
             fit=args.fit,
             reuse_threshold=args.reuse_threshold,
             seed=args.seed,
+            rows=getattr(args, "rows", None),
             **options,
         )
     except ValueError as error:

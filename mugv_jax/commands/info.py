@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mugv-jax info WEIGHTS`: contents of checkpoints, and needs of a video of some size.
 
+Of a video or picture it shows how that was made (`records.py`).
+
 Only headers are read, unless --verify is given, and nothing is compiled, so it is fast and does not
 disturb other jobs.
 """
@@ -17,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from mugv_jax.bounds import require_at_least
+from mugv_jax.commands import records
 from mugv_jax.commands.inventory import Inventory, take_inventory
 from mugv_jax.commands.model_options import add_quantize, add_video, tiling_of
 from mugv_jax.commands.options import add_value
@@ -37,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "weights",
         metavar="WEIGHTS",
         help="a checkpoint, a folder or downloaded repository of a pipeline, or a config: a name "
-        "such as mugv_10b, or a file",
+        "such as mugv_10b, or a file; or a video or picture, to see how it was made",
     )
     add_video(parser, size="portrait")
     steps = ", ".join(f"{system.steps} of {system.name}" for system in every())
@@ -66,6 +69,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: no weights, damaged ones, or a size, mesh or number out of range.
     """
+    if records.is_media(args.weights):
+        records.show(args.weights, as_json=args.json)
+        return
     jax.config.update("jax_platforms", "cpu")  # leaves accelerators to other jobs
     require_at_least(1, args, "steps", "devices")
     found = take_inventory(args.weights)

@@ -61,7 +61,9 @@ def rows_of(args: argparse.Namespace) -> list[Row]:
     """
     if args.prompts is None:
         if not args.prompt:
-            raise ValueError("no prompt: write one in quotes, or give --prompts FILE.")
+            raise ValueError(
+                "no prompt: write one in quotes, or give --prompts FILE or --like FILE."
+            )
         return [
             Row(number=number, where=f"prompt {number + 1}", prompt=prompt)
             for number, prompt in enumerate(args.prompt)

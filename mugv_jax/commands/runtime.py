@@ -4,59 +4,27 @@
 
 import contextlib
 import logging
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 
 from mugv_jax.commands.options import Group, add_path
-from mugv_jax.files import user_path
+from mugv_jax.systems.compile_cache import COMPILE_CACHE, keep_compiled
 
 try:
     import resource
 except ImportError:  # missing on Windows
     resource = None
 
+__all__ = ["add_compile_cache", "keep_compiled", "log_peak_memory", "out_of_memory"]
 log = logging.getLogger(__name__)
-
-COMPILE_CACHE = "~/.cache/mugv_jax/compiled"
 
 
 def add_compile_cache(group: Group) -> None:
     """Add the option that `keep_compiled` reads."""
     cache = f"folder that keeps compiled programs between runs [{COMPILE_CACHE}]"
     add_path(group, "--compile-cache", cache)
-
-
-def keep_compiled(folder: str | None) -> Path | None:
-    """Turn on jax's persistent cache; returns its folder.
-
-    Without `folder` it is that of the environment (JAX_COMPILATION_CACHE_DIR), or COMPILE_CACHE;
-    only a given `folder` must be writable.
-
-    Raises:
-        ValueError: `folder` cannot be written.
-    """
-    set_before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    chosen = folder or set_before or COMPILE_CACHE
-    path = user_path(chosen).absolute()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
-    except OSError as error:
-        reason = f"compile cache {chosen!r} cannot be written: {error.strerror}."
-        if folder is not None:
-            raise ValueError(f"{reason} Give another folder.") from error
-        log.warning("%s Programs will be compiled anew in every run.", reason)
-        return None
-    log.debug("compiled programs are kept in %s", path)
-    jax.config.update("jax_compilation_cache_dir", os.fspath(path))
-    # All programs: a warm start would otherwise spend most of its time on dozens of small ones.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    return path
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import einops
@@ -26,11 +27,38 @@ class Sample:
 
     evaluations: forward passes of the network for each sample of the batch.
     possible: their number with guidance in every step and no step left out.
+    stopped: whether an observer ended it early; `x` is then the estimate at that time.
     """
 
     x: Latent
     evaluations: int
     possible: int
+    stopped: bool = False
+
+
+class StopSampling(Exception):
+    """Raised by an observer of `sample` to end it after the present step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StepEnd:
+    """What an observer of `sample` sees after each step.
+
+    index: number of the step, from 0.  steps: number of all steps.
+    t, t_next: times in [0, 1] at which the step began and ended.
+    x: latents at `t_next`, a copy that stays valid.
+    estimate: latents at time 0 if the velocity stayed as it was in this step.
+    """
+
+    index: int
+    steps: int
+    t: float
+    t_next: float
+    x: Latent
+    estimate: Callable[[], Latent]
+
+
+Observer = Callable[[StepEnd], Latent | None]
 
 
 def sample(
@@ -45,6 +73,7 @@ def sample(
     guidance: Guidance,
     reuse_threshold: float = 0.0,
     progress: str | None = None,
+    on_step: Observer | None = None,
 ) -> Sample:
     """Integrates `x` from times[0] down to times[-1]; the buffer of `x` is donated.
 
@@ -53,12 +82,13 @@ def sample(
     reuse_threshold: limit of (2) in `flow/reuse.py`, below which steps are not evaluated,
         except the first and the last; 0 evaluates every step.
     progress: label of the progress bar, or None for no bar.
+    on_step: is called after every step; latents that it returns replace those of the step.
 
     One program is compiled with guidance and one without, as needed.
     """
     step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
     forecast = Forecast(denoiser, reuse_threshold) if reuse_threshold else None
-    steps, evaluations = len(times) - 1, 0
+    steps, evaluations, stopped = len(times) - 1, 0, False
     for i in over(range(steps), progress or "", unit="step", shown=progress is not None):
         t, t_next = float(times[i]), jnp.float32(times[i + 1])
         guided = negative is not None and guidance.is_on(i, t)
@@ -67,7 +97,8 @@ def sample(
             and forecast.holds(variables, x, t, noisy, positive, guided=guided)
             and i < steps - 1
         ):
-            x = moved(x, forecast.velocity(t), jnp.float32(t), t_next, noisy)
+            v = forecast.velocity(t)
+            x = moved(x, v, jnp.float32(t), t_next, noisy)
         else:
             against = negative if guided else None
             x, v = step(
@@ -79,8 +110,42 @@ def sample(
                 forecast.record(v, t, guided=guided)
         # Waiting keeps the progress bar correct and lets an interrupt end the run between steps.
         x.block_until_ready()
+        if on_step is not None:
+            x, stopped = _observed(on_step, x, v, noisy, index=i, times=times)
+            if stopped:
+                break
     full = 1 if negative is None or guidance.scale == 1 else 2
-    return Sample(x, evaluations=evaluations, possible=full * steps)
+    return Sample(x, evaluations=evaluations, possible=full * steps, stopped=stopped)
+
+
+def _observed(
+    on_step: Observer,
+    x: Latent,
+    v: Latent,
+    noisy: Bool[Array, "b f"],
+    *,
+    index: int,
+    times: np.ndarray,
+) -> tuple[Latent, bool]:
+    """Latents after an observer has seen a step, and whether it ended the sampling.
+
+    Raises:
+        ValueError: the observer returns latents of another shape.
+    """
+    t, t_next = float(times[index]), float(times[index + 1])
+    estimate = functools.partial(moved, x, v, jnp.float32(t_next), jnp.float32(0), noisy)
+    end = StepEnd(index, len(times) - 1, t, t_next, jnp.copy(x), estimate)
+    try:
+        changed = on_step(end)
+    except StopSampling:
+        return estimate(), True
+    if changed is None or changed is end.x:
+        return x, False
+    if jnp.shape(changed) != x.shape:
+        raise ValueError(
+            f"the callback returned latents of shape {jnp.shape(changed)}, not {x.shape}."
+        )
+    return jax.device_put(jnp.asarray(changed, x.dtype), x.sharding), False
 
 
 @functools.partial(jax.jit, static_argnums=0)

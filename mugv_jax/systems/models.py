@@ -24,6 +24,7 @@ from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import variable_shardings
+from mugv_jax.systems.record import digests_of
 from mugv_jax.systems.system import System, SystemConfig
 from mugv_jax.systems.text import text_states, tokenize
 from mugv_jax.weights.adapters import Adapters, listed, open_adapters, require_alpha, require_finite
@@ -72,6 +73,8 @@ class Models(Generic[Sizes]):
 
     fetch: makes or reads the variables of a model.
     sources: file or folder of each model, tokenizer and adapter; empty for random weights.
+    arguments: what `from_pretrained` was called with, for records of results and for a further
+        call; {"random": seed} for random weights.
     """
 
     system: ClassVar[System]
@@ -84,7 +87,9 @@ class Models(Generic[Sizes]):
     keep_loaded: bool = False
     quantize: str | None = None
     sources: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     _held: dict[str, Any] = dataclasses.field(default_factory=dict)
+    _digests: dict[str, str] | None = None
 
     def __post_init__(self):
         if self.kernels is not None and self.kernels.attention is not None:
@@ -145,7 +150,36 @@ class Models(Generic[Sizes]):
                 abstract, seed, shardings=shardings, dtype=dtype, quantize=quantize
             )
 
-        return cls(config=config, fetch=fetch, **_built(options))
+        return cls(config=config, fetch=fetch, arguments={"random": seed}, **_built(options))
+
+    def digests(self) -> dict[str, str]:
+        """Digest of every file among `sources`, computed once; see `weights/digests.py`."""
+        if self._digests is None:
+            self._digests = digests_of(self.sources)
+        return self._digests
+
+    def with_adapters(self: Own, lora: Sequence[tuple[Path, float]]) -> Own:
+        """The same models with other adapters, and nothing loaded yet.
+
+        Raises:
+            ValueError: adapters that do not fit, or models that were not read by `from_pretrained`.
+        """
+        if "weights" not in self.arguments:
+            raise ValueError("random weights take no adapters: read the pipeline's weights.")
+        return type(self).from_pretrained(  # pyright: ignore[reportAttributeAccessIssue]
+            **{**self.arguments, "lora": list(lora) or None},
+            mesh={axis: count for axis, count in self.mesh.shape.items() if count > 1},
+            dtype=self.dtype,
+            kernels=self.kernels,
+            keep_loaded=self.keep_loaded,
+            quantize=self.quantize,
+        )
+
+    def release(self) -> None:
+        """Frees the variables of all models that are kept; they are read again when needed."""
+        while self._held:
+            for leaf in jax.tree.leaves(self._held.popitem()[1]):
+                leaf.delete()
 
     @contextlib.contextmanager
     def model(self, name: str) -> Iterator[tuple[Any, Any]]:

@@ -22,7 +22,7 @@ from mugv_jax.flow import sampler
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import interpolate
-from mugv_jax.flow.sampler import Sample
+from mugv_jax.flow.sampler import Observer, Sample
 from mugv_jax.sharding.place import batch_sharding, data_shards
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def sample_group(
     guidance: Guidance,
     reuse_threshold: float = 0.0,
     progress: str | None = None,
+    on_step: Observer | None = None,
 ) -> Sample:
     """Latents of one group of rows, sampled from `start` along `times`.
 
@@ -73,7 +74,7 @@ def sample_group(
     the mesh already; rows are split over the mesh's data shards.
 
     positive, negative: conditions as `denoiser` reads them; `negative` None means no guidance.
-    times, guidance, reuse_threshold, progress: see `flow.sampler.sample`.
+    times, guidance, reuse_threshold, progress, on_step: see `flow.sampler.sample`.
     """
     rows = start.noise.shape[0]
     placed = functools.partial(jax.device_put, device=batch_sharding(mesh, rows))
@@ -91,6 +92,7 @@ def sample_group(
         guidance=guidance,
         reuse_threshold=reuse_threshold,
         progress=progress,
+        on_step=on_step,
     )
 
 
@@ -120,6 +122,8 @@ def denoise(
     sample: (numbers of the prompts of a group, label of its progress bar) -> latents.
     rows: prompts of a group, see `rows_at_a_time`.
     progress: show a progress bar and log how many evaluations each group took.
+
+    If a group is stopped early, the prompts after it have no latents.
     """
     shards = data_shards(mesh)
     if prompts < shards:
@@ -137,6 +141,9 @@ def denoise(
             log.info("%s: %d of %d evaluations", label, sampled.evaluations, sampled.possible)
         latents = np.asarray(sampled.x)[: len(set(group))]
         made += [Denoised(latent, sampled.evaluations, sampled.possible) for latent in latents]
+        if sampled.stopped:
+            log.warning("Stopped early: %d of %d videos are made.", len(made), prompts)
+            break
     return made
 
 

@@ -3,7 +3,9 @@
 """Sizes of videos as users write them ("1280x720", "5s"), and on the Wan VAE's grid (4x8x8)."""
 
 import dataclasses
+import operator
 from collections.abc import Mapping
+from typing import Any
 
 from mugv_jax.cost.memory.plan import Size
 
@@ -25,6 +27,21 @@ def parse_size(text: str, sizes: NamedSizes) -> tuple[int, int]:
             f"size {text!r} must be WIDTHxHEIGHT such as 1280x720, or one of {listed(sizes)}."
         )
     return int(width), int(height)
+
+
+def pair_of(size: Any) -> tuple[int, int]:
+    """(width, height) in pixels from a pair of whole numbers.
+
+    Raises:
+        ValueError: something else.
+    """
+    try:
+        width, height = map(operator.index, size)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"size={size!r} must be (width, height) in pixels, or a text such as '1280x720'."
+        ) from None
+    return width, height
 
 
 def parse_frames(text: str, lengths: NamedLengths, form: str) -> int:

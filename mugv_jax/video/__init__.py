@@ -8,7 +8,7 @@ frames    frames in memory, pixels in [-1, 1]     writing  frames -> video files
 files     paths and containers                    sound    audio tracks, copied between files
 times     rates and time stamps                   colour   decoded pictures <-> RGB
 hdr       HDR -> SDR                              orientation  turned and mirrored pictures
-fitting   scaling to a size of another shape
+fitting   scaling to a size of another shape      records  how a file was made, in its tags
 """
 
 from mugv_jax.video.animation import is_picture, timed_frames
@@ -20,6 +20,7 @@ from mugv_jax.video.kinds import PICTURES, VIDEOS
 from mugv_jax.video.pictures import MIN_SIDE_PX, read_image
 from mugv_jax.video.pillow_pictures import to_rgb
 from mugv_jax.video.reading import FrameStream, decoding, open_frames, read_video
+from mugv_jax.video.records import read_record
 from mugv_jax.video.times import exact_rate, resample, rounding, timed
 from mugv_jax.video.writing import CRF, check_rate, write_video, writing
 
@@ -45,6 +46,7 @@ __all__ = [
     "open_frames",
     "prepare_output",
     "read_image",
+    "read_record",
     "read_video",
     "resample",
     "rounding",

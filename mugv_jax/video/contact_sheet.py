@@ -3,7 +3,8 @@
 """Contact sheets: a picture with one row of frames per video."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,6 +12,7 @@ from PIL import Image
 
 from mugv_jax import video
 from mugv_jax.axes import Frames
+from mugv_jax.video.records import png_info
 
 FRAMES = 8  # shown of a video
 SHORTEST_PX, LONGEST_PX = 192, 384  # of a frame's longer side on the sheet
@@ -36,9 +38,13 @@ def sheet_row(frames: Frames, count: int = FRAMES) -> UInt8[np.ndarray, "h w 3"]
 
 
 def write_contact_sheet(
-    path: str | os.PathLike, rows: Sequence[UInt8[np.ndarray, "h w 3"]]
+    path: str | os.PathLike,
+    rows: Sequence[UInt8[np.ndarray, "h w 3"]],
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Write rows of `sheet_row`, all of one size, below each other as a PNG file.
+
+    record: how the videos were made, kept in the file (`records.py`).
 
     The file appears under its name only when it is complete.
 
@@ -47,7 +53,8 @@ def write_contact_sheet(
     """
     path = video.prepare_output(path, SUFFIXES)
     with video.completed(path) as partial:
-        Image.fromarray(_joined(rows, axis=0)).save(partial, format="PNG")
+        sheet = Image.fromarray(_joined(rows, axis=0))
+        sheet.save(partial, format="PNG", pnginfo=png_info(record))
 
 
 def same_width(rows: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[UInt8[np.ndarray, "_ w 3"]]:

@@ -3,7 +3,7 @@
 """Frames in memory, uint8 RGB (f, h, w, 3), and pixels, the same in [-1, 1] for models."""
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -14,15 +14,27 @@ from mugv_jax.video.writing import CRF, write_video
 LINE_PX = 2  # even, since sizes of videos must be
 
 
-class Video(NamedTuple):
-    """Frames and their rate in frames per second."""
-
+class _Timed(NamedTuple):
     frames: Frames
     fps: float
 
+
+class Video(_Timed):
+    """Frames and their rate in frames per second, as which it unpacks, and how they were made.
+
+    record: what `save` writes into the file beside the frames (`records.py`), or None.
+    """
+
+    record: dict[str, Any] | None
+
+    def __new__(cls, frames: Frames, fps: float, record: dict[str, Any] | None = None) -> "Video":
+        made = super().__new__(cls, frames, fps)
+        made.record = record
+        return made
+
     def save(self, path: str | os.PathLike, *, crf: int = CRF) -> None:
         """Write the video file `path`; see `write_video`."""
-        write_video(path, self.frames, self.fps, crf=crf)
+        write_video(path, self.frames, self.fps, crf=crf, record=self.record)
 
 
 def to_pixels(frames: UInt8[np.ndarray, "*f h w 3"]) -> Float[np.ndarray, "*f h w 3"]:

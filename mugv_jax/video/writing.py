@@ -9,9 +9,9 @@ that name is unchanged.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from mugv_jax.axes import Frames
 from mugv_jax.video import sound
 from mugv_jax.video.colour import to_yuv
 from mugv_jax.video.files import CONTAINERS, completed, prepare_output
+from mugv_jax.video.records import tags_of
 from mugv_jax.video.times import exact_rate
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def write_video(
     fps: float | Fraction,
     *,
     crf: int = CRF,
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Write frames to a file; see `writing`.
 
@@ -42,7 +44,7 @@ def write_video(
     Raises:
         ValueError: as `writing`.
     """
-    with writing(path, fps, crf=crf) as write:
+    with writing(path, fps, crf=crf, record=record) as write:
         for chunk in [frames] if isinstance(frames, np.ndarray) else frames:
             write(chunk)
 
@@ -61,6 +63,7 @@ def writing(
     crf: int = CRF,
     audio_from: str | os.PathLike | None = None,
     pixel_aspect: Fraction = Fraction(1),
+    record: Mapping[str, Any] | None = None,
 ) -> Iterator[Callable[[Frames], None]]:
     """Open the video file `path`; gives a function that appends chunks, (f, h, w, 3) uint8.
 
@@ -68,6 +71,7 @@ def writing(
     audio_from: a video file whose first audio track, if it has one, is added in sync with the
         frames, including what comes before the first frame or after the last.
     pixel_aspect: width of a pixel as players show it, divided by its height.
+    record: how the video was made, kept in the file's tags (`records.py`); frames do not change.
 
     Raises:
         ValueError: no frames, frames that are not uint8 RGB of one size, an `fps` or `crf` out of
@@ -83,7 +87,13 @@ def writing(
         track = None if audio_from is None else stack.enter_context(sound.open_track(audio_from))
         partial = stack.enter_context(completed(path))
         container_format = CONTAINERS[path.suffix.lower()]
-        container = stack.enter_context(av.open(partial, "w", format=container_format))
+        # Without this flag MP4 has room for a few well-known tags only.
+        options = (
+            {"movflags": "use_metadata_tags"} if record and container_format != "matroska" else {}
+        )
+        container = av.open(partial, "w", format=container_format, options=options)
+        stack.enter_context(container)
+        container.metadata.update(tags_of(record))
         encoder = _Encoder(container, exact_rate(fps), crf, track, pixel_aspect)
         yield encoder.write
         encoder.finish()

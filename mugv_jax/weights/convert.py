@@ -10,7 +10,7 @@ Orbax           -> published tensors, one by one                         -> publ
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,18 +164,45 @@ def _convert_pipeline(src: Path, target: Target, layout: PipelineFolder) -> None
         )
     layout.check(src)
     target.check_path(src)
+    models = {name: src / name for name in layout.models}
+    small = {name: src / name for name in layout.small if (src / name).exists()}
+    write_pipeline(models, small, target, layout)
+
+
+def write_pipeline(
+    models: Mapping[str, Path],
+    small: Mapping[str, Path],
+    target: Target,
+    layout: PipelineFolder,
+    *,
+    adapters: Mapping[str, Adapters] | None = None,
+    lora_alpha: float | None = None,
+) -> None:
+    """Writes every model of a pipeline to one folder, after a check of all of them.
+
+    models: place of each model by the name of its folder in `layout`.
+    small: files and folders to copy, by the names in `PipelineFolder.small`.
+    adapters: adapters to merge, by the name of the model's folder.
+
+    Raises:
+        ValueError: models that cannot be read or written, or a target that exists.
+    """
+    target.check_path(*models.values())
     for name, kind in layout.models.items():
-        with open_source(src / name) as source:
+        with open_source(models[name]) as source:
             model, config = identify(source, kind)
             check(source, model, config)
             if target.chosen == "diffusers":
                 folder_config(model, config)
     with staged(target.path, overwrite=target.overwrite) as partial:
         partial.mkdir()
-        layout.copy_small_files(src, partial)
+        layout.write_small_files(small, partial)
         for name, kind in layout.models.items():
             part = dataclasses.replace(target, path=partial / name, format=target.chosen)
-            with open_source(src / name) as source:
+            with open_source(models[name]) as source:
+                lora = (adapters or {}).get(name)
+                if lora:
+                    source = with_adapter(source, lora, kind, alpha=lora_alpha)
                 _write(source, part, kind)
     logger.info("wrote %s: a whole pipeline, %s", target.path, target.chosen)
 

@@ -31,6 +31,8 @@ from mugv_jax.weights.sources import TensorSpec, Writer
 CONFIG_FILE = "config.json"
 INDEX_FILE = "model_index.json"
 SCHEDULER = "scheduler"
+# Files of weights, which may lie beside a tokenizer.
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.h5", "*.msgpack", "*.index.json")
 SHARD_BYTES = 10 * 10**9  # limit per file in both libraries
 
 
@@ -103,6 +105,7 @@ class PipelineFolder:
     title: name of the system.
     models: folder -> kind of the model in it.
     tokenizers: folders of tokenizers.
+    files: other small files that belong to it.
     index: contents of the index, part -> [library, class].
     scheduler: contents of `scheduler/scheduler_config.json`.
     """
@@ -112,6 +115,12 @@ class PipelineFolder:
     tokenizers: Sequence[str]
     index: Mapping[str, Any]
     scheduler: Mapping[str, Any]
+    files: Sequence[str] = ()
+
+    @property
+    def small(self) -> tuple[str, ...]:
+        """Names of all parts but the models, which are copied as they are."""
+        return (*self.tokenizers, SCHEDULER, *self.files, INDEX_FILE)
 
     def check(self, folder: Path) -> None:
         """Raises a ValueError that names all missing and unknown parts, if there are any."""
@@ -128,17 +137,20 @@ class PipelineFolder:
                 f" whose models are {', '.join(self.models)}; convert another's models one by one."
             )
 
-    def copy_small_files(self, folder: Path, target: Path) -> None:
-        """Copies all parts but the models; writes index and scheduler where they are missing."""
-        for name in (*self.tokenizers, SCHEDULER):
-            if (folder / name).is_dir():
-                shutil.copytree(folder / name, target / name)
+    def write_small_files(self, small: Mapping[str, Path], target: Path) -> None:
+        """Copies all parts but the models; writes index and scheduler where they are missing.
+
+        small: place of each part that there is; of a tokenizer's folder, weights are left out.
+        """
+        for name, place in small.items():
+            if place.is_dir():
+                shutil.copytree(place, target / name, ignore=shutil.ignore_patterns(*WEIGHTS))
+            else:
+                shutil.copy(place, target / name)
         if not (target / SCHEDULER).exists():
             (target / SCHEDULER).mkdir()
             write_json(target / SCHEDULER / "scheduler_config.json", self.scheduler)
-        if (folder / INDEX_FILE).is_file():
-            shutil.copy(folder / INDEX_FILE, target / INDEX_FILE)
-        else:
+        if not (target / INDEX_FILE).exists():
             write_json(target / INDEX_FILE, self.index)
 
 

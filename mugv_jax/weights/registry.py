@@ -117,6 +117,7 @@ MODELS = {
             example=DiTConfig(depth=2, width=144, num_heads=2),
             in_order=True,
             spellings=mugv_dit.SPELLINGS,
+            published_config=mugv_dit.published_config,
         ),
         Model(
             kind="mugv_vae",
@@ -128,6 +129,7 @@ MODELS = {
             config_from_published=mugv_vae.config_from_published,
             example=VAEConfig(),
             published_factors=mugv_vae.published_factors,
+            published_config=mugv_vae.published_config,
         ),
         Model(
             kind="contentv_dit",

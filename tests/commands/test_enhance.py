@@ -132,3 +132,18 @@ def test_a_generated_video_is_enhanced_before_it_is_there(tmp_path, capsys):
     ):
         assert cli.main(["generate", *shlex.split(f"{words} {more} -o {tmp_path}/y.mp4")]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_result_says_how_it_and_its_source_were_made(tmp_path, capsys):
+    source = tmp_path / "source.mp4"
+    video.Video(np.zeros((5, 16, 16, 3), np.uint8), 8, {"prompt": "a boat"}).save(source)
+    for name, more in (("traced", ""), ("silent", "--no-metadata")):
+        out = tmp_path / f"{name}.mp4"
+        assert enhance(f"--weights weights --video {source} -o {out} {more} {OPTIONS}") == 0
+    record = video.read_record(tmp_path / "traced.mp4")
+    assert (record["system"], record["source"]) == ("enhancer", {"prompt": "a boat"})
+    assert record["inputs"]["video"]["path"] == str(source)
+    assert video.read_record(tmp_path / "silent.mp4") is None
+    capsys.readouterr()
+    assert cli.main(["generate", "--like", str(tmp_path / "traced.mp4")]) == 2
+    assert "was made by enhancer, which generates nothing" in capsys.readouterr().err

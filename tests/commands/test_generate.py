@@ -330,7 +330,7 @@ def test_an_interrupt_while_sampling_leaves_what_was_there(folder):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         printed = b""
-        while not re.search(rb" [1-9]\d*/1000000", printed):  # after the first step
+        while not re.search(rb": [1-9][\d,]* of 1,000,000 steps", printed):
             piece = process.stderr.read1(4096)
             assert piece, printed.decode()
             printed += piece
@@ -346,7 +346,7 @@ def test_an_interrupt_while_sampling_leaves_what_was_there(folder):
 
 
 def test_a_cache_that_nobody_asked_for_need_not_be_writable(folder, capsys, monkeypatch):
-    monkeypatch.setattr("mugv_jax.commands.runtime.COMPILE_CACHE", str(folder / "image.png"))
+    monkeypatch.setattr("mugv_jax.systems.compile_cache.COMPILE_CACHE", str(folder / "image.png"))
     jax.config.update("jax_compilation_cache_dir", None)
     options = SMALL.replace("--compile-cache cache", "")
     status, printed = generate(capsys, f"{options} --guidance 1 -o plain.mp4")

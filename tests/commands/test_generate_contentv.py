@@ -94,7 +94,7 @@ def test_a_mistake_is_one_line_before_anything_is_loaded(options, message, capsy
         ("", "no weights: give --weights FOLDER"),
         ("--random-weights", "--random-weights needs --config, such as contentv_debug"),
         ("--weights lacking", "holds no clip_text weights: looked for text_encoder_2"),
-        ("--weights published --model mugv", "holds no mugv_dit weights"),
+        ("--weights published --model mugv", "not a MUGDiT checkpoint: it has no x_embedder"),
     ],
 )
 def test_weights_that_cannot_be_used_are_one_line(options, message, capsys):

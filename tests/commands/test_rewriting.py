@@ -15,7 +15,9 @@ def command(monkeypatch, tmp_path):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.chdir(tmp_path)
     made = []
-    monkeypatch.setattr(generate, "_write", lambda args, *_: made.append(args.prompt))
+    monkeypatch.setattr(
+        generate, "_write", lambda _, found, __: made.append([place.row.prompt for place in found])
+    )
 
     def run(stub, *words):
         monkeypatch.setenv(endpoint.BASE_URL, stub.url)

@@ -18,7 +18,9 @@ from mugv_jax.weights import diffusers_folder, store
 from mugv_jax.weights.describe import describe
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.load import read_config
+from mugv_jax.weights.registry import MODELS
 from tests.systems.contentv.folders import SMALL, write_published
+from tests.systems.mugv.folders import published_tensors
 from tests.weights import checkpoints
 
 CONFIGS = dict(zip(PIPELINE.models, (SMALL.dit, SMALL.vae, SMALL.clip_l, SMALL.clip_g, SMALL.text)))
@@ -195,9 +197,11 @@ def test_a_model_in_the_place_of_another_is_found_before_anything_is_written(cop
 
 
 def test_models_that_the_libraries_lack_are_refused(tmp_path):
-    source = checkpoints.save(tmp_path / "in.pt", checkpoints.golden_tensors("mugdit_tiny"))
-    with pytest.raises(ValueError, match="neither diffusers nor transformers has mugv_dit"):
-        convert(source, tmp_path / "out", format="diffusers")
+    kind = "umt5_encoder"
+    tensors = published_tensors(kind, MODELS[kind].example)
+    source = checkpoints.save(tmp_path / "in.pt", tensors)
+    with pytest.raises(ValueError, match="neither diffusers nor transformers has umt5_encoder"):
+        convert(source, tmp_path / "out", format="diffusers", kind=kind)
     assert os.listdir(tmp_path) == ["in.pt"]
 
 

@@ -20,6 +20,7 @@ from mugv_jax.systems.contentv.denoiser import T5_TOKENS, ContentvCondition
 from mugv_jax.systems.contentv.system import FOLDERS, SYSTEM, TOKENIZERS, ContentvConfig
 from mugv_jax.systems.models import LoadingOptions, Models, adapter_options
 from mugv_jax.systems.pretrained import local_folder, required
+from mugv_jax.systems.record import arguments
 from mugv_jax.systems.text import text_states, tokenize
 from mugv_jax.weights.adapters import Adapters
 
@@ -69,7 +70,9 @@ class ContentvModels(Models[ContentvConfig]):
         quantized_dtype(options.get("quantize"))  # refused before a download
         adapter = adapter_options(lora, alpha=lora_alpha)
         paths = find_contentv(weights, dit=dit)
-        return cls.from_files(paths, adapter=adapter, **options)
+        models = cls.from_files(paths, adapter=adapter, **options)
+        models.arguments = arguments(weights=weights, dit=dit, lora=lora, lora_alpha=lora_alpha)
+        return models
 
     def load_tokenizers(self) -> dict[str, tokenizers.Tokenizer]:
         """Tokenizer of each text encoder; byte-level ones for random weights."""

@@ -4,13 +4,16 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from mugv_jax.files import check_text
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import check_shift
 from mugv_jax.systems.mugv.request import check_prompts, seeds_of
-from mugv_jax.systems.sizes import WanSize
+from mugv_jax.systems.record import record_of
+from mugv_jax.systems.sizes import WanSize, pair_of, parse_frames, parse_size
+from mugv_jax.systems.tiles import Tiling
+from mugv_jax.video.records import Record
 
 # Width x height. ContentV is trained on seven shapes with about as many pixels as the first; the
 # sides of the others on the grid are our choice.
@@ -23,7 +26,9 @@ CONTENTV_SIZES = {
     "2:3": (480, 720),
     "9:16": (432, 768),
 }
+RECORDED = ("steps", "shift", "guidance", "negative_prompt", "fps")
 FRAMES = 125  # about five seconds
+LENGTHS = {"3s": 73, "5s": FRAMES}
 GUIDANCE = 6.0
 
 
@@ -63,6 +68,19 @@ class ContentvRequest:
         """Seeds of the noise of all prompts."""
         return seeds_of(self.seed, len(self.prompts))
 
+    def records(self, models: Any, tiling: Tiling | None) -> list[Record]:
+        """Record of each video that `models` make of this request; see `systems/record.py`."""
+        size = self.size
+        settings = {
+            "size": (size.width_px, size.height_px),
+            "frames": size.frames,
+            **{name: getattr(self, name) for name in RECORDED},
+        }
+        return [
+            record_of(models, prompt=prompt, seed=seed, settings=settings, tiling=tiling)
+            for prompt, seed in zip(self.prompts, self.seeds(), strict=True)
+        ]
+
 
 class RequestOptions(TypedDict, total=False):
     """Fields of `ContentvRequest` beside the prompts that `make_request` passes on."""
@@ -77,29 +95,33 @@ class RequestOptions(TypedDict, total=False):
 class GenerateOptions(RequestOptions, total=False):
     """Options of `make_request`."""
 
-    size: tuple[int, int]
-    frames: int
+    size: tuple[int, int] | str
+    frames: int | str
     guidance: float | Guidance
 
 
 def make_request(
     prompts: tuple[str, ...],
     *,
-    size: tuple[int, int] = CONTENTV_SIZES["16:9"],
-    frames: int = FRAMES,
+    size: tuple[int, int] | str = CONTENTV_SIZES["16:9"],
+    frames: int | str = FRAMES,
     guidance: float | Guidance = GUIDANCE,
     **options: Unpack[RequestOptions],
 ) -> ContentvRequest:
     """A request with `options`, fields of `ContentvRequest`; three have a simpler form here.
 
-    size: (width, height) in pixels, multiples of 16.
-    frames: 4k+1.
+    size: (width, height) in pixels, multiples of 16, or a text such as "16:9".
+    frames: 4k+1, or a text such as "5s".
     guidance: a scale, or a `Guidance`.
 
     Raises:
         ValueError: see `WanSize` and `ContentvRequest`.
     """
-    width, height = size
+    if isinstance(size, str):
+        size = parse_size(size, CONTENTV_SIZES)
+    if isinstance(frames, str):
+        frames = parse_frames(frames, LENGTHS, WanSize.FRAMES_FORM)
+    width, height = pair_of(size)
     if not isinstance(guidance, Guidance):
         guidance = Guidance(scale=guidance)
     return ContentvRequest(

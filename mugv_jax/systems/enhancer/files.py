@@ -136,11 +136,13 @@ def enhance_file(
     *,
     blur: bool = False,
     progress: bool = True,
+    traced: bool = True,
 ) -> tuple[Enhanced, str | None]:
     """Writes the enhanced video, with the length, size, pixel aspect, rate and sound of the input.
 
     blur: halve and double the size of the input first, to show what is restored; PSNR refers
         to the original input, and the comparison shows the blurred one.
+    traced: write how the video was made, and how its source was, into the file.
 
     Returns the result, and a note on a change of the input (a variable rate), or None.
 
@@ -152,6 +154,9 @@ def enhance_file(
     for path in (job.output, job.compared):
         if path is not None:
             video.prepare_output(path)
+    record = (
+        request.record(pipeline.models, pipeline.tiling, job.source, blur=blur) if traced else None
+    )
     held = collections.deque()  # frames whose results are not there yet
     frames, squared, values = 0, 0.0, 0
     with video.open_frames(job.source) as stream, contextlib.ExitStack() as outputs:
@@ -166,6 +171,7 @@ def enhance_file(
                 stream.fps,
                 audio_from=job.source,
                 pixel_aspect=stream.pixel_aspect,
+                record=record,
             )
         )
         given = _remembered(stream.frames, held, blur=blur)

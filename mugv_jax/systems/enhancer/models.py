@@ -15,6 +15,7 @@ from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
 from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, TextModels, adapter_options
 from mugv_jax.systems.pretrained import first_of, local_folder, required
+from mugv_jax.systems.record import arguments
 from mugv_jax.weights.adapters import Adapters
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,10 @@ class EnhancerModels(TextModels[EnhancerConfig]):
         beside = paths.pop(LORA, None)
         adapter = options_of(beside) if lora is None else adapter
         models = cls.from_files(paths, adapter=adapter, **options)
+        models.arguments = arguments(
+            weights=weights, wan=wan, lora=lora, lora_alpha=lora_alpha,
+            lora_scale=lora_scale, lora_merged=lora_merged,
+        )  # fmt: skip
         named = ", ".join(str(path) for path, _ in adapter.get(LORA, ()))
         updates = f"with the updates of {named}" if named else "without updates"
         log.info("the enhancer is %s, %s.", paths["dit"], updates)

@@ -3,13 +3,22 @@
 """Options of an enhancement, checked before any model is loaded."""
 
 import dataclasses
-from typing import TypedDict
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from mugv_jax.bounds import MAX_SEED
 from mugv_jax.files import check_text
 from mugv_jax.flow.guidance import Guidance
+from mugv_jax.systems.arguments import pixels_of
+from mugv_jax.systems.record import record_of
 from mugv_jax.systems.sizes import WanSize
+from mugv_jax.systems.tiles import Tiling
 from mugv_jax.systems.time_windows import check_windows
+from mugv_jax.video.records import Record, read_record
+
+log = logging.getLogger(__name__)
 
 PROMPT = "High quality video, HD, clear, motion, cinema"
 # Negative prompt of Wan2.1, on which the enhancer is based.
@@ -26,7 +35,7 @@ class EnhanceOptions(TypedDict, total=False):
     prompt: str
     steps: int
     sigma: float
-    guidance: Guidance
+    guidance: float | Guidance
     negative_prompt: str
     window: int
     overlap: int
@@ -73,3 +82,45 @@ class EnhanceRequest:
         check_windows(self.window, self.overlap)
         if not 0 <= self.seed <= MAX_SEED:
             raise ValueError(f"seed={self.seed} must lie in 0 to {MAX_SEED}.")
+
+    def record(self, models: Any, tiling: Tiling | None, source: Any, **more: Any) -> Record:
+        """Record of the video that `models` make of `source`, with that of the source inside.
+
+        source: path, frames, or a `Video`.
+        more: further settings, such as `blur`.
+        """
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        prompt, seed = settings.pop("prompt"), settings.pop("seed")
+        earlier, frames = source_record(source), getattr(source, "frames", source)
+        made = record_of(
+            models,
+            prompt=prompt,
+            seed=seed,
+            settings={**settings, **more},
+            inputs={"video": pixels_of(frames)},
+            tiling=tiling,
+        )
+        return made if earlier is None else {**made, "source": earlier}
+
+
+def source_record(source: Any) -> Record | None:
+    """Record of how a video to enhance was made, or None; a broken one counts as none."""
+    if not isinstance(source, str | os.PathLike):
+        return getattr(source, "record", None)
+    try:
+        return read_record(source)
+    except ValueError as error:
+        log.warning("%s It is left out of the result.", error)
+        return None
+
+
+def request_of(options: Mapping[str, Any]) -> EnhanceRequest:
+    """Request from options, of which the guidance may be a scale.
+
+    Raises:
+        ValueError: see `EnhanceRequest`.
+    """
+    guidance = options.get("guidance")
+    if guidance is None or isinstance(guidance, Guidance):
+        return EnhanceRequest(**options)
+    return EnhanceRequest(**{**options, "guidance": Guidance(scale=guidance)})

@@ -20,6 +20,7 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.request import Request, RequestOptions
 from mugv_jax.systems.mugv.size import FRAMES, SIZES, VideoSize, parse_frames, parse_size
 from mugv_jax.systems.pretrained import first_of, local_folder
+from mugv_jax.systems.sizes import pair_of
 
 FILE = "defaults.json"
 
@@ -52,15 +53,17 @@ class Defaults:
     def request(self, prompts: tuple[str, ...], **options: Unpack[RequestOptions]) -> Request:
         """Request from `options`, with these defaults for all other fields.
 
-        options: fields of `Request`, but `size` and `frames` in the form of this class;
-            `guidance` may be a scale or a `Guidance`.
+        options: fields of `Request`, but `size` and `frames` in the form of this class or as
+            texts; `guidance` may be a scale or a `Guidance`.
 
         Raises:
             ValueError: see `Request`.
         """
         chosen: dict[str, Any] = {**dataclasses.asdict(self), **options}
-        width, height = chosen.pop("size")
-        size = VideoSize(width_px=width, height_px=height, frames=chosen.pop("frames"))
+        size, frames = chosen.pop("size"), chosen.pop("frames")
+        width, height = parse_size(size) if isinstance(size, str) else pair_of(size)
+        frames = parse_frames(frames) if isinstance(frames, str) else frames
+        size = VideoSize(width_px=width, height_px=height, frames=frames)
         guidance = chosen.pop("guidance")
         if not isinstance(guidance, Guidance):
             guidance = Guidance(scale=guidance)

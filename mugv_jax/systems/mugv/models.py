@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 from typing import Unpack
 
-from mugv_jax.files import user_path
+from mugv_jax.files import resolved, user_path
 from mugv_jax.nn.quantize import quantized_dtype
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.systems.models import TOKENIZER, LoadingOptions, TextModels, adapter_options
 from mugv_jax.systems.mugv.aesthetic import AESTHETIC
 from mugv_jax.systems.mugv.system import SYSTEM, TEXT_ENCODER, MugvConfig
 from mugv_jax.systems.pretrained import first_of, local_folder, required
+from mugv_jax.systems.record import arguments
 from mugv_jax.weights.adapters import Adapters
 
 _SHARDS = ("pytorch_model-*.bin",)
@@ -42,7 +43,8 @@ def find_weights(
         ValueError: a missing model; the message names what was looked for.
     """
     names = SYSTEM.files
-    folder = local_folder(weights, (*(name for each in names.values() for name in each), *_SHARDS))
+    wanted = (*(name for each in names.values() for name in each), TOKENIZER, *_SHARDS)
+    folder = local_folder(weights, wanted)
     if dit is not None:
         transformer = user_path(dit)
     elif needs_dit:
@@ -68,13 +70,17 @@ def demo_weights() -> Path:
     Raises:
         ValueError: this installation lacks them.
     """
-    folder = Path(str(importlib.resources.files("mugv_jax") / "assets" / "demo"))
+    folder = _demo_folder()
     if first_of(folder, SYSTEM.files["dit"]) is None:
         raise ValueError(
             f"no weights: this installation lacks those of the demo ({folder}), which are used "
             "where no others are given. Name a folder of published or converted ones."
         )
     return folder
+
+
+def _demo_folder() -> Path:
+    return Path(str(importlib.resources.files("mugv_jax") / "assets" / "demo"))
 
 
 def _published_text_encoder(folder: Path) -> Path:
@@ -95,7 +101,7 @@ class MugvModels(TextModels[MugvConfig]):
     @classmethod
     def from_pretrained(
         cls,
-        weights: str | os.PathLike,
+        weights: str | os.PathLike | None,
         *,
         dit: str | os.PathLike | None = None,
         lora: Adapters | None = None,
@@ -107,16 +113,25 @@ class MugvModels(TextModels[MugvConfig]):
     ) -> "MugvModels":
         """Models from published or converted files; see `find_weights` and `from_files`.
 
+        weights: None for the demo's weights.
         lora: adapters that are merged into the transformer: a path, a list of paths, or (path,
             scale) pairs; each is a file, a folder or a training run.
         lora_alpha: alpha of the adapters, if their files do not state it.
         """
+        if weights is not None and resolved(weights) == resolved(_demo_folder()):
+            weights = None  # told apart from folders of the user in records
         quantized_dtype(options.get("quantize"))  # refused before a download
         adapter = adapter_options(lora, alpha=lora_alpha)
+        folder = demo_weights() if weights is None else weights
         paths = find_weights(
-            weights, dit=dit, text_encoder=text_encoder, tokenizer=tokenizer, needs_dit=needs_dit
+            folder, dit=dit, text_encoder=text_encoder, tokenizer=tokenizer, needs_dit=needs_dit
         )
-        return cls.from_files(paths, adapter=adapter, **options)
+        models = cls.from_files(paths, adapter=adapter, **options)
+        models.arguments = arguments(
+            weights=weights, dit=dit, text_encoder=text_encoder, tokenizer=tokenizer,
+            lora=lora, lora_alpha=lora_alpha,
+        )  # fmt: skip
+        return models
 
     def load_tokenizer(self) -> tokenizers.Tokenizer:
         """As for all systems, but an aesthetic score at the end of a long text is kept."""

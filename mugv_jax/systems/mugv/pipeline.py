@@ -12,7 +12,7 @@ Each model is loaded when it is needed and freed afterwards: the peak is the lar
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
 import jax.numpy as jnp
@@ -22,8 +22,9 @@ from mugv_jax import video
 from mugv_jax.axes import Array, Float
 from mugv_jax.flow.sampler import Sample
 from mugv_jax.sharding import mesh as meshes
+from mugv_jax.systems.compile_cache import keep_in_python
 from mugv_jax.systems.frames import Videos, gather, whole_or_tiled
-from mugv_jax.systems.models import LoadingOptions
+from mugv_jax.systems.loading import PretrainedOptions, loading_options
 from mugv_jax.systems.mugv.clips import decode_frames, encode_clips
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.denoiser import MugvCondition, MugvDenoiser
@@ -43,6 +44,7 @@ from mugv_jax.systems.sampling import (
     sample_group,
     seed_noise,
 )
+from mugv_jax.systems.steps import OnStep, Watch, unwatched
 from mugv_jax.systems.text import padded, padded_length
 from mugv_jax.systems.tiles import Tiling
 from mugv_jax.weights.adapters import Adapters
@@ -55,6 +57,7 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
     """
 
     MODELS = MugvModels
+    OPTIONS = tuple(RequestOptions.__annotations__)
 
     def __init__(
         self,
@@ -77,7 +80,8 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         text_encoder: str | os.PathLike | None = None,
         tokenizer: str | os.PathLike | None = None,
         tiling: Tiling | None = None,
-        **options: Unpack[LoadingOptions],
+        compile_cache: bool | str | os.PathLike = True,
+        **options: Unpack[PretrainedOptions],
     ) -> "MugvPipeline":
         """Pipeline from published or converted weights in a folder or Hugging Face repository.
 
@@ -87,11 +91,16 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         lora: adapters that are merged into the transformer: a path, a list of paths, or (path,
             scale) pairs; each is a file, a folder or a training run.
         lora_alpha: alpha of the adapters, if their files do not state it.
-        options: mesh, dtype, keep_loaded, quantize, ...; see `systems.models.LoadingOptions`.
+        compile_cache: keep compiled programs in the folder of the commands, in another folder, or
+            not; see `systems.compile_cache.keep_in_python`.
+        options: mesh, dtype, keep_loaded, quantize, ...; see `systems.models.LoadingOptions` and
+            `systems.loading.PretrainedOptions`.
 
         Raises:
             ValueError: weights that are missing or damaged, or a mesh that does not fit.
         """
+        loading = loading_options(cls, options)
+        keep_in_python(compile_cache)
         weights = demo_weights() if weights is None else weights
         defaults = read_defaults(weights)
         models = MugvModels.from_pretrained(
@@ -101,7 +110,7 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
             lora_alpha=lora_alpha,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
-            **options,
+            **loading,
         )
         return cls(models, tiling=tiling, defaults=defaults)
 
@@ -110,35 +119,60 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         prompt: str | Sequence[str],
         *,
         progress: bool = True,
+        on_step: OnStep | None = None,
         **options: Unpack[RequestOptions],
     ) -> video.Video | list[video.Video]:
         """One video for a prompt, or a list of videos for a list of prompts.
 
             generate(["a boat", "a cat"], image=[boat, cat], seed=[3, 9], rows=2)
 
+        on_step: is called after every step with a `systems.steps.Progress`.
         options: fields of `Request`: image, last_image, keyframes, continue_video, init_video,
             strength, steps, reuse_threshold, negative_prompt, fps, seed, rows, ...; where they are
             not given, `self.defaults` counts first. Among them, in a simpler form, are
-            size: (width, height) in pixels, multiples of 8.
-            frames: 8k+1, or 8k without a first frame.
+            size: (width, height) in pixels, multiples of 8, or a text such as "1280x720".
+            frames: 8k+1, or 8k without a first frame; or a text such as "5s".
             guidance: a scale, or a `Guidance`.
 
         Raises:
             ValueError: a request that cannot be met, before any model is loaded.
         """
-        prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
+        return self._generated(prompt, options, progress=progress, on_step=on_step)
+
+    def _make(
+        self,
+        prompts: tuple[str, ...],
+        options: Mapping[str, Any],
+        *,
+        latents: bool,
+        progress: bool,
+        watch: Watch,
+    ) -> list[Any]:
         request = self.defaults.request(prompts, **options)
-        videos = list(self.run(request, read_given(request), progress=progress))
-        return videos[0] if isinstance(prompt, str) else videos
+        make = self._latents if latents else self.run
+        return list(make(request, read_given(request), progress=progress, watch=watch))
+
+    def _latents(
+        self, request: Request, given: Sequence[GivenPixels], *, progress: bool, watch: Watch
+    ) -> list[np.ndarray]:
+        made = self.sample(request, given, progress=progress, watch=watch)
+        return [each.latent for each in made]
 
     def run(
-        self, request: Request, given: Sequence[GivenPixels], *, progress: bool = True
+        self,
+        request: Request,
+        given: Sequence[GivenPixels],
+        *,
+        progress: bool = True,
+        watch: Watch = unwatched,
     ) -> Iterator[video.Video]:
-        """Videos of a request, each as soon as it is decoded.
+        """Videos of a request, each as soon as it is decoded, with records of how it was made.
 
         given: the request's pictures and videos, from `read_given`.
+        watch: observer of the steps of each group of prompts.
         """
-        latents = [made.latent for made in self.sample(request, given, progress=progress)]
+        records = request.records(self.models, self.tiling)
+        latents = self._latents(request, given, progress=progress, watch=watch)
         count = len(latents)
         with self.models.model("vae") as vae:
             for group in groups(count, self._vae_rows(request.rows)):
@@ -146,13 +180,18 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
                 latent, pixels = np.stack([latents[i] for i in group]), [given[i] for i in group]
                 with meshes.use(self.models.mesh):  # not across the yield
                     frames = self._frames(*vae, latent, pixels, request.size, label)
-                for each in frames[: len(set(group))]:
-                    yield video.Video(each, request.fps)
+                for number, each in zip(sorted(set(group)), frames):
+                    yield video.Video(each, request.fps, records[number])
 
     def sample(
-        self, request: Request, given: Sequence[GivenPixels], *, progress: bool = True
+        self,
+        request: Request,
+        given: Sequence[GivenPixels],
+        *,
+        progress: bool = True,
+        watch: Watch = unwatched,
     ) -> list[Denoised]:
-        """Sampled latents of all prompts."""
+        """Sampled latents of all prompts, or of those before the sampling was ended."""
         prompts, negative, seeds = request.texts(), request.negative_prompt, request.seeds()
         guided, mesh = request.guidance.scale != 1, self.models.mesh
         wanted = [*prompts, negative] if guided else prompts
@@ -177,6 +216,7 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
                         guidance=request.guidance,
                         reuse_threshold=request.reuse_threshold,
                         progress=label,
+                        on_step=watch(group),
                     )
 
                 return denoise(len(prompts), mesh, sample, rows=request.rows, progress=progress)
@@ -223,6 +263,11 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
             request.conditioning_fps,
             request.size.latent_shape[0],
         )
+
+    def _decoded(self, latent: Any) -> list[np.ndarray]:
+        with self.models.model("vae") as vae:
+            parts = decode_frames(*vae, latent, starts_with_image=True, tiling=self.tiling)
+            return [frames[0] for frames in next(parts)]
 
     def _vae_rows(self, rows: int | None) -> int:
         """Number of videos that pass the VAE together; one by default, for least memory."""

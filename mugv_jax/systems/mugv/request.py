@@ -17,26 +17,36 @@ from mugv_jax.flow.schedule import check_shift, sample_times, shift_ratio
 from mugv_jax.systems.mugv.aesthetic import with_score
 from mugv_jax.systems.mugv.given import GivenPixels, ImageLike, Reader, Sources, VideoLike
 from mugv_jax.systems.mugv.size import VideoSize
+from mugv_jax.systems.record import record_of
 from mugv_jax.systems.sampling import check_rows
+from mugv_jax.systems.tiles import Tiling
 from mugv_jax.video import check_fit
+from mugv_jax.video.records import Record
 
 NEGATIVE_PROMPT = (
     "ugly, blurry, lowres, bad anatomy, bad hands, text, error, missing fingers, extra digit, "
     "fewer digits, cropped, worst quality, low quality, normal quality, jpeg artifacts, signature, "
     "watermark, username, blurry"
 )
+# Options that change frames, and those that do so only beside an input.
+RECORDED = (
+    "fit", "steps", "shift", "guidance", "negative_prompt", "reuse_threshold",
+    "fps", "conditioning_fps", "aesthetic_score",
+)  # fmt: skip
+OWNED = {"strength": "init_video", "continue_frames": "continue_video"}
 SOURCES = tuple(field.name for field in dataclasses.fields(Sources))
 
 
 class RequestOptions(TypedDict, total=False):
     """Fields of `Request` but the prompts; `size`, `frames` and `guidance` have a simpler form.
 
-    size: (width, height) in pixels.
+    size: (width, height) in pixels, or a text such as "1280x720" or "portrait".
+    frames: a number, or a text such as "5s".
     guidance: a scale, or a `Guidance`.
     """
 
-    size: tuple[int, int]
-    frames: int
+    size: tuple[int, int] | str
+    frames: int | str
     image: ImageLike | Sequence[ImageLike | None] | None
     last_image: ImageLike | Sequence[ImageLike | None] | None
     keyframes: Mapping[int, ImageLike] | Sequence[Mapping[int, ImageLike] | None]
@@ -157,6 +167,28 @@ class Request:
         each = {name: per_prompt(name, getattr(self, name), len(self.prompts)) for name in SOURCES}
         each["keyframes"] = [keyframes or {} for keyframes in each["keyframes"]]
         return [Sources(**dict(zip(each, row))) for row in zip(*each.values(), strict=True)]
+
+    def records(self, models: Any, tiling: Tiling | None) -> list[Record]:
+        """Record of each video that `models` make of this request; see `systems/record.py`."""
+        size, records = self.size, []
+        shared = {
+            "size": (size.width_px, size.height_px),
+            "frames": size.frames,
+            **{name: getattr(self, name) for name in RECORDED},
+        }
+        if self.rows is not None:
+            shared["rows"] = self.rows
+        for prompt, seed, sources in zip(self.prompts, self.seeds(), self.sources(), strict=True):
+            inputs = {
+                name: value for name, value in vars(sources).items() if value not in (None, {})
+            }
+            owned = {name: getattr(self, name) for name, owner in OWNED.items() if owner in inputs}
+            settings = {**shared, **owned}
+            made = record_of(
+                models, prompt=prompt, seed=seed, settings=settings, inputs=inputs, tiling=tiling
+            )
+            records.append(made)
+        return records
 
     def times(self) -> np.ndarray:
         """Times at which the model is evaluated, followed by 0."""

@@ -14,6 +14,8 @@ from mugv_jax.systems.mugv.denoiser import MugvDenoiser
 from mugv_jax.systems.mugv.request import Request
 from mugv_jax.systems.mugv.size import FRAMES, MAX_TOKENS, SIZES, STRIDE, VideoSize
 from mugv_jax.systems.system import Kinds, System, SystemConfig
+from mugv_jax.weights.diffusers_folder import PipelineFolder
+from mugv_jax.weights.tables import mugv_dit, mugv_vae
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,14 +47,37 @@ class MugvConfig(SystemConfig):
 
 TEXT_ENCODER = "DeepFloyd/t5-v1_1-xxl"  # repository of T5 as published
 
+_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+# Our layout: MUG-V is published as single files.
+PIPELINE = PipelineFolder(
+    title="MUG-V",
+    models={"transformer": "mugv_dit", "vae": "mugv_vae", "text_encoder": "t5_encoder"},
+    tokenizers=("tokenizer",),
+    index={
+        "_class_name": "MugvPipeline",
+        "scheduler": ["diffusers", _SCHEDULER],
+        "text_encoder": ["transformers", "T5EncoderModel"],
+        "tokenizer": ["transformers", "T5TokenizerFast"],
+        "transformer": ["mugv_jax", mugv_dit.CLASS],
+        "vae": ["mugv_jax", mugv_vae.CLASS],
+    },
+    # The shift depends on the size (`flow/schedule.py`).
+    scheduler={
+        "_class_name": _SCHEDULER,
+        "num_train_timesteps": 1000,
+        "use_dynamic_shifting": True,
+    },
+    files=("defaults.json",),
+)
+
 SYSTEM = System(
     name="mugv",
     title="MUG-V",
     config=MugvConfig,
     titles={"dit": "DiT", "vae": "VAE", "text": "text encoder"},
-    # Converted models (Orbax folders) come first, then published ones.
+    # Converted models (folders of Orbax or diffusers) come first, then published ones.
     files={
-        "dit": ("dit", "dit.pt", "dit.safetensors", "pytorch_model.bin.index.json"),
+        "dit": ("dit", "transformer", "dit.pt", "dit.safetensors", "pytorch_model.bin.index.json"),
         "vae": ("vae", "vae.pt", "vae.safetensors"),
         "text": ("text_encoder", "t5", "t5-v1_1-xxl"),
     },
@@ -65,4 +90,5 @@ SYSTEM = System(
     denoiser=MugvDenoiser,
     statistics=(LATENT_SHIFT, LATENT_SCALE),
     costs=COSTS,
+    folder=PIPELINE,
 )

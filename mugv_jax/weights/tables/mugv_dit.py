@@ -6,7 +6,9 @@ RoPE rotates pairs of neighbouring components in the published layout and pairs 
 a head in ours, so the head dimension of self-attention is read as (k r) and stored as (r k), r = 2.
 """
 
+import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.weights.table import Rule, Shapes, Table
@@ -21,6 +23,7 @@ from mugv_jax.weights.tables.layers import (
     whole,
 )
 
+CLASS = "MUGDiT"
 MAX_TEXT_TOKENS = 300
 _BLOCK = "blocks.{layer}"
 _SELF, _CROSS = f"{_BLOCK}.attn", f"{_BLOCK}.cross_attn"
@@ -101,6 +104,11 @@ def infer_config(shapes: Shapes) -> DiTConfig:
         text_dim=text[1],
         mlp_ratio=up[0] / width,
     )
+
+
+def published_config(config: DiTConfig) -> dict[str, Any]:
+    """`config.json` beside the weights, for people: all of it also follows from the shapes."""
+    return {"_class_name": CLASS, **dataclasses.asdict(config)}
 
 
 def config_from_published(published: Mapping) -> DiTConfig:

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Table of the video VAE, for the names of `vae.pt`."""
 
+import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.weights.table import Rule, Shapes, Table
 from mugv_jax.weights.tables.layers import CONV_2D, CONV_3D, count, linear, norm, weight_shapes
 
+CLASS = "MUGVideoVAE"
 _ENCODER, _DECODER = "spatial_vae.module.encoder", "spatial_vae.module.decoder"
 _TIME_ENCODER, _TIME_DECODER = "temporal_vae.encoder", "temporal_vae.decoder"
 
@@ -166,6 +169,13 @@ def published_factors(config: VAEConfig) -> dict[str, float]:
         return {}
     ends = {f"{_TIME_DECODER}.conv_out.conv.{each}": 1 / ratio for each in ("weight", "bias")}
     return {f"{_TIME_ENCODER}.conv_in.conv.weight": ratio, **ends}
+
+
+def published_config(config: VAEConfig) -> dict[str, Any]:
+    """`config.json` beside the weights, for people: all of it also follows from the shapes."""
+    # `published_factors` puts the scaling factor into the weights.
+    stated = dataclasses.replace(config, scaling_factor=VAEConfig.scaling_factor)
+    return {"_class_name": CLASS, **dataclasses.asdict(stated)}
 
 
 def config_from_published(published: Mapping) -> VAEConfig:

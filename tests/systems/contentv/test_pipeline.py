@@ -166,3 +166,18 @@ def test_frames_too_large_to_decode_whole_are_decoded_in_tiles(pipeline, monkeyp
     assert again.tiling == FALLBACK_TILING
     np.testing.assert_array_equal(made.frames, expected.frames)  # one tile is the frame
     assert "tiles" in caplog.text
+
+
+def test_a_call_makes_the_frames_of_generate(pipeline):
+    size = {"height": 32, "width": 48, "num_frames": 9}
+    made = pipeline(PROMPT, NEGATIVE, **size, num_inference_steps=2, guidance_scale=3.0, seed=5)
+    (own,) = pipeline.generate(
+        [PROMPT], size="48x32", frames=9, steps=2, guidance=3.0, seed=5, negative_prompt=NEGATIVE,
+        progress=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(np.rint(made.frames[0] * 255), own.frames)
+    assert made.videos[0].record == own.record
+    assert own.record["system"] == "contentv"
+    assert set(own.record["weights"]["digests"]) == set(pipeline.models.sources)
+    with pytest.raises(ValueError, match="generate has no option 'image'"):
+        pipeline.generate(PROMPT, image="x.png")

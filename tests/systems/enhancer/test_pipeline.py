@@ -171,3 +171,27 @@ def test_wrong_requests_are_refused_before_anything_runs(options, message):
 def test_a_video_without_frames_is_refused(pipeline):
     with pytest.raises(ValueError, match="no frames"):
         enhance(pipeline, clip(0, 8, 8))
+
+
+def test_a_call_takes_a_video_and_gives_the_frames_of_enhance(pipeline, tmp_path):
+    frames, seen = clip(5, 16, 16), []
+    made = pipeline(
+        video=frames.astype(np.float32) / 255,
+        strength=0.5,
+        guidance_scale=1.0,
+        seed=4,
+        callback_on_step_end=lambda _, step, time, given: seen.append((step, time, len(given))),
+        **SIZES,
+    )
+    own = enhance(pipeline, frames, sigma=0.5, guidance=1.0, seed=4)
+    np.testing.assert_array_equal(np.rint(made.frames[0] * 255), own)
+    assert seen == [(0, 500.0, 1)]
+    assert made.videos[0].fps == 24
+    video.Video(frames, 12, {"prompt": "a boat"}).save(tmp_path / "made.mp4")
+    better = pipeline(video=tmp_path / "made.mp4", seed=4, output_type="pil", **SIZES).videos[0]
+    assert (better.fps, better.record["source"]) == (12, {"prompt": "a boat"})
+    assert better.record["inputs"]["video"]["path"] == str(tmp_path / "made.mp4")
+    assert (better.record["system"], better.record["seed"]) == ("enhancer", 4)
+    assert {"lora", "dit", "vae", "text"} <= set(better.record["weights"]["digests"])
+    with pytest.raises(ValueError, match=r"'sgima' \(did you mean sigma\?\)"):
+        pipeline.enhance(frames, sgima=0.5)
