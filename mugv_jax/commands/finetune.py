@@ -43,7 +43,7 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, find_defaults, read_defaults
 from mugv_jax.systems.mugv.models import MugvModels, demo_weights, find_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
-from mugv_jax.systems.mugv.size import VideoSize, parse_frames, parse_size
+from mugv_jax.systems.mugv.size import STRIDE, VideoSize, parse_frames, parse_size
 from mugv_jax.train import finetune as recipe
 
 log = logging.getLogger(__name__)
@@ -195,7 +195,8 @@ def _make_prior(
     prompts: tuple[str, ...],
 ) -> Path:
     """Sample clips of the model's own; returns their folder."""
-    width, height = rule.size or defaults.size
+    width, height = rule.size or recipe.PUBLISHED_SIZE
+    frames = (rule.max_frames - 1) // STRIDE * STRIDE + 1  # as clips are cut
     request = defaults.request(
         prompts,
         guidance=Guidance(scale=defaults.guidance),
@@ -203,7 +204,7 @@ def _make_prior(
         conditioning_fps=rule.fps,
         seed=args.seed,
     )
-    size = VideoSize(width_px=width, height_px=height, frames=rule.max_frames)
+    size = VideoSize(width_px=width, height_px=height, frames=frames)
     assert models.config.dit is not None
     rows = None if recipe.is_large(models.config.dit) else PRIOR_ROWS
     request = dataclasses.replace(request, size=size, rows=rows)

@@ -28,7 +28,8 @@ RANK = 16
 PER_RUN = 4  # times that a run saves and shows samples
 HOLDOUT_FROM, HOLDOUT = 40, 0.05  # samples from which on some are held out, and their share
 PREVIEWS = 4  # captions whose samples are shown
-PUBLISHED_PIXELS, PUBLISHED_FRAMES = 640 * 352, 49
+PUBLISHED_SIZE, PUBLISHED_FRAMES = (640, 352), 49
+PUBLISHED_PIXELS = math.prod(PUBLISHED_SIZE)
 # Text reaches the picture through these alone, so that little else changes (arXiv:2212.04488).
 TARGETS = ("^blocks/cross_attention/(q|kv|out)$",)
 OWN_SHARE = 0.5  # of the steps' samples, where the model's own clips are trained on as well
