@@ -65,7 +65,7 @@ def is_live() -> bool:
     """Whether what is written to stderr can be overwritten: in a terminal or a notebook."""
     if sys.stderr is None or os.environ.get("TERM") == "dumb":
         return False
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return sys.stderr.isatty() or "ipykernel.kernelapp" in sys.modules
 
 
 @contextlib.contextmanager
