@@ -180,7 +180,9 @@ class Request:
             shared["rows"] = self.rows
         for prompt, seed, sources in zip(self.prompts, self.seeds(), self.sources(), strict=True):
             inputs = {
-                name: value for name, value in vars(sources).items() if value not in (None, {})
+                name: value
+                for name, value in vars(sources).items()
+                if value is not None and not (isinstance(value, Mapping) and not value)
             }
             owned = {name: getattr(self, name) for name, owner in OWNED.items() if owner in inputs}
             settings = {**shared, **owned}
