@@ -4,6 +4,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from mugv_jax.demo.world.scene import SPLITS, WORLDS, Format
 from mugv_jax.files import check_output_folder
 from mugv_jax.systems.mugv.size import parse_size
 from mugv_jax.weights.staging import refuse_existing
+
+log = logging.getLogger(__name__)
 
 WORLD = "Render clips of the demo world as video files with captions, for mugv-jax data encode."
 WORLD_EXAMPLES = """examples:
@@ -113,6 +116,7 @@ def _world(args: argparse.Namespace) -> None:
         world=WORLDS[args.world],
     )
     write_clips(clips, args.output, pictures=args.pictures)
+    log.info("wrote %s: %d clips with captions", args.output, args.count)
 
 
 def _text(args: argparse.Namespace) -> None:

@@ -154,7 +154,12 @@ def _read_clips(args: argparse.Namespace) -> int:
         check_text("caption", args.caption)
         if not args.caption.strip():
             raise ValueError("--caption is empty: describe the clips in words.")
-    count = len(read_captions(args.clips, args.caption))
+    try:
+        count = len(read_captions(args.clips, args.caption))
+    except ValueError as error:
+        if "caption is missing" not in str(error):
+            raise
+        raise ValueError(f"{error} --caption TEXT serves all files that have none.") from error
     if count < FEWEST:
         log.warning("There is little to learn from %d files: ten or more are usual.", count)
     return count

@@ -5,6 +5,7 @@
 import argparse
 import dataclasses
 import logging
+import sys
 from collections.abc import Iterable, Sequence
 
 from mugv_jax import video
@@ -158,6 +159,8 @@ def _write(
         made.record = None if args.no_metadata else made.record
         made.save(paths[row])
         log.info("wrote %s: %d frames at %g per second", paths[row], len(made.frames), made.fps)
+        if args.quiet:
+            sys.stdout.write(f"{paths[row]}\n")
         if sheet is not None:
             shown[row], records[row] = contact_sheet.sheet_row(made.frames), made.record
     if sheet is not None:

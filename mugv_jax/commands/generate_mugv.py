@@ -118,7 +118,9 @@ def open_pipeline(args: argparse.Namespace) -> MugvPipeline:
     """
     if args.weights is None and not args.random_weights:
         args.weights = demo_weights()
-        log.info("No --weights, so the demo model is used. It knows %s.", _demo_words())
+        own = args.dit is not None or args.lora  # which may know more
+        known = "" if own else f" It knows {_demo_words()}."
+        log.info("No --weights, so the demo model is used.%s", known)
     pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
     like.compare(args, pipeline.models)
     return pipeline

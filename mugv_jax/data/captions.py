@@ -98,7 +98,8 @@ def read_captions(path: Path, default: str | None = None) -> list[Captioned]:
     if mistakes:
         raise ValueError(f"captions {path}: {listed(mistakes, 'mistaken', 'mistaken')}")
     if not entries:
-        raise ValueError(f"captions {str(path)!r} is empty.")
+        holds = "holds no videos or pictures" if path.is_dir() else "is empty"
+        raise ValueError(f"captions {str(path)!r} {holds}.")
     return [
         Captioned(id=name, path=entry.path, caption=entry.caption, fps=entry.fps)
         for name, entry in zip(ids, entries, strict=True)
@@ -169,7 +170,7 @@ def _caption(values: Mapping[str, Any], path: Path, default: str | None) -> str:
         if sidecar is None:
             raise ValueError(
                 f"{str(error).removesuffix('.')}, and there is no {path.with_suffix(SIDECAR).name} "
-                "beside the file."
+                "beside the file: write one."
             ) from error
     caption = " ".join(read_text(sidecar).split())
     if not caption:

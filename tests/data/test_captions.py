@@ -147,7 +147,7 @@ def test_captions_lie_beside_the_files_of_a_folder(tmp_path):
     with pytest.raises(ValueError, match=r"a.txt is empty: write the caption into it"):
         read_captions(folder)
     (tmp_path / "none").mkdir()
-    with pytest.raises(ValueError, match="is empty"):
+    with pytest.raises(ValueError, match="holds no videos or pictures"):
         read_captions(tmp_path / "none")
 
 

@@ -63,7 +63,7 @@ def cut(source, target, frames, *, size=None, audio=False):
 def test_a_real_clip_comes_back_with_its_frames_size_and_rate(pipeline, tmp_path):
     source = cut(real_clip("bikes.mp4"), tmp_path / "bikes.mp4", 12, size=(38, 54))
     job = Job(source, tmp_path / "out.mp4", compared=tmp_path / "pair.mp4")
-    made, note = enhance_file(pipeline, job, REQUEST, progress=False)
+    made, note = enhance_file(pipeline, job, REQUEST, progress=False, traced=False)
     assert note is None
     assert facts(job.output) == facts(source) == (12, (54, 38), 25)
     assert facts(job.compared)[0] == 12
@@ -80,7 +80,7 @@ def test_sound_is_kept(tmp_path):
         real_clip("bigbuckbunny.mp4"), tmp_path / "bunny.mp4", 25, size=(36, 64), audio=True
     )
     job = Job(source, tmp_path / "out.mp4")
-    enhance_file(Lighter(), job, REQUEST, progress=False)
+    enhance_file(Lighter(), job, REQUEST, progress=False, traced=False)
     sounds = []
     for path in (source, job.output):
         with av.open(str(path)) as container:
@@ -94,7 +94,7 @@ def test_the_shape_of_pixels_is_kept(tmp_path):
     with video.writing(tmp_path / "in.mp4", 10, pixel_aspect=Fraction(2)) as write:
         write(frames)
     job = Job(tmp_path / "in.mp4", tmp_path / "out.mp4", compared=tmp_path / "pair.mkv")
-    enhance_file(Lighter(), job, REQUEST, progress=False)
+    enhance_file(Lighter(), job, REQUEST, progress=False, traced=False)
     for path in (job.output, job.compared):
         with av.open(path) as container:
             assert container.streams.video[0].sample_aspect_ratio == 2
@@ -106,11 +106,11 @@ def test_psnr_is_against_what_it_was_before_it_was_blurred(tmp_path):
     video.write_video(tmp_path / "in.mp4", frames, 10, crf=0)
     decoded = video.read_video(tmp_path / "in.mp4").frames
     job = Job(tmp_path / "in.mp4", tmp_path / "out.mp4", compared=tmp_path / "pair.mp4")
-    made, _ = enhance_file(Lighter(), job, REQUEST, progress=False)
+    made, _ = enhance_file(Lighter(), job, REQUEST, progress=False, traced=False)
     lighter = np.clip(decoded, 0, 250).astype(np.float32) + 5
     expected = 10 * np.log10(255**2 / np.mean(np.square(lighter - decoded)))
     assert abs(made.psnr - expected) < 1e-3
-    blurred, _ = enhance_file(Lighter(), job, REQUEST, blur=True, progress=False)
+    blurred, _ = enhance_file(Lighter(), job, REQUEST, blur=True, progress=False, traced=False)
     assert blurred.psnr < made.psnr - 10
     shown = video.read_video(job.compared).frames[:, :, :32].astype(np.float32)
     assert np.std(np.diff(shown, axis=1)) < 0.7 * np.std(
@@ -128,10 +128,10 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        enhance_file(Broken(), job, REQUEST, progress=False)
+        enhance_file(Broken(), job, REQUEST, progress=False, traced=False)
     assert not (tmp_path / "out").exists()
     assert not job.done
-    enhance_file(Lighter(), job, REQUEST, progress=False)
+    enhance_file(Lighter(), job, REQUEST, progress=False, traced=False)
     assert job.done
 
 
@@ -163,7 +163,9 @@ def test_a_prompt_of_the_list_counts_for_its_video(tmp_path):
     pipeline = Lighter()
     for prompt in (None, "a boat"):
         job = Job(tmp_path / "in.mp4", tmp_path / "out.mp4", prompt)
-        enhance_file(pipeline, job, dataclasses.replace(REQUEST, prompt="HD"), progress=False)
+        enhance_file(
+            pipeline, job, dataclasses.replace(REQUEST, prompt="HD"), progress=False, traced=False
+        )
     assert pipeline.prompts == ["HD", "a boat"]
 
 
@@ -195,7 +197,11 @@ def test_folders_are_written_to_folders(tmp_path):
             jobs_of(source, out, compare=False)
     with pytest.raises(ValueError, match=r"absent\.mp4"):
         enhance_file(
-            Lighter(), Job(tmp_path / "absent.mp4", tmp_path / "x.mp4"), REQUEST, progress=False
+            Lighter(),
+            Job(tmp_path / "absent.mp4", tmp_path / "x.mp4"),
+            REQUEST,
+            progress=False,
+            traced=False,
         )
 
 
