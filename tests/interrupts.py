@@ -176,7 +176,7 @@ def verdict(ended: Ended, number: int, moment: float) -> str:
         return "BAD traceback"
     if "leaked" in ended.said:
         return "BAD leaked"
-    if "saved at step" in ended.said or "finished" in ended.said:  # a signal in its last moments
+    if re.search(r"saved at step|finished \d+ steps", ended.said):  # also in its last moments
         good = ended.status == (0 if number == signal.SIGTERM else 130)
         return "saved" if good else "BAD status"
     if ended.status != expected:
