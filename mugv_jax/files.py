@@ -28,7 +28,7 @@ MAX_NAME_BYTES = 255  # of one name, in every usual file system
 LARGEST = 2**63 - 1
 SHOWN = 80  # characters of a value in a message
 _KINDS = (
-    (stat.S_ISDIR, "is a folder"),
+    (stat.S_ISDIR, "is a folder, not a file"),
     (stat.S_ISFIFO, "is a pipe, not a file"),
     (stat.S_ISSOCK, "is a socket, not a file"),
     (stat.S_ISCHR, "is a device, not a file"),

@@ -41,5 +41,5 @@ def test_numbers_without_a_size_are_refused_by_name(value):
 
 def test_usual_values_and_other_types_pass():
     for value in (0, -3, 2.5, True, None, "nan", [math.nan]):
-        bounds.require_sane("steps", value)
-    bounds.require_64_bits("config", {"a": (1, "x", None, 2.5), "b": -(2**63)})
+        assert bounds.require_sane("steps", value) is None
+    assert bounds.require_64_bits("config", {"a": (1, "x", None, 2.5), "b": -(2**63)}) is None

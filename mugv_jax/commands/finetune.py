@@ -8,7 +8,7 @@
     OUTPUT/pictures     samples of the first captions, on the way
     OUTPUT/adapter      the result, as peft writes it
 
-Every part is left alone by a second call once it is complete.
+A second call makes what is missing of the first three, and writes the adapter of the newest step.
 """
 
 import argparse
@@ -16,11 +16,14 @@ import dataclasses
 import logging
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from mugv_jax import config as configs
+from mugv_jax.bounds import require_at_least, require_seed
 from mugv_jax.commands.model_options import load_models
 from mugv_jax.commands.options import (
     add_output,
@@ -41,7 +44,7 @@ from mugv_jax.data.generated import read_prompts, write_generated
 from mugv_jax.files import RUN, check_output_folder, check_text, existing_file
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.mugv.defaults import Defaults, find_defaults, read_defaults
-from mugv_jax.systems.mugv.models import MugvModels, demo_weights, find_weights
+from mugv_jax.systems.mugv.models import MugvModels, demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.size import STRIDE, VideoSize, parse_frames, parse_size
 from mugv_jax.train import finetune as recipe
@@ -120,6 +123,7 @@ def run(args: argparse.Namespace) -> None:
         ValueError: clips, weights or settings that cannot be used.
     """
     check_output_folder(args.output, RUN)
+    _check_training(args)
     clips = _read_clips(args)
     args.weights = demo_weights() if args.weights is None else args.weights
     stated = find_defaults(args.weights) is not None
@@ -144,8 +148,34 @@ def run(args: argparse.Namespace) -> None:
         if done.bad:
             log.warning("%s", listed(done.bad, "file was left out", "files were left out"))
         prior = _make_prior(args, models, defaults, rule, prompts) if prompts else None
-        base = _base(args, models, defaults, stated=stated)
+        base = recipe.Base(
+            dit=models.sources["dit"],
+            vae=models.sources["vae"],
+            config=models.config,
+            defaults=defaults,
+            stated=stated,
+        )
         _train(args, base, _samples(args, models, folder, prior, len(prompts)))
+
+
+def _check_training(args: argparse.Namespace) -> None:
+    """Refuse settings that the run would refuse after its clips are encoded."""
+    for name in ("steps", "rank"):
+        require_at_least(1, args, name)
+    require_seed("seed", args.seed)
+    values = configs.read(TRAINING)
+    values.lora.rank = args.rank or recipe.RANK
+    if _read_config(values, args).lora is None:
+        raise ValueError(
+            "lora.rank=0 trains all weights, and finetune writes an adapter: give a rank from 1 "
+            "up, or use mugv-jax train."
+        )
+
+
+def _read_config(values: ConfigDict, args: argparse.Namespace) -> Any:
+    from mugv_jax.train.train_config import from_config_dict
+
+    return read_config(values, args.overrides, from_config_dict)
 
 
 def _read_clips(args: argparse.Namespace) -> int:
@@ -222,15 +252,6 @@ def _make_prior(
     return folder
 
 
-def _base(
-    args: argparse.Namespace, models: MugvModels, defaults: Defaults, *, stated: bool
-) -> recipe.Base:
-    found = find_weights(args.weights, text_encoder=args.text_encoder, tokenizer=args.tokenizer)
-    return recipe.Base(
-        dit=found["dit"], vae=found["vae"], config=models.config, defaults=defaults, stated=stated
-    )
-
-
 def _samples(
     args: argparse.Namespace, models: MugvModels, folder: Path, prior: Path | None, priors: int
 ) -> recipe.Samples:
@@ -241,15 +262,12 @@ def _samples(
     captions = [each.caption for each in read_captions(args.clips, args.caption)]
     tokens = int(np.max(models.tokenize(captions)[1].sum(axis=1)))
     shapes = np.asarray(open_all((str(folder),), flow_fields()).shapes)
-    return recipe.Samples(
-        own=folder, shapes=shapes, text_tokens=tokens, prior=prior, priors=priors * bool(prior)
-    )
+    return recipe.Samples(own=folder, shapes=shapes, text_tokens=tokens, prior=prior, priors=priors)
 
 
 def _train(args: argparse.Namespace, base: recipe.Base, samples: recipe.Samples) -> None:
     """Train with the chosen settings, and export."""
     from mugv_jax.train.diffusion import train
-    from mugv_jax.train.train_config import from_config_dict
 
     choices = recipe.choose(
         base,
@@ -264,7 +282,7 @@ def _train(args: argparse.Namespace, base: recipe.Base, samples: recipe.Samples)
     asked = configs.asked(args.overrides)
     _print(choices, asked)
     values = recipe.config_of(base, choices, configs.read(TRAINING))
-    config = read_config(values, args.overrides, from_config_dict)
+    config = _read_config(values, args)
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # we report Orbax errors in one line
     with out_of_memory(MEMORY):
         step = train(config, args.output, asked=asked)
@@ -281,7 +299,7 @@ def _print(choices: list[recipe.Choice], asked: Collection[str]) -> None:
     """Print every choice with its reason, and which ones the user replaced."""
     log.info("Settings, each of which --config.FIELD=VALUE replaces:")
     for choice in choices:
-        log.info("  %s%s", choice, ", replaced" if choice.field in asked else "")
+        log.info("  %s%s", choice, ", replaced by --config" if choice.field in asked else "")
 
 
 def _export(folder: Path) -> None:

@@ -181,9 +181,9 @@ def repeated(options: dict[str, Any], per_prompt: int | None) -> dict[str, Any]:
 
 
 def step_callback(
-    pipeline: Any, callback: Callable[..., Any], tensors: Sequence[str] | None
-) -> Callable[[Progress, int], Any]:
-    """Observer of steps that calls `callback(pipe, step, timestep, callback_kwargs)`.
+    pipeline: Any, callback: Callable[..., Any] | None, tensors: Sequence[str] | None
+) -> Callable[[Progress, int], Any] | None:
+    """Observer of steps that calls `callback(pipe, step, timestep, callback_kwargs)`, if any.
 
     The time step is 1000 t at the beginning of the step, as a float. `callback_kwargs` has
     "latents", (b, f, h, w, c), if they are asked for; those in the dictionary that it returns
@@ -192,6 +192,8 @@ def step_callback(
     Raises:
         ValueError: tensors that this pipeline does not give.
     """
+    if callback is None:
+        return None
     tensors = TENSORS if tensors is None else tensors
     unknown = [name for name in tensors if name not in TENSORS]
     if unknown:

@@ -110,10 +110,7 @@ class Pipeline(DiffusersMethods, Generic[OwnModels, Sizes]):
             asked.setdefault("shift", self._shift)
         prompts = calling.prompts_of(prompt, num_videos_per_prompt)
         seeds = calling.seeds_for(generator, seed, len(prompts))
-        call = None
-        if callback_on_step_end is not None:
-            tensors = callback_on_step_end_tensor_inputs
-            call = calling.step_callback(self, callback_on_step_end, tensors)
+        call = calling.step_callback(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
         made = self._make(
             tuple(prompts),
             {**calling.repeated(asked, num_videos_per_prompt), "seed": seeds},
@@ -151,8 +148,7 @@ class Pipeline(DiffusersMethods, Generic[OwnModels, Sizes]):
         """Result of `generate`: one video for a text, a list for several."""
         check_names(options, self.OPTIONS, "generate")
         prompts = (prompt,) if isinstance(prompt, str) else tuple(prompt)
-        call = None if on_step is None else lambda made, _: on_step(made) and None
-        watch = self._watch(call)
+        watch = self._watch(steps.reporting(on_step))
         videos = self._make(
             prompts, options, latents=False, progress=progress and self._shows_progress, watch=watch
         )

@@ -51,6 +51,17 @@ def unwatched(_: Sequence[int]) -> None:
     """Watch of a sampling that nobody observes."""
 
 
+def reporting(on_step: OnStep | None) -> Callable[[Progress, int], None] | None:
+    """`call` of `watching` that shows every step to `on_step`, whose result counts for nothing."""
+    if on_step is None:
+        return None
+
+    def call(progress: Progress, _: int) -> None:
+        on_step(progress)
+
+    return call
+
+
 def watching(
     call: Callable[[Progress, int], Any] | None, decode: Decode, stop: Callable[[], bool]
 ) -> Watch:

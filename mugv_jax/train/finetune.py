@@ -6,6 +6,7 @@ Every choice is a field of the training config with the reason for its value, so
 printed, and replaced by the user's own.
 """
 
+import collections
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -93,7 +94,15 @@ class Choice:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.field}={self.value}  ({self.reason})"
+        return f"{self.field}={_shown(self.value)}  ({self.reason})"
+
+
+def _shown(value: Any) -> str:
+    """Text of a value; of a tuple that repeats itself each item once, with its number."""
+    if not isinstance(value, tuple) or len(set(value)) == len(value):
+        return str(value)
+    counts = collections.Counter(value)
+    return ", ".join(f"{item!r} x {n}" if n > 1 else repr(item) for item, n in counts.items())
 
 
 def choose(
@@ -170,7 +179,7 @@ def _data(base: Base, samples: Samples) -> list[Choice]:
     chosen = [
         Choice("data.paths", paths, reason),
         Choice("data.tokens_per_shard", rows * longest, f"{rows} of the longest clips a step"),
-        Choice("data.max_rows", max(rows, 1), "as many of shorter ones"),
+        Choice("data.max_rows", rows, "as many of shorter ones"),
     ]
     if many:
         chosen.append(Choice("data.holdout", HOLDOUT, "held out to validate on"))

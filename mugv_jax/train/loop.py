@@ -24,7 +24,7 @@ from mugv_jax.progress import Bar, stage
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.train.checkpoint import FOLDER, Checkpoints
 from mugv_jax.train.display import Display, shape_text, validated
-from mugv_jax.train.metrics import BOARD, DATA, METRICS, PICTURES, Clock, Interval, Scalars, Writer
+from mugv_jax.train.metrics import BOARD, DATA, METRICS, Clock, Interval, Scalars, Writer
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.stop import Stop
@@ -119,8 +119,7 @@ class Run:
         if due(log_config.sample_every, step):
             with self._doing("samples", "sampling"):
                 self.evaluation.write_samples(state, step, self.writer)
-            log.info("step %d: samples are in %s, and in the curves.", step,
-                     self.checkpoints.folder.parent / PICTURES)  # fmt: skip
+            log.info("step %d: samples are in the curves.", step)
 
     def _log(self, step: int, interval: Interval) -> dict[str, float]:
         devices = self.program.mesh.devices

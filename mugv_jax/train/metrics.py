@@ -210,7 +210,9 @@ class Writer:
         """Write rows of frames, uint8 (h w 3) of one size, as one picture of this step."""
         folder = self._folder / PICTURES
         folder.mkdir(exist_ok=True)
-        contact_sheet.write_contact_sheet(folder / f"step_{step:06d}.png", rows)
+        path = folder / f"step_{step:06d}.png"
+        contact_sheet.write_contact_sheet(path, rows)
+        log.info("wrote %s", path)
 
     def close(self) -> None:
         """Close all files and writers."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""From a folder of clips to an adapter that `generate` takes, on the demo's model."""
+"""`mugv-jax finetune` turns a folder of clips into an adapter that `generate` takes."""
 
 import json
 import shutil
@@ -84,6 +84,11 @@ def test_nothing_is_done_twice(done, capsys):
         (True, ("--size", "65x64"), "multiples of 16"),
         (True, ("--frames", "0"), "must lie in 1 to"),
         (True, ("--prior", "missing.txt"), "'missing.txt' does not exist"),
+        (True, ("--steps", "0"), "steps=0 must be at least 1"),
+        (True, ("--rank", "0"), "rank=0 must be at least 1"),
+        (True, ("--seed", "-1"), "seed=-1 must lie in"),
+        (True, ("--config.lora.rank=0",), "lora.rank=0 trains all weights"),
+        (True, ("--config.optimizer.rate=1",), "there is no 'rate'"),
         (True, ("--learning-rate", "-1"), "must be a positive number"),
         (True, ("--caption", " "), "--caption is empty"),
         (True, ("--weights", "missing"), "missing"),

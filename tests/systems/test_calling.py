@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from mugv_jax import export_to_video, video
-from mugv_jax.systems import calling
+from mugv_jax.systems import calling, steps
 from mugv_jax.systems.arguments import check_names, pixels_of, seed_of, seeds_from
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
@@ -92,3 +92,11 @@ def test_results_have_the_forms_of_diffusers(tmp_path):
     path = export_to_video(video.Video(FRAMES, 24, {"seed": 1}))
     assert video.read_record(path) == {"seed": 1}
     Path(path).unlink()
+
+
+def test_what_an_observer_of_generate_returns_replaces_nothing():
+    seen = []
+    call = steps.reporting(lambda progress: seen.append(progress) or 0)
+    assert call("progress", 3) is None
+    assert seen == ["progress"]
+    assert steps.reporting(None) is None

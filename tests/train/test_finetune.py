@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fine-tuning run chooses from weights and samples."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -111,4 +110,4 @@ def test_no_samples_are_refused():
 
 def test_a_choice_is_printed_with_its_reason():
     assert str(finetune.Choice("run.steps", 3, "why")) == "run.steps=3  (why)"
-    assert dataclasses.astuple(finetune.Choice("a.b", 1, "c")) == ("a.b", 1, "c")
+    assert str(finetune.Choice("a.b", ("x", "x", "y"), "c")) == "a.b='x' x 2, 'y'  (c)"

@@ -154,12 +154,12 @@ def enhance_file(
     for path in (job.output, job.compared):
         if path is not None:
             video.prepare_output(path)
-    record = (
-        request.record(pipeline.models, pipeline.tiling, job.source, blur=blur) if traced else None
-    )
     held = collections.deque()  # frames whose results are not there yet
     frames, squared, values = 0, 0.0, 0
     with video.open_frames(job.source) as stream, contextlib.ExitStack() as outputs:
+        record = None
+        if traced:
+            record = request.record(pipeline.models, pipeline.tiling, job.source, blur=blur)
         write_pair = None
         if job.compared is not None:
             write_pair = outputs.enter_context(

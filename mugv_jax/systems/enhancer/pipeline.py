@@ -38,7 +38,7 @@ from mugv_jax.systems.enhancer.system import EnhancerConfig
 from mugv_jax.systems.loading import PretrainedOptions, loading_options
 from mugv_jax.systems.pipeline import Pipeline
 from mugv_jax.systems.sampling import Start, sample_group, seed_noise
-from mugv_jax.systems.steps import OnStep, Watch, unwatched
+from mugv_jax.systems.steps import OnStep, Watch, reporting, unwatched
 from mugv_jax.systems.text import padded
 from mugv_jax.systems.tiles import Tiling
 from mugv_jax.systems.time_windows import Window, joined, windows_of
@@ -121,7 +121,7 @@ class EnhancerPipeline(Pipeline[EnhancerModels, EnhancerConfig]):
         """
         check_names(options, self.OPTIONS, "enhance")
         request = request_of(options)
-        watch = self._watch(None if on_step is None else lambda made, _: on_step(made) and None)
+        watch = self._watch(reporting(on_step))
         return np.concatenate(list(self.run(frames, request, progress=progress, watch=watch)))
 
     def __call__(
@@ -171,10 +171,7 @@ class EnhancerPipeline(Pipeline[EnhancerModels, EnhancerConfig]):
             temporal=self.vae_scale_factor_temporal,
         )
         (asked["seed"],) = calling.seeds_for(generator, seed, 1)
-        call = None
-        if callback_on_step_end is not None:
-            tensors = callback_on_step_end_tensor_inputs
-            call = calling.step_callback(self, callback_on_step_end, tensors)
+        call = calling.step_callback(self, callback_on_step_end, callback_on_step_end_tensor_inputs)
         source = source_of(video)
         request = request_of(asked)
         record = request.record(self.models, self.tiling, video)

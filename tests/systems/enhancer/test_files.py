@@ -201,7 +201,6 @@ def test_folders_are_written_to_folders(tmp_path):
             Job(tmp_path / "absent.mp4", tmp_path / "x.mp4"),
             REQUEST,
             progress=False,
-            traced=False,
         )
 
 
