@@ -134,7 +134,7 @@ def paths(rng: Random, here: Path) -> Case:
         given = ("src.pt", *given)
     argv = (*base, *given)
     named = (path[:40], option or "path", Path(path).name[:30] or "empty", "empty", "required",
-             "src.pt", "\\udcff")  # fmt: skip
+             "src.pt", "continue_frames", "\\udcff")  # fmt: skip
     return Case(f"path {what} --{option}", argv, named)
 
 
