@@ -160,18 +160,22 @@ class Watch(contextlib.AbstractContextManager["Watch"]):
             sys.stderr.flush()
             os._exit(self.result)
 
-    def _handle(self, number: int, _: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         self.number = self.number or number
         if self.stage != RUNNING and self._lasting:
             self.end_now(number)
-        self._raise()
+        self._raise(frame)
 
-    def _poked(self, *_: object) -> None:
+    def _poked(self, _: int, frame: FrameType | None) -> None:
         if self.number is not None and self.stage == RUNNING and not self.postponed:
-            self._raise()
+            self._raise(frame)
 
-    def _raise(self) -> None:
-        """Raise KeyboardInterrupt, unless one is being handled or must wait."""
+    def _raise(self, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt in `frame`, unless one is being handled or must wait."""
+        while frame is not None:
+            if frame.f_code is Watch._unraisable.__code__:
+                return  # Python would report the exception, and go on
+            frame = frame.f_back
         error = sys.exception()
         while error is not None:
             if isinstance(error, KeyboardInterrupt):
