@@ -177,8 +177,8 @@ def verdict(ended: Ended, number: int, moment: float) -> str:
     if "leaked" in ended.said:
         return "BAD leaked"
     if re.search(r"saved at step|finished \d+ steps", ended.said):  # also in its last moments
-        good = ended.status == (0 if number == signal.SIGTERM else 130)
-        return "saved" if good else "BAD status"
+        good = (0, expected) if number == signal.SIGTERM else (expected,)  # after it has saved
+        return "saved" if ended.status in good else "BAD status"
     if ended.status != expected:
         return "BAD status"
     last = ended.said.rstrip().splitlines()[-1:]

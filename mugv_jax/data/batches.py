@@ -127,10 +127,11 @@ def starting_workers() -> Iterator[None]:
     Ctrl-C in a terminal reaches all processes; workers would end with tracebacks. Shared memory of
     batches that nobody took is removed by a process of Python, which says so on stderr.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     sys.warnoptions.append("ignore:resource_tracker")  # inherited by that process
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        resource_tracker.ensure_running()
+        resource_tracker.ensure_running()  # it unblocks SIGINT when it has started its process
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         sys.warnoptions.remove("ignore:resource_tracker")

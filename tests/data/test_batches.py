@@ -1,13 +1,15 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import json
+import signal
+from multiprocessing import resource_tracker
 
 import grain
 import numpy as np
 import pytest
 
 from mugv_jax.data import open as opening
-from mugv_jax.data.batches import make_batches, make_validation
+from mugv_jax.data.batches import make_batches, make_validation, starting_workers
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.fields import LatentField, NumberField, crop, flow_fields
 from mugv_jax.data.holdout import split_holdout
@@ -194,6 +196,16 @@ def test_worker_processes_read_the_same():
         assert all(same(next(batches), whole[step]) for step in range(2, 5))
     finally:
         batches.close()
+
+
+def test_worker_processes_start_with_interrupts_blocked(monkeypatch):
+    def as_at_its_first_start():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    monkeypatch.setattr(resource_tracker, "ensure_running", as_at_its_first_start)
+    with starting_workers():
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_validation_sees_every_held_out_sample_once_and_training_none():
