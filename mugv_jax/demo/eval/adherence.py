@@ -8,7 +8,7 @@
     i2v     image to video, from the first frame of the described clip
 
 Each task is scored on combinations of shape, colour and motion that training has seen (in newly
-drawn scenes) and on combinations that it has not.
+drawn scenes) and on combinations that it has not. Physical errors are counted beside.
 """
 
 import dataclasses
@@ -30,6 +30,7 @@ from mugv_jax.data.whole_files import write_whole
 from mugv_jax.demo.eval.answers import FIELDS, Answer, AnswerFile, Words
 from mugv_jax.demo.eval.score import QUALITIES, SPLITS, score
 from mugv_jax.demo.world.clips import DemoClips
+from mugv_jax.demo.world.physics import find_fault
 from mugv_jax.demo.world.reading import read
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.flow.guidance import Guidance
@@ -40,6 +41,8 @@ from mugv_jax.systems.mugv.request import MAX_SEED, Request
 from mugv_jax.train.vae import quality
 
 TASKS = ("truth", "vae", "t2v", "i2v")
+CHECKER = 2  # number of the checker; answers of another one cannot be mixed with its own
+ASKED = ("shape", "colour", "told")  # attributes of a clip that its caption names
 ANSWERS, SCORES = "answers.jsonl", "scores.json"
 
 Pictures = UInt8[np.ndarray, "b _h _w 3"]  # sizes in pixels
@@ -114,7 +117,11 @@ def evaluate(
         ValueError: the folder has answers of another measurement, or another process fills it.
     """
     digests = {name: file["sha256"] for name, file in weights["files"].items()}
-    about = {"settings": config.settings(), "weights": {**weights, "files": digests}}
+    about = {
+        "settings": config.settings(),
+        "checker": CHECKER,
+        "weights": {**weights, "files": digests},
+    }
     with only_process(folder):
         answers = measure(config, generator, AnswerFile(folder / ANSWERS, about))
     report = {
@@ -172,12 +179,13 @@ def _answer(
             split=split,
             clip=number,
             caption=clip.caption,
-            asked=_words(clip.attributes[field] for field in FIELDS),
+            asked=_words(clip.attributes[field] for field in ASKED),
             read=reading and _words(getattr(reading, field).name for field in FIELDS),
+            fault=fault,
             **quality,
         )
-        for number, clip, reading, quality in zip(
-            numbers, clips, map(read, made), qualities, strict=True
+        for number, clip, reading, fault, quality in zip(
+            numbers, clips, map(read, made), map(find_fault, made), qualities, strict=True
         )
     ]
 

@@ -23,6 +23,7 @@ class Answer:
 
     asked: words of the caption.
     read: words of the checker, None if it saw no object.
+    fault: physical error that the checker found, one of `demo.world.faults.FAULTS`, or "".
     psnr, ssim: quality of a reconstruction, mean over its frames.
     """
 
@@ -32,6 +33,7 @@ class Answer:
     caption: str
     asked: Words
     read: Words | None
+    fault: str = ""
     psnr: float | None = None
     ssim: float | None = None
 

@@ -5,7 +5,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mugv_jax.demo.eval.score import MEASURES, QUALITIES, SEEN, SPLITS, UNSEEN
+from mugv_jax.demo.eval.score import MEASURES, PHYSICS, QUALITIES, SEEN, SPLITS, UNSEEN
 
 TITLES = {
     "truth": "the clips themselves",
@@ -33,7 +33,7 @@ def report_text(scores: Scores) -> str:
         parts.append(_table(qualities))
     mistakes = list(_mistakes(scores))
     if mistakes:
-        parts.append("\n".join(["taken for another:", *mistakes]))
+        parts.append("\n".join(["taken for another, and physical errors:", *mistakes]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,7 +70,7 @@ def _estimate(estimate: Mapping[str, float], form: str, unit: float = 1) -> str:
 
 
 def _mistakes(scores: Scores) -> Iterator[str]:
-    """Confusions, one line per task, split and field that has any."""
+    """Confusions and physical errors, one line per task, split and field that has any."""
     for title, split, row in _rows(scores):
         for field, counts in row.get("confusion", {}).items():
             wrong = [
@@ -82,6 +82,9 @@ def _mistakes(scores: Scores) -> Iterator[str]:
             if wrong:
                 ordered = ", ".join(text for _, text in sorted(wrong, key=lambda x: -x[0]))
                 yield f"  {title}, {ROWS[split]}, {field}: {ordered}"
+        if row.get("faults"):
+            counted = ", ".join(f"{kind} {count}" for kind, count in row["faults"].items())
+            yield f"  {title}, {ROWS[split]}, {PHYSICS}: {counted}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -11,19 +11,27 @@ from mugv_jax.demo.eval.intervals import difference, mean, share
 
 SEEN, UNSEEN = SPLITS = ("validation", "unseen")
 # Measure -> the fields that must all be right. Image to video must keep the picture's `object`.
+# Where a clip has no physical error, its PHYSICS is right, whatever it shows.
+PHYSICS = "physics"
 MEASURES = {
     "colour": ("colour",),
     "shape": ("shape",),
     "object": ("shape", "colour"),
     "motion": ("motion",),
     "all": FIELDS,
+    PHYSICS: (),
 }
 QUALITIES = ("psnr", "ssim")
 NOTHING = "nothing"  # stands for a clip of which fewer than half of the frames show an object
 
 
 def is_right(answer: Answer, measure: str) -> bool:
-    """Whether the words read are the words asked for, in the fields of `measure`."""
+    """Whether the words read are the words asked for, in the fields of `measure`.
+
+    Of PHYSICS: whether the clip has no physical error.
+    """
+    if measure == PHYSICS:
+        return not answer.fault
     if answer.read is None:
         return False
     right = {field: a == r for field, a, r in zip(FIELDS, answer.asked, answer.read, strict=True)}
@@ -58,7 +66,9 @@ def _split_scores(answers: Sequence[Answer]) -> dict[str, Any]:
         values = [getattr(answer, quality) for answer in answers]
         if None not in values:
             scores[quality] = mean(values)._asdict()
-    return scores | {"confusion": {field: _confusion(answers, field) for field in FIELDS}}
+    faults = Counter(answer.fault for answer in answers if answer.fault)
+    confusion = {field: _confusion(answers, field) for field in FIELDS}
+    return scores | {"confusion": confusion, "faults": dict(faults.most_common())}
 
 
 def _count(answers: Sequence[Answer], measure: str) -> tuple[int, int]:

@@ -8,7 +8,8 @@ backdrops in half of the captions, so that a prompt need not mention them.
 
 import numpy as np
 
-from mugv_jax.demo.world.scene import Backdrop, Scene, Thing
+from mugv_jax.demo.world.objects import Thing
+from mugv_jax.demo.world.scene import Backdrop, Scene
 
 NOUNS = {
     "ball": ("ball", "sphere"),
@@ -80,7 +81,7 @@ def caption(scene: Scene) -> str:
     return str(rng.choice(TEMPLATES)).format(
         thing=thing,
         a_thing=_with_article(thing),
-        motion=rng.choice(MOTION_PHRASES[scene.motion]),
+        motion=rng.choice(MOTION_PHRASES[scene.told]),
         beside=beside,
         place=_place(scene.backdrop, rng),
         camera=rng.choice(cameras) if cameras else "",

@@ -16,9 +16,10 @@ from jaxtyping import Float
 
 from mugv_jax.axes import Frames
 from mugv_jax.demo.world import polar
+from mugv_jax.demo.world.objects import Placed, Pose, Thing
 from mugv_jax.demo.world.polar import PerFrame
 from mugv_jax.demo.world.render import render
-from mugv_jax.demo.world.scene import SHAPES, SHIFTS, Backdrop, Format, Placed, Pose, Scene, Thing
+from mugv_jax.demo.world.scene import SHAPES, SHIFTS, Backdrop, Format, Scene
 from mugv_jax.demo.world.segment import Segment, segment
 
 # Least change that counts as a motion: about half of the smallest in any scene.
@@ -100,6 +101,7 @@ def outlines() -> Float[np.ndarray, "p r q"]:
         scene = Scene(
             main=placed,
             motion="still",
+            told="still",
             second=None,
             backdrop=Backdrop("plain", "grey", "still", 0.0),
             format=Format(height_px=96, width_px=96, frames=9),

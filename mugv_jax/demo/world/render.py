@@ -9,15 +9,19 @@ Objects have saturated colours and backdrops nearly grey ones, so that a program
 """
 
 import functools
+import itertools
 import math
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from mugv_jax.axes import Frames
+from mugv_jax.demo.world.faults import Shown, states
+from mugv_jax.demo.world.objects import Pose, Thing
 from mugv_jax.demo.world.polar import Maps, PerFrame
-from mugv_jax.demo.world.scene import Backdrop, Format, Placed, Scene, path
+from mugv_jax.demo.world.scene import Backdrop, Format, Scene
 from mugv_jax.demo.world.shapes import FORMS, accent
 
 RGB = {
@@ -56,9 +60,9 @@ def render(scene: Scene) -> Frames:
     x, y = _grid(scene.format)
     times = np.linspace(0, 1, scene.format.frames, dtype=np.float32)
     rgb = _backdrop(scene.backdrop, x, y, times)
-    for placed in (scene.second, scene.main):
+    for placed, fault in ((scene.second, None), (scene.main, scene.fault)):
         if placed is not None:
-            _paint(rgb, placed, x, y, times)
+            _paint_all(rgb, states(placed, fault, times), x, y)
     return np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -105,28 +109,38 @@ def _soft(wave: np.ndarray) -> np.ndarray:
     return np.clip(0.5 + 2 * wave, 0, 1)
 
 
+def _paint_all(
+    rgb: Float[np.ndarray, "f h w 3"], shown: Sequence[Shown], x: AlongX, y: AlongY
+) -> None:
+    """Draws an object over `rgb`, in place; successive frames of one appearance at once."""
+    start = 0
+    for (thing, visible), group in itertools.groupby(
+        shown, lambda each: (each.thing, each.pose is not None)
+    ):
+        poses = [each.pose for each in group]
+        frames = rgb[start : start + len(poses)]
+        if visible:
+            _paint(frames, thing, [pose for pose in poses if pose], x, y)
+        start += len(poses)
+
+
 def _paint(
-    rgb: Float[np.ndarray, "f h w 3"],
-    placed: Placed,
-    x: AlongX,
-    y: AlongY,
-    times: PerFrame,
+    rgb: Float[np.ndarray, "f h w 3"], thing: Thing, poses: Sequence[Pose], x: AlongX, y: AlongY
 ) -> None:
     """Draws an object and its shadow over `rgb`, in place."""
-    poses = path(placed, times)
     fields = np.array([(p.x, p.y, p.radius, p.angle) for p in poses], np.float32).T
     at_x, at_y, radius, angle = fields[:, :, None, None]
     dx, dy = (x - at_x) / radius, (y - at_y) / radius
     u, v = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
-    form, radius_px = FORMS[placed.thing.shape], radius * min(x.shape[-1], y.shape[-2])
+    form, radius_px = FORMS[thing.shape], radius * min(x.shape[-1], y.shape[-2])
     distance_px = form.distance(u, v) * radius_px
     rgb *= 1 - SHADOW * _shadow(dx, dy)[..., None]
     light, shine = _lighting(distance_px, form.bevel * radius_px)
-    light *= _texture(placed.thing.texture, u, v)
-    mark = accent(placed.thing.shape, u, v)
+    light *= _texture(thing.texture, u, v)
+    mark = accent(thing.shape, u, v)
     if mark is not None:
         light *= 1 - (1 - DARKER) * np.clip(0.5 - mark * radius_px, 0, 1)
-    colour = np.array(RGB[placed.thing.colour], np.float32)
+    colour = np.array(RGB[thing.colour], np.float32)
     coverage = np.clip(0.5 - distance_px, 0, 1)[..., None]
     rgb += coverage * (light[..., None] * colour + shine[..., None] - rgb)
 

@@ -15,6 +15,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from mugv_jax.demo.world import faults
+from mugv_jax.demo.world.faults import Fault
+from mugv_jax.demo.world.objects import Placed, Pose, Thing, path
 from mugv_jax.demo.world.shapes import FORMS
 
 SHAPES = tuple(FORMS)
@@ -69,6 +72,8 @@ class World:
 
     second: share of clips that get a second object if one fits.
     patterned: share of clips whose backdrop is drawn from `patterns`; the others are plain.
+    wrong_captions: share of clips whose caption names another motion.
+    faulty: share of clips with a physical error (`faults.py`); their captions are right.
 
     Raises:
         ValueError: unknown or missing words, or shares out of range.
@@ -81,15 +86,22 @@ class World:
     patterns: tuple[str, ...] = PATTERNS
     second: float = 0.35
     patterned: float = 0.6
+    wrong_captions: float = 0.0
+    faulty: float = 0.0
 
     def __post_init__(self):
         for field in ("shapes", "colours", "motions", "textures", "patterns"):
             given, words = getattr(self, field), getattr(World, field)
             if not given or len(set(given)) != len(given) or not set(given) <= set(words):
                 raise ValueError(f"{field}={given} must be some of {', '.join(words)}, each once.")
-        for field in ("second", "patterned"):
+        for field in ("second", "patterned", "wrong_captions", "faulty"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1].")
+        if self.wrong_captions + self.faulty > 1:
+            raise ValueError(
+                f"wrong_captions={self.wrong_captions} and faulty={self.faulty} must not exceed 1 "
+                "together: no clip has both."
+            )
         turns = "rotate" in self.motions and {*ROUND} & {*self.shapes}
         if turns and "striped" not in self.textures:
             raise ValueError(
@@ -107,40 +119,15 @@ _SMALL = World(
     second=0.0,
 )
 # The demo's model knows "small". "cans" is the same with one shape that it does not know, to
-# fine-tune it on.
+# fine-tune it on. "faulty" is the same with the errors of collected data, for post-training, and
+# every clip of "errors" has one, for the VAE.
 WORLDS = {
     "full": World(),
     "small": _SMALL,
     "cans": dataclasses.replace(_SMALL, shapes=("can",)),
+    "faulty": dataclasses.replace(_SMALL, wrong_captions=0.25, faulty=0.25),
+    "errors": dataclasses.replace(_SMALL, faulty=1.0),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Thing:
-    """Appearance of an object."""
-
-    shape: str
-    colour: str
-    texture: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Pose:
-    """Centre, radius of the circle around the object, and clockwise rotation in radians."""
-
-    x: float
-    y: float
-    radius: float
-    angle: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Placed:
-    """An object whose pose changes linearly from the first frame to the last."""
-
-    thing: Thing
-    first: Pose
-    last: Pose
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,18 +145,24 @@ class Backdrop:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Content of one clip. The main object is the larger one; it moves and is named first."""
+    """Content of one clip. The main object is the larger one; it moves and is named first.
+
+    told: motion that the caption names; another one than `motion` in a wrong caption.
+    fault: physical error of the main object, if any.
+    """
 
     main: Placed
     motion: str
+    told: str
     second: Placed | None
     backdrop: Backdrop
     format: Format
     caption_seed: int
+    fault: Fault | None = None
 
     @property
     def attributes(self) -> dict[str, str]:
-        """Content of the clip in words; `second_*` are empty if there is no second object."""
+        """Content of the clip in words, empty where there is no second object and no fault."""
         thing = dataclasses.asdict(self.main.thing)
         second = self.second.thing if self.second else Thing("", "", "")
         return {
@@ -179,6 +172,8 @@ class Scene:
             "pattern": self.backdrop.pattern,
             "tone": self.backdrop.tone,
             "camera": self.backdrop.camera,
+            "told": self.told,
+            "fault": self.fault.kind if self.fault else "",
         }
 
 
@@ -219,14 +214,33 @@ def draw(
     striped = motion == "rotate" and shape in ROUND
     texture = "striped" if striped else _pick(rng, world.textures)
     main = Placed(Thing(shape, colour, texture), *_poses(rng, motion))
-    return Scene(
+    scene = Scene(
         main=main,
         motion=motion,
+        told=motion,
         second=_second(rng, main, world) if rng.random() < world.second else None,
         backdrop=_backdrop(rng, world),
         format=format or Format(),
         caption_seed=int(rng.integers(2**31)),
     )
+    return _spoilt(rng, scene, world)
+
+
+def _spoilt(rng: np.random.Generator, scene: Scene, world: World) -> Scene:
+    """The scene with a wrong caption or a physical error, in the world's shares."""
+    if not world.wrong_captions + world.faulty:
+        return scene
+    chance = rng.random()
+    if chance < world.wrong_captions:
+        others = [each for each in world.motions if each != scene.motion]
+        return dataclasses.replace(scene, told=_pick(rng, others))
+    if chance < world.wrong_captions + world.faulty:
+        kinds = [each for each in faults.FAULTS if each != "freeze" or scene.motion != "still"]
+        colours = [each for each in world.colours if _distinct(each, scene.main.thing.colour)]
+        shapes = [each for each in world.shapes if each != scene.main.thing.shape]
+        fault = faults.draw(rng, _pick(rng, kinds), scene.main, colours, shapes)
+        return dataclasses.replace(scene, fault=fault)
+    return scene
 
 
 def _pick(rng: np.random.Generator, items: Sequence[Item]) -> Item:
@@ -277,12 +291,6 @@ def _distinct(a: str, b: str) -> bool:
     """Whether two colours are far enough from each other on the circle of COLOURS."""
     steps = abs(COLOURS.index(a) - COLOURS.index(b))
     return min(steps, len(COLOURS) - steps) >= FEWEST_STEPS
-
-
-def path(placed: Placed, times: np.ndarray) -> list[Pose]:
-    """Poses at `times`; 0 is the first frame, 1 the last."""
-    first, last = (np.array(dataclasses.astuple(pose)) for pose in (placed.first, placed.last))
-    return [Pose(*(first + time * (last - first)).tolist()) for time in times]
 
 
 def _backdrop(rng: np.random.Generator, world: World) -> Backdrop:

@@ -50,7 +50,7 @@ def chroma(rgb: Num[np.ndarray, "*axes 3"]) -> Float[np.ndarray, "*axes 2"]:
 
 def segment(frames: Frames) -> Segment | None:
     """The main object; None if fewer than half of the frames show one."""
-    plane = _smooth(chroma(frames))
+    plane = smooth(chroma(frames))
     hue = _main_hue(plane)
     if hue is None:
         return None
@@ -71,7 +71,7 @@ def segment(frames: Frames) -> Segment | None:
     return Segment(distance, shown.astype(np.float32), surface[shown], coverage[shown])
 
 
-def _smooth(plane: Float[np.ndarray, "f h w 2"]) -> Float[np.ndarray, "f h w 2"]:
+def smooth(plane: Float[np.ndarray, "f h w 2"]) -> Float[np.ndarray, "f h w 2"]:
     """Filter (1, 2, 1) / 4 over rows and columns, so that noise does not colour grey pixels."""
     padded = np.pad(plane, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     columns = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]

@@ -11,8 +11,9 @@ import pytest
 from mugv_jax.demo.world import scene as scenes
 from mugv_jax.demo.world.captions import MOTION_PHRASES, NOUNS, TEMPLATES, caption
 from mugv_jax.demo.world.clips import DemoClips
+from mugv_jax.demo.world.objects import path
 from mugv_jax.demo.world.render import LIGHT, RGB, TONE_RGB, render
-from mugv_jax.demo.world.scene import WORLDS, Format, World, combinations, draw, path
+from mugv_jax.demo.world.scene import WORLDS, Format, World, combinations, draw
 from mugv_jax.demo.world.segment import LEAST_CHROMA, chroma
 from mugv_jax.demo.world.shapes import FORMS
 
