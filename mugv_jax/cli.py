@@ -35,6 +35,7 @@ COMMANDS = {
     "data": ("mugv_jax.commands.data", "encode videos and captions for training, and pack them"),
     "expand": ("mugv_jax.commands.expand", "widen or deepen a model, keeping its function"),
     "average": ("mugv_jax.commands.average", "average checkpoints of one model"),
+    "post": ("mugv_jax.commands.post", "make, label and pair samples for post-training"),
     "eval": ("mugv_jax.commands.eval", "score a model on a world whose captions can be checked"),
     "demo": ("mugv_jax.commands.demo", "make the demo's clips, text encoder and weights"),
     "verify": ("mugv_jax.commands.verify", "run golden cases and report the errors"),

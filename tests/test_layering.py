@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "mugv_jax"
 NETWORKS = {"axes", "bounds", "files", "kernels", "nn"}
 BELOW = {"cost", "flow", "interrupts", "progress", "sharding", "tables", "video", "weights"}
 MODELS = {*NETWORKS, *BELOW}
-ABOVE = {"cli", "compile", "config", "console", "data", "demo", "golden", "problems"}
+ABOVE = {"cli", "compile", "config", "console", "data", "demo", "golden", "post", "problems"}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
@@ -45,6 +45,7 @@ KNOWS = {
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
+    "post": {*MODELS, "data", "demo", "systems", "train"},
     "commands": {*MODELS, *ABOVE, "config_files", "hints", "rewriting", "systems", "train"},
     # Commands are imported by name, each when it is run.
     "cli": {"bounds", "console", "hints", "interrupts", "problems"},

@@ -89,10 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_path(group, "--init-video", "start from this video, noised", "VIDEO")
     strength = f"noise added to it, above 0 and up to 1 [{Request.strength}]"
     group.add_argument("--strength", type=float, metavar="X", help=strength)
-    _add_sampling(parser)
+    add_own_sampling(parser)
 
 
-def _add_sampling(parser: argparse.ArgumentParser) -> None:
+def add_own_sampling(parser: argparse.ArgumentParser) -> None:
+    """Add the options of sampling that only MUG-V has."""
     group = parser.add_argument_group(f"sampling ({models_with('reuse_threshold')} only)")
     add_value(
         group,

@@ -33,7 +33,7 @@ def write_clips(clips: DemoClips, folder: Path, *, pictures: bool = False) -> Pa
     for number in over(range(len(clips)), "rendering", unit="clip"):
         clip, name = clips[number], f"{clips.split}-{number:06d}"
         path = f"clips/{name}.{'png' if pictures else 'mkv'}"
-        content = _picture(clip.video[0]) if pictures else _lossless(clip.video, clip.fps)
+        content = _picture(clip.video[0]) if pictures else lossless(clip.video, clip.fps)
         write_whole(folder / path, content)
         rows.append({"path": path, "caption": clip.caption, "id": name} | clip.attributes)
     write_whole(folder / LIST, csv_bytes(rows, rows[0]))
@@ -46,7 +46,7 @@ def _picture(frame: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return content.getvalue()
 
 
-def _lossless(frames: Frames, fps: float) -> bytes:
+def lossless(frames: Frames, fps: float) -> bytes:
     """Matroska file of lossless H.264 in RGB; yuv420p would halve the resolution of colour."""
     import av
 

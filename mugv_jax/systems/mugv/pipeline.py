@@ -195,7 +195,7 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         prompts, negative, seeds = request.texts(), request.negative_prompt, request.seeds()
         guided, mesh = request.guidance.scale != 1, self.models.mesh
         wanted = [*prompts, negative] if guided else prompts
-        texts = self._texts.read(wanted, self.models.read_texts)
+        texts = self.text_states(wanted)
         condition = functools.partial(self._condition, request, texts)
         with meshes.use(mesh):
             latents = self._encode_given(given, request.rows)
@@ -220,6 +220,24 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
                     )
 
                 return denoise(len(prompts), mesh, sample, rows=request.rows, progress=progress)
+
+    def text_states(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """Encoder states (s, d) of each text, without padding; those read last are kept."""
+        return self._texts.read(texts, self.models.read_texts)
+
+    def decode(
+        self, latents: Float[np.ndarray, "b f h w c"], size: VideoSize, *, rows: int | None = None
+    ) -> Videos:
+        """Frames of sampled latents of one size.
+
+        rows: videos that pass the VAE together; None passes one at a time.
+        """
+        rows, made = self._vae_rows(rows), []
+        with meshes.use(self.models.mesh), self.models.model("vae") as vae:
+            for group in groups(len(latents), rows):
+                decoded = self._frames(*vae, latents[group], [GivenPixels()] * len(group), size)
+                made.append(decoded[: len(set(group))])
+        return np.concatenate(made)
 
     def reconstruct(self, videos: Videos, *, rows: int | None = None) -> Videos:
         """Videos after the VAE: encoded to the posterior's mean and decoded.
