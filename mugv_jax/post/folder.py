@@ -143,14 +143,14 @@ def filled(rows: Sequence[Row]) -> list[Row]:
 
 
 def read_rows(path: Path, *needed: str) -> list[Row]:
-    """Rows of a `train.csv`, or of that in a folder, with all of their columns.
+    """Rows of the `train.csv` in a folder, with all of their columns.
 
     needed: columns that must be there, beside the id.
 
     Raises:
         ValueError: no such file, no rows, a missing column, or one id twice.
     """
-    path = existing_file(path / CSV if path.is_dir() else path, "samples")
+    path = existing_file(path / CSV, "samples")
     found, records = read_csv(path, (*COLUMNS, *needed))
     missing = [name for name in (ID, *needed) if name not in found]
     if missing:

@@ -218,7 +218,7 @@ def _alpha(several: Sequence[Sequence[float]]) -> float | None:
 
 
 def _label(values: Mapping[str, str], bounds: tuple[float, float] | None) -> Label:
-    score = _number("score", values["score"])
+    score = _number("score", values.get("score", ""))
     if bounds is not None and not bounds[0] <= score <= bounds[1]:
         raise ValueError(f"score={score:g} must lie in {bounds[0]:g} to {bounds[1]:g}.")
     parts = {}
@@ -229,7 +229,7 @@ def _label(values: Mapping[str, str], bounds: tuple[float, float] | None) -> Lab
             except ValueError:
                 continue  # a remark
     return Label(
-        id=values["id"], rater=values.get("rater", "") or "rater", score=score, parts=parts
+        id=values.get("id", ""), rater=values.get("rater", "") or "rater", score=score, parts=parts
     )
 
 
@@ -237,10 +237,11 @@ def _comparison(values: Mapping[str, str], _bounds: tuple[float, float] | None) 
     tie = values.get(TIE, "") or "0"
     if tie not in ("0", "1"):
         raise ValueError(f"tie={tie!r} must be 1, or 0 or empty.")
-    if values["win"] == values["lose"]:
-        raise ValueError(f"win and lose are both {values['win']!r}: compare two clips.")
+    win, lose = values.get("win", ""), values.get("lose", "")
+    if win == lose:
+        raise ValueError(f"win and lose are both {win!r}: compare two clips.")
     rater = values.get("rater", "") or "rater"
-    return Comparison(win=values["win"], lose=values["lose"], rater=rater, tie=tie == "1")
+    return Comparison(win=win, lose=lose, rater=rater, tie=tie == "1")
 
 
 def _check_ids(ids: Sequence[str], known: Collection[str]) -> None:

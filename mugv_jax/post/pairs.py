@@ -186,7 +186,7 @@ def write_pairs(pairs: Sequence[Pair], folders: Mapping[Path, Sequence[Row]], ou
             {**lose, **own, ID: f"{pair.win}_{pair.lose}"}
             | {"win": pair.win, "lose": pair.lose, MARGIN: margin, "tie": str(int(pair.tie))}
         )
-    write_linked(out, written, files, next(reversed(folders)))
+    write_linked(out, written, files, list(folders)[-1])
 
 
 def binary(

@@ -26,7 +26,7 @@ from mugv_jax.data.pt_files import latent_bytes, text_bytes
 from mugv_jax.data.published import ID
 from mugv_jax.data.samples import EMPTY_TEXT
 from mugv_jax.demo.world.export import lossless
-from mugv_jax.files import SAMPLES, check_output_folder, removed_on_error
+from mugv_jax.files import SAMPLES, check_output_folder, removed_on_error, shortened
 from mugv_jax.post.folder import COLUMNS, VIDEOS, Row, SampleFolder
 from mugv_jax.post.prompts import Prompt
 from mugv_jax.progress import Bar
@@ -168,10 +168,15 @@ def _id(prompt: Prompt, number: int) -> str:
 
 
 def _recalled(folder: SampleFolder, job: _Job, config: SampleConfig) -> Row | None:
-    """The row of an earlier run, if it is of this prompt and its files are there."""
+    """The row of an earlier run, if its files are there."""
     row = folder.known.get(job.id)
-    if row is None or row["caption"] != job.prompt.caption or row["seed"] != str(job.seed):
+    if row is None:
         return None
+    if row["caption"] != job.prompt.caption:
+        raise ValueError(
+            f"{folder.path} has samples of prompt {job.prompt.id!r} with another caption, "
+            f"{shortened(row['caption'])!r}: give the prompt another id, or name another folder."
+        )
     files = [row["latent_path"], row["text_feat_path"]]
     files += [row["video_path"]] * (config.videos != "none")
     return row | _about(job) if all(map(folder.has, files)) else None
@@ -241,9 +246,7 @@ def _write_video(folder: SampleFolder, relative: str, frames: Frames, fps: float
 
 
 def _row(job: _Job, request: Request, config: SampleConfig) -> Row:
-    # The caption is a part of the name: another caption under the same id has other states.
-    caption = hashlib.sha256(job.prompt.caption.encode()).hexdigest()[:12]
-    files = (f"{LATENTS}/{job.id}.pt", f"{TEXTS}/{job.prompt.id}-{caption}_text.pt")
+    files = (f"{LATENTS}/{job.id}.pt", f"{TEXTS}/{job.prompt.id}_text.pt")
     values = (job.id, NORMALISED, *files, repr(request.conditioning_fps))
     suffix = KEPT[config.videos]
     own = {

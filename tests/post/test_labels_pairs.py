@@ -104,7 +104,7 @@ def test_several_raters_become_one_and_their_agreement_is_told():
     mean, agreement = combined(labels)
     assert [label.score for label in mean] == [2, 4, 2]
     assert (agreement.judged, agreement.same) == (2, 0.5)
-    # Coincidences of the values 1 1 4 4 4: observed 6/5 * 3 = 3.6, expected 1.44 * 25/4 / 5 * 2
+    # Squared differences of ordered pairs: observed 36 / 2 / 5, expected 108 / (5 * 4).
     assert agreement.alpha == pytest.approx(1 - 3.6 / 5.4)
     majority, _ = combined(labels, "majority")
     assert [label.score for label in majority] == [1, 4, 2]
