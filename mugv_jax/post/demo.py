@@ -3,48 +3,36 @@
 """The checker of the demo world as a scorer."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
 
 from mugv_jax.axes import Frames
 from mugv_jax.demo.eval.answers import FIELDS
+from mugv_jax.demo.eval.score import PHYSICS
+from mugv_jax.demo.world.physics import find_fault
 from mugv_jax.demo.world.reading import read
 
-FAULT = "fault"
 # Where captions may name a wrong motion, this column says which motion the caption names.
 TOLD = "told"
 
 
 @dataclasses.dataclass(frozen=True)
 class DemoScorer:
-    """Shape, colour and motion are 1 where they are what the caption names.
+    """Shape, colour and motion are 1 where they are what the caption names, physics without error.
 
     It needs the columns shape, colour and motion (or told) of `mugv-jax demo world`.
-
-    find_fault: names the physical error of a clip, or "". With it there is the part fault, which
-        is 1 where the clip has one.
     """
 
-    find_fault: Callable[[Frames], str] | None = None
-    name: ClassVar[str] = "demo"
-    errors: ClassVar[frozenset[str]] = frozenset({FAULT})
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """See `post.scoring.Scorer`."""
-        return FIELDS if self.find_fault is None else (*FIELDS, FAULT)
+    name: str = "demo"
+    parts: tuple[str, ...] = (*FIELDS, PHYSICS)
 
     def judge(
         self, videos: Sequence[Frames], about: Sequence[Mapping[str, str]]
     ) -> list[tuple[float, ...]]:
         """See `post.scoring.Scorer`."""
-        judged = []
-        for frames, row in zip(videos, about, strict=True):
-            values = _right(frames, _asked(row))
-            if self.find_fault is not None:
-                values.append(float(bool(self.find_fault(frames))))
-            judged.append(tuple(values))
-        return judged
+        return [
+            (*_right(frames, _asked(row)), float(not find_fault(frames)))
+            for frames, row in zip(videos, about, strict=True)
+        ]
 
 
 def _asked(row: Mapping[str, str]) -> dict[str, str]:

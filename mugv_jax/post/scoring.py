@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores of videos by a program: a checker, or a reward model.
 
-parts of a clip -> score = sum of weight * goodness / sum of weights,
-goodness = the part's value, or 1 - value for a part that counts errors
+parts of a clip, more is better -> score = sum of weight * part / sum of weights
 """
 
 import dataclasses
@@ -26,7 +25,6 @@ class Scorer(Protocol):
 
     name: the rater in `labels.csv`.
     parts: names of what is judged, in the order of a judgement; a reward model has one.
-    errors: those of `parts` that count errors, so that less is better.
     """
 
     @property
@@ -35,13 +33,10 @@ class Scorer(Protocol):
     @property
     def parts(self) -> tuple[str, ...]: ...
 
-    @property
-    def errors(self) -> frozenset[str]: ...
-
     def judge(
         self, videos: Sequence[Frames], about: Sequence[Mapping[str, str]]
     ) -> Sequence[Sequence[float]]:
-        """Values of all parts for each clip.
+        """Values of all parts for each clip; more is better.
 
         about: row of each clip, with its caption and all other columns.
 
@@ -80,10 +75,9 @@ class Weighting:
             )
         return cls(chosen or dict.fromkeys(scorer.parts, 1.0))
 
-    def score(self, values: Mapping[str, float], errors: frozenset[str]) -> float:
-        """Weighted mean of the parts, where more is better."""
-        good = {name: 1 - value if name in errors else value for name, value in values.items()}
-        total = sum(weight * good[name] for name, weight in self.weights.items())
+    def score(self, values: Mapping[str, float]) -> float:
+        """Weighted mean of the parts."""
+        total = sum(weight * values[name] for name, weight in self.weights.items())
         return total / sum(self.weights.values())
 
 
@@ -107,7 +101,7 @@ def score_samples(
         videos = [video.read_video(folder / row["video_path"]).frames for row in part]
         for row, values in zip(part, scorer.judge(videos, part), strict=True):
             parts = dict(zip(scorer.parts, map(float, values), strict=True))
-            score = weighting.score(parts, scorer.errors)
+            score = weighting.score(parts)
             if not math.isfinite(score):
                 raise ValueError(f"{scorer.name} gives {row[ID]} the score {score}: not finite.")
             labels.append(Label(id=row[ID], rater=scorer.name, score=score, parts=parts))

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompts, labels and pairs: what is read, combined and chosen, and what is refused."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -184,20 +182,19 @@ def test_written_pairs_and_binary_labels_are_training_samples(tmp_path):
 
 def test_the_demo_checker_scores_what_the_caption_asks_for():
     clip = DemoClips(split="validation", count=1, seed=3, world=WORLDS["small"])[0]
-    scorer = DemoScorer(find_fault=lambda frames: "" if frames.any() else "vanish")
+    scorer = DemoScorer()
     assert isinstance(scorer, Scorer)
     told = "left" if clip.attributes["motion"] != "left" else "right"
     rows = [clip.attributes, {**clip.attributes, "told": told}]
     values = scorer.judge([clip.video, clip.video], rows)
-    assert values == [(1, 1, 1, 0), (1, 1, 0, 0)]
+    assert values == [(1, 1, 1, 1), (1, 1, 0, 1)]
     (dark,) = scorer.judge([np.zeros_like(clip.video)], rows[:1])
-    assert dark == (0, 0, 0, 1)
+    assert dark == (0, 0, 0, 0)
     parts = dict(zip(scorer.parts, values[1], strict=True))
-    assert Weighting.of(scorer).score(parts, scorer.errors) == 0.75
-    motion = Weighting.of(scorer, {"motion": 2.0, "fault": 1.0})
-    assert motion.score(parts, scorer.errors) == pytest.approx(1 / 3)
+    assert Weighting.of(scorer).score(parts) == 0.75
+    motion = Weighting.of(scorer, {"motion": 2.0, "physics": 1.0})
+    assert motion.score(parts) == pytest.approx(1 / 3)
     with pytest.raises(ValueError, match="'sound' is not judged"):
         Weighting.of(scorer, {"sound": 1.0})
     with pytest.raises(ValueError, match="needs the column motion"):
-        scorer.judge([clip.video], [{**clip.attributes, "motion": ""}])
-    assert dataclasses.replace(scorer, find_fault=None).parts == ("shape", "colour", "motion")
+        scorer.judge([clip.video], [{**clip.attributes, "motion": "", "told": ""}])
