@@ -14,7 +14,16 @@ from configs.post.dpo import preference
 
 
 def get_config() -> ConfigDict:
-    config = preference(mugv_demo.get_config())
+    return on_a_cpu(preference(demo()))
+
+
+def demo() -> ConfigDict:
+    """The config with which the demo's model was trained."""
+    return mugv_demo.get_config()
+
+
+def on_a_cpu(config: ConfigDict) -> ConfigDict:
+    """`config` with the length and rates of a short run of the demo's model."""
     config.data.shapes = ()
     config.data.holdout = 0.1
     config.lora.rank = 16

@@ -17,7 +17,8 @@ from mugv_jax.flow.integrate import integrate
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.golden.cases import Case, Outputs
 from mugv_jax.train.loss import velocity_loss
-from mugv_jax.train.objectives import dpo
+from mugv_jax.train.objectives import dpo, kto
+from mugv_jax.train.reference import reward
 
 
 def on_devices(arrays: Mapping[str, np.ndarray]) -> dict[str, Array]:
@@ -59,15 +60,14 @@ def kto_loss(case: Case) -> Outputs:
     a = on_devices(case.arrays)
     noisy, desirable = a["noisy"].astype(bool), a["desirable"].astype(bool)
     reference = velocity_loss(a["reference"], a["target"], noisy)
-    weights = {
-        name: case.spec[name] for name in ("desirable_weight", "undesirable_weight", "sft_weight")
-    }
+    names = ("beta", "desirable_weight", "undesirable_weight", "sft_weight")
+    settings = kto.Settings(**{name: case.spec[name] for name in names})
 
     def mean(policy: Array) -> tuple[Array, tuple[Array, ...]]:
         error = velocity_loss(policy, a["target"], noisy)
-        rewards = dpo.reward(error, reference, case.spec["beta"])
-        baseline = dpo.kto_baseline(rewards)
-        loss = dpo.kto_loss(error, rewards, baseline, desirable, **weights)
+        rewards = reward(error, reference, settings.beta)
+        baseline = kto.kto_baseline(rewards)
+        loss = kto.kto_loss(error, rewards, baseline, desirable, settings)
         return jnp.mean(loss), (loss, rewards, baseline)
 
     (loss, (each, rewards, baseline)), gradient = jax.jit(jax.value_and_grad(mean, has_aux=True))(

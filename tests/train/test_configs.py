@@ -27,7 +27,7 @@ from mugv_jax.train.train_config import DiTTrainConfig, from_config_dict, group_
 ROOT = Path(__file__).parents[2] / "configs"
 MODELS = sorted(ROOT.glob("mugv_*.py"))
 STAGES = [ROOT / "stages" / f"{name}.py" for name in ("small", "stage1", "stage2", "stage3", "sft")]
-POST = sorted((ROOT / "post").glob("dpo*.py"))
+POST = sorted((ROOT / "post").glob("[a-z]*.py"))
 HOURS = re.compile(
     r"Hours: ([\d,]+) steps x (\d+) shards x ([\d.]+) PFLOP / "
     r"\((\d+) chips x (\d+) TFLOP/s x ([\d.]+) MFU\) = (\d+)\n"

@@ -7,11 +7,7 @@
     loss      = -log sigmoid(reward(win) - reward(lose)) + sft_weight e_policy(win)              (3)
 
 Both sides of a pair have the same time, noise, given frames and caption. The reference is the
-policy at the start of the run. KTO (arXiv:2404.04465) uses single samples with labels y = +1 or -1
-instead of pairs:
-
-    baseline = max(0, mean of reward over the whole batch), without a gradient                   (4)
-    loss     = w_y (1 - sigmoid(y (reward - baseline))) + sft_weight e_policy where y = +1       (5)
+policy at the start of the run.
 """
 
 import dataclasses
@@ -22,14 +18,14 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from mugv_jax.axes import Array, Bool, Float, Int
+from mugv_jax.axes import Array, Float, Int
 from mugv_jax.data.fields import Fields
 from mugv_jax.train.metrics import Work
 from mugv_jax.train.noising import Noised, constrained_latent, noised, task_sums
 from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies
 from mugv_jax.train.objectives.flow_matching import BACKWARD, FlowMatching
+from mugv_jax.train.reference import REFERENCE, reward
 
-REFERENCE = "reference"
 LOSE = "lose"  # the field of the loser's latent; "latent" is the winner's
 
 
@@ -81,13 +77,6 @@ class Prepared(flax.struct.PyTreeNode):
     task: Int[Array, "*k b"]
 
 
-def reward(
-    policy: Float[Array, "b"], reference: Float[Array, "b"], beta: float
-) -> Float[Array, "b"]:
-    """Reward (2), from the errors (1) of policy and reference."""
-    return -beta / 2 * (policy - reference)
-
-
 def dpo_loss(policy: Errors, reference: Errors, settings: Settings) -> Preference:
     """DPO loss (3) of every pair, from the errors of policy and reference."""
     win, lose = (
@@ -95,28 +84,6 @@ def dpo_loss(policy: Errors, reference: Errors, settings: Settings) -> Preferenc
     )
     loss = -jax.nn.log_sigmoid(win - lose) + settings.sft_weight * policy.win
     return Preference(loss, win, lose)
-
-
-def kto_baseline(rewards: Float[Array, "b"]) -> Float[Array, ""]:
-    """KTO baseline (4), from the rewards of a whole batch."""
-    return jax.lax.stop_gradient(jnp.maximum(jnp.mean(rewards), 0))
-
-
-def kto_loss(
-    policy: Float[Array, "b"],
-    rewards: Float[Array, "b"],
-    baseline: Float[Array, ""],
-    desirable: Bool[Array, "b"],
-    *,
-    desirable_weight: float = 1.0,
-    undesirable_weight: float = 1.0,
-    sft_weight: float = 0.0,
-) -> Float[Array, "b"]:
-    """KTO loss (5) of every sample, from the policy's errors, rewards (2) and baseline (4)."""
-    sign = jnp.where(desirable, 1.0, -1.0)
-    weight = jnp.where(desirable, desirable_weight, undesirable_weight)
-    loss = weight * (1 - jax.nn.sigmoid(sign * (rewards - baseline)))
-    return loss + sft_weight * jnp.where(desirable, policy, 0)
 
 
 class Dpo(FlowMatching):

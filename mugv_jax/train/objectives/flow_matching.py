@@ -79,6 +79,7 @@ class FlowMatching(Objective):
     """
 
     LATENTS = ("latent",)  # fields of a batch that are latents
+    NUMBERS = ("fps",)  # fields that are numbers
 
     system: System
     denoiser: Denoiser
@@ -204,17 +205,22 @@ class FlowMatching(Objective):
         flops = rows * (1 + BACKWARD) * forward
         return Work(shape=(rows, *shape), samples=rows, tokens=rows * tokens, flops=flops)
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Fields of a batch that are texts."""
+        return ("text",)
+
     def abstract_batch(
         self, mesh: Mesh, latent_shape: LatentShape, rows: int
     ) -> dict[str, jax.ShapeDtypeStruct]:
         """Shapes and shardings of a batch of `rows` samples with latents of shape (f, h, w)."""
         latent = ((*latent_shape, self.sizes.in_channels), jnp.float32)
-        shapes = dict.fromkeys(self.LATENTS, latent) | {
-            "text": ((self.text_tokens, self.sizes.text_dim), jnp.float32),
-            "text_mask": ((self.text_tokens,), jnp.bool_),
-            "fps": ((), jnp.float32),
-            "sample": ((), jnp.int32),
-        }
+        shapes: dict[str, tuple[tuple[int, ...], Any]] = {"sample": ((), jnp.int32)}
+        shapes |= dict.fromkeys(self.LATENTS, latent)
+        shapes |= dict.fromkeys(self.NUMBERS, ((), jnp.float32))
+        for name in self.texts:
+            shapes[name] = ((self.text_tokens, self.sizes.text_dim), jnp.float32)
+            shapes[f"{name}_mask"] = ((self.text_tokens,), jnp.bool_)
         shaped = functools.partial(jax.ShapeDtypeStruct, sharding=batch_sharding(mesh, rows))
         return {name: shaped((rows, *shape), dtype) for name, (shape, dtype) in shapes.items()}
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Preference training: published numbers, any mesh and microbatches, whole runs on pairs."""
+"""Post-training: published numbers, any mesh and microbatches, whole runs on pairs."""
 
 import functools
 import json
@@ -21,7 +21,7 @@ from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import place_batch
 from mugv_jax.train import diffusion, loop
 from mugv_jax.train.checkpoint import FOLDER
-from mugv_jax.train.objectives import dpo
+from mugv_jax.train.objectives import dpo, kto, sft
 from tests.systems.mugv.folders import write_run
 from tests.train.runs import tiny, write_samples
 from tests.train.test_step import distance, null_text, numpy_batch
@@ -30,6 +30,9 @@ GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "post_training").glob("*
 PARITY = 1e-5  # relative L2, of values and gradients
 SHARDED = 2e-5  # relative L2: the order of float32 sums differs
 DPO = {"name": "dpo", "beta": 50.0, "sft_weight": 0.5}
+KTO = {"name": "kto", "beta": 50.0, "undesirable_weight": 0.5, "sft_weight": 0.5}
+SFT = {"name": "sft", "kl_weight": 2.0, "short_captions": 0.5}
+EXPECTED = {"kto": {"baseline", "reward", "margin", "displacement"}, "sft": {"distance"}}
 
 
 @pytest.mark.parametrize("devices", [1, 8])
@@ -57,13 +60,15 @@ def test_values_and_gradients_are_the_published_ones(path, devices, monkeypatch)
         assert error <= PARITY, name
 
 
-def pair_batch(seed):
-    batch = numpy_batch(seed)
-    return batch | {"lose": numpy_batch(seed + 100)["latent"]}
+def post_batch(seed):
+    batch, other = numpy_batch(seed), numpy_batch(seed + 100)
+    label = np.arange(len(batch["latent"])) % 3 == 0
+    short = {"text_short": other["text"], "text_short_mask": other["text_mask"]}
+    return batch | short | {"lose": other["latent"], "desirable": label.astype(np.float32)}
 
 
-def program_of(*overrides):
-    config = tiny("unread", *overrides, objective=DPO)
+def program_of(*overrides, objective=DPO):
+    config = tiny("unread", *overrides, objective=objective)
     count = int(np.prod([getattr(config.mesh, axis) or 1 for axis in meshes.AXES]))
     return diffusion.make_program(config, config.mesh.make_mesh(jax.devices()[:count]), null_text())
 
@@ -74,12 +79,12 @@ def first_params():
 
 
 def run(program, steps=2):
-    """(metrics of every step, state) after some steps on pairs."""
+    """(metrics of every step, state) after some steps."""
     state = program.start({"params": first_params()})
     found = []
     with meshes.use(program.mesh), jax.default_matmul_precision("highest"):
         for step in range(steps):
-            state, metrics = program.step(state, place_batch(pair_batch(step), program.mesh))
+            state, metrics = program.step(state, place_batch(post_batch(step), program.mesh))
             found.append({name: float(x) for name, x in metrics.items() if not np.ndim(x)})
     return found, jax.device_get(state)
 
@@ -99,6 +104,44 @@ def test_a_run_begins_at_its_reference_and_a_step_is_the_same_on_any_mesh():
         for name in ("loss", "accuracy", "margin", "displacement"):
             assert ours[name] == pytest.approx(reference[name], rel=1e-3, abs=1e-4), name
     assert distance(split.params, state.params) <= SHARDED
+
+
+@pytest.mark.parametrize("objective", [KTO, SFT], ids=lambda each: each["name"])
+def test_other_objectives_are_the_same_on_any_mesh_as_well(objective):
+    alone, state = run(program_of(objective=objective))
+    split_up = ("mesh.fsdp=2", "run.accumulate=2")
+    metrics, split = run(program_of(*split_up, objective=objective))
+    assert set(metrics[0]) >= EXPECTED[objective["name"]]
+    for ours, reference in zip(metrics, alone, strict=True):
+        for name in ours.keys() - {"grad_norm"}:
+            assert ours[name] == pytest.approx(reference[name], rel=1e-3, abs=1e-4), name
+    first, second = (alone[step]["distance" if objective is SFT else "reward"] for step in (0, 1))
+    assert first == 0  # at the reference
+    assert second != 0
+    assert distance(split.params, state.params) <= SHARDED
+    assert distance(state.params, first_params()) > 1e-4
+
+
+def test_the_baseline_is_that_of_all_samples():
+    rewards = jnp.array([3.0, -1.0, 2.0, 0.0])
+    assert kto.kto_baseline(rewards) == 1
+    assert kto.kto_baseline(-rewards) == 0
+    settings = kto.Settings(undesirable_weight=0.5, sft_weight=0.1)
+    label = jnp.array([True, True, False, False])
+    found = kto.kto_loss(jnp.ones(4), rewards, jnp.array(1.0), label, settings)
+    expected = [1 / (1 + np.exp(2)) + 0.1, 1 / (1 + np.exp(-2)) + 0.1]
+    expected += [0.5 / (1 + np.exp(-1)), 0.5 / (1 + np.exp(1))]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_short_captions_come_in_their_share():
+    texts = {"text": jnp.zeros((400, 3, 2)), "text_short": jnp.ones((400, 3, 2))}
+    masks = {"text_mask": jnp.zeros((400, 3), bool), "text_short_mask": jnp.ones((400, 3), bool)}
+    found = sft.short_for_some(jax.random.key(3), texts | masks, 0.25)
+    rows = found["text"].reshape(400, -1)
+    assert set(np.unique(rows.mean(axis=1))) == {0, 1}
+    assert abs(float(rows.mean()) - 0.25) < 0.07  # three standard deviations
+    np.testing.assert_array_equal(found["text_mask"].any(axis=1), rows.any(axis=1))
 
 
 def test_under_low_rank_updates_the_reference_is_the_frozen_weights():
@@ -151,15 +194,19 @@ def test_a_run_on_pairs_goes_on_against_the_reference_that_it_had(pairs, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("settings", "says"),
     [
-        ({"beta": 0.0}, "beta=0.0 must be a positive number"),
-        ({"sft_weight": -1.0}, "sft_weight=-1.0 must be a number from 0 up"),
+        (functools.partial(dpo.Settings, beta=0.0), "beta=0.0 must be a positive number"),
+        (functools.partial(dpo.Settings, sft_weight=-1.0), "sft_weight=-1.0 must be a number"),
+        (functools.partial(kto.Settings, beta=-2.0), "beta=-2.0 must be a positive number"),
+        (functools.partial(kto.Settings, desirable_weight=-1.0), "desirable_weight=-1.0 must be"),
+        (functools.partial(sft.Settings, kl_weight=-0.5), "kl_weight=-0.5 must be a number"),
+        (functools.partial(sft.Settings, short_captions=1.5), r"short_captions=1.5 must lie in"),
     ],
 )
-def test_settings_out_of_range_are_refused(fields, says):
+def test_settings_out_of_range_are_refused(settings, says):
     with pytest.raises(ValueError, match=says):
-        dpo.Settings(**fields)
+        settings()
 
 
 def test_the_margin_rises_where_the_policy_prefers_the_winner():

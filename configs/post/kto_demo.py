@@ -1,0 +1,17 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training of the demo's model on clips that passed or failed: seconds a step on two CPU cores.
+
+    mugv-jax train --config configs/post/kto_demo.py --output runs/kto \\
+        --config.run.weights=mugv_jax/assets/demo/dit.safetensors \\
+        --config.data.paths="('binary',)"
+"""
+
+from ml_collections import ConfigDict
+
+from configs.post import dpo_demo
+from configs.post.kto import labelled
+
+
+def get_config() -> ConfigDict:
+    return dpo_demo.on_a_cpu(labelled(dpo_demo.demo()))
