@@ -156,11 +156,18 @@ def make_batches(
     accumulation: microbatches of a step. Rows are ordered by shard, then microbatch, then row.
 
     Raises:
-        ValueError: no samples, none that fit, or shapes beyond the token budget.
+        ValueError: no samples, none that fit, shapes beyond the token budget, or a `config.batch`
+            that cannot be split so.
     """
     members, _ = split_holdout(source.names, config)
+    if config.batch:
+        rows = _rows(config.batch, shards, accumulation)
+        config = dataclasses.replace(config, max_rows=rows)
+    buckets = fill_buckets(source.shapes, source.names, members, config, tokens)
+    if config.batch:
+        _check_rows(buckets, config)
     schedule = make_schedule(
-        fill_buckets(source.shapes, source.names, members, config, tokens),
+        buckets,
         config,
         shards=shards,
         total_steps=total_steps,
@@ -170,6 +177,29 @@ def make_batches(
     )
     steps = Steps(schedule, Reader(source, config.max_bad), local, config.text_tokens)
     return Batches(steps, config, schedule.digest)
+
+
+def _rows(batch: int, shards: int, accumulation: int) -> int:
+    """Samples of one data shard in one microbatch, of a step of `batch` samples."""
+    rows, rest = divmod(batch, shards * accumulation)
+    if rest or not rows:
+        raise ValueError(
+            f"data.batch={batch} must be a whole multiple of {shards * accumulation}: {shards} "
+            f"data shards of {accumulation} microbatches (run.accumulate) each take as many."
+        )
+    return rows
+
+
+def _check_rows(buckets: Sequence[Bucket], config: DataConfig) -> None:
+    """Raise a ValueError if the token budget does not hold the rows of `config.batch`."""
+    for bucket in buckets:
+        if bucket.rows < config.max_rows:
+            raise ValueError(
+                f"data.batch={config.batch} puts {config.max_rows} samples of latent shape "
+                f"{bucket.shape} on a data shard, {config.max_rows * bucket.tokens} tokens, more "
+                f"than data.tokens_per_shard={config.tokens_per_shard}: raise run.accumulate, or "
+                "the budget if memory allows."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +244,8 @@ def make_validation(
             f"data.holdout={config.holdout} holds out none of {len(source)} samples: raise it, or "
             "name others in data.holdout_paths."
         )
-    config = dataclasses.replace(config, shapes=tuple(b.shape for b in like), workers=0)
+    shapes = tuple(bucket.shape for bucket in like)
+    config = dataclasses.replace(config, shapes=shapes, batch=0, workers=0)
     buckets = fill_buckets(source.shapes, source.names, members, config, tokens)
     schedule = SinglePass(buckets, shards)
     steps = Steps(schedule, Reader(source, config.max_bad), local, config.text_tokens)

@@ -44,6 +44,8 @@ class DataConfig(Reading):
     Buckets
         tokens_per_shard: largest number of video tokens of one data shard in one microbatch; it
             bounds the memory of activations. Several samples of a small shape fill it.
+        batch: samples of a step on all data shards and in all microbatches, so that a run is the
+            same on any number of devices; 0 takes as many as the two limits below allow.
         max_rows: largest number of samples of one data shard in one microbatch. It bounds the
             memory of texts, which `tokens_per_shard` does not count: a picture has as much text as
             a clip (4.9 MB with T5-XXL).
@@ -69,6 +71,7 @@ class DataConfig(Reading):
     max_holdout: int = 256
     text_tokens: int = 300
     tokens_per_shard: int = 50_402
+    batch: int = 0
     max_rows: int = 32
     shapes: tuple[tuple[int, ...], ...] = ()
     max_buckets: int = 32
@@ -83,7 +86,7 @@ class DataConfig(Reading):
             1, self, "max_holdout", "text_tokens", "tokens_per_shard", "max_rows", "max_buckets",
             "image_share_steps",
         )  # fmt: skip
-        require_at_least(0, self, "max_bad")
+        require_at_least(0, self, "max_bad", "batch")
         for field in ("holdout", "crop_limit"):
             if not 0 <= getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)} must lie in [0, 1).")

@@ -24,9 +24,12 @@ def config_of(**fields):
     return DataConfig(**{"tokens_per_shard": 20, "text_tokens": 3, "max_bad": 2, **fields})
 
 
-def batches_of(source=None, *, local=range(2), seed=0, total_steps=STEPS, shards=2, **fields):
+def batches_of(
+    source=None, *, local=range(2), seed=0, total_steps=STEPS, shards=2, accumulation=1, **fields
+):
     source = source_of(*SHAPES) if source is None else source
     run = {"shards": shards, "local": local, "total_steps": total_steps, "seed": seed}
+    run["accumulation"] = accumulation
     return make_batches(source, config_of(**fields), tokens=TOKENS, **run)
 
 
@@ -79,6 +82,31 @@ def test_crops_begin_with_the_first_frame_and_keep_the_middle():
     places = crop(latent, (4, 4, 6))[..., 1:]
     assert places[0, 0, 0].tolist() == [0, 2, 1]
     assert places[-1, -1, -1].tolist() == [3, 5, 6]
+
+
+def samples_of(batches):
+    return [sorted(batches.schedule[step].samples.tolist()) for step in range(STEPS)]
+
+
+def test_a_stated_batch_is_the_same_on_any_number_of_devices():
+    one = batches_of(shards=1, local=[0], batch=4, tokens_per_shard=80)
+    four = batches_of(shards=4, local=range(4), batch=4, tokens_per_shard=20)
+    halves = batches_of(shards=2, batch=4, accumulation=2, tokens_per_shard=20)
+    assert samples_of(one) == samples_of(four) == samples_of(halves)
+    assert {len(samples) for samples in samples_of(one)} == {4}
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"batch": 5}, "data.batch=5 must be a whole multiple of 2: 2 data shards of 1"),
+        ({"batch": 2, "accumulation": 2}, "data.batch=2 must be a whole multiple of 4"),
+        ({"batch": 40}, "data.batch=40 puts 20 samples of latent shape"),
+    ],
+)
+def test_a_batch_that_cannot_be_split_is_refused(fields, says):
+    with pytest.raises(ValueError, match=says):
+        batches_of(**fields)
 
 
 @pytest.mark.parametrize("reading", [{"threads": 3, "prefetch": 5}, {"threads": 0, "prefetch": 0}])
