@@ -164,7 +164,7 @@ def require_equal_twins(source: Source, model: Model) -> None:
 
 def _config(source: Source, model: Model) -> Any:
     inferred = model.infer_config(source.shapes)
-    stated, names = source.config or {}, model.described_as
+    stated, names = model.own_entries(source.config or {}), model.described_as
     if names and all(stated.get(key) == name for key, name in names.items()):
         try:
             return model.config_from_published(stated)

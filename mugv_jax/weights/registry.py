@@ -18,10 +18,21 @@ from mugv_jax.nn.text.clip import ClipTextConfig, ClipTextEncoder
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.sizes import VAEConfig
+from mugv_jax.nn.vision.clip import ClipImageEncoder, ClipVisionConfig
 from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.weights.table import Shapes, Spelling, Table
-from mugv_jax.weights.tables import clip, mmdit, mugv_dit, mugv_vae, t5, umt5, wan_dit, wan_vae
+from mugv_jax.weights.tables import (
+    clip,
+    clip_vision,
+    mmdit,
+    mugv_dit,
+    mugv_vae,
+    t5,
+    umt5,
+    wan_dit,
+    wan_vae,
+)
 
 Inputs = dict[str, jax.ShapeDtypeStruct]
 
@@ -39,6 +50,7 @@ class Model:
     published_factors: config -> factors by tensor name, which a published file needs because it
         does not state all of the config.
     described_as: entries of `config.json` that identify the model, if it has such a file.
+    own_entries: content of the `config.json` of a larger model -> that of this one.
     published_config: config -> content of that file.
     example: config of a small model; its table has all names that a model of the kind can have.
     in_order: whether the table lists tensors in the order of the published class's parameters.
@@ -56,6 +68,7 @@ class Model:
     is_foreign: Callable[[str], bool] = lambda _name: False
     published_factors: Callable[[Any], Mapping[str, float]] = lambda _config: {}
     described_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    own_entries: Callable[[Mapping], Mapping] = lambda stated: stated
     published_config: Callable[[Any], Mapping[str, Any]] | None = None
     example: Any = None
     in_order: bool = False
@@ -94,6 +107,10 @@ def _clip_inputs(_: ClipTextConfig) -> Inputs:
     return _arrays(jnp.int32, ids=(1, 4))
 
 
+def _clip_vision_inputs(config: ClipVisionConfig) -> Inputs:
+    return _arrays(pixels=(1, config.side_px, config.side_px, 3))
+
+
 def _t5_inputs(_: T5Config) -> Inputs:
     return _arrays(jnp.int32, ids=(1, 4)) | _arrays(jnp.bool_, mask=(1, 4))
 
@@ -101,6 +118,9 @@ def _t5_inputs(_: T5Config) -> Inputs:
 _SMALL_T5 = T5Config(vocab_size=8, width=8, head_dim=4, mlp_dim=8, depth=2, num_heads=2)
 _SMALL_CLIP = ClipTextConfig(
     vocab_size=8, width=8, mlp_dim=8, depth=2, num_heads=2, features=8, end=7
+)
+_SMALL_CLIP_VISION = ClipVisionConfig(
+    width=8, mlp_dim=8, depth=2, num_heads=2, features=8, patch_px=4, side_px=8
 )
 
 MODELS = {
@@ -202,8 +222,24 @@ MODELS = {
             infer_config=clip.infer_config,
             config_from_published=clip.config_from_published,
             example=_SMALL_CLIP,
+            is_foreign=clip.is_foreign,
             described_as={"model_type": clip.TYPE},
+            own_entries=clip.own_entries,
             published_config=clip.published_config,
+        ),
+        Model(
+            kind="clip_vision",
+            config_class=ClipVisionConfig,
+            build=ClipImageEncoder,
+            inputs=_clip_vision_inputs,
+            table=clip_vision.table,
+            infer_config=clip_vision.infer_config,
+            config_from_published=clip_vision.config_from_published,
+            example=_SMALL_CLIP_VISION,
+            is_foreign=clip_vision.is_foreign,
+            described_as={"model_type": clip_vision.TYPE},
+            own_entries=clip_vision.own_entries,
+            published_config=clip_vision.published_config,
         ),
         Model(
             kind="umt5_encoder",

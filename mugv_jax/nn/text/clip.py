@@ -5,7 +5,8 @@
     x += out(softmax(q k / sqrt(e)) v),   x += down(act(up)),   each on LayerNorm(x)
 
 Attention is causal: a token sees itself and those before it. The state at the first end-of-text
-token summarises the text. Matrix products are in `dtype`, everything else is float32.
+token summarises the text. Matrix products are in `dtype`, everything else is float32. The image
+encoder (`nn/vision/clip.py`) has the same blocks, without the mask.
 """
 
 import dataclasses
@@ -29,35 +30,49 @@ ACTIVATIONS = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClipTextConfig:
-    """Sizes of a CLIP text encoder.
+class ClipConfig:
+    """Sizes that both encoders of a CLIP have.
 
-    length: maximal number of tokens.  features: width of the projected summary.
-    end: id of the end-of-text token.
+    features: width of the projected summary.
 
     Raises:
         ValueError: sizes that the architecture cannot hold.
     """
 
-    vocab_size: int
     width: int
     mlp_dim: int
     depth: int
     num_heads: int
     features: int
-    length: int = 77
     activation: str = "quick_gelu"
-    end: int = 49407
 
     def __post_init__(self):
-        sizes = ("vocab_size", "width", "mlp_dim", "depth", "num_heads", "features", "length")
-        require_at_least(1, self, *sizes)
+        require_at_least(1, self, "width", "mlp_dim", "depth", "num_heads", "features")
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation={self.activation!r} must be one of {', '.join(ACTIVATIONS)}."
             )
         if self.width % self.num_heads:
             raise ValueError(f"width={self.width} must divide by num_heads={self.num_heads}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipTextConfig(ClipConfig):
+    """Sizes of a CLIP text encoder.
+
+    length: maximal number of tokens.  end: id of the end-of-text token.
+
+    Raises:
+        ValueError: sizes that the architecture cannot hold.
+    """
+
+    vocab_size: int
+    length: int = 77
+    end: int = 49407
+
+    def __post_init__(self):
+        require_at_least(1, self, "vocab_size", "length")
+        super().__post_init__()
         if not 0 <= self.end < self.vocab_size:
             raise ValueError(f"end={self.end} must be in the vocabulary of {self.vocab_size}.")
 
@@ -85,10 +100,11 @@ class LayerNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention over the text."""
+    """Self-attention; where `causal`, a token sees itself and those before it only."""
 
     num_heads: int
     dtype: DTypeLike
+    causal: bool = True
 
     @nn.compact
     def __call__(self, x: Float[Array, "b s d"]) -> Float[Array, "b s d"]:
@@ -102,8 +118,10 @@ class Attention(nn.Module):
         )
         q, k, v = (to_heads(name=name)(x) for name in ("q", "k", "v"))
         score = jnp.einsum("bsae,bkae->bask", q, k).astype(jnp.float32) * head_dim**-0.5
-        seen = jnp.tril(jnp.ones((x.shape[1], x.shape[1]), bool))
-        prob = jax.nn.softmax(jnp.where(seen, score, jnp.finfo(jnp.float32).min), axis=-1)
+        if self.causal:
+            seen = jnp.tril(jnp.ones((x.shape[1], x.shape[1]), bool))
+            score = jnp.where(seen, score, jnp.finfo(jnp.float32).min)
+        prob = jax.nn.softmax(score, axis=-1)
         y = jnp.einsum("bask,bkae->bsae", prob.astype(self.dtype), v)
         axes = ("heads", "head_dim", "embed")
         return Linear(width, axes=axes, contract=2, dtype=self.dtype, name="out")(y)
@@ -112,8 +130,9 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """One layer; also returns its input."""
 
-    config: ClipTextConfig
+    config: ClipConfig
     dtype: DTypeLike
+    causal: bool = True
 
     @nn.compact
     def __call__(
@@ -121,7 +140,7 @@ class Block(nn.Module):
     ) -> tuple[Float[Array, "b s d"], Float[Array, "b s d"]]:
         config, before = self.config, x
         linear = functools.partial(Linear, dtype=self.dtype)
-        attention = Attention(config.num_heads, self.dtype, name="attention")
+        attention = Attention(config.num_heads, self.dtype, self.causal, name="attention")
         x = x + attention(LayerNorm(name="attention_norm")(x)).astype(jnp.float32)
         y = linear(config.mlp_dim, axes=("embed", "mlp"), name="up")(LayerNorm(name="mlp_norm")(x))
         y = ACTIVATIONS[config.activation](y.astype(jnp.float32))
@@ -133,7 +152,7 @@ class ClipTextEncoder(nn.Module):
     """Token ids to `ClipText` (published `CLIPTextModelWithProjection`).
 
     Ids begin with the start token and are padded after the end token; the padding changes only the
-    states after the end token.
+    states after the end token. States after the final norm are sown as "states".
     """
 
     config: ClipTextConfig
@@ -163,6 +182,7 @@ class ClipTextEncoder(nn.Module):
         )
         x, inputs = blocks(config, self.dtype, name="blocks")(x, None)
         x = LayerNorm(name="final_norm")(x)
+        self.sow("intermediates", "states", x)
         end = jnp.argmax(ids == config.end, axis=1)  # the first one
         summary = jnp.take_along_axis(x, end[:, None, None], axis=1)[:, 0]
         project = Linear(

@@ -1,6 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Table of CLIP's text encoder, for the names of a Hugging Face folder."""
+"""Table of CLIP's text encoder, for the names of a Hugging Face folder.
+
+The file may hold the image encoder too (`CLIPModel`), which `clip_vision.py` describes.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +13,8 @@ from mugv_jax.weights.table import Rule, Shapes, Table
 from mugv_jax.weights.tables.layers import FROM_HEADS, TO_HEADS, count, linear, norm, weight_shapes
 
 TYPE = "clip_text_model"  # model_type in config.json
+BOTH, PART = "clip", "text_config"  # model_type of both encoders together, and this one's entry
+OTHERS = ("vision_model.", "visual_projection.", "logit_scale")  # tensors of the image encoder
 _LAYERS = "text_model.encoder.layers."
 _LAYER = f"{_LAYERS}{{layer}}"
 _TOKENS, _PLACES = (f"text_model.embeddings.{x}_embedding" for x in ("token", "position"))
@@ -46,6 +51,35 @@ _FIELDS = {
     "eos_token_id": "end",
 }
 _DEFAULTS = {"max_position_embeddings": 77, "hidden_act": "quick_gelu", "eos_token_id": 2}
+# Further defaults of the published class, which an entry of a `CLIPModel` may leave out.
+_SIZES = {
+    "vocab_size": 49408,
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+}
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a tensor is of the image encoder, or of the pair."""
+    return name.startswith(OTHERS)
+
+
+def own_entries(stated: Mapping) -> Mapping:
+    """Entries of a `config.json` that describe the text encoder; see `part_of_pair`."""
+    return part_of_pair(stated, PART, TYPE, _SIZES)
+
+
+def part_of_pair(stated: Mapping, part: str, kind: str, defaults: Mapping) -> Mapping:
+    """A `config.json` of both encoders as that of one: its `part`, with the pair's projection.
+
+    The projection's width that stands in the part itself is not used by the published class.
+    """
+    if stated.get("model_type") != BOTH or not isinstance(stated.get(part), Mapping):
+        return stated
+    width = stated.get("projection_dim", 512)  # the published default
+    return {**defaults, **stated[part], "model_type": kind, "projection_dim": width}
 
 
 def table(config: ClipTextConfig) -> Table:
