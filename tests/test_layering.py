@@ -41,6 +41,7 @@ KNOWS = {
     "config_files": {"files"},
     "config": {"bounds", "config_files", "files", "problems", "systems"},
     "data": {*MODELS, "config", "systems"},
+    "rewards": {"axes", "data", "files", "nn", "weights"},
     "train": {*MODELS, "config", "data", "problems", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},

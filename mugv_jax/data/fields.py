@@ -6,6 +6,7 @@
     latent X    X_path                   (f, h, w, c) float32    X
     text X      X_feat_path              Text(states, mask)      X, X_mask
     number X    X                        float                   X
+    caption X   X                        str                     X_ids (`caption_field.py`)
 
 A tuple of fields describes a sample. Its first latent decides its shape and therefore its bucket;
 every further latent, such as the loser of a preference pair, has the same (f, h, w) and is cropped
@@ -304,9 +305,6 @@ class NumberField(Field):
     def stack(self, numbers: Sequence[float], _sizes: BatchSizes) -> dict[str, np.ndarray]:
         """Float32 (b)."""
         return {self.name: np.array(numbers, np.float32)}
-
-
-KINDS = {each.kind: each for each in (LatentField, TextField, NumberField)}
 
 
 def flow_fields(

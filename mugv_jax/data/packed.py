@@ -17,12 +17,22 @@ from typing import Any
 import numpy as np
 
 from mugv_jax.data.bad_sample import BadSample
-from mugv_jax.data.fields import KINDS, Field, Fields, flow_fields
+from mugv_jax.data.caption_field import CaptionField
+from mugv_jax.data.fields import (
+    Field,
+    Fields,
+    LatentField,
+    NumberField,
+    TextField,
+    flow_fields,
+)
 from mugv_jax.data.samples import Sample, checked_sample
 from mugv_jax.files import existing_archive, parse_json
 
 SPLIT = "train"
 INDEX = "samples.npz"
+# Classes of fields by the kind that the index notes.
+KINDS = {each.kind: each for each in (LatentField, TextField, NumberField, CaptionField)}
 # What ArrayRecord and TFDS raise for damaged files.
 DAMAGED = (OSError, RuntimeError, ValueError, KeyError, IndexError)
 

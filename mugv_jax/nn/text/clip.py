@@ -20,7 +20,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array, Float, Int, TextStates
 from mugv_jax.bounds import require_at_least
-from mugv_jax.nn.layers import Linear, partitioned
+from mugv_jax.nn.layers import LayerNormAffine, Linear, match_rank, partitioned
 
 EPSILON = 1e-5
 ACTIVATIONS = {
@@ -85,18 +85,17 @@ class ClipText(NamedTuple):
 
 
 class LayerNorm(nn.Module):
-    """LayerNorm over the last axis, in float32."""
+    """LayerNorm over the last axis, in float32 whatever the dtype of the weights."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
-        norm = nn.LayerNorm(
-            epsilon=EPSILON,
-            scale_init=partitioned(nn.initializers.ones, "embed"),
-            bias_init=partitioned(nn.initializers.zeros, "embed"),
-            use_fast_variance=False,
-        )
-        nn.share_scope(self, norm)
-        return norm(x)
+        affine = LayerNormAffine(x.shape[-1])
+        nn.share_scope(self, affine)
+        shift, scale = (match_rank(each, x) for each in affine())
+        x = x.astype(jnp.float32)
+        x = x - jnp.mean(x, axis=-1, keepdims=True)
+        x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + EPSILON)
+        return x * (1 + scale) + shift
 
 
 class Attention(nn.Module):
