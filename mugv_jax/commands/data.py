@@ -24,6 +24,7 @@ from mugv_jax.commands.options import (
 from mugv_jax.commands.runtime import keep_compiled, out_of_memory
 from mugv_jax.commands.training import add_config, read_config
 from mugv_jax.data.bad_sample import listed
+from mugv_jax.data.caption_field import CaptionField
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.encoded import FILES
@@ -124,6 +125,7 @@ def _add_pack(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("--latent", "latents of column NAME_path too, such as the loser of a pair"),
         ("--number", "numbers of column NAME too, such as labels"),
+        ("--caption", "captions of column NAME too, which some rewards read"),
     ):
         parser.add_argument(
             name,
@@ -212,7 +214,8 @@ def _pack_fields(args: argparse.Namespace) -> Fields:
     """Fields of flow matching, followed by those of the options."""
     latents = [LatentField(name, statistics=STATISTICS) for name in args.latent]
     numbers = [NumberField(name) for name in args.number]
-    return (*flow_fields(statistics=STATISTICS), *latents, *numbers)
+    captions = [CaptionField(name) for name in args.caption]
+    return (*flow_fields(statistics=STATISTICS), *latents, *numbers, *captions)
 
 
 def _describe(args: argparse.Namespace) -> None:

@@ -97,7 +97,8 @@ class ClipReward(abc.ABC):
         chosen = chosen_frames(pixels, self.frames)
         flat = einops.rearrange(chosen, "b k h w c -> (b k) h w c")
         flat = preprocess(flat, config.side_px, self.FIT)
-        found = ClipImageEncoder(config, jnp.dtype(self.dtype)).apply(variables[files.IMAGE], flat)
+        encoder = ClipImageEncoder(config, jnp.dtype(self.dtype))
+        found: Any = encoder.apply(variables[files.IMAGE], flat)
         return einops.rearrange(found.pooled, "(b k) c -> b k c", b=len(pixels))
 
     @abc.abstractmethod
@@ -145,7 +146,8 @@ class CaptionedReward(ClipReward):
     def text(self, variables: Any, ids: Int[Array, "b s"]) -> Float[Array, "b c"]:
         """Summaries of the captions; they are constants of the reward's gradient."""
         encoder = ClipTextEncoder(self.configs[files.TEXT], jnp.dtype(self.dtype))
-        return jax.lax.stop_gradient(encoder.apply(variables[files.TEXT], ids).pooled)
+        found: Any = encoder.apply(variables[files.TEXT], ids)
+        return jax.lax.stop_gradient(found.pooled)
 
     def scores(
         self, variables: Any, image: Float[Array, "b k c"], batch: Mapping[str, Array]

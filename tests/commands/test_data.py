@@ -10,6 +10,7 @@ from PIL import Image
 
 from mugv_jax import cli
 from mugv_jax.commands import data
+from mugv_jax.data.caption_field import CaptionField
 from mugv_jax.data.encode import Encoded
 from mugv_jax.data.fields import flow_fields
 from mugv_jax.data.open import open_samples
@@ -67,10 +68,14 @@ def test_captions_become_samples_that_pack(capsys, tmp_path):
 
 def test_pairs_with_labels_are_packed_by_name(capsys, tmp_path):
     write_pairs(tmp_path / "set")
-    status, _ = run(capsys, "pack set packed --latent lose --number label --shards 1")
+    more = "--latent lose --number label --caption caption"
+    status, _ = run(capsys, f"pack set packed {more} --shards 1")
     assert status == 0
-    samples = open_samples(tmp_path / "packed", PAIR)
-    assert list(samples[1].values) == [field.name for field in PAIR]
+    fields = (*PAIR, CaptionField("caption"))
+    samples = open_samples(tmp_path / "packed", fields)
+    assert list(samples[1].values) == [field.name for field in fields]
+    for where in ("set", "packed"):
+        assert open_samples(tmp_path / where, fields)[1]["caption"] == "/1 is no path"
     status, printed = run(capsys, "pack set other --latent win --number rank")
     assert (status, printed.count("\n")) == (2, 1)
     assert "lacks the column win_path, rank; it needs" in printed

@@ -49,13 +49,17 @@ def write_latent(folder: Path, name: str, rng: np.random.Generator, shape: tuple
 
 
 def write_pairs(folder: Path) -> Path:
-    """Writes a `train.csv` with a second latent and a label for every sample: the fields PAIR."""
+    """Writes a `train.csv` with a second latent, a label and a caption for every sample.
+
+    PAIR are its fields but for the caption.
+    """
     write_folder(folder)
     rng, rows = np.random.default_rng(1), []
     for number, shape in enumerate(SHAPES):
         write_latent(folder, f"lose_{number}", rng, shape)
         pair = row(f"clip_{number}", ("real", "generated")[number % 2])
-        rows.append(pair | {"lose_path": f"latents/lose_{number}.pt", "label": str(-number / 2)})
+        further = {"label": str(-number / 2), "caption": f"/{number} is no path"}
+        rows.append(pair | {"lose_path": f"latents/lose_{number}.pt"} | further)
     return write_csv(folder, rows)
 
 

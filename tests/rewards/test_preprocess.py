@@ -50,7 +50,7 @@ def test_padded_frames_are_the_whole_picture_between_black_borders(size, scaled)
         small = Image.fromarray(expected).resize(scaled[::-1], Image.Resampling.BICUBIC)
         whole = np.zeros((SIDE, SIDE, 3))
         top, left = ((SIDE - each) // 2 for each in scaled)
-        whole[top : top + scaled[0], left : left + scaled[1]] = small
+        whole[top : top + scaled[0], left : left + scaled[1]] = np.asarray(small)
         assert np.abs(picture - whole).max() < LEVELS
 
 
