@@ -42,7 +42,7 @@ KNOWS = {
     "config": {"bounds", "config_files", "files", "problems", "systems"},
     "data": {*MODELS, "config", "systems"},
     "rewards": {"axes", "data", "files", "nn", "weights"},
-    "train": {*MODELS, "config", "data", "problems", "systems"},
+    "train": {*MODELS, "config", "data", "problems", "rewards", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
