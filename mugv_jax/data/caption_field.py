@@ -63,5 +63,5 @@ class CaptionField(Field):
 
     def stack(self, captions: Sequence[str], _sizes: BatchSizes) -> dict[str, np.ndarray]:
         """Ids, int32 (b length)."""
-        ids, _ = _clip_tokenizer(self.tokenizer).tokenize(captions, self.length)
+        ids, _ = _clip_tokenizer(self.tokenizer).tokenize(captions, self.length, warn=False)
         return dict(zip(self.keys, (ids,)))

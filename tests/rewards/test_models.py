@@ -197,6 +197,15 @@ def test_frames_beyond_those_that_are_decoded_are_refused(folder):
         jax.eval_shape(reward, reward.variables, jnp.zeros((1, 3, 20, 31, 3)), {})
 
 
+def test_a_long_caption_is_cut_without_a_warning_in_every_batch(folder, caplog):
+    (field,) = Hpsv2(folder=str(folder)).fields
+    sizes = BatchSizes((1, 1, 1), text_tokens=4)
+    ids = field.stack(["a red ball " * 50], sizes)["caption_ids"]
+    whole = field.stack(["a red ball a red ball a"], sizes)["caption_ids"]
+    np.testing.assert_array_equal(ids, whole)
+    assert not caplog.records
+
+
 def test_a_tokenizer_of_another_model_is_refused(folder, tmp_path):
     write_clip_vocabulary(tmp_path, ["many further words of another model"], "<|endoftext|>")
     with pytest.raises(ValueError, match=r"tokens, but the text encoder in .* only"):

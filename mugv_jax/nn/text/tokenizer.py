@@ -57,23 +57,23 @@ class Tokenizer:
         return 1 + max(self.backend.get_vocab().values())
 
     def tokenize(
-        self, prompts: Sequence[str], max_tokens: int
+        self, prompts: Sequence[str], max_tokens: int, *, warn: bool = True
     ) -> tuple[Int[np.ndarray, "b s"], Bool[np.ndarray, "b s"]]:
         """Ids (int32) and their mask, true on text, both padded to `max_tokens`.
 
         A longer prompt is cut to fit, keeps its end token (and its `ending`), and a warning with
-        the text that was cut off is logged. An empty prompt is the end token alone: it is the
-        unconditional input of guidance without a negative prompt.
+        the text that was cut off is logged, unless `warn` is false. An empty prompt is the end
+        token alone: it is the unconditional input of guidance without a negative prompt.
         """
         ids = np.full((len(prompts), max_tokens), self.pad_id, np.int32)
         mask = np.zeros((len(prompts), max_tokens), bool)
         for row, prompt in enumerate(prompts):
-            tokens = self._encode(prompt, max_tokens)
+            tokens = self._encode(prompt, max_tokens, warn)
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = True
         return ids, mask
 
-    def _encode(self, prompt: str, max_tokens: int) -> list[int]:
+    def _encode(self, prompt: str, max_tokens: int, warn: bool) -> list[int]:
         encoding = self.backend.encode(prompt)
         ids, surplus = encoding.ids, len(encoding.ids) - max_tokens
         if surplus <= 0:
@@ -83,16 +83,17 @@ class Tokenizer:
         if kept is not None:
             before = bisect.bisect_right(encoding.offsets[:end], kept.start(), key=lambda at: at[1])
             kept, end = (kept, before) if before > surplus else (None, end)
-        first_cut, _ = encoding.offsets[end - surplus]
-        _log.warning(
-            "The prompt has %d tokens, %s reads %d. %d tokens were cut off%s: %r",
-            len(ids),
-            self.reader,
-            max_tokens,
-            surplus,
-            f" before {kept[0].strip()!r}, which is kept" if kept else "",
-            prompt[first_cut : kept.start() if kept else None],
-        )
+        if warn:
+            first_cut, _ = encoding.offsets[end - surplus]
+            _log.warning(
+                "The prompt has %d tokens, %s reads %d. %d tokens were cut off%s: %r",
+                len(ids),
+                self.reader,
+                max_tokens,
+                surplus,
+                f" before {kept[0].strip()!r}, which is kept" if kept else "",
+                prompt[first_cut : kept.start() if kept else None],
+            )
         return [*ids[: end - surplus], *ids[end:]]
 
 
