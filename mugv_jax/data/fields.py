@@ -88,7 +88,7 @@ class Field(abc.ABC):
         """The field with its width known."""
         return self
 
-    def parse(self, text: str) -> str | float:
+    def parse(self, text: str) -> Any:
         """The content of a csv cell; by default that is a path."""
         return text
 

@@ -14,6 +14,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Row:
 
     sample_id: str
     normalised: bool
-    cells: tuple[str | float, ...]
+    cells: tuple[Any, ...]
 
     def file(self, place: int) -> str:
         """Path in cell number `place`, that of a field read from a file."""
