@@ -36,6 +36,7 @@ def get_config() -> ConfigDict:
                 "max_holdout": 256,
                 "text_tokens": 300,
                 "tokens_per_shard": 50_402,  # one clip of 5 s at 720p
+                "batch": 0,
                 "max_rows": 32,
                 "shapes": (),
                 "max_buckets": 32,
