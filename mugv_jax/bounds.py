@@ -10,6 +10,7 @@ MAX_SEED = 2**32 - 1
 LARGEST = {
     "aesthetic_score": 10,
     "batch": 2**20,
+    "candidates": 2**20,
     "captions": 2**30,
     "clips": 10**6,
     "conditioning_fps": 1000,
@@ -25,6 +26,7 @@ LARGEST = {
     "guidance_rescale": 1,
     "last": 10**6,
     "learning_rate": 100,
+    "level": 10**6,
     "lora_alpha": 10**6,
     "lora_scale": 1000,
     "max_bad": 2**40,

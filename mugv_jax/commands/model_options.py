@@ -17,6 +17,7 @@ from mugv_jax.sharding.mesh import parse_mesh
 from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.systems.mugv.system import SYSTEM as MUGV
 from mugv_jax.systems.mugv.system import MugvConfig
+from mugv_jax.systems.mugv.transformer import MugvTransformer, TransformerConfig
 from mugv_jax.systems.sizes import listed
 from mugv_jax.systems.system import System, SystemConfig, every, system_of
 from mugv_jax.systems.tiles import Tiling
@@ -27,16 +28,28 @@ SMALLEST_TILE = 8  # latents per side: of smaller tiles, most is what they read 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Add the options that `load_models` reads, and those of `add_hardware`."""
     group = parser.add_argument_group("models")
-    weights = "folder or Hugging Face repository with dit.pt and vae.pt, or the same converted"
-    add_path(group, "--weights", weights)
-    dit = "DiT in place of that of --weights: a checkpoint or a training run"
-    add_path(group, "--dit", dit, "PATH")
-    add_lora(group, "adapter to merge into the DiT")
+    _add_dit(group, "dit.pt and vae.pt")
     text = "T5 folder or repository [beside the weights, else the published one]"
     add_path(group, "--text-encoder", text)
     add_path(group, "--tokenizer", "tokenizer of T5 [beside T5]")
     add_sizes(group)
     add_hardware(group)
+
+
+def add_transformer(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `load_transformer` reads, and those of `add_hardware` without tiles."""
+    group = parser.add_argument_group("model")
+    _add_dit(group, "dit.pt")
+    add_sizes(group)
+    add_hardware(group, tiles=False)
+
+
+def _add_dit(group: Group, files: str) -> None:
+    weights = f"folder or Hugging Face repository with {files}, or the same converted"
+    add_path(group, "--weights", weights)
+    dit = "DiT in place of that of --weights: a checkpoint or a training run"
+    add_path(group, "--dit", dit, "PATH")
+    add_lora(group, "adapter to merge into the DiT")
 
 
 def add_sizes(group: Group) -> None:
@@ -46,8 +59,8 @@ def add_sizes(group: Group) -> None:
     add_path(group, "--config", "sizes that --weights must have", "CONFIG")
 
 
-def add_hardware(group: Group) -> None:
-    """Add the options that `hardware_of`, `tiling_of` and `keep_compiled` read."""
+def add_hardware(group: Group, *, tiles: bool = True) -> None:
+    """Add the options that `hardware_of`, `keep_compiled` and (tiles) `tiling_of` read."""
     group.add_argument(
         "--dtype",
         choices=("bfloat16", "float32"),
@@ -64,8 +77,11 @@ def add_hardware(group: Group) -> None:
         help="devices per axis: data (videos), fsdp and tensor (weights), sequence (tokens), such "
         "as data=2,tensor=4 [one device]",
     )
-    tile = "run the VAE on square tiles, such as 512: less memory, the same result [whole frames]"
-    group.add_argument("--vae-tile", type=int, metavar="PIXELS", help=tile)
+    if tiles:
+        tile = (
+            "run the VAE on square tiles, such as 512: less memory, the same result [whole frames]"
+        )
+        group.add_argument("--vae-tile", type=int, metavar="PIXELS", help=tile)
     add_compile_cache(group)
 
 
@@ -125,6 +141,28 @@ def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvMode
         tokenizer=args.tokenizer,
         expected=config,
         needs_dit=needs_dit,
+        **options,
+    )
+
+
+def load_transformer(args: argparse.Namespace) -> MugvTransformer:
+    """The DiT of MUG-V that the options name.
+
+    Raises:
+        ValueError: options that exclude each other or lack one, or weights that cannot be used.
+    """
+    config = sizes_of(args, MUGV, files=("weights", "dit", "lora", "lora_alpha"))
+    options = hardware_of(args)
+    if args.random_weights:
+        assert isinstance(config, MugvConfig)
+        assert config.dit is not None
+        return MugvTransformer.random(TransformerConfig(dit=config.dit), **options)
+    return MugvTransformer.from_pretrained(
+        args.weights,
+        dit=args.dit,
+        lora=args.lora,
+        lora_alpha=args.lora_alpha,
+        expected=config,
         **options,
     )
 

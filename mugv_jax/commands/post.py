@@ -3,15 +3,13 @@
 """`mugv-jax post`: samples of a model, their labels, and preference pairs for post-training."""
 
 import argparse
-import contextlib
 import dataclasses
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-
+from mugv_jax.commands import post_reverse
 from mugv_jax.commands.generate_mugv import DEFAULTS, add_own_sampling
 from mugv_jax.commands.model_options import add_models, load_models, tiling_of
 from mugv_jax.commands.options import (
@@ -23,10 +21,10 @@ from mugv_jax.commands.options import (
     finite_number,
     local_path,
 )
+from mugv_jax.commands.post_shards import add_shards, anew, shards_of
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.commands.sampling import add_sampling, add_size, guidance_of
 from mugv_jax.data.published import ID
-from mugv_jax.data.replacing import replacing
 from mugv_jax.data.samples import CSV
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.files import SAMPLES, check_output_folder, check_writable
@@ -92,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("sample", SAMPLE, SAMPLE_EXAMPLES, _add_sample),
         ("label", LABEL, LABEL_EXAMPLES, _add_label),
         ("pairs", PAIRS, PAIRS_EXAMPLES, _add_pairs),
+        ("reverse", post_reverse.DESCRIPTION, post_reverse.EXAMPLES, post_reverse.add_arguments),
     ):
         add(actions.add_parser(name, help=text, description=text, epilog=examples))
 
@@ -111,9 +110,7 @@ def _add_sample(parser: argparse.ArgumentParser) -> None:
     add_value(parser, "--batch", SampleConfig.batch, "videos computed together", metavar="N")
     kept = "form in which frames are kept; lossless is exact and large"
     add_value(parser, "--videos", SampleConfig.videos, kept, choices=tuple(KEPT))
-    parser.add_argument("--shard-index", type=int, metavar="I", help="number of this process")
-    shards = "number of processes that share the prompts [1]"
-    parser.add_argument("--shard-count", type=int, metavar="N", help=shards)
+    add_shards(parser, "prompts")
     add_size(parser, DEFAULTS.__getitem__)
     add_sampling(parser, DEFAULTS.__getitem__)
     add_own_sampling(parser)
@@ -161,26 +158,20 @@ def _add_pairs(parser: argparse.ArgumentParser) -> None:
 
 
 def _sample(args: argparse.Namespace) -> None:
-    if (args.shard_index is None) != (args.shard_count is None):
-        raise ValueError("--shard-index and --shard-count: give both or none.")
+    index, count = shards_of(args)
     config = SampleConfig(
         count=args.count,
         batch=args.batch,
         seed=args.seed,
         videos=args.videos,
-        shard_index=jax.process_index() if args.shard_index is None else args.shard_index,
-        shard_count=jax.process_count() if args.shard_count is None else args.shard_count,
+        shard_index=index,
+        shard_count=count,
     )
-    if args.overwrite and config.shard_count > 1:
-        raise ValueError(
-            f"--overwrite: {config.shard_count} processes share the folder, and none may remove "
-            "what the others write; remove it before they start."
-        )
     prompts = read_prompts(args.prompts)
     check_output_folder(args.output, SAMPLES)
     pipeline, request = _opened(args)
     memory = "give a smaller --batch, --size or --frames"
-    with out_of_memory(memory), _anew(args, FILES):
+    with out_of_memory(memory), anew(args, FILES):
         done = sample(prompts, args.output, pipeline, request, config)
     log.info("%s: %d samples made, %d of %d here are finished, %d in %s.",
              args.output, done.made, done.finished, done.finished, done.rows, CSV)  # fmt: skip
@@ -213,12 +204,6 @@ def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
             options[name] = parse(options[name])
     options["guidance"] = guidance_of(args, options.get("guidance", defaults.guidance))
     return defaults.request(("a prompt",), reuse_threshold=args.reuse_threshold, **options)
-
-
-def _anew(
-    args: argparse.Namespace, files: Sequence[str]
-) -> contextlib.AbstractContextManager[object]:
-    return replacing(args.output, files, proof=CSV) if args.overwrite else contextlib.nullcontext()
 
 
 def _label(args: argparse.Namespace) -> None:
@@ -282,7 +267,7 @@ def _pairs(args: argparse.Namespace) -> None:
         raise ValueError("--binary and --real need scores, not comparisons: give other --labels.")
     if args.binary:
         made, share = binary(rows, scores, 1.0 if args.threshold is None else args.threshold)
-        with _anew(args, (CSV,)):
+        with anew(args, (CSV,)):
             write_binary(made, args.samples, args.output)
         sys.stdout.write(f"{len(made)} samples, {share:.1%} desirable\n")
         return
@@ -293,7 +278,7 @@ def _pairs(args: argparse.Namespace) -> None:
         folders = {args.real: real, args.samples: rows}
     else:
         pairs, counts = choose_pairs(rows, labels, rule)
-    with _anew(args, (CSV,)):
+    with anew(args, (CSV,)):
         write_pairs(pairs, folders, args.output)
     sys.stdout.write(
         f"{counts.pairs} pairs of {counts.prompts} prompts; {counts.without} prompts have none; "

@@ -11,12 +11,21 @@ by an amount that falls in proportion to the length of the steps.
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from mugv_jax.axes import Array, Bool, Latent
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.flow.integrate import integrate
+from mugv_jax.flow.sampler import sample
+
+
+def check_level(level: int, steps: int) -> None:
+    """Raise a ValueError for a level that a sample of `steps` steps does not have."""
+    if not 1 <= level <= steps:
+        raise ValueError(
+            f"level={level} must lie in 1 to {steps}, the number of steps of a whole sample."
+        )
 
 
 def reversal_times(times: np.ndarray, level: int) -> np.ndarray:
@@ -28,10 +37,7 @@ def reversal_times(times: np.ndarray, level: int) -> np.ndarray:
         ValueError: fewer than one step, or more than the sample has.
     """
     steps = len(times) - 1
-    if not 1 <= level <= steps:
-        raise ValueError(
-            f"level={level} must lie in 1 to {steps}, the number of steps of a whole sample."
-        )
+    check_level(level, steps)
     return times[steps - level :][::-1].copy()
 
 
@@ -49,18 +55,20 @@ def reverse(
 ) -> Latent:
     """Latents at the time from which the last `level` steps of a sample lead back towards `x`.
 
-        integrate(..., reverse(..., x, times=times, level=s), times=times[-s - 1:])  ~  x
+        sample(..., reverse(..., x, times=times, level=s), times=times[-s - 1:]).x  ~  x
+
+    A step of it is the compiled program of a step of `flow.sampler.sample`, in the other direction.
 
     times: all times of the sample, decreasing; `x` is clean where `noisy`, and stays as it is
-        elsewhere.  Other arguments: see `flow.integrate.integrate`.
+        elsewhere.  Other arguments: see `flow.sampler.sample`.
     """
-    return integrate(
+    return sample(
         denoiser,
         variables,
-        x,
+        jnp.copy(x),  # whose buffer is donated
         times=reversal_times(times, level),
         noisy=noisy,
         positive=positive,
         negative=negative,
         guidance=guidance,
-    )
+    ).x

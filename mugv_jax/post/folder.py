@@ -41,6 +41,7 @@ class SampleFolder:
 
     order: ids of all samples of all processes, in the order of `train.csv`.
     settings: everything besides prompt and seed that changes a sample.
+    videos: whether the folder holds videos.
 
     Raises:
         ValueError: a shard that does not exist, or a folder with samples of other settings.
@@ -54,6 +55,7 @@ class SampleFolder:
         *,
         shard_index: int = 0,
         shard_count: int = 1,
+        videos: bool = True,
     ):
         if not 0 <= shard_index < shard_count:
             raise ValueError(
@@ -63,7 +65,7 @@ class SampleFolder:
         self.path = path
         self._order = {name: number for number, name in enumerate(order)}
         self._part = f"{shard_index:05d}-of-{shard_count:05d}.csv"
-        for folder in (LATENTS, TEXTS, PARTS, VIDEOS):
+        for folder in (LATENTS, TEXTS, PARTS, *[VIDEOS] * videos):
             (path / folder).mkdir(parents=True, exist_ok=True)
         with self._locked():
             self._agree(json.loads(json.dumps(settings)))

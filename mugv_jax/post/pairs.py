@@ -227,12 +227,13 @@ def write_linked(out: Path, rows: Sequence[Row], files: Mapping[str, Path], samp
     if (samples / EMPTY_TEXT).is_file():
         files = {**files, EMPTY_TEXT: samples / EMPTY_TEXT}
     for relative, file in files.items():
-        _link(existing_file(file, "sample"), out / relative)
+        link(existing_file(file, "sample"), out / relative)
     rows = [{k: v for k, v in row.items() if k not in LEFT_OUT} for row in rows]
     write_whole(out / CSV, csv_bytes(filled(rows), columns_of(rows)))
 
 
-def _link(file: Path, to: Path) -> None:
+def link(file: Path, to: Path) -> None:
+    """Makes `to` a hard link to `file`, or a copy of it where there are none."""
     to.parent.mkdir(parents=True, exist_ok=True)
     to.unlink(missing_ok=True)
     try:

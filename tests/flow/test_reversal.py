@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mugv_jax.flow.integrate import integrate
+from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.reversal import reversal_times, reverse
+from mugv_jax.flow.sampler import sample
 from mugv_jax.flow.schedule import sample_times
 from tests.flow.denoisers import denoiser
 
@@ -26,9 +27,10 @@ def test_reversal_follows_the_exact_flow_and_sampling_leads_back():
     errors = []
     for steps in (8, 16, 32):
         times, level = sample_times(steps, ratio=2.0), steps // 2
-        shared = {"noisy": NOISY, "positive": None}
+        shared = {"noisy": NOISY, "positive": None, "guidance": Guidance(scale=1.0)}
         up = reverse(FIELD, jnp.float32(RATE), X, times=times, level=level, **shared)
-        back = integrate(FIELD, jnp.float32(RATE), up, times=times[-level - 1 :], **shared)
+        again = {"times": times[-level - 1 :], **shared}
+        back = sample(FIELD, jnp.float32(RATE), jnp.copy(up), **again).x
         np.testing.assert_array_equal(up[1, 0], X[1, 0])
         errors.append((error(up, X * np.exp(-RATE * times[-level - 1])), error(back, X)))
     exact, returned = np.asarray(errors).T

@@ -45,12 +45,10 @@ def find_weights(
     names = SYSTEM.files
     wanted = (*(name for each in names.values() for name in each), TOKENIZER, *_SHARDS)
     folder = local_folder(weights, wanted)
-    if dit is not None:
-        transformer = user_path(dit)
-    elif needs_dit:
-        transformer = required(folder, "mugv_dit", names["dit"])
-    else:
+    if dit is None and not needs_dit:
         transformer = first_of(folder, names["dit"])
+    else:
+        transformer = find_dit(folder, dit)
     vae = required(folder, "mugv_vae", names["vae"])
     if text_encoder is not None:
         text = local_folder(text_encoder, _T5_FILES)
@@ -62,6 +60,18 @@ def find_weights(
         tokens = first_of(folder, ("tokenizer",)) or text
     found = {"dit": transformer, "vae": vae, "text": text, TOKENIZER: tokens}
     return {name: path for name, path in found.items() if path is not None}
+
+
+def find_dit(weights: str | os.PathLike, dit: str | os.PathLike | None = None) -> Path:
+    """Path of the DiT alone, published or converted; arguments as in `find_weights`.
+
+    Raises:
+        ValueError: no DiT in `weights`, and no other one named.
+    """
+    if dit is not None:
+        return user_path(dit)
+    names = SYSTEM.files["dit"]
+    return required(local_folder(weights, (*names, *_SHARDS)), "mugv_dit", names)
 
 
 def demo_weights() -> Path:
