@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_optional(group, "--shift", DEFAULTS["shift"], shift, type=number, metavar="RATIO")
     add_value(group, "--seed", ReverseConfig.seed, "seed of all noise")
     scale = "guidance scale of all steps, away from the empty caption; 1 turns it off"
-    add_value(group, "--guidance", 1.0, scale, metavar="SCALE")
+    default = DEFAULTS["guidance"]
+    add_optional(group, "--guidance", default, scale, type=float, metavar="SCALE")
     add_transformer(parser)
 
 
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
         steps=getattr(args, "steps", defaults.steps),
         level=args.level,
         shift=getattr(args, "shift", defaults.shift),
-        guidance=Guidance(scale=args.guidance),
+        guidance=Guidance(scale=getattr(args, "guidance", defaults.guidance)),
         candidates=args.candidates,
         batch=args.batch,
         seed=args.seed,

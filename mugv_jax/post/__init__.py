@@ -5,5 +5,5 @@
 prompts   lists of captions         sampling  K videos of each prompt, as training samples
 folder    where samples are kept    scoring   a program's judgement of videos; demo  the demo's
 labels    scores and comparisons    pairs     labels -> preference pairs, or desirable samples
-reversal  pairs from real clips, without labels
+reversal  pairs from real clips, without labels; reversing  a folder of them
 """

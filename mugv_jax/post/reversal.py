@@ -51,7 +51,7 @@ def reversed_pairs(
     denoiser: Denoiser,
     variables: Any,
     mesh: Mesh,
-    clips: Float[np.ndarray, "b f h w c"],
+    clips: Latent,
     seeds: Sequence[Sequence[int]],
     *,
     times: np.ndarray,
@@ -82,12 +82,11 @@ def reversed_pairs(
     def sample(x: Latent, part: np.ndarray) -> Latent:
         return sampler.sample(denoiser, variables, placed(x), times=part, **shared).x
 
-    clean = placed(jnp.asarray(clips, jnp.float32))
-    z = reverse(denoiser, variables, clean, times=times, level=level, **shared)
+    z = reverse(denoiser, variables, placed(clips), times=times, level=level, **shared)
     nearest, chosen, distance = z, jnp.zeros(len(clips), int), jnp.full(len(clips), jnp.inf)
     for number, own in enumerate(zip(*seeds, strict=True)):
         x = sample(seed_noise(own, shape), times[: start + 1])
-        nearest, chosen, distance = _nearer(z, x, number, nearest, chosen, distance)
+        nearest, chosen, distance = _nearer(z, x, jnp.int32(number), nearest, chosen, distance)
     win, lose = (np.asarray(sample(x, times[start:])) for x in (z, nearest))
     return ReversedPairs(win, lose, np.asarray(chosen), np.asarray(distance))
 
@@ -96,7 +95,7 @@ def reversed_pairs(
 def _nearer(
     z: Latent,
     x: Latent,
-    number: int,
+    number: Int[Array, ""],
     nearest: Latent,
     chosen: Int[Array, "b"],
     distance: Float[Array, "b"],

@@ -15,9 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mugv_jax.axes import Array
 from mugv_jax.bounds import require_at_least, require_seed
 from mugv_jax.data.captions import ID as VALID_ID
 from mugv_jax.data.captions import LONGEST_ID
@@ -205,11 +207,11 @@ class _Work:
         texts = [clip["text"] for clip in clips] + [empty] * (empty is not None)
         sizes = BatchSizes(shape, padded_length((text.states for text in texts), MAX_TOKENS))
 
-        def stacked(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        def stacked(values: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
             batch = {}
             for field in self.samples.fields:
                 batch |= field.stack([each[field.name] for each in values], sizes)
-            return batch
+            return jax.tree.map(jnp.asarray, batch)
 
         batch, seeds = stacked([clip.values for clip in clips]), range(config.candidates)
         negative = None
