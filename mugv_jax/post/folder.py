@@ -144,10 +144,10 @@ def filled(rows: Sequence[Row]) -> list[Row]:
     return [{name: row.get(name, "") for name in columns} for row in rows]
 
 
-def read_rows(path: Path, *needed: str) -> list[Row]:
+def read_rows(path: Path, *needed: str, of: str = "mugv-jax post sample") -> list[Row]:
     """Rows of the `train.csv` in a folder, with all of their columns.
 
-    needed: columns that must be there, beside the id.
+    needed: columns that must be there, beside the id.  of: command that makes such a folder.
 
     Raises:
         ValueError: no such file, no rows, a missing column, or one id twice.
@@ -158,7 +158,7 @@ def read_rows(path: Path, *needed: str) -> list[Row]:
     if missing:
         raise ValueError(
             f"{path} lacks the column {', '.join(missing)}; it has {', '.join(found) or 'none'}: "
-            "is it a folder of `mugv-jax post sample`?"
+            f"is it a folder of `{of}`?"
         )
     rows: dict[str, Row] = {}
     for where, values in records:
@@ -169,7 +169,7 @@ def read_rows(path: Path, *needed: str) -> list[Row]:
             raise ValueError(f"{path}, {where}: {ID}={row[ID]!r} is empty or there twice.")
         rows[row[ID]] = row
     if not rows:
-        raise ValueError(f"{path} has no rows: sample some videos first.")
+        raise ValueError(f"{path} has no rows: fill the folder with `{of}` first.")
     return list(rows.values())
 
 

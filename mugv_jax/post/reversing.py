@@ -168,10 +168,10 @@ class _Work:
         """The clips of a folder, checked for this model."""
         dit, statistics = models.config.dit, models.system.statistics
         fields = flow_fields(channels=dit.in_channels, text_dim=dit.text_dim, statistics=statistics)
-        samples = PublishedSamples(existing_file(real / CSV, "real clips"), fields)
-        return cls(
-            real, samples, _clips(real, samples), _empty(real, config.guidance), models, config
-        )
+        csv = existing_file(real / CSV, "real clips")
+        rows = read_rows(real, "latent_path", "text_feat_path", of="mugv-jax data encode")
+        samples, empty = PublishedSamples(csv, fields), _empty(real, config.guidance)
+        return cls(real, samples, _clips(csv, rows, samples), empty, models, config)
 
     def made(self, folder: SampleFolder, todo: Sequence[_Clip]) -> Iterator[list[Row]]:
         """Makes and writes the pairs of some clips; yields the rows of each batch.
@@ -259,13 +259,13 @@ class _Work:
         return row
 
 
-def _clips(real: Path, samples: PublishedSamples) -> list[_Clip]:
-    files = {row[ID]: row for row in read_rows(real, "latent_path", "text_feat_path")}
+def _clips(csv: Path, rows: Sequence[Row], samples: PublishedSamples) -> list[_Clip]:
+    files = {row[ID]: row for row in rows}
     clips = []
     for number, (name, shape) in enumerate(zip(samples.names, samples.shapes, strict=True)):
         if not VALID_ID.fullmatch(name) or len(name.encode()) > LONGEST_ID - NUMBER_BYTES:
             raise ValueError(
-                f"{real / CSV}: {ID}={name[:20]!r} must be letters, digits, '.', '-' and '_' only, "
+                f"{csv}: {ID}={name[:20]!r} must be letters, digits, '.', '-' and '_' only, "
                 f"at most {LONGEST_ID - NUMBER_BYTES} bytes: files are named after it."
             )
         own, (f, h, w) = files[name], shape.tolist()

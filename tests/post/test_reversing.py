@@ -41,6 +41,7 @@ def real(tmp_path, monkeypatch):
 
 
 def network():
+    assert SMALL.dit is not None
     return MugvTransformer.random(TransformerConfig(dit=SMALL.dit), keep_loaded=True)
 
 
@@ -145,6 +146,8 @@ def test_clips_that_cannot_be_used_are_refused(real, tmp_path):
     for k in range(3):
         (real / f"latents/{k}.pt").write_bytes(latent_bytes(np.zeros((2, 4, 4, 16), np.float32)))
     refused("has 16 channels, not 24")
+    (real / "train.csv").write_text(listed.splitlines()[0] + "\n")
+    refused("train.csv has no rows: fill the folder with `mugv-jax data encode` first")
     (real / "train.csv").unlink()
     refused("real clips .*train.csv' does not exist")
 
