@@ -61,7 +61,8 @@ class Batches(grain.DatasetIterator):
             raise StopIteration
         self.start_prefetch()
         assert self._inner is not None
-        batch = next(self._inner)
+        with self._may_start_workers():
+            batch = next(self._inner)
         self._next_step += 1
         return batch
 
@@ -84,7 +85,7 @@ class Batches(grain.DatasetIterator):
     def start_prefetch(self) -> None:
         """Starts reading ahead, unless it has started."""
         if self._inner is None and self._next_step < len(self.steps):
-            with starting_workers() if self._config.workers else contextlib.nullcontext():
+            with self._may_start_workers():
                 self._inner = iter(self._read_ahead(self._next_step))
                 self._inner.start_prefetch()
 
@@ -113,6 +114,13 @@ class Batches(grain.DatasetIterator):
                 per_worker_buffer_size=max(1, math.ceil(config.prefetch / config.workers)),
             )
         )
+
+    def _may_start_workers(self) -> contextlib.AbstractContextManager[None]:
+        """Grain starts workers from threads of its own, which it makes as late as the first batch.
+
+        Threads and processes inherit the signals that are blocked where they are made.
+        """
+        return starting_workers() if self._config.workers else contextlib.nullcontext()
 
     def _drop_inner(self) -> None:
         if self._inner is not None:

@@ -1,8 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import json
+import multiprocessing
+import re
 import signal
 from multiprocessing import resource_tracker
+from pathlib import Path
 
 import grain
 import numpy as np
@@ -222,8 +225,17 @@ def test_worker_processes_read_the_same():
     batches.set_state({**batches.get_state(), "next_step": 2})
     try:
         assert all(same(next(batches), whole[step]) for step in range(2, 5))
+        workers = multiprocessing.active_children()
+        assert len(workers) == 2
+        assert all(signal.SIGINT in blocked(each.pid) for each in workers)
     finally:
         batches.close()
+
+
+def blocked(pid):
+    """Signals that are blocked in the main thread of a process."""
+    (mask,) = re.findall(r"SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return {number for number in range(1, 32) if int(mask, 16) >> (number - 1) & 1}
 
 
 def test_worker_processes_start_with_interrupts_blocked(monkeypatch):
