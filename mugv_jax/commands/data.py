@@ -219,24 +219,23 @@ def _pack_fields(args: argparse.Namespace) -> Fields:
 
 
 def _describe(args: argparse.Namespace) -> None:
-    from mugv_jax.data.adapt import fitted_to_samples
     from mugv_jax.data.describe import describe_source  # imports Grain, which takes seconds
-    from mugv_jax.data.open import open_all
-    from mugv_jax.train import objectives
+    from mugv_jax.train.diffusion import opened
     from mugv_jax.train.train_config import from_config_dict
 
     require_at_least(1, args, "shards")
     config = read_config(configs.read(args.config), args.overrides, from_config_dict)
-    dit = config.dit
-    fields = objectives.find(config.objective.name).OBJECTIVE.fields(config)
-    source = open_all(config.data.paths, fields)
-    lines = describe_source(
-        source,
-        fitted_to_samples(config.data, source, configs.asked(args.overrides)),
-        shards=args.shards,
-        tokens=functools.partial(find(config.system).costs.tokens, dit),
-        patch=dit.patch,
-    )
+    dit, lines = config.dit, []
+    for name, source in opened(config, configs.asked(args.overrides)).items():
+        if name:
+            lines.append(f"source {name}, {source.share} batches in a cycle:")
+        lines += describe_source(
+            source.samples,
+            source.data,
+            shards=args.shards,
+            tokens=functools.partial(find(config.system).costs.tokens, dit),
+            patch=dit.patch,
+        )
     sys.stdout.write("\n".join(lines) + "\n")
 
 

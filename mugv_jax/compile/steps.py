@@ -145,7 +145,8 @@ def compile_train_step(
     program = make_program(config, mesh, abstract_null_text(config))
     batch = program.objective.abstract_batch(mesh, latent_shape, rows)
     with meshes.use(mesh):
-        lowered = program.compiled_step().lower(program.abstract, batch)
+        step = program.compiled_step(program.objective.variant(batch))
+        lowered = step.lower(program.abstract, batch)
     return _compile(lowered, mesh)
 
 

@@ -214,7 +214,7 @@ def _check_rows(buckets: Sequence[Bucket], config: DataConfig) -> None:
 class Validation:
     """Batches of the held-out samples; every `iter()` is one pass in the same order."""
 
-    steps: Steps
+    steps: Indexed[Batch]
     config: DataConfig
 
     def __len__(self) -> int:

@@ -68,12 +68,7 @@ class Schedule:
 
     @functools.cached_property
     def _earlier_steps(self) -> Int[np.ndarray, "steps"]:
-        """Number of earlier steps that use the same bucket, for each step."""
-        earlier = np.empty(len(self), np.int64)
-        for number in range(len(self.buckets)):
-            steps = np.flatnonzero(self.bucket_of_step == number)
-            earlier[steps] = np.arange(len(steps))
-        return earlier
+        return earlier_uses(self.bucket_of_step)
 
     def batch(self, bucket: Bucket) -> int:
         """Samples of one step of a bucket, on all shards together."""
@@ -158,6 +153,15 @@ def make_schedule(
         bucket_of_step,
         _digest(buckets, batch, config, seed, names),
     )
+
+
+def earlier_uses(choice: Int[np.ndarray, "steps"]) -> Int[np.ndarray, "steps"]:
+    """Number of earlier steps with the same choice, for each step."""
+    earlier = np.empty(len(choice), np.int64)
+    for each in np.unique(choice):
+        steps = np.flatnonzero(choice == each)
+        earlier[steps] = np.arange(len(steps))
+    return earlier
 
 
 def proportional_order(share: Float[np.ndarray, "n"], steps: int) -> Int[np.ndarray, "steps"]:

@@ -5,7 +5,7 @@
 import dataclasses
 import functools
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -15,7 +15,9 @@ from jax.sharding import Mesh
 
 from mugv_jax.data.adapt import fitted_to_samples, validates
 from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
+from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.describe import describe
+from mugv_jax.data.interleave import interleaved_batches, joined_validation, source_order
 from mugv_jax.data.open import open_all
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule
@@ -36,6 +38,7 @@ from mugv_jax.train.inputs import (
 from mugv_jax.train.loop import run_in
 from mugv_jax.train.metrics import Clock
 from mugv_jax.train.noising import NULL_TEXT, NullText
+from mugv_jax.train.objectives.flow_matching import Part
 from mugv_jax.train.optimizer import learning_rate
 from mugv_jax.train.program import Program
 from mugv_jax.train.train_config import DiTTrainConfig
@@ -77,7 +80,7 @@ def _checked(
     asked: Collection[str],
 ) -> tuple[Program, Batches, Evaluation | None]:
     """Everything that a run starts with; a `Problems` collects what is wrong with it."""
-    problems, mesh, source = Problems(), None, None
+    problems, mesh, found = Problems(), None, {}
     config = fitted_to_steps(config, asked)
     null = abstract_null_text(config)
     with problems:
@@ -89,27 +92,69 @@ def _checked(
     with problems:
         check_vae(config.log)
     with problems:
-        null = load_null_text(config)
+        parts = parts_of(config).values()
+        null = load_null_text(config, [path for part in parts for path in part.config.data.paths])
     with problems, stage("reading the samples"):
-        fields = objectives.find(config.objective.name).OBJECTIVE.fields(config)
-        source = open_all(config.data.paths, fields)
-        data = fitted_to_samples(config.data, source, asked)
-        config = dataclasses.replace(config, data=data)
-        if data.holdout or data.holdout_paths:
+        found = opened(config, asked)
+        if "" in found:
+            config = dataclasses.replace(config, data=found[""].data)
+        if any(each.data.holdout or each.data.holdout_paths for each in found.values()):
             config = fitted_intervals(config, asked)
-    if mesh is None or source is None:
+    if mesh is None or not found:
         problems.check()
         assert mesh is not None
-        assert source is not None
     program = batches = evaluation = None
     with problems:
         program = make_program(config, mesh, null)
-        batches, held_out = _data(program, source, asked)
+        batches, held_out = _data(program, found, asked)
         evaluation = None if held_out is None else Evaluation(program, held_out)
     problems.check()
     assert program is not None
     assert batches is not None
     return program, batches, evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """An opened source of a run's batches.
+
+    data: its config, fitted to the samples.  samples: all of them.  share: see `Part`.
+    """
+
+    data: DataConfig
+    samples: SampleSource
+    share: int
+
+
+def parts_of(config: DiTTrainConfig) -> Mapping[str, Part]:
+    """The sources of a run's batches by name; a run of one source has one, named "".
+
+    Raises:
+        ValueError: samples that belong to no source.
+    """
+    return objectives.find(config.objective.name).OBJECTIVE.parts(config)
+
+
+def opened(config: DiTTrainConfig, asked: Collection[str] = ()) -> Mapping[str, Opened]:
+    """The sources of a run's batches, opened.
+
+    asked: see `train`.
+
+    Raises:
+        ValueError: samples that cannot be used, of any of the sources.
+    """
+    found, problems = {}, Problems()
+    for name, part in parts_of(config).items():
+        own = part.config
+        try:
+            fields = objectives.find(own.objective.name).OBJECTIVE.fields(own)
+            samples = open_all(own.data.paths, fields)
+        except ValueError as error:
+            problems.add(error, f"objective.sources.{name}: " if name else "")
+        else:
+            found[name] = Opened(fitted_to_samples(own.data, samples, asked), samples, part.share)
+    problems.check()
+    return found
 
 
 def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
@@ -125,35 +170,49 @@ def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
 
 
 def _data(
-    program: Program, source: SampleSource, asked: Collection[str]
+    program: Program, found: Mapping[str, Opened], asked: Collection[str]
 ) -> tuple[Batches, Validation | None]:
-    """Training batches, and validation batches if samples are held out."""
+    """Training batches, and validation batches if samples are held out, of all sources."""
     config, mesh = program.config, program.mesh
     shared = {
         "shards": program.shards,
         "local": local_shards(mesh),
         "tokens": functools.partial(find(config.system).costs.tokens, config.dit),
     }
-    batches = make_batches(
-        source,
-        config.data,
-        total_steps=config.run.steps,
-        seed=config.run.seed,
-        accumulation=config.run.accumulate,
-        **shared,
+    shares = {name: each.share for name, each in found.items()}
+    counts = np.bincount(source_order(shares, config.run.steps)).tolist()
+    training, held_out = {}, {}
+    for (name, each), steps in zip(found.items(), counts, strict=True):
+        training[name] = batches = make_batches(
+            each.samples,
+            each.data,
+            total_steps=steps,
+            seed=config.run.seed,
+            accumulation=config.run.accumulate,
+            **shared,
+        )
+        schedule = batches.schedule
+        assert isinstance(schedule, Schedule)
+        _check_schedule(program, schedule, each.data.paths)
+        if name:
+            log.info("source %s, %d of %d steps:", name, steps, config.run.steps)
+        for line in describe(schedule, patch=config.dit.patch):
+            log.info("%s", line)
+        if validates(each.data, each.samples, schedule.buckets, asked):
+            held_out[name] = make_validation(
+                each.samples, each.data, like=schedule.buckets, **shared
+            )
+    return (
+        interleaved_batches(training, shares, config.data),
+        joined_validation(held_out, config.data),
     )
-    schedule = batches.schedule
-    assert isinstance(schedule, Schedule)
-    _check_schedule(program, schedule)
-    for line in describe(schedule, patch=config.dit.patch):
-        log.info("%s", line)
-    if not validates(config.data, source, schedule.buckets, asked):
-        return batches, None
-    return batches, make_validation(source, config.data, like=schedule.buckets, **shared)
 
 
-def _check_schedule(program: Program, schedule: Schedule) -> None:
-    """Raise a ValueError if a batch cannot be sharded evenly or processes see different samples."""
+def _check_schedule(program: Program, schedule: Schedule, paths: Sequence[str]) -> None:
+    """Raise a ValueError if a batch cannot be sharded evenly or processes see different samples.
+
+    paths: those of the samples.
+    """
     config = program.config
     for bucket in schedule.buckets:
         check_batch(program.shards * bucket.rows, program.mesh, config.mesh)
@@ -163,5 +222,5 @@ def _check_schedule(program: Program, schedule: Schedule) -> None:
     if different:
         raise ValueError(
             f"processes {different} read other samples than process 0: all need the same files at "
-            f"data.paths={config.data.paths}, and the same config."
+            f"{tuple(paths)}, and the same config."
         )

@@ -15,6 +15,7 @@ from jax.experimental import multihost_utils
 
 from mugv_jax.axes import Array, Float
 from mugv_jax.data.batches import Validation
+from mugv_jax.data.interleave import source_of
 from mugv_jax.data.placement import PlacedBatches
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import sample_times
@@ -58,20 +59,29 @@ class Evaluation:
         check_vae(program.config.log)
 
     def losses(self, state: TrainState) -> Scalars:
-        """`validation/loss`, the mean over tasks and times, and the loss of each task and time."""
-        total: dict[str, Any] = collections.defaultdict(float)
-        count: dict[str, float] = collections.defaultdict(float)
+        """`validation/loss`, the mean over tasks and times, and the loss of each task and time.
+
+        In a run of several named sources, "SOURCE/" precedes the tasks, and each has its own mean
+        `validation/SOURCE/loss`.
+        """
+        total: dict[tuple[str, str], Any] = collections.defaultdict(float)
+        count: dict[tuple[str, str], float] = collections.defaultdict(float)
         for batch in self._batches():
+            source = source_of(batch)
             losses, weight = jax.device_get(self._program.validate(state, batch))
             for task, loss in zip(validation_tasks(batch["latent"].shape[1]), losses):
-                total[task] += loss
-                count[task] += float(weight)
-        means = {task: total[task] / count[task] for task in total if count[task]}
+                total[source, task] += loss
+                count[source, task] += float(weight)
+        means = {each: total[each] / count[each] for each in total if count[each]}
         scalars = {"validation/loss": float(np.mean(list(means.values())))}
-        for task, by_time in means.items():
-            scalars[f"validation/{task}"] = float(np.mean(by_time))
+        for source in sorted({source for source, _ in means if source}):
+            own = [by_time for (name, _), by_time in means.items() if name == source]
+            scalars[f"validation/{source}/loss"] = float(np.mean(own))
+        for (source, task), by_time in means.items():
+            name = f"{source}/{task}" if source else task
+            scalars[f"validation/{name}"] = float(np.mean(by_time))
             scalars |= {
-                f"validation_time/{task}_{u}": float(x) for u, x in zip(VALIDATION_TIMES, by_time)
+                f"validation_time/{name}_{u}": float(x) for u, x in zip(VALIDATION_TIMES, by_time)
             }
         return scalars
 

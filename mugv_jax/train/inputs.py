@@ -3,7 +3,7 @@
 """Inputs of a run from files: initial weights, and the text in place of a dropped caption."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from mugv_jax.data.samples import EMPTY_TEXT
 from mugv_jax.files import user_path
 from mugv_jax.train.noising import NullText
 from mugv_jax.train.program import Program
-from mugv_jax.train.train_config import DiTTrainConfig, RunConfig
+from mugv_jax.train.train_config import DiTRunConfig, DiTTrainConfig, RunConfig
 from mugv_jax.weights.formats import open_source
 from mugv_jax.weights.load import load, read_config
 from mugv_jax.weights.orbax_files import is_training
@@ -70,15 +70,16 @@ def _require_sizes(run: RunConfig, wanted: Any, found: Any) -> None:
         )
 
 
-def load_null_text(config: DiTTrainConfig) -> NullText:
+def load_null_text(config: DiTTrainConfig, paths: Sequence[str]) -> NullText:
     """Null caption of the config, padded or cut to the token count of captions.
 
-    The first of: `run.null_text`; the table in `run.weights`; the empty prompt beside the samples.
+    The first of: `run.null_text`; the table in `run.weights`; the empty prompt beside the samples,
+    which are at `paths`.
 
     Raises:
         ValueError: captions are dropped but none of these exists, or its width differs.
     """
-    found = _find(config)
+    found = _find(config.run, paths)
     tokens, width = config.data.text_tokens, config.dit.text_dim
     text, mask = np.zeros((tokens, width), np.float32), np.zeros(tokens, bool)
     if found is None:
@@ -108,8 +109,7 @@ def abstract_null_text(config: DiTTrainConfig) -> NullText:
     )
 
 
-def _find(config: DiTTrainConfig) -> tuple[str, np.ndarray, np.ndarray] | None:
-    run = config.run
+def _find(run: DiTRunConfig, paths: Sequence[str]) -> tuple[str, np.ndarray, np.ndarray] | None:
     if run.null_text:
         return run.null_text, *read_empty_text(user_path(run.null_text))
     if run.weights:
@@ -117,7 +117,7 @@ def _find(config: DiTTrainConfig) -> tuple[str, np.ndarray, np.ndarray] | None:
             if NULL_TABLE in source.specs:
                 table = np.asarray(source.read(NULL_TABLE), np.float32)
                 return f"{NULL_TABLE} of {run.weights}", table, np.ones(len(table), bool)
-    for path in config.data.paths:
+    for path in paths:
         file = find_empty_text(user_path(path))
         if file is not None:
             return str(file), *read_empty_text(file)

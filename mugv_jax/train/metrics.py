@@ -128,13 +128,21 @@ LAST = ("param_norm", "learning_rate", "skipped")
 
 
 def task_means(found: Sequence[Mapping[str, np.ndarray]]) -> Scalars:
-    """Mean loss of every task that was drawn; empty for an objective without tasks."""
-    if not found or "task_loss" not in found[0]:
-        return {}
-    loss, count = (
-        np.sum([each[name] for each in found], axis=0) for name in ("task_loss", "task_count")
-    )
-    return {f"task/{name}": float(x / n) for name, x, n in zip(TASKS, loss, count) if n}
+    """Mean loss of every task that was drawn; empty for an objective without tasks.
+
+    Steps of a named source have "SOURCE/task_loss" and "SOURCE/task_count", and "task/SOURCE/TASK".
+    """
+    scalars: Scalars = {}
+    for key in sorted({key for each in found for key in each if key.endswith("task_loss")}):
+        source = key.removesuffix("task_loss")
+        steps = [each for each in found if key in each]
+        loss, count = (
+            np.sum([each[source + name] for each in steps], axis=0)
+            for name in ("task_loss", "task_count")
+        )
+        means = zip(TASKS, loss, count)
+        scalars |= {f"task/{source}{name}": float(x / n) for name, x, n in means if n}
+    return scalars
 
 
 class Writer:

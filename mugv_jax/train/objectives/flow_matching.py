@@ -10,6 +10,7 @@ Tasks, times and noise are drawn from the step's key for the whole batch (arXiv:
 import dataclasses
 import functools
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -60,6 +61,18 @@ class Settings:
     name: str = "flow_matching"
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One source of a run's batches.
+
+    config: a `DiTTrainConfig` with the source's objective and data.
+    share: number of its batches in a cycle of all sources.
+    """
+
+    config: Any
+    share: int = 1
+
+
 class Prepared(flax.struct.PyTreeNode):
     """A prepared batch: noised samples, their condition, task and loss weight."""
 
@@ -96,6 +109,11 @@ class FlowMatching(Objective):
             text_dim=config.dit.text_dim,
             statistics=find(config.system).statistics,
         )
+
+    @classmethod
+    def parts(cls, config: Any) -> Mapping[str, Part]:
+        """The named sources of a run's batches; a run of one source has one, named ""."""
+        return {"": Part(config)}
 
     @classmethod
     def build(cls, config: Any, mesh: Mesh) -> "FlowMatching":
