@@ -46,7 +46,7 @@ class Batches(grain.DatasetIterator):
         super().__init__()
         self.steps = steps
         self._config = config
-        self._digest = digest
+        self.digest = digest
         self._next_step = 0
         self._inner: grain.DatasetIterator | None = None
 
@@ -68,11 +68,11 @@ class Batches(grain.DatasetIterator):
 
     def get_state(self) -> dict[str, Any]:
         """The number of the next step, and the digest of the order that it counts in."""
-        return {"next_step": self._next_step, "schedule": self._digest}
+        return {"next_step": self._next_step, "schedule": self.digest}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continues where `state` was taken; logs a warning if the order of samples has changed."""
-        if state["schedule"] != self._digest:
+        if state["schedule"] != self.digest:
             log.warning(
                 "the data, the seed or the samples per step are not those of the checkpoint: "
                 "training continues at step %d of the new order, so some samples are repeated "

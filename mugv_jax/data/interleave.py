@@ -60,7 +60,7 @@ def interleaved_batches(
         return parts[""]
     order = source_order(shares, sum(len(each.steps) for each in parts.values()))
     steps = InTurn(tuple(Tagged(each.steps, name) for name, each in parts.items()), order)
-    known = [(name, shares[name], each.schedule.digest) for name, each in parts.items()]
+    known = [(name, shares[name], each.digest) for name, each in parts.items()]
     digest = hashlib.blake2b(repr(known).encode(), digest_size=8).hexdigest()
     return Batches(steps, config, digest)
 

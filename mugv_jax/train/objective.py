@@ -26,6 +26,7 @@ from mugv_jax.train.metrics import Work
 
 POLICY = "policy"
 Batch = Mapping[str, Array]
+Shapes = Mapping[str, Any]  # a batch, or only the shapes of its arrays
 Policies = Mapping[str, Any]
 Metrics = dict[str, Array]
 # Trained parameters by the policy's name -> all policies.
@@ -134,14 +135,14 @@ class Objective(abc.ABC):
         """Validation results of the policy on a held-out batch."""
 
     @abc.abstractmethod
-    def work(self, batch: Batch) -> Work:
+    def work(self, batch: Shapes) -> Work:
         """Shape, samples, tokens and FLOPs of a step on `batch`."""
 
     def counted(self, work: Work) -> int:
         """Number of COUNTED in a step."""
         return work.tokens
 
-    def variant(self, batch: Batch) -> Hashable:
+    def variant(self, batch: Shapes) -> Hashable:
         """Static values of this step, chosen on the host; each is compiled separately, see `at`."""
         del batch
         return None

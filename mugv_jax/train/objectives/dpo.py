@@ -22,7 +22,7 @@ from mugv_jax.axes import Array, Float, Int
 from mugv_jax.data.fields import Fields
 from mugv_jax.train.metrics import Work
 from mugv_jax.train.noising import Noised, constrained_latent, noised, task_sums
-from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies
+from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies, Shapes
 from mugv_jax.train.objectives.flow_matching import BACKWARD, FlowMatching
 from mugv_jax.train.reference import REFERENCE, reward
 
@@ -134,7 +134,7 @@ class Dpo(FlowMatching):
         }
         return jnp.mean(found.loss), metrics | task_sums(policy.win, part.task)
 
-    def work(self, batch: Batch) -> Work:
+    def work(self, batch: Shapes) -> Work:
         """Work on both sides: forward and backward of the policy, forward of the reference."""
         one = super().work(batch)
         assert one.flops is not None

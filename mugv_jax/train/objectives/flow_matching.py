@@ -45,6 +45,7 @@ from mugv_jax.train.objective import (
     Microbatches,
     Objective,
     Policies,
+    Shapes,
     constrain_batch,
 )
 from mugv_jax.train.tasks import TASKS, TaskConfig, draw, noisy_frames
@@ -215,7 +216,7 @@ class FlowMatching(Objective):
         sums = jax.lax.map(at, (jnp.asarray(task), jnp.asarray(u, jnp.float32)))
         return sums.reshape(len(tasks), -1), jnp.sum(weight)
 
-    def work(self, batch: Batch) -> Work:
+    def work(self, batch: Shapes) -> Work:
         """Samples, tokens and model FLOPs of a step."""
         rows, shape = len(batch["latent"]), shape_of(batch["latent"])
         forward = self.system.costs.forward(self.sizes, shape, batch["text"].shape[1])
@@ -246,8 +247,8 @@ class FlowMatching(Objective):
 OBJECTIVE = FlowMatching
 
 
-def shape_of(latent: Array) -> LatentShape:
-    """(f, h, w) of a batch of latents."""
+def shape_of(latent: Any) -> LatentShape:
+    """(f, h, w) of a batch of latents (b f h w c), or of its shape."""
     frames, height, width = latent.shape[1:4]
     return frames, height, width
 

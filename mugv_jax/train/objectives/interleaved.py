@@ -26,7 +26,7 @@ from mugv_jax.flow.denoiser import LatentShape
 from mugv_jax.sharding.place import batch_sharding
 from mugv_jax.train import objectives
 from mugv_jax.train.metrics import Work
-from mugv_jax.train.objective import Batch, Bind, Metrics, Policies
+from mugv_jax.train.objective import Batch, Bind, Metrics, Policies, Shapes
 from mugv_jax.train.objectives.flow_matching import FlowMatching, Part
 
 NAME = "interleaved"
@@ -140,6 +140,7 @@ class Interleaved(FlowMatching):
                 )
             by_source[name] = found
         base = super().build(config, mesh)
+        assert isinstance(base, cls)
         return dataclasses.replace(base, by_source=by_source)
 
     @property
@@ -171,12 +172,12 @@ class Interleaved(FlowMatching):
         name, own = self._of(batch)
         return self.by_source[name].validate(policies, own)
 
-    def work(self, batch: Batch) -> Work:
+    def work(self, batch: Shapes) -> Work:
         """Work of a step of the batch's source."""
         name, own = self._of(batch)
         return self.by_source[name].work(own)
 
-    def variant(self, batch: Batch) -> Hashable:
+    def variant(self, batch: Shapes) -> Hashable:
         """The source, and the variant of its objective."""
         name, own = self._of(batch)
         return name, self.by_source[name].variant(own)
@@ -200,7 +201,7 @@ class Interleaved(FlowMatching):
         tag = jax.ShapeDtypeStruct((rows,), bool, sharding=batch_sharding(mesh, rows))
         return batch | {TAG + name: tag}
 
-    def _of(self, batch: Batch) -> tuple[str, Batch]:
+    def _of(self, batch: Shapes) -> tuple[str, Any]:
         """(source of a batch, the batch without its tag)."""
         name = source_of(batch)
         return name, {key: x for key, x in batch.items() if key != TAG + name}

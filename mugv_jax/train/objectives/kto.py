@@ -23,7 +23,7 @@ from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.data.fields import Fields, NumberField
 from mugv_jax.train.metrics import Work
 from mugv_jax.train.noising import Noised, constrained_latent, noised, task_sums
-from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies
+from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies, Shapes
 from mugv_jax.train.objectives.flow_matching import BACKWARD, FlowMatching
 from mugv_jax.train.reference import REFERENCE, reward
 
@@ -149,7 +149,7 @@ class Kto(FlowMatching):
         desirable = jnp.asarray(batch[DESIRABLE] > 0.5, jnp.float32)
         return super().validate(policies, {**batch, "weight": batch["weight"] * desirable})
 
-    def work(self, batch: Batch) -> Work:
+    def work(self, batch: Shapes) -> Work:
         """Work of a step: the policy forward twice and backward, the reference forward."""
         one = super().work(batch)
         assert one.flops is not None

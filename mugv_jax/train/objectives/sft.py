@@ -23,7 +23,7 @@ from mugv_jax.data.fields import Fields, TextField
 from mugv_jax.train.loss import velocity_loss
 from mugv_jax.train.metrics import Work
 from mugv_jax.train.noising import task_sums
-from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies
+from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies, Shapes
 from mugv_jax.train.objectives import flow_matching
 from mugv_jax.train.objectives.flow_matching import BACKWARD, FlowMatching
 from mugv_jax.train.reference import REFERENCE
@@ -108,7 +108,7 @@ class Sft(FlowMatching):
         loss = jnp.mean(error * weight) + self.settings.kl_weight * jnp.mean(distance)
         return loss, {"distance": jnp.mean(distance)} | task_sums(error, part.batch.task)
 
-    def work(self, batch: Batch) -> Work:
+    def work(self, batch: Shapes) -> Work:
         """Work of a step: the policy forward and backward, the reference forward."""
         one = super().work(batch)
         assert one.flops is not None

@@ -14,6 +14,7 @@ import optax
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+from mugv_jax.data.interleave import source_of
 from mugv_jax.data.pt_files import latent_bytes
 from mugv_jax.golden import post_training
 from mugv_jax.golden.cases import read_case
@@ -22,6 +23,7 @@ from mugv_jax.sharding.place import place_batch
 from mugv_jax.train import diffusion, loop
 from mugv_jax.train.checkpoint import FOLDER
 from mugv_jax.train.objectives import dpo, kto, sft
+from mugv_jax.weights.load import load
 from tests.systems.mugv.folders import write_run
 from tests.train.runs import tiny, write_samples
 from tests.train.test_step import distance, null_text, numpy_batch
@@ -156,16 +158,16 @@ def test_under_low_rank_updates_the_reference_is_the_frozen_weights():
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    """Samples in the published format with a loser for each."""
-    folder = write_samples(tmp_path_factory.mktemp("data") / "pairs", 8, shapes=((3, 4, 4),))
+def labelled(tmp_path_factory):
+    """Samples in the published format, each with a loser and a label."""
+    folder = write_samples(tmp_path_factory.mktemp("data") / "pairs", 12, shapes=((3, 4, 4),))
     rng = np.random.default_rng(1)
     header, *rows = (folder / "train.csv").read_text().splitlines()
     for i in range(len(rows)):
         loser = rng.standard_normal((3, 4, 4, 24)).astype(np.float32)
         (folder / f"latents/{i}_lose.pt").write_bytes(latent_bytes(loser))
-        rows[i] += f",latents/{i}_lose.pt"
-    (folder / "train.csv").write_text("\n".join([f"{header},lose_path", *rows]) + "\n")
+        rows[i] += f",latents/{i}_lose.pt,{int(i % 3 == 0)}"
+    (folder / "train.csv").write_text("\n".join([f"{header},lose_path,desirable", *rows]) + "\n")
     return folder
 
 
@@ -174,23 +176,86 @@ def metric(run, name):
     return {line["step"]: line[name] for line in lines if name in line}
 
 
-def test_a_run_on_pairs_goes_on_against_the_reference_that_it_had(pairs, tmp_path, monkeypatch):
-    shared = ("log.every=1", "checkpoint.every=2")
-    one_device = jax.devices()[:1]
-    weights = write_run(tmp_path / "weights", "mugv_dit", tiny(pairs).dit)
-    config = tiny(pairs, "run.steps=4", f"run.weights={weights}", *shared, objective=DPO)
-    assert diffusion.train(config, tmp_path / "straight", one_device) == 4
+def mixed(folder, **pairs):
+    """Two batches of pairs for one of labels."""
+    sources = {
+        "labels": {"objective": KTO, "paths": (str(folder),), "share": 1},
+        "pairs": {"objective": DPO, "paths": (str(folder),), "share": 2, **pairs},
+    }
+    return {"name": "interleaved", "sources": sources}
+
+
+def test_interleaved_sources_resume_exactly_and_keep_their_metrics_apart(
+    labelled, tmp_path, monkeypatch
+):
+    one_device, objective = jax.devices()[:1], mixed(labelled)
+    weights = write_run(tmp_path / "weights", "mugv_dit", tiny(labelled).dit)
+    config = tiny(
+        labelled, "run.steps=6", f"run.weights={weights}", "log.every=1", "checkpoint.every=2",
+        "data.paths=()", "data.batch=2", "data.holdout=0.3", "log.validate_every=6",
+        objective=objective,
+    )  # fmt: skip
+    assert diffusion.train(config, tmp_path / "straight", one_device) == 6
     monkeypatch.setattr(loop.Stop, "asked", lambda _, step: step >= 2)
     assert diffusion.train(config, tmp_path / "run", one_device) == 2
     monkeypatch.undo()
     saved = tmp_path / "run" / FOLDER / "2" / "state"
     assert not [path for path in saved.rglob("*") if "reference" in path.name]
-    assert diffusion.train(config, tmp_path / "run", one_device) == 4
-    straight, resumed = (metric(tmp_path / name, "train/loss") for name in ("straight", "run"))
-    assert resumed == straight
-    margins = metric(tmp_path / "run", "train/margin")
-    assert margins[1] == 0  # at the reference itself
-    assert abs(margins[4]) > 1e-3  # winner and loser differ
+    assert diffusion.train(config, tmp_path / "run", one_device) == 6
+    straight, resumed = (load(tmp_path / each, "mugv_dit")[1] for each in ("straight", "run"))
+    jax.tree.map(np.testing.assert_array_equal, resumed, straight)
+    margins, rewards = (
+        metric(tmp_path / "run", f"train/{name}") for name in ("pairs/margin", "labels/reward")
+    )
+    assert sorted([*margins, *rewards]) == [1, 2, 3, 4, 5, 6]
+    for cycle in ({1, 2, 3}, {4, 5, 6}):
+        assert len(cycle & rewards.keys()) == 1
+    assert (margins | rewards)[1] == 0  # at the reference, which both share
+    assert all(abs(value) > 1e-4 for step, value in (margins | rewards).items() if step > 1)
+    assert metric(tmp_path / "run", "task/pairs/i2v") or metric(tmp_path / "run", "task/pairs/t2v")
+    of_pairs, of_labels = (
+        metric(tmp_path / "run", f"validation/{name}/loss")[6] for name in ("pairs", "labels")
+    )
+    assert of_pairs != of_labels  # of desirable samples only
+    assert metric(tmp_path / "run", "validation/loss")[6] == pytest.approx(
+        (of_pairs + of_labels) / 2
+    )
+
+
+def test_a_plan_of_interleaved_sources_compiles_the_dearest(labelled):
+    program = program_of("data.paths=()", objective=mixed(labelled))
+    batch = program.objective.abstract_batch(program.mesh, (3, 4, 4), 4)
+    assert source_of(batch) == "pairs"  # two sides
+    assert program.objective.roles == ("reference",)
+    ours = program.objective.work(batch).flops
+    assert ours == program_of().objective.work(batch).flops
+
+
+@pytest.mark.parametrize(
+    ("sources", "says"),
+    [
+        ({}, r"sources=\{\} must hold a source of batches with a share above 0"),
+        ({"a b": {"objective": KTO}}, "source 'a b' must be a word"),
+        ({"a": {"objective": KTO, "share": -1}}, "share=-1 must be at least 0"),
+        ({"a": {"objective": {"name": "gto"}}}, "objective.name='gto' must be one of"),
+        ({"a": {"objective": {"name": "kto", "bet": 1.0}}}, "Did you mean beta"),
+        ({"a": {"objective": {"name": "interleaved"}}}, "a source has an objective of its own"),
+    ],
+)
+def test_sources_that_cannot_be_used_are_refused(sources, says):
+    with pytest.raises(ValueError, match=says):
+        tiny("unread", "data.paths=()", objective={"name": "interleaved", "sources": sources})
+
+
+def test_samples_without_a_source_and_sources_without_samples_are_refused(labelled, tmp_path):
+    one_device = jax.devices()[:1]
+    config = tiny(labelled, objective=mixed(labelled))
+    with pytest.raises(ValueError, match=r"must be empty.*objective.sources.NAME.paths"):
+        diffusion.train(config, tmp_path / "run", one_device)
+    config = tiny(labelled, "data.paths=()", objective=mixed(labelled, paths=()))
+    with pytest.raises(ValueError, match=r"objective.sources.pairs: data.paths is empty"):
+        diffusion.train(config, tmp_path / "run", one_device)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
