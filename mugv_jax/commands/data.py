@@ -28,7 +28,7 @@ from mugv_jax.data.caption_field import CaptionField
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.encoded import FILES
-from mugv_jax.data.fields import Fields, LatentField, NumberField, flow_fields
+from mugv_jax.data.fields import Fields, LatentField, NumberField, TextField, flow_fields
 from mugv_jax.data.replacing import replacing
 from mugv_jax.data.samples import CSV
 from mugv_jax.files import SAMPLES, check_output_folder
@@ -124,6 +124,10 @@ def _add_pack(parser: argparse.ArgumentParser) -> None:
     add_value(parser, "--latent-dtype", "float32", dtypes, metavar="DTYPE")
     for name, text in (
         ("--latent", "latents of column NAME_path too, such as the loser of a pair"),
+        (
+            "--text",
+            "text states of column NAME_feat_path too, such as text_short; cells may be empty",
+        ),
         ("--number", "numbers of column NAME too, such as labels"),
         ("--caption", "captions of column NAME too, which some rewards read"),
     ):
@@ -213,9 +217,10 @@ def _pack(args: argparse.Namespace) -> None:
 def _pack_fields(args: argparse.Namespace) -> Fields:
     """Fields of flow matching, followed by those of the options."""
     latents = [LatentField(name, statistics=STATISTICS) for name in args.latent]
+    texts = [TextField(name, optional=True) for name in args.text]
     numbers = [NumberField(name) for name in args.number]
     captions = [CaptionField(name) for name in args.caption]
-    return (*flow_fields(statistics=STATISTICS), *latents, *numbers, *captions)
+    return (*flow_fields(statistics=STATISTICS), *latents, *texts, *numbers, *captions)
 
 
 def _describe(args: argparse.Namespace) -> None:

@@ -185,12 +185,20 @@ class LatentField(Field):
 
 @dataclasses.dataclass(frozen=True)
 class TextField(Field):
-    """The encoder states of a caption, without the padding after its last token."""
+    """The encoder states of a caption, without the padding after its last token.
+
+    optional: a sample may lack the caption, as an empty cell or column; its mask is then all false.
+    """
 
     kind: ClassVar[str] = "text"
     suffix: ClassVar[str] = "_feat_path"
 
     width: int | None = dataclasses.field(default=None, kw_only=True)
+    optional: bool = dataclasses.field(default=False, kw_only=True)
+
+    @property
+    def required(self) -> bool:
+        return not self.optional
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -201,7 +209,7 @@ class TextField(Field):
 
     def read(self, folder: Path, cell: str, *, normalised: bool) -> Text:
         del normalised
-        return Text(*read_text(folder / cell))
+        return Text(*read_text(folder / cell)) if cell else self._absent
 
     def checked(self, text: Text, _shape: Shape) -> Text:
         states, mask = text
@@ -211,6 +219,8 @@ class TextField(Field):
                 "(s,), as wide as the other samples'."
             )
         valid = np.flatnonzero(mask)
+        if self.optional and not mask.size:
+            return self._absent
         if not valid.size:
             raise BadSample("has a mask that leaves no token; encode it again.")
         length = int(valid[-1]) + 1
@@ -231,7 +241,14 @@ class TextField(Field):
         return dict(zip(self.keys, text))
 
     def unpack(self, record: Mapping[str, Any]) -> Text:
+        if self.optional and self.name not in record:
+            return self._absent
         return Text(*(record[key] for key in self.keys))
+
+    @property
+    def _absent(self) -> Text:
+        """The text of a sample that lacks it."""
+        return Text(np.zeros((0, self.width or 0), np.float32), np.zeros(0, bool))
 
     def stack(self, texts: Sequence[Text], sizes: BatchSizes) -> dict[str, np.ndarray]:
         """States, float32 (b s d), and masks, bool (b s); zero where there is no text."""

@@ -173,7 +173,15 @@ class PublishedSamples:
     def _with_text_width(self, place: int, field: TextField) -> TextField:
         """The field number `place` with the width of its first readable file."""
         errors = []
-        for row in self._rows:
+        rows = [row for row in self._rows if row.cells[place]]
+        if not rows and field.optional:
+            if field.width is None:
+                raise ValueError(
+                    f"{self.path}: no row has a {field.column}; fill it for some, or ask for other "
+                    "fields."
+                )
+            return field
+        for row in rows:
             file = self.path.parent / row.file(place)
             try:
                 width = text_width(file)

@@ -12,10 +12,10 @@ from mugv_jax import cli
 from mugv_jax.commands import data
 from mugv_jax.data.caption_field import CaptionField
 from mugv_jax.data.encode import Encoded
-from mugv_jax.data.fields import flow_fields
+from mugv_jax.data.fields import TextField, flow_fields
 from mugv_jax.data.open import open_samples
 from mugv_jax.systems.mugv.models import demo_weights
-from tests.data.folders import PAIR, write_folder, write_pairs
+from tests.data.folders import FLOW, PAIR, write_folder, write_pairs
 from tests.systems.mugv.folders import write_config
 
 ENCODE = (
@@ -79,6 +79,27 @@ def test_pairs_with_labels_are_packed_by_name(capsys, tmp_path):
     status, printed = run(capsys, "pack set other --latent win --number rank")
     assert (status, printed.count("\n")) == (2, 1)
     assert "lacks the column win_path, rank; it needs" in printed
+
+
+def test_samples_may_lack_a_second_caption(capsys, tmp_path):
+    write_pairs(tmp_path / "set")
+    csv = tmp_path / "set" / "train.csv"
+    header, first, *rest = csv.read_text().splitlines()
+    text = dict(zip(header.split(","), first.split(",")))["text_feat_path"]
+    lines = [f"{header},text_short_feat_path", f"{first},{text}", *(f"{row}," for row in rest)]
+    csv.write_text("\n".join(lines) + "\n")
+    status, _ = run(capsys, "pack set packed --text text_short --shards 1")
+    assert status == 0
+    field = TextField("text_short", optional=True)
+    for where in ("set", "packed"):
+        samples = open_samples(tmp_path / where, (*FLOW, field))
+        np.testing.assert_array_equal(samples[0]["text_short"].states, samples[0]["text"].states)
+        width = samples[0]["text"].states.shape[1]
+        assert samples[1]["text_short"].states.shape == (0, width)
+        assert samples[1]["text_short"].mask.size == 0
+    status, printed = run(capsys, "pack set other --text text_long")
+    assert (status, printed.count("\n")) == (2, 1)
+    assert "no row has a text_long_feat_path; fill it" in printed
 
 
 def test_bad_files_end_the_run_past_their_limit(capsys):

@@ -36,8 +36,8 @@ class Settings:
     """Settings of SFT.
 
     kl_weight: weight of the distance to the reference in (1).
-    short_captions: share of samples that are trained with their short caption. If it is above 0,
-        every sample needs the field `text_short`.
+    short_captions: share of samples with a short caption, the field `text_short`, that are trained
+        with it; others are trained with their own.
 
     Raises:
         ValueError: values out of range.
@@ -70,7 +70,7 @@ class Sft(FlowMatching):
         fields = super().fields(config)
         if not config.objective.short_captions:
             return fields
-        return (*fields, TextField(SHORT, width=config.dit.text_dim))
+        return (*fields, TextField(SHORT, width=config.dit.text_dim, optional=True))
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -116,8 +116,12 @@ class Sft(FlowMatching):
 
 
 def short_for_some(key: Array, batch: Batch, share: float) -> dict[str, Array]:
-    """The batch with the short caption in the place of the other, in about `share` of its rows."""
-    short = jax.random.bernoulli(key, share, batch["text"].shape[:1])[:, None]
+    """The batch with the short caption in the place of the other, in about `share` of its rows.
+
+    Rows without a short caption, whose mask is all false, keep the other.
+    """
+    drawn = jax.random.bernoulli(key, share, batch["text"].shape[:1])
+    short = (drawn & batch[f"{SHORT}_mask"].any(axis=1))[:, None]
     return dict(batch) | {
         "text": jnp.where(short[..., None], batch[SHORT], batch["text"]),
         "text_mask": jnp.where(short, batch[f"{SHORT}_mask"], batch["text_mask"]),

@@ -144,6 +144,10 @@ def test_short_captions_come_in_their_share():
     assert set(np.unique(rows.mean(axis=1))) == {0, 1}
     assert abs(float(rows.mean()) - 0.25) < 0.07  # three standard deviations
     np.testing.assert_array_equal(found["text_mask"].any(axis=1), rows.any(axis=1))
+    lacking = masks | {"text_short_mask": jnp.tile(jnp.arange(400)[:, None] < 200, (1, 3))}
+    kept = sft.short_for_some(jax.random.key(3), texts | lacking, 0.25)["text"]
+    np.testing.assert_array_equal(kept[:200].reshape(200, -1), rows[:200])
+    assert not kept[200:].any()
 
 
 def test_under_low_rank_updates_the_reference_is_the_frozen_weights():
