@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Post-training: published numbers, any mesh and microbatches, whole runs on pairs."""
 
+import dataclasses
 import functools
 import json
 import math
+import shutil
 from pathlib import Path
 
 import jax
@@ -20,7 +22,7 @@ from mugv_jax.golden import post_training
 from mugv_jax.golden.cases import read_case
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import place_batch
-from mugv_jax.train import diffusion, loop
+from mugv_jax.train import diffusion
 from mugv_jax.train.checkpoint import FOLDER
 from mugv_jax.train.objectives import dpo, kto, sft
 from mugv_jax.weights.load import load
@@ -30,7 +32,7 @@ from tests.train.test_step import distance, null_text, numpy_batch
 
 GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "post_training").glob("*.json"))
 PARITY = 1e-5  # relative L2, of values and gradients
-SHARDED = 2e-5  # relative L2: the order of float32 sums differs
+SHARDED = 1e-5  # relative L2: the order of float32 sums differs
 DPO = {"name": "dpo", "beta": 50.0, "sft_weight": 0.5}
 KTO = {"name": "kto", "beta": 50.0, "undesirable_weight": 0.5, "sft_weight": 0.5}
 SFT = {"name": "sft", "kl_weight": 2.0, "short_captions": 0.5}
@@ -100,7 +102,7 @@ def test_a_run_begins_at_its_reference_and_a_step_is_the_same_on_any_mesh():
     assert second["margin"] != 0
     assert distance(state.extra["reference"], first_params()) == 0
     assert distance(state.params, first_params()) > 0
-    mesh = ("mesh.fsdp=2", "mesh.tensor=2", "mesh.sequence=2", "run.accumulate=2")
+    mesh = ("mesh.fsdp=2", "mesh.tensor=2", "mesh.sequence=2", "run.accumulate=4")
     metrics, split = run(program_of(*mesh))
     for ours, reference in zip(metrics, alone, strict=True):
         for name in ("loss", "accuracy", "margin", "displacement"):
@@ -111,7 +113,7 @@ def test_a_run_begins_at_its_reference_and_a_step_is_the_same_on_any_mesh():
 @pytest.mark.parametrize("objective", [KTO, SFT], ids=lambda each: each["name"])
 def test_other_objectives_are_the_same_on_any_mesh_as_well(objective):
     alone, state = run(program_of(objective=objective))
-    split_up = ("mesh.fsdp=2", "run.accumulate=2")
+    split_up = ("mesh.fsdp=2", "run.accumulate=4")
     metrics, split = run(program_of(*split_up, objective=objective))
     assert set(metrics[0]) >= EXPECTED[objective["name"]]
     for ours, reference in zip(metrics, alone, strict=True):
@@ -189,9 +191,7 @@ def mixed(folder, **pairs):
     return {"name": "interleaved", "sources": sources}
 
 
-def test_interleaved_sources_resume_exactly_and_keep_their_metrics_apart(
-    labelled, tmp_path, monkeypatch
-):
+def test_interleaved_sources_resume_exactly_and_keep_their_metrics_apart(labelled, tmp_path):
     one_device, objective = jax.devices()[:1], mixed(labelled)
     weights = write_run(tmp_path / "weights", "mugv_dit", tiny(labelled).dit)
     config = tiny(
@@ -200,11 +200,13 @@ def test_interleaved_sources_resume_exactly_and_keep_their_metrics_apart(
         objective=objective,
     )  # fmt: skip
     assert diffusion.train(config, tmp_path / "straight", one_device) == 6
-    monkeypatch.setattr(loop.Stop, "asked", lambda _, step: step >= 2)
-    assert diffusion.train(config, tmp_path / "run", one_device) == 2
-    monkeypatch.undo()
-    saved = tmp_path / "run" / FOLDER / "2" / "state"
+    killed = shutil.copytree(tmp_path / "straight", tmp_path / "run") / FOLDER  # after step 2
+    for step in ("4", "6"):
+        shutil.rmtree(killed / step)
+    saved = killed / "2" / "state"
+    assert saved.is_dir()
     assert not [path for path in saved.rglob("*") if "reference" in path.name]
+    config = dataclasses.replace(config, log=dataclasses.replace(config.log, validate_every=0))
     assert diffusion.train(config, tmp_path / "run", one_device) == 6
     straight, resumed = (load(tmp_path / each, "mugv_dit")[1] for each in ("straight", "run"))
     jax.tree.map(np.testing.assert_array_equal, resumed, straight)
@@ -218,10 +220,12 @@ def test_interleaved_sources_resume_exactly_and_keep_their_metrics_apart(
     assert all(abs(value) > 1e-4 for step, value in (margins | rewards).items() if step > 1)
     assert metric(tmp_path / "run", "task/pairs/i2v") or metric(tmp_path / "run", "task/pairs/t2v")
     of_pairs, of_labels = (
-        metric(tmp_path / "run", f"validation/{name}/loss")[6] for name in ("pairs", "labels")
+        metric(tmp_path / "straight", f"validation/{name}/loss")[6] for name in ("pairs", "labels")
     )
     assert of_pairs != of_labels  # of desirable samples only
-    assert metric(tmp_path / "run", "validation/loss")[6] == pytest.approx(
+    losses = (metric(tmp_path / name, "train/loss") for name in ("straight", "run"))
+    assert next(losses) == next(losses)
+    assert metric(tmp_path / "straight", "validation/loss")[6] == pytest.approx(
         (of_pairs + of_labels) / 2
     )
 
