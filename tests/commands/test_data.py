@@ -102,6 +102,25 @@ def test_samples_may_lack_a_second_caption(capsys, tmp_path):
     assert "no row has a text_long_feat_path; fill it" in printed
 
 
+def test_interleaved_sources_are_described_each(capsys, tmp_path):
+    write_pairs(tmp_path / "set")
+    values = {
+        "dit.text_dim": 8, "text.width": 8, "data.holdout": 0,
+        "objective.sources.labels.share": 0, "objective.sources.pairs.share": 2,
+        "objective.sources.pairs.paths": "('set',)", "objective.sources.real.paths": "('set',)",
+    }  # fmt: skip
+    options = " ".join(
+        f"--config.{name}={shlex.quote(str(value))}" for name, value in values.items()
+    )
+    assert (
+        cli.main(["data", *shlex.split(f"describe --config post/interleaved_demo {options}")]) == 0
+    )
+    printed = capsys.readouterr().out
+    assert "source pairs, 2 batches in a cycle:" in printed
+    assert "source real, 1 batches in a cycle:" in printed
+    assert printed.count("latent shape") == 2
+
+
 def test_bad_files_end_the_run_past_their_limit(capsys):
     status, printed = run(capsys, f"{ENCODE} --max-bad 0")
     assert status == 2
