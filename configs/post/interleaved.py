@@ -10,7 +10,7 @@
 
 labels: clips that passed or failed (KTO), of `mugv-jax post pairs --binary`.
 pairs: pairs of one caption (DPO), of `mugv-jax post pairs`.
-real: pairs whose winner is a real clip or its reversal (RDPO).
+real: reversed real clips against the model's own samples (RDPO), of `mugv-jax post reverse`.
 
 Each has the SFT term. Set share=0 of a source that you do not have. Stages one after another are
 `mugv-jax curriculum --stages` with such configs. From the paper: the three sources, and that they
