@@ -63,7 +63,8 @@ COMMANDS = {
     "--size 64x64 --frames 17",
     "finetune": "finetune {inputs}/clips -o run --steps 4 --frames 9 --prior none " + CACHE,
     "expand": "expand {inputs}/big.safetensors out.safetensors --depth 7",
-    "average": "average {inputs}/big.safetensors {inputs}/big.safetensors out.safetensors --decay 0.5",
+    "average": "average {inputs}/big.safetensors {inputs}/big.safetensors out.safetensors "
+    "--decay 0.5",
     "info": "info {demo}",
     "eval": "eval demo --weights {demo} --tasks truth,vae --clips 4 --out scores " + CACHE,
     "demo_world": "demo world --split train --count 24 --out world --frames 9",
