@@ -50,7 +50,8 @@ def cleanup(function: Callable[[], object]) -> Iterator[None]:
     finally:
         with _uninterrupted():
             function()
-            _cleanups.pop(number, None)
+            if not pending():  # else again at the very end: threads of libraries may still write
+                _cleanups.pop(number, None)
 
 
 def clean_up() -> None:

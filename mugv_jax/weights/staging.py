@@ -9,6 +9,7 @@ import functools
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ MARKERS = (
     ),
 )
 
+WRITING_S = 5.0  # for which a folder is removed again and again
 REPLACED = "replaced"  # in a temporary folder: the older target, until the new one has its name
 
 
@@ -69,7 +71,7 @@ def temporary_folder(
     Raises:
         OSError: `parent` cannot be written.
     """
-    remove = remove or functools.partial(shutil.rmtree, ignore_errors=True)
+    remove = remove or _remove_tree
     folder = parent / f"{prefix}{secrets.token_hex(4)}"
     with interrupts.cleanup(functools.partial(remove, folder)):
         parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +149,16 @@ def _remove(folder: Path, target: Path) -> None:
     """Removes a temporary folder, after an existing `target` that it holds is put back."""
     if (folder / REPLACED).exists() and not target.exists():
         os.rename(folder / REPLACED, target)
+    _remove_tree(folder)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Removes a folder into which threads of an interrupted Orbax may still be writing."""
+    end = time.monotonic() + WRITING_S
     shutil.rmtree(folder, ignore_errors=True)
+    while folder.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_stale(folder: Path, remove: Callable[[Path], object]) -> None:

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import gc
+import itertools
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +30,21 @@ from tests.weights import checkpoints
 
 def half(tensors: checkpoints.Tensors) -> checkpoints.Tensors:
     return {name: tensor.bfloat16() for name, tensor in tensors.items()}
+
+
+def test_a_folder_that_an_interrupted_writer_makes_again_is_removed_again(tmp_path, monkeypatch):
+    remove, late = shutil.rmtree, iter(range(2))
+
+    def remove_while_a_thread_writes(folder, **options):
+        remove(folder, **options)
+        for _ in itertools.islice(late, 1):
+            (folder / "late").mkdir(parents=True)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_while_a_thread_writes)
+    with staged(tmp_path / "out", overwrite=False) as partial:
+        partial.mkdir()
+    assert not list(late)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize(
