@@ -14,7 +14,11 @@ from configs.post.dpo import preference
 
 
 def get_config() -> ConfigDict:
-    return on_a_cpu(preference(demo()))
+    config = on_a_cpu(preference(demo()))
+    config.objective.beta = 100.0
+    config.objective.sft_weight = 15.0  # a beta so small alone moves winners away too
+    config.data.batch = 16  # pairs
+    return config
 
 
 def demo() -> ConfigDict:
@@ -23,12 +27,14 @@ def demo() -> ConfigDict:
 
 
 def on_a_cpu(config: ConfigDict) -> ConfigDict:
-    """`config` with the length and rates of a short run of the demo's model."""
+    """`config` with a short run of all weights of the demo's model, 32 clips a step."""
     config.data.shapes = ()
+    config.data.image_share = ()
     config.data.holdout = 0.1
-    config.lora.rank = 16
+    config.data.batch = 32
+    config.lora.rank = 0
     config.optimizer.method = "adamw"
-    config.optimizer.learning_rate = 1e-4
+    config.optimizer.learning_rate = 2e-4
     config.optimizer.warmup_steps = 10
-    config.run.steps = 200
+    config.run.steps = 100
     return config

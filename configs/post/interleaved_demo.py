@@ -10,9 +10,14 @@
 
 from ml_collections import ConfigDict
 
-from configs.post import dpo_demo
+from configs.post import dpo_demo, kto_demo
 from configs.post.interleaved import mixed
 
 
 def get_config() -> ConfigDict:
-    return dpo_demo.on_a_cpu(mixed(dpo_demo.demo()))
+    config = dpo_demo.on_a_cpu(mixed(dpo_demo.demo()))
+    config.data.batch = 16  # pairs, or clips with a label
+    sources, pairs = config.objective.sources, dpo_demo.get_config().objective.to_dict()
+    sources.labels.objective = kto_demo.get_config().objective.to_dict()
+    sources.pairs.objective = sources.real.objective = pairs
+    return config

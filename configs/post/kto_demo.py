@@ -14,4 +14,8 @@ from configs.post.kto import labelled
 
 
 def get_config() -> ConfigDict:
-    return dpo_demo.on_a_cpu(labelled(dpo_demo.demo()))
+    config = dpo_demo.on_a_cpu(labelled(dpo_demo.demo()))
+    config.objective.beta = 100.0
+    config.objective.undesirable_weight = 4.0  # as many clips pass as would make them even
+    config.objective.sft_weight = 8.0
+    return config

@@ -10,10 +10,8 @@
 
 from ml_collections import ConfigDict
 
-from configs.post import dpo_demo, rdpo
+from configs.post import dpo_demo
 
 
 def get_config() -> ConfigDict:
-    config = dpo_demo.get_config()
-    config.objective = rdpo.get_config().objective
-    return config
+    return dpo_demo.get_config()

@@ -17,9 +17,7 @@ from configs.post.sft import close
 
 def get_config() -> ConfigDict:
     config = dpo_demo.on_a_cpu(close(dpo_demo.demo()))
-    config.lora.rank = 0
-    config.data.image_share = ()
-    config.optimizer.learning_rate = 2e-4
+    config.optimizer.learning_rate = 4e-4
     config.optimizer.schedule = "cosine"
     config.optimizer.final_fraction = 0.0
     config.ema.enabled = False

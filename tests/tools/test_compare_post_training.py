@@ -1,0 +1,80 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The order of the comparison's commands and its table; the commands have their own tests."""
+
+import json
+
+import pytest
+
+from mugv_jax import config as configs
+from mugv_jax.demo.eval.intervals import share
+from mugv_jax.train.train_config import from_config_dict
+from tools import compare_post_training as tool
+
+MEASURES = ("motion", "physics", "shape", "colour", "all")
+
+
+@pytest.fixture
+def compare(tmp_path):
+    """Runs the tool; returns the commands that it would run."""
+
+    def run(*options):
+        calls = []
+        assert tool.main(["w", "p", "--output", str(tmp_path), *options], calls.append) == 0
+        return calls
+
+    return run
+
+
+def config_of(words):
+    """Settings of a training command, as the command reads them."""
+    values = configs.read(words[words.index("--config") + 1])
+    overrides = [word for word in words if word.startswith("--config.")]
+    return from_config_dict(configs.override(values, overrides))
+
+
+def samples_of(config):
+    sources = getattr(config.objective, "built", {"": config.data})
+    return [path for source in sources.values() for path in source.paths]
+
+
+def test_every_method_takes_as_many_clips_from_what_is_made_before(compare):
+    made, clips = {"p"}, {}
+    for words in compare("--seeds", "3"):
+        if words[0] == "train":
+            config = config_of(words)
+            name = words[words.index("--output") + 1]
+            assert made >= {*samples_of(config)}, name
+            assert config.run.weights == "w/dit.safetensors"
+            assert config.run.seed == 3
+            assert config.lora is None
+            sides = 2 if {"dpo", "rdpo"} & {name.split("/")[-1].removesuffix("-3")} else 1
+            clips[name] = config.run.steps * config.data.batch * sides
+        for option in ("-o", "--output"):
+            made |= {words[words.index(option) + 1]} if option in words else set()
+    assert len(clips) == len(tool.METHODS)
+    assert len({count for name, count in clips.items() if "interleaved" not in name}) == 1
+
+
+def test_what_has_finished_is_not_run_again(compare):
+    first = compare("--methods", "dpo", "--seeds", "0")
+    second = compare("--methods", "dpo", "kto", "--seeds", "0")
+    assert sum(words[0] == "train" for words in first) == 1
+    assert [words[0] for words in second] == ["train", "eval"]
+
+
+def test_the_table_counts_all_clips_of_all_seeds(compare, tmp_path, capsys):
+    for seed, right in ((0, 90), (1, 50)):
+        folder = tmp_path / "scores" / f"sft-{seed}"
+        folder.mkdir(parents=True)
+        each = {measure: {"right": right} for measure in MEASURES} | {"clips": 100}
+        (folder / "scores.json").write_text(
+            json.dumps({"scores": {"t2v": {"validation": each, "unseen": each}}})
+        )
+    compare("--methods", "sft", "--seeds", "0")
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| sft |")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1:3] == ["2", "400"]
+    wrong, unseen = share(120, 400), share(140, 200)
+    assert cells[3] == f"{100 * wrong.value:.1f} ({100 * wrong.low:.1f} to {100 * wrong.high:.1f})"
+    assert cells[-1].startswith(f"{100 * unseen.value:.1f} (")

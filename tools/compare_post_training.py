@@ -1,0 +1,175 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Post-training methods compared in the demo's world with errors (docs/post_training.md).
+
+    python -m tools.compare_post_training weights faulty_encoded --output runs/post
+    python -m tools.compare_post_training weights faulty_encoded --output runs/post \\
+        --methods dpo kto --seeds 0 1
+
+weights: folder of the base model that the guide makes.  faulty_encoded: samples of its training.
+
+Every method starts from the same base and takes the updates and clips of an update that its config
+states, the same in all; `continued` is plain training on what the base was trained on. Every run is
+scored on captions and noise of its own that no run was trained on. What has finished is kept, and
+the same command goes on. The table has the means over seeds, with 95% intervals of all clips.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mugv_jax.demo.eval.intervals import Estimate, share
+
+PROMPTS = "{root}/prompts/captions.csv"
+ENCODE = "data encode {root}/clean/captions.csv --size 64x64 --fps 8 --text-batch 64"
+# What the methods learn from: name -> the command that makes it.
+DATA = {
+    "prompts": "demo world --world small --split train --count 200 --seed 31 -o {root}/prompts",
+    "own": f"post sample {PROMPTS} --count 4 --batch 50 --weights {{weights}} -o {{root}}/own",
+    "motion.csv": "post label {root}/own --by demo --part motion -o {root}/motion.csv",
+    "physics.csv": "post label {root}/own --by demo --part physics -o {root}/physics.csv",
+    "pairs": "post pairs {root}/own --labels {root}/motion.csv --per-prompt 4 -o {root}/pairs",
+    "binary": "post pairs {root}/own --labels {root}/physics.csv --binary -o {root}/binary",
+    "clean": "demo world --world small --split train --count 512 --seed 41 -o {root}/clean",
+    "encoded": f"{ENCODE} --weights {{weights}} -o {{root}}/encoded",
+    "reversed": "post reverse {root}/encoded --weights {weights} -o {root}/reversed",
+}
+TRAIN = (
+    "train --config configs/post/{config}.py --output {root}/{name}-{seed} "
+    "--config.run.seed={seed} --config.run.weights={weights}/dit.safetensors "
+    "--config.data.holdout=0"
+)
+SCORE = (
+    "eval demo --weights {weights} --tasks t2v --clips {clips} --batch 50 --seed {held_out} "
+    "-o {root}/scores/{name}-{seed}"
+)
+
+
+class Method(NamedTuple):
+    """A config of configs/post, and further fields of it."""
+
+    config: str
+    fields: tuple[str, ...]
+
+
+def _on(*folders: str) -> str:
+    return f"data.paths=({''.join(repr(f'{{root}}/{folder}') + ',' for folder in folders)})"
+
+
+METHODS = {
+    "continued": Method("continued_demo", ("data.paths=('{pretraining}',)",)),
+    "sft": Method("sft_demo", (_on("encoded"),)),
+    "sft-constant": Method("sft_demo", (_on("encoded"), "optimizer.schedule=constant")),
+    "dpo": Method("dpo_demo", (_on("pairs"),)),
+    "kto": Method("kto_demo", (_on("binary"),)),
+    "rdpo": Method("rdpo_demo", (_on("reversed"),)),
+    "interleaved": Method("interleaved_demo", tuple(
+        f"objective.sources.{source}.paths=('{{root}}/{folder}',)"
+        for source, folder in (("labels", "binary"), ("pairs", "pairs"), ("real", "reversed"))
+    )),
+}  # fmt: skip
+AVERAGE = "average {root}/sft-{seed} {root}/sft-average-{seed}.safetensors --decay 0.9"
+SHARES = {  # column -> (measure of `eval demo`, whether its failures are counted)
+    "wrong motion": ("motion", True),
+    "physical error": ("physics", True),
+    "right shape": ("shape", False),
+    "right colour": ("colour", False),
+}
+
+Command = Callable[[list[str]], None]
+
+
+def make(args: argparse.Namespace, command: Command) -> None:
+    """Runs what has not finished yet: data, training, scores."""
+    places = {
+        "root": args.output, "weights": args.weights, "pretraining": args.pretraining,
+        "clips": args.clips,
+    }  # fmt: skip
+
+    def run(mark: str, line: str, **names: object) -> None:
+        """Runs one command, unless it has finished; runs that are killed go on by themselves."""
+        done = args.output / "done" / mark
+        if not done.exists():
+            command([word.format(**places, **names) for word in shlex.split(line)])
+            done.parent.mkdir(parents=True, exist_ok=True)
+            done.touch()
+
+    for name, line in DATA.items():
+        run(name, line)
+    for seed in args.seeds:
+        names = {"seed": seed, "held_out": seed + 1}  # of captions: training uses 0
+        run(f"score-base-{seed}", SCORE, name="base", **names)
+        for name in args.methods:
+            method, weights = METHODS[name], f"--dit {args.output}/{name}-{seed}"
+            fields = " ".join(shlex.quote(f"--config.{field}") for field in method.fields)
+            own = {"name": name, "config": method.config, **names}
+            run(f"train-{name}-{seed}", f"{TRAIN} {fields}", **own)
+            run(f"score-{name}-{seed}", f"{SCORE} {weights}", **own)
+            if name == "sft":
+                average = f"--dit {args.output}/sft-average-{seed}.safetensors"
+                run(f"average-{seed}", AVERAGE, **names)
+                run(f"score-average-{seed}", f"{SCORE} {average}", **own | {"name": "sft-average"})
+
+
+def counted(root: Path, name: str, measure: str, *, splits: Sequence[str]) -> tuple[int, int]:
+    """(right, clips) of a method over all of its seeds."""
+    right = clips = 0
+    for path in sorted((root / "scores").glob(f"{name}-[0-9]*/scores.json")):
+        scores = json.loads(path.read_text())["scores"]["t2v"]
+        for split in splits:
+            right += scores[split][measure]["right"]
+            clips += scores[split]["clips"]
+    return right, clips
+
+
+def table(root: Path) -> list[str]:
+    """Lines of a Markdown table of the methods that have scores."""
+    lines = ["| method | runs | clips | " + " | ".join([*SHARES, "all right, unseen"]) + " |"]
+    lines.append("| --- " * (len(SHARES) + 4) + "|")
+    for name in ("base", *METHODS, "sft-average"):
+        runs = len(list((root / "scores").glob(f"{name}-[0-9]*/scores.json")))
+        if not runs:
+            continue
+        cells, clips = [], 0
+        for measure, failures in SHARES.values():
+            right, clips = counted(root, name, measure, splits=("validation", "unseen"))
+            cells.append(_percent(share(clips - right if failures else right, clips)))
+        right, unseen = counted(root, name, "all", splits=("unseen",))
+        cells.append(_percent(share(right, unseen)))
+        lines.append(f"| {name} | {runs} | {clips} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _percent(found: Estimate) -> str:
+    value, low, high = (f"{100 * x:.1f}" for x in found)
+    return f"{value} ({low} to {high})"
+
+
+def _cli(words: list[str]) -> None:
+    """Runs `mugv-jax` with these arguments in a process of its own."""
+    sys.stderr.write(f"mugv-jax {shlex.join(words)}\n")
+    subprocess.run([sys.executable, "-m", "mugv_jax.cli", *words], check=True)
+
+
+def main(argv: Sequence[str] | None = None, command: Command = _cli) -> int:
+    """Compare the methods that the command line names."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("weights", type=Path, help="folder of the base model")
+    parser.add_argument("pretraining", type=Path, help="encoded samples that it was trained on")
+    parser.add_argument("--output", type=Path, required=True, help="folder of all runs")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--clips", type=int, default=100, help="scored clips, seen and unseen each")
+    args = parser.parse_args(argv)
+    make(args, command)
+    sys.stdout.write("\n".join(table(args.output)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
