@@ -131,14 +131,15 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         f"frames, {video['tokens']:,} tokens each",
     )
     yield from _memory_lines(report["memory"])
-    model, hardware = report["flops"]["model"], report["flops"]["hardware"]
+    model = report["flops"]["model"]
+    hardware = report["flops"].get("hardware", model)
     again = f", {flops.text(hardware)} with recomputation" if hardware > model else ""
     yield _row("arithmetic", f"{flops.text(model)}{again}")
+    sent = report["sent_per_chip"]
+    yield _row("sent by a chip", _list(sent, lambda count: f"{count / 1e9:.2f} GB") or "nothing")
     if "estimate" not in report:
         yield _row("estimated step", "none for GPUs: measure with `python -m tools.benchmark`")
         return
-    sent = report["sent_per_chip"]
-    yield _row("sent by a chip", _list(sent, lambda count: f"{count / 1e9:.2f} GB") or "nothing")
     yield from _estimate_lines(report)
 
 

@@ -5,7 +5,8 @@
 import dataclasses
 import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -69,6 +70,14 @@ def collectives(program: Program, devices: int) -> Iterator[Collective]:
             computation=run.computation,
             source=(_SOURCE.search(run.instruction.attributes) or ("", ""))[1],
         )
+
+
+def sent_bytes(exchanges: Iterable[Collective]) -> dict[str, int]:
+    """Bytes that each chip sends, by kind, in the order of KINDS."""
+    sent: Counter[str] = Counter()
+    for each in exchanges:
+        sent[each.kind] += round(each.sent)
+    return {kind: sent[kind] for kind in KINDS if sent[kind]}
 
 
 def _payload(run: Run, kind: str, size: int) -> int:

@@ -9,10 +9,10 @@ Nothing was measured on a chip: an estimate ranks meshes and names the bottlenec
 
 import dataclasses
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 
-from mugv_jax.compile.collectives import KINDS, Collective
+from mugv_jax.compile.collectives import KINDS, Collective, sent_bytes
 from mugv_jax.compile.torus import Torus
 from mugv_jax.compile.work import Work
 from mugv_jax.cost.chips import Chip
@@ -103,11 +103,9 @@ def estimate(
     bandwidth = chip.hbm_bandwidth * assumptions.memory
     modulation = {name: nbytes / bandwidth for name, nbytes in work.moved_bytes.items()}
     exposed: defaultdict[str, float] = defaultdict(float)
-    sent: Counter[str] = Counter()
     beside: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     for each in exchanges:
         seconds = torus.seconds(each, assumptions.links)
-        sent[each.kind] += round(each.sent)
         target = beside[each.computation] if each.asynchronous else exposed
         target[each.kind] += seconds
     hidden = 0.0
@@ -125,7 +123,7 @@ def estimate(
         modulation=sum(modulation.values()),
         exposed={kind: exposed[kind] for kind in KINDS if exposed[kind]},
         hidden=hidden,
-        sent={kind: sent[kind] for kind in KINDS if sent[kind]},
+        sent=sent_bytes(exchanges),
     )
 
 

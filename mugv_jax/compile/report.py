@@ -9,7 +9,7 @@ import jax
 from jax.sharding import Mesh
 
 from mugv_jax.compile import hlo
-from mugv_jax.compile.collectives import collectives
+from mugv_jax.compile.collectives import Collective, collectives, sent_bytes
 from mugv_jax.compile.estimate import Assumptions, estimate
 from mugv_jax.compile.gpu_target import is_gpu, memory_bytes
 from mugv_jax.compile.predict import step_flops
@@ -73,7 +73,8 @@ class Request:
 def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
     """Compile the step for the `devices` of the slice, and report its memory and time.
 
-    Time is estimated for TPUs, whose compiler counts cycles; for GPUs only memory is known.
+    Time is estimated for TPUs, whose compiler counts cycles; for GPUs memory and exchanges are
+    known.
 
     Raises:
         ValueError: a model, batch, mesh or memory that does not fit.
@@ -91,7 +92,7 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
         else:
             compiled = compile_sampler_step(config, *where, quantize=request.quantize)
     gpu = is_gpu(request.topology)
-    counted = _flops(request, rows)
+    counted = _flops(request, compiled, rows)
     tokens = sampler_of(config).system.costs.tokens(config.dit, request.size.latent_shape)
     chip_bytes = memory_bytes(request.topology) if gpu else chip_of(request.topology).hbm_bytes
     known = {
@@ -114,20 +115,27 @@ def report(request: Request, devices: list[jax.Device]) -> dict[str, Any]:
         "flops": counted,
         "compile_s": compiled.seconds,
     }
-    return known if gpu else known | _timed(request, compiled, mesh, rows, counted)
+    program = hlo.parse(compiled.text)
+    exchanges = list(collectives(program, mesh.size))
+    known["sent_per_chip"] = sent_bytes(exchanges)
+    known["unknown_loops"] = list(program.unknown_loops())
+    return known if gpu else known | _timed(request, program, exchanges, mesh, known)
 
 
 def _timed(
-    request: Request, compiled: Compiled, mesh: Mesh, rows: int, counted: dict[str, int]
+    request: Request,
+    program: hlo.Program,
+    exchanges: list[Collective],
+    mesh: Mesh,
+    known: dict[str, Any],
 ) -> dict[str, Any]:
     """Estimated time of a step and its parts, from the report of the TPU's compiler."""
     chip = chip_of(request.topology)
-    program = hlo.parse(compiled.text)
-    work, exchanges = work_of(program), list(collectives(program, mesh.size))
+    work = work_of(program)
     time = estimate(work, exchanges, torus_of(mesh, chip), request.assumptions)
+    counted, rows = known["flops"], known["samples"]
     return {
         "flops": counted | {"attention_kernels_per_chip": sum(work.attention_flops.values())},
-        "sent_per_chip": dict(time.sent),
         "estimate": {
             "arithmetic_s": time.arithmetic,
             "attention_s": time.attention,
@@ -142,13 +150,14 @@ def _timed(
         "assumptions": dataclasses.asdict(request.assumptions),
         "kernels": dict(work.kernels),
         "uncounted_kernels": list(work.uncounted),
-        "unknown_loops": list(program.unknown_loops()),
     }
 
 
 def _options(config: DiTTrainConfig) -> dict[str, Any]:
     """Options beside the mesh that determine memory and time."""
     return {
+        "objective": config.objective.name,
+        "lora_rank": config.lora.rank if config.lora else 0,
         "sequence_method": config.mesh.sequence_method,
         "microbatches": config.mesh.microbatches,
         "accumulate": config.run.accumulate,
@@ -167,12 +176,19 @@ def _memory(compiled: Compiled, chip_bytes: int) -> dict[str, Any]:
     }
 
 
-def _flops(request: Request, rows: int) -> dict[str, int]:
-    """Floating-point operations of a step, all chips together."""
+def _flops(request: Request, compiled: Compiled, rows: int) -> dict[str, int]:
+    """Floating-point operations of a step, all chips together.
+
+    What is computed again to save memory ("hardware") is known for flow matching, whose backward
+    pass goes through the network once; other objectives count the model's operations alone.
+    """
     shape = request.size.latent_shape
     if request.kind == "sampler":
         sampler = sampler_of(request.config)
         forward = sampler.system.costs.forward(sampler.dit, shape, sampler.text_tokens)
         return dict.fromkeys(("model", "hardware"), 2 * rows * forward)
     one = step_flops(request.trained, shape)
-    return {"model": rows * one.model, "hardware": rows * one.hardware}
+    if request.trained.objective.name == "flow_matching":
+        return {"model": rows * one.model, "hardware": rows * one.hardware}
+    assert compiled.flops is not None
+    return {"model": compiled.flops}

@@ -79,11 +79,15 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """Compiled step: its text, its memory, and the seconds of compilation."""
+    """Compiled step: its text, its memory, and the seconds of compilation.
+
+    flops: model FLOPs of the step as its objective counts them; None for a sampler.
+    """
 
     text: str
     memory: Memory
     seconds: float
+    flops: int | None = None
 
 
 def slice_devices(topology: str) -> list[jax.Device]:
@@ -147,7 +151,7 @@ def compile_train_step(
     with meshes.use(mesh):
         step = program.compiled_step(program.objective.variant(batch))
         lowered = step.lower(program.abstract, batch)
-    return _compile(lowered, mesh)
+    return dataclasses.replace(_compile(lowered, mesh), flops=program.objective.work(batch).flops)
 
 
 def compile_sampler_step(

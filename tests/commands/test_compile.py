@@ -61,6 +61,7 @@ def test_gpus_get_no_estimate_of_their_time():
     known = {name: value for name, value in REPORT.items() if name != "estimate"}
     text = "\n".join(lines(known))
     assert "together 66.00" in text
+    assert "all-gather 17.00 GB" in text
     assert "none for GPUs: measure with" in text
 
 

@@ -9,10 +9,16 @@ import jax
 import pytest
 
 from mugv_jax import config as configs
+from mugv_jax.commands.compile import lines
 from mugv_jax.compile import hlo
 from mugv_jax.compile import steps as compiling
 from mugv_jax.compile.collectives import collectives
-from mugv_jax.train.train_config import from_config_dict
+from mugv_jax.compile.predict import step_flops
+from mugv_jax.compile.report import Request, report
+from mugv_jax.nn.lora import LoraConfig
+from mugv_jax.systems.mugv.size import VideoSize
+from mugv_jax.train.objectives import dpo
+from mugv_jax.train.train_config import EmaConfig, from_config_dict
 
 LATENT = (2, 4, 6)
 DEPTH = 6
@@ -46,6 +52,22 @@ def test_a_train_step_is_compiled_from_shapes_alone(config, mesh):
     assert compiled.memory.temporaries > 0
     # The state reuses its own buffers; only a few numbers are left.
     assert compiled.memory.outputs < 0.01 * compiled.memory.arguments
+
+
+def test_a_preference_step_is_reported_with_both_sides_and_the_reference(config):
+    preference = dataclasses.replace(
+        config, objective=dpo.Settings(), lora=LoraConfig(rank=2), ema=EmaConfig(enabled=False)
+    )
+    size = VideoSize(width_px=48, height_px=32, frames=9)
+    found = report(Request(config=preference, topology="h200:4", size=size), jax.devices()[:4])
+    assert found["options"]["objective"] == "dpo"
+    assert found["options"]["lora_rank"] == 2
+    forward = step_flops(config, size.latent_shape).forward
+    # Forward and backward of the policy and forward of the reference, for winner and loser.
+    assert found["flops"] == {"model": found["samples"] * 2 * (3 + 1) * forward}
+    assert found["sent_per_chip"]["all-to-all"] > 0
+    assert found["unknown_loops"] == []
+    assert "with recomputation" not in "\n".join(lines(found))
 
 
 def test_a_sampler_step_is_compiled_too(config, mesh):
