@@ -83,7 +83,7 @@ def sent_bytes(exchanges: Iterable[Collective]) -> dict[str, int]:
 def _payload(run: Run, kind: str, size: int) -> int:
     """Bytes of the whole array (see `Collective`); `size` is the number of chips in a group."""
     arrays = run.instruction.arrays
-    if run.instruction.opcode in ("all-gather-start", "all-to-all-start"):
+    if run.instruction.opcode in ("all-gather-start", "all-to-all-start", "reduce-scatter-start"):
         arrays = arrays[len(arrays) // 2 :]  # (operands, results)
     elif run.instruction.opcode == "collective-permute-start":
         arrays = arrays[:1]  # (operand, result, two counters)

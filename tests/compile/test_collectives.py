@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from mugv_jax.compile import hlo
-from mugv_jax.compile.collectives import collectives
+from mugv_jax.compile.collectives import collectives, sent_bytes
 from mugv_jax.sharding import mesh as meshes
 
 LAYERS = 5
@@ -60,6 +60,21 @@ def test_bytes_of_every_kind_are_those_of_all_layers(kind):
     chips = {frozenset(group) for each in found for group in each.groups.tolist()}
     if kind != "collective-permute":
         assert chips == {frozenset(range(4)), frozenset(range(4, 8))}
+
+
+@pytest.mark.parametrize(
+    ("kind", "arrays", "sent"),
+    [
+        ("all-gather", "(f32[2], bf16[2]), (f32[8], bf16[8])", 6 * (4 + 2)),
+        ("all-to-all", "(f32[8]), f32[8]", 6 * 4),
+        ("reduce-scatter", "(f32[8], bf16[8]), (f32[2], bf16[2])", 6 * (4 + 2)),
+        ("all-reduce", "f32[8], bf16[8]", 2 * 6 * (4 + 2)),
+    ],
+)
+def test_results_of_exchanges_between_gpus_are_not_counted_with_their_operands(kind, arrays, sent):
+    line = f"  %x = ({arrays}) {kind}-start(%a), channel_id=1, replica_groups={{{{0,1,2,3}}}}"
+    program = hlo.parse(f"ENTRY %main () -> f32[] {{\n{line}\n}}\n")
+    assert sent_bytes(collectives(program, 4)) == {kind: sent}
 
 
 def groups_of(notation):
