@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax demo`: makes the demo's clips, text encoder and weights."""
+"""`mugv-jax demo`: makes the demo's clips, text encoder, reward model and weights."""
 
 import argparse
 import json
@@ -10,18 +10,26 @@ from pathlib import Path
 
 from mugv_jax import cli
 from mugv_jax.commands.options import add_output, add_overwrite, add_path, add_value, local_path
+from mugv_jax.data.published import ID
 from mugv_jax.demo import export, recipe
+from mugv_jax.demo.reward import run as reward
+from mugv_jax.demo.reward.clips import sampled, split_by_prompt
+from mugv_jax.demo.reward.model import save
 from mugv_jax.demo.text.probe import FITTED_PER_SCORED, scores
 from mugv_jax.demo.text.run import WEIGHTS, train, write
 from mugv_jax.demo.text.text_config import TextTrainConfig
 from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.export import LIST, write_clips
 from mugv_jax.demo.world.scene import SPLITS, WORLDS, Format
-from mugv_jax.files import check_output_folder
+from mugv_jax.files import check_output_folder, check_writable
+from mugv_jax.post.folder import read_rows
+from mugv_jax.post.labels import Label, read_labels
 from mugv_jax.systems.mugv.size import parse_size
 from mugv_jax.weights.staging import refuse_existing
 
 log = logging.getLogger(__name__)
+
+LABELS = "labels.csv"  # of `mugv-jax post label`
 
 WORLD = "Render clips of the demo world as video files with captions, for mugv-jax data encode."
 WORLD_EXAMPLES = """examples:
@@ -29,6 +37,14 @@ WORLD_EXAMPLES = """examples:
   mugv-jax data encode demo/train/captions.csv --size 64x64 --fps 8 --weights ... -o samples
 """
 TEXT = "Train the demo's text encoder and its vocabulary, and print its scores as JSON."
+REWARD = "Train the demo's reward model on what the checker reads, and print its accuracy as JSON."
+REWARD_EXAMPLES = """examples:
+  mugv-jax demo reward -o reward.safetensors
+  mugv-jax demo reward --samples samples -o reward.safetensors
+
+Samples are those of `mugv-jax post sample` on captions of the small world, with the labels of
+`mugv-jax post label --by demo`. Every fifth prompt is not trained on: accuracy is measured on it.
+"""
 EXPORT = "Write the demo's weights as the package ships them, from the runs that trained them."
 TRAIN = "Make the demo's weights from nothing: every stage that is not finished yet."
 TRAIN_EXAMPLES = """examples, in the root of the repository:
@@ -45,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, text, examples, add in (
         ("world", WORLD, WORLD_EXAMPLES, _add_world),
         ("text", TEXT, None, _add_text),
+        ("reward", REWARD, REWARD_EXAMPLES, _add_reward),
         ("export", EXPORT, None, _add_export),
         ("train", TRAIN, TRAIN_EXAMPLES, _add_train),
     ):
@@ -81,6 +98,20 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
     probes = "captions that the linear probes are fitted to"
     add_value(parser, "--probes", 8192, probes, metavar="N")
     add_overwrite(parser, "replace an encoder in --output")
+
+
+def _add_reward(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_reward)
+    add_output(parser, "file to write", "FILE.safetensors", type=local_path)
+    samples = "folder of `mugv-jax post sample` with videos, to train on besides rendered clips"
+    add_path(parser, "--samples", samples, "SAMPLES", type=local_path)
+    labels = "labels of the samples by `mugv-jax post label --by demo` [SAMPLES/labels.csv]"
+    add_path(parser, "--labels", labels, "CSV", type=local_path)
+    config = reward.RewardTrainConfig
+    add_value(parser, "--clips", config.clips, "rendered clips to train on")
+    add_value(parser, "--steps", config.steps, "training steps")
+    add_value(parser, "--seed", config.seed, "seed of scenes, weights and batches")
+    add_overwrite(parser, "replace the file")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -127,6 +158,22 @@ def _text(args: argparse.Namespace) -> None:
     trained = train(config, args.output.with_name(f"{args.output.name}_run"))
     write(trained, args.output, overwrite=args.overwrite)
     sys.stdout.write(json.dumps(scores(trained, args.probes), indent=2) + "\n")
+
+
+def _reward(args: argparse.Namespace) -> None:
+    config = reward.RewardTrainConfig(clips=args.clips, steps=args.steps, seed=args.seed)
+    refuse_existing(args.output, overwrite=args.overwrite)  # before any training
+    check_writable(args.output)
+    seen = held_out = None
+    if args.samples is not None:
+        rows = read_rows(args.samples, "prompt", "video_path")
+        labels = read_labels(args.labels or args.samples / LABELS, {row[ID] for row in rows})
+        parts = {label.id: label.parts for label in labels if isinstance(label, Label)}
+        seen, held_out = (sampled(args.samples, each, parts) for each in split_by_prompt(rows))
+    params = reward.train(config, seen)
+    save(params, args.output, overwrite=args.overwrite)
+    found = reward.scores(params, config, held_out)
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 
 def _export(args: argparse.Namespace) -> None:
