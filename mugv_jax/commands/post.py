@@ -5,6 +5,7 @@
 import argparse
 import dataclasses
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,6 +48,7 @@ from mugv_jax.post.pairs import (
     write_pairs,
 )
 from mugv_jax.post.prompts import read_prompts
+from mugv_jax.post.reward import REWARDS, RewardScorer, make_reward, option_value
 from mugv_jax.post.sampling import KEPT, SampleConfig, sample
 from mugv_jax.post.scoring import Scorer, Weighting, score_samples
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
@@ -59,7 +61,7 @@ from mugv_jax.weights.staging import refuse_existing
 
 log = logging.getLogger(__name__)
 
-# Name of --by -> scorer. A reward model is one more line.
+# Name of --by -> scorer, besides the reward models.
 SCORERS: dict[str, Callable[[], Scorer]] = {"demo": DemoScorer}
 LABELS = "labels.csv"
 
@@ -73,6 +75,8 @@ LABEL = "Score every sample with a program, or check and combine the labels of p
 LABEL_EXAMPLES = """examples:
   mugv-jax post label samples --by demo
   mugv-jax post label samples --by demo --part motion -o samples/motion.csv
+  mugv-jax post label samples --by pickscore --with folder=PickScore_v1 --with "frames=(0, 8)"
+  mugv-jax post label samples --by my_rewards:sharpness -o samples/sharp.csv
   mugv-jax post label samples --by ratings.csv --bounds 1,5 --combine majority
 """
 PAIRS = "Make preference pairs, or samples labelled desirable or not, out of labelled samples."
@@ -121,10 +125,17 @@ def _add_label(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_label)
     add_path(parser, "samples", "folder of `mugv-jax post sample`", "SAMPLES", type=local_path)
     by = (
-        f"{', '.join(SCORERS)}, or a .csv file of labels: id, rater, score (and parts), or win, "
-        "lose, rater (and tie)"
+        f"{', '.join(SCORERS)}; a reward model, {', '.join(REWARDS)} or a Python function as "
+        "module:function; or a .csv file of labels: id, rater, score (and parts), or win, lose, "
+        "rater (and tie)"
     )
     parser.add_argument("--by", required=True, metavar="NAME|CSV", help=by)
+    option = "option of a reward model, such as folder=FOLDER; may be given several times"
+    parser.add_argument(
+        "--with", dest="options", action="append", type=_option, metavar="NAME=VALUE", default=[],
+        help=option,
+    )  # fmt: skip
+    add_value(parser, "--batch", 32, "videos judged together", metavar="N")
     out = f"file of labels [SAMPLES/{LABELS}]"
     add_output(parser, out, "CSV", type=local_path, required=False)
     add_overwrite(parser, "replace the file")
@@ -211,15 +222,29 @@ def _label(args: argparse.Namespace) -> None:
     refuse_existing(out, overwrite=args.overwrite)
     check_writable(out)
     parts = dict(args.part)
-    if args.by in SCORERS:
-        scorer = SCORERS[args.by]()
+    scorer = _scorer(args)
+    if scorer is not None:
         weighting = Weighting.of(scorer, parts)
-        labels: Labels = list(score_samples(args.samples, rows, scorer, weighting))
+        found = score_samples(args.samples, rows, scorer, weighting, batch=args.batch)
+        labels: Labels = list(found)
         _report_parts([label for label in labels if isinstance(label, Label)])
     else:
         labels = _imported(args, {row[ID] for row in rows}, parts)
     write_whole(out, labels_bytes(labels))
     log.info("wrote %s: %d labels of %d samples", out, len(labels), len(rows))
+
+
+def _scorer(args: argparse.Namespace) -> Scorer | None:
+    """The program or reward model --by; None if that is a file of labels."""
+    if args.batch < 1:
+        raise ValueError(f"--batch={args.batch} must be at least 1.")
+    function = re.fullmatch(r"[\w.]+:\w+", args.by) and not local_path(args.by).exists()
+    if args.by in REWARDS or function:
+        reward = make_reward(args.by, dict(args.options))
+        return RewardScorer(args.by, reward, args.samples)
+    if args.options:
+        raise ValueError(f"--with is of reward models ({', '.join(REWARDS)}), not of {args.by}.")
+    return SCORERS[args.by]() if args.by in SCORERS else None
 
 
 def _imported(args: argparse.Namespace, known: set[str], parts: dict[str, float]) -> Labels:
@@ -289,6 +314,15 @@ def _pairs(args: argparse.Namespace) -> None:
 def _part(text: str) -> tuple[str, float]:
     name, equals, weight = text.partition("=")
     return name, finite_number(weight) if equals else 1.0
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not name.isidentifier() or not equals:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be NAME=VALUE, such as folder=PickScore_v1"
+        )
+    return name, option_value(value)
 
 
 def _bounds(text: str) -> tuple[float, float]:
