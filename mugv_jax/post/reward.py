@@ -23,6 +23,7 @@ REWARDS = {
     "aesthetic": "mugv_jax.rewards.models:Aesthetic",
     "demo_reward": "mugv_jax.demo.reward.model:DemoReward",
     "hpsv2": "mugv_jax.rewards.models:Hpsv2",
+    "mps": "mugv_jax.rewards.mps:Mps",
     "pickscore": "mugv_jax.rewards.models:PickScore",
 }
 PART = "reward"

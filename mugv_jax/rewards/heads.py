@@ -8,7 +8,7 @@
 
 The aesthetic score is that of LAION (`improved-aesthetic-predictor`, its files of the kind
 `linearMSE`): five linear layers with nothing between them but dropout in training, about 1 to 10.
-MPS (arXiv:2405.14705) is not here: it has an attention between both encoders besides them.
+MPS (`mps.py`) has the score of PickScore, of a summary after an attention between both encoders.
 """
 
 from collections.abc import Mapping, Sequence

@@ -24,7 +24,7 @@ from mugv_jax.data.caption_field import CaptionField
 from mugv_jax.data.fields import Fields
 from mugv_jax.nn.text.clip import ClipTextEncoder
 from mugv_jax.nn.text.tokenizer import load_clip
-from mugv_jax.nn.vision.clip import ClipImageEncoder
+from mugv_jax.nn.vision.clip import ClipImage, ClipImageEncoder
 from mugv_jax.rewards import files
 from mugv_jax.rewards.heads import aesthetic_score, cosine, pick_score
 from mugv_jax.rewards.preprocess import CROP, PAD, preprocess
@@ -93,25 +93,30 @@ class ClipReward(abc.ABC):
 
     def image(self, variables: Any, pixels: Pixels) -> Float[Array, "b k c"]:
         """Summaries of the chosen frames; `pixels` in [-1, 1]."""
+        found = self.encoded(variables, pixels)
+        return einops.rearrange(found.pooled, "(b k) c -> b k c", b=len(pixels))
+
+    def encoded(self, variables: Any, pixels: Pixels) -> ClipImage:
+        """Results of the image encoder for the chosen frames, those of a clip in a row."""
         config = self.configs[files.IMAGE]
         chosen = chosen_frames(pixels, self.frames)
         flat = einops.rearrange(chosen, "b k h w c -> (b k) h w c")
         flat = preprocess(flat, config.side_px, self.FIT)
         encoder = ClipImageEncoder(config, jnp.dtype(self.dtype))
         found: Any = encoder.apply(variables[files.IMAGE], flat)
-        return einops.rearrange(found.pooled, "(b k) c -> b k c", b=len(pixels))
+        return found
 
     @abc.abstractmethod
     def scores(
-        self, variables: Any, image: Float[Array, "b k c"], batch: Mapping[str, Array]
+        self, variables: Any, pixels: Pixels, batch: Mapping[str, Array]
     ) -> Float[Array, "b k"]:
-        """Score of every chosen frame, from its summary."""
+        """Score of every chosen frame."""
 
     def __call__(
         self, variables: Any, pixels: Pixels, batch: Mapping[str, Array]
     ) -> Float[Array, "b"]:
         """Mean score of the chosen frames of every clip; `pixels` in [-1, 1]."""
-        return jnp.mean(self.scores(variables, self.image(variables, pixels), batch), axis=1)
+        return jnp.mean(self.scores(variables, pixels, batch), axis=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,21 +132,27 @@ class CaptionedReward(ClipReward):
 
     def __post_init__(self):
         super().__post_init__()
-        made, rows = load_clip(self._tokenizer), self.configs[files.TEXT].vocab_size
+        made, rows = load_clip(self.tokens), self.configs[files.TEXT].vocab_size
         if made.vocab_size > rows:
             raise ValueError(
-                f"the tokenizer in {self._tokenizer!r} has {made.vocab_size} tokens, but the text "
+                f"the tokenizer in {self.tokens!r} has {made.vocab_size} tokens, but the text "
                 f"encoder in {self.folder!r} only {rows}: they are not of one model."
             )
 
     @property
-    def _tokenizer(self) -> str:
+    def tokens(self) -> str:
+        """Folder of the tokenizer."""
         return self.folder if self.tokenizer is None else self.tokenizer
+
+    @functools.cached_property
+    def logit_scale(self) -> Float[np.ndarray, ""]:
+        """Factor of the cosine before exp, which the model's file holds."""
+        return files.read_logit_scale(self.folder)
 
     @property
     def fields(self) -> Fields:
         length = self.configs[files.TEXT].length
-        return (CaptionField(CAPTION, tokenizer=self._tokenizer, length=length),)
+        return (CaptionField(CAPTION, tokenizer=self.tokens, length=length),)
 
     def text(self, variables: Any, ids: Int[Array, "b s"]) -> Float[Array, "b c"]:
         """Summaries of the captions; they are constants of the reward's gradient."""
@@ -150,9 +161,9 @@ class CaptionedReward(ClipReward):
         return jax.lax.stop_gradient(found.pooled)
 
     def scores(
-        self, variables: Any, image: Float[Array, "b k c"], batch: Mapping[str, Array]
+        self, variables: Any, pixels: Pixels, batch: Mapping[str, Array]
     ) -> Float[Array, "b k"]:
-        (field,) = self.fields
+        image, (field,) = self.image(variables, pixels), self.fields
         return cosine(image, self.text(variables, batch[field.keys[0]]))
 
 
@@ -169,18 +180,13 @@ class PickScore(CaptionedReward):
         _ = self.logit_scale
 
     @functools.cached_property
-    def logit_scale(self) -> Float[np.ndarray, ""]:
-        """Factor of the cosine before exp, which the model's file holds."""
-        return files.read_logit_scale(self.folder)
-
-    @functools.cached_property
     def variables(self) -> dict[str, Any]:
         return super().variables | {files.SCALE: self.logit_scale}
 
     def scores(
-        self, variables: Any, image: Float[Array, "b k c"], batch: Mapping[str, Array]
+        self, variables: Any, pixels: Pixels, batch: Mapping[str, Array]
     ) -> Float[Array, "b k"]:
-        (field,) = self.fields
+        image, (field,) = self.image(variables, pixels), self.fields
         text = self.text(variables, batch[field.keys[0]])
         return pick_score(image, text, variables[files.SCALE])
 
@@ -189,8 +195,8 @@ class PickScore(CaptionedReward):
 class Hpsv2(CaptionedReward):
     """HPSv2 and HPSv2.1 (arXiv:2306.09341), a cosine, about 0.2 to 0.35.
 
-    Published as OpenCLIP's ViT-H/14, whose names are not read: convert the file to the layout of
-    transformers first. The picture is padded, not cropped, as in the published code.
+    `folder` may be the published file (`HPS_v2.1_compressed.pt`), an OpenCLIP ViT-H/14, with a
+    `tokenizer` beside it. The picture is padded, not cropped, as in the published code.
     """
 
     FIT: ClassVar[str] = PAD
@@ -219,7 +225,7 @@ class Aesthetic(ClipReward):
         return super().variables | {HEAD: self.layers}
 
     def scores(
-        self, variables: Any, image: Float[Array, "b k c"], batch: Mapping[str, Array]
+        self, variables: Any, pixels: Pixels, batch: Mapping[str, Array]
     ) -> Float[Array, "b k"]:
         del batch
-        return aesthetic_score(image, variables[HEAD])
+        return aesthetic_score(self.image(variables, pixels), variables[HEAD])

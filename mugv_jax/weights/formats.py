@@ -11,6 +11,7 @@ from mugv_jax.weights.distcp import TorchDistSource
 from mugv_jax.weights.megatron import HEAD_NORM, MegatronNames
 from mugv_jax.weights.megatron_files import TRACKER, LegacySource, LegacyWriter
 from mugv_jax.weights.names import with_known_names
+from mugv_jax.weights.open_clip import MARK, OpenClipNames
 from mugv_jax.weights.orbax_files import (
     CHECKPOINTS,
     ORBAX_METADATA,
@@ -59,7 +60,7 @@ def open_named(path: str | Path, *, ema: bool = False) -> Source:
     if ema and source.format not in ("torch", "torch_dist", "training"):
         source.close()
         raise ValueError(f"{path}: {source.format} checkpoints hold no EMA weights to choose.")
-    return source
+    return OpenClipNames(source) if MARK in source.specs else source
 
 
 def _open_file(path: Path, *, ema: bool = False) -> Source:

@@ -16,6 +16,7 @@ import transformers
 from mugv_jax.data.fields import BatchSizes
 from mugv_jax.rewards.models import Aesthetic, Hpsv2, PickScore
 from mugv_jax.rewards.preprocess import DEVIATION, MEAN, PAD
+from mugv_jax.weights.formats import open_source
 from tests.vocabulary import write_clip_vocabulary
 
 PARITY = 1e-5  # of the largest value
@@ -150,6 +151,53 @@ def test_a_predictor_as_safetensors_is_the_same(folder):
         for ending in ("pth", "safetensors")
     )
     jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def open_clip_names(name, value):
+    """Names of open_clip for a tensor of transformers' CLIPModel, and the tensor in its layout."""
+    side, _, inner = name.partition("_model.")
+    if side not in ("vision", "text"):
+        known = {"visual_projection.weight": "visual.proj", "text_projection.weight": TEXT_PROJ}
+        return (known[name], value.T) if name in known else (name, value)
+    for there, here in OPEN_CLIP:
+        inner = inner.replace(there, here)
+    return ("visual." if side == "vision" else "") + inner, value
+
+
+TEXT_PROJ = "text_projection"
+OPEN_CLIP = (
+    ("embeddings.class_embedding", "class_embedding"),
+    ("embeddings.patch_embedding", "conv1"),
+    ("embeddings.position_embedding.weight", "positional_embedding"),
+    ("embeddings.token_embedding", "token_embedding"),
+    ("pre_layrnorm", "ln_pre"),
+    ("post_layernorm", "ln_post"),
+    ("final_layer_norm", "ln_final"),
+    ("encoder.layers", "transformer.resblocks"),
+    ("layer_norm", "ln_"),
+    ("self_attn.out_proj", "attn.out_proj"),
+    ("mlp.fc1", "mlp.c_fc"),
+    ("mlp.fc2", "mlp.c_proj"),
+)
+
+
+def test_a_file_of_open_clip_holds_the_same(folder, tmp_path):
+    """HPSv2 is published so: q, k and v in one tensor, and projections transposed."""
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    renamed = dict(open_clip_names(name, value) for name, value in tensors.items())
+    for name in [name for name in renamed if "self_attn.q_proj" in name]:
+        parts = [renamed.pop(name.replace("q_proj", f"{x}_proj")) for x in "qkv"]
+        layer, leaf = name.split("self_attn")[0], name.rpartition(".")[2]
+        renamed[f"{layer}attn.in_proj_{leaf}"] = torch.cat(parts)
+    assert {"visual.proj", "text_projection", "logit_scale"} <= renamed.keys()
+    file = tmp_path / "HPS_v2.1_compressed.pt"
+    torch.save({"state_dict": renamed | {"attn_mask": torch.zeros(9, 9)}}, file)
+    with open_source(file) as source, open_source(folder) as expected:
+        assert source.shapes == expected.shapes
+        for name in source.specs:
+            np.testing.assert_array_equal(source.read(name), expected.read(name))
+    reward = Hpsv2(folder=str(file), tokenizer=str(folder))
+    assert reward.configs["clip_vision"].depth == 2
 
 
 @pytest.mark.parametrize(
