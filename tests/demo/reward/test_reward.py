@@ -9,11 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mugv_jax import cli
 from mugv_jax.demo.reward import clips, model, run
 from mugv_jax.demo.reward.object_features import features
 from mugv_jax.demo.world.captions import caption
+from mugv_jax.demo.world.export import lossless
 from mugv_jax.demo.world.render import render
 from mugv_jax.demo.world.scene import WORLDS, draw
+from mugv_jax.post.labels import Label, labels_bytes
 from mugv_jax.video import to_pixels
 
 LABELS = {"shape": 1.0, "colour": 1.0, "motion": 0.0, "physics": 1.0}
@@ -177,6 +180,38 @@ def test_samples_need_words_labels_and_videos(tmp_path):
         clips.sampled(tmp_path, [row], {"a": LABELS})
     with pytest.raises(ValueError, match="a: shape='sofa' must be one of ball"):
         clips.sampled(tmp_path, [row | {"shape": "sofa"}], {"a": LABELS})
+
+
+def test_the_command_trains_on_samples_and_their_labels(tmp_path, monkeypatch, capsys):
+    rows, labels = ["sample_id,prompt,video_path,shape,colour,motion,told"], []
+    for number in range(5):
+        drawn = scene(number)
+        thing = drawn.main.thing
+        (tmp_path / f"{number}.mkv").write_bytes(lossless(render(drawn), 8.0))
+        words = f"{thing.shape},{thing.colour},{drawn.motion},up"
+        rows.append(f"s{number},p{number},{number}.mkv,{words}")
+        labels.append(Label(id=f"s{number}", rater="demo", score=0.75, parts=LABELS))
+    (tmp_path / "train.csv").write_text("\n".join(rows))
+    (tmp_path / "labels.csv").write_bytes(labels_bytes(labels))
+    given = {}
+
+    def train(config, samples):
+        given["steps"], given["seen"] = config.steps, samples
+        return jax.jit(model.init)(jax.random.key(0))["params"]
+
+    monkeypatch.setattr(run, "train", train)
+    monkeypatch.setattr(run, "scores", lambda params, config, samples: {"n": len(samples.words)})
+    out = tmp_path / "reward.safetensors"
+    options = ["--samples", str(tmp_path), "--steps", "7", "-o", str(out)]
+    assert cli.main(["demo", "reward", *options]) == 0
+    assert '"n": 1' in capsys.readouterr().out  # the fifth prompt
+    assert model.DemoReward(file=str(out)).variables["params"].keys() == {"clip", "caption"}
+    seen = given["seen"]
+    assert (given["steps"], seen.shown.shape[:3]) == (7, (2, 4, 17))
+    np.testing.assert_array_equal(seen.right, np.tile([True, True, False, True], (4, 1)))
+    assert (seen.words[:, 2] == model.CLASSES["motion"].index("up")).all()
+    assert cli.main(["demo", "reward", *options]) == 2  # the file exists
+    assert "--overwrite" in capsys.readouterr().err
 
 
 def test_samples_of_every_fifth_prompt_are_held_out():
