@@ -61,6 +61,7 @@ def _on(*folders: str) -> str:
     return f"data.paths=({''.join(repr(f'{{root}}/{folder}') + ',' for folder in folders)})"
 
 
+SOURCES = {"labels": "binary", "pairs": "pairs", "real": "reversed", "clips": "encoded"}
 METHODS = {
     "continued": Method("continued_demo", ("data.paths=('{pretraining}',)",)),
     "sft": Method("sft_demo", (_on("encoded"),)),
@@ -70,7 +71,7 @@ METHODS = {
     "rdpo": Method("rdpo_demo", (_on("reversed"),)),
     "interleaved": Method("interleaved_demo", tuple(
         f"objective.sources.{source}.paths=('{{root}}/{folder}',)"
-        for source, folder in (("labels", "binary"), ("pairs", "pairs"), ("real", "reversed"))
+        for source, folder in SOURCES.items()
     )),
 }  # fmt: skip
 AVERAGE = "average {root}/sft-{seed} {root}/sft-average-{seed}.safetensors --decay 0.9"

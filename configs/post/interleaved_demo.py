@@ -5,7 +5,8 @@
     mugv-jax train --config configs/post/interleaved_demo.py --output runs/mixed \\
         --config.run.weights=mugv_jax/assets/demo/dit.safetensors \\
         --config.objective.sources.labels.paths="('binary',)" \\
-        --config.objective.sources.pairs.paths="('pairs',)" --config.objective.sources.real.share=0
+        --config.objective.sources.pairs.paths="('pairs',)" \\
+        --config.objective.sources.real.share=0 --config.objective.sources.clips.share=0
 """
 
 from ml_collections import ConfigDict
@@ -20,4 +21,5 @@ def get_config() -> ConfigDict:
     sources, pairs = config.objective.sources, dpo_demo.get_config().objective.to_dict()
     sources.labels.objective = kto_demo.get_config().objective.to_dict()
     sources.pairs.objective = sources.real.objective = pairs
+    sources.real.share = sources.clips.share = 4  # real clips mend more than the model's own
     return config
