@@ -52,6 +52,7 @@ FILES = {
     "data": ("paths", "holdout_paths"),
     "run": ("weights", "picture_weights", "null_text"),
     "log": ("vae",),
+    "objective": ("vae",),
 }
 
 
@@ -236,6 +237,8 @@ def _fits(value: Any, wanted: Any) -> bool:
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (types.UnionType, typing.Union):
         return any(_fits(value, part) for part in parts)
+    if wanted is Any:
+        return True
     if wanted is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if wanted is float:

@@ -146,7 +146,7 @@ def compile_train_step(
         ValueError: a model, batch or memory that does not fit the mesh.
     """
     check_batch(rows // config.run.accumulate, mesh, config.mesh)
-    program = make_program(config, mesh, abstract_null_text(config))
+    program = make_program(config, mesh, abstract_null_text(config), abstract=True)
     batch = program.objective.abstract_batch(mesh, latent_shape, rows)
     with meshes.use(mesh):
         step = program.compiled_step(program.objective.variant(batch))

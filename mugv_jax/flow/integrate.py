@@ -13,7 +13,7 @@ with rewards does the same (arXiv:2506.05343, section 6).
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,36 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import guided_velocity, moved
 
 
+class Integrated(NamedTuple):
+    """Result of `integrate_chosen`: latents at the last time, and velocities of chosen steps.
+
+    velocity, reference: velocities of the policy and of the reference at the inputs of the chosen
+        steps; only that of the policy has a gradient. `reference` is None without one.
+    """
+
+    x: Latent
+    velocity: Float[Array, "k b f h w c"]
+    reference: Float[Array, "k b f h w c"] | None
+
+
 def integrate(
+    denoiser: Denoiser,
+    variables: Any,
+    x: Latent,
+    *,
+    chosen: Int[Array, "k"] | None = None,
+    **options: Any,
+) -> Latent:
+    """Latents at times[-1], by the steps of `flow.sampler.sample` inside one program.
+
+    chosen: distinct numbers (from 0) of the steps that have a gradient; None for no step.
+    options: those of `integrate_chosen`.
+    """
+    numbers = jnp.zeros((0,), jnp.int32) if chosen is None else chosen
+    return integrate_chosen(denoiser, variables, x, chosen=numbers, **options).x
+
+
+def integrate_chosen(
     denoiser: Denoiser,
     variables: Any,
     x: Latent,
@@ -33,14 +62,16 @@ def integrate(
     times: np.ndarray,
     noisy: Bool[Array, "b f"],
     positive: Any,
+    chosen: Int[Array, "k"],
     negative: Any = None,
     guidance: Guidance = Guidance(scale=1.0),  # noqa: B008 - constant
-    chosen: Int[Array, "k"] | None = None,
-) -> Latent:
-    """Latents at times[-1], by the steps of `flow.sampler.sample` inside one program.
+    reference: Any = None,
+) -> Integrated:
+    """Latents at times[-1] with the gradient (2), and the velocities of the chosen steps.
 
     times: decreasing, in [0, 1], constants of the program; `x` is at times[0] where `noisy`.
-    chosen: distinct numbers (from 0) of the steps that have a gradient; None for no step.
+    chosen: distinct numbers (from 0) of the steps that have a gradient.
+    reference: variables of a network whose velocities are computed at the same inputs.
     """
     steps = len(times) - 1
     guided = jnp.asarray(
@@ -49,30 +80,32 @@ def integrate(
     schedule = jnp.asarray(times[:-1], jnp.float32), jnp.asarray(times[1:], jnp.float32)
     velocity = functools.partial(_velocity, denoiser, guidance=guidance, noisy=noisy)
     fixed = jax.lax.stop_gradient((variables, positive, negative))
-    numbers = jnp.zeros((0,), jnp.int32) if chosen is None else chosen
 
     def step(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], None]:
         x, kept = carry
         at = jax.lax.stop_gradient(x)
-        is_chosen = (numbers == k).reshape(-1, *[1] * x.ndim)
+        is_chosen = (chosen == k).reshape(-1, *[1] * x.ndim)
         kept = jnp.where(is_chosen, at[None], kept)
         v = velocity(fixed, at, schedule[0][k], guided[k])
         return (moved(x, v, schedule[0][k], schedule[1][k], noisy), kept), None
 
-    kept = jnp.zeros((len(numbers), *x.shape), x.dtype)
+    kept = jnp.zeros((len(chosen), *x.shape), x.dtype)
     (x, kept), _ = jax.lax.scan(step, (x, kept), jnp.arange(steps))
-    if chosen is None:
-        return x
 
     @functools.partial(jax.checkpoint, prevent_cse=False)
-    def again(change: Array, at: tuple[Array, Array]) -> tuple[Array, None]:
+    def again(change: Array, at: tuple[Array, Array]) -> tuple[Array, tuple[Array, Any]]:
         k, kept_x = at
         v = velocity((variables, positive, negative), kept_x, schedule[0][k], guided[k])
         only_gradient = v - jax.lax.stop_gradient(v)
-        return moved(change, only_gradient, schedule[0][k], schedule[1][k], noisy), None
+        change = moved(change, only_gradient, schedule[0][k], schedule[1][k], noisy)
+        if reference is None:
+            return change, (v, None)
+        others = jax.lax.stop_gradient((reference, positive, negative))
+        return change, (v, velocity(others, kept_x, schedule[0][k], guided[k]))
 
-    change, _ = jax.lax.scan(again, jnp.zeros_like(x), (numbers, kept))
-    return x + change  # `change` is 0, and has the gradient (2)
+    change, (v, v_reference) = jax.lax.scan(again, jnp.zeros_like(x), (chosen, kept))
+    # `change` is 0, and has the gradient (2).
+    return Integrated(x + change, v, v_reference)
 
 
 def _velocity(

@@ -157,16 +157,21 @@ def opened(config: DiTTrainConfig, asked: Collection[str] = ()) -> Mapping[str, 
     return found
 
 
-def make_program(config: DiTTrainConfig, mesh: Mesh, null: NullText) -> Program:
+def make_program(
+    config: DiTTrainConfig, mesh: Mesh, null: NullText, *, abstract: bool = False
+) -> Program:
     """The compiled functions of the config's objective on `mesh`.
 
     null: text features that replace a dropped caption, or their shapes.
+    abstract: take shapes in place of the objective's inputs of the whole run, and read no weights.
 
     Raises:
-        ValueError: a network that the mesh cannot shard, or patterns that match no parameter.
+        ValueError: a network that the mesh cannot shard, patterns that match no parameter, or
+            inputs of the whole run that cannot be read.
     """
     objective = objectives.find(config.objective.name).OBJECTIVE.build(config, mesh)
-    return Program(config, mesh, objective, {NULL_TEXT: null})
+    given = objective.given(abstract=abstract)
+    return Program(config, mesh, objective, {NULL_TEXT: null, **given})
 
 
 def _data(

@@ -104,6 +104,17 @@ class Objective(abc.ABC):
         del variables
         return {}
 
+    def given(self, *, abstract: bool) -> dict[str, Any]:
+        """Inputs of the whole run by name, such as a VAE's variables, or their shapes.
+
+        They are found among the policies, are the same on all devices, and are never saved.
+
+        Raises:
+            ValueError: inputs that cannot be read.
+        """
+        del abstract
+        return {}
+
     def initial(self, params: Any) -> Any:
         """Initial parameters of a run, from those of the module's own initialisers."""
         return params

@@ -187,11 +187,14 @@ class DiTTrainConfig(TrainConfig):
     """Config of a training run of a diffusion transformer.
 
     system: name of the model family of `dit`.
+    vae: sizes of the system's VAE, which objectives that decode inside the step read; None if they
+        are not known.
     objective: settings of the objective; its field `name` selects a module of `train/objectives/`.
     """
 
     system: str = NAMES[0]
     dit: Any
+    vae: Any = None
     data: DataConfig
     tasks: TaskConfig
     loss: LossConfig
@@ -221,7 +224,8 @@ def from_config_dict(values: ConfigDict) -> DiTTrainConfig:
             models = models_of(values)
     problems.check()
     described: Any = models
-    return DiTTrainConfig(**groups, dit=described.dit, system=system.name)
+    vae = getattr(described, "vae", None)
+    return DiTTrainConfig(**groups, dit=described.dit, vae=vae, system=system.name)
 
 
 def read_groups(

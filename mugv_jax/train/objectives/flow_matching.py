@@ -117,8 +117,10 @@ class FlowMatching(Objective):
         return {"": Part(config)}
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh) -> "FlowMatching":
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "FlowMatching":
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
+
+        parts: fields of a derived class.
 
         Raises:
             ValueError: a network that the mesh cannot shard.
@@ -145,6 +147,7 @@ class FlowMatching(Objective):
             loss_config=config.loss,
             settings=config.objective,
             text_tokens=config.data.text_tokens,
+            **parts,
         )
 
     def shift(self, latent_shape: LatentShape) -> float:

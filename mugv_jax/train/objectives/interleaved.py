@@ -124,7 +124,7 @@ class Interleaved(FlowMatching):
         return found
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh) -> "Interleaved":
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "Interleaved":
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:
@@ -139,7 +139,7 @@ class Interleaved(FlowMatching):
                     f"{', '.join(found.optimizers)} too, which needs a run of its own."
                 )
             by_source[name] = found
-        base = super().build(config, mesh)
+        base = super().build(config, mesh, **parts)
         assert isinstance(base, cls)
         return dataclasses.replace(base, by_source=by_source)
 
@@ -147,6 +147,23 @@ class Interleaved(FlowMatching):
     def roles(self) -> tuple[str, ...]:
         """Roles of all sources; those of one name are one."""
         return tuple(dict.fromkeys(r for each in self.by_source.values() for r in each.roles))
+
+    def given(self, *, abstract: bool) -> dict[str, Any]:
+        """Inputs of the whole run of all sources.
+
+        Raises:
+            ValueError: two sources with inputs of one name, which need not be the same.
+        """
+        found, owner = {}, {}
+        for name, each in self.by_source.items():
+            for key, value in each.given(abstract=abstract).items():
+                if key in found:
+                    raise ValueError(
+                        f"objective.sources: {owner[key]} and {name} both need {key!r} as an input "
+                        "of the run, which has one: set the share of one of them to 0."
+                    )
+                found[key], owner[key] = value, name
+        return found
 
     def prepare(self, key: Array, policies: Policies, batch: Batch) -> Any:
         """The prepared batch of its source, by the source's name."""
