@@ -11,7 +11,7 @@ step's key, so a step is the same on any mesh and with any number of microbatche
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import einops
 import jax
@@ -91,7 +91,7 @@ class Sampling(FlowMatching):
         return (*super().fields(config), *cls.further_fields(config.objective))
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "Sampling":
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> Self:
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:

@@ -12,7 +12,7 @@ the reference, are shared.
 import dataclasses
 import functools
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import jax
 from jax.sharding import Mesh
@@ -124,7 +124,7 @@ class Interleaved(FlowMatching):
         return found
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "Interleaved":
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> Self:
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:
@@ -139,9 +139,7 @@ class Interleaved(FlowMatching):
                     f"{', '.join(found.optimizers)} too, which needs a run of its own."
                 )
             by_source[name] = found
-        base = super().build(config, mesh, **parts)
-        assert isinstance(base, cls)
-        return dataclasses.replace(base, by_source=by_source)
+        return super().build(config, mesh, by_source=by_source, **parts)
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ and the shape of the latents come from the batch; its latents are used for the l
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import flax.struct
 import jax
@@ -93,7 +93,7 @@ class RewardBackpropagation(Sampling):
         return Rewards.of(settings.rewards).fields
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "RewardBackpropagation":
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> Self:
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:
@@ -135,6 +135,7 @@ class RewardBackpropagation(Sampling):
         )  # fmt: skip
         pixels = self.decoder(policies[VAE], found.x)
         total, each = self.rewards(policies[REWARDS], pixels, part.texts)
+        assert found.reference is not None
         distance = jnp.mean(jax.vmap(row_mean_square)(found.velocity - found.reference))
         loss = -jnp.mean(total) + self.settings.kl_weight * distance
         metrics = {"reward": jnp.mean(total), "distance": distance}

@@ -86,9 +86,9 @@ def objective(vae, **fields):
 
 def config_of(started, vae, *overrides):
     return tiny(
-        started / "data", f"run.weights={started / 'weights'}", "run.steps=3", f"data.batch={ROWS}",
-        "data.tokens_per_shard=200", "checkpoint.every=1", "log.every=1", "optimizer.warmup_steps=0",
-        *overrides, objective=objective(vae),
+        started / "data", f"run.weights={started / 'weights'}", "run.steps=3", "log.every=1",
+        f"data.batch={ROWS}", "data.tokens_per_shard=200", "checkpoint.every=1",
+        "optimizer.warmup_steps=0", *overrides, objective=objective(vae),
     )  # fmt: skip
 
 
