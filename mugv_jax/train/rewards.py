@@ -25,6 +25,7 @@ REGISTERED = {
     "colour": "mugv_jax.train.rewards:Colour",
     "pickscore": "mugv_jax.rewards.models:PickScore",
     "hpsv2": "mugv_jax.rewards.models:Hpsv2",
+    "mps": "mugv_jax.rewards.mps:Mps",
     "aesthetic": "mugv_jax.rewards.models:Aesthetic",
 }
 

@@ -11,7 +11,7 @@ step's key, so a step is the same on any mesh and with any number of microbatche
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import einops
 import jax
@@ -91,7 +91,7 @@ class Sampling(FlowMatching):
         return (*super().fields(config), *cls.further_fields(config.objective))
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> Self:
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "Sampling":
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:
@@ -106,7 +106,9 @@ class Sampling(FlowMatching):
                 f"makes {read}: name the VAE that it was trained with."
             )
         further = cls.further_fields(settings)
-        return super().build(config, mesh, decoder=decoder, further=further, **parts)
+        found = super().build(config, mesh, decoder=decoder, further=further, **parts)
+        assert isinstance(found, cls)
+        return found
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import flax.struct
 import jax
@@ -117,7 +117,7 @@ class FlowMatching(Objective):
         return {"": Part(config)}
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> Self:
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "FlowMatching":
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         parts: fields of a derived class.

@@ -12,7 +12,7 @@ the reference, are shared.
 import dataclasses
 import functools
 from collections.abc import Hashable, Mapping
-from typing import Any, Self
+from typing import Any
 
 import jax
 from jax.sharding import Mesh
@@ -124,7 +124,7 @@ class Interleaved(FlowMatching):
         return found
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> Self:
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "Interleaved":
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:
@@ -139,7 +139,9 @@ class Interleaved(FlowMatching):
                     f"{', '.join(found.optimizers)} too, which needs a run of its own."
                 )
             by_source[name] = found
-        return super().build(config, mesh, by_source=by_source, **parts)
+        found = super().build(config, mesh, by_source=by_source, **parts)
+        assert isinstance(found, cls)
+        return found
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ and the shape of the latents come from the batch; its latents are used for the l
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import flax.struct
 import jax
@@ -93,13 +93,16 @@ class RewardBackpropagation(Sampling):
         return Rewards.of(settings.rewards).fields
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> Self:
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "RewardBackpropagation":
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:
             ValueError: as in `Sampling.build`, or rewards that cannot be made.
         """
-        return super().build(config, mesh, rewards=Rewards.of(config.objective.rewards), **parts)
+        rewards = Rewards.of(config.objective.rewards)
+        found = super().build(config, mesh, rewards=rewards, **parts)
+        assert isinstance(found, cls)
+        return found
 
     def given(self, *, abstract: bool) -> dict[str, Any]:
         """Variables of the VAE and of the rewards."""

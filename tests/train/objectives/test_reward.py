@@ -205,8 +205,12 @@ def test_rewards_that_read_one_field_differently_are_refused():
     [
         ("pickscore", "must hold CLIP as transformers saves it"),
         ("hpsv2", "must hold CLIP as transformers saves it"),
+        ("mps", "must hold|has no"),
         ("aesthetic", "options .* do not fit .*'head'"),
-        ("clipscore", "must be one of colour, pickscore, hpsv2, aesthetic, or a Python function"),
+        (
+            "clipscore",
+            "must be one of colour, pickscore, hpsv2, mps, aesthetic, or a Python function",
+        ),
     ],
 )
 def test_published_rewards_have_short_names(load, says, tmp_path):
