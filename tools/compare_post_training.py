@@ -11,7 +11,8 @@ weights: folder of the base model that the guide makes.  faulty_encoded: samples
 Every method starts from the same base and takes the updates and clips of an update that its config
 states, the same in all; `continued` is plain training on what the base was trained on. Every run is
 scored on captions and noise of its own that no run was trained on. What has finished is kept, and
-the same command goes on. The table has the means over seeds, with 95% intervals of all clips.
+the same command goes on. The table has the means over seeds, with 95% intervals of all clips, and
+`--svg` draws the two kinds of errors.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mugv_jax.demo.eval.intervals import Estimate, share
+from tools import drawing
 
 PROMPTS = "{root}/prompts/captions.csv"
 ENCODE = "data encode {root}/clean/captions.csv --size 64x64 --fps 8 --text-batch 64"
@@ -82,6 +84,10 @@ SHARES = {  # column -> (measure of `eval demo`, whether its failures are counte
     "right colour": ("colour", False),
 }
 
+WIDTH, ROW, LABELS = 640, 30, 120  # of the picture, px
+COLOURS = {"wrong motion": "#d62728", "physical error": "#1f77b4"}
+SEEN_AND_UNSEEN = ("validation", "unseen")
+
 Command = Callable[[list[str]], None]
 
 
@@ -117,38 +123,68 @@ def make(args: argparse.Namespace, command: Command) -> None:
                 run(f"score-average-{seed}", f"{SCORE} {average}", **own | {"name": "sft-average"})
 
 
-def counted(root: Path, name: str, measure: str, *, splits: Sequence[str]) -> tuple[int, int]:
-    """(right, clips) of a method over all of its seeds."""
+def scored(root: Path) -> list[str]:
+    """Names of the methods that have scores, the base first."""
+    names = ("base", *METHODS, "sft-average")
+    return [name for name in names if any((root / "scores").glob(f"{name}-[0-9]*/scores.json"))]
+
+
+def estimate(
+    root: Path, name: str, column: str, splits: Sequence[str] = SEEN_AND_UNSEEN
+) -> tuple[Estimate, int, int]:
+    """(share of a column of SHARES, or of "all", over all seeds of a method; runs; clips)."""
+    measure, failures = SHARES.get(column, (column, False))
     right = clips = 0
-    for path in sorted((root / "scores").glob(f"{name}-[0-9]*/scores.json")):
+    paths = sorted((root / "scores").glob(f"{name}-[0-9]*/scores.json"))
+    for path in paths:
         scores = json.loads(path.read_text())["scores"]["t2v"]
         for split in splits:
             right += scores[split][measure]["right"]
             clips += scores[split]["clips"]
-    return right, clips
+    return share(clips - right if failures else right, clips), len(paths), clips
 
 
 def table(root: Path) -> list[str]:
     """Lines of a Markdown table of the methods that have scores."""
     lines = ["| method | runs | clips | " + " | ".join([*SHARES, "all right, unseen"]) + " |"]
     lines.append("| --- " * (len(SHARES) + 4) + "|")
-    for name in ("base", *METHODS, "sft-average"):
-        runs = len(list((root / "scores").glob(f"{name}-[0-9]*/scores.json")))
-        if not runs:
-            continue
-        cells, clips = [], 0
-        for measure, failures in SHARES.values():
-            right, clips = counted(root, name, measure, splits=("validation", "unseen"))
-            cells.append(_percent(share(clips - right if failures else right, clips)))
-        right, unseen = counted(root, name, "all", splits=("unseen",))
-        cells.append(_percent(share(right, unseen)))
+    for name in scored(root):
+        found = [estimate(root, name, column) for column in SHARES]
+        found.append(estimate(root, name, "all", ("unseen",)))
+        cells = (
+            f"{100 * x:.1f} ({100 * low:.1f} to {100 * high:.1f})" for (x, low, high), *_ in found
+        )
+        _, runs, clips = found[0]
         lines.append(f"| {name} | {runs} | {clips} | " + " | ".join(cells) + " |")
     return lines
 
 
-def _percent(found: Estimate) -> str:
-    value, low, high = (f"{100 * x:.1f}" for x in found)
-    return f"{value} ({low} to {high})"
+def svg(root: Path) -> str:
+    """Picture of both kinds of errors of every method that has scores, with their intervals."""
+    names = scored(root)
+    found = {(name, kind): estimate(root, name, kind)[0] for name in names for kind in COLOURS}
+    largest = max(each.high for each in found.values())
+    bottom = ROW * (len(names) + 1)
+
+    def x(value: float) -> float:
+        return LABELS + (WIDTH - LABELS - ROW) * value / largest
+
+    parts = []
+    for percent in range(0, int(100 * largest) + 1, 5):
+        place = x(percent / 100)
+        parts.append(drawing.line(place, ROW, place, bottom, drawing.GRID))
+        parts.append(drawing.text(place, bottom + 16, f"{percent}%", "middle"))
+    for k, (kind, colour) in enumerate(COLOURS.items()):
+        parts.append(drawing.text(x(0) + 160 * k, 18, kind, "start", colour))
+        for row, name in enumerate(names):
+            y, each = ROW * (row + 1.35 + 0.3 * k), found[name, kind]
+            parts.append(drawing.line(x(each.low), y, x(each.high), y, colour))
+            parts.append(drawing.dot(x(each.value), y, colour))
+    parts += [
+        drawing.text(LABELS - 10, ROW * (row + 1.5) + 4, name, "end")
+        for row, name in enumerate(names)
+    ]
+    return drawing.picture(WIDTH, bottom + ROW, parts)
 
 
 def _cli(words: list[str]) -> None:
@@ -166,9 +202,12 @@ def main(argv: Sequence[str] | None = None, command: Command = _cli) -> int:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--clips", type=int, default=100, help="scored clips, seen and unseen each")
+    parser.add_argument("--svg", type=Path, help="file of the picture")
     args = parser.parse_args(argv)
     make(args, command)
     sys.stdout.write("\n".join(table(args.output)) + "\n")
+    if args.svg is not None:
+        args.svg.write_text(svg(args.output))
     return 0
 
 

@@ -3,6 +3,7 @@
 """The order of the comparison's commands and its table; the commands have their own tests."""
 
 import json
+import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -71,10 +72,16 @@ def test_the_table_counts_all_clips_of_all_seeds(compare, tmp_path, capsys):
         (folder / "scores.json").write_text(
             json.dumps({"scores": {"t2v": {"validation": each, "unseen": each}}})
         )
-    compare("--methods", "sft", "--seeds", "0")
+    picture = tmp_path / "errors.svg"
+    compare("--methods", "sft", "--seeds", "0", "--svg", str(picture))
     (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| sft |")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1:3] == ["2", "400"]
     wrong, unseen = share(120, 400), share(140, 200)
     assert cells[3] == f"{100 * wrong.value:.1f} ({100 * wrong.low:.1f} to {100 * wrong.high:.1f})"
     assert cells[-1].startswith(f"{100 * unseen.value:.1f} (")
+    elements = list(ET.parse(picture).iter())
+    assert {"sft", "wrong motion", "30%"} <= {each.text for each in elements}
+    dots = [each.get("cx") for each in elements if each.tag.endswith("circle")]
+    assert len(dots) == 2
+    assert dots[0] == dots[1]
