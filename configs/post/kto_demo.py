@@ -16,6 +16,7 @@ from configs.post.kto import labelled
 def get_config() -> ConfigDict:
     config = dpo_demo.on_a_cpu(labelled(dpo_demo.demo()))
     config.objective.beta = 100.0
-    config.objective.undesirable_weight = 4.0  # as many clips pass as would make them even
-    config.objective.sft_weight = 8.0
+    config.objective.undesirable_weight = 4.0  # a fifth of the clips is undesirable
+    config.objective.sft_weight = 1.0
+    config.optimizer.learning_rate = 1e-4
     return config
