@@ -25,6 +25,7 @@ from mugv_jax.commands.runtime import keep_compiled, out_of_memory
 from mugv_jax.commands.training import add_config, read_config
 from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.caption_field import CaptionField
+from mugv_jax.data.column_field import ColumnField
 from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.encoded import FILES
@@ -130,6 +131,7 @@ def _add_pack(parser: argparse.ArgumentParser) -> None:
         ),
         ("--number", "numbers of column NAME too, such as labels"),
         ("--caption", "captions of column NAME too, which some rewards read"),
+        ("--column", "texts of column NAME too, which some scorers read"),
     ):
         parser.add_argument(
             name,
@@ -220,7 +222,9 @@ def _pack_fields(args: argparse.Namespace) -> Fields:
     texts = [TextField(name, optional=True) for name in args.text]
     numbers = [NumberField(name) for name in args.number]
     captions = [CaptionField(name) for name in args.caption]
-    return (*flow_fields(statistics=STATISTICS), *latents, *texts, *numbers, *captions)
+    columns = [ColumnField(name, length=2**16) for name in args.column]
+    others = (*latents, *texts, *numbers, *captions, *columns)
+    return (*flow_fields(statistics=STATISTICS), *others)
 
 
 def _describe(args: argparse.Namespace) -> None:

@@ -50,13 +50,14 @@ from mugv_jax.post.pairs import (
 from mugv_jax.post.prompts import read_prompts
 from mugv_jax.post.reward import REWARDS, RewardScorer, make_reward, option_value
 from mugv_jax.post.sampling import KEPT, SampleConfig, sample
-from mugv_jax.post.scoring import Scorer, Weighting, score_samples
+from mugv_jax.post.scoring import score_samples
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import Request
 from mugv_jax.systems.mugv.size import parse_frames, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
+from mugv_jax.train.scoring import Scorer, Weighting
 from mugv_jax.weights.staging import refuse_existing
 
 log = logging.getLogger(__name__)

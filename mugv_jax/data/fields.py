@@ -7,6 +7,7 @@
     text X      X_feat_path              Text(states, mask)      X, X_mask
     number X    X                        float                   X
     caption X   X                        str                     X_ids (`caption_field.py`)
+    column X    X                        str                     X_bytes (`column_field.py`)
 
 A tuple of fields describes a sample. Its first latent decides its shape and therefore its bucket;
 every further latent, such as the loser of a preference pair, has the same (f, h, w) and is cropped

@@ -18,6 +18,7 @@ import numpy as np
 
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.caption_field import CaptionField
+from mugv_jax.data.column_field import ColumnField
 from mugv_jax.data.fields import (
     Field,
     Fields,
@@ -32,7 +33,9 @@ from mugv_jax.files import existing_archive, parse_json
 SPLIT = "train"
 INDEX = "samples.npz"
 # Classes of fields by the kind that the index notes.
-KINDS = {each.kind: each for each in (LatentField, TextField, NumberField, CaptionField)}
+KINDS = {
+    each.kind: each for each in (LatentField, TextField, NumberField, CaptionField, ColumnField)
+}
 # What ArrayRecord and TFDS raise for damaged files.
 DAMAGED = (OSError, RuntimeError, ValueError, KeyError, IndexError)
 

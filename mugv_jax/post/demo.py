@@ -4,8 +4,11 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from mugv_jax.axes import Frames
+from mugv_jax.data.column_field import ColumnField
+from mugv_jax.data.fields import Fields
 from mugv_jax.demo.eval.answers import FIELDS
 from mugv_jax.demo.eval.score import PHYSICS
 from mugv_jax.demo.world.physics import find_fault
@@ -22,13 +25,18 @@ class DemoScorer:
     It needs the columns shape, colour and motion (or told) of `mugv-jax demo world`.
     """
 
+    fields: ClassVar[Fields] = (
+        *(ColumnField(field) for field in FIELDS),
+        ColumnField(TOLD, default=""),
+    )
+
     name: str = "demo"
     parts: tuple[str, ...] = (*FIELDS, PHYSICS)
 
     def judge(
         self, videos: Sequence[Frames], about: Sequence[Mapping[str, str]]
     ) -> list[tuple[float, ...]]:
-        """See `post.scoring.Scorer`."""
+        """See `train.scoring.Scorer`."""
         return [
             (*_right(frames, _asked(row)), float(not find_fault(frames)))
             for frames, row in zip(videos, about, strict=True)

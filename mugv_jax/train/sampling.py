@@ -21,6 +21,7 @@ from jax.sharding import Mesh
 from mugv_jax.axes import Array, Bool, Float, Latent
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.caption_field import CaptionField
+from mugv_jax.data.column_field import ColumnField
 from mugv_jax.data.fields import Fields, NumberField, TextField
 from mugv_jax.flow.denoiser import LatentShape
 from mugv_jax.flow.guidance import Guidance
@@ -168,9 +169,10 @@ class Sampling(FlowMatching):
         for field in self.further:
             if isinstance(field, NumberField):
                 found[field.name] = jax.ShapeDtypeStruct((rows,), jnp.float32, sharding=place)
-            elif isinstance(field, CaptionField):
-                (ids,), shape = field.keys, (rows, field.length)
-                found[ids] = jax.ShapeDtypeStruct(shape, jnp.int32, sharding=place)
+            elif isinstance(field, CaptionField | ColumnField):
+                (key,), shape = field.keys, (rows, field.length)
+                dtype = jnp.int32 if isinstance(field, CaptionField) else jnp.uint8
+                found[key] = jax.ShapeDtypeStruct(shape, dtype, sharding=place)
             elif isinstance(field, TextField) and field.width:
                 states = (rows, self.text_tokens, field.width)
                 shaped = (states, jnp.float32), (states[:2], jnp.bool_)

@@ -22,7 +22,7 @@ from mugv_jax.post.pairs import (
     write_pairs,
 )
 from mugv_jax.post.prompts import read_prompts
-from mugv_jax.post.scoring import Scorer, Weighting
+from mugv_jax.train.scoring import Scorer, Weighting
 from tests.train.runs import write_samples
 
 PROMPTS = {"a": 3, "b": 2, "c": 1}  # samples of each
