@@ -25,8 +25,8 @@ from mugv_jax.commands.runtime import keep_compiled, out_of_memory
 from mugv_jax.commands.training import add_config, read_config
 from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.caption_field import CaptionField
-from mugv_jax.data.column_field import ColumnField
 from mugv_jax.data.clips import ClipRule
+from mugv_jax.data.column_field import ColumnField
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.encoded import FILES
 from mugv_jax.data.fields import Fields, LatentField, NumberField, TextField, flow_fields

@@ -11,6 +11,7 @@ from PIL import Image
 from mugv_jax import cli
 from mugv_jax.commands import data
 from mugv_jax.data.caption_field import CaptionField
+from mugv_jax.data.column_field import ColumnField
 from mugv_jax.data.encode import Encoded
 from mugv_jax.data.fields import TextField, flow_fields
 from mugv_jax.data.open import open_samples
@@ -68,14 +69,16 @@ def test_captions_become_samples_that_pack(capsys, tmp_path):
 
 def test_pairs_with_labels_are_packed_by_name(capsys, tmp_path):
     write_pairs(tmp_path / "set")
-    more = "--latent lose --number label --caption caption"
+    more = "--latent lose --number label --caption caption --column source"
     status, _ = run(capsys, f"pack set packed {more} --shards 1")
     assert status == 0
-    fields = (*PAIR, CaptionField("caption"))
+    fields = (*PAIR, CaptionField("caption"), ColumnField("source"))
     samples = open_samples(tmp_path / "packed", fields)
     assert list(samples[1].values) == [field.name for field in fields]
     for where in ("set", "packed"):
-        assert open_samples(tmp_path / where, fields)[1]["caption"] == "/1 is no path"
+        sample = open_samples(tmp_path / where, fields)[1]
+        assert sample["caption"] == "/1 is no path"
+        assert sample["source"] in ("real", "generated")
     status, printed = run(capsys, "pack set other --latent win --number rank")
     assert (status, printed.count("\n")) == (2, 1)
     assert "lacks the column win_path, rank; it needs" in printed

@@ -57,7 +57,7 @@ def objective(vae, **fields):
 
 def program_of(vae, *overrides, **fields):
     config = tiny(
-        "unread", "data.batch=8", "optimizer.learning_rate=0.003", *overrides,
+        "unread", "data.batch=8", "optimizer.learning_rate=0.001", *overrides,
         objective=objective(vae, **fields),
     )  # fmt: skip
     count = int(np.prod([getattr(config.mesh, axis) or 1 for axis in meshes.AXES]))
@@ -229,7 +229,7 @@ def test_the_scorer_of_the_demo_judges_the_frames_of_a_step():
 
 class Careless(Bright):
     def judge(self, videos, about):
-        return [[float("nan"), 1.0]] * len(videos)
+        return [[float("nan"), 1.0] for _ in zip(videos, about, strict=True)]
 
 
 def test_what_a_scorer_may_not_do_is_refused(vae):
@@ -245,7 +245,7 @@ def test_what_a_scorer_may_not_do_is_refused(vae):
     ):
         with pytest.raises(ValueError, match=says):
             HostScorer.of(described, mesh)
-    with pytest.raises(ValueError, match="data.batch=0 must be the number of prompts"):
+    with pytest.raises(ValueError, match=r"data\.batch=0 must be the number of prompts"):
         program_of(vae, "data.batch=0")
 
 
