@@ -28,5 +28,6 @@ def get_config() -> ConfigDict:
     config.objective.split = 1
     config.objective.draws = 4
     config.data.batch = 8
+    config.lora.alpha = 32.0
     config.optimizer.learning_rate = 3e-4
     return config

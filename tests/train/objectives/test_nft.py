@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """DiffusionNFT: its formulas, the same step on any mesh and in parts, resumed bit for bit."""
 
-import functools
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,8 @@ from mugv_jax.data.fields import BatchSizes
 from mugv_jax.post.demo import DemoScorer
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import place_batch
-from mugv_jax.train import diffusion, loop
+from mugv_jax.train import diffusion
+from mugv_jax.train.checkpoint import FOLDER
 from mugv_jax.train.noising import Noised
 from mugv_jax.train.objectives import nft
 from mugv_jax.train.scoring import HostScorer, as_frames
@@ -24,7 +25,7 @@ from mugv_jax.weights.load import load
 from tests.systems.mugv.folders import write_run
 from tests.train.objectives.test_reward import SIZES
 from tests.train.runs import tiny, write_samples
-from tests.train.test_step import distance, null_text, numpy_batch
+from tests.train.test_step import ROWS, distance, null_text, numpy_batch
 
 SHARDED = 1e-5  # relative L2: the order of float32 sums differs
 HERE = "tests.train.objectives.test_nft"
@@ -49,37 +50,54 @@ def vae(tmp_path_factory):
     return str(write_run(tmp_path_factory.mktemp("vae") / "vae", "mugv_vae", SIZES))
 
 
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    """Samples with the column that the scorer reads, and weights to start from."""
+    folder = tmp_path_factory.mktemp("started")
+    samples = write_samples(folder / "data", ROWS, shapes=((3, 4, 4),))
+    header, *rows = (samples / "train.csv").read_text().splitlines()
+    rows = [f"{row},w{i}" for i, row in enumerate(rows)]
+    (samples / "train.csv").write_text("\n".join([f"{header},word", *rows]) + "\n")
+    write_run(folder / "weights", "mugv_dit", tiny(samples).dit)
+    return folder
+
+
 def objective(vae, **fields):
     score = {"load": f"{HERE}:Bright", "weights": {"light": 2.0, "dark": 0.0}}
-    shared = {"name": "nft", "vae": vae, "score": score, "steps": 2, "samples": 2, "frames": 2}
-    return shared | {"decode": (0, 5), "decay_rate": 0.25, "kl_weight": 0.1} | fields
+    shared = {"name": "nft", "vae": vae, "score": score, "steps": 2, "guidance": 2.0, "samples": 2}
+    return shared | {"decode": (0, 1), "decay_rate": 0.25, "kl_weight": 0.1} | fields
 
 
-def program_of(vae, *overrides, **fields):
-    config = tiny(
-        "unread", "data.batch=8", "optimizer.learning_rate=0.001", *overrides,
+def config_of(started, vae, *overrides, **fields):
+    return tiny(
+        started / "data", f"run.weights={started / 'weights'}", "run.steps=3", f"data.batch={ROWS}",
+        "data.tokens_per_shard=96", "data.holdout=0", "checkpoint.every=1", "log.every=1",
+        "optimizer.warmup_steps=0", "optimizer.learning_rate=0.001", *overrides,
         objective=objective(vae, **fields),
     )  # fmt: skip
+
+
+def program_of(config):
     count = int(np.prod([getattr(config.mesh, axis) or 1 for axis in meshes.AXES]))
     return diffusion.make_program(config, config.mesh.make_mesh(jax.devices()[:count]), null_text())
 
 
+@pytest.fixture(scope="module")
+def alone(started, vae):
+    """The program on one device, compiled once for all tests."""
+    return program_of(config_of(started, vae))
+
+
 def batch_of(seed):
-    batch = numpy_batch(seed)
-    words = [f"w{seed}{row}" for row in range(len(batch["latent"]))]
-    return batch | WORDS.stack(words, UNREAD)
+    words = [f"w{row}" for row in range(ROWS)]
+    return numpy_batch(seed) | WORDS.stack(words, UNREAD)
 
 
-@functools.cache
-def first_params(vae):
-    return jax.device_get(program_of(vae).start({}).params)
-
-
-def run(program, params, steps=2):
+def run(program, started, steps=2):
     """(metrics of every step, states before and after every step)."""
-    state, found = program.start({"params": params}), []
-    states = [jax.device_get(state)]
-    with meshes.use(program.mesh), jax.default_matmul_precision("highest"):
+    state = program.start({"params": load(started / "weights", "mugv_dit")[1]["params"]})
+    found, states = [], [jax.device_get(state)]
+    with meshes.use(program.mesh):
         for step in range(steps):
             state, metrics = program.step(state, place_batch(batch_of(step), program.mesh))
             found.append({name: float(x) for name, x in metrics.items() if not np.ndim(x)})
@@ -87,20 +105,20 @@ def run(program, params, steps=2):
     return found, states
 
 
-def test_a_step_is_the_same_on_any_mesh_and_in_microbatches(vae):
+def test_a_step_is_the_same_on_any_mesh_and_in_microbatches(alone, started, vae):
     JUDGED.clear()
-    alone, states = run(program_of(vae), first_params(vae))
-    words = [f"w{step}{row}" for step in (0, 1) for row in range(8)]
-    assert sorted(JUDGED) == sorted(2 * words)
-    first, second = alone
+    metrics, states = run(alone, started)
+    words = sorted(4 * [f"w{row}" for row in range(ROWS)])  # two samples in each of two steps
+    assert sorted(JUDGED) == words
+    first, second = metrics
     assert first["distance"] < 1e-10  # at the reference, which is the old policy as well
     assert first["old_distance"] < 1e-10
-    assert second["distance"] > 1e-6
+    assert second["distance"] > 1e-7
     assert first["score"] == pytest.approx(first["score_light"])  # "dark" has no weight
     assert first["score_light"] + first["score_dark"] == pytest.approx(1)
-    assert first["equal_groups"] == 0
+    assert first["equal_groups"] < 0.5
     assert first["goodness"] == pytest.approx(0.5, abs=0.01)
-    # Old policy of step n: 0.25 n of the one before, and the rest of the policy.
+    # The old policy of step n is 0.25 n of the one before, and the rest of the policy.
     expected = jax.tree.map(lambda a, b: 0.25 * a + 0.75 * b, states[0].params, states[1].params)
     old = states[2].extra[nft.OLD]
     assert old["updates"] == 2
@@ -108,44 +126,52 @@ def test_a_step_is_the_same_on_any_mesh_and_in_microbatches(vae):
     assert distance(old["weights"], states[1].params) > 1e-5
     JUDGED.clear()
     mesh = ("mesh.fsdp=2", "mesh.tensor=2", "mesh.sequence=2", "run.accumulate=2")
-    split, apart = run(program_of(vae, *mesh, split=2), first_params(vae))
-    assert sorted(JUDGED) == sorted(2 * words)  # once each, although four devices hold every clip
-    for ours, theirs in zip(split, alone, strict=True):
+    split, apart = run(program_of(config_of(started, vae, *mesh, split=2)), started)
+    assert sorted(JUDGED) == words  # once each, although four devices hold every clip
+    for ours, theirs in zip(split, metrics, strict=True):
         for name in ours.keys() - {"grad_norm"}:
             assert ours[name] == pytest.approx(theirs[name], rel=1e-3, abs=1e-5), name
     assert distance(apart[2].params, states[2].params) <= SHARDED
     assert distance(apart[2].extra[nft.OLD]["weights"], old["weights"]) <= SHARDED
 
 
-def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(vae, tmp_path, monkeypatch):
-    samples = write_samples(tmp_path / "data", 8, shapes=((2, 4, 4),))
-    header, *rows = (samples / "train.csv").read_text().splitlines()
-    rows = [f"{row},word{i}" for i, row in enumerate(rows)]
-    (samples / "train.csv").write_text("\n".join([f"{header},word", *rows]) + "\n")
-    weights = write_run(tmp_path / "weights", "mugv_dit", tiny(samples).dit)
-    config = tiny(
-        samples, "run.steps=3", "log.every=1", "checkpoint.every=1", "optimizer.warmup_steps=0",
-        f"run.weights={weights}", "data.batch=4", "data.holdout=0", "lora.rank=2",
-        "ema.enabled=False", "optimizer.learning_rate=0.01",
-        objective=objective(vae, frames=0, draws=2, decay_start=1, guidance=2.0),
-    )  # fmt: skip
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(alone, started, tmp_path, monkeypatch):
+    monkeypatch.setattr(diffusion, "make_program", lambda *_: alone)  # compiled already
     device = jax.devices()[:1]
-    assert diffusion.train(config, tmp_path / "straight", device) == 3
-    monkeypatch.setattr(loop.Stop, "asked", lambda _, step: step >= 2)
-    assert diffusion.train(config, tmp_path / "resumed", device) == 2
-    monkeypatch.undo()
-    assert diffusion.train(config, tmp_path / "resumed", device) == 3
-    straight, resumed = (load(tmp_path / run, "mugv_dit")[1] for run in ("straight", "resumed"))
+    assert diffusion.train(alone.config, tmp_path / "straight", device) == 3
+    killed = shutil.copytree(tmp_path / "straight", tmp_path / "run") / FOLDER  # after step 1
+    for number in ("2", "3"):
+        shutil.rmtree(killed / number)
+    assert diffusion.train(alone.config, tmp_path / "run", device) == 3
+    straight, resumed = (load(tmp_path / run, "mugv_dit")[1] for run in ("straight", "run"))
     jax.tree.map(np.testing.assert_array_equal, straight, resumed)
+    assert distance(straight["params"], load(started / "weights", "mugv_dit")[1]["params"]) > 0
     lines = [
         [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
-        for run in ("straight", "resumed")
+        for run in ("straight", "run")
     ]
     for name in ("train/loss", "train/score", "train/old_distance"):
         assert [line[name] for line in lines[0]] == [line[name] for line in lines[1]]
-    apart = [line["train/old_distance"] for line in lines[0]]
-    assert apart[:2] == [0, 0]  # without a decay the old policy is the policy
-    assert apart[2] > 0
+    assert lines[0][2]["train/old_distance"] > 0
+
+
+def test_low_rank_updates_have_an_old_policy_of_their_own(started, vae):
+    program = program_of(config_of(started, vae, "lora.rank=2", "ema.enabled=False"))
+    old = program.abstract.extra[nft.OLD]
+    assert jax.tree.structure(old["weights"]) == jax.tree.structure(program.abstract.params)
+    assert nft.OLD not in program.reloaded  # hence it is in checkpoints
+    state = program.start({"params": load(started / "weights", "mugv_dit")[1]["params"]})
+    policy = jax.tree.map(jnp.ones_like, state.params)
+    for updates, share in ((0, 0), (2, 0.5)):  # decay 0.25 n, at most 0.5
+        weights = jax.tree.map(lambda x: jnp.full_like(x, 3.0), state.params)
+        held = {"weights": weights, "updates": jnp.float32(updates)}
+        policies = program.policies({"policy": policy, nft.OLD: held}, state)
+        found = program.objective.old(policies)
+        assert set(found) == {"params", "lora"}
+        wanted = jax.tree.map(
+            lambda x, share=share: x * (1 + 2 * share), policies["policy"]["lora"]
+        )
+        assert distance(found["lora"], wanted) < 1e-6
 
 
 def numpy_loss(v, old, target, t, r, *, adaptive, beta, clip):
@@ -232,7 +258,7 @@ class Careless(Bright):
         return [[float("nan"), 1.0] for _ in zip(videos, about, strict=True)]
 
 
-def test_what_a_scorer_may_not_do_is_refused(vae):
+def test_what_a_scorer_may_not_do_is_refused(started, vae):
     mesh = meshes.make_mesh({}, devices=jax.devices()[:1])
     careless = HostScorer.of({"load": f"{HERE}:Careless"}, mesh)
     with pytest.raises(ValueError, match="it must give a finite number for each of light, dark"):
@@ -246,7 +272,7 @@ def test_what_a_scorer_may_not_do_is_refused(vae):
         with pytest.raises(ValueError, match=says):
             HostScorer.of(described, mesh)
     with pytest.raises(ValueError, match=r"data\.batch=0 must be the number of prompts"):
-        program_of(vae, "data.batch=0")
+        program_of(config_of(started, vae, "data.batch=0"))
 
 
 @pytest.mark.parametrize(
