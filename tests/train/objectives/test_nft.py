@@ -71,7 +71,7 @@ def objective(vae, **fields):
 def config_of(started, vae, *overrides, **fields):
     return tiny(
         started / "data", f"run.weights={started / 'weights'}", "run.steps=3", f"data.batch={ROWS}",
-        "data.tokens_per_shard=96", "data.holdout=0", "checkpoint.every=1", "log.every=1",
+        "data.tokens_per_shard=112", "data.holdout=0", "checkpoint.every=1", "log.every=1",
         "optimizer.warmup_steps=0", "optimizer.learning_rate=0.001", *overrides,
         objective=objective(vae, **fields),
     )  # fmt: skip
@@ -88,6 +88,10 @@ def alone(started, vae):
     return program_of(config_of(started, vae))
 
 
+def initial(started):
+    return jax.device_get(load(started / "weights", "mugv_dit")[1]["params"])
+
+
 def batch_of(seed):
     words = [f"w{row}" for row in range(ROWS)]
     return numpy_batch(seed) | WORDS.stack(words, UNREAD)
@@ -95,7 +99,7 @@ def batch_of(seed):
 
 def run(program, started, steps=2):
     """(metrics of every step, states before and after every step)."""
-    state = program.start({"params": load(started / "weights", "mugv_dit")[1]["params"]})
+    state = program.start({"params": initial(started)})
     found, states = [], [jax.device_get(state)]
     with meshes.use(program.mesh):
         for step in range(steps):
@@ -145,7 +149,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(alone, started, tmp_
     assert diffusion.train(alone.config, tmp_path / "run", device) == 3
     straight, resumed = (load(tmp_path / run, "mugv_dit")[1] for run in ("straight", "run"))
     jax.tree.map(np.testing.assert_array_equal, straight, resumed)
-    assert distance(straight["params"], load(started / "weights", "mugv_dit")[1]["params"]) > 0
+    assert distance(straight["params"], initial(started)) > 0
     lines = [
         [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
         for run in ("straight", "run")
@@ -160,7 +164,7 @@ def test_low_rank_updates_have_an_old_policy_of_their_own(started, vae):
     old = program.abstract.extra[nft.OLD]
     assert jax.tree.structure(old["weights"]) == jax.tree.structure(program.abstract.params)
     assert nft.OLD not in program.reloaded  # hence it is in checkpoints
-    state = program.start({"params": load(started / "weights", "mugv_dit")[1]["params"]})
+    state = program.start({"params": initial(started)})
     policy = jax.tree.map(jnp.ones_like, state.params)
     for updates, share in ((0, 0), (2, 0.5)):  # decay 0.25 n, at most 0.5
         weights = jax.tree.map(lambda x: jnp.full_like(x, 3.0), state.params)
@@ -232,7 +236,7 @@ def test_scores_are_compared_within_their_group():
 
 def test_the_scorer_of_the_demo_judges_the_frames_of_a_step():
     rng = np.random.default_rng(0)
-    pixels = jnp.asarray(rng.uniform(-1.2, 1.2, (2, 5, 64, 64, 3)), jnp.float32)
+    pixels = jnp.asarray(rng.uniform(-1.2, 1.2, (2, 17, 64, 64, 3)), jnp.float32)
     frames = np.asarray(as_frames(pixels))
     assert np.abs(frames.astype(int) - to_frames(pixels)).max() <= 1
     about = [
