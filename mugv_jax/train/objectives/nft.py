@@ -22,7 +22,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import flax.struct
 import jax
@@ -49,6 +49,7 @@ from mugv_jax.train.objective import (
     Bind,
     Metrics,
     Policies,
+    Shapes,
     constrain_batch,
 )
 from mugv_jax.train.objectives.flow_matching import BACKWARD, shape_of
@@ -216,7 +217,7 @@ class DiffusionNFT(Sampling):
         return columns_of(make_scorer(settings.score))
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "DiffusionNFT":
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> Self:
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:
@@ -228,7 +229,7 @@ class DiffusionNFT(Sampling):
                 "data.batch=0 must be the number of prompts of a step: without it, that number "
                 "would follow the devices, and with it the noise of the scores' statistics."
             )
-        built: Any = super().build(
+        built = super().build(
             config,
             mesh,
             scorer=HostScorer.of(config.objective.score, mesh),
@@ -339,11 +340,12 @@ class DiffusionNFT(Sampling):
         change = jax.tree.map(jnp.subtract, held["weights"], average)
         return loss, metrics, {**grads, OLD: {"weights": change, "updates": -jnp.ones(())}}
 
-    def work(self, batch: Batch) -> Work:
+    def work(self, batch: Shapes) -> Work:
         """Work of the network: sampling, and at every draw the policy forward and backward, the old
         policy and the reference forward. Decoding and scoring are not counted.
         """
-        one, settings = super().work(self.cut(batch)), self.settings
+        cut = jax.eval_shape(lambda x: self.cut({"latent": x}), batch["latent"])
+        one, settings = super().work(dict(batch, **cut)), self.settings
         assert one.flops is not None
         sides = 1 if settings.guidance == 1 else 2
         evaluations = settings.steps * sides + settings.draws * (1 + BACKWARD + 2)
