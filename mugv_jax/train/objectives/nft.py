@@ -22,7 +22,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import flax.struct
 import jax
@@ -217,7 +217,7 @@ class DiffusionNFT(Sampling):
         return columns_of(make_scorer(settings.score))
 
     @classmethod
-    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> Self:
+    def build(cls, config: Any, mesh: Mesh, **parts: Any) -> "DiffusionNFT":
         """The objective of a run on `mesh`; config: a `DiTTrainConfig`.
 
         Raises:
@@ -237,6 +237,7 @@ class DiffusionNFT(Sampling):
             freeze=config.optimizer.freeze,
             **parts,
         )
+        assert isinstance(built, cls)
         count = built.microbatches.count * config.objective.split
         finer = dataclasses.replace(built.microbatches, count=count)
         return dataclasses.replace(built, microbatches=finer)
