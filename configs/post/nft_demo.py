@@ -32,5 +32,7 @@ def get_config() -> ConfigDict:
     config.objective.decay_rate = 0.05
     config.objective.decay_max = 0.9
     config.data.batch = 8
+    config.lora.rank = 16
     config.lora.alpha = 32.0
+    config.optimizer.learning_rate = 1e-4
     return config
