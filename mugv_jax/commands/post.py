@@ -48,7 +48,7 @@ from mugv_jax.post.pairs import (
     write_pairs,
 )
 from mugv_jax.post.prompts import read_prompts
-from mugv_jax.post.reward import REWARDS, RewardScorer, make_reward, option_value
+from mugv_jax.post.reward import RewardScorer, option_value
 from mugv_jax.post.sampling import KEPT, SampleConfig, sample
 from mugv_jax.post.scoring import score_samples
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
@@ -57,6 +57,7 @@ from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import Request
 from mugv_jax.systems.mugv.size import parse_frames, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
+from mugv_jax.train.rewards import REGISTERED, make_reward
 from mugv_jax.train.scoring import Scorer, Weighting
 from mugv_jax.weights.staging import refuse_existing
 
@@ -126,7 +127,7 @@ def _add_label(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_label)
     add_path(parser, "samples", "folder of `mugv-jax post sample`", "SAMPLES", type=local_path)
     by = (
-        f"{', '.join(SCORERS)}; a reward model, {', '.join(REWARDS)} or a Python function as "
+        f"{', '.join(SCORERS)}; a reward model, {', '.join(REGISTERED)} or a Python function as "
         "module:function; or a .csv file of labels: id, rater, score (and parts), or win, lose, "
         "rater (and tie)"
     )
@@ -240,11 +241,11 @@ def _scorer(args: argparse.Namespace) -> Scorer | None:
     if args.batch < 1:
         raise ValueError(f"--batch={args.batch} must be at least 1.")
     function = re.fullmatch(r"[\w.]+:\w+", args.by) and not local_path(args.by).exists()
-    if args.by in REWARDS or function:
-        reward = make_reward(args.by, dict(args.options))
+    if args.by in REGISTERED or function:
+        reward = make_reward("--by", args.by, dict(args.options))
         return RewardScorer(args.by, reward, args.samples)
     if args.options:
-        raise ValueError(f"--with is of reward models ({', '.join(REWARDS)}), not of {args.by}.")
+        raise ValueError(f"--with is of reward models ({', '.join(REGISTERED)}), not of {args.by}.")
     return SCORERS[args.by]() if args.by in SCORERS else None
 
 

@@ -16,33 +16,9 @@ from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.fields import DEFAULT_FPS, BatchSizes, Field, NumberField, TextField
 from mugv_jax.data.published import ID
 from mugv_jax.systems.text import TEXT_STEP
-from mugv_jax.train.plugins import find_function
 
-# Short names of reward models.
-REWARDS = {
-    "aesthetic": "mugv_jax.rewards.models:Aesthetic",
-    "demo_reward": "mugv_jax.demo.reward.model:DemoReward",
-    "hpsv2": "mugv_jax.rewards.models:Hpsv2",
-    "mps": "mugv_jax.rewards.mps:Mps",
-    "pickscore": "mugv_jax.rewards.models:PickScore",
-}
 PART = "reward"
 SHAPE = (1, 1, 1)  # of latents, which no reward reads
-
-
-def make_reward(name: str, options: Mapping[str, Any]) -> Any:
-    """The reward of a short name, or of a Python function as module:function.
-
-    options: of the function that makes it, as in `objective.rewards` of a config.
-
-    Raises:
-        ValueError: no such function, or options that it refuses.
-    """
-    make = find_function("--by", name, REWARDS)
-    try:
-        return make(**options)
-    except TypeError as error:
-        raise ValueError(f"--by {name}: options {dict(options)} do not fit ({error}).") from error
 
 
 def option_value(text: str) -> Any:

@@ -27,6 +27,7 @@ REGISTERED = {
     "hpsv2": "mugv_jax.rewards.models:Hpsv2",
     "mps": "mugv_jax.rewards.mps:Mps",
     "aesthetic": "mugv_jax.rewards.models:Aesthetic",
+    "demo_reward": "mugv_jax.demo.reward.model:DemoReward",
 }
 
 
@@ -99,12 +100,8 @@ class Rewards:
         parts = {}
         for name, about in described.items():
             options = {key: value for key, value in about.items() if key not in ("load", "weight")}
-            field = f"objective.rewards.{name}"
-            make = find_function(f"{field}.load", about["load"], REGISTERED)
-            try:
-                parts[name] = (make(**options), float(about.get("weight", 1.0)))
-            except TypeError as error:
-                raise ValueError(f"{field}: options {options} do not fit ({error}).") from error
+            reward = make_reward(f"objective.rewards.{name}.load", about["load"], options)
+            parts[name] = (reward, float(about.get("weight", 1.0)))
         found = cls(parts)
         _ = found.fields
         return found
@@ -144,6 +141,19 @@ class Rewards:
             found[name] = jax.checkpoint(reward)(variables[name], pixels, batch)
             total = total + weight * found[name]
         return total, found
+
+
+def make_reward(field: str, load: str, options: Mapping[str, Any]) -> Reward:
+    """The reward that `field` of a config or command names, see `find_function`.
+
+    Raises:
+        ValueError: no such function, or options that it does not take.
+    """
+    make = find_function(field, load, REGISTERED)
+    try:
+        return make(**options)
+    except TypeError as error:
+        raise ValueError(f"{field}={load!r}: options {options} do not fit ({error}).") from error
 
 
 def check_described(described: Mapping[str, Any]) -> None:

@@ -16,8 +16,9 @@ from mugv_jax.data.fields import NumberField
 from mugv_jax.data.pt_files import text_bytes
 from mugv_jax.demo.world.export import lossless
 from mugv_jax.post.folder import read_rows
-from mugv_jax.post.reward import RewardScorer, make_reward, option_value
+from mugv_jax.post.reward import RewardScorer, option_value
 from mugv_jax.post.scoring import Scorer, Weighting, score_samples
+from mugv_jax.train.rewards import make_reward
 
 SIZES = {"a": (3, 16, 16), "b": (3, 16, 16), "c": (1, 16, 32), "d": (3, 16, 16)}
 LEVELS = {"a": 10, "b": 200, "c": 90, "d": 255}
@@ -114,4 +115,4 @@ def test_a_sample_without_text_is_named(samples):
 def test_options_are_literals_or_text():
     values = {"(0, 8)": (0, 8), "0.5": 0.5, "True": True, "PickScore_v1": "PickScore_v1"}
     assert {text: option_value(text) for text in values} == values
-    assert make_reward(f"{__name__}:Sum", {"scale": 2.0}).scale == 2
+    assert make_reward("--by", f"{__name__}:Sum", {"scale": 2.0}).scale == 2

@@ -209,7 +209,7 @@ def test_rewards_that_read_one_field_differently_are_refused():
         ("aesthetic", "options .* do not fit .*'head'"),
         (
             "clipscore",
-            "must be one of colour, pickscore, hpsv2, mps, aesthetic, or a Python function",
+            "must be one of colour, pickscore, hpsv2, mps, aesthetic, demo_reward, or",
         ),
     ],
 )
