@@ -109,7 +109,8 @@ def test_interleaved_sources_are_described_each(capsys, tmp_path):
     write_pairs(tmp_path / "set")
     values = {
         "dit.text_dim": 8, "text.width": 8, "data.holdout": 0,
-        "objective.sources.labels.share": 0, "objective.sources.pairs.share": 2,
+        "objective.sources.labels.share": 0, "objective.sources.clips.share": 0,
+        "objective.sources.pairs.share": 2, "objective.sources.real.share": 1,
         "objective.sources.pairs.paths": "('set',)", "objective.sources.real.paths": "('set',)",
     }  # fmt: skip
     options = " ".join(
