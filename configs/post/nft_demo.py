@@ -27,12 +27,10 @@ def get_config() -> ConfigDict:
     config.objective.guidance = 3.0
     config.objective.samples = 4
     config.objective.split = 1
-    config.objective.draws = 4
+    config.objective.draws = 2
     config.objective.kl_weight = 0.1
     config.objective.decay_rate = 0.05
     config.objective.decay_max = 0.9
     config.data.batch = 8
-    config.lora.rank = 16
-    config.lora.alpha = 32.0
-    config.optimizer.learning_rate = 1e-4
+    config.run.steps = 70
     return config
