@@ -13,8 +13,15 @@ from mugv_jax.systems.mugv.system import TEXT_ENCODER
 
 ROOT = Path(__file__).parents[3]
 DEMO = (
-    *("dit.safetensors", "vae.safetensors", "defaults.json", "README.md", "picture.png"),
-    "prompts.txt",
+    *(
+        "dit.safetensors",
+        "vae.safetensors",
+        "defaults.json",
+        "README.md",
+        "reward.safetensors",
+        "picture.png",
+    ),
+    *("prompts.txt", "reward.safetensors"),
     *(f"text_encoder/{name}" for name in ("config.json", "model.safetensors", "spiece.model")),
 )
 
