@@ -89,9 +89,9 @@ def test_a_config_without_training_groups_has_no_step_of_training():
 @pytest.mark.parametrize("name", [*SIZES, "mugv_debug"])
 def test_the_report_counts_the_work_of_its_system(monkeypatch, name):
     memory = Memory(arguments=1, temporaries=2, outputs=3, code=4)
-    monkeypatch.setattr(
-        report, "compile_sampler_step", lambda *_, **__: Compiled(text="", memory=memory, seconds=0)
-    )
+    text = "ENTRY %main (x: f32[]) -> f32[] {\n  ROOT %x = f32[] parameter(0)\n}\n"
+    compiled = Compiled(text=text, memory=memory, seconds=0)
+    monkeypatch.setattr(report, "compile_sampler_step", lambda *_, **__: compiled)
     config, size = read(name), SMALL
     if name == "mugv_debug":
         size = VideoSize(width_px=48, height_px=32, frames=9)
