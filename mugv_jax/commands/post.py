@@ -30,7 +30,7 @@ from mugv_jax.data.samples import CSV
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.files import SAMPLES, check_output_folder, check_writable
 from mugv_jax.post.demo import DemoScorer
-from mugv_jax.post.folder import FILES, read_rows
+from mugv_jax.post.folder import FILES, LABELS, Row, read_rows
 from mugv_jax.post.labels import (
     COMBINED,
     Label,
@@ -65,7 +65,6 @@ log = logging.getLogger(__name__)
 
 # Name of --by -> scorer, besides the reward models.
 SCORERS: dict[str, Callable[[], Scorer]] = {"demo": DemoScorer}
-LABELS = "labels.csv"
 
 SAMPLE = "Sample several videos of each prompt, as training samples. The same command resumes."
 SAMPLE_EXAMPLES = """examples:
@@ -253,7 +252,14 @@ def _imported(args: argparse.Namespace, known: set[str], parts: dict[str, float]
     """Labels of the file --by, one for each clip or pair."""
     if parts:
         raise ValueError(f"--part is of {', '.join(SCORERS)}: a file of labels states its scores.")
-    labels = read_labels(local_path(args.by), known, bounds=args.bounds)
+    file = local_path(args.by)
+    if not file.suffix and not file.exists():
+        names = ", ".join([*SCORERS, *REGISTERED])
+        raise ValueError(
+            f"--by={args.by!r} must be one of {names}, a Python function as module:function, or a "
+            ".csv file of labels."
+        )
+    labels = read_labels(file, known, bounds=args.bounds)
     labels, agreement = combined(labels, args.combine)
     if agreement.judged:
         alpha = "" if agreement.alpha is None else f", alpha {agreement.alpha:.3f}"
@@ -262,6 +268,15 @@ def _imported(args: argparse.Namespace, known: set[str], parts: dict[str, float]
             f"{agreement.same:.1%} of pairs of raters agree{alpha}\n"
         )
     return labels
+
+
+def _report_unlabelled(rows: Sequence[Row], labels: Labels) -> None:
+    named = set()
+    for each in labels:
+        named |= {each.id} if isinstance(each, Label) else {each.win, each.lose}
+    count = sum(row[ID] not in named for row in rows)
+    if count:
+        log.warning("%d of %d samples have no label and are left out.", count, len(rows))
 
 
 def _report_parts(labels: Sequence[Label]) -> None:
@@ -286,6 +301,7 @@ def _pairs(args: argparse.Namespace) -> None:
     rows = read_rows(args.samples, "prompt", "source", "latent_path", "text_feat_path")
     labels = read_labels(args.labels or args.samples / LABELS, {row[ID] for row in rows})
     labels, _ = combined(labels)
+    _report_unlabelled(rows, labels)
     check_output_folder(args.output, SAMPLES)
     if (args.output / CSV).exists() and not args.overwrite:
         raise ValueError(f"{args.output} holds samples: give --overwrite, or another folder.")

@@ -28,8 +28,9 @@ from mugv_jax.data.whole_files import csv_bytes, write_whole
 from mugv_jax.files import existing_file, read_json
 from mugv_jax.tables import MISTAKE, read_csv
 
-SETTINGS, VIDEOS = "sample.json", "videos"
-FILES = (CSV, SETTINGS, PARTS, LATENTS, TEXTS, VIDEOS, EMPTY_TEXT)  # what is written to the folder
+SETTINGS, VIDEOS, LABELS = "sample.json", "videos", "labels.csv"
+# What is written to the folder; labels are of its videos.
+FILES = (CSV, SETTINGS, PARTS, LATENTS, TEXTS, VIDEOS, EMPTY_TEXT, LABELS)
 OWN = ("caption", "prompt", "seed", "video_path")  # columns of a sample beside those of training
 COLUMNS = (*TRAINED, *OWN)
 

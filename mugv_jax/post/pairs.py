@@ -121,8 +121,8 @@ def choose_pairs(rows: Sequence[Row], labels: Labels, rule: PairRule) -> tuple[l
         raise ValueError(
             f"no pair among {len(candidates)} prompts: "
             + (
-                f"all {ties} differences are below margin={rule.margin:g} or zero; sample more "
-                "videos of each prompt, or give a smaller --margin."
+                f"all {ties} differences are zero or below margin={rule.margin:g}; sample more "
+                f"videos of each prompt{', or give a smaller --margin' * (rule.margin > 0)}."
                 if most
                 else "no prompt has two labelled samples; sample with --count 2 or more."
             )

@@ -34,7 +34,7 @@ from mugv_jax.files import SAMPLES, check_output_folder, existing_file, removed_
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.reversal import check_level
 from mugv_jax.flow.schedule import check_shift, sample_times, shift_ratio
-from mugv_jax.post.folder import Row, SampleFolder, read_rows
+from mugv_jax.post.folder import SETTINGS, Row, SampleFolder, read_rows
 from mugv_jax.post.pairs import LOSE, MARGIN, link
 from mugv_jax.post.prompts import NUMBER_BYTES
 from mugv_jax.post.reversal import ReversedPairs, reversed_pairs
@@ -166,6 +166,11 @@ class _Work:
     @classmethod
     def of(cls, real: Path, models: MugvTransformer, config: ReverseConfig) -> "_Work":
         """The clips of a folder, checked for this model."""
+        if (real / SETTINGS).exists():
+            raise ValueError(
+                f"{real} holds videos of a model, from `mugv-jax post`, which would win: give real "
+                "clips, from `mugv-jax data encode`."
+            )
         dit, statistics = models.config.dit, models.system.statistics
         fields = flow_fields(channels=dit.in_channels, text_dim=dit.text_dim, statistics=statistics)
         csv = existing_file(real / CSV, "real clips")

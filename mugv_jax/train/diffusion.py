@@ -41,6 +41,7 @@ from mugv_jax.train.noising import NULL_TEXT, NullText
 from mugv_jax.train.objectives.flow_matching import Part
 from mugv_jax.train.optimizer import learning_rate
 from mugv_jax.train.program import Program
+from mugv_jax.train.reference import REFERENCE
 from mugv_jax.train.train_config import DiTTrainConfig
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,11 @@ def _checked(
     problems.check()
     assert program is not None
     assert batches is not None
+    if REFERENCE in program.objective.roles and not config.run.weights:
+        log.warning(
+            "run.weights is not set: %s starts from random weights, which are its reference too.",
+            config.objective.name,
+        )
     return program, batches, evaluation
 
 

@@ -142,7 +142,10 @@ def test_a_prompt_gives_few_pairs_of_samples_that_take_turns():
 def test_pairs_that_cannot_be_made_are_refused():
     with pytest.raises(ValueError, match="no prompt has two"):
         choose_pairs(ROWS, labels_of({"a0": 1.0, "c0": 0.0}), PairRule())
-    with pytest.raises(ValueError, match="differences are below"):
+    with pytest.raises(
+        ValueError,
+        match="differences are zero or below margin=0; sample more videos of each prompt\\.",
+    ):
         choose_pairs(ROWS, labels_of({"b0": 1.0, "b1": 1.0}), PairRule())
     with pytest.raises(ValueError, match="of two prompts"):
         choose_pairs(ROWS, [Comparison(win="a0", lose="b0", rater="r")], PairRule())

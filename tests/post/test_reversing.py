@@ -136,6 +136,9 @@ def test_clips_that_cannot_be_used_are_refused(real, tmp_path):
             reverse_clips(real, out, models, dataclasses.replace(CONFIG, **changes))
         assert not out.exists()
 
+    (real / "sample.json").write_text("{}")
+    refused("holds videos of a model")
+    (real / "sample.json").unlink()
     (real / "empty_text.pt").unlink()
     refused("no empty_text.pt, the caption that guidance leads away from")
     shutil.copy(real / "text_features/0_text.pt", real / "empty_text.pt")

@@ -82,7 +82,8 @@ class Settings:
                 raise ValueError(f"source {name!r} must be a word of letters, digits and _.")
         if not any(source.share for source in self.built.values()):
             raise ValueError(
-                f"sources={dict(self.sources)} must hold a source of batches with a share above 0."
+                f"no source of {', '.join(self.sources) or 'batches'} has a share above 0: set "
+                "objective.sources.NAME.share."
             )
 
     @functools.cached_property
@@ -116,6 +117,11 @@ class Interleaved(FlowMatching):
         found = {}
         used = {name: each for name, each in config.objective.built.items() if each.share}
         for name, source in used.items():
+            if not source.paths:
+                raise ValueError(
+                    f"objective.sources.{name}.paths is empty: name at least one folder of "
+                    f"samples, or leave the source out with objective.sources.{name}.share=0."
+                )
             data = dataclasses.replace(
                 config.data, paths=source.paths, holdout_paths=source.holdout_paths
             )
