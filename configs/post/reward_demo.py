@@ -4,9 +4,9 @@
 
     mugv-jax train --config configs/post/reward_demo.py --output runs/reward \\
         --config.run.weights=mugv_jax/assets/demo/dit.safetensors \\
-        --config.data.paths="('demo/clips_encoded',)"
+        --config.data.paths="('samples',)"
 
-The reward makes pictures warm: it shows that the machinery works, and says nothing about quality.
+The reward is the small model of `mugv-jax demo reward`, which compares five frames with the text.
 """
 
 from ml_collections import ConfigDict
@@ -16,10 +16,12 @@ from configs.post.reward import rewarded
 
 
 def get_config() -> ConfigDict:
-    warm = {"load": "colour", "weight": 1.0, "red": 1.0, "green": 0.0, "blue": -1.0}
-    config = dpo_demo.on_a_cpu(rewarded(dpo_demo.demo(), {"warm": warm}))
+    judged = {"demo": {"load": "demo_reward", "weight": 1.0}}
+    config = dpo_demo.on_a_cpu(rewarded(dpo_demo.demo(), judged))
     config.objective.vae = "mugv_jax/assets/demo/vae.safetensors"
     config.objective.frames = 0
+    config.objective.decode = (0, 4, 8, 12, 16)
     config.objective.steps = 8
-    config.data.batch = 8
+    config.data.batch = 16
+    config.run.steps = 30
     return config

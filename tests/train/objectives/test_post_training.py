@@ -261,7 +261,7 @@ def test_samples_without_a_source_and_sources_without_samples_are_refused(labell
     with pytest.raises(ValueError, match=r"must be empty.*objective.sources.NAME.paths"):
         diffusion.train(config, tmp_path / "run", one_device)
     config = tiny(labelled, "data.paths=()", objective=mixed(labelled, paths=()))
-    with pytest.raises(ValueError, match=r"objective.sources.pairs.paths is empty: .*pairs.share=0"):
+    with pytest.raises(ValueError, match=r"objective.sources.pairs.paths is empty"):
         diffusion.train(config, tmp_path / "run", one_device)
     assert not (tmp_path / "run").exists()
 
