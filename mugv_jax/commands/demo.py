@@ -22,14 +22,12 @@ from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.export import LIST, write_clips
 from mugv_jax.demo.world.scene import SPLITS, WORLDS, Format
 from mugv_jax.files import check_output_folder, check_writable
-from mugv_jax.post.folder import read_rows
+from mugv_jax.post.folder import LABELS, read_rows
 from mugv_jax.post.labels import Label, read_labels
 from mugv_jax.systems.mugv.size import parse_size
 from mugv_jax.weights.staging import refuse_existing
 
 log = logging.getLogger(__name__)
-
-LABELS = "labels.csv"  # of `mugv-jax post label`
 
 WORLD = "Render clips of the demo world as video files with captions, for mugv-jax data encode."
 WORLD_EXAMPLES = """examples:

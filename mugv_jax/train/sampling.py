@@ -106,8 +106,7 @@ class Sampling(FlowMatching):
                 f"objective.vae={settings.vae!r} decodes latents of {made} channels, the network "
                 f"makes {read}: name the VAE that it was trained with."
             )
-        further = cls.further_fields(settings)
-        found = super().build(config, mesh, decoder=decoder, further=further, **parts)
+        found = super().build(config, mesh, decoder=decoder, **parts)
         assert isinstance(found, cls)
         return found
 

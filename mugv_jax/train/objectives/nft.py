@@ -229,10 +229,12 @@ class DiffusionNFT(Sampling):
                 "data.batch=0 must be the number of prompts of a step: without it, that number "
                 "would follow the devices, and with it the noise of the scores' statistics."
             )
+        host = HostScorer.of(config.objective.score, mesh)
         built = super().build(
             config,
             mesh,
-            scorer=HostScorer.of(config.objective.score, mesh),
+            scorer=host,
+            further=columns_of(host.scorer),
             low_rank=config.lora,
             freeze=config.optimizer.freeze,
             **parts,

@@ -100,7 +100,7 @@ class RewardBackpropagation(Sampling):
             ValueError: as in `Sampling.build`, or rewards that cannot be made.
         """
         rewards = Rewards.of(config.objective.rewards)
-        found = super().build(config, mesh, rewards=rewards, **parts)
+        found = super().build(config, mesh, rewards=rewards, further=rewards.fields, **parts)
         assert isinstance(found, cls)
         return found
 

@@ -23,9 +23,9 @@ from mugv_jax.train.scoring import HostScorer, as_frames
 from mugv_jax.video.frames import to_frames
 from mugv_jax.weights.load import load
 from tests.systems.mugv.folders import write_run
-from tests.train.objectives.test_reward import SIZES
+from tests.train.objectives.test_reward import SIZES, program_of
 from tests.train.runs import tiny, write_samples
-from tests.train.test_step import ROWS, distance, null_text, numpy_batch
+from tests.train.test_step import ROWS, distance, numpy_batch
 
 SHARDED = 1e-5  # relative L2: the order of float32 sums differs
 HERE = "tests.train.objectives.test_nft"
@@ -75,11 +75,6 @@ def config_of(started, vae, *overrides, **fields):
         "optimizer.warmup_steps=0", "optimizer.learning_rate=0.001", *overrides,
         objective=objective(vae, **fields),
     )  # fmt: skip
-
-
-def program_of(config):
-    count = int(np.prod([getattr(config.mesh, axis) or 1 for axis in meshes.AXES]))
-    return diffusion.make_program(config, config.mesh.make_mesh(jax.devices()[:count]), null_text())
 
 
 @pytest.fixture(scope="module")
