@@ -54,6 +54,10 @@ CONTENTS = {
 RUN, SAMPLES, PACKED, CHECKPOINT = CONTENTS
 
 
+class CannotWrite(ValueError):
+    """An output cannot be written, as on a full disk: the next of many would fail as well."""
+
+
 def existing_file(path: str | os.PathLike, what: str = "file") -> Path:
     """`path`, after a check that it is a file: no folder, pipe, socket, device or circle of links.
 
@@ -229,7 +233,7 @@ def check_writable(path: str | os.PathLike, what: str = "output") -> None:
     """Check that a file can be made at `path`, whose folders need not exist yet.
 
     Raises:
-        ValueError: it cannot.
+        CannotWrite: it cannot.
     """
     folder = user_path(path).absolute().parent
     try:
@@ -241,7 +245,7 @@ def check_writable(path: str | os.PathLike, what: str = "output") -> None:
         reason = f"{folder} is no folder"
     except OSError as error:
         reason = error.strerror
-    raise ValueError(f"{what} {shortened(str(path))!r} cannot be written: {reason}.")
+    raise CannotWrite(f"{what} {shortened(str(path))!r} cannot be written: {reason}.")
 
 
 @contextlib.contextmanager

@@ -37,6 +37,10 @@ SHORT = (
 )
 TRAIN = "--config {root}/configs/mugv_demo.py " + SHORT
 ENCODE = "data encode {inputs}/clips/captions.csv --weights {demo} --size 64x64 --fps 8 " + CACHE
+SAMPLE = (
+    "post sample {inputs}/clips/captions.csv --count 2 --batch 4 --weights {demo} --size 64x64 "
+    "--frames 9 --steps 4 " + CACHE
+)
 # Name -> words of a command that writes into the current folder.
 COMMANDS = {
     "convert_pt": "convert {inputs}/big.safetensors out.pt",
@@ -68,11 +72,20 @@ COMMANDS = {
     "info": "info {demo}",
     "eval": "eval demo --weights {demo} --tasks truth,vae --clips 4 --out scores " + CACHE,
     "demo_world": "demo world --split train --count 24 --out world --frames 9",
+    "demo_reward": "demo reward -o reward.safetensors --clips 40 --steps 200",
+    "post_sample": SAMPLE + " -o own",
+    "post_label": "post label {inputs}/own --by demo -o labels.csv",
+    "post_pairs": "post pairs {inputs}/own --labels {inputs}/ratings.csv --binary --threshold 0 "
+    "-o pairs",
+    "post_reverse": "post reverse {inputs}/samples --weights {demo} -o pairs --steps 4 --level 3 "
+    "--batch 2 " + CACHE,
 }
 SETUP = (
     "demo world --split train --count 8 --out clips --frames 9",
     ENCODE + " --out samples --max-frames 9",
     "expand {demo}/dit.safetensors big.safetensors --factor 4 --noise 0.01",
+    SAMPLE + " -o own",
+    "post label own --by demo -o ratings.csv",
 )
 TEMPORARY = re.compile(r"partial|orbax-checkpoint-tmp|incomplete|^tmp", re.IGNORECASE)
 # What C libraries write to stderr when they are loaded, which no handler of ours can keep back.

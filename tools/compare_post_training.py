@@ -9,12 +9,12 @@
 weights: folder of the base model that the guide makes.  faulty_encoded: samples of its training.
 
 Every method starts from the same base and takes the updates and clips of an update that its config
-states, the same in all but `interleaved`, whose updates have 16 clips or pairs. `continued` is
-plain training on what the base was trained on, and `own` on the videos that the base itself made,
-right and wrong ones: what a label adds is what comes beyond these two. Every run is scored on
-captions and noise that no run was trained on. What has finished is kept, and the same command goes
-on. The table has the means over seeds, with 95% intervals of all clips, and `--svg` draws the two
-kinds of errors.
+states: the same in all that read clips, fewer in `reward` and `nft`, which sample them while they
+train, with the captions of the base's own videos. `continued` is plain training on what the base
+was trained on, and `own` on the videos that the base itself made, right and wrong ones: what a
+label adds is what comes beyond these two. Every run is scored on captions and noise that no run was
+trained on. What has finished is kept, and the same command goes on. The table has the means over
+seeds, with 95% intervals of all clips, and `--svg` draws the two kinds of errors.
 """
 
 import argparse
@@ -65,6 +65,7 @@ def _on(*folders: str) -> str:
     return f"data.paths=({''.join(repr(f'{{root}}/{folder}') + ',' for folder in folders)})"
 
 
+VAE = "objective.vae={weights}/vae.safetensors"
 SOURCES = {"labels": "binary", "pairs": "pairs", "real": "reversed", "clips": "encoded"}
 METHODS = {
     "continued": Method("continued_demo", ("data.paths=('{pretraining}',)",)),
@@ -74,6 +75,8 @@ METHODS = {
     "dpo": Method("dpo_demo", (_on("pairs"),)),
     "kto": Method("kto_demo", (_on("binary"),)),
     "rdpo": Method("rdpo_demo", (_on("reversed"),)),
+    "reward": Method("reward_demo", (_on("own"), VAE)),
+    "nft": Method("nft_demo", (_on("own"), VAE)),
     "interleaved": Method("interleaved_demo", tuple(
         f"objective.sources.{source}.paths=('{{root}}/{folder}',)"
         for source, folder in SOURCES.items()

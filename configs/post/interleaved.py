@@ -38,7 +38,9 @@ def mixed(config: ConfigDict) -> ConfigDict:
     config = dpo.preference(config)
     sources = {"labels": of_labels, "pairs": of_pairs, "real": of_pairs, "clips": of_clips}
     config.objective = ConfigDict({"name": "interleaved", "sources": {
-        name: {"objective": each.to_dict(), "paths": (), "holdout_paths": (), "share": 1}
+        name: {
+            "objective": each.to_dict(), "paths": (), "holdout_paths": (), "share": 1, "batch": 0,
+        }
         for name, each in sources.items()
     }})  # fmt: skip
     return config

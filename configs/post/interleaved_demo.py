@@ -17,9 +17,10 @@ from configs.post.interleaved import mixed
 
 def get_config() -> ConfigDict:
     config = dpo_demo.on_a_cpu(mixed(dpo_demo.demo()))
-    config.data.batch = 16  # pairs, or clips with a label
+    config.data.batch = 16  # pairs
     sources, pairs = config.objective.sources, dpo_demo.get_config().objective.to_dict()
     sources.labels.objective = kto_demo.get_config().objective.to_dict()
     sources.pairs.objective = sources.real.objective = pairs
+    sources.labels.batch = sources.clips.batch = 32  # single clips, as many as in pairs
     sources.real.share = sources.clips.share = 4  # real clips mend more than the model's own
     return config

@@ -16,11 +16,12 @@ from ml_collections import ConfigDict
 
 from configs.post import dpo_demo
 from configs.post.nft import scored
+from mugv_jax.systems.mugv.models import demo_weights
 
 
 def get_config() -> ConfigDict:
     config = dpo_demo.on_a_cpu(scored(dpo_demo.demo()))
-    config.objective.vae = "mugv_jax/assets/demo/vae.safetensors"
+    config.objective.vae = str(demo_weights() / "vae.safetensors")
     config.objective.score.weights = {"shape": 1.0, "colour": 1.0, "motion": 1.0, "physics": 1.0}
     config.objective.frames = 0
     config.objective.steps = 8

@@ -13,12 +13,13 @@ from ml_collections import ConfigDict
 
 from configs.post import dpo_demo
 from configs.post.reward import rewarded
+from mugv_jax.systems.mugv.models import demo_weights
 
 
 def get_config() -> ConfigDict:
     judged = {"demo": {"load": "demo_reward", "weight": 1.0}}
     config = dpo_demo.on_a_cpu(rewarded(dpo_demo.demo(), judged))
-    config.objective.vae = "mugv_jax/assets/demo/vae.safetensors"
+    config.objective.vae = str(demo_weights() / "vae.safetensors")
     config.objective.frames = 0
     config.objective.decode = (0, 4, 8, 12, 16)
     config.objective.steps = 8

@@ -12,7 +12,12 @@ import jax
 
 from mugv_jax import config as configs
 from mugv_jax.bounds import require_at_least
-from mugv_jax.commands.model_options import add_models, load_models, tiling_of
+from mugv_jax.commands.model_options import (
+    add_models,
+    demo_unless_given,
+    load_models,
+    tiling_of,
+)
 from mugv_jax.commands.options import (
     add_output,
     add_overwrite,
@@ -34,7 +39,6 @@ from mugv_jax.data.replacing import replacing
 from mugv_jax.data.samples import CSV
 from mugv_jax.files import SAMPLES, check_output_folder
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
-from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.systems.system import find
@@ -161,9 +165,7 @@ def _encode(args: argparse.Namespace) -> None:
             "what the others write; remove it before they start."
         )
     keep_compiled(args.compile_cache)
-    if args.weights is None and not args.random_weights:  # as `generate` does
-        args.weights = demo_weights()
-        log.info("No --weights, so the demo model is used.")
+    demo_unless_given(args)
     models = load_models(args, needs_dit=False)
     if args.random_weights:
         log.warning("The weights are random: nothing can be learnt from these samples.")

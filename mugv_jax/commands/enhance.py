@@ -29,7 +29,7 @@ from mugv_jax.commands.options import (
 )
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.data.folder_lock import only_process
-from mugv_jax.files import user_path
+from mugv_jax.files import CannotWrite, user_path
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems.enhancer.files import NAME, TEXT, Enhanced, Job, enhance_file, jobs_of
 from mugv_jax.systems.enhancer.models import EnhancerModels
@@ -188,7 +188,7 @@ def _enhance_all(
     """Enhance every video; returns errors of videos that could not be read.
 
     Raises:
-        ValueError: a single given video cannot be read.
+        ValueError: a single given video cannot be read, or an output cannot be written.
     """
     prompts = {job.prompt or request.prompt for job in jobs}
     pipeline.read([*sorted(prompts), request.negative_prompt])
@@ -198,7 +198,7 @@ def _enhance_all(
             try:
                 made, note = enhance_file(pipeline, job, request, blur=blur, traced=traced)
             except ValueError as error:
-                if not several:
+                if not several or isinstance(error, CannotWrite):
                     raise
                 bad.append((job.source, str(error)))
                 continue

@@ -9,7 +9,12 @@ import functools
 import sys
 from pathlib import Path
 
-from mugv_jax.commands.model_options import add_models, load_models, tiling_of
+from mugv_jax.commands.model_options import (
+    add_models,
+    demo_unless_given,
+    load_models,
+    tiling_of,
+)
 from mugv_jax.commands.options import add_output, add_overwrite, add_value, local_path
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.data.replacing import replacing
@@ -21,7 +26,6 @@ from mugv_jax.demo.eval.sweep import Sweep, evaluate_sweep
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.files import check_output_folder
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
-from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.size import parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
@@ -98,11 +102,8 @@ def run(args: argparse.Namespace) -> None:
         ValueError: options or files that cannot be used, or models that do not fit in memory.
     """
     check_output_folder(args.output)
-    if args.random_weights:
-        defaults = Defaults()
-    else:
-        args.weights = demo_weights() if args.weights is None else args.weights
-        defaults = read_defaults(args.weights)
+    demo_unless_given(args)
+    defaults = Defaults() if args.random_weights else read_defaults(args.weights)
     config, folder = _config(args, defaults), args.output
     if args.sweep:
         args.sweep.configs(config)  # refuses bad values before models load

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from mugv_jax.commands import like
-from mugv_jax.commands.model_options import load_models, tiling_of
+from mugv_jax.commands.model_options import demo_unless_given, load_models, tiling_of
 from mugv_jax.commands.options import add_optional, add_path, add_value, flag, number_or
 from mugv_jax.commands.sampling import check_upscale, guidance_of, models_with
 from mugv_jax.files import existing_file, user_path
@@ -117,11 +117,8 @@ def open_pipeline(args: argparse.Namespace) -> MugvPipeline:
     Raises:
         ValueError: weights that cannot be used.
     """
-    if args.weights is None and not args.random_weights:
-        args.weights = demo_weights()
-        own = args.dit is not None or args.lora  # which may know more
-        known = "" if own else f" It knows {_demo_words()}."
-        log.info("No --weights, so the demo model is used.%s", known)
+    own = args.dit is not None or args.lora  # which may know more
+    demo_unless_given(args, "" if own else f" It knows {_demo_words()}.")
     pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
     like.compare(args, pipeline.models)
     return pipeline

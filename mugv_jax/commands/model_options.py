@@ -3,6 +3,7 @@
 """Options for models, hardware and video sizes, shared by commands."""
 
 import argparse
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +15,15 @@ from mugv_jax.commands.runtime import add_compile_cache
 from mugv_jax.kernels.select import ATTENTIONS, MODULATIONS, KernelConfig
 from mugv_jax.nn.quantize import DTYPES
 from mugv_jax.sharding.mesh import parse_mesh
-from mugv_jax.systems.mugv.models import MugvModels
+from mugv_jax.systems.mugv.models import MugvModels, demo_weights
 from mugv_jax.systems.mugv.system import SYSTEM as MUGV
 from mugv_jax.systems.mugv.system import MugvConfig
 from mugv_jax.systems.mugv.transformer import MugvTransformer, TransformerConfig
 from mugv_jax.systems.sizes import listed
 from mugv_jax.systems.system import System, SystemConfig, every, system_of
 from mugv_jax.systems.tiles import Tiling
+
+log = logging.getLogger(__name__)
 
 SMALLEST_TILE = 8  # latents per side: of smaller tiles, most is what they read of neighbours
 
@@ -115,6 +118,16 @@ def add_video(parser: argparse.ArgumentParser, *, size: str) -> None:
         lengths.append(f"{name} ({count}{differing})")
     frames = f"{first.size.FRAMES_FORM} ({', '.join(forms)}), or {', '.join(lengths)}"
     add_value(parser, "--frames", "5s", frames)
+
+
+def demo_unless_given(args: argparse.Namespace, note: str = "") -> None:
+    """Put the demo's folder where --weights is not given, unless weights are random, and say so.
+
+    note: what else to say of it.
+    """
+    if args.weights is None and not args.random_weights:
+        args.weights = demo_weights()
+        log.info("No --weights, so the demo model is used.%s", note)
 
 
 def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvModels:

@@ -12,7 +12,12 @@ from typing import Any
 
 from mugv_jax.commands import post_reverse
 from mugv_jax.commands.generate_mugv import DEFAULTS, add_own_sampling
-from mugv_jax.commands.model_options import add_models, load_models, tiling_of
+from mugv_jax.commands.model_options import (
+    add_models,
+    demo_unless_given,
+    load_models,
+    tiling_of,
+)
 from mugv_jax.commands.options import (
     add_output,
     add_overwrite,
@@ -22,7 +27,7 @@ from mugv_jax.commands.options import (
     finite_number,
     local_path,
 )
-from mugv_jax.commands.post_shards import add_shards, anew, shards_of
+from mugv_jax.commands.post_folders import add_shards, anew, quoted, say_training, shards_of
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.commands.sampling import add_sampling, add_size, guidance_of
 from mugv_jax.data.published import ID
@@ -52,7 +57,6 @@ from mugv_jax.post.reward import RewardScorer, option_value
 from mugv_jax.post.sampling import KEPT, SampleConfig, sample
 from mugv_jax.post.scoring import score_samples
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
-from mugv_jax.systems.mugv.models import demo_weights
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import Request
 from mugv_jax.systems.mugv.size import parse_frames, parse_size
@@ -188,15 +192,13 @@ def _sample(args: argparse.Namespace) -> None:
     log.info("%s: %d samples made, %d of %d here are finished, %d in %s.",
              args.output, done.made, done.finished, done.finished, done.rows, CSV)  # fmt: skip
     log_peak_memory()
+    log.info("To label them: mugv-jax post label %s --by NAME|CSV", quoted(args.output))
 
 
 def _opened(args: argparse.Namespace) -> tuple[MugvPipeline, Request]:
     """Pipeline and request of the options; models stay loaded, for every batch uses all."""
-    if args.random_weights:
-        defaults = Defaults()
-    else:
-        args.weights = demo_weights() if args.weights is None else args.weights
-        defaults = read_defaults(args.weights)
+    demo_unless_given(args)
+    defaults = Defaults() if args.random_weights else read_defaults(args.weights)
     request = _request(args, defaults)
     tiling = tiling_of(args.vae_tile, SYSTEM)
     keep_compiled(args.compile_cache)
@@ -233,6 +235,8 @@ def _label(args: argparse.Namespace) -> None:
         labels = _imported(args, {row[ID] for row in rows}, parts)
     write_whole(out, labels_bytes(labels))
     log.info("wrote %s: %d labels of %d samples", out, len(labels), len(rows))
+    named = "" if args.output is None else f" --labels {quoted(out)}"
+    log.info("To pair them: mugv-jax post pairs %s%s -o PAIRS", quoted(args.samples), named)
 
 
 def _scorer(args: argparse.Namespace) -> Scorer | None:
@@ -313,6 +317,7 @@ def _pairs(args: argparse.Namespace) -> None:
         with anew(args, (CSV,)):
             write_binary(made, args.samples, args.output)
         sys.stdout.write(f"{len(made)} samples, {share:.1%} desirable\n")
+        say_training("kto", args.output)
         return
     folders = {args.samples: rows}
     if args.real is not None:
@@ -327,6 +332,7 @@ def _pairs(args: argparse.Namespace) -> None:
         f"{counts.pairs} pairs of {counts.prompts} prompts; {counts.without} prompts have none; "
         f"{counts.ties} ties {'kept' if rule.keep_ties else 'dropped'}\n"
     )
+    say_training("dpo", args.output)
 
 
 def _part(text: str) -> tuple[str, float]:

@@ -6,7 +6,7 @@ import argparse
 import logging
 
 from mugv_jax.commands.generate_mugv import DEFAULTS
-from mugv_jax.commands.model_options import add_transformer, load_transformer
+from mugv_jax.commands.model_options import add_transformer, demo_unless_given, load_transformer
 from mugv_jax.commands.options import (
     add_optional,
     add_output,
@@ -16,14 +16,13 @@ from mugv_jax.commands.options import (
     local_path,
     number_or,
 )
-from mugv_jax.commands.post_shards import add_shards, anew, shards_of
+from mugv_jax.commands.post_folders import add_shards, anew, say_training, shards_of
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.data.samples import CSV
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.post.folder import FILES
 from mugv_jax.post.reversing import LEVEL, ReverseConfig, reverse_clips
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
-from mugv_jax.systems.mugv.models import demo_weights
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make the pairs."""
     index, count = shards_of(args)
-    if args.random_weights:
-        defaults = Defaults()
-    else:
-        args.weights = demo_weights() if args.weights is None else args.weights
-        defaults = read_defaults(args.weights)
+    demo_unless_given(args)
+    defaults = Defaults() if args.random_weights else read_defaults(args.weights)
     config = ReverseConfig(
         steps=getattr(args, "steps", defaults.steps),
         level=args.level,
@@ -88,3 +84,4 @@ def run(args: argparse.Namespace) -> None:
     log.info("%s: %d pairs made, %d of %d here are finished, %d in %s.",
              args.output, done.made, done.finished, done.finished, done.rows, CSV)  # fmt: skip
     log_peak_memory()
+    say_training("rdpo", args.output)

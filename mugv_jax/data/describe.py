@@ -104,9 +104,9 @@ def _summary(schedule: Schedule, steps: list[int], patch: Shape) -> list[str]:
             f"{sum(unseen)} samples of {len(unseen)} bucket(s) are not reached in these steps."
         )
     if repeating:
+        fewer = "allow fewer buckets (data.max_buckets), or " if len(buckets) > 1 else ""
         lines.append(
             f"{len(repeating)} bucket(s) hold fewer samples than one step takes and repeat them "
-            "within it: allow fewer buckets (data.max_buckets), or take smaller steps "
-            "(data.tokens_per_shard)."
+            f"within it: {fewer}take smaller steps (data.batch or data.tokens_per_shard)."
         )
     return lines

@@ -34,6 +34,8 @@ FILES = (CSV, SETTINGS, PARTS, LATENTS, TEXTS, VIDEOS, EMPTY_TEXT, LABELS)
 OWN = ("caption", "prompt", "seed", "video_path")  # columns of a sample beside those of training
 COLUMNS = (*TRAINED, *OWN)
 
+MOST_SHOWN = 60  # characters of a setting in a message
+
 Row = dict[str, str]
 
 
@@ -120,7 +122,9 @@ class SampleFolder:
             name for name in {*settings, *found} if settings.get(name) != found.get(name)
         )
         if different:
-            told = ", ".join(f"{n}={settings.get(n)} (was {found.get(n)})" for n in different)
+            told = ", ".join(
+                f"{n}={_brief(settings.get(n))} (was {_brief(found.get(n))})" for n in different
+            )
             raise ValueError(
                 f"{self.path} holds samples of other settings: {told}. Name another folder, or "
                 "make all anew with --overwrite."
@@ -172,6 +176,12 @@ def read_rows(path: Path, *needed: str, of: str = "mugv-jax post sample") -> lis
     if not rows:
         raise ValueError(f"{path} has no rows: fill the folder with `{of}` first.")
     return list(rows.values())
+
+
+def _brief(value: object) -> str:
+    """A setting as a message shows it: long ones, such as all times of the steps, are cut."""
+    text = str(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _complete_rows(path: Path) -> list[Row]:

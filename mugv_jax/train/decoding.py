@@ -42,10 +42,14 @@ class Decoder:
         """The decoder of a checkpoint, or of a VAE of such sizes without one.
 
         Raises:
-            ValueError: the checkpoint is not MUG-V's VAE, or there are neither path nor sizes.
+            ValueError: the checkpoint cannot be read or is not MUG-V's VAE, or there are neither
+                path nor sizes.
         """
         if path:
-            _, sizes = read_config(path, KIND)
+            try:
+                _, sizes = read_config(path, KIND)
+            except ValueError as error:
+                raise ValueError(f"objective.vae={path!r}: {error}") from None
         if not isinstance(sizes, MODELS[KIND].config_class):
             raise ValueError(
                 f"sampled videos are decoded by MUG-V's VAE, and this system has {sizes}: set "

@@ -14,7 +14,13 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mugv_jax import interrupts
-from mugv_jax.files import check_writable, existing_file, folders_above, user_path
+from mugv_jax.files import (
+    CannotWrite,
+    check_writable,
+    existing_file,
+    folders_above,
+    user_path,
+)
 from mugv_jax.video import animation
 
 if TYPE_CHECKING:
@@ -152,7 +158,7 @@ def completed(path: pathlib.Path) -> Iterator[pathlib.Path]:
             except OSError as error:
                 if str(error.filename) != os.fspath(partial):
                     raise
-                raise ValueError(  # of a full disk; the temporary name tells a user nothing
+                raise CannotWrite(  # the temporary name tells a user nothing
                     f"output {os.fspath(path)!r} cannot be written: {error.strerror}."
                 ) from error
             partial.replace(path)

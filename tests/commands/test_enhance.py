@@ -1,6 +1,7 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
 import json
+import resource
 import shlex
 import shutil
 from pathlib import Path
@@ -71,6 +72,19 @@ def test_a_folder_goes_on_where_it_was(capsys, monkeypatch):
     assert enhance(f"{words} --overwrite") == 1
     assert len(made) == 2
     assert Path("many/a.mp4").read_bytes() == first
+
+
+def test_a_full_disk_ends_the_work_on_all_files(capsys):
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, hard))
+    try:
+        assert enhance(f"--weights weights --video clips --out full {OPTIONS}") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    said = capsys.readouterr().err
+    assert said.rstrip().endswith("output 'full/a.mp4' cannot be written: File too large.")
+    assert "c.mp4" not in said
+    assert not [path for path in Path("full").rglob("*") if path.suffix != ".lock"]
 
 
 def test_a_list_of_one_video_is_a_list(capsys, folder):

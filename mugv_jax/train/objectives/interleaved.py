@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several objectives in one run, each on batches of its own source.
 
-    step i: loss = loss of source order[i] on a batch of that source
+    step i: loss = weight loss of source order[i] on a batch of that source
 
 MUG-V's post-training alternates batches of several label sources (arXiv:2510.17519, 4.2.3): binary
 labels (KTO), pairs (DPO) and real pairs (RDPO). The policy, its optimizer and the roles, such as
@@ -11,6 +11,7 @@ the reference, are shared.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -39,6 +40,10 @@ class Source:
     objective: fields of its objective, with its name.
     paths, holdout_paths: its samples, as `data.paths` and `data.holdout_paths`.
     share: number of its batches in a cycle of all sources; 0 leaves it out.
+    batch: samples, or pairs, of one of its batches on all devices; 0 takes `data.batch`.
+    weight: factor of its loss. Adam divides all gradients by one size, which the largest losses
+        decide, and `optimizer.clip` cuts those: without weights a loss as small as that of SFT
+        hardly counts beside DPO's with its beta.
 
     Raises:
         ValueError: an unknown objective, or values that it refuses.
@@ -48,9 +53,15 @@ class Source:
     paths: tuple[str, ...] = ()
     holdout_paths: tuple[str, ...] = ()
     share: int = 1
+    batch: int = 0
+    weight: float = 1.0
 
     def __post_init__(self):
-        require_at_least(0, self, "share")
+        require_at_least(0, self, "share", "batch")
+        if not 0 < self.weight < math.inf:
+            raise ValueError(
+                f"weight={self.weight} must be a positive number; share=0 leaves a source out."
+            )
         _ = self.settings
 
     @functools.cached_property
@@ -100,6 +111,7 @@ class Interleaved(FlowMatching):
     """The objectives of all sources; a batch tells its source, see `data/interleave.py`."""
 
     by_source: Mapping[str, FlowMatching] = dataclasses.field(default_factory=dict)
+    weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def parts(cls, config: Any) -> Mapping[str, Part]:
@@ -123,7 +135,10 @@ class Interleaved(FlowMatching):
                     f"samples, or leave the source out with objective.sources.{name}.share=0."
                 )
             data = dataclasses.replace(
-                config.data, paths=source.paths, holdout_paths=source.holdout_paths
+                config.data,
+                paths=source.paths,
+                holdout_paths=source.holdout_paths,
+                batch=source.batch or config.data.batch,
             )
             own = dataclasses.replace(config, objective=source.settings, data=data)
             found[name] = Part(own, source.share)
@@ -145,7 +160,8 @@ class Interleaved(FlowMatching):
                     f"{', '.join(found.optimizers)} too, which needs a run of its own."
                 )
             by_source[name] = found
-        found = super().build(config, mesh, by_source=by_source, **parts)
+        weights = {name: config.objective.built[name].weight for name in by_source}
+        found = super().build(config, mesh, by_source=by_source, weights=weights, **parts)
         assert isinstance(found, cls)
         return found
 
@@ -177,18 +193,20 @@ class Interleaved(FlowMatching):
         return {name: self.by_source[name].prepare(key, policies, own)}
 
     def loss(self, policies: Policies, part: Any) -> tuple[Float[Array, ""], Metrics]:
-        """Loss of a microbatch's source, and its metrics, named after the source."""
+        """Weighted loss of a microbatch's source, and its metrics, named after the source."""
         ((name, own),) = part.items()
         loss, metrics = self.by_source[name].loss(policies, own)
-        return loss, _named(name, loss, metrics)
+        return self.weights[name] * loss, _named(name, loss, metrics)
 
     def gradient(
         self, bind: Bind, trained: Mapping[str, Any], part: Any
     ) -> tuple[Float[Array, ""], Metrics, Mapping[str, Any]]:
-        """(loss, metrics, gradients) of a microbatch's source."""
+        """(weighted loss, metrics, weighted gradients) of a microbatch's source."""
         ((name, own),) = part.items()
+        weight = self.weights[name]
         loss, metrics, grads = self.by_source[name].gradient(bind, trained, own)
-        return loss, _named(name, loss, metrics), grads
+        weighted = jax.tree.map(lambda grad: weight * grad, grads)
+        return weight * loss, _named(name, loss, metrics), weighted
 
     def validate(self, policies: Policies, batch: Batch) -> Any:
         """Validation results of the batch's source."""

@@ -16,7 +16,7 @@ import optax
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mugv_jax.data.interleave import source_of
+from mugv_jax.data.interleave import TAG, source_of
 from mugv_jax.data.pt_files import latent_bytes
 from mugv_jax.golden import post_training
 from mugv_jax.golden.cases import read_case
@@ -230,6 +230,28 @@ def test_interleaved_sources_resume_exactly_and_keep_their_metrics_apart(labelle
     )
 
 
+def test_a_source_has_a_batch_and_a_weight_of_its_own(labelled):
+    metrics = []
+    for weight in (1.0, 3.0):
+        objective = mixed(labelled, weight=weight, batch=2)
+        program = program_of("data.paths=()", "data.batch=4", objective=objective)
+        parts = program.objective.parts(program.config)
+        assert {name: part.config.data.batch for name, part in parts.items()} == {
+            "labels": 4,
+            "pairs": 2,
+        }
+        batch = post_batch(0)
+        batch |= {f"{TAG}pairs": np.zeros(len(batch["latent"]), bool)}
+        with meshes.use(program.mesh):
+            start = program.start({"params": first_params()})
+            found = program.step(start, place_batch(batch, program.mesh))[1]
+        metrics.append({name: float(x) for name, x in found.items() if not np.ndim(x)})
+    one, three = metrics
+    assert three["pairs/loss"] == one["pairs/loss"] == one["loss"]
+    assert three["loss"] == pytest.approx(3 * one["loss"], rel=1e-6)
+    assert three["grad_norm"] == pytest.approx(3 * one["grad_norm"], rel=1e-4)
+
+
 def test_a_plan_of_interleaved_sources_compiles_the_dearest(labelled):
     program = program_of("data.paths=()", objective=mixed(labelled))
     batch = program.objective.abstract_batch(program.mesh, (3, 4, 4), 4)
@@ -245,6 +267,7 @@ def test_a_plan_of_interleaved_sources_compiles_the_dearest(labelled):
         ({}, "no source of batches has a share above 0"),
         ({"a b": {"objective": KTO}}, "source 'a b' must be a word"),
         ({"a": {"objective": KTO, "share": -1}}, "share=-1 must be at least 0"),
+        ({"a": {"objective": KTO, "weight": 0.0}}, "weight=0.0 must be a positive number"),
         ({"a": {"objective": {"name": "gto"}}}, "objective.name='gto' must be one of"),
         ({"a": {"objective": {"name": "kto", "bet": 1.0}}}, "Did you mean beta"),
         ({"a": {"objective": {"name": "interleaved"}}}, "a source has an objective of its own"),

@@ -1,16 +1,21 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Options of `mugv-jax post` for folders that several processes fill, and resume."""
+"""Folders of `mugv-jax post`: shared by processes, resumed, and trained on."""
 
 import argparse
 import contextlib
+import logging
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 
 from mugv_jax.commands.options import Group
 from mugv_jax.data.replacing import replacing
 from mugv_jax.data.samples import CSV
+
+log = logging.getLogger(__name__)
 
 
 def add_shards(group: Group, shared: str) -> None:
@@ -43,3 +48,21 @@ def anew(
 ) -> contextlib.AbstractContextManager[object]:
     """Context in which --output lacks `files` if it is made anew; see `data.replacing`."""
     return replacing(args.output, files, proof=CSV) if args.overwrite else contextlib.nullcontext()
+
+
+def quoted(path: Path) -> str:
+    """A path as a word of a command."""
+    return shlex.quote(str(path))
+
+
+def say_training(method: str, folder: Path) -> None:
+    """Say how to train on `folder`; method: name of its config in configs/post."""
+    paths = shlex.quote(f"--config.data.paths=({str(folder)!r},)")
+    log.info(
+        "To train on them: mugv-jax train --config post/%s --output runs/%s "
+        "--config.run.weights=DIT %s (the demo's model: post/%s_demo)",
+        method,
+        method,
+        paths,
+        method,
+    )
