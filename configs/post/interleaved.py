@@ -39,7 +39,8 @@ def mixed(config: ConfigDict) -> ConfigDict:
     sources = {"labels": of_labels, "pairs": of_pairs, "real": of_pairs, "clips": of_clips}
     config.objective = ConfigDict({"name": "interleaved", "sources": {
         name: {
-            "objective": each.to_dict(), "paths": (), "holdout_paths": (), "share": 1, "batch": 0,
+            "objective": each.to_dict(), "paths": (), "holdout_paths": (),
+            "share": 1, "batch": 0, "weight": 1.0,
         }
         for name, each in sources.items()
     }})  # fmt: skip
