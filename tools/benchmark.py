@@ -3,10 +3,12 @@
 """Compare the speed of mugv_jax with PyTorch, from the root of the repository.
 
     python -m tools.benchmark --suite NAME [--cases NAME ...] [--output FILE.json]
+    python -m tools.benchmark --gpu-hour [--minutes 55] [--output FOLDER]
 
 Both sides compute the same mathematics from the same values. The ceilings of the device are
 measured first, and outputs are checked before anything is timed. Prints a table and writes JSON
-with versions, device, sizes and every sample.
+with versions, device, sizes and every sample. `--gpu-hour` measures what is most worth knowing of a
+GPU first, see `tools/benchmarks/gpu_hour.py`.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import sys
 
 import torch
 
-from tools.benchmarks import report, run
+from tools.benchmarks import gpu_hour, report, run
 from tools.benchmarks.setting import Options
 from tools.benchmarks.sizes import DEFAULT_SIZE, SIZES
 from tools.benchmarks.suites import CASES, SUITES, process_groups
@@ -55,8 +57,19 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Optio
     parser.add_argument(
         "--profile", metavar="FOLDER", help="trace our variants into it (for XProf, Perfetto)"
     )
-    parser.add_argument("--output", type=pathlib.Path, default="benchmark.json", help="JSON file")
+    parser.add_argument(
+        "--gpu-hour", action="store_true", help="measure what is most worth knowing of a GPU first"
+    )
+    parser.add_argument("--minutes", type=float, default=55, help="for --gpu-hour, all in all")
+    output = "JSON file, of --gpu-hour a folder [benchmark.json, gpu_hour]"
+    parser.add_argument("--output", type=pathlib.Path, help=output)
     args = parser.parse_args(arguments)
+    if args.output is None:
+        args.output = pathlib.Path("gpu_hour" if args.gpu_hour else "benchmark.json")
+    if args.gpu_hour and (args.suite or args.cases or args.variants):
+        parser.error("--gpu-hour has its own suites: leave --suite, --cases and --variants out.")
+    if not args.minutes > 0:
+        parser.error(f"--minutes {args.minutes} must be above 0.")
     if args.repeats < 1:
         parser.error(f"--repeats {args.repeats} must be at least 1.")
     args.cases = _cases(args, parser)
@@ -96,6 +109,9 @@ def _economical(name: str, options: Options, rows: list[report.Row]) -> Options:
 
 def main(arguments: list[str] | None = None) -> int:
     args, options = parse(arguments)
+    if args.gpu_hour:
+        print("\n".join(gpu_hour.run(options, args.output, args.minutes)))
+        return 0
     ceilings = run.measured_ceilings(options)
     print(report.ceilings_text(ceilings) + "\n", flush=True)
     result = {
