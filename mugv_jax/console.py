@@ -34,7 +34,11 @@ from mugv_jax import interrupts, progress
 from mugv_jax.files import check_writable, user_path
 
 PACKAGE = "mugv_jax"
-NOISY = ("absl", "jax", "orbax", "httpx", "transformers")  # libraries that log too much
+# Libraries that log too much, and from which level on they may. Threads of Orbax, which logs as
+# absl, report errors with tracebacks that commands tell in one line.
+NOISY = {"absl": logging.CRITICAL} | dict.fromkeys(
+    ("jax", "orbax", "httpx", "transformers"), logging.WARNING
+)
 MOST_CHARACTERS = 600  # of a line of an error
 MOST_LOGGED = 2000  # characters of a line of the log
 STDERR = "-"  # as the file of --log-json
@@ -105,8 +109,8 @@ def _logging_to(handlers: list[logging.Handler], args: argparse.Namespace) -> It
     root.handlers = handlers
     root.setLevel(logging.ERROR if args.quiet else logging.INFO)
     own.setLevel(logging.DEBUG if args.verbose else logging.NOTSET)
-    for noisy in NOISY:
-        logging.getLogger(noisy).setLevel(logging.INFO if args.verbose else logging.WARNING)
+    for noisy, level in NOISY.items():
+        logging.getLogger(noisy).setLevel(logging.INFO if args.verbose else level)
     for handler in handlers if args.verbose else ():
         handler.setFormatter(Timed())
     warnings.simplefilter("default", UserWarning)

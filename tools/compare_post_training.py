@@ -30,6 +30,19 @@ from mugv_jax.demo.eval.intervals import Estimate, share
 from tools import drawing
 
 PROMPTS = "{root}/prompts/captions.csv"
+
+
+def _of_all_parts(samples: str) -> dict[str, str]:
+    """Commands that label all parts of samples, for the interleaved sources."""
+    scores = f"{{root}}/{samples}_all.csv"
+    paired = f"post pairs {{root}}/{samples} --labels {scores}"
+    return {
+        f"{samples}_all.csv": f"post label {{root}}/{samples} --by demo -o {scores}",
+        f"{samples}_passed": f"{paired} --binary -o {{root}}/{samples}_passed",
+        f"{samples}_pairs": f"{paired} --per-prompt 2 -o {{root}}/{samples}_pairs",
+    }
+
+
 ENCODE = "data encode {root}/clean/captions.csv --size 64x64 --fps 8 --text-batch 64"
 # What the methods learn from: name -> the command that makes it.
 DATA = {
@@ -39,6 +52,14 @@ DATA = {
     "physics.csv": "post label {root}/own --by demo --part physics -o {root}/physics.csv",
     "pairs": "post pairs {root}/own --labels {root}/motion.csv --per-prompt 4 -o {root}/pairs",
     "binary": "post pairs {root}/own --labels {root}/physics.csv --binary -o {root}/binary",
+    "more_prompts": "demo world --world small --split train --count 400 --seed 51 "
+    "-o {root}/more_prompts",
+    "more": "post sample {root}/more_prompts/captions.csv --count 4 --batch 50 --videos mp4 "
+    "--weights {weights} -o {root}/more",
+    "more.csv": "post label {root}/more --by demo --part physics -o {root}/more.csv",
+    "more_binary": "post pairs {root}/more --labels {root}/more.csv --binary -o {root}/more_binary",
+    **_of_all_parts("own"),
+    **_of_all_parts("more"),
     "clean": "demo world --world small --split train --count 512 --seed 41 -o {root}/clean",
     "encoded": f"{ENCODE} --weights {{weights}} -o {{root}}/encoded",
     "reversed": "post reverse {root}/encoded --weights {weights} -o {root}/reversed",
@@ -66,20 +87,23 @@ def _on(*folders: str) -> str:
 
 
 VAE = "objective.vae={weights}/vae.safetensors"
-SOURCES = {"labels": "binary", "pairs": "pairs", "real": "reversed", "clips": "encoded"}
+SOURCES = {
+    "labels": ("own_passed", "more_passed"), "pairs": ("own_pairs", "more_pairs"),
+    "real": ("reversed",), "clips": ("encoded",),
+}  # fmt: skip
 METHODS = {
     "continued": Method("continued_demo", ("data.paths=('{pretraining}',)",)),
     "own": Method("continued_demo", (_on("own"),)),
     "sft": Method("sft_demo", (_on("encoded"),)),
     "sft-constant": Method("sft_demo", (_on("encoded"), "optimizer.schedule=constant")),
     "dpo": Method("dpo_demo", (_on("pairs"),)),
-    "kto": Method("kto_demo", (_on("binary"),)),
+    "kto": Method("kto_demo", (_on("binary", "more_binary"),)),
     "rdpo": Method("rdpo_demo", (_on("reversed"),)),
     "reward": Method("reward_demo", (_on("own"), VAE)),
     "nft": Method("nft_demo", (_on("own"), VAE)),
     "interleaved": Method("interleaved_demo", tuple(
-        f"objective.sources.{source}.paths=('{{root}}/{folder}',)"
-        for source, folder in SOURCES.items()
+        _on(*folders).replace("data.", f"objective.sources.{source}.")
+        for source, folders in SOURCES.items()
     )),
 }  # fmt: skip
 AVERAGE = "average {root}/sft-{seed} {root}/sft-average-{seed}.safetensors --decay 0.9"

@@ -38,3 +38,12 @@ def on_a_cpu(config: ConfigDict) -> ConfigDict:
     config.optimizer.warmup_steps = 10
     config.run.steps = 100
     return config
+
+
+def annealed(config: ConfigDict, rate: float) -> ConfigDict:
+    """`config` with a learning rate that falls from `rate` to 0 over the run."""
+    config.optimizer.learning_rate = rate
+    config.optimizer.schedule = "cosine"
+    config.optimizer.final_fraction = 0.0
+    config.ema.enabled = False  # it would lag behind such a run
+    return config

@@ -18,5 +18,4 @@ def get_config() -> ConfigDict:
     config.objective.beta = 100.0
     config.objective.undesirable_weight = 4.0  # a fifth of the clips is undesirable
     config.objective.sft_weight = 1.0
-    config.optimizer.learning_rate = 1e-4
-    return config
+    return dpo_demo.annealed(config, 2e-4)

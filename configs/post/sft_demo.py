@@ -16,11 +16,7 @@ from configs.post.sft import close
 
 
 def get_config() -> ConfigDict:
-    config = dpo_demo.on_a_cpu(close(dpo_demo.demo()))
-    config.optimizer.learning_rate = 4e-4
-    config.optimizer.schedule = "cosine"
-    config.optimizer.final_fraction = 0.0
-    config.ema.enabled = False
+    config = dpo_demo.annealed(dpo_demo.on_a_cpu(close(dpo_demo.demo())), 4e-4)
     config.checkpoint.every = 25
     config.checkpoint.archive = 25
     return config

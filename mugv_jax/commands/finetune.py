@@ -283,7 +283,6 @@ def _train(args: argparse.Namespace, base: recipe.Base, samples: recipe.Samples)
     _print(choices, asked)
     values = recipe.config_of(base, choices, configs.read(TRAINING))
     config = _read_config(values, args)
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # we report Orbax errors in one line
     with out_of_memory(MEMORY):
         step = train(config, args.output, asked=asked)
     if step < config.run.steps:

@@ -71,7 +71,6 @@ def run(
     join(args)
     config = read_config(configs.read(args.config), args.overrides, read)
     keep_compiled(args.compile_cache)
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # we report Orbax errors in one line
     with out_of_memory(memory), anew(args, [args.output]):
         train(config, args.output, configs.asked(args.overrides))
 

@@ -37,6 +37,7 @@ def talk(_):
     log.debug("for debugging")
     log.info("as usual")
     log.warning("take care")
+    logging.getLogger("absl").error("of a thread that fails")  # which the command tells itself
     list(progress.over(range(2), "clips", unit="clip"))
     sys.stdout.write("result\n")
 
@@ -61,7 +62,7 @@ def test_what_is_said_depends_on_the_option(command, capsys):
     versions, *verbose = said["--verbose",].splitlines()
     assert re.search("mugv_jax .*, jax .*, Python ", versions)
     assert [line.split(": ")[1] for line in verbose] == [
-        "for debugging", "as usual", "take care",
+        "for debugging", "as usual", "take care", "of a thread that fails",
     ]  # fmt: skip
     assert "DEBUG   mugv_jax.try" in said["--verbose",]
 
