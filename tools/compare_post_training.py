@@ -12,9 +12,10 @@ Every method starts from the same base and takes the updates and clips of an upd
 states: the same in all that read clips, fewer in `reward` and `nft`, which sample them while they
 train, with the captions of the base's own videos. `continued` is plain training on what the base
 was trained on, and `own` on the videos that the base itself made, right and wrong ones: what a
-label adds is what comes beyond these two. Every run is scored on captions and noise that no run was
-trained on. What has finished is kept, and the same command goes on. The table has the means over
-seeds, with 95% intervals of all clips, and `--svg` draws the two kinds of errors.
+label adds is what comes beyond these two. `sft-faster` has the learning rate of `interleaved`.
+Every run is scored on captions and noise that no run was trained on. What has finished is kept, and
+the same command goes on. The table has the means over seeds, with 95% intervals of all clips, and
+`--svg` draws the two kinds of errors.
 """
 
 import argparse
@@ -96,6 +97,7 @@ METHODS = {
     "own": Method("continued_demo", (_on("own"),)),
     "sft": Method("sft_demo", (_on("encoded"),)),
     "sft-constant": Method("sft_demo", (_on("encoded"), "optimizer.schedule=constant")),
+    "sft-faster": Method("sft_demo", (_on("encoded"), "optimizer.learning_rate=8e-4")),
     "dpo": Method("dpo_demo", (_on("pairs"),)),
     "kto": Method("kto_demo", (_on("binary", "more_binary"),)),
     "rdpo": Method("rdpo_demo", (_on("reversed"),)),
