@@ -15,7 +15,13 @@ from mugv_jax.commands.model_options import (
     load_models,
     tiling_of,
 )
-from mugv_jax.commands.options import add_output, add_overwrite, add_value, local_path
+from mugv_jax.commands.options import (
+    add_output,
+    add_overwrite,
+    add_value,
+    local_path,
+    on_or_off,
+)
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.data.replacing import replacing
 from mugv_jax.demo.eval.adherence import ANSWERS, SCORES, TASKS, DemoEval, evaluate
@@ -83,6 +89,8 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     guidance = f"guidance scale; 1 is off [the weights' own, else {Defaults.guidance}]"
     group.add_argument("--guidance", type=float, metavar="SCALE", help=guidance)
+    renoise = "fresh noise between steps, for models of few steps [the weights' own, else off]"
+    group.add_argument("--renoise", type=on_or_off, metavar="on|off", help=renoise)
     sweep = "score at several values, such as guidance=1,2,3,4 or steps=4,8,16,25"
     group.add_argument("--sweep", type=_sweep, metavar="NAME=VALUES", help=sweep)
     add_value(group, "--batch", DemoEval.batch, "clips made at a time", metavar="N")
@@ -103,7 +111,9 @@ def run(args: argparse.Namespace) -> None:
     """
     check_output_folder(args.output)
     demo_unless_given(args)
-    defaults = Defaults() if args.random_weights else read_defaults(args.weights)
+    defaults = Defaults()
+    if not args.random_weights:
+        defaults = read_defaults(args.weights, dit=args.dit, lora=args.lora)
     config, folder = _config(args, defaults), args.output
     if args.sweep:
         args.sweep.configs(config)  # refuses bad values before models load
@@ -137,6 +147,8 @@ def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
         seed=args.seed,
         steps=defaults.steps if args.steps is None else args.steps,
         shift=defaults.shift,
+        times=defaults.times if args.steps is None else None,
+        renoise=defaults.renoise if args.renoise is None else args.renoise,
         guidance=defaults.guidance if args.guidance is None else args.guidance,
         batch=args.batch,
     )

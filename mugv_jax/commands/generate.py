@@ -26,7 +26,7 @@ DESCRIPTION = """Make videos from prompts and pictures.
 
 Without --weights the demo is used, a small model that comes with the package. Defaults are those
 of the released pipelines. A defaults.json beside MUG-V's weights, as in the demo, may replace
-those marked *."""
+those marked *, and one beside --dit or --lora the same again."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

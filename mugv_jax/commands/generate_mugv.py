@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mugv_jax.commands import like
 from mugv_jax.commands.model_options import demo_unless_given, load_models, tiling_of
-from mugv_jax.commands.options import add_optional, add_path, add_value, flag, number_or
+from mugv_jax.commands.options import (
+    add_optional,
+    add_path,
+    add_value,
+    finite_number,
+    flag,
+    number_or,
+    on_or_off,
+)
 from mugv_jax.commands.sampling import check_upscale, guidance_of, models_with
 from mugv_jax.files import existing_file, user_path
 from mugv_jax.flow.guidance import Guidance
@@ -25,7 +33,7 @@ from mugv_jax.video import FITS, Video
 log = logging.getLogger(__name__)
 
 WEIGHTS = ""
-# Texts for --help; * marks defaults that a defaults.json beside weights may replace.
+# Texts for --help; * marks defaults that a defaults.json beside weights or adapters may replace.
 DEFAULTS = {
     "size": "multiples of 8; "
     + ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
@@ -57,6 +65,8 @@ OPTIONS = (
     "init_video",
     "strength",
     "fit",
+    "times",
+    "renoise",
     "reuse_threshold",
     "conditioning_fps",
     "aesthetic_score",
@@ -95,6 +105,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_own_sampling(parser: argparse.ArgumentParser) -> None:
     """Add the options of sampling that only MUG-V has."""
     group = parser.add_argument_group(f"sampling ({models_with('reuse_threshold')} only)")
+    text = (
+        "times at which the model is evaluated, falling from 1, pure noise; auto takes those of "
+        "--steps and --shift"
+    )
+    add_optional(group, "--times", "auto*", text, type=_times, metavar="T,T,...")
+    text = "noise the estimated video anew between steps, as models of few steps are trained for"
+    add_optional(group, "--renoise", "off*", text, type=on_or_off, metavar="on|off")
     add_value(
         group,
         "--reuse-threshold",
@@ -109,6 +126,12 @@ def add_own_sampling(parser: argparse.ArgumentParser) -> None:
     text = "0 to 10, appended to the prompt as in training; none appends nothing"
     number = number_or("none", "a number from 0 to 10")
     add_optional(group, "--aesthetic-score", score, text, type=number, metavar="SCORE")
+
+
+def _times(text: str) -> tuple[float, ...] | None:
+    if text.lower() == "auto":
+        return None
+    return tuple(finite_number(each) for each in text.split(","))
 
 
 def open_pipeline(args: argparse.Namespace) -> MugvPipeline:
@@ -133,7 +156,8 @@ def prepare(args: argparse.Namespace) -> Callable[[MugvPipeline], Iterator[Video
     if args.random_weights:
         defaults = Defaults()
     else:
-        defaults = read_defaults(demo_weights() if args.weights is None else args.weights)
+        weights = demo_weights() if args.weights is None else args.weights
+        defaults = read_defaults(weights, dit=args.dit, lora=args.lora)
     request = _request(args, defaults)
     check_upscale(args.upscale, request.size.width_px, request.size.height_px)
     given = read_given(request)

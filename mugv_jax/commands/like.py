@@ -24,7 +24,7 @@ from mugv_jax.systems.record import different_weights, digest_or_none, options_o
 log = logging.getLogger(__name__)
 
 PLACES = ("dit", "text_encoder", "tokenizer")  # of weights that a user may give apart
-AUTOMATIC = {"shift": "auto", "aesthetic_score": "none"}  # texts of None
+AUTOMATIC = {"shift": "auto", "times": "auto", "aesthetic_score": "none"}  # texts of None
 
 
 def add_arguments(group: Group) -> None:
@@ -137,6 +137,10 @@ def _written(name: str, value: Any) -> Iterator[str]:
         yield f"--size={value[0]}x{value[1]}"
     elif name == "keyframes":
         yield from (f"--keyframe={frame}={path}" for frame, path in value.items())
+    elif isinstance(value, bool):
+        yield f"{flag(name)}={'on' if value else 'off'}"
+    elif isinstance(value, list):
+        yield f"{flag(name)}={','.join(map(str, value))}"
     elif isinstance(value, Guidance):
         yield f"--guidance={value.scale}"
         yield f"--guidance-rescale={value.rescale}"

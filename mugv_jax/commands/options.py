@@ -129,6 +129,14 @@ def number_or(word: str, number: str) -> Callable[[str], float | None]:
     return parse
 
 
+def on_or_off(text: str) -> bool:
+    """Type of an option that is on or off."""
+    try:
+        return {"on": True, "off": False}[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be on or off") from None
+
+
 def flag(name: str) -> str:
     """Command-line spelling of the option that argparse keeps under `name`."""
     return f"--{name.replace('_', '-')}"

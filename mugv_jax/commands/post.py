@@ -198,12 +198,17 @@ def _sample(args: argparse.Namespace) -> None:
 def _opened(args: argparse.Namespace) -> tuple[MugvPipeline, Request]:
     """Pipeline and request of the options; models stay loaded, for every batch uses all."""
     demo_unless_given(args)
-    defaults = Defaults() if args.random_weights else read_defaults(args.weights)
-    request = _request(args, defaults)
+    request = _request(args, _defaults(args))
     tiling = tiling_of(args.vae_tile, SYSTEM)
     keep_compiled(args.compile_cache)
     models = dataclasses.replace(load_models(args), keep_loaded=True)
     return MugvPipeline(models, tiling=tiling), request
+
+
+def _defaults(args: argparse.Namespace) -> Defaults:
+    if args.random_weights:
+        return Defaults()
+    return read_defaults(args.weights, dit=args.dit, lora=args.lora)
 
 
 def _request(args: argparse.Namespace, defaults: Defaults) -> Request:

@@ -1,6 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Euler integration from noise to data, with given frames fixed: x += v (t_i - t_{i+1})."""
+"""Sampling from noise to data, with given frames fixed.
+
+x += v (t_i - t_{i+1})        Euler's method, or with fresh noise between steps
+x = (1 - t_{i+1}) (x + t_i v) + t_{i+1} noise        (`flow/renoise.py`)
+"""
 
 import dataclasses
 import functools
@@ -17,6 +21,7 @@ from mugv_jax.axes import Array, Bool, Latent
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.guidance import Guidance, guide
 from mugv_jax.flow.path import frame_times
+from mugv_jax.flow.renoise import NoiseKeys, check_renoise, renoised
 from mugv_jax.flow.reuse import Forecast
 from mugv_jax.progress import over
 
@@ -47,7 +52,7 @@ class StepEnd:
     index: number of the step, from 0.  steps: number of all steps.
     t, t_next: times in [0, 1] at which the step began and ended.
     x: latents at `t_next`, a copy that stays valid.
-    estimate: latents at time 0 if the velocity stayed as it was in this step.
+    estimate: latents at time 0 if the velocity stayed as it was in this step; they are only read.
     """
 
     index: int
@@ -71,6 +76,7 @@ def sample(
     positive: Any,
     negative: Any = None,
     guidance: Guidance,
+    renoise: NoiseKeys | None = None,
     reuse_threshold: float = 0.0,
     progress: str | None = None,
     on_step: Observer | None = None,
@@ -79,14 +85,20 @@ def sample(
 
     times: decreasing, in [0, 1]; `x` is at times[0] where `noisy`, and clean elsewhere.
     positive, negative: conditions; `negative` None means no guidance.
+    renoise: keys of the fresh noise of every row between steps; None takes Euler's method.
     reuse_threshold: limit of (2) in `flow/reuse.py`, below which steps are not evaluated,
         except the first and the last; 0 evaluates every step.
     progress: label of the progress bar, or None for no bar.
     on_step: is called after every step; latents that it returns replace those of the step.
 
     One program is compiled with guidance and one without, as needed.
+
+    Raises:
+        ValueError: fresh noise together with a reuse threshold.
     """
-    step = jax.jit(euler_step, static_argnums=0, static_argnames="guidance", donate_argnums=2)
+    check_renoise(renoise is not None, reuse_threshold)
+    options = {"static_argnums": 0, "static_argnames": "guidance", "donate_argnums": 2}
+    step, renoising = jax.jit(euler_step, **options), jax.jit(renoising_step, **options)
     forecast = Forecast(denoiser, reuse_threshold) if reuse_threshold else None
     steps, evaluations, stopped = len(times) - 1, 0, False
     for i in over(range(steps), progress or "", unit="step", shown=progress is not None):
@@ -99,30 +111,38 @@ def sample(
         ):
             v = forecast.velocity(t)
             x = moved(x, v, jnp.float32(t), t_next, noisy)
+            estimate = _estimate(x, v, t_next, noisy)
         else:
             against = negative if guided else None
-            x, v = step(
-                denoiser, variables, x, jnp.float32(t), t_next, noisy, positive, against,
-                guidance=guidance,
-            )  # fmt: skip
+            inputs = (denoiser, variables, x, jnp.float32(t), t_next, noisy, positive, against)
             evaluations += 2 if guided else 1
-            if forecast is not None:
-                forecast.record(v, t, guided=guided)
+            if renoise is None:
+                x, v = step(*inputs, guidance=guidance)
+                estimate = _estimate(x, v, t_next, noisy)
+                if forecast is not None:
+                    forecast.record(v, t, guided=guided)
+            else:
+                x, x_0 = renoising(*inputs, renoise, jnp.int32(i + 1), guidance=guidance)
+                estimate = functools.partial(jnp.asarray, x_0)
         # Waiting keeps the progress bar correct and lets an interrupt end the run between steps.
         x.block_until_ready()
         if on_step is not None:
-            x, stopped = _observed(on_step, x, v, noisy, index=i, times=times)
+            x, stopped = _observed(on_step, x, estimate, index=i, times=times)
             if stopped:
                 break
     full = 1 if negative is None or guidance.scale == 1 else 2
     return Sample(x, evaluations=evaluations, possible=full * steps, stopped=stopped)
 
 
+def _estimate(x: Latent, v: Latent, t: Array, noisy: Bool[Array, "b f"]) -> Callable[[], Latent]:
+    """Function that returns the latents at time 0, from those at `t` and a velocity."""
+    return functools.partial(moved, x, v, t, jnp.float32(0), noisy)
+
+
 def _observed(
     on_step: Observer,
     x: Latent,
-    v: Latent,
-    noisy: Bool[Array, "b f"],
+    estimate: Callable[[], Latent],
     *,
     index: int,
     times: np.ndarray,
@@ -133,7 +153,6 @@ def _observed(
         ValueError: the observer returns latents of another shape.
     """
     t, t_next = float(times[index]), float(times[index + 1])
-    estimate = functools.partial(moved, x, v, jnp.float32(t_next), jnp.float32(0), noisy)
     end = StepEnd(index, len(times) - 1, t, t_next, jnp.copy(x), estimate)
     try:
         changed = on_step(end)
@@ -171,6 +190,29 @@ def euler_step(
     return moved(x, v, t, t_next, noisy), v
 
 
+def renoising_step(
+    denoiser: Denoiser,
+    variables: Any,
+    x: Latent,
+    t: ArrayLike,
+    t_next: ArrayLike,
+    noisy: Bool[Array, "b f"],
+    positive: Any,
+    negative: Any,
+    keys: NoiseKeys,
+    number: ArrayLike,
+    *,
+    guidance: Guidance,
+) -> tuple[Latent, Latent]:
+    """Latents at `t_next` by fresh noise, and the estimate of those at time 0.
+
+    keys, number: see `step_noise` of `flow/renoise.py`.
+    """
+    v = guided_velocity(denoiser, variables, x, t, noisy, positive, negative, guidance=guidance)
+    x_0 = moved(x, v, t, jnp.float32(0), noisy)
+    return renoised(x_0, t_next, noisy, keys, number), x_0
+
+
 def guided_velocity(
     denoiser: Denoiser,
     variables: Any,
@@ -182,7 +224,10 @@ def guided_velocity(
     *,
     guidance: Guidance,
 ) -> Latent:
-    """Velocity at time `t`, guided unless `negative` is None; given frames have time 0."""
+    """Velocity at time `t`, guided unless `negative` is None; given frames have time 0.
+
+    t: one time, or one of each row.
+    """
     batch = x.shape[0]
     velocity = functools.partial(denoiser.velocity, variables)
     times = frame_times(jnp.broadcast_to(jnp.asarray(t, jnp.float32), (batch,)), noisy)

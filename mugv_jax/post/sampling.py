@@ -146,7 +146,8 @@ def settings_of(pipeline: MugvPipeline, request: Request) -> dict[str, Any]:
     models, size = pipeline.models, request.size
     return {
         "size": [size.width_px, size.height_px, size.frames],
-        "times": request.times().tolist(),
+        "times": request.schedule().tolist(),
+        **({"renoise": True} if request.renoise else {}),
         "guidance": dataclasses.asdict(request.guidance),
         "negative_prompt": request.negative_prompt,
         "conditioning_fps": request.conditioning_fps,

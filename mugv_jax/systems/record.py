@@ -43,6 +43,8 @@ SETTINGS: dict[str, tuple[type, ...]] = {
     "fps": _NUMBER,
     "steps": (int,),
     "shift": (*_NUMBER, type(None)),
+    "times": (list, type(None)),
+    "renoise": (bool,),
     "guidance": (dict,),
     "negative_prompt": (str,),
     "reuse_threshold": _NUMBER,

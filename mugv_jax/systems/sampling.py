@@ -22,6 +22,7 @@ from mugv_jax.flow import sampler
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import interpolate
+from mugv_jax.flow.renoise import NoiseKeys
 from mugv_jax.flow.sampler import Observer, Sample
 from mugv_jax.sharding.place import batch_sharding, data_shards
 
@@ -64,6 +65,7 @@ def sample_group(
     positive: Any,
     negative: Any = None,
     guidance: Guidance,
+    renoise: NoiseKeys | None = None,
     reuse_threshold: float = 0.0,
     progress: str | None = None,
     on_step: Observer | None = None,
@@ -74,7 +76,7 @@ def sample_group(
     the mesh already; rows are split over the mesh's data shards.
 
     positive, negative: conditions as `denoiser` reads them; `negative` None means no guidance.
-    times, guidance, reuse_threshold, progress, on_step: see `flow.sampler.sample`.
+    times, guidance, renoise, reuse_threshold, progress, on_step: see `flow.sampler.sample`.
     """
     rows = start.noise.shape[0]
     placed = functools.partial(jax.device_put, device=batch_sharding(mesh, rows))
@@ -90,6 +92,7 @@ def sample_group(
         positive=read(placed(positive)),
         negative=None if negative is None else read(placed(negative)),
         guidance=guidance,
+        renoise=None if renoise is None else placed(renoise),
         reuse_threshold=reuse_threshold,
         progress=progress,
         on_step=on_step,

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from mugv_jax import cli, commands
+from mugv_jax.demo.eval.sweep import Sweep
 from mugv_jax.demo.world.scene import Format
 from mugv_jax.systems.mugv.defaults import Defaults
 from tests.demo.eval.renderer import Renderer, config
@@ -107,6 +108,22 @@ def test_steps_and_guidance_are_those_of_the_weights_where_none_are_given():
     for options, expected in (([], (7, 2.5)), (["--steps", "9", "--guidance", "0"], (9, 0.0))):
         asked = commands.eval._config(parser.parse_args(["eval", "demo", *options]), defaults)
         assert (asked.steps, asked.guidance) == expected
+
+
+def test_a_student_is_scored_as_it_samples():
+    defaults = Defaults(times=(1.0, 0.4), steps=2, renoise=True, guidance=1.0)
+    parser = cli._parser("eval")
+
+    def config(*options):
+        return commands.eval._config(parser.parse_args(["eval", "demo", *options]), defaults)
+
+    assert (config().times, config().renoise) == ((1.0, 0.4), True)
+    assert config().settings()["renoise"]
+    changed = config("--steps", "3", "--renoise", "off")
+    assert (changed.steps, changed.times, changed.renoise) == (3, None, False)
+    assert not {"times", "renoise"} & changed.settings().keys()
+    swept = Sweep("steps", (1, 4)).configs(config())
+    assert [each.times for each in swept.values()] == [None, None]
 
 
 def test_without_weights_those_of_the_demo_are_scored(monkeypatch, capsys):

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from mugv_jax import cli, video
+from mugv_jax.commands import like
 from mugv_jax.video import Video
 from tests.systems.mugv.folders import write_published
 
@@ -173,3 +174,13 @@ def test_info_shows_a_record(made, capsys):
     assert "  steps                 1" in shown
     Video(CLIP, 8).save("silent.mp4")
     assert cli.main(["info", "silent.mp4"]) == 2
+
+
+def test_options_of_few_steps_are_repeated():
+    settings = {"times": [1.0, 0.6], "renoise": True, "shift": None}
+    texts = [text for name, value in settings.items() for text in like._written(name, value)]
+    assert texts == ["--times=1.0,0.6", "--renoise=on", "--shift=auto"]
+    parsed = cli._parser("generate").parse_args(["generate", *texts])
+    assert (parsed.times, parsed.renoise, parsed.shift) == ((1.0, 0.6), True, None)
+    (text,) = like._written("times", None)
+    assert cli._parser("generate").parse_args(["generate", text]).times is None

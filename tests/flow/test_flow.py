@@ -7,8 +7,16 @@ import pytest
 
 from mugv_jax.flow.guidance import Guidance, guide
 from mugv_jax.flow.path import frame_times, interpolate
-from mugv_jax.flow.sampler import sample
-from mugv_jax.flow.schedule import logit_normal, sample_times, shift_ratio, shift_time
+from mugv_jax.flow.renoise import seed_keys, step_noise
+from mugv_jax.flow.sampler import StopSampling, sample
+from mugv_jax.flow.schedule import (
+    check_times,
+    given_times,
+    logit_normal,
+    sample_times,
+    shift_ratio,
+    shift_time,
+)
 from tests.flow.denoisers import denoiser
 
 SHAPE = (2, 3, 4, 5, 6)
@@ -140,3 +148,80 @@ def test_both_forwards_together_equal_one_after_the_other():
 def test_guidance_out_of_range_is_refused(fields):
     with pytest.raises(ValueError, match="guidance"):
         Guidance(**fields)
+
+
+def halfway(variables, x, t, condition):
+    """Velocity whose estimate at time 0 lies between x and the condition's point."""
+    del variables
+    return (condition["target"] - x) / (2 * jnp.maximum(t, 1e-6)[..., None, None, None])
+
+
+def renoised_by_hand(x, target, noisy, seeds, times):
+    rows = noisy[..., None, None, None]
+    for number, after in enumerate(times[1:], start=1):
+        estimate = np.where(rows, (x + target) / 2, x)
+        noise = np.asarray(step_noise(seed_keys(seeds), number, SHAPE[1:]))
+        x = np.where(rows, (1 - after) * estimate + after * noise, x)
+    return x
+
+
+def test_with_fresh_noise_between_steps_estimates_are_noised_again():
+    x, target = latents(5)
+    noisy = np.array([[False, True, True], [True, True, True]])
+    times, seeds, seen = given_times((1.0, 0.7, 0.2)), (11, 4), []
+    options = {
+        "times": times,
+        "noisy": jnp.asarray(noisy),
+        "positive": {"target": target},
+        "guidance": Guidance(scale=1.0),
+        "renoise": seed_keys(seeds),
+    }
+
+    def watch(end):
+        seen.append((np.asarray(end.x), np.asarray(end.estimate())))
+
+    made = sample(denoiser(halfway), {}, jnp.array(x), on_step=watch, **options)
+    assert made.evaluations == 3
+    expected = renoised_by_hand(np.asarray(x), np.asarray(target), noisy, seeds, times)
+    np.testing.assert_allclose(made.x, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(np.asarray(made.x)[~noisy], np.asarray(x)[~noisy])
+    for number, (at, estimate) in enumerate(seen, start=1):
+        noise = np.asarray(step_noise(seed_keys(seeds), number, SHAPE[1:]))
+        rows = noisy[..., None, None, None]
+        again = np.where(rows, (1 - times[number]) * estimate + times[number] * noise, estimate)
+        np.testing.assert_allclose(at, again, rtol=1e-5, atol=1e-5)
+
+    def stop(end):
+        if end.index == 1:
+            raise StopSampling
+
+    stopped = sample(denoiser(halfway), {}, jnp.array(x), on_step=stop, **options)
+    assert stopped.stopped
+    np.testing.assert_allclose(stopped.x, seen[1][1], rtol=1e-6)
+
+
+def test_fresh_noise_of_a_row_does_not_depend_on_its_batch():
+    together = step_noise(seed_keys((3, 9)), 1, SHAPE[1:])
+    np.testing.assert_array_equal(together[1:], step_noise(seed_keys((9,)), 1, SHAPE[1:]))
+    again = step_noise(seed_keys((9,)), 2, SHAPE[1:])
+    for other in (together[:1], again, jax.random.normal(jax.random.key(9), SHAPE[1:])[None]):
+        assert abs(float(jnp.mean(other * together[1:]))) < 0.2  # 360 values: 4 deviations
+    assert float(jnp.std(again)) == pytest.approx(1, abs=0.15)
+
+
+def test_reuse_of_velocities_is_refused_beside_fresh_noise():
+    x, target = latents(6)
+    with pytest.raises(ValueError, match=r"reuse threshold=0.1 with renoise: .* to 0"):
+        sample(
+            denoiser(halfway), {}, x, times=given_times((1.0,)), noisy=jnp.ones(SHAPE[:2], bool),
+            positive={"target": target}, guidance=Guidance(scale=1.0), reuse_threshold=0.1,
+            renoise=seed_keys((1, 2)),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "times", [(), (0.9, 0.5), (1.0, 1.0), (1.0, 0.5, 0.7), (1.0, 0.0), (1.0, float("nan"))]
+)
+def test_times_that_do_not_fall_from_noise_are_refused(times):
+    with pytest.raises(ValueError, match=r"times=.* must be 1 to 1000 falling numbers above 0"):
+        check_times(times)

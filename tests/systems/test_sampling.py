@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.renoise import seed_keys
 from mugv_jax.flow.sampler import Sample
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.sharding import mesh as meshes
@@ -61,6 +62,19 @@ def test_samples_are_what_the_read_condition_says(mesh):
     made = sampled(mesh, Start.from_noise(seed_noise([1, 2], SHAPE)), latents(2))
     np.testing.assert_allclose(made.x, 2 * latents(2), rtol=0, atol=1e-5)
     assert made.x.sharding.is_equivalent_to(batch_sharding(mesh, 2), made.x.ndim)
+
+
+@pytest.mark.parametrize("mesh", [ONE, TWO], ids=["one device", "two data shards"])
+def test_fresh_noise_of_a_row_is_its_own(mesh):
+    seeds, condition = [5, 9], latents(2)
+    options = {"steps": 2, "strength": 1.0, "variables": 0.5}
+    start = Start.from_noise(seed_noise(seeds, SHAPE))
+    made = sampled(mesh, start, condition, renoise=seed_keys(seeds), **options)
+    start = Start.from_noise(seed_noise(seeds[1:], SHAPE))
+    alone = sampled(ONE, start, condition[1:], renoise=seed_keys(seeds[1:]), **options)
+    np.testing.assert_allclose(made.x[1:], alone.x, rtol=0, atol=1e-6)
+    other = sampled(ONE, start, condition[1:], renoise=seed_keys([7]), **options)
+    assert float(jnp.abs(other.x - alone.x).max()) > 0.1
 
 
 def test_what_is_placed_on_the_mesh_already_is_taken_as_it_is():

@@ -34,7 +34,7 @@ from mugv_jax.demo.world.physics import find_fault
 from mugv_jax.demo.world.reading import read
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.flow.guidance import Guidance
-from mugv_jax.flow.schedule import check_shift
+from mugv_jax.flow.schedule import check_shift, check_times
 from mugv_jax.progress import Bar
 from mugv_jax.systems.frames import Videos
 from mugv_jax.systems.mugv.request import MAX_SEED, Request
@@ -83,6 +83,8 @@ class DemoEval:
     seed: int = 1
     steps: int = Request.steps
     shift: float | None = Request.shift
+    times: tuple[float, ...] | None = None
+    renoise: bool = Request.renoise
     guidance: float = Guidance.scale
     batch: int = 20
 
@@ -97,12 +99,14 @@ class DemoEval:
         if not 0 <= self.seed <= MAX_SEED - self.clips:
             raise ValueError(f"seed={self.seed} must lie in 0 to {MAX_SEED - self.clips}.")
         check_shift(self.shift)
+        check_times(self.times)
         Guidance(scale=self.guidance)  # raises if it is out of range
 
     def settings(self) -> dict[str, Any]:
-        """The fields that the answer to a clip depends on."""
+        """The fields that the answer to a clip depends on; newer ones only where they are set."""
         values = dataclasses.asdict(self)
-        return {k: v for k, v in values.items() if k not in ("tasks", "clips", "batch")}
+        unset = {k for k in ("times", "renoise") if not values[k]}
+        return {k: v for k, v in values.items() if k not in {"tasks", "clips", "batch", *unset}}
 
 
 def evaluate(

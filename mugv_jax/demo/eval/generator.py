@@ -45,6 +45,8 @@ class PipelineGenerator:
             steps=config.steps,
             guidance=Guidance(scale=config.guidance),
             shift=config.shift,
+            times=config.times,
+            renoise=config.renoise,
             negative_prompt="",
             conditioning_fps=format.fps,
             aesthetic_score=None,

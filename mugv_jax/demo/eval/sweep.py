@@ -49,11 +49,13 @@ class Sweep:
         return f"{self.name}_{value:g}"
 
     def configs(self, config: DemoEval) -> dict[float, DemoEval]:
-        """`config` with each of the values.
+        """`config` with each of the values, and without times of its own where steps tell them.
 
         Raises:
             ValueError: a value out of range.
         """
+        if self.name in ("steps", "shift"):
+            config = dataclasses.replace(config, times=None)
         return {v: dataclasses.replace(config, **{self.name: v}) for v in self.values}
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from mugv_jax import video
 from mugv_jax.axes import Array, Float
+from mugv_jax.flow.renoise import seed_keys
 from mugv_jax.flow.sampler import Sample
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.compile_cache import keep_in_python
@@ -86,7 +87,8 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         """Pipeline from published or converted weights in a folder or Hugging Face repository.
 
         weights: None for the demo's weights, a small model that comes with the package. A
-            `defaults.json` beside them has the defaults of `generate`.
+            `defaults.json` beside them has the defaults of `generate`, and one beside `dit` or an
+            adapter replaces those that it names.
         dit, text_encoder, tokenizer: where they are, if not in `weights`; see `find_weights`.
         lora: adapters that are merged into the transformer: a path, a list of paths, or (path,
             scale) pairs; each is a file, a folder or a training run.
@@ -102,7 +104,7 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         loading = loading_options(cls, options)
         keep_in_python(compile_cache)
         weights = demo_weights() if weights is None else weights
-        defaults = read_defaults(weights)
+        defaults = read_defaults(weights, dit=dit, lora=lora)
         models = MugvModels.from_pretrained(
             weights,
             dit=dit,
@@ -204,16 +206,17 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
 
                 def sample(group: list[int], label: str | None) -> Sample:
                     clean, noisy = zip(*(given[i].start_of(latents, shape) for i in group))
-                    noise = seed_noise([seeds[i] for i in group], shape)
+                    own = [seeds[i] for i in group]
                     return sample_group(
                         MugvDenoiser(dit),
                         variables,
                         mesh,
-                        Start(np.stack(clean), np.stack(noisy), noise),
-                        times=request.times(),
+                        Start(np.stack(clean), np.stack(noisy), seed_noise(own, shape)),
+                        times=request.schedule(),
                         positive=condition([prompts[i] for i in group]),
                         negative=condition([negative] * len(group)) if guided else None,
                         guidance=request.guidance,
+                        renoise=seed_keys(own) if request.renoise else None,
                         reuse_threshold=request.reuse_threshold,
                         progress=label,
                         on_step=watch(group),

@@ -12,8 +12,15 @@ import numpy as np
 from mugv_jax.bounds import MAX_SEED
 from mugv_jax.files import check_text
 from mugv_jax.flow.guidance import Guidance
+from mugv_jax.flow.renoise import check_renoise
 from mugv_jax.flow.reuse import check_threshold
-from mugv_jax.flow.schedule import check_shift, sample_times, shift_ratio
+from mugv_jax.flow.schedule import (
+    check_shift,
+    check_times,
+    given_times,
+    sample_times,
+    shift_ratio,
+)
 from mugv_jax.systems.mugv.aesthetic import with_score
 from mugv_jax.systems.mugv.given import GivenPixels, ImageLike, Reader, Sources, VideoLike
 from mugv_jax.systems.mugv.size import VideoSize
@@ -30,7 +37,7 @@ NEGATIVE_PROMPT = (
 )
 # Options that change frames, and those that do so only beside an input.
 RECORDED = (
-    "fit", "steps", "shift", "guidance", "negative_prompt", "reuse_threshold",
+    "fit", "steps", "shift", "times", "renoise", "guidance", "negative_prompt", "reuse_threshold",
     "fps", "conditioning_fps", "aesthetic_score",
 )  # fmt: skip
 OWNED = {"strength": "init_video", "continue_frames": "continue_video"}
@@ -58,6 +65,8 @@ class RequestOptions(TypedDict, total=False):
     steps: int
     guidance: float | Guidance
     shift: float | None
+    times: Sequence[float] | None
+    renoise: bool
     reuse_threshold: float
     negative_prompt: str
     fps: float
@@ -83,6 +92,10 @@ class Request:
     init_video, strength: video to start from, noised to `strength` in (0, 1] of the path. Frames
         of a file are those that it shows at `fps`; frames in memory are taken as they are.
     shift: shift of times towards noise (`flow/schedule.py`); None is by size, as published.
+    times: times at which the model is evaluated, falling from 1, which is pure noise, as many as
+        `steps`; None takes those of `steps` and `shift`.
+    renoise: noise the estimated video anew between steps (`flow/renoise.py`), for models of few
+        steps that were trained so, in place of Euler's method.
     reuse_threshold: relative change of the model's input, summed over steps, up to which steps are
         not evaluated (`flow/reuse.py`); 0 evaluates every step.
     negative_prompt: text that guidance leads away from; empty means the empty text.
@@ -113,6 +126,8 @@ class Request:
     steps: int = 25
     guidance: Guidance = dataclasses.field(default_factory=Guidance)
     shift: float | None = None
+    times: Sequence[float] | None = None
+    renoise: bool = False
     reuse_threshold: float = 0.0
     negative_prompt: str = NEGATIVE_PROMPT
     fps: float = 20.0
@@ -129,7 +144,9 @@ class Request:
         check_rows(self.rows)
         check_fit(self.fit)
         check_shift(self.shift)
+        self._check_times()
         check_threshold(self.reuse_threshold)
+        check_renoise(self.renoise, self.reuse_threshold)
         for name in ("fps", "conditioning_fps"):
             if not 1 <= getattr(self, name) <= 1000:
                 raise ValueError(f"{name}={getattr(self, name)} must lie in 1 to 1000.")
@@ -146,6 +163,22 @@ class Request:
             raise ValueError(
                 f"prompt {without.index(True) + 1} has no init_video, but others have one: all "
                 "prompts start at the same time of the path, so give each of them one, or none."
+            )
+
+    def _check_times(self) -> None:
+        """Raise a ValueError for given times that no request like this can have."""
+        check_times(self.times)
+        if self.times is None:
+            return
+        if len(self.times) != self.steps:
+            raise ValueError(
+                f"steps={self.steps} must be the number of the given times, {len(self.times)}: "
+                "leave one of the two out."
+            )
+        if any(sources.init_video is not None for sources in self.sources()):
+            raise ValueError(
+                f"times={','.join(map(str, self.times))} begin at pure noise, but init_video "
+                "begins at its strength: leave the times out, or the video."
             )
 
     def texts(self) -> list[str]:
@@ -192,8 +225,10 @@ class Request:
             records.append(made)
         return records
 
-    def times(self) -> np.ndarray:
+    def schedule(self) -> np.ndarray:
         """Times at which the model is evaluated, followed by 0."""
+        if self.times is not None:
+            return given_times(self.times)
         size = self.size
         ratio = self.shift or shift_ratio(size.height_px, size.width_px, size.latent_shape[0])
         noise_alone = self.sources()[0].init_video is None

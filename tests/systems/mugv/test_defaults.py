@@ -1,7 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from mugv_jax.flow.guidance import Guidance
@@ -46,6 +48,50 @@ def test_a_file_may_leave_things_out(tmp_path):
     assert read_defaults(tmp_path) == Defaults(frames=9)
 
 
+FEW = {"steps": 2, "guidance": 1, "renoise": True}
+
+
+def write(folder, values):
+    folder.mkdir(exist_ok=True)
+    (folder / "defaults.json").write_text(json.dumps(values))
+    return folder
+
+
+def test_a_model_of_few_steps_says_how_it_is_sampled(tmp_path):
+    weights = write(tmp_path / "weights", SMALL | {"shift": 2})
+    student = write(tmp_path / "student", FEW)
+    adapter = write(tmp_path / "adapter", {"times": [1, 0.6, 0.3]}) / "few.safetensors"
+    adapter.write_bytes(b"")
+    plain = read_defaults(weights)
+    few = read_defaults(weights, dit=student)
+    assert few == dataclasses.replace(plain, steps=2, guidance=1.0, renoise=True)
+    assert read_defaults(weights, lora=[(student, 0.5)]) == few
+    assert read_defaults(weights, dit=weights / "dit.pt") == plain
+    both = read_defaults(weights, dit=student, lora=adapter)
+    assert both == dataclasses.replace(few, steps=3, times=(1.0, 0.6, 0.3))
+    request = both.request(("a",))
+    assert request.renoise
+    np.testing.assert_array_equal(request.schedule(), np.float32([1, 0.6, 0.3, 0]))
+    later = write(tmp_path / "later", {"steps": 4})
+    assert read_defaults(weights, lora=[adapter, later]).times is None
+
+
+def test_options_replace_the_times_of_the_defaults():
+    few = Defaults(steps=2, times=(1.0, 0.5), renoise=True, guidance=1.0)
+    assert few.request(("a",)).steps == 2
+    assert few.request(("a",), steps=4).schedule().shape == (5,)
+    assert few.request(("a",), shift=3.0).schedule()[1] == pytest.approx(0.75)
+    assert few.request(("a",), times=(1.0,)).steps == 1
+    assert not few.request(("a",), renoise=False).renoise
+    for options, message in (
+        ({"steps": 3, "times": (1.0, 0.5)}, "steps=3 must be the number of the given times, 2"),
+        ({"init_video": "a.mp4"}, r"times=1.0,0.5 begin at pure noise, but init_video"),
+        ({"reuse_threshold": 0.1}, "reuse threshold=0.1 with renoise"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            few.request(("a",), **options)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -64,6 +110,11 @@ def test_a_file_may_leave_things_out(tmp_path):
         ('{"fps": NaN}', "NaN is no number of JSON"),
         ('{"guidance": -1}', r"guidance scale=-1\.0"),
         ('{"negative_prompt": null}', "negative_prompt=null must be a text"),
+        ('{"renoise": 1}', "renoise=1 must be true or false"),
+        ('{"times": 1}', r"times=1 must be a list of numbers, such as \[1, 0.6\], or null"),
+        ('{"times": [1, true]}', r"times=\[1, true\] must be a list"),
+        ('{"times": [0.5]}', r"times=0.5 must be 1 to 1000 falling numbers"),
+        ('{"times": [1, 0.5], "steps": 3}', "steps=3 must be the number of the given times"),
         ('{"aesthetic_score": "none"}', 'aesthetic_score="none" must be a number or null'),
     ],
 )

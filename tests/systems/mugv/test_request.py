@@ -124,9 +124,9 @@ def test_a_source_that_prompts_share_is_read_once(tmp_path, monkeypatch):
 
 
 def test_times_start_at_the_strength_of_a_video_to_start_from():
-    assert request().times()[0] == 1
-    assert request(shift=1.0, init_video=CLIP, strength=0.5).times()[0] == 0.5
-    assert request(init_video=[None], strength=0.5).times()[0] == 1
+    assert request().schedule()[0] == 1
+    assert request(shift=1.0, init_video=CLIP, strength=0.5).schedule()[0] == 0.5
+    assert request(init_video=[None], strength=0.5).schedule()[0] == 1
 
 
 def test_pictures_are_read_from_files_arrays_and_pillow_images(tmp_path):
