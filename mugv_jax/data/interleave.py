@@ -5,7 +5,10 @@
     step i = the next step of source order[i]
 
 A batch of a named source holds one more key, "source:NAME", so that its source is known on the host
-and when a program is traced, without reading an array.
+and when a program is traced, without reading an array. Phases of training, such as those of a
+student and its critic, are told apart in the same way, but all take batches of one source:
+
+    step i = batch i, for phase order[i]
 """
 
 import dataclasses
@@ -65,6 +68,21 @@ def interleaved_batches(
     return Batches(steps, config, digest)
 
 
+def phased_batches(batches: Batches, shares: Mapping[str, int], config: DataConfig) -> Batches:
+    """`batches` with the tags of phases in turn, which resume exactly; as they are without phases.
+
+    shares: number of batches of each phase in a cycle.
+
+    Raises:
+        ValueError: a run so short that a phase has no batch.
+    """
+    if not shares:
+        return batches
+    steps = Phased(batches.steps, tuple(shares), source_order(shares, len(batches.steps)))
+    digest = hashlib.blake2b(repr((shares, batches.digest)).encode(), digest_size=8).hexdigest()
+    return Batches(steps, config, digest)
+
+
 def joined_validation(parts: Mapping[str, Validation], config: DataConfig) -> Validation | None:
     """The held-out batches of all sources that have any, one source after another."""
     if list(parts) == [""]:
@@ -73,6 +91,21 @@ def joined_validation(parts: Mapping[str, Validation], config: DataConfig) -> Va
         return None
     steps = Joined([Tagged(each.steps, name) for name, each in parts.items()])
     return Validation(steps, dataclasses.replace(config, workers=0))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Phased:
+    """Batches of which number i has the tag of phase `names[order[i]]`."""
+
+    steps: Indexed[Batch]
+    names: tuple[str, ...]
+    order: Int[np.ndarray, "steps"]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, step: int) -> Batch:
+        return Tagged(self.steps, self.names[self.order[step]])[step]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@
 
 import dataclasses
 import functools
+import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -17,14 +18,21 @@ from mugv_jax.data.adapt import fitted_to_samples, validates
 from mugv_jax.data.batches import Batches, Validation, make_batches, make_validation
 from mugv_jax.data.data_config import DataConfig
 from mugv_jax.data.describe import describe
-from mugv_jax.data.interleave import interleaved_batches, joined_validation, source_order
+from mugv_jax.data.interleave import (
+    interleaved_batches,
+    joined_validation,
+    phased_batches,
+    source_order,
+)
 from mugv_jax.data.open import open_all
 from mugv_jax.data.samples import SampleSource
 from mugv_jax.data.schedule import Schedule
+from mugv_jax.data.whole_files import write_whole
 from mugv_jax.problems import Problems
 from mugv_jax.progress import stage
 from mugv_jax.sharding.parallel import check_batch
 from mugv_jax.sharding.place import local_shards
+from mugv_jax.systems.mugv.defaults import FILE as DEFAULTS
 from mugv_jax.systems.system import find
 from mugv_jax.train import objectives
 from mugv_jax.train.adapt import fitted_intervals, fitted_to_steps
@@ -59,6 +67,9 @@ def train(
     asked: fields, such as "data.holdout", that are used as they are. Others adapt to a short run or
         to few samples (`train/adapt.py`, `data/adapt.py`).
 
+    A model that is sampled otherwise than its start, such as one of few steps, has a
+    `defaults.json` in the folder, which `generate --dit` and `--lora` read.
+
     Returns the last step taken: below `config.run.steps` after SIGTERM or SIGINT, which save a
     checkpoint and stop.
 
@@ -71,7 +82,11 @@ def train(
         program, batches, evaluation = _checked(config, folder, devices, asked)
     places = program.weight_shardings
     weights = functools.partial(load_weights, program, shardings=places, collections=("params",))
-    return run_in(folder, program, batches, weights, clock=clock, evaluation=evaluation)
+    last = run_in(folder, program, batches, weights, clock=clock, evaluation=evaluation)
+    defaults = program.objective.defaults
+    if defaults and jax.process_index() == 0:
+        write_whole(folder / DEFAULTS, (json.dumps(defaults, indent=2) + "\n").encode())
+    return last
 
 
 def _checked(
@@ -213,8 +228,9 @@ def _data(
             held_out[name] = make_validation(
                 each.samples, each.data, like=schedule.buckets, **shared
             )
+    batches = interleaved_batches(training, shares, config.data)
     return (
-        interleaved_batches(training, shares, config.data),
+        phased_batches(batches, program.objective.phases, config.data),
         joined_validation(held_out, config.data),
     )
 

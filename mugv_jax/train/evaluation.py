@@ -23,7 +23,7 @@ from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.sampling import Start, sample_group
 from mugv_jax.train.metrics import Scalars, Writer
-from mugv_jax.train.noising import NULL_TEXT, drop_captions, fixed_noise
+from mugv_jax.train.noising import NULL_TEXT, drop_captions, fixed_noise, sample_keys
 from mugv_jax.train.objective import POLICY
 from mugv_jax.train.objectives.flow_matching import VALIDATION_TIMES, validation_tasks
 from mugv_jax.train.program import Program
@@ -131,6 +131,7 @@ def sample_latent(
         positive=objective.denoiser.condition(batch),
         negative=negative if log.guidance != 1 else None,
         guidance=Guidance(scale=log.guidance),
+        renoise=sample_keys(batch["sample"]) if objective.defaults.get("renoise") else None,
     ).x
 
 

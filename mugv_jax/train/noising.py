@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.flow.path import interpolate
+from mugv_jax.flow.renoise import NoiseKeys
 from mugv_jax.train.objective import Batch, constrain_batch
 from mugv_jax.train.tasks import TASKS
 
@@ -76,7 +77,13 @@ def task_sums(loss: Float[Array, "b"], task: Int[Array, "b"]) -> dict[str, Array
     return {"task_loss": loss @ one_hot, "task_count": jnp.sum(one_hot, axis=0)}
 
 
+def sample_keys(sample: Int[Array, "b"]) -> NoiseKeys:
+    """Keys of noise that depend only on each sample's index."""
+    base = jax.random.key(0)
+    return jax.random.key_data(jax.vmap(lambda i: jax.random.fold_in(base, i))(sample))
+
+
 def fixed_noise(sample: Int[Array, "b"], shape: tuple[int, ...]) -> Float[Array, "b f h w c"]:
     """Standard normal noise that depends only on each sample's index."""
-    base = jax.random.key(0)
-    return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(base, i), shape))(sample)
+    keys = jax.random.wrap_key_data(sample_keys(sample))
+    return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)

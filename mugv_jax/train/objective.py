@@ -95,8 +95,37 @@ class Objective(abc.ABC):
         return ()
 
     @property
+    def copies(self) -> tuple[str, ...]:
+        """Further trained networks of the policy's kind, such as a critic, with `optimizers`.
+
+        They start at the policy's weights and are trained as it is, with all weights or with
+        low-rank updates of the same frozen weights.
+        """
+        return ()
+
+    @property
+    def phases(self) -> Mapping[str, int]:
+        """Names of the phases that take batches in turn, and the share of each; {} is one phase.
+
+        A batch tells its phase as it tells a named source, see `data/interleave.py`.
+        """
+        return {}
+
+    def updates(self, steps: Any) -> Any:
+        """Number of the policy's updates in the first `steps` steps of a run."""
+        return steps
+
+    @property
+    def trains(self) -> str:
+        """Name of the network that `loss` trains."""
+        return POLICY
+
+    @property
     def optimizers(self) -> Mapping[str, optax.GradientTransformation]:
-        """Optimizers of additional trained policies, whose weights are in `TrainState.extra`."""
+        """Optimizers of additional trained policies, whose weights are in `TrainState.extra`.
+
+        A step updates those whose gradients it has, and leaves the others as they are.
+        """
         return {}
 
     def extra(self, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,13 +162,13 @@ class Objective(abc.ABC):
     def gradient(
         self, bind: Bind, trained: Mapping[str, Any], part: Any
     ) -> tuple[Float[Array, ""], Metrics, Mapping[str, Any]]:
-        """(loss, metrics, gradients by policy); overridden if several policies are trained."""
+        """(loss, metrics, gradients by policy); overridden if a step trains several policies."""
 
         def loss_of(params: Any) -> tuple[Float[Array, ""], Metrics]:
-            return self.loss(bind({**trained, POLICY: params}), part)
+            return self.loss(bind({**trained, self.trains: params}), part)
 
-        (loss, metrics), grads = jax.value_and_grad(loss_of, has_aux=True)(trained[POLICY])
-        return loss, metrics, {POLICY: grads}
+        (loss, metrics), grads = jax.value_and_grad(loss_of, has_aux=True)(trained[self.trains])
+        return loss, metrics, {self.trains: grads}
 
     @abc.abstractmethod
     def validate(self, policies: Policies, batch: Batch) -> Any:

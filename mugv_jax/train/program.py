@@ -54,7 +54,9 @@ class Program:
         self.kind, self.model = objective.kind, objective.sizes
         self.dtype = jnp.dtype(config.run.dtype)
         self.shards = data_shards(mesh)
-        self.optimizer, self.schedule = make_optimizer(config.optimizer, config.run.steps)
+        self.optimizer, self.schedule = make_optimizer(
+            config.optimizer, objective.updates(config.run.steps)
+        )
         self.everywhere = NamedSharding(mesh, PartitionSpec())
         self.given = dict(given or {})
         # With LoRA, roles share the frozen weights.
@@ -111,9 +113,12 @@ class Program:
 
         found: dict[str, Any] = {name: state.extra[name] for name in self.given}
         found |= {name: {"params": params} for name, params in trained.items()}
-        found[POLICY] = variables(trained[POLICY])
-        if low_rank is not None:
-            found[POLICY][lora.COLLECTION] = lora.scaled(trained[POLICY], low_rank)
+        for name in (POLICY, *self.objective.copies):
+            if name not in trained:
+                continue
+            found[name] = variables(trained[name])
+            if low_rank is not None:
+                found[name][lora.COLLECTION] = lora.scaled(trained[name], low_rank)
         return found | {role: variables(state.extra.get(role)) for role in self.objective.roles}
 
     def averaged(self, state: TrainState) -> Policies:
@@ -131,7 +136,8 @@ class Program:
         have = {name: found.get(name, {}) for name in wanted}
         whole = jax.tree.structure(wanted) == jax.tree.structure(have)
         # With LoRA the frozen weights change dtype, so their buffers cannot be reused.
-        donated = 0 if whole and self.config.lora is None and not self.objective.roles else ()
+        copied = self.objective.roles or self.objective.copies
+        donated = 0 if whole and self.config.lora is None and not copied else ()
 
         def make(found: Mapping[str, Any], given: Mapping[str, Any]) -> TrainState:
             variables = found if whole else join(self._random(), found)
@@ -185,6 +191,9 @@ class Program:
         extra = self.objective.extra(variables)
         for role in self._own_roles:
             extra[role] = self._role_params(variables["params"])
+        for name in self.objective.copies:
+            extra[name] = jax.tree.map(jnp.copy, trained)
+            extra[f"{name}_opt"] = self.objective.optimizers[name].init(extra[name])
         return new_state(
             trained, frozen, self.optimizer,
             ema=config.ema.enabled, seed=config.run.seed, extra=extra | dict(given),

@@ -69,16 +69,26 @@ class Step:
     def _guarded_update(
         self, state: TrainState, loss: Array, metrics: Metrics, grads: Mapping[str, Any]
     ) -> tuple[TrainState, Metrics]:
-        """State and metrics after the update; a non-finite loss or gradient skips the update."""
+        """State and metrics after the update of the networks that have gradients.
+
+        A non-finite loss or gradient skips the update.
+        """
         norms = {name: optax.tree.norm(each) for name, each in grads.items()}
         finite = jnp.isfinite(jnp.stack([loss, *norms.values()])).all()
-        params, opt, update_norm = _updated(self.optimizer, grads[POLICY], state.opt, state.params)
-        extra = dict(state.extra)
+        params, opt, ema = state.params, state.opt, state.ema
+        extra, shown = dict(state.extra), {}
+        if POLICY in grads:
+            params, opt, size = _updated(self.optimizer, grads[POLICY], opt, params)
+            ema = self._averaged(state, params)
+            shown = {"grad_norm": norms[POLICY], "update_norm": size}
         for name, optimizer in self.objective.optimizers.items():
+            if name not in grads:
+                continue
             extra[name], extra[f"{name}_opt"], _ = _updated(
                 optimizer, grads[name], extra[f"{name}_opt"], extra[name]
             )
-        ema = self._averaged(state, params)
+        copies = [name for name in self.objective.copies if name in grads]
+        shown |= {f"{name}_grad_norm": norms[name] for name in copies}
         new = state.replace(params=params, opt=opt, ema=ema, extra=extra)
         after = jax.tree.map(
             lambda new, old: old if new is old else jnp.where(finite, new, old), new, state
@@ -86,11 +96,9 @@ class Step:
         after = after.replace(
             step=state.step + 1, skipped=state.skipped + 1 - finite.astype(jnp.int32)
         )
-        taken = state.step - state.skipped
-        return after, metrics | {
+        taken = self.objective.updates(state.step - state.skipped)
+        return after, metrics | shown | {
             "loss": loss,
-            "grad_norm": norms[POLICY],
-            "update_norm": update_norm,
             "param_norm": optax.tree.norm(after.params),
             "learning_rate": jnp.asarray(self.schedule(taken), jnp.float32),
             "skipped": after.skipped,
@@ -100,7 +108,7 @@ class Step:
         if state.ema is None or self.ema_decay is None:
             return state.ema
         # A smaller decay over the first steps, so that the initial weights do not dominate.
-        count = (state.step - state.skipped).astype(jnp.float32)
+        count = self.objective.updates(state.step - state.skipped).astype(jnp.float32)
         decay = jnp.minimum(self.ema_decay, (1 + count) / (10 + count))
         return jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.ema, params)
 

@@ -150,6 +150,11 @@ class FlowMatching(Objective):
             **parts,
         )
 
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Values of a `defaults.json` for the trained model, if it is sampled in another way."""
+        return {}
+
     def shift(self, latent_shape: LatentShape) -> float:
         """Ratio of the time shift towards noise for latents of shape (f, h, w)."""
         if not self.loss_config.shift:
