@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from mugv_jax import cli, video
+from mugv_jax.commands import generate_mugv
 from mugv_jax.systems.mugv import windows
 from mugv_jax.video.contact_sheet import GAP_PX
 from tests.systems.mugv.folders import write_config, write_published
@@ -352,3 +353,26 @@ def test_a_cache_that_nobody_asked_for_need_not_be_writable(folder, capsys, monk
     status, printed = generate(capsys, f"{options} --guidance 1 -o plain.mp4")
     assert status == 0
     assert "cannot be written: File exists. Programs will be compiled anew" in printed
+
+
+def test_an_adapter_of_few_steps_says_how_it_is_sampled(tmp_path):
+    (tmp_path / "few").mkdir()
+    few = {"steps": 2, "guidance": 1, "renoise": True}
+    (tmp_path / "few/defaults.json").write_text(json.dumps(few))
+
+    class Pipeline:
+        def run(self, request, given):
+            return request
+
+    def asked(*options):
+        words = ["generate", "--lora", str(tmp_path / "few"), *options, "a red star"]
+        args = cli._parser("generate").parse_args(words)
+        return generate_mugv.prepare(args)(Pipeline())
+
+    request = asked()
+    assert (request.steps, request.guidance.scale, request.renoise) == (2, 1.0, True)
+    assert request.size.width_px == 64  # of the demo's weights
+    request = asked("--steps", "4", "--guidance", "3", "--renoise", "off")
+    assert (request.steps, request.guidance.scale, request.renoise) == (4, 3.0, False)
+    request = asked("--times", "1,0.7,0.2")
+    np.testing.assert_array_equal(request.schedule(), np.float32([1, 0.7, 0.2, 0]))
