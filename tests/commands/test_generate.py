@@ -362,6 +362,7 @@ def test_an_adapter_of_few_steps_says_how_it_is_sampled(tmp_path):
 
     class Pipeline:
         def run(self, request, given):
+            assert len(given) == 1
             return request
 
     def asked(*options):
