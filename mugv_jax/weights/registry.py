@@ -18,6 +18,7 @@ from mugv_jax.nn.text.clip import ClipTextConfig, ClipTextEncoder
 from mugv_jax.nn.text.t5 import T5Config, T5Encoder
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.sizes import VAEConfig
+from mugv_jax.nn.vae.tiny import TinyDecoder, TinyDecoderConfig
 from mugv_jax.nn.vision.clip import ClipImageEncoder, ClipVisionConfig
 from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
@@ -27,6 +28,7 @@ from mugv_jax.weights.tables import (
     clip_vision,
     mmdit,
     mugv_dit,
+    mugv_tiny_decoder,
     mugv_vae,
     t5,
     umt5,
@@ -98,6 +100,10 @@ def _vae_inputs(config: VAEConfig) -> Inputs:
     return _arrays(pixels=(1, config.time_factor, config.spatial_factor, config.spatial_factor, 3))
 
 
+def _tiny_decoder_inputs(config: TinyDecoderConfig) -> Inputs:
+    return _arrays(latent=(1, 1, 1, 1, config.latent_channels))
+
+
 def _wan_vae_inputs(config: WanVAEConfig) -> Inputs:
     frames, side = config.time_factor + 1, config.spatial_factor  # the least with two latents
     return _arrays(pixels=(1, frames, side, side, 3))
@@ -150,6 +156,18 @@ MODELS = {
             example=VAEConfig(),
             published_factors=mugv_vae.published_factors,
             published_config=mugv_vae.published_config,
+        ),
+        Model(
+            kind="mugv_tiny_decoder",
+            config_class=TinyDecoderConfig,
+            build=TinyDecoder,
+            inputs=_tiny_decoder_inputs,
+            table=mugv_tiny_decoder.table,
+            infer_config=mugv_tiny_decoder.infer_config,
+            config_from_published=mugv_tiny_decoder.config_from_published,
+            example=TinyDecoderConfig(),
+            described_as={"_class_name": mugv_tiny_decoder.CLASS},
+            published_config=mugv_tiny_decoder.published_config,
         ),
         Model(
             kind="contentv_dit",
