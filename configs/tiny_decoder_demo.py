@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     config.optimizer.final_fraction = 0.05
     config.ema.decay = 0.99
     config.run.vae = "mugv_jax/assets/demo/vae.safetensors"
-    config.run.steps = 12_000
+    config.run.steps = 16_000
     config.run.dtype = "float32"
     config.checkpoint.every = 500
     config.checkpoint.keep = 1

@@ -50,7 +50,7 @@ TRAINING_GROUPS = (
 # Fields of training that name files or folders, by group.
 FILES = {
     "data": ("paths", "holdout_paths"),
-    "run": ("weights", "picture_weights", "null_text"),
+    "run": ("weights", "picture_weights", "null_text", "vae"),
     "log": ("vae",),
     "objective": ("vae",),
 }

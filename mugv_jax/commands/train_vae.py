@@ -11,10 +11,14 @@ from ml_collections import ConfigDict
 
 from mugv_jax.commands import training
 
-DESCRIPTION = "Train the video VAE; running the same command again resumes the run."
+DESCRIPTION = """Train the video VAE, or a tiny decoder of its latents (configs tiny_decoder_*).
+
+Running the same command again resumes the run."""
 EXAMPLES = """examples:
   mugv-jax train-vae --config vae_demo --output runs/vae \\
     --config.data.paths="('clips',)"
+  mugv-jax train-vae --config tiny_decoder_mugv --output runs/tiny \
+    --config.data.paths="('clips',)" --config.run.vae=weights/vae.pt
 """
 MEMORY = (
     "decrease config.data.rows, config.data.picture_rows, config.data.size or config.data.frames; "
@@ -23,15 +27,16 @@ MEMORY = (
 
 
 def _read(values: ConfigDict) -> Any:
-    from mugv_jax.train.vae.vae_config import from_config_dict
+    from mugv_jax.train.vae import tiny_config, vae_config
 
-    return from_config_dict(values)
+    return (tiny_config if tiny_config.GROUP in values else vae_config).from_config_dict(values)
 
 
 def _train(config: Any, folder: Path, asked: Collection[str]) -> None:
-    from mugv_jax.train.vae.run import train
+    from mugv_jax.train.vae import run, tiny_config, tiny_run
 
-    train(config, folder, asked=asked)
+    tiny = isinstance(config, tiny_config.TinyTrainConfig)
+    (tiny_run if tiny else run).train(config, folder, asked=asked)
 
 
 add_arguments = functools.partial(

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Latent, Pixels
 from mugv_jax.nn.vae.autoencoder import Features, VideoVAE
+from mugv_jax.nn.vae.tiny import AnyDecoder
 
 Variables = Mapping[str, Any]
 
@@ -33,13 +34,13 @@ class Posterior(NamedTuple):
         return self.mean + jnp.exp(0.5 * self.log_variance) * noise
 
 
-def repeats(vae: VideoVAE, frames: int) -> int:
+def repeats(vae: AnyDecoder, frames: int) -> int:
     """Number of copies of the first frame that are prepended to a clip."""
     factor = vae.config.time_factor
     return factor - 1 if frames % factor == 1 else 0
 
 
-def apply(vae: VideoVAE, variables: Variables, x: Array, method: str) -> Any:
+def apply(vae: AnyDecoder, variables: Variables, x: Array, method: str) -> Any:
     """Output of a method of the VAE."""
     return vae.apply(variables, x, method=method)
 
@@ -57,7 +58,7 @@ def posterior(vae: VideoVAE, variables: Variables, features: Features) -> Poster
 
 
 def decode_features(
-    vae: VideoVAE,
+    vae: AnyDecoder,
     variables: Variables,
     latent: Latent,
     frames: int,
@@ -77,7 +78,7 @@ def decode_features(
     return jnp.concatenate([first, decode(latent[:, 1:], window)], axis=1)
 
 
-def _decode(vae: VideoVAE, variables: Variables, latent: Latent, window: int) -> Features:
+def _decode(vae: AnyDecoder, variables: Variables, latent: Latent, window: int) -> Features:
     window = min(window, latent.shape[1])
     whole = latent.shape[1] // window * window
     decode = functools.partial(apply, vae, variables, method="decode_features")

@@ -234,5 +234,8 @@ class Reconstructions:
         shards, mesh = self._program.shards, self._program.mesh
         for first in range(0, len(self._clips), shards):
             rows = [min(first + shard, len(self._clips) - 1) for shard in local_shards(mesh)]
-            frames = np.stack([self._clips[row] for row in rows])
-            yield place_batch({"frames": frames}, mesh), min(shards, len(self._clips) - first)
+            yield self._batch(rows), min(shards, len(self._clips) - first)
+
+    def _batch(self, rows: Sequence[int]) -> dict[str, Array]:
+        frames = np.stack([self._clips[row] for row in rows])
+        return place_batch({"frames": frames}, self._program.mesh)
