@@ -12,6 +12,7 @@ from mugv_jax.commands.model_options import demo_unless_given, load_models, tili
 from mugv_jax.commands.options import (
     add_optional,
     add_path,
+    add_switch,
     add_value,
     finite_number,
     flag,
@@ -70,6 +71,7 @@ OPTIONS = (
     "reuse_threshold",
     "conditioning_fps",
     "aesthetic_score",
+    "fast_decode",
 )
 
 
@@ -100,6 +102,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     strength = f"noise added to it, above 0 and up to 1 [{Request.strength}]"
     group.add_argument("--strength", type=float, metavar="X", help=strength)
     add_own_sampling(parser)
+    fast = (
+        "decode with the tiny decoder beside the weights (docs/generation.md): far less time and "
+        "memory, slightly different pictures"
+    )
+    group = parser.add_argument_group(f"decoding ({models_with('fast_decode')} only)")
+    add_switch(group, "--fast-decode", fast)
 
 
 def add_own_sampling(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +150,10 @@ def open_pipeline(args: argparse.Namespace) -> MugvPipeline:
     """
     own = args.dit is not None or args.lora  # which may know more
     demo_unless_given(args, "" if own else f" It knows {_demo_words()}.")
-    pipeline = MugvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+    models = load_models(args)
+    if args.fast_decode:
+        models.require_tiny_decoder()
+    pipeline = MugvPipeline(models, tiling=tiling_of(args.vae_tile, SYSTEM))
     like.compare(args, pipeline.models)
     return pipeline
 
@@ -225,6 +236,7 @@ def _request(args: argparse.Namespace, defaults: Defaults) -> Request:
             reuse_threshold=args.reuse_threshold,
             seed=args.seed,
             rows=getattr(args, "rows", None),
+            fast_decode=args.fast_decode,
             **options,
         )
     except ValueError as error:

@@ -168,7 +168,7 @@ def _lines(report: Mapping[str, Any], found: Inventory) -> Iterator[str]:
     for field, model in found.described.items():
         yield from _model_lines(titles[field], model)
     for field, names in found.system.files.items():
-        if field not in found.described:
+        if field not in found.described and field in found.system.groups:
             names = f"{'one of ' * (len(names) > 1)}{', '.join(names)}"
             yield f"{titles[field]}: not found, so not counted (in a folder it is {names})\n"
     video, mesh = report["video"], report["mesh"]

@@ -50,7 +50,7 @@ def take_inventory(weights: str) -> Inventory:
         return _alone(path)  # a single checkpoint
     found = {field: _describe(place, system, field) for field, place in paths.items()}
     sizes = {field: model.config for field, model in found.items()}
-    if set(sizes) == set(system.files):
+    if set(system.groups) <= set(sizes):
         system.config(**sizes)  # refuses models that are not of one system
     return Inventory(system, sizes, {field: _values(model) for field, model in found.items()})
 
@@ -59,9 +59,10 @@ def _planned(path: Path) -> Inventory:
     """Models of a config file, which has sizes only."""
     values = configs.read(path)
     config, system = configs.from_config_dict(values), configs.system_of(values)
-    sizes = {field: getattr(config, field) for field in system.kinds}
+    sizes = {field: getattr(config, field) for field in system.groups}
     described = {}
-    for field, kind in system.kinds.items():
+    for field in system.groups:
+        kind = system.kinds[field]
         shapes = variable_shapes(MODELS[kind], sizes[field])
         weights = {name: shape for name, shape in shapes.items() if name.startswith("params/")}
         described[field] = {
@@ -103,14 +104,14 @@ def _find(folder: Path) -> tuple[System, Mapping[str, Path]]:
 
 def _fits(system: System, paths: Mapping[str, Path]) -> bool:
     """Whether every path holds a model of the system's field."""
-    kinds = system.config.KINDS
+    kinds = system.config.kinds_of
     with contextlib.suppress(ValueError):
-        return all(read_config(path)[0] in kinds[field] for field, path in paths.items())
+        return all(read_config(path)[0] in kinds(field) for field, path in paths.items())
     return False
 
 
 def _describe(path: Path, system: System, field: str) -> Description:
-    kinds = system.config.KINDS[field]
+    kinds = system.config.kinds_of(field)
     found = describe(path, kinds[0] if len(kinds) == 1 else None)
     if found.kind not in kinds:
         raise ValueError(f"{path}: holds {found.kind}, not {' or '.join(kinds)}.")

@@ -131,7 +131,10 @@ INPUT_FLAGS = {
 
 def _written(name: str, value: Any) -> Iterator[str]:
     """An option of `generate` as the command line has it."""
-    if name == "rows":
+    if name == "rows" or value is False:
+        return
+    if value is True:
+        yield flag(name)
         return
     if name == "size":
         yield f"--size={value[0]}x{value[1]}"

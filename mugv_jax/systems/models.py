@@ -144,7 +144,7 @@ class Models(Generic[Sizes]):
         """Models with seeded random weights: everything runs, but the pictures are noise."""
 
         def fetch(name: str, shardings: Any, dtype: DTypeLike) -> Any:
-            abstract = abstract_variables(config.KINDS[name][0], getattr(config, name))
+            abstract = abstract_variables(config.kinds_of(name)[0], getattr(config, name))
             quantize = options.get("quantize")
             return random_variables(
                 abstract, seed, shardings=shardings, dtype=dtype, quantize=quantize
@@ -184,7 +184,7 @@ class Models(Generic[Sizes]):
     @contextlib.contextmanager
     def model(self, name: str) -> Iterator[tuple[Any, Any]]:
         """A field's module and its variables on the mesh, which are freed when the context ends."""
-        kind, config = self.config.KINDS[name][0], getattr(self.config, name)
+        kind, config = self.config.kinds_of(name)[0], getattr(self.config, name)
         module = MODELS[kind].build
         if name == DIT:
             built = build_dit(
@@ -273,7 +273,7 @@ def read_sizes(
         ValueError: no checkpoint, an incomplete one, or one of another model.
     """
     kinds, sizes = {}, {}
-    for name, accepted in config_class.KINDS.items():
+    for name, accepted in {**config_class.KINDS, **config_class.OPTIONAL}.items():
         if name in paths:
             kind, sizes[name] = read_config(
                 paths[name], accepted[0] if len(accepted) == 1 else None

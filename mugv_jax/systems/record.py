@@ -53,6 +53,7 @@ SETTINGS: dict[str, tuple[type, ...]] = {
     "strength": _NUMBER,
     "continue_frames": (int,),
     "rows": (int,),
+    "fast_decode": (bool,),
 }
 INPUTS = ("image", "last_image", "continue_video", "init_video")
 
@@ -65,12 +66,14 @@ def record_of(
     settings: Mapping[str, Any],
     inputs: Mapping[str, Any] | None = None,
     tiling: Tiling | None = None,
+    unused: Collection[str] = (),
 ) -> Record:
     """Record of one video.
 
     models: the `systems.models.Models` that make it.
     settings: options of the request, as plain values or dataclasses.
     inputs: option -> picture or video, in memory or as a path; of "keyframes" a mapping of them.
+    unused: names of models on which the video does not depend.
 
     Raises:
         OSError: weights or inputs that cannot be read.
@@ -88,7 +91,10 @@ def record_of(
             else input_of(value)
             for name, value in (inputs or {}).items()
         },
-        "weights": {"given": _plain(models.arguments), "digests": models.digests()},
+        "weights": {
+            "given": _plain(models.arguments),
+            "digests": {k: v for k, v in models.digests().items() if k not in unused},
+        },
         "runtime": _runtime(models, tiling),
     }
 
@@ -116,9 +122,13 @@ def digests_of(sources: Mapping[str, Path]) -> dict[str, str]:
 
 
 def different_weights(record: Mapping[str, Any], models: Any) -> list[str]:
-    """Names of the weights in `models` that are not those of a record."""
+    """Names of the weights in `models` that are not those of a record.
+
+    A model that a system may lack counts only if the record names it.
+    """
     stated = _mapping(_mapping(record, "weights"), "digests")
-    own = models.digests()
+    optional = models.system.config.OPTIONAL
+    own = {k: v for k, v in models.digests().items() if k in stated or k not in optional}
     return [name for name in {**stated, **own} if stated.get(name) != own.get(name)]
 
 

@@ -27,8 +27,9 @@ class Progress:
     seconds: since the first step of these videos began; the first one compiles.
     latents: (b, f, h, w, c) at time `t`.
     preview: function of a latent frame's number, by default the first, that returns a picture
-        (h, w, 3) of every video, uint8. It decodes that latent of the estimated video, for which
-        it reads the VAE unless that is kept loaded: call it every few steps only.
+        (h, w, 3) of every video, uint8. It decodes that latent of the estimated video with the
+        tiny decoder if there is one. Else it reads the VAE, unless that is kept loaded: call it
+        every few steps only.
     """
 
     videos: tuple[int, ...]

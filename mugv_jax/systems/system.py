@@ -31,9 +31,16 @@ class SystemConfig:
 
     KINDS: field -> kinds of `weights/registry.py` that may fill it; random weights use the
         first.
+    OPTIONAL: the same for fields that are None where there is no such model.
     """
 
     KINDS: ClassVar[Kinds]
+    OPTIONAL: ClassVar[Kinds] = {}
+
+    @classmethod
+    def kinds_of(cls, field: str) -> tuple[str, ...]:
+        """Kinds that may fill a field."""
+        return {**cls.KINDS, **cls.OPTIONAL}[field]
 
     def check_latents(self, read: int, made: int) -> None:
         """Raise a ValueError if DiT and VAE differ in the channels of a latent."""
@@ -92,12 +99,14 @@ class System:
     @property
     def kinds(self) -> dict[str, str]:
         """Kind of every model by field: the first that may fill it."""
-        return {field: kinds[0] for field, kinds in self.config.KINDS.items()}
+        every = {**self.config.KINDS, **self.config.OPTIONAL}
+        return {field: kinds[0] for field, kinds in every.items()}
 
     @property
     def groups(self) -> dict[str, type]:
-        """Dataclass of the sizes of every model, by field."""
-        return {field: MODELS[kind].config_class for field, kind in self.kinds.items()}
+        """Dataclass of the sizes of every model that the system must have, by field."""
+        kinds = self.kinds
+        return {field: MODELS[kinds[field]].config_class for field in self.config.KINDS}
 
     def parse(self, size: str, frames: str) -> Size:
         """Size of a video from texts such as "1280x720" or "portrait", and "105" or "5s".

@@ -17,10 +17,13 @@ from mugv_jax.axes import Array, Float
 from mugv_jax.data.batches import Validation
 from mugv_jax.data.interleave import source_of
 from mugv_jax.data.placement import PlacedBatches
+from mugv_jax.files import user_path
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import sample_times
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import windows
+from mugv_jax.systems.mugv.system import SYSTEM as MUGV
+from mugv_jax.systems.pretrained import first_of
 from mugv_jax.systems.sampling import Start, sample_group
 from mugv_jax.train.metrics import Scalars, Writer
 from mugv_jax.train.noising import NULL_TEXT, drop_captions, fixed_noise, sample_keys
@@ -108,10 +111,15 @@ class Evaluation:
     @functools.cached_property
     def _vae(self) -> tuple[Any, Any] | None:
         path = self._program.config.log.vae
-        if not path:
-            return None
-        config, variables = load(path, VAE)
-        return MODELS[VAE].build(config, self._program.dtype), variables
+        return picture_decoder(path, self._program.dtype) if path else None
+
+
+def picture_decoder(vae: str, dtype: Any) -> tuple[Any, Any]:
+    """(module, variables) of the tiny decoder beside a VAE, or of the VAE if there is none."""
+    tiny = first_of(user_path(vae).parent, MUGV.files["tiny_decoder"])
+    kind = VAE if tiny is None else MUGV.kinds["tiny_decoder"]
+    config, variables = load(vae if tiny is None else tiny, kind)
+    return MODELS[kind].build(config, dtype), variables
 
 
 def sample_latent(

@@ -143,7 +143,8 @@ class DiTLogConfig(LogConfig):
     """Logging settings of a diffusion transformer.
 
     sample_steps, guidance: sampling steps and guidance scale of logged samples.
-    vae: VAE checkpoint that decodes samples; with "" the first three latent channels are logged.
+    vae: VAE checkpoint that decodes samples, unless a tiny decoder lies beside it; with "" the
+        first three latent channels are logged.
 
     Raises:
         ValueError: values out of range.

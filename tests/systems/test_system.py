@@ -27,8 +27,9 @@ def test_every_package_of_a_system_is_registered():
 @EVERY
 def test_a_descriptor_says_something_of_every_model(system):
     fields = {field.name for field in dataclasses.fields(system.config)}
-    kinds = system.config.KINDS
-    assert fields == set(kinds) == set(system.titles) == set(system.files) == set(system.groups)
+    kinds, optional = system.config.KINDS, system.config.OPTIONAL
+    assert fields == {*kinds, *optional} == set(system.titles) == set(system.files)
+    assert set(system.groups) == set(kinds) == fields - set(optional)
     assert {task.field for task in system.costs.tasks} == fields
     assert set(system.elsewhere) | set(system.costs.together) <= fields
     hints = typing.get_type_hints(system.config)

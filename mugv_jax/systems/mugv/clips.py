@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from mugv_jax import video
 from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.nn.vae.autoencoder import VideoVAE
+from mugv_jax.nn.vae.tiny import AnyDecoder
 from mugv_jax.systems.frames import Videos
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.sampling import groups
@@ -41,7 +42,7 @@ def encode_clips(
 
 
 def decode_frames(
-    vae: VideoVAE,
+    vae: AnyDecoder,
     variables: Any,
     latent: Float[Array | np.ndarray, "b f h w c"],
     *,

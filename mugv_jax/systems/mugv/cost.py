@@ -19,6 +19,7 @@ from mugv_jax.nn.dit.embed import SINUSOID_DIM
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.nn.vae.spatial import tiled_scales
+from mugv_jax.systems.mugv.decoder_cost import tiny_decode
 from mugv_jax.systems.mugv.size import MAX_TOKENS
 from mugv_jax.systems.mugv.windows import default_step
 
@@ -188,6 +189,7 @@ COSTS = Costs(
         Task("VAE encode", "vae", vae_encode),
         Task("DiT step", "dit", dit_step),
         Task("VAE decode", "vae", vae_decode),
+        Task("fast decode", "tiny_decoder", tiny_decode),
     ),
     tokens=dit_tokens,
     forward=dit_forward,

@@ -58,7 +58,8 @@ def find_weights(
         tokens = local_folder(tokenizer, ("*.json", "spiece.model"))
     else:
         tokens = first_of(folder, ("tokenizer",)) or text
-    found = {"dit": transformer, "vae": vae, "text": text, TOKENIZER: tokens}
+    tiny = first_of(folder, names["tiny_decoder"])
+    found = {"dit": transformer, "vae": vae, "text": text, "tiny_decoder": tiny, TOKENIZER: tokens}
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -104,7 +105,7 @@ def _published_text_encoder(folder: Path) -> Path:
 
 
 class MugvModels(TextModels[MugvConfig]):
-    """DiT (unless the weights hold none), VAE and T5, and the tokenizer of T5."""
+    """DiT (unless the weights hold none), VAE and T5, the tokenizer of T5, and a tiny decoder."""
 
     system = SYSTEM
 
@@ -142,6 +143,20 @@ class MugvModels(TextModels[MugvConfig]):
             lora=lora, lora_alpha=lora_alpha,
         )  # fmt: skip
         return models
+
+    def require_tiny_decoder(self) -> None:
+        """Check that there is a tiny decoder.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.config.tiny_decoder is None:
+            looked = ", ".join(SYSTEM.files["tiny_decoder"])
+            raise ValueError(
+                f"a fast decode needs a tiny decoder beside the weights (looked for {looked}): "
+                "train one with `mugv-jax train-vae --config tiny_decoder_mugv`, or decode with "
+                "the VAE."
+            )
 
     def load_tokenizer(self) -> tokenizers.Tokenizer:
         """As for all systems, but an aesthetic score at the end of a long text is kept."""

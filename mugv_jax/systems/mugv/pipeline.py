@@ -130,8 +130,8 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
 
         on_step: is called after every step with a `systems.steps.Progress`.
         options: fields of `Request`: image, last_image, keyframes, continue_video, init_video,
-            strength, steps, reuse_threshold, negative_prompt, fps, seed, rows, ...; where they are
-            not given, `self.defaults` counts first. Among them, in a simpler form, are
+            strength, steps, reuse_threshold, negative_prompt, fps, seed, rows, fast_decode, ...;
+            where they are not given, `self.defaults` counts first. In a simpler form may be given
             size: (width, height) in pixels, multiples of 8, or a text such as "1280x720".
             frames: 8k+1, or 8k without a first frame; or a text such as "5s".
             guidance: a scale, or a `Guidance`.
@@ -172,11 +172,16 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
 
         given: the request's pictures and videos, from `read_given`.
         watch: observer of the steps of each group of prompts.
+
+        Raises:
+            ValueError: a fast decode without a tiny decoder, before any model is loaded.
         """
+        if request.fast_decode:
+            self.models.require_tiny_decoder()
         records = request.records(self.models, self.tiling)
         latents = self._latents(request, given, progress=progress, watch=watch)
         count = len(latents)
-        with self.models.model("vae") as vae:
+        with self.models.model("tiny_decoder" if request.fast_decode else "vae") as vae:
             for group in groups(count, self._vae_rows(request.rows)):
                 label = label_of("decoding", group, count) if progress else None
                 latent, pixels = np.stack([latents[i] for i in group]), [given[i] for i in group]
@@ -286,7 +291,8 @@ class MugvPipeline(Pipeline[MugvModels, MugvConfig]):
         )
 
     def _decoded(self, latent: Any) -> list[np.ndarray]:
-        with self.models.model("vae") as vae:
+        tiny = self.models.config.tiny_decoder is not None
+        with self.models.model("tiny_decoder" if tiny else "vae") as vae:
             parts = decode_frames(*vae, latent, starts_with_image=True, tiling=self.tiling)
             return [frames[0] for frames in next(parts)]
 

@@ -74,6 +74,7 @@ class RequestOptions(TypedDict, total=False):
     aesthetic_score: float | None
     seed: int | Sequence[int]
     rows: int | None
+    fast_decode: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,7 @@ class Request:
         videos; the last group is filled up with copies, so that one program serves all groups.
         None samples one video per data shard of the mesh and decodes one at a time, which takes the
         least memory.
+    fast_decode: decode with the tiny decoder beside the weights, not with the VAE.
 
     Raises:
         ValueError: any value out of range, or combinations that contradict each other.
@@ -135,6 +137,7 @@ class Request:
     aesthetic_score: float | None = 6.0
     seed: int | Sequence[int] = 42
     rows: int | None = None
+    fast_decode: bool = False
 
     def __post_init__(self):
         check_prompts(self.prompts)
@@ -211,6 +214,8 @@ class Request:
         }
         if self.rows is not None:
             shared["rows"] = self.rows
+        if self.fast_decode:
+            shared["fast_decode"] = True
         for prompt, seed, sources in zip(self.prompts, self.seeds(), self.sources(), strict=True):
             inputs = {
                 name: value
@@ -220,8 +225,9 @@ class Request:
             owned = {name: getattr(self, name) for name, owner in OWNED.items() if owner in inputs}
             settings = {**shared, **owned}
             made = record_of(
-                models, prompt=prompt, seed=seed, settings=settings, inputs=inputs, tiling=tiling
-            )
+                models, prompt=prompt, seed=seed, settings=settings, inputs=inputs, tiling=tiling,
+                unused=() if self.fast_decode else ("tiny_decoder",),
+            )  # fmt: skip
             records.append(made)
         return records
 

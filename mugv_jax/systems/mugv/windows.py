@@ -18,6 +18,7 @@ import numpy as np
 
 from mugv_jax.axes import Array, Float, Latent, Pixels
 from mugv_jax.nn.vae.autoencoder import VideoVAE
+from mugv_jax.nn.vae.tiny import AnyDecoder, TinyDecoder
 from mugv_jax.systems.mugv import spatial_tiles
 from mugv_jax.systems.tiles import Tiling
 
@@ -29,17 +30,21 @@ MOST_FRAMES = 4
 
 
 @functools.partial(jax.jit, static_argnames=("vae", "method"))
-def _apply(vae: VideoVAE, method: str, variables: Variables, x: Array) -> Any:
+def _apply(vae: AnyDecoder, method: str, variables: Variables, x: Array) -> Any:
     return vae.apply(variables, x, method=method)
 
 
 def _apply_to_frames(
-    vae: VideoVAE, method: str, variables: Variables, x: Array, tiling: Tiling | None
+    vae: AnyDecoder, method: str, variables: Variables, x: Array, tiling: Tiling | None
 ) -> Array:
-    """`encode_features` or `decode_pixels`, in tiles if any is smaller than the frame."""
+    """`encode_features` or `decode_pixels`, in tiles if any is smaller than the frame.
+
+    A tiny decoder needs so little memory for a frame that it never works in tiles.
+    """
     factor = vae.config.spatial_factor if method == "encode_features" else 1
     rows, columns = (side // factor for side in x.shape[2:4])
-    if tiling is None or (tiling.rows >= rows and tiling.columns >= columns):
+    whole = tiling is None or (tiling.rows >= rows and tiling.columns >= columns)
+    if whole or isinstance(vae, TinyDecoder):
         return _apply(vae, method, variables, x)
     return getattr(spatial_tiles, method)(vae, variables, x, tiling)
 
@@ -107,7 +112,7 @@ def encode(
 
 
 def decode(
-    vae: VideoVAE,
+    vae: AnyDecoder,
     variables: Variables,
     latent: Latent,
     num_frames: int | None = None,
@@ -120,7 +125,7 @@ def decode(
 
 
 def decode_in_steps(
-    vae: VideoVAE,
+    vae: AnyDecoder,
     variables: Variables,
     latent: Latent,
     num_frames: int | None = None,
@@ -148,7 +153,7 @@ def decode_in_steps(
 
 
 def _decode_windows(
-    vae: VideoVAE,
+    vae: AnyDecoder,
     variables: Variables,
     latent: Latent,
     frames: int,
