@@ -27,13 +27,13 @@ def get_config() -> ConfigDict:
     config.data.clips = 800
     config.loss.mse = 2.0
     config.loss.frames = 4
-    config.optimizer.learning_rate = 8e-3
+    config.optimizer.learning_rate = 4e-3
     config.optimizer.warmup_steps = 50
     config.optimizer.b2 = 0.99
     config.optimizer.final_fraction = 0.05
     config.ema.decay = 0.99
     config.run.vae = "mugv_jax/assets/demo/vae.safetensors"
-    config.run.steps = 16_000
+    config.run.steps = 10_000
     config.run.dtype = "float32"
     config.checkpoint.every = 500
     config.checkpoint.keep = 1

@@ -9,7 +9,9 @@ It is trained to repeat the output of the full decoder (`train/vae/tiny.py`), as
 autoencoders of image and video models are. Two choices keep it cheap: time is mixed by moving
 channels between neighbouring latents, which costs nothing (TSM, arXiv:1811.08383), and the last
 convolution works on patches of pixels instead of single ones (arXiv:1609.05158). Norms are over the
-channels of a position and there is no attention: a pixel depends on its surroundings alone.
+channels of a position and there is no attention: a pixel depends on its surroundings alone. The
+residual stream has no activations: the linear part of the map from latents to pixels, which is most
+of it, is learnt within a few hundred steps.
 
 Its methods are those with which `systems/mugv/windows.py` decodes: the windows, and the first
 latent that is decoded alone, are the same as the full decoder's.
@@ -114,9 +116,9 @@ def enlarge(x: Float[Array, "b f h w _c"], factor: int) -> Float[Array, "b f _h 
 
 
 class _Block(nn.Module):
-    """y = x + conv(relu(conv(relu(x)))) of each frame.
+    """y = x + conv(silu(conv(silu(x)))) of each frame.
 
-    mixed: conv(relu(x)) is conv(shift_in_time(relu(normalized(x)))) instead.
+    mixed: conv(silu(x)) is conv(shift_in_time(silu(normalized(x)))) instead.
     """
 
     dtype: DTypeLike
@@ -124,9 +126,9 @@ class _Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b f h w c"]) -> Float[Array, "b f h w c"]:
-        y = shift_in_time(nn.relu(normalized(x))) if self.mixed else nn.relu(x)
+        y = shift_in_time(nn.silu(normalized(x))) if self.mixed else nn.silu(x)
         y = _conv(x.shape[-1], self.dtype, "conv_1")(y)
-        return x + _conv(x.shape[-1], self.dtype, "conv_2")(nn.relu(y))
+        return x + _conv(x.shape[-1], self.dtype, "conv_2")(nn.silu(y))
 
 
 def _conv(features: int, dtype: DTypeLike, name: str, window: int = 3) -> Callable[[Array], Array]:
@@ -153,7 +155,7 @@ class _LatentHalf(nn.Module):
         for i in range(config.layers):
             x = _Block(self.dtype, mixed=True, name=f"block_{i}")(x)
         grown = config.time_factor * config.feature_channels
-        x = _conv(grown, self.dtype, "to_frames", window=1)(nn.relu(x))
+        x = _conv(grown, self.dtype, "to_frames", window=1)(x)
         return einops.rearrange(x, "b f h w (t c) -> b (f t) h w c", t=config.time_factor)
 
 
@@ -167,11 +169,11 @@ class _FrameHalf(nn.Module):
     def __call__(self, x: Float[Array, "b f h w c"]) -> Pixels:
         config = self.config
         for scale, width in enumerate(config.frame_widths):
-            x = _conv(4 * width, self.dtype, f"scale_{scale}_up", window=1)(nn.relu(x))
+            x = _conv(4 * width, self.dtype, f"scale_{scale}_up", window=1)(x)
             x = enlarge(x, 2)
             for i in range(config.frame_layers):
                 x = _Block(self.dtype, name=f"scale_{scale}_block_{i}")(x)
-        x = _conv(3 * config.patch_px**2, self.dtype, "conv_out")(nn.relu(x))
+        x = _conv(3 * config.patch_px**2, self.dtype, "conv_out")(x)
         return enlarge(x, config.patch_px)
 
 
