@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's weights from nothing: clips, text encoder, VAE, samples, DiT, export, scores.
 
+The tiny decoder is trained after the VAE, whose decoder it repeats.
+
 Each stage runs one or more `mugv-jax` commands in the root of the repository. The configs of the
 models are `configs/vae_demo*.py` and `configs/mugv_demo.py`; assets/demo/README.md lists hours.
 """
@@ -65,6 +67,13 @@ COMMANDS = {
         _train_vae("vae_demo", "vae", start="vae_decoder"),
         "convert {root}/vae {root}/weights/vae.safetensors --ema --dtype bfloat16 --overwrite",
     ),
+    "tiny_decoder": (
+        "train-vae --config configs/tiny_decoder_demo.py --output {root}/tiny_decoder "
+        "\"--config.data.paths=({world!r},)\" --config.data.holdout_split=validation "
+        "--config.run.vae={root}/weights/vae.safetensors",
+        "convert {root}/tiny_decoder {root}/weights/tiny_decoder.safetensors --ema "
+        "--dtype bfloat16 --overwrite",
+    ),
     "samples": tuple(
         f"data encode {{root}}/{kind}/captions.csv {ENCODE} --output {{root}}/{kind}_encoded"
         for kind in ("clips", "pictures")
@@ -76,6 +85,8 @@ COMMANDS = {
     "files": (
         "demo export --dit {root}/dit --vae {root}/vae --text {root}/weights/text_encoder "
         "--output {assets} --overwrite",
+        "convert {root}/weights/tiny_decoder.safetensors {assets}/tiny_decoder.safetensors "
+        "--overwrite",
     ),
     "scores": (
         f"{SCORE} --clips 200 --output {{root}}/scores",
@@ -86,7 +97,8 @@ COMMANDS = {
 STAGES = tuple(COMMANDS)
 MADE = (  # folders that the stages write
     "world", "clips", "pictures", "weights", "vae_spatial", "vae_temporal", "vae_longer",
-    "vae_decoder", "vae", "clips_encoded", "pictures_encoded", "dit", "scores", "sweeps",
+    "vae_decoder", "vae", "tiny_decoder", "clips_encoded", "pictures_encoded", "dit", "scores",
+    "sweeps",
 )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def test_every_stage_starts_from_results_of_earlier_ones(train, calls):
             assert not found or path in made, words
         made |= {words[i + 1] for i, word in enumerate(words) if word in ("--out", "--output")}
     trained = [words[0] for words in calls if words[0].startswith("train")]
-    assert trained == [*["train-vae"] * 5, "train"]
+    assert trained == [*["train-vae"] * 6, "train"]
     assert calls[-1][:2] == ["eval", "demo"]
 
 
