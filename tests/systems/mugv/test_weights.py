@@ -16,6 +16,7 @@ DEMO = (
     *(
         "dit.safetensors",
         "vae.safetensors",
+        "tiny_decoder.safetensors",
         "defaults.json",
         "README.md",
         "reward.safetensors",
