@@ -131,12 +131,11 @@ INPUT_FLAGS = {
 
 def _written(name: str, value: Any) -> Iterator[str]:
     """An option of `generate` as the command line has it."""
-    if name == "rows" or value is False:
+    if name == "rows":
         return
-    if value is True:
-        yield flag(name)
-        return
-    if name == "size":
+    if name == "fast_decode":
+        yield from [flag(name)] * value
+    elif name == "size":
         yield f"--size={value[0]}x{value[1]}"
     elif name == "keyframes":
         yield from (f"--keyframe={frame}={path}" for frame, path in value.items())

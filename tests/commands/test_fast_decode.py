@@ -38,6 +38,6 @@ def test_info_names_a_tiny_decoder_and_its_memory(file, capsys):
     assert [stage["name"] for stage in report["stages"]] == ["fast decode"]
 
 
-def test_switches_of_a_record_become_options_where_they_are_on():
+def test_a_record_asks_for_a_fast_decode_where_it_was_one():
     assert [*like._written("fast_decode", True)] == ["--fast-decode"]
     assert not [*like._written("fast_decode", False)]
