@@ -140,8 +140,8 @@ def config_of(base: Base, choices: Sequence[Choice], training: ConfigDict) -> Co
     training: a config with all groups of training; its sizes are replaced by those of `base`.
     """
     config = ConfigDict(training.to_dict(), convert_dict=True)
-    for field in dataclasses.fields(base.config):
-        config[field.name] = ConfigDict(dataclasses.asdict(getattr(base.config, field.name)))
+    for name in base.config.KINDS:
+        config[name] = ConfigDict(dataclasses.asdict(getattr(base.config, name)))
     for choice in choices:
         *groups, field = choice.field.split(".")
         target: Any = config

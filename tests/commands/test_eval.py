@@ -127,6 +127,6 @@ def test_a_student_is_scored_as_it_samples():
 
 
 def test_without_weights_those_of_the_demo_are_scored(monkeypatch, capsys):
-    monkeypatch.setattr("mugv_jax.commands.eval.demo_weights", lambda: "the/demo")
+    monkeypatch.setattr("mugv_jax.commands.model_options.demo_weights", lambda: "the/demo")
     assert run("--clips 2") == 2
     assert "the/demo" in capsys.readouterr().err
