@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from configs import tiny_decoder_demo
 from mugv_jax import cli
 from mugv_jax import config as configs
 from mugv_jax.demo import export as demo_export
+from mugv_jax.nn.vae.tiny import TinyDecoderConfig
 from mugv_jax.systems.mugv.models import MugvModels, demo_weights
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +32,9 @@ def test_their_sizes_are_those_of_the_config_and_small():
     config = configs.load(ROOT / "configs" / "mugv_demo.py")
     # Of a published file the factor is in the weights.
     vae = dataclasses.replace(config.vae, scaling_factor=0.18215)
-    assert MugvModels.from_pretrained(folder).config == dataclasses.replace(config, vae=vae)
+    tiny = TinyDecoderConfig(**tiny_decoder_demo.get_config().tiny_decoder)
+    expected = dataclasses.replace(config, vae=vae, tiny_decoder=tiny)
+    assert MugvModels.from_pretrained(folder).config == expected
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     assert sum(sizes) <= demo_export.MAX_BYTES
 
