@@ -75,7 +75,7 @@ COMMANDS = {
     "demo_reward": "demo reward -o reward.safetensors --clips 40 --steps 200",
     "post_sample": SAMPLE + " -o own",
     "post_label": "post label {inputs}/own --by demo -o labels.csv",
-    "post_pairs": "post pairs {inputs}/own --labels {inputs}/ratings.csv --binary --threshold 0 "
+    "post_pairs": "post pairs {inputs}/own --labels {inputs}/ratings.csv --binary --threshold 0.6 "
     "-o pairs",
     "post_reverse": "post reverse {inputs}/samples --weights {demo} -o pairs --steps 4 --level 3 "
     "--batch 2 " + CACHE,
