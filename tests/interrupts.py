@@ -88,6 +88,8 @@ SETUP = (
     "post label own --by demo -o ratings.csv",
 )
 TEMPORARY = re.compile(r"partial|orbax-checkpoint-tmp|incomplete|^tmp", re.IGNORECASE)
+# How a command refuses to replace what it has finished.
+FINISHED = re.compile(r"(exists; pass|holds samples: give) --overwrite")
 # What C libraries write to stderr when they are loaded, which no handler of ours can keep back.
 NOISE = re.compile(r"libtpu|TPU|InitGoogle|Source Location|^E0000|^W0000|^I0000|^\s*$|\r")
 BEFORE_PYTHON_S = 1.0  # a signal that comes before the first line of our code kills the process
@@ -203,7 +205,7 @@ def verdict(ended: Ended, number: int, moment: float) -> str:
 def again(words: str, folder: Path, inputs: Path) -> str | None:
     """Runs the same command once more; returns what is wrong with that, if anything."""
     ended = run(words, folder, inputs)
-    exists = ended.status == 2 and "exists; pass --overwrite" in ended.said
+    exists = ended.status == 2 and FINISHED.search(ended.said)
     if ended.status and not exists:
         return f"BAD again {ended.status}: {ended.said[-600:]}"
     left = temporary(folder)
