@@ -11,6 +11,7 @@
 from ml_collections import ConfigDict
 
 from configs import tiny_decoder_mugv
+from mugv_jax.systems.mugv.models import demo_weights
 
 
 def get_config() -> ConfigDict:
@@ -32,7 +33,7 @@ def get_config() -> ConfigDict:
     config.optimizer.b2 = 0.99
     config.optimizer.final_fraction = 0.05
     config.ema.decay = 0.99
-    config.run.vae = "mugv_jax/assets/demo/vae.safetensors"
+    config.run.vae = str(demo_weights() / "vae.safetensors")
     config.run.steps = 10_000
     config.run.dtype = "float32"
     config.checkpoint.every = 500

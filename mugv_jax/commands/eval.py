@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mugv_jax.commands.model_options import (
     add_models,
-    demo_unless_given,
+    defaults_of,
     load_models,
     tiling_of,
 )
@@ -31,7 +31,7 @@ from mugv_jax.demo.eval.report import report_text, sweep_text
 from mugv_jax.demo.eval.sweep import Sweep, evaluate_sweep
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.files import check_output_folder
-from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
+from mugv_jax.systems.mugv.defaults import Defaults
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.size import parse_size
 from mugv_jax.systems.mugv.system import SYSTEM
@@ -110,10 +110,7 @@ def run(args: argparse.Namespace) -> None:
         ValueError: options or files that cannot be used, or models that do not fit in memory.
     """
     check_output_folder(args.output)
-    demo_unless_given(args)
-    defaults = Defaults()
-    if not args.random_weights:
-        defaults = read_defaults(args.weights, dit=args.dit, lora=args.lora)
+    defaults = defaults_of(args)
     config, folder = _config(args, defaults), args.output
     if args.sweep:
         args.sweep.configs(config)  # refuses bad values before models load

@@ -15,6 +15,7 @@ from mugv_jax.commands.runtime import add_compile_cache
 from mugv_jax.kernels.select import ATTENTIONS, MODULATIONS, KernelConfig
 from mugv_jax.nn.quantize import DTYPES
 from mugv_jax.sharding.mesh import parse_mesh
+from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import MugvModels, demo_weights
 from mugv_jax.systems.mugv.system import SYSTEM as MUGV
 from mugv_jax.systems.mugv.system import MugvConfig
@@ -128,6 +129,18 @@ def demo_unless_given(args: argparse.Namespace, note: str = "") -> None:
     if args.weights is None and not args.random_weights:
         args.weights = demo_weights()
         log.info("No --weights, so the demo model is used.%s", note)
+
+
+def defaults_of(args: argparse.Namespace) -> Defaults:
+    """Defaults of the models that the options name, of the demo if they name no weights.
+
+    Raises:
+        ValueError: no such folder or repository, or a file with values that cannot be used.
+    """
+    demo_unless_given(args)
+    if args.random_weights:
+        return Defaults()
+    return read_defaults(args.weights, dit=args.dit, lora=args.lora)
 
 
 def load_models(args: argparse.Namespace, *, needs_dit: bool = True) -> MugvModels:

@@ -14,7 +14,7 @@ from mugv_jax.commands import post_reverse
 from mugv_jax.commands.generate_mugv import DEFAULTS, add_own_sampling
 from mugv_jax.commands.model_options import (
     add_models,
-    demo_unless_given,
+    defaults_of,
     load_models,
     tiling_of,
 )
@@ -56,7 +56,7 @@ from mugv_jax.post.prompts import read_prompts
 from mugv_jax.post.reward import RewardScorer, option_value
 from mugv_jax.post.sampling import KEPT, SampleConfig, sample
 from mugv_jax.post.scoring import score_samples
-from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
+from mugv_jax.systems.mugv.defaults import Defaults
 from mugv_jax.systems.mugv.pipeline import MugvPipeline
 from mugv_jax.systems.mugv.request import Request
 from mugv_jax.systems.mugv.size import parse_frames, parse_size
@@ -197,18 +197,11 @@ def _sample(args: argparse.Namespace) -> None:
 
 def _opened(args: argparse.Namespace) -> tuple[MugvPipeline, Request]:
     """Pipeline and request of the options; models stay loaded, for every batch uses all."""
-    demo_unless_given(args)
-    request = _request(args, _defaults(args))
+    request = _request(args, defaults_of(args))
     tiling = tiling_of(args.vae_tile, SYSTEM)
     keep_compiled(args.compile_cache)
     models = dataclasses.replace(load_models(args), keep_loaded=True)
     return MugvPipeline(models, tiling=tiling), request
-
-
-def _defaults(args: argparse.Namespace) -> Defaults:
-    if args.random_weights:
-        return Defaults()
-    return read_defaults(args.weights, dit=args.dit, lora=args.lora)
 
 
 def _request(args: argparse.Namespace, defaults: Defaults) -> Request:

@@ -17,7 +17,7 @@ Running the same command again resumes the run."""
 EXAMPLES = """examples:
   mugv-jax train-vae --config vae_demo --output runs/vae \\
     --config.data.paths="('clips',)"
-  mugv-jax train-vae --config tiny_decoder_mugv --output runs/tiny \
+  mugv-jax train-vae --config tiny_decoder_mugv --output runs/tiny \\
     --config.data.paths="('clips',)" --config.run.vae=weights/vae.pt
 """
 MEMORY = (

@@ -41,7 +41,6 @@ class Part:
     """A command, what it answers, and the most minutes that it may take.
 
     words: of the command; {folder} is the folder of results.
-    rows: whether it is a suite of `tools.benchmark`, which writes {folder}/NAME.json.
     timed: whether it is a run of `mugv-jax generate`, whose messages tell times and memory.
     """
 
@@ -49,7 +48,6 @@ class Part:
     answers: str
     minutes: float
     words: tuple[str, ...]
-    rows: bool = False
     timed: bool = False
 
 
@@ -64,7 +62,7 @@ def parts(options: Options) -> tuple[Part, ...]:
     def suite(name: str, minutes: float, answers: str, *more: str) -> Part:
         file = ("--output", f"{{folder}}/{name}.json")
         suites = (sys.executable, "-m", "tools.benchmark", "--suite")
-        return Part(name, answers, minutes, (*suites, *(more or (name,)), *on, *file), rows=True)
+        return Part(name, answers, minutes, (*suites, *(more or (name,)), *on, *file))
 
     def video(name: str, minutes: float, answers: str, *more: str) -> Part:
         words = (
@@ -192,7 +190,7 @@ def rows_of(folder: Path) -> Iterator[Row]:
 
 
 def advice(folder: Path) -> list[str]:
-    """For each task: which of our implementations the figures argue for.
+    """Lines that say which of our implementations the figures argue for, task by task.
 
     An implementation is preferred if it is faster than each other one by more than NOTABLE and both
     spreads.

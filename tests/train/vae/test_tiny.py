@@ -159,7 +159,9 @@ def test_steps_depend_on_the_seed_and_their_number_alone():
 
 @pytest.mark.parametrize("config", [tiny_decoder_demo, tiny_decoder_mugv], ids=["demo", "mugv"])
 def test_shipped_configs_are_read(config):
-    from_config_dict(config.get_config())
+    read = from_config_dict(config.get_config())
+    assert read.tiny_decoder.spatial_factor == read.tiny_decoder.time_factor == 8
+    assert not [side for side in read.data.size if side % 8]
 
 
 @pytest.mark.parametrize(
