@@ -16,6 +16,7 @@ import dataclasses
 import datetime
 import json
 import pathlib
+import signal
 import sys
 
 import torch
@@ -110,6 +111,8 @@ def _economical(name: str, options: Options, rows: list[report.Row]) -> Options:
 def main(arguments: list[str] | None = None) -> int:
     args, options = parse(arguments)
     if args.gpu_hour:
+        # No part is left running on the device when the hour itself is ended.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
         print("\n".join(gpu_hour.run(options, args.output, args.minutes)))
         return 0
     ceilings = run.measured_ceilings(options)

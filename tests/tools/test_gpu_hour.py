@@ -3,7 +3,10 @@
 """The hour on a GPU: order, limits, what a kill leaves, and what the figures argue for."""
 
 import json
+import os
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -56,6 +59,24 @@ def test_parts_keep_their_rows_and_only_unfinished_ones_run_again(tmp_path):
     ]
 
 
+def test_an_hour_that_is_ended_leaves_no_part_running(tmp_path):
+    told = tmp_path / "pid"
+    code = f"import os, pathlib, time; pathlib.Path(r'{told}').write_text(str(os.getpid()))"
+    hour = (
+        "from tests.tools import test_gpu_hour as t\n"
+        f"t.gpu_hour.parts = lambda _: [t.python('slow', {code + '; time.sleep(600)'!r})]\n"
+        f"t.benchmark.main(['--gpu-hour', '--device', 'cpu', '--output', r'{tmp_path}/hour'])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", hour])
+    while not (told.exists() and told.read_text()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait() == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
+
+
 def test_times_and_memory_of_a_whole_model_are_read_from_its_messages(tmp_path):
     said = [
         "denoising video 1 of 1: 2 of 4 steps (50%), 14.5 s/step, 0:30 left",
@@ -76,7 +97,7 @@ def test_every_part_is_a_command_that_is_understood(device):
     options = Options(device=device, dtype="float32", size="tiny", repeats=1, torch_compile=False)
     names = [part.name for part in gpu_hour.parts(options)]
     assert names[:3] == ["golden-float32", "golden-bfloat16", "kernels"]
-    assert ("hopper" in names) == (device == "cuda")
+    assert ("cudnn" in names) == (device == "cuda")
     for part in gpu_hour.parts(options):
         if "--suite" in part.words:
             args, found = benchmark.parse(list(part.words[part.words.index("--suite") :]))

@@ -8,7 +8,8 @@
 Every part is a command with a limit of its own, and leaves its measurements in FOLDER/PART.json,
 row by row as they are made. FOLDER/hour.json tells how each part ended. What is killed, by a limit
 or with everything, keeps its rows; the same command goes on with the parts that have not finished.
-At the end, `advice` says which defaults the figures argue for.
+Kernels are compared with float64 on the device, by the suite that times them. At the end, `advice`
+says which defaults the figures argue for.
 """
 
 import dataclasses
@@ -73,7 +74,6 @@ def parts(options: Options) -> tuple[Part, ...]:
         return Part(name, answers, minutes, words, timed=True)
 
     golden = (*MUGV, "verify", "tests/golden/mugv", "--dtype")
-    device_tests = (sys.executable, "-m", "pytest", "-q", "-x", "tests/kernels")
     found = [
         Part("golden-float32", "published numbers, float32", 4, (*golden, "float32")),
         Part("golden-bfloat16", "published numbers, bfloat16", 4, (*golden, "bfloat16")),
@@ -84,14 +84,13 @@ def parts(options: Options) -> tuple[Part, ...]:
         suite("dit-slice", 6, "a slice of the blocks", "forward", "--cases", "dit-slice"),
         suite("train", 8, "training step, MFU"),
         suite("vae", 6, "encoder and decoder"),
-        Part("kernel-tests", "tests of the kernels on this device", 10, device_tests),
         suite("text", 3, "T5", "forward", "--cases", "text-encoder"),
         suite("startup", 4, "compiling and reading weights"),
     ]  # fmt: skip
     if options.device == "cuda":
-        hopper = video("hopper", 8, "the same with attention for Hopper",
-                       "--quantize", "int8", "--attention", "hopper")  # fmt: skip
-        found.insert(4, hopper)
+        cudnn = video("cudnn", 8, "the same with cuDNN's attention",
+                      "--quantize", "int8", "--attention", "cudnn")  # fmt: skip
+        found.insert(4, cudnn)
     return tuple(found)
 
 
@@ -200,7 +199,7 @@ def advice(folder: Path) -> list[str]:
         if row["ours"] and "median_s" in row:
             tasks.setdefault(row["task"], []).append(row)
     lines = [_preferred(task, rows) for task, rows in tasks.items() if len(rows) > 1]
-    known, wholes = _ledger(folder), ("int8", "hopper")
+    known, wholes = _ledger(folder), ("int8", "cudnn")
     timed = {name: known[name]["seconds_per_step"] for name in wholes
              if "seconds_per_step" in known.get(name, {})}  # fmt: skip
     if len(timed) > 1:

@@ -14,23 +14,26 @@ from tools.benchmarks.setting import Setting
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def _flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        return F.scaled_dot_product_attention(q, k, v)
+def _pinned(backend: SDPBackend) -> Attend:
+    """Attention by one of PyTorch's kernels. None of them knows float64, which checks use."""
 
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if q.dtype == torch.float64:
+            return F.scaled_dot_product_attention(q, k, v)
+        with sdpa_kernel(backend):
+            return F.scaled_dot_product_attention(q, k, v)
 
-def _cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-        return F.scaled_dot_product_attention(q, k, v)
+    return attend
 
 
 def attentions(setting: Setting) -> dict[str, Attend]:
     """PyTorch's attention kernels for the device and dtype, by name."""
+    flash = {"PyTorch flash": _pinned(SDPBackend.FLASH_ATTENTION)}
     if not setting.on_gpu:
-        return {"PyTorch flash": _flash}
+        return flash
     if setting.dtype == torch.float32:
         return {"PyTorch": F.scaled_dot_product_attention}
-    return {"PyTorch flash": _flash, "PyTorch cuDNN": _cudnn}
+    return {**flash, "PyTorch cuDNN": _pinned(SDPBackend.CUDNN_ATTENTION)}
 
 
 def compilations(

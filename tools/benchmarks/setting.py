@@ -68,15 +68,11 @@ class Setting:
 
     @property
     def kernels(self) -> dict[str, KernelConfig]:
-        """Kernel choices of our variants, by name: the platform's defaults, and what may be faster.
-
-        On a Hopper GPU (compute capability 9.0), the latter is the attention written for it.
-        """
-        choices = {"ours": KernelConfig()}
+        """Kernel choices of our variants, by name: on a Hopper GPU (9.0), each attention for it."""
         hopper = self.on_gpu and torch.cuda.get_device_capability(self.device) == (9, 0)
-        if hopper and self.dtype == torch.bfloat16:
-            choices["ours: hopper"] = KernelConfig(attention="hopper")
-        return choices
+        if not hopper or self.dtype != torch.bfloat16:
+            return {"ours": KernelConfig()}
+        return {f"ours: {name}": KernelConfig(attention=name) for name in ("cudnn", "hopper")}
 
     def random(self, *shape: int) -> torch.Tensor:
         return torch.randn(shape, device=self.device).to(self.dtype)
