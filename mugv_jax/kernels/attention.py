@@ -19,12 +19,13 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from mugv_jax.axes import Array, Float, Int
-from mugv_jax.kernels import select
+from mugv_jax.kernels import cudnn, select
 
 Attend = Callable[..., Array]
 
-# Modules with the functions `forward(q, k, v, key_lengths) -> (out, lse)` and
-# `backward(q, k, v, key_lengths, out, lse, d_out) -> (d_q, d_k, d_v)`.
+# Modules with the functions `forward(q, k, v, key_lengths) -> (out, lse)`,
+# `backward(q, k, v, key_lengths, out, lse, d_out) -> (d_q, d_k, d_v)`, and maybe
+# `output(q, k, v, key_lengths) -> out`, for where no derivative is taken.
 BLOCKED = {
     "xla": "mugv_jax.kernels.flash",
     "splash": "mugv_jax.kernels.splash",
@@ -47,13 +48,13 @@ def attend(
     A sample with no keys gets zeros.
 
     implementation: "cudnn" (NVIDIA GPUs, 16-bit types), "hopper" (H100 and H200, bfloat16),
-        "splash" (TPU) or "xla" (anywhere); None chooses by platform and dtype. On a CPU, "hopper"
-        and "splash" run in an interpreter, slowly.
+        "splash" (TPU) or "xla" (anywhere); None chooses by platform, dtype and size of a head. On a
+        CPU, "hopper" and "splash" run in an interpreter, slowly.
 
     Raises:
         ValueError: unknown implementation.
     """
-    implementation = implementation or select.attention(q.dtype)
+    implementation = implementation or select.attention(q.dtype, q.shape[-1])
     v, key_lengths = at_least_one_key(v, key_lengths)
     if implementation == "cudnn":
         return _cudnn(q, k, v, key_lengths)
@@ -94,7 +95,10 @@ def saved_by_policies(saved: Any) -> Any:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _blocked(implementation: str, q: Array, k: Array, v: Array, key_lengths: Array | None) -> Array:
-    return blocked(implementation).forward(q, k, v, key_lengths)[0]
+    module = blocked(implementation)
+    if hasattr(module, "output"):
+        return module.output(q, k, v, key_lengths)
+    return module.forward(q, k, v, key_lengths)[0]
 
 
 def _blocked_forward(
@@ -112,31 +116,12 @@ def _blocked_backward(implementation: str, saved: tuple, d_out: Array) -> tuple:
 _blocked.defvjp(_blocked_forward, _blocked_backward)
 
 
-def _cudnn_primal(q: Array, k: Array, v: Array, key_lengths: Array | None) -> Array:
-    lengths = None if key_lengths is None else key_lengths.astype(jnp.int32)
-    return jax.nn.dot_product_attention(
-        q, k, v, key_value_seq_lengths=lengths, implementation="cudnn"
-    )
-
-
-_cudnn = jax.custom_vjp(_cudnn_primal)
-
-
-def _cudnn_even(q: Array, k: Array, v: Array, key_lengths: Array | None) -> Array:
-    """Attention by cuDNN with numbers of queries and keys padded to even ones.
-
-    cuDNN has no derivative for odd numbers.
-    """
-    n, s = q.shape[1], k.shape[1]
-    if s % 2 and key_lengths is None:
-        key_lengths = jnp.full(k.shape[:1], s)
-    q, k, v = (jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0))) for x in (q, k, v))
-    return _cudnn_primal(q, k, v, key_lengths)[:, :n]
+_cudnn = jax.custom_vjp(cudnn.attend)
 
 
 def _cudnn_forward(q: Array, k: Array, v: Array, key_lengths: Array | None) -> tuple[Array, Any]:
     # Only cuDNN's own derivative gives access to what cuDNN saves, its inputs included.
-    out, derivative = jax.vjp(lambda q, k, v: _cudnn_even(q, k, v, key_lengths), q, k, v)
+    out, derivative = jax.vjp(lambda q, k, v: cudnn.attend_evenly(q, k, v, key_lengths), q, k, v)
     return out, saved_by_policies(derivative)
 
 

@@ -13,17 +13,18 @@ components, so a head of 72 occupies 80. The padding carries the statistics of t
 so exp2(q' k'^T) are the probabilities and d' v'^T is d_out v^T - delta, with nothing to add or mask
 between the products. In the forward pass lse' is 0, and column e of exp2(q' k'^T) v' is the sum of
 the weights. No running maximum is needed: |score| <= max|q| max|k| / sqrt(e), which for normalised
-queries and keys is far inside the range of float32 and bfloat16. If it is not, `flash.py` computes
-the forward pass.
+queries and keys is far inside the range of float32 and bfloat16. If it is not, cuDNN computes the
+output, or `flash.py` where a derivative is taken: that needs `lse`, and takes several times longer.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from mugv_jax.axes import Array, Float, Int
-from mugv_jax.kernels import flash, hopper_tiles
+from mugv_jax.axes import Array, Bool, Float, Int
+from mugv_jax.kernels import cudnn, flash, hopper_tiles, select
 from mugv_jax.kernels.hopper_tiles import BACKWARD_KEYS, BACKWARD_QUERIES, FORWARD
 
 LOG2_E = math.log2(math.e)
@@ -46,6 +47,34 @@ def forward(
     Raises:
         ValueError: arrays that are not bfloat16.
     """
+    return jax.lax.cond(_bounded(q, k, v), forward_unshifted, flash.forward, q, k, v, key_lengths)
+
+
+def output(
+    q: Float[Array, "b n a e"],
+    k: Float[Array, "b s a e"],
+    v: Float[Array, "b s a e"],
+    key_lengths: Int[Array, "b"] | None,
+) -> Float[Array, "b n a e"]:
+    """`out` of `forward`. Every sample must have a key.
+
+    Raises:
+        ValueError: arrays that are not bfloat16.
+    """
+
+    def unshifted(*arguments: Any) -> Array:
+        return forward_unshifted(*arguments)[0]
+
+    def shifted(*arguments: Any) -> Array:
+        if select.platform() == "gpu":
+            return cudnn.attend(*arguments)
+        return flash.forward(*arguments)[0]
+
+    return jax.lax.cond(_bounded(q, k, v), unshifted, shifted, q, k, v, key_lengths)
+
+
+def _bounded(q: Array, k: Array, v: Array) -> Bool[Array, ""]:
+    """Whether no score can exceed LARGEST_SCORE."""
     for name, x in (("q", q), ("k", k), ("v", v)):
         if x.dtype != jnp.bfloat16:
             raise ValueError(
@@ -54,10 +83,7 @@ def forward(
     norm_q, norm_k = (
         jnp.sqrt(jnp.max(jnp.sum(jnp.square(x.astype(jnp.float32)), -1))) for x in (q, k)
     )
-    largest = norm_q * norm_k * jnp.float32(LOG2_E * q.shape[-1] ** -0.5)
-    return jax.lax.cond(
-        largest <= LARGEST_SCORE, forward_unshifted, flash.forward, q, k, v, key_lengths
-    )
+    return norm_q * norm_k * jnp.float32(LOG2_E * q.shape[-1] ** -0.5) <= LARGEST_SCORE
 
 
 def forward_unshifted(

@@ -17,6 +17,8 @@ MODULATIONS = ("xla", "triton", "tpu")
 # Compute capability by device kind, of the GPUs that programs are compiled for ahead of time
 # (`compile/gpu_target.py`): there is no driver to ask.
 COMPUTE_CAPABILITIES = {"NVIDIA H100 80GB HBM3": 90, "NVIDIA H200": 90}
+# Components of a head for which "hopper" was faster than cuDNN when measured (docs/benchmarks.md).
+HOPPER_HEADS = (72,)
 
 logger = logging.getLogger(__name__)
 
@@ -91,17 +93,31 @@ def compute_capability() -> int | None:
     return None if device is None else COMPUTE_CAPABILITIES.get(device.device_kind)
 
 
-def attention(dtype: DTypeLike) -> str:
+def is_hopper() -> bool:
+    """Whether programs are for NVIDIA GPUs of compute capability 9.0: H100 and H200."""
+    if platform() != "gpu":
+        return False
+    known = compute_capability()
+    if known is None:
+        return getattr(jax.devices()[0], "compute_capability", None) == "9.0"
+    return known == 90
+
+
+def attention(dtype: DTypeLike, head_dim: int) -> str:
     """Default attention for inputs of `dtype`: cuDNN takes 16-bit types only."""
+    chosen = blocked_attention(dtype, head_dim)
     sixteen_bit = jnp.dtype(dtype) in (jnp.bfloat16, jnp.float16)
-    if platform() == "gpu" and sixteen_bit:
+    if chosen == "xla" and platform() == "gpu" and sixteen_bit:
         return "cudnn"
-    return blocked_attention()
+    return chosen
 
 
-def blocked_attention() -> str:
+def blocked_attention(dtype: DTypeLike, head_dim: int) -> str:
     """Default attention where partial results are merged, which cuDNN's derivative cannot do."""
-    return "splash" if platform() == "tpu" else "xla"
+    if platform() == "tpu":
+        return "splash"
+    measured = jnp.dtype(dtype) == jnp.bfloat16 and head_dim in HOPPER_HEADS
+    return "hopper" if measured and is_hopper() else "xla"
 
 
 def modulation() -> str:

@@ -64,8 +64,8 @@ class _MeshTokens:
             )
         return exchanged
 
-    def _blocked(self) -> str:
-        return self.implementation or select.blocked_attention()
+    def _blocked(self, q: Float[Array, "b n a e"]) -> str:
+        return self.implementation or select.blocked_attention(q.dtype, q.shape[-1])
 
     def _check_tokens(self, tokens: int) -> None:
         devices = self.mesh.shape["sequence"]
@@ -132,7 +132,7 @@ class MeshAttention(_MeshTokens):
         if exchanged == devices:
             out = attend(q, k, v, key_lengths, implementation=self.implementation)
         else:
-            out = Ring("sequence", devices, exchanged, self._blocked())(q, k, v, key_lengths)
+            out = Ring("sequence", devices, exchanged, self._blocked(q))(q, k, v, key_lengths)
         return exchange(out, HEADS, TOKENS)
 
 
@@ -181,7 +181,7 @@ class JointMeshAttention(_MeshTokens):
             out = attend_jointly(video, text, lengths, attend=local)
         else:
             parts = (lengths[0], video[0].shape[TOKENS]), (lengths[1], text[0].shape[TOKENS])
-            ring = _JointRing("sequence", devices, exchanged, self._blocked(), parts)
+            ring = _JointRing("sequence", devices, exchanged, self._blocked(video[0]), parts)
             out = ring.attend_jointly(video, text)
         return tuple(exchange(x, HEADS, TOKENS) for x in out)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mugv_jax.kernels import attention, flash, splash
+from mugv_jax.kernels import attention, cudnn, flash, select, splash
 
 FLOAT32 = 2e-6  # relative L2 against float64: a few roundings per product
 GRADIENT = 2e-6  # relative L2 between two float32 orders of summation
@@ -118,7 +118,7 @@ def test_cudnn_is_differentiated_for_even_numbers_of_tokens_only(monkeypatch, si
         whole = jnp.full(k.shape[:1], k.shape[1])
         return plain(q, k, v, whole if key_lengths is None else key_lengths)
 
-    monkeypatch.setattr(attention, "_cudnn_primal", primal)
+    monkeypatch.setattr(cudnn, "attend", primal)
     lengths = None if lengths is None else jnp.array(lengths)
     out, derivative = attention._cudnn_forward(q, k, v, lengths)
     found = out, *attention._cudnn_backward(derivative, d_out)[:3]
@@ -162,3 +162,23 @@ def test_unknown_implementation_is_named():
         ValueError, match="'flash9' is not one of 'cudnn', 'xla', 'splash', 'hopper'"
     ):
         attention.attend(x, x, x, implementation="flash9")
+
+
+@pytest.mark.parametrize(
+    ("platform", "capability", "dtype", "head", "chosen"),
+    [
+        ("cpu", None, jnp.bfloat16, 72, ("xla", "xla")),
+        ("tpu", None, jnp.bfloat16, 72, ("splash", "splash")),
+        ("gpu", 90, jnp.bfloat16, 72, ("hopper", "hopper")),
+        ("gpu", 90, jnp.bfloat16, 128, ("cudnn", "xla")),
+        ("gpu", 90, jnp.float16, 72, ("cudnn", "xla")),
+        ("gpu", 90, jnp.float32, 72, ("xla", "xla")),
+        ("gpu", 80, jnp.bfloat16, 72, ("cudnn", "xla")),
+        ("gpu", None, jnp.bfloat16, 72, ("cudnn", "xla")),  # this machine's device is not 9.0
+    ],
+)
+def test_defaults_are_what_was_measured(monkeypatch, platform, capability, dtype, head, chosen):
+    """The default for whole attention, and the one whose parts are merged."""
+    monkeypatch.setattr(select, "platform", lambda: platform)
+    monkeypatch.setattr(select, "compute_capability", lambda: capability)
+    assert (select.attention(dtype, head), select.blocked_attention(dtype, head)) == chosen

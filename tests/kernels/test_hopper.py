@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mugv_jax.kernels import attention, flash, hopper, products, select
+from mugv_jax.kernels import attention, cudnn, flash, hopper, products, select
 
 BFLOAT16 = 1e-2  # relative L2 against float32: 8 bits of products, weights and results
 LSE = 5e-3  # absolute: queries are rounded once more after they are scaled
@@ -118,6 +118,21 @@ def test_scores_beyond_the_range_take_the_path_that_subtracts_their_maximum():
     assert np.max(np.abs(expected_lse)) > hopper.LARGEST_SCORE
     np.testing.assert_array_equal(out, expected)
     np.testing.assert_array_equal(lse, expected_lse)
+    np.testing.assert_array_equal(hopper.output(q, k, v, None), expected)
+
+
+def test_output_alone_is_that_of_the_forward_pass(monkeypatch):
+    q, k, v, _ = inputs(1, 30, 140, 1)
+    np.testing.assert_array_equal(
+        attention.attend(q, k, v, implementation="hopper"), hopper.forward(q, k, v, None)[0]
+    )
+    # On a GPU, what is out of range is left to cuDNN.
+    monkeypatch.setattr(select, "platform", lambda: "gpu")
+    monkeypatch.setattr(cudnn, "attend", lambda q, *_: q + 1)
+    monkeypatch.setattr(hopper, "forward_unshifted", lambda q, *_: (q, None))
+    np.testing.assert_array_equal(hopper.output(q, k, v, None), q)
+    q = q * jnp.bfloat16(200)
+    np.testing.assert_array_equal(hopper.output(q, k, v, None), q + 1)
 
 
 def test_other_dtypes_are_refused_by_name():
