@@ -13,7 +13,7 @@ from mugv_jax import config as configs
 from mugv_jax.commands.options import Group, add_lora, add_path, add_switch, add_value, flag
 from mugv_jax.commands.runtime import add_compile_cache
 from mugv_jax.kernels.select import ATTENTIONS, MODULATIONS, KernelConfig
-from mugv_jax.nn.quantize import DTYPES
+from mugv_jax.nn.quantize import NAMES
 from mugv_jax.sharding.mesh import parse_mesh
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import MugvModels, demo_weights
@@ -93,8 +93,9 @@ def add_quantize(group: Group) -> None:
     """Add the option --quantize."""
     group.add_argument(
         "--quantize",
-        choices=tuple(DTYPES),
-        help="weights of DiT and T5 in 8 bits, half the memory; int8 is more accurate [off]",
+        choices=NAMES,
+        help="weights of DiT and T5 in 8 bits, half the memory; int8 is more accurate; w8a8: "
+        "the DiT multiplies in 8 bits too, for hardware that is faster so [off]",
     )
 
 

@@ -37,7 +37,7 @@ class Request:
 
     topology: name of a TPU slice, or of GPUs.
     rows: samples of a step; None means one per data shard and microbatch.
-    quantize: dtype of the sampler's 8-bit weights, a name of `nn.quantize.DTYPES`.
+    quantize: dtype of the sampler's 8-bit weights, a name of `nn.quantize.NAMES`.
 
     Raises:
         ValueError: an unknown chip, 8-bit weights in training, or training by a config without

@@ -164,7 +164,7 @@ def compile_sampler_step(
 ) -> Compiled:
     """Compiled guided step of `rows` videos; weights have the arithmetic's dtype.
 
-    quantize: dtype of 8-bit weights, a name of `nn.quantize.DTYPES`.
+    quantize: dtype of 8-bit weights, a name of `nn.quantize.NAMES`.
 
     Raises:
         ValueError: a model, batch or memory that does not fit the mesh, or an unknown `quantize`.

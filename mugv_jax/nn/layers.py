@@ -51,8 +51,9 @@ class Linear(nn.Module):
     `axes` names the kernel's axes, contracted ones first: (d -> qkv heads head_dim) is
     `Linear((3, a, e), axes=("embed", "qkv", "heads", "head_dim"))`.
 
-    A kernel with 8-bit scales beside it is dequantised (`nn/quantize.py`). If the collection "lora"
-    holds factors A and B for this layer, y += (x A) B (`nn/lora.py`).
+    A kernel with 8-bit scales beside it is dequantised, or multiplied in 8 bits
+    (`nn/quantize.py`). If the collection "lora" holds factors A and B for this layer,
+    y += (x A) B (`nn/lora.py`).
     """
 
     features: int | Sequence[int]
@@ -76,12 +77,17 @@ class Linear(nn.Module):
         # Gathers a weight that is split by width, and reduce-scatters its gradient. Otherwise the
         # partitioner would gather the tokens of all those devices, which are far larger.
         whole = tuple(None if axis == "embed" else axis for axis in self.axes)
-        if self.has_variable("params", quantize.SCALE):
-            scale = self.get_variable("params", quantize.SCALE)
+        if self.has_variable("params", quantize.PRODUCT_SCALE):
+            scale = self.get_variable("params", quantize.PRODUCT_SCALE)
             kernel = nn.with_logical_constraint(kernel, whole)  # gathered in 8 bits
-            kernel = quantize.dequantized(kernel, scale, self.dtype)
-        kernel = nn.with_logical_constraint(kernel.astype(self.dtype), whole)
-        y = _product(x, kernel, self.contract, self.dtype)
+            y = quantize.product(x, kernel, scale, self.contract).astype(self.dtype)
+        else:
+            if self.has_variable("params", quantize.SCALE):
+                scale = self.get_variable("params", quantize.SCALE)
+                kernel = nn.with_logical_constraint(kernel, whole)  # gathered in 8 bits
+                kernel = quantize.dequantized(kernel, scale, self.dtype)
+            kernel = nn.with_logical_constraint(kernel.astype(self.dtype), whole)
+            y = _product(x, kernel, self.contract, self.dtype)
         if self.has_variable(lora.COLLECTION, "a"):
             a, b = (self.get_variable(lora.COLLECTION, factor) for factor in ("a", "b"))
             y = y + _product(_product(x, a, self.contract, self.dtype), b, 1, self.dtype)

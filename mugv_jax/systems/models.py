@@ -19,7 +19,7 @@ from mugv_jax.axes import Bool, Float, Int
 from mugv_jax.kernels import select
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.lora import abstract_lora
-from mugv_jax.nn.quantize import abstract_quantized, quantized_dtype
+from mugv_jax.nn.quantize import abstract_quantized, check_quantize, quantize_of
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
@@ -144,8 +144,9 @@ class Models(Generic[Sizes]):
         """Models with seeded random weights: everything runs, but the pictures are noise."""
 
         def fetch(name: str, shardings: Any, dtype: DTypeLike) -> Any:
-            abstract = abstract_variables(config.kinds_of(name)[0], getattr(config, name))
-            quantize = options.get("quantize")
+            kind = config.kinds_of(name)[0]
+            abstract = abstract_variables(kind, getattr(config, name))
+            quantize = quantize_of(kind, options.get("quantize"))
             return random_variables(
                 abstract, seed, shardings=shardings, dtype=dtype, quantize=quantize
             )
@@ -194,7 +195,8 @@ class Models(Generic[Sizes]):
             built = module(config, self.dtype)
         shared = name in self._held  # kept, or in use by an enclosing call
         if not shared:
-            abstract = abstract_quantized(abstract_variables(kind, config), self.quantize)
+            quantize = quantize_of(kind, self.quantize)
+            abstract = abstract_quantized(abstract_variables(kind, config), quantize)
             shardings = variable_shardings(abstract, self.mesh)
             self._held[name] = self.fetch(name, shardings, self.dtype)
         try:
@@ -256,7 +258,7 @@ class TextModels(Models[Sizes]):
 
 def _built(options: Options) -> dict[str, Any]:
     """Fields of `Models` from its options."""
-    quantized_dtype(options.get("quantize"))
+    check_quantize(options.get("quantize"))
     return {
         **options,
         "mesh": meshes.make_mesh(options.get("mesh")),

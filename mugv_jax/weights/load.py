@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array
 from mugv_jax.nn import lora as low_rank
-from mugv_jax.nn.quantize import quantized_paths
+from mugv_jax.nn.quantize import Rounding, quantize_of, quantized_paths
 from mugv_jax.progress import Bar
 from mugv_jax.weights.adapters import Adapters, open_adapters, require_alpha, require_finite
 from mugv_jax.weights.check import check, identify, require_equal_twins
@@ -65,7 +65,7 @@ def load(
     lora_merged: add the updates to the weights. Otherwise they form the collection "lora", which
         `shardings` must then include, like `abstract_lora(..., open_adapters(...).lora)`.
     ema: load the averaged weights of a training run.
-    quantize: name in `nn.quantize.DTYPES`; holds the kernels of all stacked layers in 8 bits.
+    quantize: name in `nn.quantize.NAMES`; holds the kernels of all stacked layers in 8 bits.
         `shardings` are then those of `abstract_quantized`. Updates are merged before quantisation.
 
     The host holds at most the shards of one parameter, besides what its own devices hold.
@@ -86,7 +86,8 @@ def load(
         parameters = cast_weights(parameters, None if dtype is None else jnp.dtype(dtype))
         wanted = (*collections, low_rank.COLLECTION)
         chosen = {name: lazy for name, lazy in parameters.items() if name.split("/")[0] in wanted}
-        narrow = quantized_paths(abstract_variables(model.kind, config), quantize)
+        abstract = abstract_variables(model.kind, config)
+        narrow = quantized_paths(abstract, quantize_of(model.kind, quantize))
         placed: dict[str, Any] = traverse_util.flatten_dict(shardings or {}, sep="/")
         variables = _place_all(chosen, placed, narrow, f"loading {model.kind}")
     return config, traverse_util.unflatten_dict(variables, sep="/")
@@ -95,7 +96,7 @@ def load(
 def _place_all(
     parameters: Mapping[str, LazyTensor],
     shardings: Mapping[str, Sharding],
-    narrow: Mapping[str, DTypeLike],
+    narrow: Mapping[str, Rounding],
     described: str,
 ) -> dict[str, Array]:
     """Arrays by path; those in `narrow` in 8 bits with scales. Without `shardings`: one device."""

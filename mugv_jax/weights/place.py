@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
-from jax.typing import DTypeLike
 
 from mugv_jax.axes import Array
-from mugv_jax.nn.quantize import quantized, scale_path, scale_shape, stored
+from mugv_jax.nn.quantize import Rounding, quantized, scale_path, scale_shape, stored
 from mugv_jax.weights.parameters import Index, LazyTensor
 
 # Start and stop along each axis, of a part of a tensor.
@@ -48,25 +47,25 @@ def place(lazy: LazyTensor, sharding: Sharding | None = None) -> Array:
 
 
 def place_quantized(
-    path: str, lazy: LazyTensor, shardings: Mapping[str, Sharding], dtype: DTypeLike
+    path: str, lazy: LazyTensor, shardings: Mapping[str, Sharding], rounding: Rounding
 ) -> dict[str, Array]:
     """Stacked kernel of `path` in 8 bits, and its scales, by path.
 
     shardings: shardings of both, by path; if empty, both are placed on the default device.
     """
-    paths = (path, scale_path(path))
+    paths = (path, scale_path(path, rounding))
     targets = tuple(shardings[each] if shardings else default_sharding() for each in paths)
 
     def put(stacks: tuple[Array, Array], kernels: Array, first: Array) -> tuple[Array, ...]:
         return tuple(
             jax.lax.dynamic_update_slice_in_dim(stack, part, first, axis=0)
-            for stack, part in zip(stacks, quantized(kernels, dtype), strict=True)
+            for stack, part in zip(stacks, quantized(kernels, rounding), strict=True)
         )
 
     put = jax.jit(put, donate_argnums=0, out_shardings=targets)
     stacks = (
-        jnp.zeros(lazy.shape, stored(dtype), device=targets[0]),
-        jnp.zeros(scale_shape(lazy.shape), jnp.float32, device=targets[1]),
+        jnp.zeros(lazy.shape, stored(rounding.dtype), device=targets[0]),
+        jnp.zeros(scale_shape(lazy.shape, rounding.contracted), jnp.float32, device=targets[1]),
     )
     for first, part in _layers(lazy):
         stacks = put(stacks, place(part, _whole_layers(targets[0])), jnp.int32(first))

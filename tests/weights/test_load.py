@@ -107,7 +107,7 @@ def test_the_config_is_read_without_tensors(dit):
         read_config(dit, "t5_encoder")
 
 
-@pytest.mark.parametrize("name", ["int8", "fp8"])
+@pytest.mark.parametrize("name", ["int8", "fp8", "int8-w8a8"])
 def test_layers_are_quantised_as_they_are_read(dit, name):
     mesh = make_mesh({"tensor": 2, "fsdp": 2})
     boxed = abstract_quantized(abstract_variables("mugv_dit", FOUR_HEADS), name)
@@ -120,7 +120,7 @@ def test_layers_are_quantised_as_they_are_read(dit, name):
         if path in narrow:
             kernels, scales = quantized(expected, narrow[path])
             np.testing.assert_array_equal(found, kernels)
-            found, expected = flat[scale_path(path)], scales
+            found, expected = flat[scale_path(path, narrow[path])], scales
         np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert len(flat) == len(whole) + len(narrow)
     kernel = flat["params/blocks/mlp/up/kernel"]

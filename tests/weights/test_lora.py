@@ -16,7 +16,7 @@ from flax import traverse_util
 
 from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.lora import LoraConfig, abstract_lora, scaled
-from mugv_jax.nn.quantize import quantized, scale_path
+from mugv_jax.nn.quantize import Rounding, quantized, scale_path
 from mugv_jax.weights.adapter_files import (
     CONFIG_FILE,
     MODEL_FILE,
@@ -119,9 +119,9 @@ def test_an_adapter_is_merged_before_weights_are_quantised(base, ours):
         traverse_util.flatten_dict(load(base, lora=folder, quantize=name)[1], sep="/")
         for name in (None, "int8")
     )
-    kernels, scales = quantized(wide[path], jnp.int8)
+    kernels, scales = quantized(wide[path], Rounding(jnp.int8))
     np.testing.assert_array_equal(narrow[path], kernels)
-    np.testing.assert_allclose(narrow[scale_path(path)], scales, rtol=1e-6)
+    np.testing.assert_allclose(narrow[scale_path(path, Rounding(jnp.int8))], scales, rtol=1e-6)
     unmerged = traverse_util.flatten_dict(load(base, quantize="int8")[1], sep="/")
     assert not np.array_equal(narrow[path], unmerged[path])
 

@@ -18,7 +18,7 @@ from mugv_jax import cli
 from mugv_jax.golden import recipe
 from mugv_jax.golden.cases import RecipeSource
 from mugv_jax.nn.lora import abstract_lora
-from mugv_jax.nn.quantize import quantized, scale_path
+from mugv_jax.nn.quantize import Rounding, quantized, scale_path
 from mugv_jax.nn.wan.dit import WanDiTConfig
 from mugv_jax.sharding.mesh import make_mesh
 from mugv_jax.sharding.place import variable_shardings
@@ -166,16 +166,16 @@ def test_updates_stay_beside_8_bit_weights(folder, beside, output):
     for name in (name for name in beside if name.startswith("lora/")):
         np.testing.assert_array_equal(narrow[name], beside[name])
     path = "params/blocks/mlp/up/kernel"
-    np.testing.assert_array_equal(narrow[path], quantized(beside[path], jnp.int8)[0])
+    np.testing.assert_array_equal(narrow[path], quantized(beside[path], Rounding(jnp.int8))[0])
     assert relative(output(narrow), output(beside)) < QUANTIZED
 
 
 def test_merged_updates_are_added_before_weights_are_quantised(folder):
     path = "params/blocks/mlp/up/kernel"
     wide, narrow = (with_lora(folder, quantize=quantize) for quantize in (None, "int8"))
-    kernels, scales = quantized(wide[path], jnp.int8)
+    kernels, scales = quantized(wide[path], Rounding(jnp.int8))
     np.testing.assert_array_equal(narrow[path], kernels)
-    np.testing.assert_allclose(narrow[scale_path(path)], scales, rtol=ROUNDING)
+    np.testing.assert_allclose(narrow[scale_path(path, Rounding(jnp.int8))], scales, rtol=ROUNDING)
 
 
 def test_factors_are_placed_and_cast_like_weights(folder):

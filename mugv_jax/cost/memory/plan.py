@@ -16,7 +16,14 @@ from jax.typing import DTypeLike
 from mugv_jax.cost.memory.live import FLOAT32, LIVE, Live
 from mugv_jax.kernels.flash import CPU_SCORE_BYTES, SCORE_BYTES
 from mugv_jax.nn.layers import unboxed
-from mugv_jax.nn.quantize import SCALE, abstract_quantized, quantized_dtype, quantized_paths
+from mugv_jax.nn.quantize import (
+    SCALES,
+    Rounding,
+    abstract_quantized,
+    check_quantize,
+    quantize_of,
+    quantized_paths,
+)
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights.registry import abstract_variables
 
@@ -53,7 +60,7 @@ class Plan:
     platform: "cpu", "gpu" or "tpu".
     dtype: of weights and arithmetic.
     tile_px: side of the VAE's tiles; None runs whole frames.
-    quantize: 8-bit weights of the transformers, a name of `nn.quantize.DTYPES`, or None.
+    quantize: 8-bit weights of the transformers, a name of `nn.quantize.NAMES`, or None.
 
     Raises:
         ValueError: an unknown `quantize`.
@@ -67,7 +74,7 @@ class Plan:
     quantize: str | None = None
 
     def __post_init__(self):
-        quantized_dtype(self.quantize)
+        check_quantize(self.quantize)
 
     @property
     def live(self) -> Live:
@@ -99,18 +106,25 @@ class Plan:
         return count if count % parts else count // parts
 
 
+def _narrow(kind: str, config: Any, plan: Plan) -> dict[str, Rounding]:
+    """Rounding of every kernel of a model that the plan holds in 8 bits, by its path."""
+    return quantized_paths(abstract_variables(kind, config), quantize_of(kind, plan.quantize))
+
+
 def weight_shards(kind: str, config: Any, plan: Plan) -> dict[str, int]:
     """Bytes on one device of every variable of a model, by its path."""
-    abstract = abstract_quantized(abstract_variables(kind, config), plan.quantize)
+    abstract = abstract_quantized(
+        abstract_variables(kind, config), quantize_of(kind, plan.quantize)
+    )
     leaves: dict[str, Any] = traverse_util.flatten_dict(unboxed(abstract), sep="/")
     placed = variable_shardings(abstract, plan.mesh)
     shardings: dict[str, Any] = traverse_util.flatten_dict(placed, sep="/")
-    narrow = quantized_paths(abstract_variables(kind, config), plan.quantize)
+    narrow = _narrow(kind, config, plan)
 
     def itemsize(path: str) -> int:
         if path in narrow:
             return 1
-        cast = path.startswith("params/") and not path.endswith(SCALE)
+        cast = path.startswith("params/") and not path.endswith(SCALES)
         return plan.itemsize if cast else FLOAT32
 
     return {
@@ -123,11 +137,11 @@ def widened_weights(kind: str, config: Any, plan: Plan) -> float:
     """Bytes of the float32 copies of 16-bit weights, on platforms without 16-bit arithmetic."""
     if plan.itemsize == FLOAT32:
         return 0
-    narrow = quantized_paths(abstract_variables(kind, config), plan.quantize)
+    narrow = _narrow(kind, config, plan)
     sixteen = sum(
         size
         for path, size in weight_shards(kind, config, plan).items()
-        if path not in narrow and not path.endswith(SCALE)
+        if path not in narrow and not path.endswith(SCALES)
     )
     return plan.live.widened * sixteen * FLOAT32 / plan.itemsize
 
@@ -155,7 +169,7 @@ def layer_weights(kind: str, config: Any, plan: Plan) -> float:
     taken = plan.live.layer * gathered * stacked_weights(kind, config, plan) / layers
     if plan.quantize is not None:
         shards = weight_shards(kind, config, plan)
-        narrow = quantized_paths(abstract_variables(kind, config), plan.quantize)
+        narrow = _narrow(kind, config, plan)
         largest = max(shards[path] for path in narrow)
         taken += plan.live.unpacked * gathered * largest / layers * plan.activation_itemsize
     return taken

@@ -12,7 +12,7 @@ import numpy as np
 
 from mugv_jax.axes import Int
 from mugv_jax.files import user_path
-from mugv_jax.nn.quantize import quantized_dtype
+from mugv_jax.nn.quantize import check_quantize
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.nn.text.clip import ClipText
 from mugv_jax.sharding import mesh as meshes
@@ -67,7 +67,7 @@ class ContentvModels(Models[ContentvConfig]):
             scale) pairs; each is a file, a folder or a training run.
         lora_alpha: alpha of the adapters, if their files do not state it.
         """
-        quantized_dtype(options.get("quantize"))  # refused before a download
+        check_quantize(options.get("quantize"))  # refused before a download
         adapter = adapter_options(lora, alpha=lora_alpha)
         paths = find_contentv(weights, dit=dit)
         models = cls.from_files(paths, adapter=adapter, **options)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from mugv_jax.axes import Bool, Int
-from mugv_jax.nn.quantize import quantized_dtype
+from mugv_jax.nn.quantize import check_quantize
 from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
 from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, TextModels, adapter_options
 from mugv_jax.systems.pretrained import first_of, local_folder, required
@@ -77,7 +77,7 @@ class EnhancerModels(TextModels[EnhancerConfig]):
             (path, scale) pairs; each is a file, a folder or a training run.
         lora_alpha, lora_scale, lora_merged: see `weights.load.load`.
         """
-        quantized_dtype(options.get("quantize"))  # refused before a download
+        check_quantize(options.get("quantize"))  # refused before a download
         options_of = functools.partial(
             adapter_options, alpha=lora_alpha, scale=lora_scale, merged=lora_merged
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Unpack
 
 from mugv_jax.files import resolved, user_path
-from mugv_jax.nn.quantize import quantized_dtype
+from mugv_jax.nn.quantize import check_quantize
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.systems.models import TOKENIZER, LoadingOptions, TextModels, adapter_options
 from mugv_jax.systems.mugv.aesthetic import AESTHETIC
@@ -131,7 +131,7 @@ class MugvModels(TextModels[MugvConfig]):
         """
         if weights is not None and resolved(weights) == resolved(_demo_folder()):
             weights = None  # told apart from folders of the user in records
-        quantized_dtype(options.get("quantize"))  # refused before a download
+        check_quantize(options.get("quantize"))  # refused before a download
         adapter = adapter_options(lora, alpha=lora_alpha)
         folder = demo_weights() if weights is None else weights
         paths = find_weights(

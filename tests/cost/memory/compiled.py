@@ -11,7 +11,7 @@ from mugv_jax.cost.memory.plan import Plan
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.sampler import euler_step
 from mugv_jax.nn.layers import unboxed
-from mugv_jax.nn.quantize import SCALE, abstract_quantized
+from mugv_jax.nn.quantize import SCALES, abstract_quantized, quantize_of
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.sharding.place import batch_sharding, variable_shardings
@@ -47,10 +47,10 @@ def abstract(shape, dtype=jnp.float32, sharding=None):
 
 
 def variables(kind, config, mesh, dtype=jnp.float32, quantize=None):
-    boxed = abstract_quantized(abstract_variables(kind, config), quantize)
+    boxed = abstract_quantized(abstract_variables(kind, config), quantize_of(kind, quantize))
 
     def leaf_of(path, leaf, sharding):
-        as_it_is = leaf.dtype != jnp.float32 or path[-1].key == SCALE
+        as_it_is = leaf.dtype != jnp.float32 or path[-1].key in SCALES
         return abstract(leaf.shape, leaf.dtype if as_it_is else dtype, sharding)
 
     shardings = variable_shardings(boxed, mesh)
