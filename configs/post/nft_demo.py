@@ -33,5 +33,5 @@ def get_config() -> ConfigDict:
     config.objective.decay_rate = 0.05
     config.objective.decay_max = 0.9
     config.data.batch = 8
-    config.run.steps = 70
+    config.run.steps = 140
     return config
