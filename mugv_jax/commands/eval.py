@@ -24,7 +24,14 @@ from mugv_jax.commands.options import (
 )
 from mugv_jax.commands.runtime import keep_compiled, log_peak_memory, out_of_memory
 from mugv_jax.data.replacing import replacing
-from mugv_jax.demo.eval.adherence import ANSWERS, SCORES, TASKS, DemoEval, evaluate
+from mugv_jax.demo.eval.adherence import (
+    ANSWERS,
+    SCORES,
+    TASKS,
+    USUAL_TASKS,
+    DemoEval,
+    evaluate,
+)
 from mugv_jax.demo.eval.generator import PipelineGenerator
 from mugv_jax.demo.eval.identity import identify
 from mugv_jax.demo.eval.report import report_text, sweep_text
@@ -71,7 +78,8 @@ def _add_clips(parser: argparse.ArgumentParser) -> None:
     add_value(group, "--world", DemoEval.world, "world of captions", choices=WORLDS)
     group.add_argument(
         "--tasks",
-        help=f"tasks, among {','.join(TASKS)} [all; {','.join(SWEPT_TASKS)} for a sweep]",
+        help=f"tasks, among {','.join(TASKS)} [{','.join(USUAL_TASKS)}; "
+        f"{','.join(SWEPT_TASKS)} for a sweep]",
     )
     clips = "clips of each task, for seen and for unseen combinations"
     add_value(group, "--clips", DemoEval.clips, clips, metavar="N")
@@ -135,7 +143,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
     width, height = parse_size(args.size)
-    tasks = args.tasks or ",".join(SWEPT_TASKS if args.sweep else TASKS)
+    tasks = args.tasks or ",".join(SWEPT_TASKS if args.sweep else USUAL_TASKS)
     return DemoEval(
         world=args.world,
         format=Format(height_px=height, width_px=width, frames=args.frames, fps=args.fps),

@@ -6,12 +6,14 @@
     vae     reconstructions of those clips, with PSNR and SSIM
     t2v     text to video
     i2v     image to video, from the first frame of the described clip
+    diversity   text to video, several of each caption, and how far apart they are
 
 Each task is scored on combinations of shape, colour and motion that training has seen (in newly
 drawn scenes) and on combinations that it has not. Physical errors are counted beside.
 """
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +30,7 @@ from mugv_jax.bounds import require_at_least
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.demo.eval.answers import FIELDS, Answer, AnswerFile, Words
-from mugv_jax.demo.eval.score import QUALITIES, SPLITS, score
+from mugv_jax.demo.eval.score import DISTANCE, QUALITIES, SPLITS, score
 from mugv_jax.demo.world.clips import DemoClips
 from mugv_jax.demo.world.physics import find_fault
 from mugv_jax.demo.world.reading import read
@@ -40,7 +42,9 @@ from mugv_jax.systems.frames import Videos
 from mugv_jax.systems.mugv.request import MAX_SEED, Request
 from mugv_jax.train.vae import quality
 
-TASKS = ("truth", "vae", "t2v", "i2v")
+TASKS = ("truth", "vae", "t2v", "i2v", "diversity")
+USUAL_TASKS = TASKS[:4]
+SEVERAL = 4  # videos of a caption whose distances are taken
 CHECKER = 2  # number of the checker; answers of another one cannot be mixed with its own
 ASKED = ("shape", "colour", "told")  # attributes of a clip that its caption names
 ANSWERS, SCORES = "answers.jsonl", "scores.json"
@@ -69,7 +73,8 @@ class DemoEval:
 
     clips: number of clips per task and split.
     batch: clips generated at a time.
-    seed: seed of the drawn clips; the noise of clip n (from 0) has seed + n. Training draws with 0.
+    seed: seed of the drawn clips; the noise of clip n (from 0) has seed + n, for diversity
+        seed + SEVERAL n and those that follow. Training draws with 0.
     format: size and frame rate of the clips; the model is conditioned on this rate.
 
     Raises:
@@ -78,7 +83,7 @@ class DemoEval:
 
     world: str = "small"
     format: Format = dataclasses.field(default_factory=Format)
-    tasks: tuple[str, ...] = TASKS
+    tasks: tuple[str, ...] = USUAL_TASKS
     clips: int = 100
     seed: int = 1
     steps: int = Request.steps
@@ -96,8 +101,9 @@ class DemoEval:
         if self.clips < 2:
             raise ValueError(f"clips={self.clips} must be at least 2, to have an interval.")
         require_at_least(1, self, "steps", "batch")
-        if not 0 <= self.seed <= MAX_SEED - self.clips:
-            raise ValueError(f"seed={self.seed} must lie in 0 to {MAX_SEED - self.clips}.")
+        most = MAX_SEED - SEVERAL * self.clips
+        if not 0 <= self.seed <= most:
+            raise ValueError(f"seed={self.seed} must lie in 0 to {most}.")
         check_shift(self.shift)
         check_times(self.times)
         Guidance(scale=self.guidance)  # raises if it is out of range
@@ -174,6 +180,11 @@ def _answer(
     elif task == "vae":
         made = generator.reconstruct(videos)
         qualities = _qualities(videos, made)
+    elif task == "diversity":
+        captions = [clip.caption for clip in clips for _ in range(SEVERAL)]
+        seeds = [config.seed + SEVERAL * n + k for n in numbers for k in range(SEVERAL)]
+        groups = generator.generate(captions, seeds).reshape(-1, SEVERAL, *videos.shape[1:])
+        made, qualities = groups[:, 0], [{DISTANCE: distance(each)} for each in groups]
     else:
         captions, seeds = [clip.caption for clip in clips], [config.seed + n for n in numbers]
         made = generator.generate(captions, seeds, videos[:, 0] if task == "i2v" else None)
@@ -192,6 +203,12 @@ def _answer(
             numbers, clips, map(read, made), map(find_fault, made), qualities, strict=True
         )
     ]
+
+
+def distance(videos: Videos) -> float:
+    """Mean over all pairs of the root mean square difference of their pixels in [0, 1]."""
+    pairs = itertools.combinations(videos.astype(np.float64) / 255, 2)
+    return float(np.mean([np.sqrt(np.mean(np.square(a - b))) for a, b in pairs]))
 
 
 def _words(words: Iterable[str]) -> Words:

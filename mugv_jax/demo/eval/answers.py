@@ -25,6 +25,7 @@ class Answer:
     read: words of the checker, None if it saw no object.
     fault: physical error that the checker found, one of `demo.world.faults.FAULTS`, or "".
     psnr, ssim: quality of a reconstruction, mean over its frames.
+    distance: of several videos of the caption, see `adherence.distance`.
     """
 
     task: str
@@ -36,11 +37,12 @@ class Answer:
     fault: str = ""
     psnr: float | None = None
     ssim: float | None = None
+    distance: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Values for JSON, without qualities that were not measured."""
         values = dataclasses.asdict(self)
-        unmeasured = ("psnr", "ssim")
+        unmeasured = ("psnr", "ssim", "distance")
         return {k: v for k, v in values.items() if v is not None or k not in unmeasured}
 
     @classmethod

@@ -5,13 +5,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mugv_jax.demo.eval.score import MEASURES, PHYSICS, QUALITIES, SEEN, SPLITS, UNSEEN
+from mugv_jax.demo.eval.score import DISTANCE, MEASURES, PHYSICS, QUALITIES, SEEN, SPLITS, UNSEEN
 
 TITLES = {
     "truth": "the clips themselves",
     "vae": "VAE reconstruction",
     "t2v": "text to video",
     "i2v": "image to video",
+    "diversity": "text to video, several",
 }
 ROWS = {SEEN: "seen", UNSEEN: "unseen", "difference": "seen - unseen"}
 UNITS = {"psnr": ("PSNR", "{:.2f}"), "ssim": ("SSIM", "{:.4f}")}
@@ -23,14 +24,15 @@ def report_text(scores: Scores) -> str:
     """Tables of shares and qualities, and a list of confusions."""
     shares = [["what", "combinations", "clips", *MEASURES]]
     qualities = [["what", "combinations", *(UNITS[q][0] for q in QUALITIES)]]
+    distances = [["what", "combinations", "distance of two videos of a caption"]]
     for title, split, row in _rows(scores):
         shares.append([title, ROWS[split], str(row.get("clips", "")), *_shares(row, split)])
         if set(QUALITIES) <= row.keys():
             measured = (_estimate(row[quality], UNITS[quality][1]) for quality in QUALITIES)
             qualities.append([title, ROWS[split], *measured])
-    parts = [_table(shares)]
-    if len(qualities) > 1:
-        parts.append(_table(qualities))
+        if DISTANCE in row:
+            distances.append([title, ROWS[split], _estimate(row[DISTANCE], "{:.4f}")])
+    parts = [_table(table) for table in (shares, qualities, distances) if len(table) > 1]
     mistakes = list(_mistakes(scores))
     if mistakes:
         parts.append("\n".join(["taken for another, and physical errors:", *mistakes]))

@@ -22,6 +22,7 @@ MEASURES = {
     PHYSICS: (),
 }
 QUALITIES = ("psnr", "ssim")
+DISTANCE = "distance"
 NOTHING = "nothing"  # stands for a clip of which fewer than half of the frames show an object
 
 
@@ -41,7 +42,7 @@ def is_right(answer: Answer, measure: str) -> bool:
 def score(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
     """Estimates, counts and confusions by task and split; `difference` is seen minus unseen.
 
-    Every estimate is {"value", "low", "high"}: a share in [0, 1], SSIM, or PSNR in dB.
+    Every estimate is {"value", "low", "high"}: a share in [0, 1], SSIM, PSNR in dB, or a distance.
     """
     parts: dict[str, dict[str, list[Answer]]] = {}
     for answer in answers:
@@ -62,7 +63,7 @@ def _split_scores(answers: Sequence[Answer]) -> dict[str, Any]:
     for measure in MEASURES:
         right, count = _count(answers, measure)
         scores[measure] = {"right": right, **share(right, count)._asdict()}
-    for quality in QUALITIES:
+    for quality in (*QUALITIES, DISTANCE):
         values = [getattr(answer, quality) for answer in answers]
         if None not in values:
             scores[quality] = mean(values)._asdict()

@@ -38,6 +38,36 @@ def test_a_perfect_model_is_right_in_everything(tmp_path):
     assert "| text to video        | unseen        | 3     | 100.0 (43.9 to 100.0)" in text
 
 
+class Flat:
+    """Makes videos of one grey each, the seed's last two digits, and notes what it is asked for."""
+
+    def __init__(self):
+        self.calls = []
+
+    def generate(self, captions, seeds, first=None):
+        assert first is None
+        self.calls += zip(captions, seeds, strict=True)
+        return np.stack([np.full((9, 64, 64, 3), seed % 100, np.uint8) for seed in seeds])
+
+    def reconstruct(self, videos):
+        raise AssertionError("no reconstruction is asked for")
+
+
+def test_diversity_is_the_distance_of_videos_of_one_caption(tmp_path):
+    asked = config(clips=3, batch=2, tasks=("diversity",), seed=40)
+    flat = Flat()
+    scores = evaluate(asked, flat, WEIGHTS, tmp_path)["scores"]["diversity"]
+    assert len(set(flat.calls)) == len(flat.calls) == 2 * 3 * 4
+    assert sorted(seed for _, seed in flat.calls) == sorted(2 * list(range(40, 52)))
+    assert len({caption for caption, _ in flat.calls[:4]}) == 1
+    expected = (3 * 1 + 2 * 2 + 1 * 3) / 6 / 255  # of four neighbouring greys
+    for split in SPLITS:
+        assert scores[split]["distance"]["value"] == pytest.approx(expected)
+        assert scores[split]["clips"] == 3
+    text = report_text({"diversity": scores})
+    assert f"| text to video, several | seen         | {expected:.4f} (" in text
+
+
 def test_known_mistakes_are_counted_exactly(tmp_path):
     asked = config(tasks=("i2v",))
     moving = [i for i, scene in enumerate(scenes(asked, SEEN)) if scene.motion != "still"]
