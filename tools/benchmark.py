@@ -21,7 +21,7 @@ import sys
 
 import torch
 
-from tools.benchmarks import gpu_hour, report, run
+from tools.benchmarks import gpu_hour, measure, report, run
 from tools.benchmarks.setting import Options
 from tools.benchmarks.sizes import DEFAULT_SIZE, SIZES
 from tools.benchmarks.suites import CASES, SUITES, process_groups
@@ -124,6 +124,8 @@ def main(arguments: list[str] | None = None) -> int:
         "rows": [],
     }
     for names in process_groups(args.cases):
+        if measure.stopped():
+            break
         shown = ", ".join(names)
         print(f"{shown}: {options.size}, {options.dtype} on {options.device}", file=sys.stderr)
         for row in run.case_rows(names, _economical(names[0], options, result["rows"])):
@@ -131,6 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
             report.complete(result["rows"], ceilings)
             args.output.write_text(json.dumps(result, indent=1) + "\n")
     print(report.table(result["rows"]))
+    if measure.stopped():
+        return 128 + signal.SIGTERM
     return 1 if any("failed" in row for row in result["rows"]) else 0
 
 

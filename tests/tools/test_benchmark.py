@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmark compares equal things: outputs first, then time, fresh inputs in turns."""
 
+import dataclasses
 import importlib
 import json
 from types import SimpleNamespace
@@ -81,6 +82,26 @@ def test_short_calls_are_timed_many_at_a_time(monkeypatch):
     calls = []
     measure(product_task(calls), repeats=2, device=CPU)
     assert calls[-15:] == ["inputs", *["ours"] * 7, *["theirs"] * 7]
+
+
+def test_what_was_sampled_before_the_end_is_reported(monkeypatch):
+    monkeypatch.setattr(measuring, "MAX_CALLS", 1)
+    monkeypatch.setattr(measuring, "_stopped", False)
+    calls = []
+    task = product_task(calls)
+    bind = task.variants[0].bind
+
+    def ending(x):
+        if calls.count("ours") == 5:  # two of its samples are taken
+            measuring.stop()
+        return bind(x)
+
+    variants = [dataclasses.replace(task.variants[0], bind=ending), task.variants[1]]
+    task = dataclasses.replace(task, variants=variants)
+    ours, theirs = measure(task, repeats=9, device=CPU)
+    assert (len(ours["samples_s"]), len(theirs["samples_s"])) == (4, 3)
+    again = measure(task, repeats=9, device=CPU)
+    assert {row["failed"] for row in again} == {"TimeoutError: ended before it was measured"}
 
 
 def test_a_wrong_variant_is_not_timed_and_the_others_are():

@@ -3,7 +3,8 @@
 """Timing of one computation in JAX and in PyTorch, in turns, after a check of all outputs.
 
 A task is one computation, a variant one way to do it. A variant that fails or whose outputs are
-wrong becomes a row with the reason; the others are measured.
+wrong becomes a row with the reason; the others are measured. After `stop`, the samples that were
+taken are reported.
 """
 
 import dataclasses
@@ -27,6 +28,20 @@ MAX_CALLS = 100
 # Long calls are repeated less often, to stay within the budget, but at least this often.
 FEWEST = 3
 BUDGET_SECONDS = 4.0
+
+
+_stopped = False
+
+
+def stop(*_: Any) -> None:
+    """Take no further samples in this process; a handler of signals."""
+    global _stopped
+    _stopped = True
+
+
+def stopped() -> bool:
+    """Whether `stop` was called."""
+    return _stopped
 
 
 class Sample(NamedTuple):
@@ -92,6 +107,8 @@ def measure(
     for variant in sorted(task.variants, key=lambda variant: variant.ours):
         row = rows[variant.name]
         with _failures(row):
+            if _stopped:
+                raise TimeoutError("ended before it was measured")
             row["error"] = _within(task.check(variant), task.tolerance, "from float64")
             if not (task.compare or task.memory):
                 continue
@@ -107,8 +124,9 @@ def measure(
         variant.name: variant for variant in task.variants if "failed" not in rows[variant.name]
     }
     for name, samples in _samples(task, live, rows, repeats, device).items():
-        rows[name] |= _summary(samples, task)
-    if profile is not None:
+        untimed = {"failed": "ended before it was timed"}
+        rows[name] |= _summary(samples, task) if samples else untimed
+    if profile is not None and not _stopped:
         _profile(task, [variant for variant in live.values() if variant.ours], profile)
     return list(rows.values())
 
@@ -191,11 +209,11 @@ def _samples(
     samples: dict[str, list[Sample]] = {name: [] for name in live}
     calls: dict[str, int] = {}
     wanted = dict.fromkeys(live, repeats)
-    while any(len(samples[name]) < wanted[name] for name in samples):
+    while not _stopped and any(len(samples[name]) < wanted[name] for name in samples):
         inputs = task.inputs()
         gc.collect()
         for name in list(samples):
-            if len(samples[name]) >= wanted[name]:
+            if _stopped or len(samples[name]) >= wanted[name]:
                 continue
             with _failures(rows[name]):
                 call = live[name].bind(inputs)

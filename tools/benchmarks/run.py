@@ -3,12 +3,13 @@
 """Runs cases in separate processes and receives their rows as they are measured.
 
 The peaks of memory are then those of the case alone, and if a process ends early, its rows up to
-that point are kept.
+that point are kept. After SIGTERM the samples that were taken are reported, and none is added.
 """
 
 import dataclasses
 import importlib
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,7 +31,7 @@ def case_rows(names: Sequence[str], options: Options) -> Iterator[Row]:
     remaining ones get a new process.
     """
     left = list(names)
-    while left:
+    while left and not measure.stopped():
         finished = 0
         for message in _in_process(_send_cases, left[0], left, options):
             if message is None:
@@ -52,11 +53,19 @@ def _in_process(function: Callable, name: str, *args: Any) -> Iterator[Row | Non
     process = context.Process(target=function, args=(sender, *args))
     process.start()
     sender.close()
+
+    def end(*_: Any) -> None:
+        measure.stop()
+        process.terminate()  # which handles it likewise
+
+    previous = signal.signal(signal.SIGTERM, end)
     try:
         while True:
             yield receiver.recv()
     except EOFError:
         process.join()
+    finally:
+        signal.signal(signal.SIGTERM, previous)
     if process.exitcode:
         ended = f"its process ended with status {process.exitcode} (out of memory?)"
         yield _failed(name, ended)
@@ -77,6 +86,7 @@ def _send_ceilings(rows: Connection, options: Options) -> None:
 
 def _send_cases(rows: Connection, names: Sequence[str], options: Options) -> None:
     """Send the rows of each case, and None after each case."""
+    signal.signal(signal.SIGTERM, measure.stop)
     set_up(options)
     for name in names:
         failures = 0
@@ -84,7 +94,7 @@ def _send_cases(rows: Connection, names: Sequence[str], options: Options) -> Non
             rows.send(row)
             failures += "failed" in row
         rows.send(None)
-        if failures:
+        if failures or measure.stopped():
             return
 
 
@@ -100,6 +110,8 @@ def _measured(name: str, options: Options) -> Iterator[Row]:
                 chosen = [each for each in task.variants if each.name in options.variants]
                 task = dataclasses.replace(task, variants=chosen)
             yield from measure.measure(task, options.repeats, setting.device, profile)
+            if measure.stopped():
+                return
             torch.cuda.empty_cache()
     except Exception as error:  # the report names it, and the next case runs
         yield _failed(name, measure.reason(error))

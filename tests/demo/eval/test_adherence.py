@@ -50,7 +50,7 @@ class Flat:
         return np.stack([np.full((9, 64, 64, 3), seed % 100, np.uint8) for seed in seeds])
 
     def reconstruct(self, videos):
-        raise AssertionError("no reconstruction is asked for")
+        raise AssertionError(f"no reconstruction of {videos.shape} is asked for")
 
 
 def test_diversity_is_the_distance_of_videos_of_one_caption(tmp_path):
