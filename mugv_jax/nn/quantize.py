@@ -40,8 +40,6 @@ GROUP = 128
 
 # Relative RMS error for normally distributed weights: 1% with int8, 2.6% with fp8.
 DTYPES = {"int8": jnp.int8, "fp8": jnp.float8_e4m3fn}
-
-
 W8A8 = "-w8a8"  # suffix of names with 8-bit products
 NAMES = (*DTYPES, *(name + W8A8 for name in DTYPES))
 
@@ -50,8 +48,8 @@ NAMES = (*DTYPES, *(name + W8A8 for name in DTYPES))
 class Rounding:
     """How a kernel is rounded.
 
-    contracted: inputs' axes of a kernel that is multiplied in 8 bits, which share a scale; 0 for a
-        kernel that is dequantised.
+    contracted: axes of the inputs in a kernel that is multiplied in 8 bits, which share a scale;
+        0 for a kernel that is dequantised.
     """
 
     dtype: DTypeLike
