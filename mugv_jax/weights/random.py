@@ -58,7 +58,7 @@ def _draw(
     """Values of one leaf, drawn by all cores: those of a 10B model would take one core minutes."""
     kind = path.rpartition("/")[2]
     inner = shape[1:] if stacked else shape
-    deviation = np.float32(max(1, int(np.prod(inner[:-1]))) ** -0.5)
+    root = np.sqrt(max(1, int(np.prod(inner[:-1]))), dtype=np.float32)
     values = np.empty(shape, dtype)
     flat = values.reshape(-1)
 
@@ -72,8 +72,7 @@ def _draw(
             case "bias" | "shift":
                 part[:] = 0.1 * normal
             case _:
-                normal *= deviation
-                part[:] = normal
+                part[:] = normal / root
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(fill, range(-(-flat.size // PART))))
