@@ -9,10 +9,11 @@
 weights: folder of the base model that the guide makes.  faulty_encoded: samples of its training.
 
 Every method starts from the same base and takes the updates and clips of an update that its config
-states: the same in all that read clips, fewer in `reward` and `nft`, which sample them while they
-train, with the captions of the base's own videos. `continued` is plain training on what the base
-was trained on, and `own` on the videos that the base itself made, right and wrong ones: what a
-label adds is what comes beyond these two. `sft-faster` has the learning rate of `interleaved`.
+states: the same in all that read clips; fewer updates in `reward` and more in `nft`, which sample
+clips while they train, with the captions of the base's own videos. `continued` is plain training on
+what the base was trained on, and `own` on the videos that the base itself made, right and wrong
+ones: what a label adds is what comes beyond these two. `sft-faster` has the learning rate of
+`interleaved`.
 Every run is scored on captions and noise that no run was trained on. What has finished is kept, and
 the same command goes on. The table has the means over seeds, with 95% intervals of all clips, and
 `--svg` draws the two kinds of errors.
