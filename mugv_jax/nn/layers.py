@@ -80,7 +80,7 @@ class Linear(nn.Module):
         if self.has_variable("params", quantize.PRODUCT_SCALE):
             scale = self.get_variable("params", quantize.PRODUCT_SCALE)
             kernel = nn.with_logical_constraint(kernel, whole)  # gathered in 8 bits
-            y = quantize.product(x, kernel, scale, self.contract).astype(self.dtype)
+            y = quantize.product(x, kernel, scale, self.contract, self.dtype)
         else:
             if self.has_variable("params", quantize.SCALE):
                 scale = self.get_variable("params", quantize.SCALE)

@@ -1,11 +1,14 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
 
+from mugv_jax.nn import quantize
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.quantize import (
@@ -99,15 +102,15 @@ def test_unknown_names_are_refused():
 
 @pytest.mark.parametrize(("shape", "contracted"), [((2, 96, 3, 4, 6), 1), ((2, 4, 24, 96), 2)])
 @pytest.mark.parametrize("name", DTYPES)
-def test_a_product_in_8_bits_is_that_of_what_was_rounded(name, shape, contracted):
+def test_a_product_in_8_bits_is_that_of_what_was_rounded(name, shape, contracted, monkeypatch):
     """Every token and every output has a scale of its own, however different they are."""
     rounding = Rounding(DTYPES[name], contracted)
     kernels = jax.random.normal(jax.random.key(0), shape).at[..., 0].multiply(1e3)
     narrow, scales = quantized(kernels, rounding)
     x = jax.random.normal(jax.random.key(1), (2, 50, *shape[1 : 1 + contracted]))
     x = x.at[:, 7].multiply(1e-3)
-    run = jax.jit(product, static_argnums=3)
-    found = run(x, narrow[1], scales[1], contracted)
+    run = jax.jit(functools.partial(product, contracted=contracted, dtype=jnp.float32))
+    found = run(x, narrow[1], scales[1])
     x_2d, kernel_2d = (
         np.asarray(each, np.float64).reshape(-1, size)
         for each, size in ((x, 96), (kernels[1].reshape(96, -1).T, 96))
@@ -118,10 +121,14 @@ def test_a_product_in_8_bits_is_that_of_what_was_rounded(name, shape, contracted
     for axis in (0, 1):
         assert np.all(np.sqrt(np.mean(error**2, axis=axis)) < 2 * WEIGHTS[name])
     # 8-bit numbers are multiplied, not what they stand for.
-    (dot,) = [e for e in jax.make_jaxpr(run, static_argnums=3)(
-        x, narrow[1], scales[1], contracted).jaxpr.eqns[0].params["jaxpr"].eqns
-        if e.primitive.name == "dot_general"]  # fmt: skip
+    (dot,) = [e for e in jax.make_jaxpr(run)(x, narrow[1], scales[1]).jaxpr.eqns[0]
+              .params["jaxpr"].eqns if e.primitive.name == "dot_general"]  # fmt: skip
     assert {each.aval.dtype for each in dot.invars} == {jnp.dtype(DTYPES[name])}
+    # Part by part, the last of which overlaps the one before.
+    monkeypatch.setattr(quantize, "ROWS", 30)
+    parts = functools.partial(product, contracted=contracted, dtype=jnp.bfloat16)
+    in_parts = jax.jit(parts)(x, narrow[1], scales[1])
+    np.testing.assert_array_equal(in_parts, found.astype(jnp.bfloat16))
 
 
 def dit_inputs(batch=1):

@@ -11,7 +11,7 @@ from typing import Any
 
 from mugv_jax.cost.memory.live import FLOAT32
 from mugv_jax.cost.memory.plan import Plan, layer_weights, stacked_weights
-from mugv_jax.nn.quantize import PRODUCTS
+from mugv_jax.nn.quantize import PRODUCTS, ROWS
 from mugv_jax.nn.text.clip import ClipTextConfig
 from mugv_jax.nn.text.t5 import T5Config
 
@@ -38,7 +38,8 @@ class Forward:
 
 
 # Float32 copies of the hidden layer around 8-bit products: their sums, scaled and rounded again. Of
-# the program of the 10B's guided step compiled for an H200; elsewhere not known.
+# the program of the 10B's guided step compiled for an H200, there when all tokens are multiplied at
+# once, as on several devices; on one device two of ROWS tokens.
 PRODUCT_COPIES = 4
 
 
@@ -66,7 +67,8 @@ def guided_step(kind: str, config: Any, forward: Forward, plan: Plan) -> float:
         attention += 2 * (plan.parts("sequence") - 1) * heads  # keys and values of all tokens
     hidden = live.hidden * n * plan.local(forward.mlp_dim, "tensor") * itemsize
     if plan.quantize in PRODUCTS:
-        hidden += PRODUCT_COPIES * n * plan.local(forward.mlp_dim, "tensor") * FLOAT32
+        rows = 2 * min(n, ROWS) if plan.mesh.size == 1 else PRODUCT_COPIES * n
+        hidden += rows * plan.local(forward.mlp_dim, "tensor") * FLOAT32
     angles = n * head_dim * FLOAT32 if forward.rotary else 0  # cos and sin of half of them
     apart = live.apart if forward.last_apart and plan.mesh.size == 1 else 0
     relaid = 0.0
