@@ -9,8 +9,9 @@ Given with weights, the config checks their sizes, as above. To train published 
     mugv-jax train --config configs/mugv_10b.py --output runs/first \\
         --config.run.weights=dit.pt --config.data.paths="('samples',)" --config.mesh.fsdp=64
 
-Parameters: 10,830,321,984 (DiT), 411,696,059 (VAE), 4,762,310,656 (T5). One video of 5 s at 720p is
-50,402 tokens and 146 PFLOP in 25 guided steps.
+Parameters: 10,830,321,984 (DiT), 411,696,059 (VAE), 4,762,310,656 (T5), 1,772,012 (tiny
+decoder, which was not published). One video of 5 s at 720p is 50,402 tokens and 146 PFLOP in 25
+guided steps.
 """
 
 from ml_collections import ConfigDict
@@ -46,6 +47,17 @@ def get_config() -> ConfigDict:
                 "mlp_dim": 10240,
                 "depth": 24,
                 "num_heads": 64,
+            },
+            "tiny_decoder": {
+                "latent_channels": 24,
+                "width": 96,
+                "layers": 8,
+                "feature_channels": 32,
+                "frame_widths": (96, 32),
+                "frame_layers": 2,
+                "patch_px": 2,
+                "time_factor": 8,
+                "window_frames": 48,
             },
         }
     )

@@ -31,6 +31,9 @@ def get_config() -> ConfigDict:
     config.text.mlp_dim = 128
     config.text.depth = 2
     config.text.num_heads = 4
+    config.tiny_decoder.width = 32
+    config.tiny_decoder.layers = 2
+    config.tiny_decoder.frame_widths = (32, 16)
     config.run.dtype = "float32"
     config.optimizer.learning_rate = 1e-3
     return config

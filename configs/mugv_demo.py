@@ -12,7 +12,7 @@ and an EMA.
 
 from ml_collections import ConfigDict
 
-from configs import mugv_10b, vae_demo
+from configs import mugv_10b, tiny_decoder_demo, vae_demo
 
 
 def get_config() -> ConfigDict:
@@ -22,6 +22,7 @@ def get_config() -> ConfigDict:
     config.dit.num_heads = 4
     config.dit.text_dim = 128
     config.vae = vae_demo.get_config().vae
+    config.tiny_decoder = tiny_decoder_demo.get_config().tiny_decoder
     config.text.vocab_size = 280  # 180 pieces, and T5's 100 sentinels
     config.text.width = 128
     config.text.head_dim = 32

@@ -17,24 +17,14 @@ ema and checkpoint `train/train_config.py`.
 
 from ml_collections import ConfigDict
 
-from configs import vae_mugv
+from configs import mugv_10b, vae_mugv
 
 
 def get_config() -> ConfigDict:
     config = vae_mugv.get_config()
     for group in ("vae", "discriminator", "discriminator_optimizer"):
         del config[group]
-    config.tiny_decoder = {
-        "latent_channels": 24,
-        "width": 96,
-        "layers": 8,
-        "feature_channels": 32,
-        "frame_widths": (96, 32),
-        "frame_layers": 2,
-        "patch_px": 2,
-        "time_factor": 8,
-        "window_frames": 48,
-    }
+    config.tiny_decoder = mugv_10b.get_config().tiny_decoder
     config.data.frames = 49
     config.data.rows = 2
     config.data.picture_share = 0.0

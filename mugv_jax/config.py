@@ -106,7 +106,9 @@ def from_config_dict(values: ConfigDict) -> SystemConfig:
     Raises:
         ValueError: unknown or missing names, or values that the dataclasses refuse.
     """
-    check_groups(values, system_of(values).groups, optional=(SYSTEM, *TRAINING_GROUPS))
+    system = system_of(values)
+    optional = (SYSTEM, *system.optional_groups, *TRAINING_GROUPS)
+    check_groups(values, system.groups, optional)
     return models_of(values)
 
 
@@ -117,7 +119,8 @@ def models_of(values: ConfigDict) -> SystemConfig:
         ValueError: values that the dataclasses refuse.
     """
     system, groups, problems = system_of(values), {}, Problems()
-    for name, cls in system.groups.items():
+    optional = {name: cls for name, cls in system.optional_groups.items() if name in values}
+    for name, cls in {**system.groups, **optional}.items():
         with problems:
             groups[name] = build_group(name, cls, values[name])
     problems.check()

@@ -59,9 +59,10 @@ def _planned(path: Path) -> Inventory:
     """Models of a config file, which has sizes only."""
     values = configs.read(path)
     config, system = configs.from_config_dict(values), configs.system_of(values)
-    sizes = {field: getattr(config, field) for field in system.groups}
+    every = {**system.groups, **system.optional_groups}
+    sizes = {field: getattr(config, field) for field in every if getattr(config, field)}
     described = {}
-    for field in system.groups:
+    for field in sizes:
         kind = system.kinds[field]
         shapes = variable_shapes(MODELS[kind], sizes[field])
         weights = {name: shape for name, shape in shapes.items() if name.startswith("params/")}

@@ -9,7 +9,7 @@ its models' sizes. `find` imports it on first use.
 import contextlib
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,8 +105,16 @@ class System:
     @property
     def groups(self) -> dict[str, type]:
         """Dataclass of the sizes of every model that the system must have, by field."""
+        return self._groups(self.config.KINDS)
+
+    @property
+    def optional_groups(self) -> dict[str, type]:
+        """The same of every model that the system may have."""
+        return self._groups(self.config.OPTIONAL)
+
+    def _groups(self, fields: Iterable[str]) -> dict[str, type]:
         kinds = self.kinds
-        return {field: MODELS[kinds[field]].config_class for field in self.config.KINDS}
+        return {field: MODELS[kinds[field]].config_class for field in fields}
 
     def parse(self, size: str, frames: str) -> Size:
         """Size of a video from texts such as "1280x720" or "portrait", and "105" or "5s".

@@ -219,7 +219,13 @@ def from_config_dict(values: ConfigDict) -> DiTTrainConfig:
     if problems:  # fields of an unknown objective cannot be checked
         values = ConfigDict({name: each for name, each in values.items() if name != "objective"})
     with problems:
-        groups = read_groups(DiTTrainConfig, values, {"objective": settings}, others=system.groups)
+        groups = read_groups(
+            DiTTrainConfig,
+            values,
+            {"objective": settings},
+            others=system.groups,
+            ignored=system.optional_groups,
+        )
     with problems:
         if set(system.groups) <= set(values):  # else `read_groups` has said so
             models = models_of(values)
@@ -234,11 +240,13 @@ def read_groups(
     values: ConfigDict,
     classes: dict[str, type] | None = None,
     others: Iterable[str] = (),
+    ignored: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Fields of `cls` from the groups of a config file; groups with a default may be missing.
 
     classes: dataclasses by group that replace the annotated ones.
     others: further groups that the file must have but that are not read here.
+    ignored: further groups that it may have.
 
     Raises:
         ValueError: unknown or missing names, or invalid values.
@@ -252,7 +260,8 @@ def read_groups(
     }
     groups, problems = {}, Problems()
     with problems:
-        check_groups(values, [*others, *(built.keys() - optional)], optional={*optional, SYSTEM})
+        needed = [*others, *(built.keys() - optional)]
+        check_groups(values, needed, optional={*optional, *ignored, SYSTEM})
     for name, group in built.items():
         if name in values:
             with problems:

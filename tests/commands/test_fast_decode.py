@@ -1,14 +1,17 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`generate --fast-decode` without a tiny decoder, in a record, and what `info` says of one."""
+"""Tiny decoders: `generate --fast-decode` without one, in sizes and records, and `info` of one."""
 
+import dataclasses
 import json
 
 import pytest
 
 from mugv_jax import cli
+from mugv_jax import config as configs
 from mugv_jax.commands import like
 from mugv_jax.nn.vae.tiny import TinyDecoderConfig
+from mugv_jax.systems.mugv.models import MugvModels
 from mugv_jax.weights.convert import convert
 from tests.systems.mugv.folders import write_config, write_run
 
@@ -36,6 +39,17 @@ def test_info_names_a_tiny_decoder_and_its_memory(file, capsys):
     (model,) = report["models"]
     assert model["kind"] == "mugv_tiny_decoder"
     assert [stage["name"] for stage in report["stages"]] == ["fast decode"]
+
+
+def test_sizes_may_have_a_tiny_decoder_and_ask_for_none():
+    planned = configs.load("mugv_debug")
+    MugvModels.random(planned).require_tiny_decoder()
+    demo = configs.load("mugv_demo")
+    for expected in (demo, dataclasses.replace(demo, tiny_decoder=None)):
+        MugvModels.from_pretrained(None, expected=expected)
+    with pytest.raises(ValueError, match="tiny_decoder.safetensors has other sizes"):
+        other = dataclasses.replace(demo.tiny_decoder, width=8)
+        MugvModels.from_pretrained(None, expected=dataclasses.replace(demo, tiny_decoder=other))
 
 
 def test_a_record_asks_for_a_fast_decode_where_it_was_one():

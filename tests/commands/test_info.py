@@ -17,6 +17,7 @@ PARAMETERS = {
     "mugv_dit": 10_830_321_984,
     "mugv_vae": 411_696_059,
     "t5_encoder": 4_762_310_656,
+    "mugv_tiny_decoder": 1_772_012,
 }
 # The smallest DiT that reads the text states of the golden T5.
 DIT = DiTConfig(depth=2, width=72, num_heads=1, text_dim=32)

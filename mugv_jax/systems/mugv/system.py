@@ -42,6 +42,13 @@ class MugvConfig(SystemConfig):
         if self.dit is not None:
             self.check_latents(self.dit.in_channels, self.vae.latent_channels)
             self.check_text(self.dit.text_dim, self.text.width)
+        strides = self.vae.time_factor, self.vae.spatial_factor
+        if strides != (STRIDE, STRIDE):
+            raise ValueError(
+                f"the VAE makes one latent of {strides[0]} frames and {strides[1]} pixels a side, "
+                f"but videos are planned on a grid of {STRIDE}: give spatial_channels and "
+                "temporal_multipliers 4 entries each."
+            )
         if self.tiny_decoder is not None:
             for field in ("latent_channels", "time_factor", "spatial_factor"):
                 found, wanted = getattr(self.tiny_decoder, field), getattr(self.vae, field)
@@ -50,13 +57,6 @@ class MugvConfig(SystemConfig):
                         f"the tiny decoder has {field}={found}, the VAE {wanted}: take the tiny "
                         "decoder that was trained for this VAE, or none."
                     )
-        strides = self.vae.time_factor, self.vae.spatial_factor
-        if strides != (STRIDE, STRIDE):
-            raise ValueError(
-                f"the VAE makes one latent of {strides[0]} frames and {strides[1]} pixels a side, "
-                f"but videos are planned on a grid of {STRIDE}: give spatial_channels and "
-                "temporal_multipliers 4 entries each."
-            )
 
 
 TEXT_ENCODER = "DeepFloyd/t5-v1_1-xxl"  # repository of T5 as published
