@@ -1,7 +1,8 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""One block of MUGDiT: forward, and forward with the backward pass, in useful operations."""
+"""One block of MUGDiT: forward, also in 8 bits, and forward with the backward pass."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,15 +10,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import torch
+from flax import traverse_util
 from torch import Tensor
 
 from mugv_jax.cost import flops
 from mugv_jax.kernels.attention import attend
 from mugv_jax.kernels.modulate import Modulation
+from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.dit.rope import rotation
 from mugv_jax.nn.mugdit.block import Block, Context
 from mugv_jax.nn.mugdit.model import token_groups
 from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.nn.quantize import NAMES, quantized, quantized_paths, scale_path
+from mugv_jax.weights.registry import abstract_variables
 from tools.benchmarks.dit import TOLERANCES
 from tools.benchmarks.exchange import from_jax, to_jax
 from tools.benchmarks.measure import Task, Variant, relative_l2
@@ -85,6 +90,54 @@ def tasks(name: str, setting: Setting) -> Iterator[Task]:
             unit="TFLOP/s",
             memory=True,
         )
+    # Last: searching for 8-bit products may take a GPU minutes.
+    yield _in_8_bits(name, setting, config, variables, operations)
+
+
+# Of 8-bit weights and activations, random ones, without any training.
+ROUNDED = 0.1
+
+
+def _in_8_bits(
+    name: str, setting: Setting, config: DiTConfig, variables: Any, operations: int
+) -> Task:
+    """The block with 8-bit weights, or weights and activations, and as it is."""
+    size = setting.size
+    block = _block(setting, config, list(setting.kernels.values())[-1])
+
+    def check(variant: Variant) -> float:
+        inputs = Inputs.random(setting, size.check_latent)
+        exact = _variant("", block, config, variables, backward=False)
+        return relative_l2(*(each.read(each.bind(inputs)()) for each in (variant, exact)))
+
+    variants = [_variant("ours", block, config, variables, backward=False)]
+    for quantize in NAMES:
+        narrow = _quantized(variables, config, quantize)
+        variants.append(_variant(f"ours: {quantize}", block, config, narrow, backward=False))
+    return Task(
+        name=f"{name} forward, 8 bits",
+        sizes={"width": size.width, "heads": size.heads, "tokens": size.tokens}
+        | {"text_tokens": size.text_tokens},
+        variants=variants,
+        inputs=lambda: Inputs.random(setting, size.latent),
+        check=check,
+        compare=False,
+        tolerance=ROUNDED,
+        work=operations,
+        unit="TFLOP/s",
+        memory=True,
+    )
+
+
+def _quantized(variables: Any, config: DiTConfig, quantize: str) -> dict[str, Any]:
+    """Variables of one block with its kernels in 8 bits, and their scales."""
+    flat = traverse_util.flatten_dict(variables, sep="/")
+    abstract = abstract_variables("mugv_dit", dataclasses.replace(config, depth=1))
+    for path, rounding in quantized_paths(abstract, quantize).items():
+        own = path.replace("/blocks/", "/")
+        kernel, scale = quantized(flat[own][None], rounding)
+        flat |= {own: kernel[0], scale_path(own, rounding): scale[0]}
+    return traverse_util.unflatten_dict(flat, sep="/")
 
 
 TENSORS = ("x", "text", "six", "d_out")
@@ -139,9 +192,12 @@ def _bind_theirs(
 
 def _ours(setting: Setting, config: DiTConfig, variables: Any, backward: bool) -> Iterator[Variant]:
     for name, kernels in setting.kernels.items():
-        attention = functools.partial(attend, implementation=kernels.attention)
-        block = Block(config, setting.jax_dtype, attention, Modulation(kernels.modulation))
-        yield _variant(name, block, config, variables, backward)
+        yield _variant(name, _block(setting, config, kernels), config, variables, backward)
+
+
+def _block(setting: Setting, config: DiTConfig, kernels: KernelConfig) -> Block:
+    attention = functools.partial(attend, implementation=kernels.attention)
+    return Block(config, setting.jax_dtype, attention, Modulation(kernels.modulation))
 
 
 def _variant(name: str, block: Block, config: DiTConfig, variables: Any, backward: bool) -> Variant:

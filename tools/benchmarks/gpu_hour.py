@@ -33,7 +33,9 @@ LEAST_S = 20.0  # a part that has less time left does not begin
 ENDING_S = 20.0  # for a part to end after SIGTERM
 SAID = 2_000  # characters of what a part said last that are kept
 NOTABLE = 0.03  # shares of time by which an implementation must win, beyond both spreads
+STAGES = ("denoising", "decoding")  # of a video, as progress names them
 DONE, LIMIT, FAILED, SKIPPED = "done", "limit", "failed", "no time left"
+PROMPTS = ("a boat on a lake", "a house on a hill")
 MUGV = (sys.executable, "-m", "mugv_jax.cli")
 
 
@@ -65,9 +67,11 @@ def parts(options: Options) -> tuple[Part, ...]:
         suites = (sys.executable, "-m", "tools.benchmark", "--suite")
         return Part(name, answers, minutes, (*suites, *(more or (name,)), *on, *file))
 
-    def video(name: str, minutes: float, answers: str, *more: str) -> Part:
+    def video(
+        name: str, minutes: float, answers: str, *more: str, prompts: Sequence[str] = PROMPTS[:1]
+    ) -> Part:
         words = (
-            *MUGV, "generate", "a boat on a lake", "--random-weights", *model, *clip, *more,
+            *MUGV, "generate", *prompts, "--random-weights", *model, *clip, *more,
             "--steps", str(steps), "--output", f"{{folder}}/{name}.mp4", "--overwrite",
             "--log-json", f"{{folder}}/{name}.jsonl",
         )  # fmt: skip
@@ -80,7 +84,9 @@ def parts(options: Options) -> tuple[Part, ...]:
         suite("kernels", 10, "attention and modulation, every implementation"),
         video("int8", 8, "seconds a step and peak of the whole model in 8 bits",
               "--quantize", "int8"),
-        suite("block", 6, "one block forward and backward"),
+        video("few-steps", 8, "a whole video in few steps, the second of two",
+              "--quantize", "int8", "--guidance", "1", "--fast-decode", prompts=PROMPTS),
+        suite("block", 6, "one block forward and backward, and in 8 bits"),
         suite("dit-slice", 6, "a slice of the blocks", "forward", "--cases", "dit-slice"),
         suite("train", 8, "training step, MFU"),
         suite("vae", 6, "encoder and decoder"),
@@ -90,7 +96,7 @@ def parts(options: Options) -> tuple[Part, ...]:
     if options.device == "cuda":
         cudnn = video("cudnn", 8, "the same with cuDNN's attention",
                       "--quantize", "int8", "--attention", "cudnn")  # fmt: skip
-        found.insert(4, cudnn)
+        found.insert(5, cudnn)
     return tuple(found)
 
 
@@ -159,10 +165,17 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def _of_messages(file: Path) -> Row:
-    """Seconds a step, without those that compile, and peak memory of `mugv-jax generate`."""
+    """Figures of `mugv-jax generate`, of which only the first video compiles.
+
+    Seconds a step without compilation, seconds of denoising and decoding the last video, and peak
+    memory.
+    """
     found: Row = {}
     for line in file.read_text().splitlines() if file.exists() else ():
-        message = json.loads(line).get("message", "")
+        event = json.loads(line)
+        message, task = event.get("message", ""), event.get("task", "").partition(" ")[0]
+        if task in STAGES and event["done"] == event["total"]:
+            found[f"{task}_s"] = round(event["elapsed_s"], 2)
         rate = re.search(r"denoising.* ([\d.]+) (steps/s|s/step)", message)
         peak = re.search(r"peak memory of [^:]+: ([\d.]+) GiB", message)
         if rate:
@@ -176,6 +189,7 @@ def _of_messages(file: Path) -> Row:
 def _told(ended: Row) -> str:
     """How a part ended, in a line."""
     measured = {"seconds_per_step": "s a step", "peak_gib": "GiB at most"}
+    measured |= {f"{stage}_s": f"s {stage}" for stage in STAGES}
     figures = [f"{ended[key]:g} {unit}" for key, unit in measured.items() if key in ended]
     seconds = f" after {ended['seconds']:g} s" if "seconds" in ended else ""
     return ", ".join([ended["status"] + seconds, *figures])

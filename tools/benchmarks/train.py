@@ -66,15 +66,12 @@ def tasks(name: str, setting: Setting) -> Iterator[Task]:
         if "compiled" in variant.name:  # another size would be compiled again
             return None
         sample = Sample.random(setting, size.check_latent)
-        wide = copy.deepcopy(reference).double()
-        expected = ours.layout(gradients(wide, sample.inputs, sample.noise))
+        expected = _on_host(gradients(copy.deepcopy(reference).double(), *sample))
         if variant.ours:
-            actual = ours.gradients(variant.name, sample)
-        else:
-            trainer = theirs[variant.name]
-            grads = gradients(trainer.model, sample.inputs, sample.noise, trainer.run_block)
-            actual = ours.layout(grads)
-        return _total_error(actual, expected)
+            return _total_error(ours.gradients(variant.name, sample), ours.layout(expected))
+        trainer = theirs[variant.name]
+        found = _on_host(gradients(trainer.model, *sample, trainer.run_block))
+        return _total_error(found, expected)
 
     yield Task(
         name=name,
@@ -175,8 +172,16 @@ class _Ours:
         return {rule.path: parameter(grads, rule, self.table) for rule in self.table.rules}
 
 
+def _on_host(grads: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients in the host's memory: the device needs its own for the other side."""
+    found = {name: grad.cpu() for name, grad in grads.items()}
+    grads.clear()
+    torch.cuda.empty_cache()
+    return found
+
+
 def _total_error(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """Relative L2 error of all gradients together, in which small ones weigh little."""
-    pairs = [(actual[path].double(), wide) for path, wide in expected.items()]
+    pairs = [(actual[path].cpu().double(), wide) for path, wide in expected.items()]
     error = sum((a - b).square().sum() for a, b in pairs)
     return float((error / sum(b.square().sum() for _, b in pairs)).sqrt())
