@@ -24,3 +24,8 @@ def interpolate(x_0: Latent, noise: Latent, t: Float[Array, "b f"]) -> tuple[Lat
 def frame_times(t: Float[Array, "b"], noisy: Array) -> Float[Array, "b f"]:
     """Time of every frame: `t` where `noisy` (bool b f), 0 for given frames."""
     return jnp.where(noisy, t[:, None], jnp.zeros((), t.dtype))
+
+
+def of_rows(x: Float[Array, "b"]) -> Float[Array, "b 1 1 1 1"]:
+    """Values of rows, as latents are multiplied by them."""
+    return einops.rearrange(x, "b -> b 1 1 1 1")

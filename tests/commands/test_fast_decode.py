@@ -47,9 +47,10 @@ def test_sizes_may_have_a_tiny_decoder_and_ask_for_none():
     demo = configs.load("mugv_demo")
     for expected in (demo, dataclasses.replace(demo, tiny_decoder=None)):
         MugvModels.from_pretrained(None, expected=expected)
-    with pytest.raises(ValueError, match="tiny_decoder.safetensors has other sizes"):
-        other = dataclasses.replace(demo.tiny_decoder, width=8)
-        MugvModels.from_pretrained(None, expected=dataclasses.replace(demo, tiny_decoder=other))
+    tiny = dataclasses.replace(demo.tiny_decoder, width=8)
+    other = dataclasses.replace(demo, tiny_decoder=tiny)
+    with pytest.raises(ValueError, match=r"tiny_decoder.safetensors has other sizes"):
+        MugvModels.from_pretrained(None, expected=other)
 
 
 def test_a_record_asks_for_a_fast_decode_where_it_was_one():

@@ -38,7 +38,7 @@ from mugv_jax.data.interleave import TAG, source_of
 from mugv_jax.flow.denoiser import LatentShape
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.integrate import step_inputs
-from mugv_jax.flow.path import frame_times, interpolate
+from mugv_jax.flow.path import frame_times, interpolate, of_rows
 from mugv_jax.flow.renoise import split_keys
 from mugv_jax.flow.sampler import moved
 from mugv_jax.flow.schedule import check_times, given_times, sample_times
@@ -310,11 +310,6 @@ def student_updates(settings: Settings, steps: Any) -> Any:
     """Number of the student's steps among the first `steps`: those of `source_order`."""
     cycle = 1 + settings.critic_updates
     return (2 * steps + cycle) // (2 * cycle)
-
-
-def of_rows(x: Float[Array, "b"]) -> Float[Array, "b 1 1 1 1"]:
-    """Values of rows, as latents are multiplied by them."""
-    return einops.rearrange(x, "b -> b 1 1 1 1")
 
 
 def of_frames(x: Bool[Array, "b f"]) -> Bool[Array, "b f 1 1 1"]:

@@ -21,7 +21,7 @@ from mugv_jax.axes import Array, Float
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.train.loss import velocity_loss
 from mugv_jax.train.metrics import Work
-from mugv_jax.train.noising import constrained_latent, noised, task_sums
+from mugv_jax.train.noising import Noised, constrained_latent, noised, task_sums
 from mugv_jax.train.objective import POLICY, Batch, Metrics, Policies, Shapes
 from mugv_jax.train.objectives import flow_matching
 from mugv_jax.train.objectives.flow_matching import BACKWARD, FlowMatching
@@ -74,17 +74,8 @@ class GuidanceDistillation(FlowMatching):
         sample = noised(x_0, draws)
         fields = {name: batch[name] for name in ("text", "text_mask", "fps")}
 
-        def velocity(part: tuple[Any, Mapping[str, Array]]) -> Array:
-            sample, fields = part
-            return guided_reference(
-                self.denoiser,
-                policies,
-                sample.x_t,
-                jnp.max(sample.t, axis=1),
-                sample.noisy,
-                fields={**fields, "latent": sample.x_t},
-                scale=self.settings.guidance,
-            )
+        def velocity(part: tuple[Noised, Mapping[str, Array]]) -> Array:
+            return self.teacher(policies, *part)
 
         weight = self.loss_config.image_weight if x_0.shape[1] == 1 else 1.0
         prepared = flow_matching.Prepared(
@@ -96,6 +87,20 @@ class GuidanceDistillation(FlowMatching):
         teacher = self.microbatches.map(velocity, (sample, fields))
         return Prepared(batch=prepared, teacher=teacher)
 
+    def teacher(
+        self, policies: Policies, sample: Noised, fields: Mapping[str, Array]
+    ) -> Float[Array, "b f h w c"]:
+        """Velocity that the student learns; fields: those of the batch that a condition needs."""
+        return guided_reference(
+            self.denoiser,
+            policies,
+            sample.x_t,
+            jnp.max(sample.t, axis=1),
+            sample.noisy,
+            fields={**fields, "latent": sample.x_t},
+            scale=self.settings.guidance,
+        )
+
     def loss(self, policies: Policies, part: Prepared) -> tuple[Float[Array, ""], Metrics]:
         """Weighted mean of (1), and its unweighted sums by task."""
         sample = part.batch.sample
@@ -105,9 +110,13 @@ class GuidanceDistillation(FlowMatching):
 
     def work(self, batch: Shapes) -> Work:
         """Work of a step: the student forward and backward, the teacher twice forward."""
-        one = super().work(batch)
-        assert one.flops is not None
-        return one._replace(flops=one.flops + 2 * one.flops // (1 + BACKWARD))
+        return with_teacher(super().work(batch), evaluations=2)
+
+
+def with_teacher(one: Work, evaluations: int) -> Work:
+    """Work of a step that also evaluates a teacher so many times without a gradient."""
+    assert one.flops is not None
+    return one._replace(flops=one.flops + evaluations * one.flops // (1 + BACKWARD))
 
 
 OBJECTIVE = GuidanceDistillation
