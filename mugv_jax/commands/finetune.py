@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, EXAMPLES + OVERRIDES
     parser.set_defaults(overrides=(), dit=None, lora=None, lora_alpha=None, config=None)
-    parser.set_defaults(random_weights=False, mesh="", quantize=None, dtype=None)
+    parser.set_defaults(random_weights=False, mesh="", quantize=None, offload=False, dtype=None)
     parser.set_defaults(attention=None, modulation=None)
     clips = (
         "folder of videos and pictures with a .txt beside each, or a .csv, .tsv or .jsonl list "

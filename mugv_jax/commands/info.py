@@ -21,12 +21,12 @@ import jax.numpy as jnp
 from mugv_jax.bounds import require_at_least
 from mugv_jax.commands import records
 from mugv_jax.commands.inventory import Inventory, take_inventory
-from mugv_jax.commands.model_options import add_quantize, add_video, tiling_of
+from mugv_jax.commands.model_options import add_offload, add_quantize, add_video, tiling_of
 from mugv_jax.commands.options import add_value
 from mugv_jax.cost import flops
 from mugv_jax.cost.costs import Stage
 from mugv_jax.cost.memory.live import LIVE
-from mugv_jax.cost.memory.plan import Plan, Size
+from mugv_jax.cost.memory.plan import HOST_LINK, Plan, Size, streamed_weights
 from mugv_jax.sharding.mesh import abstract_mesh, parse_mesh
 from mugv_jax.systems.system import every
 from mugv_jax.weights.describe import verify
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="dtype of weights and arithmetic [float32 on cpu, else bfloat16]",
     )
     add_quantize(parser)
+    add_offload(parser)
     parser.add_argument("--vae-tile", type=int, metavar="PIXELS", help="see mugv-jax generate")
     verify = "read all weights and compare them with their checksums"
     parser.add_argument("--verify", action="store_true", help=verify)
@@ -107,6 +108,7 @@ def make_report(args: argparse.Namespace, found: Inventory) -> dict[str, Any]:
         dtype=jnp.dtype(args.dtype or ("float32" if args.platform == "cpu" else "bfloat16")),
         tile_px=args.vae_tile,
         quantize=args.quantize,
+        offload=args.offload,
     )
     if args.devices is not None:
         plan = min(_plans(plan, args.devices, found), key=lambda plan: _peak(found, plan).total)
@@ -125,12 +127,20 @@ def make_report(args: argparse.Namespace, found: Inventory) -> dict[str, Any]:
         "platform": plan.platform,
         "dtype": str(plan.dtype),
         "quantize": plan.quantize,
+        "streamed_bytes": _streamed(found, plan),
         "stages": [
             dataclasses.asdict(stage) | {"total": stage.total}
             for stage in found.system.stages(found.sizes, plan)
         ],
         "peak": {"stage": peak.name, "bytes_per_device": peak.total},
     }
+
+
+def _streamed(found: Inventory, plan: Plan) -> int:
+    """Bytes of weights that an evaluation copies from the host to a device."""
+    if "dit" not in found.sizes:
+        return 0
+    return streamed_weights(found.system.kinds["dit"], found.sizes["dit"], plan)
 
 
 def _work(found: Inventory, size: Size, steps: int) -> dict[str, Any]:
@@ -189,7 +199,12 @@ def _lines(report: Mapping[str, Any], found: Inventory) -> Iterator[str]:
     for stage in report["stages"]:
         numbers = (stage["weights"], stage["activations"], stage["total"])
         yield f"  {stage['name']:22}" + "".join(f"{number / GIB:12.2f}" for number in numbers)
-    peak = report["peak"]
+    peak, streamed = report["peak"], report["streamed_bytes"]
+    if streamed:
+        yield (
+            f"\nevery evaluation copies {streamed / GIB:.1f} GiB to each device: "
+            f"{streamed / HOST_LINK:.2g} s at {HOST_LINK / 1e9:g} GB/s"
+        )
     yield f"\nneeds {peak['bytes_per_device'] / GIB:.1f} GiB per device ({peak['stage']})"
 
 

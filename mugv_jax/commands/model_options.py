@@ -75,6 +75,7 @@ def add_hardware(group: Group, *, tiles: bool = True) -> None:
             f"--{name}", choices=known, help=f"implementation of the DiT's {name} [by platform]"
         )
     add_quantize(group)
+    add_offload(group)
     group.add_argument(
         "--mesh",
         default="",
@@ -96,6 +97,16 @@ def add_quantize(group: Group) -> None:
         choices=NAMES,
         help="weights of DiT and T5 in 8 bits, half the memory; int8 is more accurate; w8a8: "
         "the DiT multiplies in 8 bits too, for speed, with more memory for activations [off]",
+    )
+
+
+def add_offload(group: Group) -> None:
+    """Add the option --offload."""
+    add_switch(
+        group,
+        "--offload",
+        "keep the DiT's layers in the host's memory and copy each to the device when it is its "
+        "turn: the device holds two of them",
     )
 
 
@@ -235,6 +246,7 @@ def hardware_of(args: argparse.Namespace) -> dict[str, Any]:
         "mesh": parse_mesh(args.mesh),
         "dtype": None if args.dtype is None else jnp.dtype(args.dtype),
         "quantize": args.quantize,
+        "offload": args.offload,
         "kernels": KernelConfig(attention=args.attention, modulation=args.modulation),
     }
 

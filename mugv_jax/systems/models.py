@@ -20,6 +20,7 @@ from mugv_jax.kernels import select
 from mugv_jax.kernels.select import KernelConfig
 from mugv_jax.nn.lora import abstract_lora
 from mugv_jax.nn.quantize import abstract_quantized, check_quantize, quantize_of
+from mugv_jax.nn.stream import in_host_memory
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import build_dit
@@ -49,6 +50,8 @@ class Options(TypedDict, total=False):
     keep_loaded: keep variables after their first use instead of freeing them.
     quantize: "int8" or "fp8" weights in the transformers, for half the memory; an adapter is
         merged before.
+    offload: keep the transformer's layers in the host's memory, from which every evaluation copies
+        them to the devices one by one.
     """
 
     mesh: Mapping[str, int] | None
@@ -56,6 +59,7 @@ class Options(TypedDict, total=False):
     kernels: KernelConfig | None
     keep_loaded: bool
     quantize: str | None
+    offload: bool
 
 
 class LoadingOptions(Options, total=False):
@@ -86,6 +90,7 @@ class Models(Generic[Sizes]):
     kernels: KernelConfig | None = None
     keep_loaded: bool = False
     quantize: str | None = None
+    offload: bool = False
     sources: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     _held: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -174,6 +179,7 @@ class Models(Generic[Sizes]):
             kernels=self.kernels,
             keep_loaded=self.keep_loaded,
             quantize=self.quantize,
+            offload=self.offload,
         )
 
     def release(self) -> None:
@@ -198,6 +204,8 @@ class Models(Generic[Sizes]):
             quantize = quantize_of(kind, self.quantize)
             abstract = abstract_quantized(abstract_variables(kind, config), quantize)
             shardings = variable_shardings(abstract, self.mesh)
+            if self.offload and name == DIT:
+                shardings = in_host_memory(shardings)
             self._held[name] = self.fetch(name, shardings, self.dtype)
         try:
             yield built, self._held[name]

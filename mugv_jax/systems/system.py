@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mugv_jax.cost.costs import Costs, Stage
-from mugv_jax.cost.memory.plan import Plan, Size, weight_shards, widened_weights
+from mugv_jax.cost.memory.plan import Plan, Size, resident_weights, widened_weights
 from mugv_jax.flow.denoiser import Denoiser
 from mugv_jax.systems import NAMES
 from mugv_jax.systems.pretrained import first_of, local_folder
@@ -143,8 +143,7 @@ class System:
         """Predicted memory of every stage that has a model; `models` are their sizes by field."""
         kinds = self.kinds
         weights = {
-            field: sum(weight_shards(kinds[field], config, plan).values())
-            for field, config in models.items()
+            field: resident_weights(kinds[field], config, plan) for field, config in models.items()
         }
         together = [field for field in self.costs.together if field in models]
         for task in self.costs.tasks:

@@ -7,6 +7,7 @@ width on the devices.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 
 import jax
@@ -16,6 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding, SingleDeviceSha
 
 from mugv_jax.axes import Array
 from mugv_jax.nn.quantize import Rounding, quantized, scale_path, scale_shape, stored
+from mugv_jax.nn.stream import HOST
 from mugv_jax.weights.parameters import Index, LazyTensor
 
 # Start and stop along each axis, of a part of a tensor.
@@ -55,6 +57,8 @@ def place_quantized(
     """
     paths = (path, scale_path(path, rounding))
     targets = tuple(shardings[each] if shardings else default_sharding() for each in paths)
+    if targets[0].memory_kind == HOST:
+        return dict(zip(paths, _quantized_on_host(lazy, targets, rounding), strict=True))
 
     def put(stacks: tuple[Array, Array], kernels: Array, first: Array) -> tuple[Array, ...]:
         return tuple(
@@ -70,6 +74,24 @@ def place_quantized(
     for first, part in _layers(lazy):
         stacks = put(stacks, place(part, _whole_layers(targets[0])), jnp.int32(first))
     return dict(zip(paths, stacks, strict=True))
+
+
+def _quantized_on_host(
+    lazy: LazyTensor, targets: tuple[Sharding, ...], rounding: Rounding
+) -> list[Array]:
+    """8-bit kernels and scales in the host's memory, rounded by this process's first device."""
+    stacks = (
+        np.empty(lazy.shape, stored(rounding.dtype)),
+        np.empty(scale_shape(lazy.shape, rounding.contracted), np.float32),
+    )
+    round_off = jax.jit(functools.partial(quantized, rounding=rounding))
+    for first, part in _layers(lazy):
+        for stack, rounded in zip(stacks, round_off(place(part)), strict=True):
+            stack[first : first + len(rounded)] = rounded
+    return [
+        jax.make_array_from_callback(stack.shape, target, stack.__getitem__)
+        for stack, target in zip(stacks, targets, strict=True)
+    ]
 
 
 def _layers(lazy: LazyTensor) -> Iterator[tuple[int, LazyTensor]]:

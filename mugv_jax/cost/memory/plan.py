@@ -27,6 +27,9 @@ from mugv_jax.nn.quantize import (
 from mugv_jax.sharding.place import variable_shardings
 from mugv_jax.weights.registry import abstract_variables
 
+STREAMED = 2  # layers on a device whose others are in the host's memory: one runs, one arrives
+HOST_LINK = 25e9  # bytes a second from the host to a GPU; PCIe 4.0 with 16 lanes has 32
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Size:
@@ -61,6 +64,7 @@ class Plan:
     dtype: of weights and arithmetic.
     tile_px: side of the VAE's tiles; None runs whole frames.
     quantize: 8-bit weights of the transformers, a name of `nn.quantize.NAMES`, or None.
+    offload: the layers of the diffusion transformer stay in the host's memory.
 
     Raises:
         ValueError: an unknown `quantize`.
@@ -72,6 +76,7 @@ class Plan:
     dtype: DTypeLike
     tile_px: int | None = None
     quantize: str | None = None
+    offload: bool = False
 
     def __post_init__(self):
         check_quantize(self.quantize)
@@ -156,6 +161,20 @@ def stacked_weights(kind: str, config: Any, plan: Plan, modules: Sequence[str] =
         for path, size in weight_shards(kind, config, plan).items()
         if path.startswith("params/blocks/") and any(module in path for module in modules)
     )
+
+
+def streamed_weights(kind: str, config: Any, plan: Plan) -> int:
+    """Bytes that every evaluation copies from the host to one device: all layers, or none."""
+    streams = plan.offload and kind.endswith("_dit")
+    return stacked_weights(kind, config, plan) if streams else 0
+
+
+def resident_weights(kind: str, config: Any, plan: Plan) -> int:
+    """Bytes of a model's weights on one device, STREAMED layers if these are streamed."""
+    every = sum(weight_shards(kind, config, plan).values())
+    if streamed := streamed_weights(kind, config, plan):
+        every -= streamed - STREAMED * streamed // config.depth
+    return every
 
 
 def layer_weights(kind: str, config: Any, plan: Plan) -> float:

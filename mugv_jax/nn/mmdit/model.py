@@ -32,6 +32,7 @@ from mugv_jax.nn.mmdit.block import (
 )
 from mugv_jax.nn.mugdit.block import RESIDUAL
 from mugv_jax.nn.mugdit.model import pad_tokens
+from mugv_jax.nn.stream import streamed
 
 # Rows and columns are divided by it: neighbouring patches are at a distance of 2.
 SPATIAL_SCALE = 0.5
@@ -174,7 +175,7 @@ class MMDiT(nn.Module):
         )
         fields = (config, self.dtype, self.attend, self.modulate, lengths)
         blocks = nn.scan(
-            rematerialised(JointBlock, self.remat),
+            rematerialised(streamed(JointBlock, self), self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
             in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType] - unannotated in Flax

@@ -28,6 +28,7 @@ from mugv_jax.nn.layers import Linear, partitioned, unboxed
 from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
 from mugv_jax.nn.mugdit.sizes import DiTConfig
 from mugv_jax.nn.mugdit.text import KeysValues, valid_first
+from mugv_jax.nn.stream import streamed
 
 # (run, variables stacked over layers, x, context) -> x, where `run(some layers' variables, x,
 # context) -> x`.
@@ -147,7 +148,7 @@ class MugDiT(nn.Module):
     def _blocks(self, depth: int, **module_fields: Any) -> nn.Module:
         """Scan over `depth` blocks, whose variables have a leading axis "layers"."""
         return nn.scan(
-            rematerialised(Block, self.remat),
+            rematerialised(streamed(Block, self), self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
             in_axes=(nn.broadcast, 0),  # pyright: ignore[reportArgumentType] - unannotated in Flax

@@ -17,6 +17,7 @@ from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.nn.dit.embed import TextEmbed
 from mugv_jax.nn.layers import Linear, RMSNorm
 from mugv_jax.nn.mugdit.sizes import DiTConfig
+from mugv_jax.nn.stream import streamed
 
 
 class KeysValues(NamedTuple):
@@ -66,7 +67,7 @@ class TextReader(nn.Module):
         text, lengths = valid_first(text, text_mask)
         text = TextEmbed(config.width, self.dtype, name="text_embed")(text)
         every_block = nn.scan(
-            _BlockKeys,
+            streamed(_BlockKeys, self),
             variable_axes={"params": 0, "lora": 0},
             split_rngs={"params": True},
             in_axes=nn.broadcast,  # pyright: ignore[reportArgumentType] - unannotated in Flax

@@ -27,6 +27,7 @@ from mugv_jax.nn.layers import Linear, Mlp, RMSNorm
 from mugv_jax.nn.mugdit.attention import TOKENS
 from mugv_jax.nn.mugdit.block import RESIDUAL, Block, Context
 from mugv_jax.nn.mugdit.model import Final, pad_tokens
+from mugv_jax.nn.stream import streamed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -211,7 +212,7 @@ class WanDiT(nn.Module):
 
     def _blocks(self) -> nn.Module:
         return nn.scan(
-            rematerialised(Block, self.remat),
+            rematerialised(streamed(Block, self), self.remat),
             variable_axes={"params": 0, "lora": 0, "intermediates": 0},
             split_rngs={"params": True},
             in_axes=(nn.broadcast,) * 2,  # pyright: ignore[reportArgumentType] - unannotated in Flax
