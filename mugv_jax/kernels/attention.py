@@ -29,6 +29,7 @@ Attend = Callable[..., Array]
 BLOCKED = {
     "xla": "mugv_jax.kernels.flash",
     "splash": "mugv_jax.kernels.splash",
+    "tpu": "mugv_jax.kernels.attention_tpu",
     "hopper": "mugv_jax.kernels.hopper",
 }
 # Name by which rematerialisation policies keep what the backward pass needs beside q, k and v.
@@ -48,8 +49,8 @@ def attend(
     A sample with no keys gets zeros.
 
     implementation: "cudnn" (NVIDIA GPUs, 16-bit types), "hopper" (H100 and H200, bfloat16),
-        "splash" (TPU) or "xla" (anywhere); None chooses by platform, dtype and size of a head. On a
-        CPU, "hopper" and "splash" run in an interpreter, slowly.
+        "tpu" or JAX's "splash" (TPU), or "xla" (anywhere); None chooses by platform, dtype and size
+        of a head. On a CPU, "hopper", "splash" and "tpu" run in an interpreter, slowly.
 
     Raises:
         ValueError: unknown implementation.

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-ATTENTIONS = ("cudnn", "hopper", "splash", "xla")
+ATTENTIONS = ("cudnn", "hopper", "splash", "tpu", "xla")
 MODULATIONS = ("xla", "triton", "tpu")
 # Compute capability by device kind, of the GPUs that programs are compiled for ahead of time
 # (`compile/gpu_target.py`): there is no driver to ask.
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 class KernelConfig:
     """Implementations that replace the platform's defaults; None keeps the default.
 
-    attention: "cudnn", "hopper", "splash" or "xla", see `kernels/attention.py`.
+    attention: "cudnn", "hopper", "splash", "tpu" or "xla", see `kernels/attention.py`.
     modulation: "xla" (anywhere), "triton" (NVIDIA GPUs) or "tpu", see `kernels/modulate.py`.
 
     Raises:
@@ -115,7 +115,7 @@ def attention(dtype: DTypeLike, head_dim: int) -> str:
 def blocked_attention(dtype: DTypeLike, head_dim: int) -> str:
     """Default attention where partial results are merged, which cuDNN's derivative cannot do."""
     if platform() == "tpu":
-        return "splash"
+        return "tpu"
     measured = jnp.dtype(dtype) == jnp.bfloat16 and head_dim in HOPPER_HEADS
     return "hopper" if measured and is_hopper() else "xla"
 

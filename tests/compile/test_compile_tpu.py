@@ -16,7 +16,7 @@ from mugv_jax.train.train_config import from_config_dict
 LATENT = (3, 12, 20)
 DEPTH = 2
 MODULATION = ("norm_modulate", "gate_residual", "gate_residual_norm_modulate", "norm_rotate")
-ATTENTION = ("splash_mha_fwd", "splash_mha_dkv")
+ATTENTION = ("attention_forward", "attention_backward")
 
 
 @pytest.fixture(autouse=True)

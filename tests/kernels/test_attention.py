@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mugv_jax.kernels import attention, cudnn, flash, select, splash
+from mugv_jax.kernels import attention, attention_tpu, cudnn, flash, select, splash
 
 FLOAT32 = 2e-6  # relative L2 against float64: a few roundings per product
 GRADIENT = 2e-6  # relative L2 between two float32 orders of summation
@@ -66,10 +66,13 @@ def plain(q, k, v, lengths):
     return jnp.einsum("bans,bsae->bnae", prob, v)
 
 
-@pytest.mark.parametrize("implementation", ["xla", "splash"])
+@pytest.mark.parametrize("implementation", ["xla", "splash", "tpu"])
 def test_gradients_are_those_of_plain_softmax(monkeypatch, implementation):
     monkeypatch.setattr(flash, "CPU_SCORE_BYTES", 2**12)  # several blocks, the last one padded
     monkeypatch.setattr(splash, "BLOCK", 128)
+    small = attention_tpu.Sizes(queries=256, keys=256, tile=128, ahead=1)  # half of it in float32
+    monkeypatch.setattr(attention_tpu, "FORWARD_SIZES", small)
+    monkeypatch.setattr(attention_tpu, "BACKWARD_SIZES", small)
     keys = jax.random.split(jax.random.key(1), 4)
     q, d_out = (jax.random.normal(key, (2, 150, 2, 12)) for key in keys[:2])
     k, v = (jax.random.normal(key, (2, 131, 2, 12)) for key in keys[2:])
@@ -81,7 +84,7 @@ def test_gradients_are_those_of_plain_softmax(monkeypatch, implementation):
         assert np.linalg.norm(ours - theirs) <= GRADIENT * np.linalg.norm(theirs)
 
 
-@pytest.mark.parametrize("implementation", ["xla", "splash"])
+@pytest.mark.parametrize("implementation", ["xla", "splash", "tpu"])
 def test_parts_of_the_keys_merge_to_the_whole(implementation):
     """Ring attention relies on this; one part has no visible key."""
     module = attention.blocked(implementation)
@@ -159,7 +162,7 @@ def test_memory_grows_linearly_with_tokens(backward):
 def test_unknown_implementation_is_named():
     x = jnp.ones((1, 4, 1, 6))
     with pytest.raises(
-        ValueError, match="'flash9' is not one of 'cudnn', 'xla', 'splash', 'hopper'"
+        ValueError, match="'flash9' is not one of 'cudnn', 'xla', 'splash', 'tpu', 'hopper'"
     ):
         attention.attend(x, x, x, implementation="flash9")
 
@@ -168,7 +171,7 @@ def test_unknown_implementation_is_named():
     ("platform", "capability", "dtype", "head", "chosen"),
     [
         ("cpu", None, jnp.bfloat16, 72, ("xla", "xla")),
-        ("tpu", None, jnp.bfloat16, 72, ("splash", "splash")),
+        ("tpu", None, jnp.bfloat16, 72, ("tpu", "tpu")),
         ("gpu", 90, jnp.bfloat16, 72, ("hopper", "hopper")),
         ("gpu", 90, jnp.bfloat16, 128, ("cudnn", "xla")),
         ("gpu", 90, jnp.float16, 72, ("cudnn", "xla")),
