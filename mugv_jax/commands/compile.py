@@ -156,13 +156,15 @@ def _estimate_lines(report: Mapping[str, Any]) -> Iterator[str]:
     exposed = sum(estimate["exposed_s"].values())
     yield _row(
         "estimated step",
-        f"{estimate['step_s']:.3f} s: attention {estimate['attention_s']:.3f}, modulation "
+        f"{estimate['step_least_s']:.3f} to {estimate['step_s']:.3f} s: attention "
+        f"{estimate['attention_least_s']:.3f} to {estimate['attention_s']:.3f}, modulation "
         f"{estimate['modulation_s']:.3f}, other arithmetic {estimate['arithmetic_s']:.3f}, "
         f"exchanges {exposed:.3f} (and {estimate['hidden_s']:.3f} hidden)",
     )
     if estimate["exposed_s"]:
         yield _row("exchanges", _list(estimate["exposed_s"], lambda each: f"{each:.3f} s"))
-    yield _row("MFU", f"{100 * estimate['mfu']:.1f}% of bfloat16 peak")
+    mfu = f"{100 * estimate['mfu']:.1f} to {100 * estimate['mfu_most']:.1f}%"
+    yield _row("MFU", f"{mfu} of bfloat16 peak")
     yield _row("limited by", estimate["limit"])
     assumed = ", ".join(f"{name}={share}" for name, share in report["assumptions"].items())
     yield _row("assumed shares", assumed)

@@ -4,18 +4,24 @@
 
     step = arithmetic + kernels + blocking exchanges + other exchanges that are not hidden
 
-Nothing was measured on a chip: an estimate ranks meshes and names the bottleneck.
+Nothing was measured on a chip: an estimate ranks meshes and names the bottleneck. The time of
+attention has two bounds. At least it takes the cycles of its schedules; at most, as assumed in a
+step, every step of a kernel's grid adds GRID_STEP_SECONDS.
 """
 
 import dataclasses
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 
 from mugv_jax.compile.collectives import KINDS, Collective, sent_bytes
+from mugv_jax.compile.schedule import AttentionCall, Schedule
 from mugv_jax.compile.torus import Torus
-from mugv_jax.compile.work import Work
+from mugv_jax.compile.work import AttentionRun, Work
 from mugv_jax.cost.chips import Chip
+
+# What a step of a kernel's grid adds to its schedule, for the loop and for waiting for copies of
+# blocks: about 0.35 us by JAX's documentation of Pallas.
+GRID_STEP_SECONDS = 0.35e-6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,8 +29,7 @@ class Assumptions:
     """Assumed shares of the ideal that a real program reaches.
 
     compiled: speed of the compiler's own operations, relative to its estimate.
-    attention: speed of attention kernels, relative to the peak of the part of the matrix unit that
-        a head fills.
+    attention: speed of attention kernels without a known schedule, relative to the peak.
     memory: memory bandwidth that kernels with little arithmetic reach.
     links: bandwidth that a link reaches.
     overlap: part of a loop body's arithmetic during which its asynchronous exchanges run.
@@ -34,7 +39,7 @@ class Assumptions:
     """
 
     compiled: float = 0.9
-    attention: float = 0.6
+    attention: float = 0.65
     memory: float = 0.8
     links: float = 0.8
     overlap: float = 0.9
@@ -54,7 +59,8 @@ class Estimate:
     """Seconds of one step on every chip.
 
     arithmetic: seconds of operations outside of kernels.
-    attention: seconds of attention kernels.
+    attention: seconds of attention kernels, with what steps of their grids add.
+    attention_least: seconds of attention kernels by their schedules alone.
     modulation: seconds of other kernels.
     exposed: seconds of exchanges that the chip waits for, by kind.
     hidden: seconds of exchanges that run during arithmetic.
@@ -63,6 +69,7 @@ class Estimate:
 
     arithmetic: float
     attention: float
+    attention_least: float
     modulation: float
     exposed: Mapping[str, float]
     hidden: float
@@ -73,6 +80,11 @@ class Estimate:
         """Seconds of the whole step."""
         kernels = self.attention + self.modulation
         return self.arithmetic + kernels + sum(self.exposed.values())
+
+    @property
+    def step_least(self) -> float:
+        """Seconds of the whole step, if attention takes no longer than its schedules."""
+        return self.step - self.attention + self.attention_least
 
     @property
     def limit(self) -> str:
@@ -87,19 +99,34 @@ class Estimate:
 
     def mfu(self, model_flops: float, chips: int, chip: Chip) -> float:
         """Share of the peak that the model's own arithmetic reaches, without recomputation."""
-        return model_flops / (self.step * chips * chip.peak_flops)
+        return mfu(model_flops, self.step, chips, chip)
+
+
+def mfu(model_flops: float, seconds: float, chips: int, chip: Chip) -> float:
+    """Share of the peak of all chips that `model_flops` in so many seconds reach."""
+    return model_flops / (seconds * chips * chip.peak_flops)
 
 
 def estimate(
-    work: Work, exchanges: list[Collective], torus: Torus, assumptions: Assumptions
+    work: Work,
+    schedules: Mapping[AttentionCall, Schedule],
+    exchanges: list[Collective],
+    torus: Torus,
+    assumptions: Assumptions,
 ) -> Estimate:
     """Estimated time of a step with the given arithmetic and exchanges."""
     chip = torus.chip
     arithmetic = {
         name: cycles / chip.clock_hz / assumptions.compiled for name, cycles in work.cycles.items()
     }
-    speed = attention_speed(work, chip) * assumptions.attention
-    attention = {name: flops / speed for name, flops in work.attention_flops.items()}
+    attention, least = {}, 0.0
+    for name, runs in work.attention.items():
+        bounds = [
+            [times * bound for bound in _attention(run, schedules, chip, assumptions)]
+            for run, times in runs.items()
+        ]
+        least += sum(low for low, _ in bounds)
+        attention[name] = sum(high for _, high in bounds)
     bandwidth = chip.hbm_bandwidth * assumptions.memory
     modulation = {name: nbytes / bandwidth for name, nbytes in work.moved_bytes.items()}
     exposed: defaultdict[str, float] = defaultdict(float)
@@ -120,6 +147,7 @@ def estimate(
     return Estimate(
         arithmetic=sum(arithmetic.values()),
         attention=sum(attention.values()),
+        attention_least=least,
         modulation=sum(modulation.values()),
         exposed={kind: exposed[kind] for kind in KINDS if exposed[kind]},
         hidden=hidden,
@@ -127,15 +155,17 @@ def estimate(
     )
 
 
-def attention_speed(work: Work, chip: Chip) -> float:
-    """Highest possible FLOP/s of attention, from the share of the unit that a head fills."""
-    total = sum(work.head_dims.values())
-    if not total:
-        return chip.peak_flops
-    time = sum(flops / filled(dim, chip) for dim, flops in work.head_dims.items())
-    return chip.peak_flops * total / time
-
-
-def filled(head_dim: int, chip: Chip) -> float:
-    """Share of the matrix unit that a product with a side of `head_dim` fills."""
-    return head_dim / (math.ceil(head_dim / chip.mxu) * chip.mxu)
+def _attention(
+    run: AttentionRun,
+    schedules: Mapping[AttentionCall, Schedule],
+    chip: Chip,
+    assumptions: Assumptions,
+) -> tuple[float, float]:
+    """Least and most seconds of a run of an attention kernel; heads are split over the cores."""
+    schedule = schedules.get(run.call)
+    if schedule is None:
+        seconds = run.flops / (chip.peak_flops * assumptions.attention)
+        return seconds, seconds
+    heads = -(-run.heads // chip.cores)
+    seconds = heads * schedule.cycles / chip.clock_hz
+    return seconds, seconds + heads * schedule.steps * GRID_STEP_SECONDS

@@ -20,7 +20,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 
-from mugv_jax.compile.estimate import Assumptions, filled
+from mugv_jax.compile.estimate import Assumptions, mfu
 from mugv_jax.cost.chips import Chip
 from mugv_jax.cost.flops import RECOMPUTED, LatentShape, StepFlops, dit_block, step_of
 from mugv_jax.nn.mugdit.sizes import DiTConfig
@@ -105,7 +105,7 @@ def predict(
         parallel=parallel,
         seconds=seconds,
         nbytes=_bytes(config, parallel, sizes, latent_shape),
-        mfu=samples * step_flops(config, latent_shape).model / (seconds * chips * chip.peak_flops),
+        mfu=mfu(samples * step_flops(config, latent_shape).model, seconds, chips, chip),
     )
 
 
@@ -131,7 +131,7 @@ def _compute_seconds(
     attention = dit.depth * block.attention * (1 + 2 * BACKWARD_PRODUCTS + ("attention" in again))
     hardware = step_flops(config, latent_shape).hardware
     rest = hardware - dit.depth * block.attention * (3 + ("attention" in again))
-    speed = chip.peak_flops * filled(dit.head_dim, chip) * assumptions.attention
+    speed = chip.peak_flops * assumptions.attention
     return attention / speed + rest / (chip.peak_flops * OTHER_SHARE * assumptions.compiled)
 
 

@@ -10,10 +10,11 @@ from jax.sharding import Mesh
 
 from mugv_jax.compile import hlo
 from mugv_jax.compile.collectives import Collective, collectives, sent_bytes
-from mugv_jax.compile.estimate import Assumptions, estimate
+from mugv_jax.compile.estimate import Assumptions, estimate, mfu
 from mugv_jax.compile.gpu_target import is_gpu, memory_bytes
 from mugv_jax.compile.predict import step_flops
 from mugv_jax.compile.samplers import SamplerConfig, sampler_of
+from mugv_jax.compile.schedule import AttentionCall, Schedule, schedules
 from mugv_jax.compile.steps import (
     Compiled,
     compile_sampler_step,
@@ -132,25 +133,36 @@ def _timed(
     """Estimated time of a step and its parts, from the report of the TPU's compiler."""
     chip = chip_of(request.topology)
     work = work_of(program)
-    time = estimate(work, exchanges, torus_of(mesh, chip), request.assumptions)
+    with stage("reading the schedules of attention kernels"):
+        scheduled = schedules(work.attention_calls, request.topology)
+    time = estimate(work, scheduled, exchanges, torus_of(mesh, chip), request.assumptions)
     counted, rows = known["flops"], known["samples"]
     return {
-        "flops": counted | {"attention_kernels_per_chip": sum(work.attention_flops.values())},
+        "flops": counted | {"attention_kernels_per_chip": work.attention_flops},
         "estimate": {
             "arithmetic_s": time.arithmetic,
             "attention_s": time.attention,
+            "attention_least_s": time.attention_least,
             "modulation_s": time.modulation,
             "exposed_s": dict(time.exposed),
             "hidden_s": time.hidden,
             "step_s": time.step,
+            "step_least_s": time.step_least,
             "mfu": time.mfu(counted["model"], mesh.size, chip),
+            "mfu_most": mfu(counted["model"], time.step_least, mesh.size, chip),
             "samples_per_second": rows / time.step,
             "limit": time.limit,
         },
         "assumptions": dataclasses.asdict(request.assumptions),
+        "schedules": [_scheduled(*each) for each in scheduled.items()],
         "kernels": dict(work.kernels),
         "uncounted_kernels": list(work.uncounted),
     }
+
+
+def _scheduled(call: AttentionCall, schedule: Schedule) -> dict[str, Any]:
+    """Sizes of an attention kernel, and its schedule for one head."""
+    return dataclasses.asdict(call) | dataclasses.asdict(schedule) | {"cycles": schedule.cycles}
 
 
 def _options(config: DiTTrainConfig) -> dict[str, Any]:

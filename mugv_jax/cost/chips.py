@@ -23,6 +23,8 @@ class Chip:
     ring: a torus axis is a closed ring if its length is a multiple of this.
     mxu: side of the matrix unit; shorter contractions and results leave a part of it idle.
     flops_per_cycle: FLOPs of all matrix units together.
+    cores: cores of the chip; a kernel's heads are split over them.
+    mxus: matrix units of a core.
     """
 
     kind: str
@@ -33,11 +35,18 @@ class Chip:
     ring: int
     mxu: int
     flops_per_cycle: int
+    cores: int
+    mxus: int
 
     @property
     def clock_hz(self) -> float:
         """Cycles per second."""
         return self.peak_flops / self.flops_per_cycle
+
+    @property
+    def cycles_per_row(self) -> float:
+        """Cycles that a matrix unit needs to multiply one row with what it holds."""
+        return 2 * self.mxu**2 * self.mxus * self.cores / self.flops_per_cycle
 
 
 CHIPS = {
@@ -50,6 +59,8 @@ CHIPS = {
         ring=16,
         mxu=128,
         flops_per_cycle=2 * 4 * 128**2,
+        cores=1,
+        mxus=4,
     ),
     "v5p": Chip(
         kind="TPU v5",
@@ -60,6 +71,8 @@ CHIPS = {
         ring=4,
         mxu=128,
         flops_per_cycle=2 * 8 * 128**2,
+        cores=2,
+        mxus=4,
     ),
     "v6e": Chip(
         kind="TPU v6 lite",
@@ -69,7 +82,9 @@ CHIPS = {
         link_bandwidth=800e9 / 8,
         ring=16,
         mxu=256,
-        flops_per_cycle=2 * 4 * 256**2,
+        flops_per_cycle=2 * 4 * 256**2,  # two rows a cycle
+        cores=1,
+        mxus=2,
     ),
 }
 

@@ -70,6 +70,10 @@ class Blocks:
     key_tile: int
     ahead: int
 
+    def tile(self, i: Any, j: Any) -> tuple[Any, Any]:
+        """Slices of the queries and keys of a block, from their first tokens."""
+        return pl.ds(i, self.query_tile), pl.ds(j, self.key_tile)
+
 
 # The shortest schedules for v5p with heads of 72, see docs/benchmarks.md.
 FORWARD_SIZES = Sizes(queries=1024, keys=2048, tile=256, ahead=3)
@@ -82,8 +86,8 @@ def blocks(sizes: Sizes, n: int, s: int, itemsize: int) -> Blocks:
         _block(tokens, most * 2 // itemsize)
         for tokens, most in ((n, sizes.queries), (s, sizes.keys))
     )
-    tiles = (_tile(block, sizes.tile) for block in (queries, keys))
-    return Blocks(queries, keys, *tiles, sizes.ahead)
+    query_tile, key_tile = (_tile(block, sizes.tile) for block in (queries, keys))
+    return Blocks(queries, keys, query_tile, key_tile, sizes.ahead)
 
 
 def _block(tokens: int, most: int) -> int:
@@ -244,10 +248,12 @@ def _forward_kernel(heads: int, size: Blocks, lengths: Any, *refs: Any) -> None:
         total[...] = jnp.zeros_like(total)
         sums[...] = jnp.zeros_like(sums)
 
-    def scores(queries: pl.Slice, keys: pl.Slice) -> Array:
+    def scores(i: Any, j: Any) -> Array:
+        queries, keys = size.tile(i, j)
         return _product(k[keys, :], q[:, queries])
 
-    def softmax(queries: pl.Slice, keys: pl.Slice, score_sn: Array) -> None:
+    def softmax(i: Any, j: Any, score_sn: Array) -> None:
+        queries, keys = size.tile(i, j)
         before = most[:, queries]
         now = jnp.maximum(before, score_sn.max(axis=0, keepdims=True))
         prob_sn = jnp.exp2(score_sn - now)
@@ -283,17 +289,18 @@ def _backward_kernel(heads: int, size: Blocks, lengths: Any, *refs: Any) -> None
         d_k[...] = jnp.zeros_like(d_k)
         d_v[...] = jnp.zeros_like(d_v)
 
-    def scores(queries: pl.Slice, keys: pl.Slice) -> Array:
+    def scores(i: Any, j: Any) -> Array:
+        queries, keys = size.tile(i, j)
         return _product(k[keys, :], q[:, queries])
 
-    def derive(queries: pl.Slice, keys: pl.Slice, score_sn: Array) -> None:
+    def derive(i: Any, j: Any, score_sn: Array) -> None:
+        queries, keys = size.tile(i, j)
         prob_sn = jnp.exp2(score_sn - lse[:, queries])
         d_prob_sn = _product(v[keys, :], d_out[:, queries])
         d_score_sn = (prob_sn * (d_prob_sn - delta[:, queries])).astype(k.dtype)
         d_v[:, keys] += _product(d_out[:, queries], prob_sn.astype(v.dtype), transposed=True)
         d_k[:, keys] += _product(q[:, queries], d_score_sn, transposed=True)
-        start = pl.multiple_of(queries_at + queries.start, LANES)
-        of_head = pl.ds(start, queries.size)
+        of_head = pl.ds(pl.multiple_of(queries_at + i, LANES), size.query_tile)
         d_q[:, of_head] += _product(k_columns[:, keys], d_score_sn)
 
     _over_tiles(size, seen, scores, derive)
@@ -302,8 +309,8 @@ def _backward_kernel(heads: int, size: Blocks, lengths: Any, *refs: Any) -> None
 def _over_tiles(
     size: Blocks,
     seen: Any,
-    scores: Callable[[pl.Slice, pl.Slice], Array],
-    use: Callable[[pl.Slice, pl.Slice, Array], None],
+    scores: Callable[[Any, Any], Array],
+    use: Callable[[Any, Any, Array], None],
 ) -> None:
     """`use` the `scores` of all tiles of a pair of blocks.
 
@@ -314,14 +321,11 @@ def _over_tiles(
     """
     starts = range(0, size.queries, size.query_tile), range(0, size.keys, size.key_tile)
 
-    def tile(i: Any, j: Any) -> tuple[pl.Slice, pl.Slice]:
-        return pl.ds(i, size.query_tile), pl.ds(j, size.key_tile)
-
     @pl.when(seen >= size.keys)
     def _():
-        waiting: collections.deque[tuple[pl.Slice, pl.Slice, Array]] = collections.deque()
+        waiting: collections.deque[tuple[int, int, Array]] = collections.deque()
         for i, j in itertools.product(*starts):
-            waiting.append((*tile(i, j), scores(*tile(i, j))))
+            waiting.append((i, j, scores(i, j)))
             if len(waiting) > size.ahead:
                 use(*waiting.popleft())
         while waiting:
@@ -332,9 +336,9 @@ def _over_tiles(
         def one_tile(index: Any, _: None) -> None:  # in a loop, which is less code
             i = pl.multiple_of(index // len(starts[1]) * size.query_tile, LANES)
             j = pl.multiple_of(index % len(starts[1]) * size.key_tile, LANES)
-            score_sn = scores(*tile(i, j))
+            score_sn = scores(i, j)
             key = jax.lax.broadcasted_iota(jnp.int32, score_sn.shape, 0)
-            use(*tile(i, j), jnp.where(key < seen - j, score_sn, UNSEEN))
+            use(i, j, jnp.where(key < seen - j, score_sn, UNSEEN))
 
         jax.lax.fori_loop(0, math.prod(map(len, starts)), one_tile, None)
 

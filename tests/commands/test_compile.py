@@ -37,11 +37,14 @@ REPORT = {
     "estimate": {
         "arithmetic_s": 4.0,
         "attention_s": 11.0,
+        "attention_least_s": 10.0,
         "modulation_s": 0.5,
         "exposed_s": {"all-gather": 0.5},
         "hidden_s": 0.25,
         "step_s": 16.0,
+        "step_least_s": 15.0,
         "mfu": 0.31,
+        "mfu_most": 0.33,
         "limit": "attention kernels",
     },
     "assumptions": {"attention": 0.6},
@@ -71,9 +74,10 @@ def test_the_report_says_whether_it_fits_and_what_limits_it():
     assert "together 66.00" in text
     assert "fits: a chip has 95.00 GiB" in text
     assert "all-gather 17.00 GB" in text
-    assert "attention 11.000, modulation 0.500, other arithmetic 4.000" in text
+    assert "15.000 to 16.000 s: attention 10.000 to 11.000, modulation 0.500" in text
+    assert "other arithmetic 4.000" in text
     assert "exchanges 0.500 (and 0.250 hidden)" in text
-    assert "31.0% of bfloat16 peak" in text
+    assert "31.0 to 33.0% of bfloat16 peak" in text
     assert "not counted" not in text
     too_much = REPORT | {"memory": REPORT["memory"] | {"fits": False}}
     assert "DOES NOT FIT" in "\n".join(lines(too_much))

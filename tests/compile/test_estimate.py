@@ -9,9 +9,10 @@ import pytest
 
 from mugv_jax.compile import hlo
 from mugv_jax.compile.collectives import collectives
-from mugv_jax.compile.estimate import Assumptions, attention_speed, estimate, filled
+from mugv_jax.compile.estimate import GRID_STEP_SECONDS, Assumptions, estimate
+from mugv_jax.compile.schedule import AttentionCall, Schedule
 from mugv_jax.compile.torus import Torus
-from mugv_jax.compile.work import work_of
+from mugv_jax.compile.work import AttentionRun, work_of
 from mugv_jax.cost.chips import CHIPS
 
 V5P = CHIPS["v5p"]
@@ -20,6 +21,11 @@ HEADS, TOKENS, HEAD_DIM = 3, 51200, 72
 MOVED = 10**9
 VALUES = 10**8
 PAYLOAD = 2 * VALUES
+
+CALL = AttentionCall(
+    kernel="splash_mha_fwd", queries=TOKENS, keys=TOKENS, head_dim=HEAD_DIM, itemsize=2
+)
+SCHEDULE = Schedule(steps=2500, bundles=5044, matrix_cycles=4096)
 
 PROGRAM = """HloModule step
 
@@ -83,10 +89,10 @@ def program():
     return written(PROGRAM)
 
 
-def estimated(program, **assumed):
+def estimated(program, schedules=None, **assumed):
     torus = Torus(V5P, np.stack([np.zeros(4, int), np.zeros(4, int), np.arange(4)], axis=1))
     exchanges = list(collectives(program, 4))
-    return estimate(work_of(program), exchanges, torus, Assumptions(**assumed))
+    return estimate(work_of(program), schedules or {}, exchanges, torus, Assumptions(**assumed))
 
 
 def test_work_is_that_of_all_layers_and_a_fusion_counts_once(program):
@@ -95,21 +101,57 @@ def test_work_is_that_of_all_layers_and_a_fusion_counts_once(program):
     assert work.kernels == {"splash_mha_fwd_residuals": LAYERS, "norm_modulate": LAYERS}
     assert work.uncounted == ()
     assert work.moved_bytes == {"body": LAYERS * MOVED}
+    assert work.attention == {"body": {AttentionRun(CALL, HEADS): LAYERS}}
+    assert work.attention_calls == [CALL]
     # Scores and values: two products of n n e per head.
-    assert work.attention_flops == {"body": LAYERS * 2 * 2 * HEADS * TOKENS**2 * HEAD_DIM}
+    assert work.attention_flops == LAYERS * 2 * 2 * HEADS * TOKENS**2 * HEAD_DIM
+
+
+@pytest.mark.parametrize(
+    ("kernel", "arrays"),
+    [
+        ("attention_forward", "bf16[6,72,7168], bf16[6,384,72], bf16[6,72,384]"),
+        ("attention_backward", "bf16[6,72,7168], bf16[6,384,72], bf16[6,72,384], bf16[6,384,72]"),
+        ("splash_mha_dkv", "bf16[6,1,7168,72], bf16[6,1,384,72], bf16[6,1,384,72]"),
+    ],
+)
+def test_tokens_and_heads_are_read_in_the_order_of_each_kernel(kernel, arrays):
+    line = f"{{s32[1], {arrays}}}"
+    found = work_of(
+        hlo.parse(
+            "HloModule step\n\nENTRY %main (x: f32[8]) -> f32[8] {\n"
+            "  %x = f32[8]{0} parameter(0)\n"
+            f"  ROOT %{kernel}.2 = f32[8]{{0}} custom-call(%x), "
+            f'custom_call_target="tpu_custom_call", operand_layout_constraints={line}\n}}\n'
+        )
+    )
+    call = AttentionCall(kernel=kernel, queries=7168, keys=384, head_dim=72, itemsize=2)
+    assert found.attention == {"main": {AttentionRun(call, 6): 1}}
 
 
 def test_a_kernel_that_nobody_knows_is_named():
     work = work_of(written(PROGRAM.replace("splash_mha_fwd", "mystery")))
     assert work.uncounted == ("mystery_residuals",)
-    assert not work.attention_flops
+    assert not work.attention
 
 
-def test_a_head_fills_a_part_of_the_matrix_unit(program):
-    assert filled(72, V5P) == 72 / 128
-    assert filled(128, V5P) == 1
-    assert filled(144, V5P) == 144 / 256
-    assert attention_speed(work_of(program), V5P) == pytest.approx(V5P.peak_flops * 72 / 128)
+def test_attention_without_a_schedule_takes_the_assumed_share(program):
+    found = estimated(program, attention=0.5)
+    flops = LAYERS * 2 * 2 * HEADS * TOKENS**2 * HEAD_DIM
+    assert found.attention == found.attention_least == pytest.approx(flops / V5P.peak_flops / 0.5)
+    assert found.step_least == found.step
+
+
+def test_attention_takes_its_schedule_and_at_most_the_steps_of_its_grid(program):
+    found = estimated(program, {CALL: SCHEDULE})
+    heads = 2  # three heads on two cores
+    cycles = LAYERS * heads * 2500 * 5044
+    assert found.attention_least == pytest.approx(cycles / V5P.clock_hz)
+    steps = LAYERS * heads * 2500
+    assert found.attention == pytest.approx(cycles / V5P.clock_hz + steps * GRID_STEP_SECONDS)
+    assert found.step - found.step_least == pytest.approx(steps * GRID_STEP_SECONDS)
+    slower = dataclasses.replace(SCHEDULE, matrix_cycles=2 * 5044)  # the matrix unit is the limit
+    assert estimated(program, {CALL: slower}).attention_least == 2 * found.attention_least
 
 
 def test_the_step_is_the_sum_of_its_parts(program):
