@@ -332,15 +332,19 @@ def _over_tiles(
             use(*waiting.popleft())
 
     @pl.when((seen > 0) & (seen < size.keys))
-    def _():
-        def one_tile(index: Any, _: None) -> None:  # in a loop, which is less code
-            i = pl.multiple_of(index // len(starts[1]) * size.query_tile, LANES)
-            j = pl.multiple_of(index % len(starts[1]) * size.key_tile, LANES)
-            score_sn = scores(i, j)
-            key = jax.lax.broadcasted_iota(jnp.int32, score_sn.shape, 0)
-            use(i, j, jnp.where(key < seen - j, score_sn, UNSEEN))
+    def _():  # loops, which are less code, over the tiles with a visible key
+        def query_tile(row: Any, _: None) -> None:
+            i = pl.multiple_of(row * size.query_tile, LANES)
 
-        jax.lax.fori_loop(0, math.prod(map(len, starts)), one_tile, None)
+            def key_tile(column: Any, _: None) -> None:
+                j = pl.multiple_of(column * size.key_tile, LANES)
+                score_sn = scores(i, j)
+                key = jax.lax.broadcasted_iota(jnp.int32, score_sn.shape, 0)
+                use(i, j, jnp.where(key < seen - j, score_sn, UNSEEN))
+
+            jax.lax.fori_loop(0, pl.cdiv(seen, size.key_tile), key_tile, None)
+
+        jax.lax.fori_loop(0, len(starts[0]), query_tile, None)
 
 
 def _product(
