@@ -49,12 +49,25 @@ def test_conv2d_is_the_plain_convolution_narrow_and_wide(channels, stride, paddi
     assert relative_error(y, torch_conv(x, kernel, stride, (padding, padding))) < ROUNDING
 
 
-@pytest.mark.parametrize("channels", [8, 128])
+@pytest.mark.parametrize(("channels", "small"), [(8, True), (8, False), (128, False)])
 @pytest.mark.parametrize("frames", [1, 2, 5])
-def test_conv3d_is_the_plain_convolution_for_any_number_of_frames(frames, channels):
+def test_conv3d_is_the_plain_convolution_for_any_number_of_frames(
+    frames, channels, small, monkeypatch
+):
+    if not small:
+        monkeypatch.setattr(conv, "SMALL_PRODUCTS", 0)
     x, kernel = normal(0, 1, frames, 33, 32, channels), normal(1, 3, 3, 3, channels, channels)
     y = jax.jit(conv.conv3d)(x, kernel)
     assert relative_error(y, torch_conv(x, kernel, 1, ((1, 1),) * 3)) < ROUNDING
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_conv3d_without_padding_in_time_reads_only_frames_that_are_there(small, monkeypatch):
+    if not small:
+        monkeypatch.setattr(conv, "SMALL_PRODUCTS", 0)
+    x, kernel = normal(0, 2, 5, 4, 6, 8), normal(1, 3, 3, 3, 8, 16)
+    y = jax.jit(functools.partial(conv.conv3d, padding=(0, 0)))(x, kernel)
+    assert relative_error(y, torch_conv(x, kernel, 1, ((0, 0), (1, 1), (1, 1)))) < ROUNDING
 
 
 @pytest.mark.parametrize("frames", [2, 8])
@@ -64,8 +77,11 @@ def test_conv3d_with_a_stride_in_time_pads_the_odd_frame_behind(frames):
     assert relative_error(y, torch_conv(x, kernel, 2, ((0, 1), (1, 1), (1, 1)))) < ROUNDING
 
 
+@pytest.mark.parametrize("small", [True, False])
 @pytest.mark.parametrize("size", [(4, 6), (5, 3)])
-def test_repeated_convolution_is_that_of_the_repeated_picture(size):
+def test_repeated_convolution_is_that_of_the_repeated_picture(size, small, monkeypatch):
+    if not small:
+        monkeypatch.setattr(conv, "SMALL_PRODUCTS", 0)
     x, kernel = normal(0, 2, *size, 8), normal(1, 3, 3, 8, 16)
     repeated = einops.repeat(x, "b h w c -> b (h p) (w q) c", p=2, q=2)
     expected = torch_conv(repeated, kernel, 1, ((1, 1), (1, 1)))

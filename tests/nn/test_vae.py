@@ -130,6 +130,26 @@ def test_the_demos_narrow_vae_compresses_as_the_published_one():
 
 
 @pytest.mark.parametrize(
+    ("method", "shape", "half"),
+    [
+        ("decode_features", (1, 1, 8, 10, 24), "temporal_decoder"),
+        ("decode_features", (1, 2, 8, 10, 24), "temporal_decoder"),
+        ("decode_pixels", (1, 4, 8, 10, 64), "spatial_decoder"),
+    ],
+)
+def test_decoding_the_demos_small_frames_compiles_one_convolution_a_layer(method, shape, half):
+    """Each further convolution or kernel of its own would be compiled anew for every size."""
+    config = VAEConfig(**vae_demo.get_config().vae)
+    variables = abstract_variables("mugv_vae", config)
+    latent = jax.ShapeDtypeStruct(shape, jnp.float32)
+    program = run.lower(VideoVAE(config, jnp.float32), variables, latent, method).as_text()
+    kernels = [leaf.shape for leaf in jax.tree.leaves(variables["params"][half]) if leaf.ndim > 2]
+    windows = [shape for shape in kernels if shape[0] == 3]
+    assert len(windows) > 5
+    assert program.count("stablehlo.convolution") == len(windows)
+
+
+@pytest.mark.parametrize(
     ("sizes", "message"),
     [
         ({"temporal_filters": 48}, "width of 48 channels .* multiple of 32"),
