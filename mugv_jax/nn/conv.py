@@ -4,7 +4,7 @@
 
 Kernels have the same layout in every form: (kh kw c_in c_out), or (kt kh kw c_in c_out) in 3D. GPUs
 and TPUs run the convolution as it is. On a CPU, a 3D convolution is a sum of 2D convolutions over
-its time taps, which multiplies no frame of padding, and wide 3x3 kernels go through `winograd`;
+its time taps, which multiplies no frame of padding, wide 3x3 kernels go through `winograd`, and
 small convolutions have the form that compiles soonest.
 
 Convolutions round their operands to the compute dtype and accumulate in float32; results, norms and
@@ -151,15 +151,18 @@ def _sum_of_taps(products: Iterable[tuple[_Tap, Array]]) -> Array:
 
 
 def _tap_by_tap(
-    x: Float[Array, "b f ..."],
-    kernel: Float[Array, "kt ..."],
-    product: Operator,
+    x: Float[Array, "b f h w c_in"],
+    kernel: Float[Array, "kt k k c_in c_out"],
     stride: int,
     padding: Padding,
 ) -> Array:
-    """Sum of `product` over the time taps, which skips frames of padding."""
+    """Sum of a 2D convolution for each time tap, over the frames that it reaches.
+
+    With `winograd` inside, the published VAE takes half as much time again to compile, and none
+    less to run (measured at 96 x 64 pixels).
+    """
     taps = _taps_of(x.shape[1], kernel.shape[0], stride, padding)
-    return _sum_of_taps((tap, product(tap.frames(x), kernel[tap.number])) for tap in taps)
+    return _sum_of_taps((tap, _conv_each_frame(tap.frames(x), kernel[tap.number])) for tap in taps)
 
 
 def _taps_together(
@@ -211,14 +214,10 @@ def conv3d(
             preferred_element_type=jnp.float32,
         )
 
-    positions, in_time = math.prod(x.shape[:-1]), {"stride": stride, "padding": padding}
-    if window == 3 and _winograd_pays(positions, kernel):
-        product = functools.partial(_tap_by_tap, product=winograd.matmul, **in_time)
-        on_cpu = functools.partial(winograd.conv3x3, product=product)
-    elif stride == 1 and _is_small(positions, kernel):
-        on_cpu = functools.partial(_taps_together, **in_time)
-    else:
-        on_cpu = functools.partial(_tap_by_tap, product=_conv_each_frame, **in_time)
+    small = stride == 1 and _is_small(math.prod(x.shape[:-1]), kernel)
+    on_cpu = functools.partial(
+        _taps_together if small else _tap_by_tap, stride=stride, padding=padding
+    )
     return _on_platform(x, kernel, on_cpu, direct)
 
 

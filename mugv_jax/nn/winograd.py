@@ -25,8 +25,7 @@ import jax.numpy as jnp
 
 from mugv_jax.axes import Array, Float
 
-Product = Callable[[Array, Array], Array]
-Kernel3x3 = Float[Array, "*taps kh kw c_in c_out"]
+Kernel3x3 = Float[Array, "3 3 c_in c_out"]
 
 
 def _f23_input(x: Array, axis: int) -> tuple[Array, ...]:
@@ -64,47 +63,37 @@ def _repeat_output(m0: Array, m1: Array, m2: Array) -> tuple[Array, ...]:
 
 
 def _nested(
-    x: Array,
-    kernel: Kernel3x3,
-    product: Product,
-    steps: Sequence[Callable[..., tuple[Array, ...]]],
+    x: Array, kernel: Kernel3x3, steps: Sequence[Callable[..., tuple[Array, ...]]]
 ) -> Array:
     """Nest the one-dimensional `steps` over rows and columns; interleave the 2 x 2 outputs."""
     of_input, of_kernel, of_output = steps
     x = jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [(1, 1), (1, 1), (0, 0)])
-    row_kernels = of_kernel(*(kernel[..., i, :, :, :] for i in range(3)))
+    row_kernels = of_kernel(*kernel)
     row_inputs = of_input(x, axis=x.ndim - 3)
     columns = []
     for row_input, row_kernel in zip(row_inputs, row_kernels, strict=True):
         inputs = of_input(row_input, axis=x.ndim - 2)
-        kernels = of_kernel(*(row_kernel[..., i, :, :] for i in range(3)))
-        columns.append(of_output(*map(product, inputs, kernels)))
+        columns.append(of_output(*map(_product, inputs, of_kernel(*row_kernel))))
     tiles = [of_output(*rows) for rows in zip(*columns, strict=True)]
     y = jnp.stack([jnp.stack(pair, axis=-2) for pair in zip(*tiles, strict=True)], axis=-4)
     return einops.rearrange(y, "... h p w q c -> ... (h p) (w q) c")
 
 
-def matmul(x: Float[Array, "... c"], kernel: Float[Array, "c d"]) -> Float[Array, "... d"]:
+def _product(x: Float[Array, "... c"], kernel: Float[Array, "c d"]) -> Float[Array, "... d"]:
     """Matrix product over channels: a 1x1 convolution."""
     return jax.lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
 
 
-def conv3x3(
-    x: Float[Array, "*b h w c_in"], kernel: Kernel3x3, product: Product = matmul
-) -> Float[Array, "*frames h w c_out"]:
-    """Zero-padded 3x3 convolution by F(2, 3).
-
-    `product` multiplies transformed inputs (*b h/2 w/2 c_in) by a transformed kernel (*taps c_in
-    c_out): a plain matrix product, or a convolution with further taps over the leading axes.
-    """
+def conv3x3(x: Float[Array, "*b h w c_in"], kernel: Kernel3x3) -> Float[Array, "*b h w c_out"]:
+    """Zero-padded 3x3 convolution by F(2, 3)."""
     height, width = x.shape[-3:-1]
     even = [(0, 0)] * (x.ndim - 3) + [(0, height % 2), (0, width % 2), (0, 0)]
-    y = _nested(jnp.pad(x, even), kernel, product, (_f23_input, _f23_kernel, _f23_output))
+    y = _nested(jnp.pad(x, even), kernel, (_f23_input, _f23_kernel, _f23_output))
     return y[..., :height, :width, :]
 
 
 def conv3x3_repeated(
-    x: Float[Array, "*b h w c_in"], kernel: Float[Array, "3 3 c_in c_out"]
+    x: Float[Array, "*b h w c_in"], kernel: Kernel3x3
 ) -> Float[Array, "*b h2 w2 c_out"]:
     """Zero-padded 3x3 convolution of x with every pixel repeated twice along h and along w."""
-    return _nested(x, kernel, matmul, (_repeat_input, _repeat_kernel, _repeat_output))
+    return _nested(x, kernel, (_repeat_input, _repeat_kernel, _repeat_output))

@@ -54,8 +54,8 @@ class Live:
         width is split over devices.
     widened: float32 copies of 16-bit weights, on platforms without 16-bit arithmetic.
     direct: arrays of convolutions that are computed as they stand.
-    transformed: arrays of convolutions that `nn/conv.py` transforms (on CPU, from some width on and
-        up to some size), or None where it transforms none.
+    transformed: arrays of convolutions that `nn/conv.py` transforms (2D ones on CPU, from some
+        width on and up to some size), or None where it transforms none.
     """
 
     residual: float
@@ -97,7 +97,7 @@ LIVE = {
         unpacked=2,
         widened=1,
         direct=Convolutions(picture=3.25, features=3, window=9.5, part=9),
-        transformed=Convolutions(picture=6, features=10, window=17, part=13),
+        transformed=Convolutions(picture=6, features=3, window=9.5, part=9),
     ),
     # The DiT: programs compiled for an H200 (`compile/gpu_target.py`) with cuDNN's attention and
     # every layer's weights sliced out; an earlier one needed 2.5% more in a run than it said.
