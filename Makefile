@@ -30,7 +30,7 @@ lint: $(TEST)/installed
 # clip(name in outputs/, arguments of generate)
 define clip
 @begun=$$(date +%s) && \
-$(DEMO)/bin/mugv-jax generate --upscale 4 --overwrite --output outputs/$(1).mp4 \
+$(DEMO)/bin/mugv-jax generate --dit few_steps --upscale 4 --overwrite --output outputs/$(1).mp4 \
   --contact-sheet outputs/$(1).png $(2) && \
 echo "$$(($$(date +%s) - begun)) s for outputs/$(1).mp4; its frames side by side: outputs/$(1).png"
 endef

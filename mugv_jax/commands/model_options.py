@@ -51,7 +51,10 @@ def add_transformer(parser: argparse.ArgumentParser) -> None:
 def _add_dit(group: Group, files: str) -> None:
     weights = f"folder or Hugging Face repository with {files}, or the same converted"
     add_path(group, "--weights", weights)
-    dit = "DiT in place of that of --weights: a checkpoint or a training run"
+    dit = (
+        "DiT in place of that of --weights: a checkpoint, a training run, or the name of a folder "
+        "in --weights, such as few_steps of the demo"
+    )
     add_path(group, "--dit", dit, "PATH")
     add_lora(group, "adapter to merge into the DiT")
 

@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
-from mugv_jax.files import read_json, shortened, user_path
+from mugv_jax.files import read_json, shortened
 from mugv_jax.flow.guidance import Guidance
+from mugv_jax.systems.mugv.models import named_dit
 from mugv_jax.systems.mugv.request import Request, RequestOptions
 from mugv_jax.systems.mugv.size import FRAMES, SIZES, VideoSize, parse_frames, parse_size
 from mugv_jax.systems.pretrained import first_of, local_folder
@@ -115,7 +116,8 @@ def read_defaults(
         ValueError: no such folder or repository, or a file with values that cannot be used.
     """
     defaults, of_weights = Defaults(), find_defaults(weights)
-    for path in _files(of_weights, dit, lora):
+    given = None if dit is None else named_dit(weights, dit)
+    for path in _files(of_weights, given, lora):
         try:
             values = _values(path)
             if path != of_weights:
@@ -126,11 +128,9 @@ def read_defaults(
     return defaults
 
 
-def _files(
-    of_weights: Path | None, dit: str | os.PathLike | None, lora: Adapters | None
-) -> Iterator[Path]:
+def _files(of_weights: Path | None, dit: Path | None, lora: Adapters | None) -> Iterator[Path]:
     """Files of defaults, each once."""
-    given = [*([] if dit is None else [user_path(dit)]), *(path for path, _ in listed(lora))]
+    given = [*([] if dit is None else [dit]), *(path for path, _ in listed(lora))]
     found = [of_weights, *map(_beside, given)]
     yield from dict.fromkeys(path for path in found if path is not None)
 

@@ -33,7 +33,8 @@ def find_weights(
     """Path of each model by field, published or converted, and of the tokenizer's folder.
 
     weights: folder or Hugging Face repository.
-    dit: another DiT than the one in `weights`: a checkpoint, or a training run.
+    dit: another DiT than the one in `weights`: a checkpoint, a training run, or the name of a
+        folder in `weights` that has one.
     text_encoder: folder or repository of T5; by default a subfolder of `weights`, else the
         published `DeepFloyd/t5-v1_1-xxl`.
     tokenizer: folder or repository; by default `weights/tokenizer`, else where T5 is.
@@ -70,9 +71,17 @@ def find_dit(weights: str | os.PathLike, dit: str | os.PathLike | None = None) -
         ValueError: no DiT in `weights`, and no other one named.
     """
     if dit is not None:
-        return user_path(dit)
+        return named_dit(weights, dit)
     names = SYSTEM.files["dit"]
     return required(local_folder(weights, (*names, *_SHARDS)), "mugv_dit", names)
+
+
+def named_dit(weights: str | os.PathLike, dit: str | os.PathLike) -> Path:
+    """Path of another DiT: `dit`, or where nothing has that path, the one in `weights`/`dit`."""
+    path, beside = user_path(dit), user_path(weights) / dit
+    if not path.exists() and beside.is_dir():
+        return first_of(beside, SYSTEM.files["dit"]) or path
+    return path
 
 
 def demo_weights() -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from mugv_jax.systems.mugv.defaults import find_defaults
+from mugv_jax.systems.mugv.defaults import find_defaults, read_defaults
 from mugv_jax.systems.mugv.models import demo_weights, find_weights
 from mugv_jax.systems.mugv.system import TEXT_ENCODER
 
@@ -23,6 +23,7 @@ DEMO = (
         "picture.png",
     ),
     *("prompts.txt", "reward.safetensors"),
+    *(f"few_steps/{name}" for name in ("dit.safetensors", "defaults.json")),
     *(f"text_encoder/{name}" for name in ("config.json", "model.safetensors", "spiece.model")),
 )
 
@@ -125,7 +126,12 @@ def test_weights_of_the_demo_come_with_the_package(tmp_path, monkeypatch):
     found = find_weights(folder)
     assert (found["dit"], found["vae"]) == (folder / "dit.safetensors", folder / "vae.safetensors")
     assert found["text"] == found["tokenizer"] == folder / "text_encoder"
+    assert find_weights(folder, dit="few_steps")["dit"] == folder / "few_steps" / "dit.safetensors"
+    assert find_weights(folder, dit="none")["dit"] == Path("none")  # an error when it is read
     shipped = ROOT / "mugv_jax" / "assets" / "demo"
+    few = read_defaults(shipped, dit="few_steps")
+    assert (few.steps, few.guidance) == (2, 1)
+    assert read_defaults(shipped).steps == 8
     assert {path for path in shipped.rglob("*") if path.is_file()} == {shipped / n for n in DEMO}
 
 
