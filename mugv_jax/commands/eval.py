@@ -46,10 +46,11 @@ from mugv_jax.systems.mugv.system import SYSTEM
 DEMO = "Score a model on the demo world, by comparing captions with readings of the videos."
 EXAMPLES = """examples:
   mugv-jax eval demo --weights weights --clips 200 -o scores/first
+  mugv-jax eval demo --weights weights --seeds 2,3,4 -o scores/pooled
   mugv-jax eval demo --weights weights --dit runs/demo --tasks t2v --clips 40 -o scores/quick
   mugv-jax eval demo --weights weights --sweep guidance=1,2,3,4 -o scores/sweeps
 
-The same command resumes an interrupted run; a larger --clips adds to existing clips.
+The same command resumes an interrupted run; a larger --clips or more --seeds add to its clips.
 """
 SWEPT_TASKS = ("t2v", "i2v")  # tasks that sample
 
@@ -81,9 +82,17 @@ def _add_clips(parser: argparse.ArgumentParser) -> None:
         help=f"tasks, among {','.join(TASKS)} [{','.join(USUAL_TASKS)}; "
         f"{','.join(SWEPT_TASKS)} for a sweep]",
     )
-    clips = "clips of each task, for seen and for unseen combinations"
+    clips = "clips of each task and seed, for seen and for unseen combinations"
     add_value(group, "--clips", DemoEval.clips, clips, metavar="N")
-    add_value(group, "--seed", DemoEval.seed, "seed of captions and noise; training uses 0")
+    group.add_argument(
+        "--seeds",
+        "--seed",
+        type=_seeds,
+        default=DemoEval.seeds,
+        metavar="N[,N]",
+        help="seed of captions and noise, or several, such as 2,3,4, whose clips are scored "
+        f"together; training uses 0 [{','.join(map(str, DemoEval.seeds))}]",
+    )
     size = f"{Format.width_px}x{Format.height_px}"
     add_value(group, "--size", size, "WIDTHxHEIGHT in pixels")
     add_value(group, "--frames", Format.frames, "frames, 8k+1")
@@ -102,6 +111,13 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     sweep = "score at several values, such as guidance=1,2,3,4 or steps=4,8,16,25"
     group.add_argument("--sweep", type=_sweep, metavar="NAME=VALUES", help=sweep)
     add_value(group, "--batch", DemoEval.batch, "clips made at a time", metavar="N")
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(each) for each in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be N, or N,N,...") from None
 
 
 def _sweep(text: str) -> Sweep:
@@ -149,7 +165,7 @@ def _config(args: argparse.Namespace, defaults: Defaults) -> DemoEval:
         format=Format(height_px=height, width_px=width, frames=args.frames, fps=args.fps),
         tasks=tuple(tasks.split(",")),
         clips=args.clips,
-        seed=args.seed,
+        seeds=args.seeds,
         steps=defaults.steps if args.steps is None else args.steps,
         shift=defaults.shift,
         times=defaults.times if args.steps is None else None,

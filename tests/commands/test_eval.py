@@ -89,6 +89,8 @@ def test_a_sweep_samples_at_every_value(tmp_path, asked, capsys):
         ("--sweep seed=1,2", "sweep 'seed=1,2' must be NAME=VALUE,VALUE,... of guidance or steps"),
         ("--sweep steps=4,0", "steps=0 must be at least 1"),
         ("--seed -1", "seed=-1 must lie in 0 to"),
+        ("--seeds 2,3,2", "seeds=(2, 3, 2) must be one or more, each once"),
+        ("--seeds 2,x", "argument --seeds/--seed: '2,x' must be N, or N,N,..."),
         ("--out ''", "argument -o/--output: is empty"),
         ("--vae-tile 9", "vae tile=9 must be a multiple of 8"),
         ("--weights .", "--weights and --random-weights exclude each other"),
@@ -108,6 +110,13 @@ def test_steps_and_guidance_are_those_of_the_weights_where_none_are_given():
     for options, expected in (([], (7, 2.5)), (["--steps", "9", "--guidance", "0"], (9, 0.0))):
         asked = commands.eval._config(parser.parse_args(["eval", "demo", *options]), defaults)
         assert (asked.steps, asked.guidance) == expected
+
+
+def test_several_seeds_are_scored_together():
+    parser = cli._parser("eval")
+    for options, seeds in (([], (1,)), (["--seed", "4"], (4,)), (["--seeds", "2,3"], (2, 3))):
+        args = parser.parse_args(["eval", "demo", *options])
+        assert commands.eval._config(args, Defaults()).seeds == seeds
 
 
 def test_a_student_is_scored_as_it_samples():

@@ -9,7 +9,8 @@
     diversity   text to video, several of each caption, and how far apart they are
 
 Each task is scored on combinations of shape, colour and motion that training has seen (in newly
-drawn scenes) and on combinations that it has not. Physical errors are counted beside.
+drawn scenes) and on combinations that it has not. Physical errors are counted beside. The clips of
+several seeds are scored as one sample.
 """
 
 import dataclasses
@@ -71,9 +72,9 @@ class Generator(Protocol):
 class DemoEval:
     """Settings of one measurement.
 
-    clips: number of clips per task and split.
+    clips: number of clips per seed, task and split.
     batch: clips generated at a time.
-    seed: seed of the drawn clips; the noise of clip n (from 0) has seed + n, for diversity
+    seeds: seeds of the drawn clips; the noise of clip n (from 0) has seed + n, for diversity
         seed + SEVERAL n and those that follow. Training draws with 0.
     format: size and frame rate of the clips; the model is conditioned on this rate.
 
@@ -85,7 +86,7 @@ class DemoEval:
     format: Format = dataclasses.field(default_factory=Format)
     tasks: tuple[str, ...] = USUAL_TASKS
     clips: int = 100
-    seed: int = 1
+    seeds: tuple[int, ...] = (1,)
     steps: int = Request.steps
     shift: float | None = Request.shift
     times: tuple[float, ...] | None = None
@@ -102,17 +103,21 @@ class DemoEval:
             raise ValueError(f"clips={self.clips} must be at least 2, to have an interval.")
         require_at_least(1, self, "steps", "batch")
         most = MAX_SEED - SEVERAL * self.clips
-        if not 0 <= self.seed <= most:
-            raise ValueError(f"seed={self.seed} must lie in 0 to {most}.")
+        for seed in self.seeds:
+            if not 0 <= seed <= most:
+                raise ValueError(f"seed={seed} must lie in 0 to {most}.")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds={self.seeds} must be one or more, each once.")
         check_shift(self.shift)
         check_times(self.times)
         Guidance(scale=self.guidance)  # raises if it is out of range
 
     def settings(self) -> dict[str, Any]:
-        """The fields that the answer to a clip depends on; newer ones only where they are set."""
+        """The fields that all answers depend on; newer ones only where they are set."""
         values = dataclasses.asdict(self)
-        unset = {k for k in ("times", "renoise") if not values[k]}
-        return {k: v for k, v in values.items() if k not in {"tasks", "clips", "batch", *unset}}
+        apart = {"tasks", "clips", "batch", "seeds"}
+        apart |= {k for k in ("times", "renoise") if not values[k]}
+        return {k: v for k, v in values.items() if k not in apart}
 
 
 def evaluate(
@@ -149,27 +154,32 @@ def evaluate(
 def measure(config: DemoEval, generator: Generator, kept: AnswerFile) -> list[Answer]:
     """Answers to the clips of all tasks and splits; each batch is saved as soon as it is read."""
     answers = []
-    for task in config.tasks:
-        for split in SPLITS:
-            keys = [(task, split, number) for number in range(config.clips)]
-            missing = [number for *_, number in keys if (task, split, number) not in kept.answers]
-            done = len(keys) - len(missing)
-            with Bar(f"{task}, {split}", total=len(keys), done=done, unit="clip") as bar:
-                for start in range(0, len(missing), config.batch):
-                    numbers = missing[start : start + config.batch]
-                    kept.add(_answer(config, generator, task, split, numbers))
-                    bar.update(len(numbers))
-            answers += [kept.answers[key] for key in keys]
+    for seed, task, split in itertools.product(config.seeds, config.tasks, SPLITS):
+        keys = [(seed, task, split, number) for number in range(config.clips)]
+        missing = [key[-1] for key in keys if key not in kept.answers]
+        of_seed = f", seed {seed}" if len(config.seeds) > 1 else ""
+        done = len(keys) - len(missing)
+        with Bar(f"{task}, {split}{of_seed}", total=len(keys), done=done, unit="clip") as bar:
+            for start in range(0, len(missing), config.batch):
+                numbers = missing[start : start + config.batch]
+                kept.add(_answer(config, generator, seed, task, split, numbers))
+                bar.update(len(numbers))
+        answers += [kept.answers[key] for key in keys]
     return answers
 
 
 def _answer(
-    config: DemoEval, generator: Generator, task: str, split: str, numbers: Sequence[int]
+    config: DemoEval,
+    generator: Generator,
+    seed: int,
+    task: str,
+    split: str,
+    numbers: Sequence[int],
 ) -> list[Answer]:
     source = DemoClips(
         split=split,
         count=config.clips,
-        seed=config.seed,
+        seed=seed,
         format=config.format,
         world=WORLDS[config.world],
     )
@@ -182,14 +192,15 @@ def _answer(
         qualities = _qualities(videos, made)
     elif task == "diversity":
         captions = [clip.caption for clip in clips for _ in range(SEVERAL)]
-        seeds = [config.seed + SEVERAL * n + k for n in numbers for k in range(SEVERAL)]
+        seeds = [seed + SEVERAL * n + k for n in numbers for k in range(SEVERAL)]
         groups = generator.generate(captions, seeds).reshape(-1, SEVERAL, *videos.shape[1:])
         made, qualities = groups[:, 0], [{DISTANCE: distance(each)} for each in groups]
     else:
-        captions, seeds = [clip.caption for clip in clips], [config.seed + n for n in numbers]
+        captions, seeds = [clip.caption for clip in clips], [seed + n for n in numbers]
         made = generator.generate(captions, seeds, videos[:, 0] if task == "i2v" else None)
     return [
         Answer(
+            seed=seed,
             task=task,
             split=split,
             clip=number,

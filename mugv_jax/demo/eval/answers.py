@@ -5,9 +5,10 @@
 The first line of the file describes the measurement; every other line is one answer.
 """
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ Words = tuple[str, str, str]  # one for each of FIELDS
 class Answer:
     """Words that the caption of one clip asks for, and those that the checker read in the clip.
 
+    seed: of the drawn clip.  clip: its number.
     asked: words of the caption.
     read: words of the checker, None if it saw no object.
     fault: physical error that the checker found, one of `demo.world.faults.FAULTS`, or "".
@@ -28,6 +30,7 @@ class Answer:
     distance: of several videos of the caption, see `adherence.distance`.
     """
 
+    seed: int
     task: str
     split: str
     clip: int
@@ -54,7 +57,7 @@ class Answer:
 
 
 class AnswerFile:
-    """Answers of one measurement so far, by (task, split, clip).
+    """Answers of one measurement so far, by (seed, task, split, clip).
 
     about: everything that the answers depend on, which an existing file must agree with.
 
@@ -65,29 +68,37 @@ class AnswerFile:
     def __init__(self, path: Path, about: Mapping[str, Any]):
         self._path = path
         self._about = json.loads(json.dumps(about))  # lists for tuples, as when it is read back
-        self.answers: dict[tuple[str, str, int], Answer] = {}
+        self.answers: dict[tuple[int, str, str, int], Answer] = {}
         if path.exists():
             self._read()
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
 
     def _read(self) -> None:
-        try:
+        with self._undamaged():
             about, *answers = map(json.loads, self._path.read_text().splitlines())
-            self._keep(map(Answer.from_dict, answers))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{self._path} is damaged ({error}): delete it, or give another folder."
-            ) from error
         changed = _changes(about, self._about)
         if changed:
             raise ValueError(
                 f"{self._path} has answers of another measurement ({'; '.join(changed)}): give "
                 "another folder, or delete it."
             )
+        with self._undamaged():
+            self._keep(map(Answer.from_dict, answers))
+
+    @contextlib.contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Names the file in errors of its content."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self._path} is damaged ({error}): delete it, or give another folder."
+            ) from error
 
     def _keep(self, answers: Iterable[Answer]) -> None:
-        self.answers |= {(each.task, each.split, each.clip): each for each in answers}
+        for each in answers:
+            self.answers[each.seed, each.task, each.split, each.clip] = each
 
     def add(self, answers: Iterable[Answer]) -> None:
         """Adds answers; they are on disk when this returns."""

@@ -19,10 +19,10 @@ def config(**fields) -> DemoEval:
     return DemoEval(**{"clips": 8, "batch": 3, "format": SMALLEST, **fields})
 
 
-def scenes(config, split):
-    world = WORLDS[config.world]
+def scenes(config, split, seed=None):
+    world, seed = WORLDS[config.world], config.seeds[0] if seed is None else seed
     return [
-        draw(split, number, seed=config.seed, format=config.format, world=world)
+        draw(split, number, seed=seed, format=config.format, world=world)
         for number in range(config.clips)
     ]
 
@@ -56,16 +56,18 @@ def _with_thing(scene, **fields):
 class Renderer:
     """Generator that renders the clip that a caption describes.
 
-    make: function from (split, number) and scene of a clip to its frames.
+    make: function from (split, number) and scene of a clip to its frames; the numbers of a second
+        seed follow those of the first.
     calls: captions of each generated batch, or number of reconstructed videos.
     """
 
     def __init__(self, config, make=same):
         self._config, self._make, self.calls = config, make, []
         self._clips = {
-            (caption(scene), config.seed + number): (split, number, scene)
+            (caption(scene), seed + number): (split, config.clips * place + number, scene)
             for split in SPLITS
-            for number, scene in enumerate(scenes(config, split))
+            for place, seed in enumerate(config.seeds)
+            for number, scene in enumerate(scenes(config, split, seed))
         }
 
     def generate(self, captions, seeds, first=None):

@@ -54,7 +54,7 @@ class Flat:
 
 
 def test_diversity_is_the_distance_of_videos_of_one_caption(tmp_path):
-    asked = config(clips=3, batch=2, tasks=("diversity",), seed=40)
+    asked = config(clips=3, batch=2, tasks=("diversity",), seeds=(40,))
     flat = Flat()
     scores = evaluate(asked, flat, WEIGHTS, tmp_path)["scores"]["diversity"]
     assert len(set(flat.calls)) == len(flat.calls) == 2 * 3 * 4
@@ -100,12 +100,12 @@ def test_known_mistakes_are_counted_exactly(tmp_path):
 
 
 def test_the_report_has_settings_weights_and_every_answer(tmp_path):
-    asked = config(clips=3, tasks=("vae", "t2v"), guidance=2.5, seed=3)
+    asked = config(clips=3, tasks=("vae", "t2v"), guidance=2.5, seeds=(3,))
     report = evaluate(asked, Renderer(asked), WEIGHTS, tmp_path)
     written = json.loads((tmp_path / "scores.json").read_text())
     answers = [Answer.from_dict(each) for each in written.pop("answers")]
     assert written == json.loads(json.dumps(report))
-    assert (written["settings"]["guidance"], written["settings"]["seed"]) == (2.5, 3)
+    assert (written["settings"]["guidance"], written["settings"]["seeds"]) == (2.5, [3])
     assert written["weights"] == WEIGHTS
     assert [(a.task, a.split, a.clip) for a in answers[:3]] == [
         ("vae", SEEN, 0),
@@ -117,6 +117,35 @@ def test_the_report_has_settings_weights_and_every_answer(tmp_path):
         assert answer.asked == (scene.main.thing.shape, scene.main.thing.colour, scene.motion)
         assert answer.read == answer.asked
         assert (answer.psnr is None) == (answer.task == "t2v")
+
+
+def test_clips_of_several_seeds_are_one_sample(tmp_path):
+    asked = config(clips=3, tasks=("i2v",), seeds=(5, 9))
+    wrong = {(SEEN, 1), (SEEN, 4), (UNSEEN, 5)}
+
+    def make(which, scene):
+        return renderer.other_shape(scene) if which in wrong else renderer.same(which, scene)
+
+    scores = evaluate(asked, Renderer(asked, make), WEIGHTS, tmp_path / "both")["scores"]["i2v"]
+    assert [shares(scores[split], "shape") for split in SPLITS] == [(4, 6), (5, 6)]
+    assert scores["difference"]["shape"] == difference(share(4, 6), share(5, 6))._asdict()
+    written = json.loads((tmp_path / "both" / "scores.json").read_text())
+    found = {(a["seed"], a["split"], a["clip"]) for a in written["answers"]
+             if a["asked"] != a["read"]}  # fmt: skip
+    assert found == {(5, SEEN, 1), (9, SEEN, 1), (9, UNSEEN, 2)}
+
+
+def test_another_seed_adds_to_the_answers_of_the_first(tmp_path):
+    first, both = (config(clips=2, tasks=("t2v",), seeds=seeds) for seeds in ((5,), (5, 9)))
+    evaluate(first, Renderer(first), WEIGHTS, tmp_path)
+    second = Renderer(both)
+    scores = evaluate(both, second, WEIGHTS, tmp_path)["scores"]["t2v"]
+    assert scores[SEEN]["clips"] == scores[UNSEEN]["clips"] == 4
+    assert [len(captions) for captions in second.calls] == [2, 2]  # those of the second seed
+    again = Renderer(first)
+    evaluate(first, again, WEIGHTS, tmp_path)
+    assert not again.calls
+    assert json.loads((tmp_path / "scores.json").read_text())["scores"]["t2v"][SEEN]["clips"] == 2
 
 
 def test_an_interrupted_run_resumes_and_more_clips_can_be_added(tmp_path):
@@ -172,7 +201,9 @@ def test_a_damaged_file_is_named(tmp_path):
         ({"clips": 1}, "clips=1 must be at least 2"),
         ({"steps": 0}, "steps=0 must be at least 1"),
         ({"batch": 0}, "batch=0 must be at least 1"),
-        ({"seed": -1}, "seed=-1 must lie in 0 to"),
+        ({"seeds": (1, -1)}, "seed=-1 must lie in 0 to"),
+        ({"seeds": ()}, r"seeds=\(\) must be one or more"),
+        ({"seeds": (2, 2)}, r"seeds=\(2, 2\) must be one or more, each once"),
         ({"guidance": np.nan}, "guidance scale=nan"),
     ],
 )
