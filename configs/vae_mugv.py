@@ -68,6 +68,7 @@ def get_config() -> ConfigDict:
                 "mse": 1.0,
                 "l1": 1.0,
                 "perceptual": 1.0,
+                "frames": None,
                 "perceptual_frames": None,
                 "kl": 1e-6,
                 "saliency": 1.0,

@@ -13,6 +13,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.demo.world.scene import WORLDS
@@ -24,13 +25,33 @@ ENCODE = "--size 64x64 --fps 8 --text-batch 64 --weights {root}/weights"
 RENDER = f"demo world --overwrite --world {WORLD} --split train"
 SCORE = "eval demo --weights {assets}"
 ENCODER = "('^spatial_','^temporal_encoder','^quant_conv')"
+ALL_BUT_SPATIAL_DECODER = "('^spatial_encoder','^temporal_','quant_conv')"
+
+# Stage -> options of the TFDS data set of clips that it renders. "stars" are those that the VAE
+# blurred into balls after the stage "vae".
+DATA_SETS: dict[str, dict[str, Any]] = {
+    "world": {"counts": {"train": CLIPS, "validation": HELD_OUT, "unseen": HELD_OUT}},
+    "stars": {
+        "counts": {"train": 24576}, "seed": 8,
+        "only": {"shape": ("star",), "tone": ("dark", "grey")},
+    },
+}  # fmt: skip
 
 log = logging.getLogger(__name__)
 
 
-def _train_vae(config: str, folder: str, *fields: str, start: str = "") -> str:
-    """Training of the VAE from the averaged weights of the run `start`, if one is named."""
-    fields = ("data.paths=({world!r},)", "data.holdout_split=validation", *fields)
+def _train_vae(
+    config: str, folder: str, *fields: str, start: str = "", clips: tuple[str, ...] = ("world",)
+) -> str:
+    """Training of the VAE from the averaged weights of the run `start`, if one is named.
+
+    clips: names of DATA_SETS to train on; "world" has the clips that are held out.
+    """
+    paths = "".join(f"{{{name}!r}}," for name in clips)
+    fields = (
+        f"data.paths=({paths})", "data.holdout_paths=({world!r},)",
+        "data.holdout_split=validation", *fields,
+    )  # fmt: skip
     if start:
         fields = (*fields, f"run.weights={{root}}/{start}", "run.ema_weights=true")
     options = " ".join(f'"--config.{field}"' for field in fields)
@@ -39,7 +60,7 @@ def _train_vae(config: str, folder: str, *fields: str, start: str = "") -> str:
 
 # Stage -> its commands. Words in braces, such as {root}, are replaced by `train`.
 COMMANDS = {
-    "world": (),  # the clips that the VAE is trained on, as a TFDS data set: `render_world`
+    "world": (),  # the clips that the VAE is trained on, one of DATA_SETS
     # The same clips, and first frames of others (hence the seed), as files for `data encode`.
     "clips": (
         f"{RENDER} --count {CLIPS} --output {{root}}/clips",
@@ -63,9 +84,24 @@ COMMANDS = {
             "run.seed=5", f"optimizer.freeze={ENCODER}", start="vae_longer",
         ),
     ),
-    "vae": (  # both decoders, on clips
-        _train_vae("vae_demo", "vae", start="vae_decoder"),
-        "convert {root}/vae {root}/weights/vae.safetensors --ema --dtype bfloat16 --overwrite",
+    "vae": (_train_vae("vae_demo", "vae", start="vae_decoder"),),  # both decoders, on clips
+    # Again, with more of the stars that they blur: first the spatial decoder, on single frames,
+    # then both.
+    "stars": (),
+    "vae_frames": (
+        _train_vae(
+            "vae_demo_spatial", "vae_frames", "data.picture_rows=16",
+            "optimizer.learning_rate=4e-3", f"optimizer.freeze={ALL_BUT_SPATIAL_DECODER}",
+            "optimizer.warmup_steps=50", "run.steps=2500", "run.seed=11", start="vae",
+            clips=("world", "stars"),
+        ),
+    ),
+    "vae_stars": (
+        _train_vae(
+            "vae_demo_stars", "vae_stars", start="vae_frames", clips=("world", "stars", "stars")
+        ),
+        "convert {root}/vae_stars {root}/weights/vae.safetensors --ema --dtype bfloat16 "
+        "--overwrite",
     ),
     "tiny_decoder": (
         "train-vae --config configs/tiny_decoder_demo.py --output {root}/tiny_decoder "
@@ -83,7 +119,7 @@ COMMANDS = {
         "--config.data.paths=({clips!r},{pictures!r})",
     ),
     "files": (
-        "demo export --dit {root}/dit --vae {root}/vae --text {root}/weights/text_encoder "
+        "demo export --dit {root}/dit --vae {root}/vae_stars --text {root}/weights/text_encoder "
         "--output {assets} --overwrite",
         "convert {root}/weights/tiny_decoder.safetensors {assets}/tiny_decoder.safetensors "
         "--overwrite",
@@ -97,8 +133,8 @@ COMMANDS = {
 STAGES = tuple(COMMANDS)
 MADE = (  # folders that the stages write
     "world", "clips", "pictures", "weights", "vae_spatial", "vae_temporal", "vae_longer",
-    "vae_decoder", "vae", "tiny_decoder", "clips_encoded", "pictures_encoded", "dit", "scores",
-    "sweeps",
+    "vae_decoder", "vae", "stars", "vae_frames", "vae_stars", "tiny_decoder", "clips_encoded",
+    "pictures_encoded", "dit", "scores", "sweeps",
 )  # fmt: skip
 
 
@@ -118,12 +154,14 @@ def train(
         if mark.exists():
             continue
         log.info("--- %s", stage)
-        if stage == "world":
-            render_world(root / "world")
-        world = str(next((root / "world").glob("demo_world/*/"), root / "world"))
+        if stage in DATA_SETS:
+            render_world(root / stage, **DATA_SETS[stage])
+        sets = {
+            name: str(next((root / name).glob("demo_world/*/"), root / name)) for name in DATA_SETS
+        }
         for line in COMMANDS[stage]:
             words = [
-                word.format(root=root, assets=assets, world=world, clips=clips, pictures=pictures)
+                word.format(root=root, assets=assets, clips=clips, pictures=pictures, **sets)
                 for word in shlex.split(line)
             ]
             log.info("mugv-jax %s", shlex.join(words))
@@ -139,12 +177,11 @@ def forget(root: Path) -> None:
         (root / f"{stage}.{DONE}").unlink(missing_ok=True)
 
 
-def render_world(folder: Path) -> None:
-    """Renders the clips that the VAE is trained on."""
+def render_world(folder: Path, **options: Any) -> None:
+    """Renders clips that the VAE is trained on, by a builder with these options."""
     import tensorflow_datasets as tfds
 
     import mugv_jax.demo.world.builder  # noqa: F401 (registers it)
 
-    counts = {"train": CLIPS, "validation": HELD_OUT, "unseen": HELD_OUT}
-    builder = tfds.builder("demo_world", world=WORLDS[WORLD], counts=counts, data_dir=folder)
+    builder = tfds.builder("demo_world", world=WORLDS[WORLD], data_dir=folder, **options)
     builder.download_and_prepare()

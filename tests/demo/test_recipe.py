@@ -20,7 +20,7 @@ def calls():
 
 @pytest.fixture
 def train(tmp_path, monkeypatch, calls):
-    def world(folder):
+    def world(folder, **_):
         (folder / "demo_world" / "1.0.0").mkdir(parents=True)
 
     monkeypatch.setattr(recipe, "render_world", world)
@@ -36,7 +36,7 @@ def test_every_stage_starts_from_results_of_earlier_ones(train, calls):
             assert not found or path in made, words
         made |= {words[i + 1] for i, word in enumerate(words) if word in ("--out", "--output")}
     trained = [words[0] for words in calls if words[0].startswith("train")]
-    assert trained == [*["train-vae"] * 6, "train"]
+    assert trained == [*["train-vae"] * 8, "train"]
     assert calls[-1][:2] == ["eval", "demo"]
 
 
@@ -61,11 +61,12 @@ def test_a_failed_stage_ends_the_run_and_is_not_marked(tmp_path):
 
 
 def test_the_vae_runs_override_fields_that_their_configs_have(train, calls):
-    train(until="vae")
+    train(until="vae_stars")
     runs = [words for words in calls if words[0] == "train-vae"]
     for words in runs:
         values = configs.read(words[words.index("--config") + 1])
         overrides = [word for word in words if word.startswith("--config.")]
         config = from_config_dict(configs.override(values, overrides))
-        assert Path(config.data.paths[0]).is_dir()
+        assert all(Path(path).is_dir() for path in config.data.paths)
     assert config.run.part == "whole"
+    assert [Path(path).parents[1].name for path in config.data.paths] == ["world", "stars", "stars"]

@@ -7,7 +7,7 @@
 Importing this module registers the builder. Neither writing nor reading needs TensorFlow.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,12 @@ class DemoWorld(tfds.core.GeneratorBasedBuilder):
 
     counts: number of clips in each split: `train`; `validation`, new scenes of the same
         combinations; `unseen`, combinations of shape, colour and motion that the others lack.
+    only: attribute -> its words in the clips that are kept, such as {"shape": ("star",)}; `counts`
+        are then numbers of clips of which these are kept.
     seed, format, world: as in `DemoClips`.
 
     Raises:
-        ValueError: unknown splits, or none.
+        ValueError: unknown splits, or none, or an unknown attribute.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -40,6 +42,7 @@ class DemoWorld(tfds.core.GeneratorBasedBuilder):
         seed: int = 0,
         format: Format | None = None,
         world: World = WORLDS["full"],
+        only: Mapping[str, Collection[str]] | None = None,
         **options: Any,
     ):
         counts = COUNTS if counts is None else counts
@@ -50,7 +53,10 @@ class DemoWorld(tfds.core.GeneratorBasedBuilder):
             split: DemoClips(split=split, count=count, seed=seed, format=format, world=world)
             for split, count in counts.items()
         }
-        self._format = format
+        self._format, self._only = format, only or {}
+        attributes = draw(SPLITS[0], 0).attributes
+        if not self._only.keys() <= attributes.keys():
+            raise ValueError(f"only={only} must name some of {', '.join(attributes)}.")
         super().__init__(file_format="array_record", **options)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -78,5 +84,8 @@ class DemoWorld(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, clips: DemoClips) -> Iterator[tuple[int, dict[str, Any]]]:
         for number in range(len(clips)):
+            attributes = clips.scene(number).attributes
+            if any(attributes[name] not in words for name, words in self._only.items()):
+                continue
             clip = clips[number]
             yield number, {**clip._asdict(), "fps": np.float32(clip.fps)}

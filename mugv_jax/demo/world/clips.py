@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mugv_jax.axes import Frames
 from mugv_jax.demo.world.captions import caption
 from mugv_jax.demo.world.render import render
-from mugv_jax.demo.world.scene import SPLITS, WORLDS, Format, World, draw
+from mugv_jax.demo.world.scene import SPLITS, WORLDS, Format, Scene, World, draw
 
 
 class Clip(NamedTuple):
@@ -43,7 +43,11 @@ class DemoClips:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, number: int) -> Clip:
+    def scene(self, number: int) -> Scene:
+        """What clip `number` shows, without its frames."""
         number = range(self.count)[number]
-        scene = draw(self.split, number, seed=self.seed, format=self.format, world=self.world)
+        return draw(self.split, number, seed=self.seed, format=self.format, world=self.world)
+
+    def __getitem__(self, number: int) -> Clip:
+        scene = self.scene(number)
         return Clip(render(scene), self.format.fps, caption(scene), scene.attributes)

@@ -42,7 +42,10 @@ class VaeLossConfig:
     """Weights of the terms of (1) and (2), and the first steps of phases.
 
     perceptual: weight of the perceptual loss, if the run has a perceptual network.
-    perceptual_frames: frames of every clip in the perceptual loss, drawn for each step; None: all.
+    frames: frames of every clip that are decoded to pixels and compared, drawn for each step, the
+        same in all clips; None: all. Successive frames tell little more than one of them, and
+        pixels take most of a step's time.
+    perceptual_frames: of these, the frames in the perceptual loss, likewise.
     saliency: s of (4).
     adaptive_from, gan_from: first step with the weighting (4) and with the GAN; None is never.
 
@@ -53,6 +56,7 @@ class VaeLossConfig:
     mse: float = 1.0
     l1: float = 1.0
     perceptual: float = 1.0
+    frames: int | None = None
     perceptual_frames: int | None = None
     kl: float = 1e-6
     saliency: float = 1.0
@@ -63,6 +67,8 @@ class VaeLossConfig:
     def __post_init__(self):
         given = [name for name, value in dataclasses.asdict(self).items() if value is not None]
         require_at_least(0, self, *given)
+        if self.frames == 0:
+            raise ValueError("frames=0 must be at least 1, or None for all frames.")
         if self.perceptual_frames == 0:
             raise ValueError(
                 "perceptual_frames=0 must be at least 1, or None for all frames; perceptual=0 "

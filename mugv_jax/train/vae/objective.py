@@ -64,12 +64,14 @@ class Prepared(flax.struct.PyTreeNode):
 
     x: pixels, or features of the fixed spatial half.  noise: noise of the posterior sample.
     is_adaptive: whether L1 is weighted in this step; not read without `loss.adaptive_from`.
-    seen: indices of the frames for the perceptual network; None for all.
+    compared: indices of the frames in the loss; None for all.
+    seen: indices, among these, of the frames for the perceptual network; None for all.
     """
 
     x: Float[Array, "*k b _f _h _w _c"]
     noise: Float[Array, "*k b f h w c"]
     is_adaptive: Array
+    compared: Array | None
     seen: Array | None
 
 
@@ -157,13 +159,17 @@ class VaeObjective(Objective):
     def prepare(self, key: Array, policies: Policies, batch: Batch) -> Prepared:
         """Pixels or features of the batch, and the random draws of this step."""
         x = constrain_batch(to_pixels(batch["frames"]))
-        seen = self._seen_frames(key, x)
+        # Folded, because the posterior's noise is drawn from the key itself.
+        count, config = x.shape[1], self.config.loss
+        compared = _drawn(jax.random.fold_in(key, 2), len(x), count, config.frames)
+        count = min(config.frames or count, count)
+        seen = _drawn(jax.random.fold_in(key, 1), len(x), count, config.perceptual_frames)
         if self.config.run.part == "temporal":
             x = apply(self.module, policies[POLICY], x, "encode_features")
         latent = jax.eval_shape(lambda x: self._posterior(policies[POLICY], x).mean, x)
         noise = jax.random.normal(key, latent.shape, latent.dtype)
-        is_adaptive = batch["step"] >= (self.config.loss.adaptive_from or 0)
-        return Prepared(x=x, noise=noise, is_adaptive=is_adaptive, seen=seen)
+        is_adaptive = batch["step"] >= (config.adaptive_from or 0)
+        return Prepared(x=x, noise=noise, is_adaptive=is_adaptive, compared=compared, seen=seen)
 
     def loss(self, policies: Policies, part: Prepared) -> tuple[Float[Array, ""], Metrics]:
         """Loss (1) without the GAN term."""
@@ -187,7 +193,7 @@ class VaeObjective(Objective):
         grads = {}
         if self.critic is not None:
             generator, d_gan, critic_loss, grads[CRITIC] = _adversary(
-                self.critic, trained[CRITIC], part.x, y
+                self.critic, trained[CRITIC], _chosen(part.x, part.compared), y
             )
             weight = self._balance(trained[POLICY], last, d_y, d_gan)
             d_y, loss = d_y + weight * d_gan, loss + weight * generator
@@ -195,7 +201,7 @@ class VaeObjective(Objective):
         (grads[POLICY],) = pull((d_y, jnp.float32(config.kl)))
         metrics |= {"kl": kl}
         if self.config.run.part != "temporal":
-            metrics["psnr"] = jnp.mean(psnr(part.x, y))
+            metrics["psnr"] = jnp.mean(psnr(_chosen(part.x, part.compared), y))
         return loss + config.kl * kl, metrics, grads
 
     def validate(self, policies: Policies, batch: Batch) -> tuple[Pixels, dict[str, Array]]:
@@ -234,15 +240,6 @@ class VaeObjective(Objective):
                 f"its loss, or start a new run with run.weights={where}."
             )
 
-    def _seen_frames(self, key: Array, x: Pixels) -> Array | None:
-        """Indices of the frames for the perceptual network, repeated per clip; None for all."""
-        frames, count = x.shape[1], self.config.loss.perceptual_frames
-        if count is None or count >= frames:
-            return None
-        # Folded, because the posterior's noise is drawn from the key itself.
-        drawn = jax.random.choice(jax.random.fold_in(key, 1), frames, (count,), replace=False)
-        return jnp.broadcast_to(drawn[None], (len(x), count))
-
     def _forward(
         self, policies: Policies, part: Prepared
     ) -> tuple[tuple[Clips, Float[Array, ""]], Array | None]:
@@ -252,6 +249,7 @@ class VaeObjective(Objective):
         y, kl = found.sample(part.noise), losses.kl_divergence(*found)
         if trained != "spatial":
             y = decode_features(self.module, variables, y, part.x.shape[1], self.window)
+        y = _chosen(y, part.compared)
         if trained == "temporal":
             return (y, kl), None
         outputs: Any = self.module.apply(
@@ -272,15 +270,15 @@ class VaeObjective(Objective):
         self, y: Clips, part: Prepared, perceptual: Perceptual | None
     ) -> tuple[Float[Array, ""], Metrics]:
         """Reconstruction loss (2) and its terms as metrics; the L1 metric is unweighted."""
-        config, x, weight = self.config.loss, part.x, None
+        config, x, weight = self.config.loss, _chosen(part.x, part.compared), None
         if config.adaptive_from is not None:
-            adaptive = losses.adaptive_weight(x, config.saliency)
+            adaptive = losses.adaptive_weight(part.x, config.saliency)
+            adaptive = _chosen(adaptive, part.compared)
             weight = jnp.where(part.is_adaptive[0], adaptive, jnp.ones_like(adaptive))
         metrics = {"mse": losses.mean_square(x, y), "l1": losses.weighted_l1(x, y)}
         loss = config.mse * metrics["mse"] + config.l1 * losses.weighted_l1(x, y, weight)
         if perceptual is not None:
-            seen = (x, y) if part.seen is None else (x[:, part.seen[0]], y[:, part.seen[0]])
-            metrics["perceptual"] = perceptual(*seen)
+            metrics["perceptual"] = perceptual(_chosen(x, part.seen), _chosen(y, part.seen))
             loss = loss + config.perceptual * metrics["perceptual"]
         return loss, metrics
 
@@ -307,6 +305,19 @@ class VaeObjective(Objective):
                 f"optimizer.freeze={self.config.optimizer.freeze} freezes {LAST_LAYER}, whose "
                 "gradient balances the GAN: train it, or set loss.gan_from=None."
             )
+
+
+def _drawn(key: Array, clips: int, frames: int, count: int | None) -> Array | None:
+    """Indices of `count` of the frames, repeated per clip; None for all."""
+    if count is None or count >= frames:
+        return None
+    drawn = jax.random.choice(key, frames, (count,), replace=False)
+    return jnp.broadcast_to(drawn[None], (clips, count))
+
+
+def _chosen(x: Array, frames: Array | None) -> Array:
+    """Frames with the indices in the first row of `frames`, of all clips; None for all."""
+    return x if frames is None else x[:, frames[0]]
 
 
 def _adversary(

@@ -55,6 +55,32 @@ def test_reading_needs_no_tensorflow(folder):
     assert done.stdout.strip() == "(9, 64, 80, 3)", done.stderr
 
 
+def test_clips_with_other_attributes_are_left_out(tmp_path):
+    only = {"shape": ("star", "ball"), "tone": ("dark",)}
+    builder = tfds.builder(
+        "demo_world", counts={"train": 60}, seed=3, format=FORMAT, only=only, data_dir=tmp_path
+    )
+    tfds.display_progress_bar(enable=False)
+    builder.download_and_prepare()
+    tfds.display_progress_bar(enable=True)
+    records = builder.as_data_source("train")
+    clips = DemoClips(split="train", count=60, seed=3, format=FORMAT)
+    kept = [
+        number
+        for number in range(60)
+        if (clips.scene(number).attributes["shape"] in only["shape"])
+        and (clips.scene(number).attributes["tone"] == "dark")
+    ]
+    assert 0 < len(kept) == len(records)
+    for record, number in zip(records, kept, strict=True):
+        np.testing.assert_array_equal(record["video"], clips[number].video)
+
+
+def test_unknown_attributes_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"only=\{'size'.* must name some of shape, colour"):
+        DemoWorld(counts={"train": 1}, only={"size": ("small",)}, data_dir=tmp_path)
+
+
 def test_unknown_splits_are_refused(tmp_path):
     with pytest.raises(ValueError, match="must name some of train, validation, unseen"):
         DemoWorld(counts={"test": 1}, data_dir=tmp_path)

@@ -154,12 +154,16 @@ def test_every_step_draws_a_window_by_its_number():
     assert {objectives[0].drawn_window(step, 5) for step in range(40)} == {1, 3}, "3 latents"
 
 
-def test_the_perceptual_network_sees_as_many_frames_as_it_is_allowed():
-    x = jnp.zeros((2, 5, 1, 1, 3))
+@pytest.mark.parametrize("of", ["frames", "perceptual_frames"])
+def test_a_loss_sees_as_many_frames_as_it_is_allowed(vae, of):
+    batch = {"frames": jnp.zeros((2, 5, 8, 8, 3), jnp.uint8), "step": jnp.zeros(2, jnp.int32)}
     seen = {}
     for count in (None, 2, 9):
-        objective = objective_of(f"loss.perceptual_frames={count}")
-        drawn = [objective._seen_frames(jax.random.key(key), x) for key in range(6)]
+        objective = objective_of(f"loss.{of}={count}", "loss.gan_from=None")
+        parts = [
+            objective.prepare(jax.random.key(key), {POLICY: vae[1]}, batch) for key in range(6)
+        ]
+        drawn = [part.compared if of == "frames" else part.seen for part in parts]
         seen[count] = [rows if rows is None else rows.tolist() for rows in drawn]
     assert seen[None] == seen[9] == [None] * 6  # all of them
     for first, second in seen[2]:
@@ -167,6 +171,35 @@ def test_the_perceptual_network_sees_as_many_frames_as_it_is_allowed():
         assert len(set(first)) == 2
         assert set(first) <= set(range(5))
     assert len({tuple(rows[0]) for rows in seen[2]}) > 1
+
+
+def test_the_frames_in_the_loss_are_those_that_a_whole_clip_has(vae):
+    _, variables = vae
+    clips = jnp.stack([jnp.asarray(moving_square(5, seed)) for seed in (0, 1)])
+    batch = {"frames": clips, "step": jnp.full(2, 2, jnp.int32)}  # l1 is weighted at step 2
+    whole, some = (
+        objective_of(f"loss.frames={count}", "loss.gan_from=None").at((2, False))
+        for count in (None, 2)
+    )
+
+    def reconstructed(objective):
+        part = objective.prepare(jax.random.key(0), {POLICY: variables}, batch)
+        (y, _), _ = objective._forward({POLICY: variables}, part)
+        loss, metrics = objective.loss({POLICY: variables}, part)
+        same, gradient_metrics, _ = objective.gradient(
+            lambda trained: trained, {POLICY: variables}, part
+        )
+        assert same == pytest.approx(float(loss), rel=1e-4)
+        assert gradient_metrics["l1"] == pytest.approx(float(metrics["l1"]), rel=1e-4)
+        return part, y, metrics
+
+    part, expected, _ = reconstructed(whole)
+    chosen, y, metrics = reconstructed(some)
+    frames = np.asarray(chosen.compared[0])
+    np.testing.assert_allclose(y, expected[:, frames], atol=ROUNDING)
+    error = np.abs(np.asarray(part.x - expected)[:, frames])
+    assert metrics["l1"] == pytest.approx(float(error.mean()), rel=1e-4)
+    assert metrics["mse"] == pytest.approx(float(np.square(error).mean()), rel=1e-4)
 
 
 def test_given_weights_replace_random_ones():
@@ -202,6 +235,7 @@ def test_configs_hold_every_field_and_their_phases_come_in_order(config):
         ("discriminator_optimizer.freeze=('a',)", "no part of the critic can be frozen"),
         ("run.part=half", "part='half' must be one of whole"),
         ("run.part=temporal", "makes no pixels to judge"),
+        ("loss.frames=0", "frames=0 must be at least 1"),
         ("loss.perceptual_frames=0", "perceptual_frames=0 must be at least 1"),
     ],
 )
