@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Last run of the demo's VAE: both decoders on clips, half of them of stars that they blur.
+"""Last run of the demo's VAE: both decoders on clips, 45% of them of stars that they blur.
 
     mugv-jax train-vae --config configs/vae_demo_stars.py --output runs/vae_stars \\
         --config.run.weights=runs/vae_frames --config.run.ema_weights=true \\
@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 50
     config.run.steps = 1_300
     config.run.seed = 12
-    config.checkpoint.every = 250
+    config.checkpoint.every = 200
     config.checkpoint.archive = 0
     config.log.validate_every = 500
     config.log.sample_every = 0

@@ -125,7 +125,7 @@ COMMANDS = {
         "--overwrite",
     ),
     "scores": (
-        f"{SCORE} --clips 200 --output {{root}}/scores",
+        f"{SCORE} --clips 100 --batch 50 --seeds 77,78,79 --output {{root}}/scores",
         f"{SCORE} --sweep guidance=1,1.5,2,3,4,6 --clips 100 --output {{root}}/sweeps",
         f"{SCORE} --sweep steps=4,8,12,20,30 --clips 100 --output {{root}}/sweeps",
     ),

@@ -69,4 +69,6 @@ def test_the_vae_runs_override_fields_that_their_configs_have(train, calls):
         config = from_config_dict(configs.override(values, overrides))
         assert all(Path(path).is_dir() for path in config.data.paths)
     assert config.run.part == "whole"
-    assert [Path(path).parents[1].name for path in config.data.paths] == ["world", "stars", "stars"]
+    assert [Path(path).parents[1].name for path in config.data.paths] == [
+        "world", "stars", "stars",
+    ]  # fmt: skip
