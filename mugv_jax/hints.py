@@ -51,7 +51,10 @@ SYNONYMS = {
 SILENT = {"out": "output"}  # older names of our own
 SIZE = "--size WIDTHxHEIGHT, such as --size 1280x720"
 MESH = "--mesh, such as --mesh sequence=2,tensor=4"
-MEMORY = "models are loaded one at a time anyway; --quantize int8 and --vae-tile 512 save memory"
+MEMORY = (
+    "models are loaded one at a time anyway; --offload keeps the DiT's layers on the host, and "
+    "--quantize int8 and --vae-tile 512 save memory"
+)
 DTYPE = "--dtype bfloat16 or float32"
 ANSWERS = {
     **dict.fromkeys(

@@ -151,8 +151,8 @@ class DiffusersMethods:
         return self
 
     def enable_sequential_cpu_offload(self, *_: Any, **__: Any) -> Any:
-        """As `enable_model_cpu_offload`: single layers are not moved; `quantize` halves them."""
-        log.info("single layers are not offloaded: whole models are; quantize='int8' halves them.")
+        """As `enable_model_cpu_offload`, and the transformer's layers stay in the host's memory."""
+        self.models.offload = True
         return self.enable_model_cpu_offload()
 
     def maybe_free_model_hooks(self) -> None:

@@ -35,7 +35,7 @@ def test_a_script_for_another_pipeline_runs(caplog):
         assert pipe.scheduler.config["_class_name"] == "FlowMatchEulerDiscreteScheduler"
         pipe.scheduler = shifted(3.0)
         pipe.to("cuda")
-        pipe.enable_model_cpu_offload()
+        pipe.enable_sequential_cpu_offload()
         pipe.vae.enable_tiling()
         pipe.enable_attention_slicing()
         pipe.set_progress_bar_config(disable=True)
@@ -51,6 +51,8 @@ def test_a_script_for_another_pipeline_runs(caplog):
             generator=torch.Generator("cpu").manual_seed(5),
         ).frames[0]
     assert (output.shape, output.dtype) == ((9, 32, 48, 3), np.float32)
+    assert pipe.models.offload
+    assert not pipe.models.keep_loaded
     assert "samples by Euler's method here, with its shift of 3" in caplog.text
     assert "to('cuda'): jax computes on cpu in this process." in caplog.text
 
