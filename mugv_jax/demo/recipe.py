@@ -1,8 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's weights from nothing: clips, text encoder, VAE, samples, DiT, export, scores.
+"""The demo's weights from nothing: clips, text encoder, VAE, samples, DiT, student, export, scores.
 
-The tiny decoder is trained after the VAE, whose decoder it repeats.
+The tiny decoder is trained after the VAE, whose decoder it repeats; the student of 2 steps,
+`few_steps`, after the DiT: its guidance first, then half of its steps twice.
 
 Each stage runs one or more `mugv-jax` commands in the root of the repository. The configs of the
 models are `configs/vae_demo*.py` and `configs/mugv_demo.py`; assets/demo/README.md lists hours.
@@ -17,6 +18,7 @@ from typing import Any
 
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.demo.world.scene import WORLDS
+from mugv_jax.systems.mugv.defaults import FILE as DEFAULTS
 
 CLIPS, HELD_OUT = 6144, 128
 WORLD = "small"
@@ -56,6 +58,15 @@ def _train_vae(
         fields = (*fields, f"run.weights={{root}}/{start}", "run.ema_weights=true")
     options = " ".join(f'"--config.{field}"' for field in fields)
     return f"train-vae --config configs/{config}.py --output {{root}}/{folder} {options}"
+
+
+def _distil(config: str, folder: str, *, start: str, ema: bool = False) -> str:
+    """Distillation of the run `start`, or of its averaged weights, by a config of configs/post/."""
+    return (
+        f"train --config configs/post/{config}.py --output {{root}}/{folder} "
+        f"--config.run.weights={{root}}/{start} --config.run.ema_weights={str(ema).lower()} "
+        '"--config.data.paths=({clips!r},)"'
+    )
 
 
 # Stage -> its commands. Words in braces, such as {root}, are replaced by `train`.
@@ -124,6 +135,11 @@ COMMANDS = {
         "convert {root}/weights/tiny_decoder.safetensors {assets}/tiny_decoder.safetensors "
         "--overwrite",
     ),
+    "few_steps": (
+        _distil("guidance_demo", "unguided", start="dit", ema=True),
+        _distil("progressive_demo", "two_steps", start="unguided"),
+        "convert {root}/two_steps {assets}/few_steps/dit.safetensors --dtype bfloat16 --overwrite",
+    ),
     "scores": (
         f"{SCORE} --clips 100 --batch 50 --seeds 77,78,79 --output {{root}}/scores",
         f"{SCORE} --sweep guidance=1,1.5,2,3,4,6 --clips 100 --output {{root}}/sweeps",
@@ -134,7 +150,7 @@ STAGES = tuple(COMMANDS)
 MADE = (  # folders that the stages write
     "world", "clips", "pictures", "weights", "vae_spatial", "vae_temporal", "vae_longer",
     "vae_decoder", "vae", "stars", "vae_frames", "vae_stars", "tiny_decoder", "clips_encoded",
-    "pictures_encoded", "dit", "scores", "sweeps",
+    "pictures_encoded", "dit", "unguided", "two_steps", "scores", "sweeps",
 )  # fmt: skip
 
 
@@ -166,6 +182,8 @@ def train(
             ]
             log.info("mugv-jax %s", shlex.join(words))
             command(words)
+        if stage == "few_steps":  # how the student is sampled
+            shutil.copyfile(root / "two_steps" / DEFAULTS, assets / stage / DEFAULTS)
         write_whole(mark, b"")
 
 

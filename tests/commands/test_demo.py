@@ -73,14 +73,17 @@ def commands(monkeypatch):
     found = []
     main = cli.main
     monkeypatch.setattr(cli, "main", lambda arguments: found.append(arguments) or 0)
-    monkeypatch.setattr(demo.recipe, "render_world", lambda _: None)
+    monkeypatch.setattr(demo.recipe, "render_world", lambda _, **options: None)
     return main, found
 
 
 def test_training_runs_commands_that_exist(commands, tmp_path):
     main, found = commands
-    (tmp_path / "world" / "demo_world" / "1.0.0").mkdir(parents=True)
+    for folder in ("world/demo_world/1.0.0", "two_steps", "assets/few_steps"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "two_steps" / "defaults.json").write_text('{"steps": 2}')
     assert main(["demo", "train", f"--out={tmp_path}", f"--assets={tmp_path / 'assets'}"]) == 0
+    assert (tmp_path / "assets" / "few_steps" / "defaults.json").read_text() == '{"steps": 2}'
     assert found[-1][:2] == ["eval", "demo"]
     for words in found:
         arguments = [word for word in words if not word.startswith(cli.OVERRIDE)]

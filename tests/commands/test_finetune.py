@@ -50,7 +50,8 @@ def test_the_run_holds_an_adapter_pictures_and_metrics(done):
     assert steps == [1, 2]
     pictures = sorted((run / "pictures").iterdir())
     assert [path.name for path in pictures] == ["step_000002.png"]
-    assert Image.open(pictures[0]).size[0] > 0
+    with Image.open(pictures[0]) as picture:
+        assert picture.size[0] > 0
     assert len(list((run / "prior" / "latents").iterdir())) == 2
 
 
