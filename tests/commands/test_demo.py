@@ -73,7 +73,7 @@ def commands(monkeypatch):
     found = []
     main = cli.main
     monkeypatch.setattr(cli, "main", lambda arguments: found.append(arguments) or 0)
-    monkeypatch.setattr(demo.recipe, "render_world", lambda _, **options: None)
+    monkeypatch.setattr(demo.recipe, "render_world", lambda _, **_options: None)
     return main, found
 
 
