@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).parents[1] / "mugv_jax"
 NETWORKS = {"axes", "bounds", "files", "kernels", "nn"}
 BELOW = {"cost", "flow", "interrupts", "progress", "sharding", "tables", "video", "weights"}
 MODELS = {*NETWORKS, *BELOW}
-ABOVE = {"cli", "compile", "config", "console", "data", "demo", "golden", "post", "problems"}
+ABOVE = {"cli", "compile", "config", "console", "curate", "data", "demo", "golden", "post"}
+ABOVE |= {"problems"}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
@@ -42,6 +43,7 @@ KNOWS = {
     "config": {"bounds", "config_files", "files", "problems", "systems"},
     "data": {*MODELS, "config", "systems"},
     "rewards": {"axes", "data", "files", "nn", "weights"},
+    "curate": {*MODELS, "data", "rewards", "rewriting"},
     "train": {*MODELS, "config", "data", "problems", "rewards", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},
