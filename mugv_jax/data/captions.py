@@ -3,6 +3,7 @@
 """Videos and pictures with their captions: a csv or jsonl file, or a folder.
 
     path,caption[,id][,fps]          other columns are ignored; file_name,text means the same
+    path,caption,id,start_s,end_s,crop      parts of videos (`part`)
     {"path": "boat.mp4", "caption": "a red paper boat"}
     boat.mp4 beside boat.txt         in a folder without a list, and where a list has no caption
 
@@ -21,6 +22,8 @@ from typing import Any
 
 from mugv_jax import video
 from mugv_jax.data.bad_sample import listed
+from mugv_jax.data.part import COLUMNS as OF_PART
+from mugv_jax.data.part import WHOLE, Part, read_part
 from mugv_jax.files import check_text, shortened
 from mugv_jax.tables import MISTAKE, SUFFIXES, read_records, read_text
 
@@ -28,7 +31,7 @@ SIDECAR = ".txt"
 # Lists in a folder, which then count for it: ours, and those of Hugging Face's data sets.
 LISTS = ("captions.csv", "metadata.csv", "metadata.jsonl")
 NAMES = {"path": ("path", "file_name"), "caption": ("caption", "text")}  # columns, the first wins
-COLUMNS = (*NAMES["path"], *NAMES["caption"], "id", "fps")
+COLUMNS = (*NAMES["path"], *NAMES["caption"], "id", "fps", *OF_PART)
 ID = re.compile(r"\w[\w.-]*")  # ids become parts of file names
 # File systems allow names of 255 bytes; `encoded.py` and a temporary name add up to 40.
 LONGEST_ID = 215
@@ -41,12 +44,14 @@ class Captioned:
 
     id: unique in the list; by default derived from the path.
     fps: frame rate to read this video at; None uses the rate of all videos.
+    part: what the sample shows of the video.
     """
 
     id: str
     path: Path
     caption: str
     fps: float | None
+    part: Part = WHOLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +69,7 @@ class _Entry:
     caption: str
     id: str | None
     fps: float | None
+    part: Part
 
 
 def read_captions(path: Path, default: str | None = None) -> list[Captioned]:
@@ -101,7 +107,7 @@ def read_captions(path: Path, default: str | None = None) -> list[Captioned]:
         holds = "holds no videos or pictures" if path.is_dir() else "is empty"
         raise ValueError(f"captions {str(path)!r} {holds}.")
     return [
-        Captioned(id=name, path=entry.path, caption=entry.caption, fps=entry.fps)
+        Captioned(id=name, path=entry.path, caption=entry.caption, fps=entry.fps, part=entry.part)
         for name, entry in zip(ids, entries, strict=True)
     ]
 
@@ -138,6 +144,7 @@ def _entry(where: str, folder: Path, values: Mapping[str, Any], default: str | N
         caption=_caption(values, folder / name, default),
         id=chosen,
         fps=_fps(values.get("fps")),
+        part=read_part(values),
     )
 
 

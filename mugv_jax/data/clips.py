@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from mugv_jax.axes import Frames
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.captions import MAX_FPS
 from mugv_jax.data.fields import DEFAULT_FPS
+from mugv_jax.data.part import WHOLE, Part
 from mugv_jax.systems.mugv.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
 
 GRID_PX = 2 * STRIDE  # one token covers two latents in each direction
@@ -64,12 +66,15 @@ class ClipRule:
             raise ValueError(f"max_frames={self.max_frames} must lie in 1 to {LONGEST}.")
 
 
-def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Video:
+def read_clip(
+    path: Path, rule: ClipRule, fps: float | None = None, part: Part = WHOLE
+) -> video.Video:
     """The frames of one sample, and their rate.
 
     A still picture, which is recognised by its content, has one frame. So has a video of one frame.
 
     fps: replaces the rate of the rule.
+    part: the part of a video to read; a picture can be cropped only.
 
     Raises:
         BadSample: the file is missing or damaged, or a video shorter than 9 frames.
@@ -77,14 +82,19 @@ def read_clip(path: Path, rule: ClipRule, fps: float | None = None) -> video.Vid
     fps = rule.fps if fps is None else fps
     try:
         if video.is_picture(path):
-            return video.Video(_fit(video.read_image(path), rule)[None], float(fps))
-        return _read_video(path, rule, fps)
+            frame = part.cropped(video.read_image(path))
+            return video.Video(_fit(frame, rule)[None], float(fps))
+        return _read_video(path, rule, fps, part)
     except (ValueError, OSError) as error:
         raise BadSample(str(error)) from error
 
 
-def _read_video(path: Path, rule: ClipRule, fps: float) -> video.Video:
-    with video.decoding(path) as (stream, decoded, rgb):
+def _read_video(path: Path, rule: ClipRule, fps: float, part: Part) -> video.Video:
+    with video.decoding(path, start_s=part.start_s, end_s=part.end_s) as (stream, decoded, convert):
+
+        def rgb(frame: Any) -> np.ndarray:
+            return part.cropped(convert(frame))
+
         start = list(itertools.islice(decoded, 2))
         if len(start) == 1 and stream.frames < 2:  # and not the rest of a video that is cut off
             return video.Video(np.stack(list(_fitted(start, rgb, rule))), float(fps))

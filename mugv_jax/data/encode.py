@@ -204,7 +204,7 @@ def _encode_clips(
         return
 
     def read(job: Job) -> video.Video:
-        return read_clip(job.entry.path, config.clip, job.entry.fps)
+        return read_clip(job.entry.path, config.clip, job.entry.fps, job.entry.part)
 
     flushed = time.monotonic()
     with meshes.use(models.mesh), models.model("vae") as (vae, variables):

@@ -26,6 +26,7 @@ from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.captions import Captioned
 from mugv_jax.data.fields import flow_fields
 from mugv_jax.data.folder_lock import only_process
+from mugv_jax.data.part import WHOLE
 from mugv_jax.data.published import ID, SOURCE
 from mugv_jax.data.samples import CSV
 from mugv_jax.data.whole_files import csv_bytes, write_whole
@@ -201,7 +202,7 @@ class EncodedFolder:
 
 
 def _source_key(entry: Captioned) -> str:
-    """Hash of a video's size and two ends, and of its frame rate."""
+    """Hash of a video's size and two ends, of its frame rate, and of the part of it."""
     digest = hashlib.sha256()
     try:
         with open(existing_file(entry.path), "rb") as file:
@@ -214,6 +215,8 @@ def _source_key(entry: Captioned) -> str:
     except ValueError as error:
         raise BadSample(str(error)) from error
     digest.update(f"{size} {entry.fps}".encode())
+    if entry.part != WHOLE:
+        digest.update(f" {dataclasses.astuple(entry.part)}".encode())
     return digest.hexdigest()[:KEY_DIGITS]
 
 

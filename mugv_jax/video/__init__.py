@@ -9,6 +9,7 @@ files     paths and containers                    sound    audio tracks, copied 
 times     rates and time stamps                   colour   decoded pictures <-> RGB
 hdr       HDR -> SDR                              orientation  turned and mirrored pictures
 fitting   scaling to a size of another shape      records  how a file was made, in its tags
+spans     frames of a part of a video
 """
 
 from mugv_jax.video.animation import is_picture, timed_frames

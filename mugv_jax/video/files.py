@@ -102,7 +102,8 @@ def decoded_frames(
     from av.codec import CodecContext
 
     context = stream.codec_context
-    stream.thread_type = "AUTO"
+    if not context.is_open:  # it is, after a seek
+        stream.thread_type = "AUTO"
     if context.name not in LIBVPX or stream.metadata.get("alpha_mode") != "1":
         yield from container.decode(stream)
         return

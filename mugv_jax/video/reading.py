@@ -29,6 +29,7 @@ from mugv_jax.video.files import (
 from mugv_jax.video.frames import Video
 from mugv_jax.video.hdr import PEAK_NITS, WHITE_NITS
 from mugv_jax.video.orientation import orientation
+from mugv_jax.video.spans import span
 from mugv_jax.video.timeline import read_timeline
 from mugv_jax.video.times import exact_rate, resample, resample_back, rounding, same_rate, timed
 
@@ -207,8 +208,12 @@ def _taking(
 
 
 @contextlib.contextmanager
-def decoding(path: str | os.PathLike) -> Iterator[Decoding]:
+def decoding(
+    path: str | os.PathLike, *, start_s: float = 0.0, end_s: float | None = None
+) -> Iterator[Decoding]:
     """The first video stream of a file, its frames, and their conversion to pixels.
+
+    start_s, end_s: part of the video, in seconds after its first frame; by default all of it.
 
     Raises:
         ValueError: the file is missing, damaged, or holds no video. Some damage is found only while
@@ -217,7 +222,7 @@ def decoding(path: str | os.PathLike) -> Iterator[Decoding]:
     with explain_video_errors(path), open_media(path) as container:
         stream = video_stream(container)
         rgb = _converter(path, _pixel_aspect(stream, path))
-        yield Decoding(stream, decoded_frames(container, stream), rgb)
+        yield Decoding(stream, span(container, stream, start_s, end_s), rgb)
 
 
 def only_frame(path: str | os.PathLike) -> Rgb | None:

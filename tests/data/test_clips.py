@@ -11,6 +11,7 @@ from PIL import Image
 from mugv_jax import video
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.clips import ClipRule, fit_size, read_clip
+from mugv_jax.data.part import Part
 from tests.data.real_clips import real_clip
 from tests.video.numbered import numbered, numbers, write_timed
 
@@ -39,6 +40,29 @@ def test_a_slower_video_keeps_its_rate_and_repeats_nothing(clip):
     frames, fps = read_clip(clip, RULE, 60)
     assert fps == 30
     assert numbers(frames) == list(range(33))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".ts", ".webm"])
+def test_a_part_is_the_frames_of_its_time(suffix, tmp_path):
+    codec = {".avi": "mpeg4", ".webm": "libvpx-vp9"}.get(suffix, "libx264")
+    path = tmp_path / f"long{suffix}"
+    with av.open(path, "w") as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        stream.gop_size = 12
+        for frame in [*numbered(), *numbered()[::-1], *numbered()]:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        file.mux(stream.encode(None))
+    every = numbers(video.read_video(path).frames)
+    for first, last in ((0, 9), (3, 20), (30, 47), (61, 100), (103, 120)):
+        part = Part(start_s=first / 25, end_s=last / 25, crop=(0, 0, 64, 64))
+        with video.decoding(path, start_s=part.start_s, end_s=part.end_s) as (_, decoded, rgb):
+            assert numbers(np.stack([rgb(frame) for frame in decoded])) == every[first:last]
+        count = (last - first - 1) // 8 * 8 + 1
+        assert numbers(read_clip(path, RULE, 25, part).frames) == every[first : first + count]
+    with pytest.raises(BadSample, match="is not inside of a frame of 64x64 pixels"):
+        read_clip(path, RULE, 25, Part(crop=(0, 0, 64, 65)))
 
 
 def test_times_count_where_the_rate_varies(tmp_path):
