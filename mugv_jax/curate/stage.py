@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from mugv_jax.curate.packages import require
+
 Row = dict[str, Any]
 # Types of columns that are kept: "string", "bool", "int64", "float64", "binary" (bytes), and lists
 # of them, such as "list<float64>". Every one may be None: not measured.
@@ -25,6 +27,7 @@ class Stage(abc.ABC):
     WRITES: columns that it adds, with their types.
     PASSES: columns that it adds for later stages only, such as frames; they are never stored.
     MODEL: whether it holds a model, which an engine gives a process of its own.
+    PACKAGES: modules of the extra `curate` that it imports, such as "cv2".
     """
 
     NAME: ClassVar[str]
@@ -32,6 +35,15 @@ class Stage(abc.ABC):
     WRITES: ClassVar[Columns] = {}
     PASSES: ClassVar[tuple[str, ...]] = ()
     MODEL: ClassVar[bool] = False
+    PACKAGES: ClassVar[tuple[str, ...]] = ()
+
+    def check(self) -> None:
+        """Checks, before any work, what the stage will need: packages, and files of its settings.
+
+        Raises:
+            ValueError: something is missing; the message says what to do.
+        """
+        require(*self.PACKAGES)
 
     @abc.abstractmethod
     def run(self, rows: Sequence[Row]) -> list[Row]:

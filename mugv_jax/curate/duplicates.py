@@ -1,0 +1,238 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Duplicates among clips: exact, re-encoded and near ones, in groups of which one clip is kept.
+
+    candidates   nearest neighbours of every clip by faiss: CLIP's embeddings if they are there, and
+                 the mean pictures of signatures, upright and mirrored
+    similarity   of two clips: mean over the pictures of one of its best correlation with a picture
+                 of the other, for the best of some crops of the other
+    groups       clips that are connected by pairs of at least `near`
+
+A copy may be shorter, faster, brighter, cropped, bordered or written on; in these cases single
+pixels differ, and layouts do not. MUG-V 2.1 and ContentV 3 compare CLIP's embeddings of clips.
+"""
+
+import collections
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from mugv_jax.axes import Float, Frames
+from mugv_jax.bounds import require_at_least
+from mugv_jax.curate.packages import needed
+from mugv_jax.curate.stage import Row
+from mugv_jax.curate.stages.signature import SIDE_PX, pictures_of
+
+EXACT, REENCODED, NEAR = "exact", "reencoded", "near"
+WRITES = {
+    "group": "string",
+    "duplicate_of": "string",
+    "duplicate_kind": "string",
+    "similarity": "float64",
+}
+COARSE_PX = 8  # side of the mean pictures that candidates are found by
+CROPS = (1.0, 0.92, 0.84)  # sides of the crops that are compared, of the whole
+ALIKE = 0.6  # smallest correlation of the mean pictures of candidates
+REMEMBERED = 2048  # clips whose crops are held in memory, 260 kB each
+SAME_LENGTH = 0.05  # of a re-encoded copy, against its original
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DuplicateConfig:
+    """Which clips are duplicates of each other.
+
+    near: smallest similarity of a near duplicate, -1 to 1.
+    same: smallest similarity of a re-encoded copy, without a crop.
+    embedding: smallest cosine of CLIP's embeddings of two near duplicates.
+    neighbours: clips that each clip is compared with.
+    mirrored: compare mirrored clips too.
+    """
+
+    near: float = 0.9
+    same: float = 0.985
+    embedding: float = 0.95
+    neighbours: int = 24
+    mirrored: bool = True
+
+    def __post_init__(self):
+        require_at_least(1, self, "neighbours")
+        for name in ("near", "same", "embedding"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)} must lie above 0 and up to 1.")
+
+
+def mark_duplicates(rows: Sequence[Row], config: DuplicateConfig) -> list[Row]:
+    """Rows with the columns of WRITES; `duplicate_of` names the clip of the group that is kept.
+
+    Rows without a signature are in no group. Which clip is kept: one that no threshold has dropped
+    (`dropped_by`), then the one with most pixels, the sharpest, the longest, the first by name.
+    """
+    clips = [row for row in rows if row.get("signature") is not None]
+    pairs = {(a, b): (similarity, kind) for a, b, similarity, kind in _pairs(clips, config)}
+    made: dict[str, Row] = {}
+    for members in _connected(len(clips), pairs):
+        kept = min(members, key=lambda i: _preference(clips[i]))
+        for each in members:
+            # Two members may be connected by others only.
+            similarity, kind = pairs.get((min(each, kept), max(each, kept)), (None, NEAR))
+            copy = each != kept
+            made[clips[each]["clip"]] = {
+                "group": clips[kept]["clip"],
+                "duplicate_of": clips[kept]["clip"] if copy else None,
+                "duplicate_kind": kind if copy else None,
+                "similarity": similarity if copy else None,
+            }
+    none = dict.fromkeys(WRITES)
+    return [{**row, **made.get(row.get("clip") or "", none)} for row in rows]
+
+
+def _preference(row: Row) -> tuple:
+    """Smaller is better."""
+    return (
+        row.get("dropped_by") is not None,
+        -row["width_px"] * row["height_px"],
+        -(row.get("sharpness") or 0.0),
+        -row["frames"],
+        row["clip"],
+    )
+
+
+def _pairs(clips: Sequence[Row], config: DuplicateConfig) -> Iterator[tuple[int, int, float, str]]:
+    """(a, b, similarity, kind) of duplicates with a < b."""
+    pictures = [pictures_of(row["signature"]) for row in clips]
+
+    @functools.lru_cache(REMEMBERED)
+    def vectors(number: int, mirrored: bool = False) -> list[np.ndarray]:
+        shown = pictures[number][:, :, ::-1] if mirrored else pictures[number]
+        return [_vectors(shown, crop) for crop in CROPS]
+
+    for a, b in _candidates(clips, pictures, config):
+        first, second = clips[a], clips[b]
+        if first["digest"] == second["digest"] and first["start_s"] == second["start_s"]:
+            yield a, b, 1.0, EXACT
+            continue
+        whole, cropped = compare(vectors(a), vectors(b))
+        if config.mirrored:
+            cropped = max(cropped, *compare(vectors(a), vectors(b, mirrored=True)))
+        length = first["frames"] / first["fps"], second["frames"] / second["fps"]
+        if whole >= config.same and abs(length[0] - length[1]) <= SAME_LENGTH * max(length):
+            yield a, b, whole, REENCODED
+        elif cropped >= config.near or _cosine(first, second) >= config.embedding:
+            yield a, b, max(cropped, _cosine(first, second)), NEAR
+
+
+def _cosine(a: Row, b: Row) -> float:
+    """Cosine of two embeddings; -1 if one is missing."""
+    found = [row.get("embedding") for row in (a, b)]
+    if None in found:
+        return -1.0
+    x, y = (np.frombuffer(each or b"", np.float16).astype(np.float32) for each in found)
+    return float(x @ y)
+
+
+def compare(
+    a: Sequence[Float[np.ndarray, "p k d"]], b: Sequence[Float[np.ndarray, "p k d"]]
+) -> tuple[float, float]:
+    """Similarity of two clips, whole against whole, and of the best crop of either.
+
+    a, b: vectors of `_vectors` for each of CROPS; the first is the whole picture.
+    """
+    whole = _matched(a[0], b[0])
+    crops_a, crops_b = (np.concatenate(each) for each in (a, b))
+    return whole, max(_matched(crops_a, b[0]), _matched(crops_b, a[0]))
+
+
+def _matched(crops: Float[np.ndarray, "p k d"], whole: Float[np.ndarray, "1 k d"]) -> float:
+    """Mean over the pictures of `whole` of the best match in a crop; the best crop's."""
+    scores = np.einsum("pkd,ld->plk", crops, whole[0])
+    return float(scores.max(-1).mean(-1).max())
+
+
+def _vectors(pictures: Frames, crop: float) -> Float[np.ndarray, "p k d"]:
+    """Unit vectors of grey pictures without their mean, for every place of a crop."""
+    cv2 = needed("cv2")
+    side = round(SIDE_PX * crop)
+    rest = SIDE_PX - side
+    places = sorted({0, rest // 2, rest})
+    made = []
+    for top, left in itertools.product(places, places):
+        part = pictures[:, top : top + side, left : left + side]
+        grey = [cv2.cvtColor(np.ascontiguousarray(each), cv2.COLOR_RGB2GRAY) for each in part]
+        scaled = [cv2.resize(each, (SIDE_PX, SIDE_PX)) for each in grey]
+        made.append(_unit(np.stack(scaled).reshape(len(pictures), -1)))
+    return np.stack(made)
+
+
+def _unit(x: np.ndarray) -> Float[np.ndarray, "k d"]:
+    """Rows of zero mean and length 1; a row of one value becomes zeros."""
+    x = x.astype(np.float32)
+    x = x - x.mean(-1, keepdims=True)
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
+
+
+def _candidates(
+    clips: Sequence[Row], pictures: Sequence[Frames], config: DuplicateConfig
+) -> list[tuple[int, int]]:
+    """Pairs of clips with a < b that may be duplicates, sorted."""
+    found: set[tuple[int, int]] = set()
+    by_digest: dict[tuple, list[int]] = collections.defaultdict(list)
+    for number, row in enumerate(clips):
+        by_digest[row["digest"], row["start_s"]].append(number)
+    for same in by_digest.values():
+        found.update(itertools.pairwise(same))
+    coarse = np.zeros((len(clips), COARSE_PX, COARSE_PX, 3))
+    for number, each in enumerate(pictures):
+        coarse[number] = _coarse(each)
+    index = _unit(coarse.reshape(len(clips), -1))
+    queries = [index]
+    if config.mirrored:
+        queries.append(_unit(coarse[:, :, ::-1].reshape(len(clips), -1)))
+    for query in queries:
+        found |= _nearest(index, query, config.neighbours)
+    if clips and all(row.get("embedding") is not None for row in clips):
+        embeddings = np.stack([np.frombuffer(row["embedding"], np.float16) for row in clips])
+        embeddings = embeddings.astype(np.float32)
+        found |= _nearest(embeddings, embeddings, config.neighbours)
+    return sorted(found)
+
+
+def _coarse(pictures: Frames) -> np.ndarray:
+    """Mean picture (8 8 3) of a signature."""
+    cv2 = needed("cv2")
+    return cv2.resize(pictures.mean(0), (COARSE_PX, COARSE_PX), interpolation=cv2.INTER_AREA)
+
+
+def _nearest(
+    index: Float[np.ndarray, "n d"], query: Float[np.ndarray, "n d"], count: int
+) -> set[tuple[int, int]]:
+    """Pairs (a, b) with a < b in which one is among the `count` nearest of the other."""
+    if not len(index):
+        return set()
+    faiss = needed("faiss")
+    flat = faiss.IndexFlatIP(index.shape[1])
+    flat.add(np.ascontiguousarray(index))
+    scores, near = flat.search(np.ascontiguousarray(query), min(count + 1, len(index)))
+    return {
+        (min(a, int(b)), max(a, int(b)))
+        for a, (row, found) in enumerate(zip(near, scores, strict=True))
+        for b, score in zip(row, found, strict=True)
+        if a != b and score >= ALIKE
+    }
+
+
+def _connected(count: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Groups of two or more numbers below `count` that pairs connect, each sorted."""
+    import scipy.sparse
+
+    edges = np.array(sorted(set(pairs)), np.int64).reshape(-1, 2)
+    graph = scipy.sparse.coo_array(
+        (np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), shape=(count, count)
+    )
+    _, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
+    groups: dict[int, list[int]] = collections.defaultdict(list)
+    for number, label in enumerate(labels):
+        groups[label].append(number)
+    return [members for members in groups.values() if len(members) > 1]
