@@ -43,7 +43,7 @@ KNOWS = {
     "config": {"bounds", "config_files", "files", "problems", "systems"},
     "data": {*MODELS, "config", "systems"},
     "rewards": {"axes", "data", "files", "nn", "weights"},
-    "curate": {*MODELS, "data", "rewards", "rewriting"},
+    "curate": {*MODELS, "config", "data", "problems", "rewards", "rewriting"},
     "train": {*MODELS, "config", "data", "problems", "rewards", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
     "golden": {*MODELS, "systems", "train"},

@@ -12,6 +12,7 @@ import jax
 
 from mugv_jax import config as configs
 from mugv_jax.bounds import require_at_least
+from mugv_jax.commands import curate
 from mugv_jax.commands.model_options import (
     add_models,
     demo_unless_given,
@@ -56,6 +57,7 @@ ENCODE_EXAMPLES = """examples:
   mugv-jax data encode captions.csv ... --shard-index 3 --shard-count 8     on the fourth of eight
 """
 PACK = "Pack training samples into ArrayRecord files, which TFDS opens too."
+CURATE = "Curate raw videos into a balanced set of clips, with a report."
 DESCRIBE = "Show the shapes that a run would train on, and how often it would use the samples."
 STATISTICS = (LATENT_SHIFT, LATENT_SCALE)
 
@@ -67,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         actions.add_parser("encode", help=ENCODE, description=ENCODE, epilog=ENCODE_EXAMPLES)
     )
     _add_pack(actions.add_parser("pack", help=PACK, description=PACK))
+    curate.add_arguments(actions.add_parser("curate", help=CURATE, description=curate.HELP))
     _add_describe(actions.add_parser("describe", help=DESCRIBE, description=DESCRIBE))
 
 

@@ -34,9 +34,10 @@ WRITES = {
     "similarity": "float64",
 }
 COARSE_PX = 8  # side of the mean pictures that candidates are found by
-CROPS = (1.0, 0.92, 0.84)  # sides of the crops that are compared, of the whole
+CROPS = (1.0, 0.96, 0.92, 0.88, 0.84)  # sides of the crops that are compared, of the whole
 ALIKE = 0.6  # smallest correlation of the mean pictures of candidates
-REMEMBERED = 2048  # clips whose crops are held in memory, 260 kB each
+WORTH = 0.4  # smallest similarity, without crops, of clips whose crops are compared
+REMEMBERED = 256  # clips whose crops are held in memory, 2.5 MB each
 SAME_LENGTH = 0.05  # of a re-encoded copy, against its original
 
 
@@ -51,7 +52,7 @@ class DuplicateConfig:
     mirrored: compare mirrored clips too.
     """
 
-    near: float = 0.9
+    near: float = 0.88
     same: float = 0.985
     embedding: float = 0.95
     neighbours: int = 24
@@ -104,19 +105,24 @@ def _pairs(clips: Sequence[Row], config: DuplicateConfig) -> Iterator[tuple[int,
     """(a, b, similarity, kind) of duplicates with a < b."""
     pictures = [pictures_of(row["signature"]) for row in clips]
 
+    wholes = [_vectors(each, 1.0) for each in pictures]
+
     @functools.lru_cache(REMEMBERED)
-    def vectors(number: int, mirrored: bool = False) -> list[np.ndarray]:
+    def crops(number: int, mirrored: bool = False) -> np.ndarray:
         shown = pictures[number][:, :, ::-1] if mirrored else pictures[number]
-        return [_vectors(shown, crop) for crop in CROPS]
+        return np.concatenate([_vectors(shown, crop) for crop in CROPS])
 
     for a, b in _candidates(clips, pictures, config):
         first, second = clips[a], clips[b]
         if first["digest"] == second["digest"] and first["start_s"] == second["start_s"]:
             yield a, b, 1.0, EXACT
             continue
-        whole, cropped = compare(vectors(a), vectors(b))
-        if config.mirrored:
-            cropped = max(cropped, *compare(vectors(a), vectors(b, mirrored=True)))
+        whole = cropped = _matched(wholes[a], wholes[b])
+        if whole >= WORTH:
+            cropped = similarity(crops(a), crops(b))
+        flipped = _vectors(pictures[b][:, :, ::-1], 1.0) if config.mirrored else None
+        if flipped is not None and _matched(wholes[a], flipped) >= WORTH:
+            cropped = max(cropped, similarity(crops(a), crops(b, mirrored=True)))
         length = first["frames"] / first["fps"], second["frames"] / second["fps"]
         if whole >= config.same and abs(length[0] - length[1]) <= SAME_LENGTH * max(length):
             yield a, b, whole, REENCODED
@@ -133,16 +139,12 @@ def _cosine(a: Row, b: Row) -> float:
     return float(x @ y)
 
 
-def compare(
-    a: Sequence[Float[np.ndarray, "p k d"]], b: Sequence[Float[np.ndarray, "p k d"]]
-) -> tuple[float, float]:
-    """Similarity of two clips, whole against whole, and of the best crop of either.
+def similarity(a: Float[np.ndarray, "p k d"], b: Float[np.ndarray, "q l d"]) -> float:
+    """Similarity of two clips, -1 to 1: a crop of either with the whole of the other.
 
-    a, b: vectors of `_vectors` for each of CROPS; the first is the whole picture.
+    a, b: vectors of all crops of all pictures; the first crop is the whole picture.
     """
-    whole = _matched(a[0], b[0])
-    crops_a, crops_b = (np.concatenate(each) for each in (a, b))
-    return whole, max(_matched(crops_a, b[0]), _matched(crops_b, a[0]))
+    return max(_matched(a, b[:1]), _matched(b, a[:1]))
 
 
 def _matched(crops: Float[np.ndarray, "p k d"], whole: Float[np.ndarray, "1 k d"]) -> float:
@@ -152,7 +154,7 @@ def _matched(crops: Float[np.ndarray, "p k d"], whole: Float[np.ndarray, "1 k d"
 
 
 def _vectors(pictures: Frames, crop: float) -> Float[np.ndarray, "p k d"]:
-    """Unit vectors of grey pictures without their mean, for every place of a crop."""
+    """Unit vectors of pictures without the mean of each colour, for every place of a crop."""
     cv2 = needed("cv2")
     side = round(SIDE_PX * crop)
     rest = SIDE_PX - side
@@ -160,16 +162,19 @@ def _vectors(pictures: Frames, crop: float) -> Float[np.ndarray, "p k d"]:
     made = []
     for top, left in itertools.product(places, places):
         part = pictures[:, top : top + side, left : left + side]
-        grey = [cv2.cvtColor(np.ascontiguousarray(each), cv2.COLOR_RGB2GRAY) for each in part]
-        scaled = [cv2.resize(each, (SIDE_PX, SIDE_PX)) for each in grey]
-        made.append(_unit(np.stack(scaled).reshape(len(pictures), -1)))
+        scaled = [cv2.resize(np.ascontiguousarray(each), (SIDE_PX, SIDE_PX)) for each in part]
+        made.append(_unit(np.stack(scaled)))
     return np.stack(made)
 
 
-def _unit(x: np.ndarray) -> Float[np.ndarray, "k d"]:
-    """Rows of zero mean and length 1; a row of one value becomes zeros."""
-    x = x.astype(np.float32)
-    x = x - x.mean(-1, keepdims=True)
+def _unit(pictures: np.ndarray) -> Float[np.ndarray, "k d"]:
+    """Pictures (k h w 3) as vectors of length 1 without the mean of each colour.
+
+    A change of brightness, and mostly one of colours, leaves them as they are. A picture of one
+    colour becomes zeros.
+    """
+    x = pictures.astype(np.float32)
+    x = (x - x.mean((1, 2), keepdims=True)).reshape(len(x), -1)
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
 
 
@@ -186,10 +191,10 @@ def _candidates(
     coarse = np.zeros((len(clips), COARSE_PX, COARSE_PX, 3))
     for number, each in enumerate(pictures):
         coarse[number] = _coarse(each)
-    index = _unit(coarse.reshape(len(clips), -1))
+    index = _unit(coarse)
     queries = [index]
     if config.mirrored:
-        queries.append(_unit(coarse[:, :, ::-1].reshape(len(clips), -1)))
+        queries.append(_unit(coarse[:, :, ::-1]))
     for query in queries:
         found |= _nearest(index, query, config.neighbours)
     if clips and all(row.get("embedding") is not None for row in clips):

@@ -207,6 +207,19 @@ def _fps(value: Any) -> float | None:
     return fps
 
 
+def file_ids(names: Sequence[str], longest: int = LONGEST_ID) -> list[str]:
+    """Default ids of files: the path without suffix, and a hash of it where it is not unique.
+
+    longest: bytes of an id; longer ones are cut, and get a hash too.
+    """
+    plain = [_default(name) for name in names]
+    counts = collections.Counter(plain)
+    return [
+        _hashed(made, name, longest) if counts[made] > 1 or len(made.encode()) > longest else made
+        for made, name in zip(plain, names, strict=True)
+    ]
+
+
 def _ids(entries: Sequence[_Entry]) -> tuple[list[str], list[str]]:
     """(the id of every entry, a mistake for each entry whose id or path is that of another).
 
@@ -236,8 +249,8 @@ def _default(name: str) -> str:
     return made if ID.fullmatch(made) else f"_{made}"
 
 
-def _hashed(made: str, name: str) -> str:
+def _hashed(made: str, name: str, longest: int = LONGEST_ID) -> str:
     """The default id `made` of the path `name`, cut if it is long, and a hash of the path."""
     digest = hashlib.sha256(os.fspath(Path(name)).encode()).hexdigest()[:8]
-    short = made.encode()[: LONGEST_ID - len(digest) - 1].decode(errors="ignore")
+    short = made.encode()[: longest - len(digest) - 1].decode(errors="ignore")
     return f"{short}-{digest}"

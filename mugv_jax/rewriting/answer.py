@@ -30,10 +30,12 @@ class Answer(NamedTuple):
     """Answer of a model.
 
     cut: the model stopped at a limit of tokens, not at an end.
+    tokens: those that it read and wrote; 0 if it does not say.
     """
 
     text: str
     cut: bool = False
+    tokens: tuple[int, int] = (0, 0)
 
 
 def description(answer: Answer, model: str) -> str:

@@ -74,19 +74,19 @@ class Endpoint:
         """Whether pictures may be sent; a server whose model reads none answers with an error."""
         return True
 
-    def answer(self, system: str, request: str, jpeg: bytes | None) -> Answer:
+    def answer(self, system: str, request: str, *jpegs: bytes) -> Answer:
         """Answer to a request.
 
-        jpeg: content of a picture.
+        jpegs: content of pictures, such as frames of a clip in order.
 
         Raises:
             RewritingError: no answer in time, an error of the server, or an answer of another form.
         """
         content: Any = request
-        if jpeg is not None:
-            url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-            image = {"type": "image_url", "image_url": {"url": url}}
-            content = [image, {"type": "text", "text": request}]
+        if jpegs:
+            urls = [f"data:image/jpeg;base64,{base64.b64encode(each).decode()}" for each in jpegs]
+            images = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+            content = [*images, {"type": "text", "text": request}]
         messages = [{"role": "system", "content": system}, {"role": "user", "content": content}]
         return self._read(self._post({"model": self.model, "messages": messages}))
 
@@ -99,6 +99,8 @@ class Endpoint:
             except urllib.error.HTTPError as error:
                 reason = f"HTTP status {error.code}: {_message(error)}"
                 again = error.code in BUSY
+                if wait_s is not None:
+                    wait_s = max(wait_s, _asked_to_wait_s(error))
             except (OSError, ValueError) as error:  # ValueError: a URL or key with a line break
                 cause = getattr(error, "reason", error)
                 late = isinstance(cause, TimeoutError)
@@ -131,7 +133,8 @@ class Endpoint:
     def _read(self, content: bytes) -> Answer:
         where = f"the answer of {self.model} at {self.base_url}"
         try:
-            choice = parse_json(content, where)["choices"][0]
+            reply = parse_json(content, where)
+            choice = reply["choices"][0]
             message = choice["message"]
             text, refusal = message.get("content"), message.get("refusal")
         except ValueError as error:
@@ -144,7 +147,8 @@ class Endpoint:
         if refusal or finish == "content_filter":
             reason = repr(shortened(str(refusal), 200)) if refusal else "its content filter"
             raise RewritingError(f"{self.model} refused: {reason}.")
-        return Answer(text if isinstance(text, str) else "", cut=finish == "length")
+        text = text if isinstance(text, str) else ""
+        return Answer(text, cut=finish == "length", tokens=_tokens(reply))
 
 
 def _message(error: urllib.error.HTTPError) -> str:
@@ -156,3 +160,19 @@ def _message(error: urllib.error.HTTPError) -> str:
     except (OSError, ValueError, AttributeError):
         text = None
     return shortened(str(text or error.reason), 300).rstrip(".")
+
+
+def _asked_to_wait_s(error: urllib.error.HTTPError) -> float:
+    """Seconds of the header Retry-After; 0 without one, or for a date."""
+    try:
+        return max(0.0, float(error.headers.get("Retry-After", 0)))
+    except ValueError:
+        return 0.0
+
+
+def _tokens(reply: Any) -> tuple[int, int]:
+    """Tokens read and written, as the server counts them; 0 where it does not."""
+    usage = reply.get("usage")
+    found = usage if isinstance(usage, dict) else {}
+    read, written = (found.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    return (read if isinstance(read, int) else 0, written if isinstance(written, int) else 0)

@@ -55,18 +55,19 @@ class LocalModel:
             config = transformers.AutoConfig.from_pretrained(self._folder, local_files_only=True)
         return getattr(config, "vision_config", None) is not None
 
-    def answer(self, system: str, request: str, jpeg: bytes | None) -> Answer:
+    def answer(self, system: str, request: str, *jpegs: bytes) -> Answer:
         """Answer to a request.
 
-        jpeg: content of a picture, if `sees`.
+        jpegs: content of pictures, if `sees`.
 
         Raises:
             ValueError: a folder that cannot be used.
             RewritingError: the model ran out of time.
         """
-        content: list[dict[str, Any]] = [{"type": "text", "text": request}]
-        if jpeg is not None:
-            content.insert(0, {"type": "image", "image": Image.open(io.BytesIO(jpeg))})
+        content: list[dict[str, Any]] = [
+            {"type": "image", "image": Image.open(io.BytesIO(jpeg))} for jpeg in jpegs
+        ]
+        content.append({"type": "text", "text": request})
         asked: Any = content if self.sees else request
         told: Any = [{"type": "text", "text": system}] if self.sees else system
         messages = [{"role": "system", "content": told}, {"role": "user", "content": asked}]

@@ -93,7 +93,9 @@ class Rewriter:
         text, where = self._kept(key), "kept from before"
         if text is None:
             request = instruction.request(prompt, picture=jpeg is not None)
-            answer = self._model.answer(instruction.SYSTEM, request, jpeg)
+            answer = self._model.answer(
+                instruction.SYSTEM, request, *([] if jpeg is None else [jpeg])
+            )
             text, where = description(answer, self._model.model), "new"
             self._keep(key, text)
         shown = shortened(prompt)

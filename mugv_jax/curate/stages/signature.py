@@ -15,6 +15,8 @@ from mugv_jax.axes import Frames
 from mugv_jax.bounds import require_at_least
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
+from mugv_jax.curate.stages.borders import inside
+from mugv_jax.curate.stages.frames import evenly
 
 SIDE_PX = 24  # of a picture; 3 colours
 BOX = "content_box"  # column of the measure `borders`: left, top, right, bottom in pixels
@@ -29,7 +31,7 @@ class Signature(Stage):
     WRITES: ClassVar = {"signature": "binary"}
     PACKAGES = ("cv2",)
 
-    pictures: int = 6
+    pictures: int = 10
 
     def __post_init__(self):
         require_at_least(1, self, "pictures")
@@ -39,20 +41,10 @@ class Signature(Stage):
 
     def _of(self, row: Row) -> Frames:
         frames, box = row["small_frames"], row.get(BOX)
-        numbers = [(2 * i + 1) * len(frames) // (2 * self.pictures) for i in range(self.pictures)]
-        chosen = frames[numbers]
+        chosen = frames[evenly(len(frames), self.pictures)]
         if box:
-            chosen = _inside(chosen, box, row["width_px"], row["height_px"])
+            chosen = inside(chosen, box, row["width_px"], row["height_px"])
         return np.stack([_square(each) for each in chosen])
-
-
-def _inside(frames: Frames, box: Sequence[int], width: int, height: int) -> Frames:
-    """The part of small frames that a box in pixels of the video covers."""
-    down, right = frames.shape[1] / height, frames.shape[2] / width
-    left, top, end, bottom = (
-        round(side * scale) for side, scale in zip(box, (right, down, right, down), strict=True)
-    )
-    return frames[:, top : max(bottom, top + 1), left : max(end, left + 1)]
 
 
 def _square(frame: Frames) -> Frames:

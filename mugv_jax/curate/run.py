@@ -1,0 +1,234 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A curation from raw videos to lists of clips, in a folder that can be filled further at any time.
+
+    parts/shots-HASH/       clips of every video, as they are found
+    parts/clips-HASH/       scores of every clip
+    parts/captions-HASH/    captions, flags and tags of the clips that are kept
+    videos.parquet          a row for each video, with its problem if it has one
+    clips.parquet           a row for each clip: scores, duplicates, and what dropped it
+    captions.csv, best.csv  the kept clips and the best of them, for `mugv-jax data encode`
+    thumbnails/, report.html
+    curate.json             the config, and the seconds of each stage
+
+HASH is one of the settings that a part depends on; thresholds are not among them.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mugv_jax.curate import balance, duplicates, engine, listing, thresholds
+from mugv_jax.curate.engine import PROBLEM, Phase, Unit
+from mugv_jax.curate.settings import CurateConfig
+from mugv_jax.curate.stage import Row
+from mugv_jax.curate.table import Parts, column_types, write_table
+from mugv_jax.data.captions import LISTS
+from mugv_jax.data.folder_lock import only_process
+from mugv_jax.data.part import CROP, END, START
+from mugv_jax.data.whole_files import csv_bytes, write_whole
+
+log = logging.getLogger(__name__)
+
+CAPTIONS, BEST, SETTINGS = LISTS[0], "best.csv", "curate.json"
+CLIPS, VIDEOS, PARTS = "clips.parquet", "videos.parquet", "parts"
+THUMBNAILS, REPORT = "thumbnails", "report.html"
+FILES = (CAPTIONS, BEST, SETTINGS, CLIPS, VIDEOS, PARTS, THUMBNAILS, REPORT)
+LISTED = ("path", "caption", "id", START, END, CROP)
+LARGE = ("thumbnail", "signature", "embedding")  # columns that clips.parquet leaves out
+
+
+@dataclasses.dataclass(frozen=True)
+class Curated:
+    """Result of a curation.
+
+    videos, clips: rows of the two tables.
+    seconds: of a processor, by stage.
+    """
+
+    videos: Sequence[Row]
+    clips: Sequence[Row]
+    seconds: Mapping[str, float]
+
+
+def curate(raw: Path, out: Path, config: CurateConfig, workers: int | None = None) -> Curated:
+    """Curates the videos of the folder or list `raw` into the folder `out`.
+
+    workers: processors for Ray Data; None runs everything in this process, one after another.
+
+    Raises:
+        ValueError: a list, a folder or models that cannot be used. What was finished is kept.
+    """
+    for stage in (config.probe, config.shots, config.frames, *config.measures, *config.asking):
+        stage.check()
+    videos = listing.list_videos(raw)
+    with only_process(out):
+        return _curate(videos, out, config, workers)
+
+
+def _curate(videos: list[Row], out: Path, config: CurateConfig, workers: int | None) -> Curated:
+    shots = Phase("shots", "video", (config.probe, config.shots), listing.COLUMNS)
+    units = [Unit(listing.content_key(row), [row]) for row in videos]
+    found = engine.run(shots, units, out, workers)
+    keys = [unit.key for unit in units]
+    cut, copies = _first_copies(list(found.read(keys)))
+    scored, score_keys, scores = _score(cut, out, config, workers)
+    rows = _with_copies(scored, copies)
+    rows = thresholds.decide(rows, config.thresholds)
+    rows = thresholds.drop_duplicates(duplicates.mark_duplicates(rows, config.duplicates))
+    seconds = found.seconds(keys) | scores.seconds(score_keys)
+    types = scores.columns
+    if config.asking:
+        rows, answers, asked = _ask(rows, out, config, workers, types)
+        seconds |= answers.seconds(asked)
+        types = column_types(types, answers.columns)
+    rows = balance.mark_best(balance.balance(rows, config.balance), config.best)
+    return _finish(videos, rows, out, config, seconds, types)
+
+
+def _first_copies(rows: Sequence[Row]) -> tuple[list[Row], dict[str, list[Row]]]:
+    """Rows of the videos to measure, and those of exact copies by the clip that they repeat."""
+    first: dict[tuple, str] = {}
+    cut, copies = [], {}
+    for row in rows:
+        key = row["digest"], row.get("start_s"), row.get("end_s")
+        if row.get(PROBLEM) is None and key in first:
+            copies.setdefault(first[key], []).append(row)
+            continue
+        first[key] = row["clip"]
+        cut.append(row)
+    return cut, copies
+
+
+def _score(
+    rows: Sequence[Row], out: Path, config: CurateConfig, workers: int | None
+) -> tuple[list[Row], list[str], Parts]:
+    """Rows with the scores of all measures, in the order of the clips; keys and parts of them."""
+    bad = [row for row in rows if row.get(PROBLEM) is not None]
+    good = [row for row in rows if row.get(PROBLEM) is None]
+    reads = column_types(
+        listing.COLUMNS, config.probe.WRITES, config.shots.WRITES, {PROBLEM: "string"}
+    )
+    phase = Phase("clips", "unit", (config.frames, *config.measures), reads)
+    units = portions(good, config.run.unit_clips)
+    parts = engine.run(phase, units, out, workers)
+    keys = [unit.key for unit in units]
+    place = {row["clip"]: number for number, row in enumerate(good)}
+    scored = sorted(parts.read(keys, without=("thumbnail",)), key=lambda row: place[row["clip"]])
+    return [*scored, *bad], keys, parts
+
+
+def portions(rows: Sequence[Row], size: int) -> list[Unit]:
+    """Units of up to `size` clips, each of one video, whose clips follow each other in `rows`."""
+    units: list[Unit] = []
+    for row in rows:
+        if units and units[-1].rows[-1]["video"] == row["video"] and len(units[-1].rows) < size:
+            units[-1] = Unit(units[-1].key, [*units[-1].rows, row])
+        else:
+            key = f"{listing.content_key(row)}-{row['clip'][-5:]}-{size}"
+            units.append(Unit(key, [row]))
+    return units
+
+
+def _with_copies(rows: Sequence[Row], copies: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """Rows with those of exact copies, which have the scores of what they repeat."""
+    made = []
+    for row in rows:
+        made.append(row)
+        made += [{**row, **copy} for copy in copies.get(row.get("clip") or "", ())]
+    return made
+
+
+def _ask(
+    rows: Sequence[Row], out: Path, config: CurateConfig, workers: int | None, reads: Any
+) -> tuple[list[Row], Parts, list[str]]:
+    """Rows with captions, flags and tags of the clips that are kept, and thresholds on these."""
+    kept = [row for row in rows if row[thresholds.DROPPED_BY] is None]
+    small = {name: kind for name, kind in reads.items() if name not in LARGE}
+    phase = Phase("captions", "unit", tuple(config.asking), small)
+    units = [
+        Unit(unit.key, [{name: row.get(name) for name in small} for row in unit.rows])
+        for unit in portions(kept, config.run.unit_clips)
+    ]
+    parts = engine.run(phase, units, out, workers)
+    keys = [unit.key for unit in units]
+    added = {name for stage in config.asking for name in stage.WRITES}
+    answers = {row["clip"]: {name: row.get(name) for name in added} for row in parts.read(keys)}
+    made = [{**row, **answers.get(row.get("clip") or "", dict.fromkeys(added))} for row in rows]
+    later = thresholds.decide(made, config.thresholds)
+    made = [
+        {**row, thresholds.DROPPED_BY: row[thresholds.DROPPED_BY] or again[thresholds.DROPPED_BY]}
+        for row, again in zip(made, later, strict=True)
+    ]
+    return made, parts, keys
+
+
+def _finish(
+    videos: Sequence[Row],
+    rows: Sequence[Row],
+    out: Path,
+    config: CurateConfig,
+    seconds: Mapping[str, float],
+    types: Mapping[str, str],
+) -> Curated:
+    """Writes the tables and lists."""
+    columns = column_types(types, thresholds.WRITES, duplicates.WRITES, balance.WRITES)
+    small = {name: kind for name, kind in columns.items() if name not in LARGE}
+    clips = [row for row in rows if row.get("clip") is not None]
+    write_table(out / CLIPS, clips, small)
+    probed = column_types(listing.COLUMNS, config.probe.WRITES, {PROBLEM: "string"})
+    by_video = _by_video(videos, rows, probed)
+    write_table(out / VIDEOS, by_video, probed)
+    kept = [row for row in clips if row[thresholds.DROPPED_BY] is None]
+    for name, chosen in ((CAPTIONS, kept), (BEST, [row for row in kept if row["best"]])):
+        listed = [_listed(row, out, config) for row in chosen]
+        write_whole(out / name, csv_bytes(listed, LISTED))
+    write_whole(
+        out / SETTINGS,
+        (json.dumps({"config": told_config(config), "seconds": seconds}, indent=2) + "\n").encode(),
+    )
+    return Curated(by_video, clips, seconds)
+
+
+def _by_video(videos: Sequence[Row], rows: Sequence[Row], columns: Mapping[str, str]) -> list[Row]:
+    """Rows of the videos, with the problem of those that gave no clip."""
+    told = {row["video"]: row for row in rows}
+    made = []
+    for video in videos:
+        row = {name: told[video["video"]].get(name) for name in columns}
+        if told[video["video"]].get("clip") is not None:
+            row[PROBLEM] = None  # it is one of a clip
+        made.append(row)
+    return made
+
+
+def told_config(config: CurateConfig) -> dict[str, Any]:
+    """The config as plain values."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+
+
+def _listed(row: Row, out: Path, config: CurateConfig) -> dict[str, str]:
+    """Row of a list of captions."""
+    crop = _crop(row, config.run.crop)
+    return {
+        "path": os.path.relpath(row["path"], out),
+        "caption": row.get("caption") or row.get("given_caption") or "",
+        "id": row["clip"],
+        START: repr(row["start_s"]),
+        END: repr(row["end_s"]),
+        CROP: " ".join(map(str, crop)) if crop else "",
+    }
+
+
+def _crop(row: Row, kinds: Sequence[str]) -> list[int] | None:
+    """Left, top, right and bottom that a clip is cropped to; None for all of it."""
+    box: list[int] = list(row.get("content_box") or ()) if "borders" in kinds else []
+    top = row.get("subtitle_top_px") if "subtitles" in kinds else None
+    if top is not None:
+        box = box or [0, 0, row["width_px"], row["height_px"]]
+        box[3] = min(box[3], top // 2 * 2)
+    return box or None
