@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
             "motion": threshold("motion", 0.3, 70.0, "px", "MUG-V 2.1, wider"),
             "borders": threshold("border_share", None, 0.03, "share", measured),
             "text": threshold("text_share", None, 0.03, "share", measured),
-            "watermark": threshold("watermark", None, 0.06, "share", measured),
+            "watermark": threshold("watermark", None, 0.05, "share", measured),
             "filter": threshold("filter_flags", None, 0, "flags", "MUG-V 2.1"),
         },
         "duplicates": {

@@ -16,6 +16,7 @@ import collections
 import dataclasses
 import functools
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -216,6 +217,7 @@ def _nearest(
     """Pairs (a, b) with a < b in which one is among the `count` nearest of the other."""
     if not len(index):
         return set()
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)
     faiss = needed("faiss")
     flat = faiss.IndexFlatIP(index.shape[1])
     flat.add(np.ascontiguousarray(index))

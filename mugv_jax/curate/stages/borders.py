@@ -16,6 +16,7 @@ from mugv_jax.axes import Frames
 from mugv_jax.curate.stage import Row, Stage
 
 TOLERANCE = 6.0  # of 255: compression changes the colour of a bar by a few levels
+ALONE = 2.0  # the same for a bar on one side only
 WIDEST = 0.3  # of the picture on one side; what is left would be no picture
 
 
@@ -73,12 +74,16 @@ class Borders(Stage):
         """Number of rows at the top and at the bottom that are bars, of frames (k h w 3)."""
         low = np.percentile(frames, 2, axis=(0, 2)).astype(np.float32)  # (h 3)
         high = np.percentile(frames, 98, axis=(0, 2)).astype(np.float32)
-        flat = (high - low).max(-1) <= TOLERANCE
-        colour = (low + high) / 2
-        return (
-            self._rows(flat, colour, frames),
-            self._rows(flat[::-1], colour[::-1], frames[:, ::-1]),
+        spread, colour = (high - low).max(-1), (low + high) / 2
+        loose, strict = (
+            (
+                self._rows(spread <= tolerance, colour, frames),
+                self._rows(spread[::-1] <= tolerance, colour[::-1], frames[:, ::-1]),
+            )
+            for tolerance in (TOLERANCE, ALONE)
         )
+        # Bars come in pairs; a single one must be perfect, or it is a dark corner of the scene.
+        return loose if min(loose) > 0 else strict
 
     def _rows(self, flat: np.ndarray, colour: np.ndarray, frames: Frames) -> int:
         """Flat rows of one colour from the first on, if an edge ends them."""
