@@ -30,6 +30,7 @@ Group = TypeVar("Group")
 
 # Values on a command line, in upper or lower case.
 WORDS = {"true": True, "false": False, "none": None}
+SERVED = "server://"  # samples of a server, not of a folder
 SYSTEM = "system"  # field that names a system; the default is the first
 # Groups that only training reads; see `train/train_config.py`.
 TRAINING_GROUPS = (
@@ -292,7 +293,9 @@ def note_missing_files(values: ConfigDict, problems: Problems) -> None:
             paths = group.get(field, "")
             for path in paths if isinstance(paths, tuple | list) else (paths,):
                 with problems:
-                    if isinstance(path, str) and path and not user_path(path).exists():
+                    if not isinstance(path, str) or not path or path.startswith(SERVED):
+                        continue
+                    if not user_path(path).exists():
                         raise ValueError(f"{name}.{field}: {path!r} does not exist.")
 
 

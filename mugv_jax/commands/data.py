@@ -8,22 +8,19 @@ import functools
 import logging
 import sys
 
-import jax
-
 from mugv_jax import config as configs
 from mugv_jax.bounds import require_at_least
-from mugv_jax.commands import curate
+from mugv_jax.commands import curate, serve_samples
+from mugv_jax.commands.encoding import add_clips, add_work, encode_config
 from mugv_jax.commands.model_options import (
     add_models,
     demo_unless_given,
     load_models,
-    tiling_of,
 )
 from mugv_jax.commands.options import (
     add_output,
     add_overwrite,
     add_path,
-    add_switch,
     add_value,
     local_path,
 )
@@ -31,22 +28,18 @@ from mugv_jax.commands.runtime import keep_compiled, out_of_memory
 from mugv_jax.commands.training import add_config, read_config
 from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.caption_field import CaptionField
-from mugv_jax.data.clips import ClipRule
 from mugv_jax.data.column_field import ColumnField
-from mugv_jax.data.encode import EncodeConfig, encode
+from mugv_jax.data.encode import encode
 from mugv_jax.data.encoded import FILES
 from mugv_jax.data.fields import Fields, LatentField, NumberField, TextField, flow_fields
 from mugv_jax.data.replacing import replacing
 from mugv_jax.data.samples import CSV
 from mugv_jax.files import SAMPLES, check_output_folder
 from mugv_jax.nn.vae.statistics import LATENT_SCALE, LATENT_SHIFT
-from mugv_jax.systems.mugv.size import SIZES, parse_frames, parse_size
-from mugv_jax.systems.mugv.system import SYSTEM
 from mugv_jax.systems.system import find
 
 log = logging.getLogger(__name__)
 
-DEFAULT_PIXELS = 1280 * 720
 ENCODE = (
     "Encode videos and pictures with captions into training samples. Run the command again to "
     "continue an interrupted run."
@@ -57,6 +50,7 @@ ENCODE_EXAMPLES = """examples:
   mugv-jax data encode captions.csv ... --shard-index 3 --shard-count 8     on the fourth of eight
 """
 PACK = "Pack training samples into ArrayRecord files, which TFDS opens too."
+SERVE = "Encode samples for trainers while they train, which read them as server://HOST:PORT."
 CURATE = "Curate raw videos into a balanced set of clips, with a report."
 DESCRIBE = "Show the shapes that a run would train on, and how often it would use the samples."
 STATISTICS = (LATENT_SHIFT, LATENT_SCALE)
@@ -69,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         actions.add_parser("encode", help=ENCODE, description=ENCODE, epilog=ENCODE_EXAMPLES)
     )
     _add_pack(actions.add_parser("pack", help=PACK, description=PACK))
+    serve_samples.add_arguments(actions.add_parser("serve", help=SERVE, description=SERVE))
     curate.add_arguments(actions.add_parser("curate", help=CURATE, description=curate.HELP))
     _add_describe(actions.add_parser("describe", help=DESCRIBE, description=DESCRIBE))
 
@@ -83,43 +78,9 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     output = "folder of the samples; those that are there already are not encoded again"
     add_output(parser, output, "FOLDER", type=local_path)
     add_overwrite(parser, "encode everything anew, also with other settings")
-    _add_clips(parser)
-    _add_work(parser)
+    add_clips(parser)
+    add_work(parser)
     add_models(parser)
-
-
-def _add_clips(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("clips")
-    size = group.add_mutually_exclusive_group()
-    names = ", ".join(f"{name} ({w}x{h})" for name, (w, h) in SIZES.items())
-    frame = f"WIDTHxHEIGHT that frames are scaled and cropped to, multiples of 16, or {names}"
-    size.add_argument("--size", help=frame)
-    pixels = f"keep the aspect ratio of frames, with at most N pixels [{DEFAULT_PIXELS}]"
-    size.add_argument("--pixels", type=int, metavar="N", help=pixels)
-    fps = "frame rate that videos are read at; slower videos are read at their own rate"
-    add_value(group, "--fps", ClipRule.fps, fps)
-    add_value(
-        group,
-        "--max-frames",
-        "5s",
-        "longest clip, which is the first 8k+1 frames of a video: a number, 3s (73) or 5s (105)",
-        metavar="N",
-    )
-
-
-def _add_work(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("work")
-    add_switch(group, "--sample-posterior", "draw latents from the VAE's posterior [take its mean]")
-    group.add_argument("--seed", type=int, help="seed of --sample-posterior [0]")
-    for name, default, text in (
-        ("--text-batch", EncodeConfig.text_batch, "captions that T5 encodes at once"),
-        ("--threads", EncodeConfig.threads, "files that are decoded ahead and held in memory"),
-        ("--max-bad", EncodeConfig.max_bad, "skip at most N files that cannot be used"),
-    ):
-        add_value(group, name, default, text, metavar="N")
-    index, count = "number of this process, from 0", "number of processes that share the list [1]"
-    group.add_argument("--shard-index", type=int, metavar="I", help=index)
-    group.add_argument("--shard-count", type=int, metavar="N", help=count)
 
 
 def _add_pack(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +122,7 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
 
 
 def _encode(args: argparse.Namespace) -> None:
-    config = _encode_config(args)
+    config = encode_config(args)
     if args.overwrite and config.shard_count > 1:
         raise ValueError(
             f"--overwrite: {config.shard_count} processes share the folder, and none may remove "
@@ -179,30 +140,6 @@ def _encode(args: argparse.Namespace) -> None:
         done = encode(args.captions, args.output, models, config)
     log.info("%s: %d samples done here, %d in train.csv.", args.output, done.finished, done.rows)
     _warn_of_bad(done.bad)
-
-
-def _encode_config(args: argparse.Namespace) -> EncodeConfig:
-    if (args.shard_index is None) != (args.shard_count is None):
-        raise ValueError("--shard-index and --shard-count: give both or none.")
-    if args.seed is not None and not args.sample_posterior:
-        raise ValueError("--seed is that of --sample-posterior: give both or none.")
-    size = None if args.size is None else parse_size(args.size)
-    clip = ClipRule(
-        fps=args.fps,
-        size=size,
-        pixels=DEFAULT_PIXELS if args.pixels is None and size is None else args.pixels,
-        max_frames=parse_frames(args.max_frames),
-    )
-    return EncodeConfig(
-        clip=clip,
-        posterior_seed=(args.seed or 0) if args.sample_posterior else None,
-        text_batch=args.text_batch,
-        threads=args.threads,
-        max_bad=args.max_bad,
-        shard_index=jax.process_index() if args.shard_index is None else args.shard_index,
-        shard_count=jax.process_count() if args.shard_count is None else args.shard_count,
-        tiling=tiling_of(args.vae_tile, SYSTEM),
-    )
 
 
 def _pack(args: argparse.Namespace) -> None:

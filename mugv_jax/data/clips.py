@@ -110,13 +110,24 @@ def _read_video(path: Path, rule: ClipRule, fps: float, part: Part) -> video.Vid
             late=video.rounding(stream.time_base, source_rate),
         )
         frames = list(_fitted(itertools.islice(shown, rule.max_frames), rgb, rule))
-    count = (len(frames) - 1) // STRIDE * STRIDE + 1
-    if len(frames) < min(LEAST_FRAMES, rule.max_frames):
+    count = clip_length(len(frames), rule, path, rate)
+    return video.Video(np.stack(frames[:count]), float(rate))
+
+
+def clip_length(frames: int, rule: ClipRule, path: Path, rate: Fraction) -> int:
+    """Frames of a clip, the largest 8k+1 of those that there are.
+
+    path, rate: of the video, for the message.
+
+    Raises:
+        ValueError: fewer than a clip needs.
+    """
+    if frames < min(LEAST_FRAMES, rule.max_frames):
         raise ValueError(
-            f"video {str(path)!r} has {len(frames)} frames at {float(rate):g} per second; at least "
+            f"video {str(path)!r} has {frames} frames at {float(rate):g} per second; at least "
             f"{LEAST_FRAMES} are needed."
         )
-    return video.Video(np.stack(frames[:count]), float(rate))
+    return (frames - 1) // STRIDE * STRIDE + 1
 
 
 def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:
@@ -152,11 +163,19 @@ def _fitted(
 
 def _fit(frame: Frames, rule: ClipRule) -> Frames:
     """A frame scaled and cropped as the rule says."""
+    width, height = fitted_size(frame, rule)
+    return video.fit(frame, height, width)
+
+
+def fitted_size(frame: Frames, rule: ClipRule) -> tuple[int, int]:
+    """(width, height) of a frame after scaling and cropping.
+
+    Raises:
+        ValueError: the frame is too small.
+    """
     height, width = frame.shape[:2]
     if rule.size is not None:
-        width, height = rule.size
-    elif min(height, width) < GRID_PX:
+        return rule.size
+    if min(height, width) < GRID_PX:
         raise ValueError(f"a frame of {width}x{height} pixels is below {GRID_PX} on a side.")
-    elif rule.pixels is not None:
-        width, height = fit_size(width, height, rule.pixels)
-    return video.fit(frame, height, width)
+    return (width, height) if rule.pixels is None else fit_size(width, height, rule.pixels)

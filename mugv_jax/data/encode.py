@@ -116,7 +116,7 @@ def encode(
         folder = EncodedFolder(
             out,
             listed_files,
-            _settings(models, config),
+            settings_of(models, config),
             shard_index=config.shard_index,
             shard_count=config.shard_count,
         )
@@ -144,7 +144,7 @@ def _encode_all(
     return Encoded(finished=len(folder.entries) - len(bad), rows=rows, bad=tuple(bad))
 
 
-def _settings(models: MugvModels, config: EncodeConfig) -> dict:
+def settings_of(models: MugvModels, config: EncodeConfig) -> dict:
     """All settings that change the content of a sample's files."""
     return {
         **dataclasses.asdict(config.clip),
@@ -213,15 +213,9 @@ def _encode_clips(
             try:
                 frames, fps = clip()
                 pixels = jnp.asarray(video.to_pixels(frames)[None])
-                key = _key(config.posterior_seed, job.entry)
+                key = posterior_key(config.posterior_seed, job.entry)
                 encoded = windows.encode(vae, variables, pixels, key, tiling=config.tiling)
-                latent = np.asarray(encoded[0])
-                if not np.isfinite(latent).all():
-                    raise BadSample(
-                        f"{str(job.entry.path)!r}: the VAE overflowed on it; encode in float32 "
-                        "(--dtype)."
-                    )
-                folder.write(job.latent, latent_bytes(latent))
+                folder.write(job.latent, latent_bytes(finite(encoded[0], job.entry)))
             except BadSample as error:
                 bad.add(f"{job.entry.id}: {error}")
                 continue
@@ -231,7 +225,21 @@ def _encode_clips(
                 flushed = time.monotonic()
 
 
-def _key(seed: int | None, entry: Captioned) -> Array | None:
+def finite(latent: Array, entry: Captioned) -> np.ndarray:
+    """The latent as a numpy array.
+
+    Raises:
+        BadSample: the VAE overflowed.
+    """
+    found = np.asarray(latent)
+    if not np.isfinite(found).all():
+        raise BadSample(
+            f"{str(entry.path)!r}: the VAE overflowed on it; encode in float32 (--dtype)."
+        )
+    return found
+
+
+def posterior_key(seed: int | None, entry: Captioned) -> Array | None:
     """Key of the sample's posterior: the same however the list is shared or continued."""
     if seed is None:
         return None

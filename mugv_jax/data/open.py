@@ -3,6 +3,7 @@
 """Opening of samples, in whichever format they are stored.
 
 open_samples("folder", flow_fields())                a published train.csv, or a packed data set
+open_samples("server://host:5151", flow_fields())    an encoding server (`serve`)
 open_samples("folder", flow_fields())[3]["latent"]   (f, h, w, c) float32, normalised
 """
 
@@ -15,11 +16,13 @@ from mugv_jax.data.fields import Fields, check_fields
 from mugv_jax.data.packed import PackedSamples
 from mugv_jax.data.published import PublishedSamples
 from mugv_jax.data.samples import CSV, PACKED_MARKER, Joined, Sample, SampleSource
+from mugv_jax.data.serve.client import ServedSamples
+from mugv_jax.data.serve.protocol import is_served
 from mugv_jax.files import user_path
 
 
 def open_samples(path: str | os.PathLike, fields: Fields) -> SampleSource:
-    """The samples at `path`: a `train.csv` or the folder of one, or a packed data set.
+    """The samples at `path`: a `train.csv`, the folder of one, a packed data set, or a server.
 
     fields: what to read of every sample.
 
@@ -27,6 +30,8 @@ def open_samples(path: str | os.PathLike, fields: Fields) -> SampleSource:
         ValueError: no samples there, none that can be used, or samples without these fields.
     """
     check_fields(fields)
+    if is_served(os.fspath(path)):
+        return ServedSamples(os.fspath(path), fields)
     path = user_path(path)
     if path.is_dir() and (path / PACKED_MARKER).is_file():
         return PackedSamples(path, fields)

@@ -13,6 +13,8 @@ import numpy as np
 
 from mugv_jax.data.empty_text import find_empty_text, read_empty_text
 from mugv_jax.data.samples import EMPTY_TEXT
+from mugv_jax.data.serve.client import fetch_empty_text
+from mugv_jax.data.serve.protocol import is_served
 from mugv_jax.files import user_path
 from mugv_jax.train.noising import NullText
 from mugv_jax.train.program import Program
@@ -118,7 +120,8 @@ def _find(run: DiTRunConfig, paths: Sequence[str]) -> tuple[str, np.ndarray, np.
                 table = np.asarray(source.read(NULL_TABLE), np.float32)
                 return f"{NULL_TABLE} of {run.weights}", table, np.ones(len(table), bool)
     for path in paths:
-        file = find_empty_text(user_path(path))
+        served = is_served(path)
+        file = fetch_empty_text(path) if served else find_empty_text(user_path(path))
         if file is not None:
             return str(file), *read_empty_text(file)
     return None

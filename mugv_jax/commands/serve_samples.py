@@ -1,0 +1,72 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""`mugv-jax data serve`: an encoding server for trainers."""
+
+import argparse
+import contextlib
+import logging
+import threading
+
+from mugv_jax.commands.encoding import add_clips, add_work, encode_config
+from mugv_jax.commands.model_options import add_models, demo_unless_given, load_models
+from mugv_jax.commands.options import add_output, add_path, add_value, local_path
+from mugv_jax.commands.runtime import keep_compiled, out_of_memory
+from mugv_jax.data.bad_sample import listed
+from mugv_jax.data.captions import read_captions
+from mugv_jax.data.encode import settings_of
+from mugv_jax.data.encoded import EncodedFolder
+from mugv_jax.files import SAMPLES, check_output_folder
+
+log = logging.getLogger(__name__)
+
+LISTEN = "127.0.0.1:5151"
+EXAMPLES = """examples:
+  mugv-jax data serve clips.csv --weights weights --size 720p -o samples --listen 0.0.0.0:5151
+  mugv-jax train --config mugv_10b --config.data.paths="('server://encoder:5151',)" --output run
+
+There is no authentication: let only the trainers' network reach the port.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.set_defaults(run=run)
+    parser.epilog = EXAMPLES
+    captions = "list or folder of videos with captions, as of `data encode`"
+    add_path(parser, "captions", captions, "CAPTIONS", type=local_path)
+    output = "folder of the samples, as `data encode` fills it; what is there is not encoded again"
+    add_output(parser, output, "FOLDER", type=local_path)
+    add_value(parser, "--listen", LISTEN, "address that trainers connect to", metavar="HOST:PORT")
+    add_clips(parser)
+    add_work(parser)
+    add_models(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        ValueError: a list, folder, models or an address that cannot be used.
+    """
+    from mugv_jax.data.serve.server import Encoder, Server
+
+    config = encode_config(args)
+    keep_compiled(args.compile_cache)
+    demo_unless_given(args)
+    models = load_models(args, needs_dit=False)
+    check_output_folder(args.output, SAMPLES)
+    entries = read_captions(args.captions)
+    folder = EncodedFolder(
+        args.output, entries, settings_of(models, config),
+        shard_index=config.shard_index, shard_count=config.shard_count,
+    )  # fmt: skip
+    with folder.only_process(), out_of_memory("make --pixels or --size smaller"):
+        encoder = Encoder(folder, models, config)
+        if encoder.bad:
+            log.warning("%s", listed(encoder.bad, "file is left out", "files are left out"))
+        with encoder, Server(encoder, args.listen) as server:
+            host = args.listen.rpartition(":")[0]
+            log.info("serving %d samples at server://%s:%d", len(encoder.rows), host, server.port)
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
+        log.info("%d samples were encoded; they are in %s.", encoder.encoded, args.output)
