@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 BUFFER = "~/.cache/mugv_jax/served"
 BUFFER_BYTES = 20 * 2**30
+KEPT = 1024  # newest files that are never removed
 WAITS_S = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one for ever
 TOLD_EVERY_S = 30.0
 ANSWER_S = 600.0  # for a file that must be encoded first
@@ -146,10 +147,13 @@ class ServedSamples:
 
 
 class Buffer:
-    """Files of a server on this machine's disk, the oldest removed beyond `most_bytes`."""
+    """Files of a server on this machine's disk, the oldest removed beyond `most_bytes`.
 
-    def __init__(self, connection: Connection, folder: Path, most_bytes: int):
-        self._connection, self._most_bytes = connection, most_bytes
+    kept: newest files that stay in any case; more than the trainer's threads read at once.
+    """
+
+    def __init__(self, connection: Connection, folder: Path, most_bytes: int, kept: int = KEPT):
+        self._connection, self._most_bytes, self._kept = connection, most_bytes, kept
         digest = hashlib.sha256(connection.where.encode()).hexdigest()[:12]
         self.folder = folder / digest
 
@@ -170,7 +174,7 @@ class Buffer:
     def _shrink(self) -> None:
         """Removes the oldest files while there are more bytes than allowed.
 
-        A file may be removed by another process first, or be asked for again: both are harmless.
+        The newest stay, as they are about to be read. Another process may remove a file first.
         """
         files = []
         for path in self.folder.glob("*/*.pt"):
@@ -178,7 +182,7 @@ class Buffer:
                 stat = path.stat()
                 files.append((stat.st_mtime, stat.st_size, path))
         excess = sum(size for _, size, _ in files) - self._most_bytes
-        for _, size, path in sorted(files):
+        for _, size, path in sorted(files)[: -self._kept]:
             if excess <= 0:
                 return
             path.unlink(missing_ok=True)
