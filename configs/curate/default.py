@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
         "clip": {"folder": "", "head": "", "dtype": "float32"},
         "thresholds": {
             "length": threshold("seconds", 1.0, 6.5, "s", "room for 9 frames at 8 a second"),
-            "blur": threshold("defocus", None, 0.43, "", measured),
+            "blur": threshold("defocus", None, 0.35, "", measured),
             "dark": threshold("dark", None, 0.95, "share", "a black picture"),
             "bright": threshold("bright", None, 0.95, "share", "a white picture"),
             "aesthetic": threshold("aesthetic", 4.5, None, "", "MUG-V 2.1"),
@@ -51,7 +51,7 @@ def get_config() -> ConfigDict:
             "filter": threshold("filter_flags", None, 0, "flags", "MUG-V 2.1"),
         },
         "duplicates": {
-            "near": 0.88, "same": 0.985, "embedding": 0.95, "neighbours": 24, "mirrored": True,
+            "near": 0.82, "same": 0.95, "embedding": 0.95, "neighbours": 24, "mirrored": True,
         },
         "filter": {"model": "", "base_url": "http://localhost:8000/v1"},
         "captioner": {"model": "", "base_url": "http://localhost:8000/v1"},

@@ -36,8 +36,9 @@ WRITES = {
 }
 COARSE_PX = 8  # side of the mean pictures that candidates are found by
 CROPS = (1.0, 0.96, 0.92, 0.88, 0.84)  # sides of the crops that are compared, of the whole
+COARSE_SIGMA, COARSE_LESS = 3.0, 0.8  # pixels of a blur, and the share of it that is taken away
 ALIKE = 0.6  # smallest correlation of the mean pictures of candidates
-WORTH = 0.4  # smallest similarity, without crops, of clips whose crops are compared
+WORTH = 0.3  # smallest similarity, without crops, of clips whose crops are compared
 REMEMBERED = 256  # clips whose crops are held in memory, 2.5 MB each
 SAME_LENGTH = 0.05  # of a re-encoded copy, against its original
 
@@ -53,8 +54,8 @@ class DuplicateConfig:
     mirrored: compare mirrored clips too.
     """
 
-    near: float = 0.88
-    same: float = 0.985
+    near: float = 0.82
+    same: float = 0.95
     embedding: float = 0.95
     neighbours: int = 24
     mirrored: bool = True
@@ -164,8 +165,15 @@ def _vectors(pictures: Frames, crop: float) -> Float[np.ndarray, "p k d"]:
     for top, left in itertools.product(places, places):
         part = pictures[:, top : top + side, left : left + side]
         scaled = [cv2.resize(np.ascontiguousarray(each), (SIDE_PX, SIDE_PX)) for each in part]
-        made.append(_unit(np.stack(scaled)))
+        made.append(_unit(np.stack([_detailed(each) for each in scaled])))
     return np.stack(made)
+
+
+def _detailed(picture: np.ndarray) -> np.ndarray:
+    """A picture (h w 3) with less of its coarse layout, which different pictures may share."""
+    cv2 = needed("cv2")
+    x = picture.astype(np.float32)
+    return x - COARSE_LESS * cv2.GaussianBlur(x, (0, 0), COARSE_SIGMA)
 
 
 def _unit(pictures: np.ndarray) -> Float[np.ndarray, "k d"]:
