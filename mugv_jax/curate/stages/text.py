@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing in the picture: its share of the area, and where subtitles stand.
 
-Lines are found by the detector of RapidOCR (PP-OCR's weights, in its package). ContentV 3 crops
-subtitles and drops clips with much text; MUG-V 2.1 drops text overlays.
+Lines are found by the detector of RapidOCR (PP-OCR's weights, in its package), and read: patterns
+that look like writing have no words. ContentV 3 crops subtitles and drops clips with much text.
+MUG-V 2.1 drops text overlays: lines that stand at the same place in most key frames; in a clip
+without motion, the scene's own writing does so too.
 """
 
 import dataclasses
@@ -19,16 +21,18 @@ from mugv_jax.curate.stage import Row, Stage
 
 Box = Float[np.ndarray, "4 2"]
 LOWER = 0.7  # of the height: a subtitle's line begins below
-SAME = 0.02  # of the height: a line that stands still moves by less
+SAME = 0.03  # of the height: a baseline that stands still moves by less
+OVERLAP = 0.6  # intersection over union of a line that stands still
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Text(Stage):
-    """Share of text, number of lines, their words, and the top of subtitles.
+    """Shares of text and of overlays, number of lines, their words, and the top of subtitles.
 
-    Share and number are those of the median key frame: a pattern is taken for text in one at most.
+    Shares and number are those of the median key frame: a pattern is taken for text in one at most.
 
     side_px: frames are scaled to this short side before; smaller is faster and misses small text.
+        At 320, lines of 3 % of the height are found.
     confidence: smallest score of a line by the recogniser; patterns that look like text have less.
     threads: of onnxruntime.
     """
@@ -37,6 +41,7 @@ class Text(Stage):
     READS = ("key_frames", "height_px")
     WRITES: ClassVar = {
         "text_share": "float64",
+        "text_overlay": "float64",
         "text_lines": "int64",
         "text": "list<string>",
         "subtitle_top_px": "int64",
@@ -58,6 +63,7 @@ class Text(Stage):
             params={
                 "Global.log_level": "critical",
                 "Global.use_cls": False,
+                "Det.limit_side_len": self.side_px,  # or it enlarges to 736, 6 times the time
                 "EngineConfig.onnxruntime.intra_op_num_threads": self.threads,
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             }
@@ -66,11 +72,12 @@ class Text(Stage):
     def _scores(self, frames: Frames, height_px: int) -> Row:
         found = [self.lines(frame) for frame in frames]
         height, width = frames.shape[1:3]
-        shares = [sum(_area(box) for box, _ in lines) / (height * width) for lines in found]
-        top = _subtitle_top([[box for box, _ in lines] for lines in found], height)
+        boxes = [[box for box, _ in lines] for lines in found]
+        top = _subtitle_top(boxes, height)
         words = dict.fromkeys(word for lines in found for _, word in lines)
         return {
-            "text_share": float(np.median(shares)),
+            "text_share": _share(boxes, height * width),
+            "text_overlay": _share(_overlays(boxes), height * width),
             "text_lines": round(np.median([len(lines) for lines in found])),
             "text": list(words),
             "subtitle_top_px": None if top is None else int(top * height_px / height),
@@ -89,8 +96,13 @@ class Text(Stage):
         return [
             (np.asarray(box) / scale, str(word))
             for box, word, score in zip(result.boxes, result.txts, result.scores, strict=True)
-            if score >= self.confidence and len(str(word).strip()) > 1
+            if score >= self.confidence and _is_word(str(word))
         ]
+
+
+def _is_word(word: str) -> bool:
+    """Whether there are two different letters or digits: round things are read as 0000."""
+    return len({letter for letter in word if letter.isalnum()}) > 1
 
 
 def _area(box: Box) -> float:
@@ -99,13 +111,41 @@ def _area(box: Box) -> float:
     return float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2)
 
 
-def _subtitle_top(found: Sequence[Sequence[Box]], height: int) -> float | None:
-    """Top of the highest line in the lower part that stands in most frames; None without one."""
-    lower = [
-        [top for box in boxes if (top := box[:, 1].min()) >= LOWER * height] for boxes in found
+def _share(found: Sequence[Sequence[Box]], area: int) -> float:
+    """Share of a frame's area that boxes cover, in the median frame."""
+    return float(np.median([sum(map(_area, boxes)) for boxes in found])) / area
+
+
+def _overlays(found: Sequence[Sequence[Box]]) -> list[list[Box]]:
+    """Boxes of each frame that most frames have at the same place."""
+    return [
+        [box for box in boxes if 2 * sum(_has(each, box) for each in found) > len(found)]
+        for boxes in found
     ]
-    tops = [min(each, default=None) for each in lower]
-    there = [top for top in tops if top is not None]
-    if 2 * len(there) <= len(found) or max(there) - min(there) > SAME * height:
+
+
+def _has(boxes: Sequence[Box], box: Box) -> bool:
+    """Whether one of `boxes` stands where `box` does."""
+    return any(_overlap(each, box) >= OVERLAP for each in boxes)
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Intersection over union of the upright rectangles around two boxes."""
+    sides = np.minimum(a.max(0), b.max(0)) - np.maximum(a.min(0), b.min(0))
+    both = float(np.prod(np.maximum(sides, 0)))
+    return both / (float(np.prod(np.ptp(a, axis=0)) + np.prod(np.ptp(b, axis=0))) - both)
+
+
+def _subtitle_top(found: Sequence[Sequence[Box]], height: int) -> float | None:
+    """Top of the highest line in the lower part of frames that end on one baseline; None without.
+
+    Most frames must have lines there. Their number may differ, so their lowest ends are compared.
+    """
+    lower = [[box for box in boxes if box[:, 1].min() >= LOWER * height] for boxes in found]
+    there = [np.concatenate(boxes)[:, 1] for boxes in lower if boxes]
+    if 2 * len(there) <= len(found):
         return None
-    return float(min(there))
+    ends = [y.max() for y in there]
+    if max(ends) - min(ends) > SAME * height:
+        return None
+    return float(min(y.min() for y in there))
