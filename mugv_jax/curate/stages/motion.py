@@ -7,7 +7,9 @@
     foreground   mean length of flow - background's flow; and its share of the area
 
 What the background's flow explains is no foreground, whatever the flow says: a surface without
-texture has none of its own, and what comes into view has none at all.
+texture has none of its own, and what comes into view has none at all. Nor is what stays at its
+place in most pairs while the camera moves, such as captions and watermarks. An object that the
+camera follows does not stay at one place over the clip.
 
 All are in pixels between neighbouring frames of a video 1280 pixels wide. MUG-V 2.1 takes RAFT's
 flow and keeps clips in [1, 20]; ContentV 3 fits the perspective transform. The flow here is DIS of
@@ -22,7 +24,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mugv_jax.axes import Float, Frames
+from mugv_jax.axes import Bool, Float, Frames
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
 from mugv_jax.curate.stages.borders import inside
@@ -33,6 +35,10 @@ REFERENCE_PX = 1280  # width in whose pixels motion is stated
 DIS, RAFT = "dis", "raft"
 GRID = 8  # every how many pixels the flow is sampled for the transform
 SEED = 1  # of RANSAC
+CONTRAST = 50.0  # standard deviation of the luma of a picture of full contrast, of 255
+LEAST_SCALE = 0.3  # below, an error is the codec's
+STILL_PX = 0.5  # flow of a sign, at the size of the pairs
+HALO_PX = 7  # pixels around a sign whose flow is a mixture
 RAFT_MULTIPLE = 8  # sides of the frames that RAFT reads
 Flow = Float[np.ndarray, "h w 2"]
 
@@ -45,7 +51,8 @@ class Motion(Stage):
     raft_weights: file of torchvision's raft_large, for "raft".
     inlier_px: largest distance, at the size of the pairs, of the background from its transform.
     moves_px: smallest difference from the background, at that size, that counts as foreground.
-    unexplained: smallest error of the background's transform there, of 255.
+    unexplained: smallest error of the background's transform there, of 255; in a picture of less
+        contrast, in proportion (`error_scale`).
     """
 
     NAME = "motion"
@@ -94,25 +101,61 @@ class Motion(Stage):
         return dis_flow if self.flow == DIS else _raft(self.raft_weights)
 
     def _scores(self, pairs: Frames) -> Row:
-        found = [self._split(a, b) for a, b in pairs]
+        flows = [self._flow(a, b) for a, b in pairs]
+        backgrounds = [background_flow(flow, self.inlier_px) for flow in flows]
+        errors = [unexplained(a, b, at) for (a, b), at in zip(pairs, backgrounds, strict=True)]
+        signs = signs_of(pairs, flows, errors)
+        front, share = np.mean(
+            [
+                self._foreground(flow - background, error / error_scale(a), signs)
+                for (a, _), flow, background, error in zip(
+                    pairs, flows, backgrounds, errors, strict=True
+                )
+            ],
+            axis=0,
+        )
         scale = REFERENCE_PX / pairs.shape[3]
-        whole, camera, front, share = np.mean(found, axis=0)
         return {
-            "motion": float(whole * scale),
-            "camera_motion": float(camera * scale),
+            "motion": mean_length(flows) * scale,
+            "camera_motion": mean_length(backgrounds) * scale,
             "foreground_motion": float(front * scale),
             "foreground_share": float(share),
         }
 
-    def _split(self, a: Frames, b: Frames) -> tuple[float, float, float, float]:
-        """Mean lengths of a pair's flow, background and foreground, and the last one's share."""
-        flow = self._flow(a, b)
-        background = background_flow(flow, self.inlier_px)
-        rest = np.linalg.norm(flow - background, axis=-1)
-        moves = (rest > self.moves_px) & (unexplained(a, b, background) > self.unexplained)
-        front = float(rest[moves].mean()) if moves.any() else 0.0
-        whole, camera = (float(np.linalg.norm(each, axis=-1).mean()) for each in (flow, background))
-        return whole, camera, front, float(moves.mean())
+    def _foreground(
+        self,
+        difference: Flow,
+        error: Float[np.ndarray, "h w"],
+        signs: Bool[np.ndarray, "h w"],
+    ) -> tuple[float, float]:
+        """Mean length of the foreground's flow against the background's, and its share."""
+        length = np.linalg.norm(difference, axis=-1)
+        moves = (length > self.moves_px) & (error > self.unexplained) & ~signs
+        return float(length[moves].mean()) if moves.any() else 0.0, float(moves.mean())
+
+
+def mean_length(flows: Sequence[Flow]) -> float:
+    """Mean length of the vectors of flows (h w 2)."""
+    return float(np.mean([np.linalg.norm(flow, axis=-1).mean() for flow in flows]))
+
+
+def error_scale(frame: Frames) -> float:
+    """What an error in a frame (h w 3) counts for, 1 in one of full contrast."""
+    return float(np.clip(luma(frame).std() / CONTRAST, LEAST_SCALE, 1))
+
+
+def signs_of(
+    pairs: Frames, flows: Sequence[Flow], errors: Sequence[Float[np.ndarray, "h w"]]
+) -> Bool[np.ndarray, "h w"]:
+    """Where most pairs show something that stands still, and that the moving background is not."""
+    cv2 = needed("cv2")
+    still = [
+        (np.linalg.norm(flow, axis=-1) < STILL_PX)
+        & (unexplained(a, b, np.zeros_like(flow)) < error / 2)
+        for (a, b), flow, error in zip(pairs, flows, errors, strict=True)
+    ]
+    signs = 2 * np.sum(still, axis=0) > len(still)
+    return cv2.dilate(signs.astype(np.uint8), np.ones((HALO_PX, HALO_PX), np.uint8)) > 0
 
 
 def dis_flow(a: Frames, b: Frames) -> Flow:
@@ -162,12 +205,14 @@ def _raft(weights: str) -> Callable[[Frames, Frames], Flow]:
 
     def flow(a: Frames, b: Frames) -> Flow:
         height, width = (side // RAFT_MULTIPLE * RAFT_MULTIPLE for side in a.shape[:2])
+        left_out = [(0, a.shape[0] - height), (0, a.shape[1] - width), (0, 0)]
 
         def picture(frame: Frames) -> Any:
             pixels = torch.from_numpy(np.ascontiguousarray(frame[:height, :width]))
             return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
 
         with torch.inference_mode():
-            return model(picture(a), picture(b))[-1][0].permute(1, 2, 0).numpy()
+            found = model(picture(a), picture(b))[-1][0].permute(1, 2, 0).numpy()
+        return np.pad(found, left_out, mode="edge")
 
     return flow
