@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     return ConfigDict({
         "run": {
             "measures": (
-                "sharpness", "borders", "steadiness", "motion", "watermark", "signature",
+                "borders", "sharpness", "steadiness", "motion", "watermark", "signature",
                 "thumbnail", "text", "clip",
             ),
             "unit_clips": 8,

@@ -18,6 +18,6 @@ from mugv_jax.curate.stages.thumbnail import Thumbnail
 from mugv_jax.curate.stages.watermark import Watermark
 
 ORDERED = (
-    Sharpness, Borders, Steadiness, Motion, Watermark, Signature, Thumbnail, Text, ClipScores,
+    Borders, Sharpness, Steadiness, Motion, Watermark, Signature, Thumbnail, Text, ClipScores,
 )  # fmt: skip
 MEASURES: dict[str, type[Stage]] = {stage.NAME: stage for stage in ORDERED}

@@ -24,6 +24,7 @@ import numpy as np
 from mugv_jax.axes import Frames
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
+from mugv_jax.curate.stages.borders import inside
 
 BLUR_PX = 9
 HALF = 40.0  # sharpness that halves the effect of blur
@@ -40,7 +41,7 @@ class Sharpness(Stage):
     PACKAGES = ("cv2",)
 
     def run(self, rows: Sequence[Row]) -> list[Row]:
-        return [{**row, **self._scores(row["key_frames"])} for row in rows]
+        return [{**row, **self._scores(_picture(row))} for row in rows]
 
     def _scores(self, frames: Frames) -> Row:
         grey = [luma(frame) for frame in frames]
@@ -53,6 +54,12 @@ class Sharpness(Stage):
             "dark": float(np.mean([(each < DARK).mean() for each in grey])),
             "bright": float(np.mean([(each > BRIGHT).mean() for each in grey])),
         }
+
+
+def _picture(row: Row) -> Frames:
+    """Key frames without the bars at their borders, whose edges are sharp."""
+    frames, box = row["key_frames"], row.get("content_box")
+    return inside(frames, box, row["width_px"], row["height_px"]) if box else frames
 
 
 def luma(frame: Frames) -> np.ndarray:
