@@ -35,7 +35,7 @@ TAGS = ("subjects", "actions", "scenes")
 BROKEN, UNDRAWN, BEST = 1, 2, 4  # bits of a clip, as decide.js reads them
 MOST_SHOWN = 2000  # clips with thumbnails, about 10 kB each
 EDGE = 40  # of them on either side of every threshold
-GROUPS, MEMBERS, CAPTIONS, TOP = 100, 8, 60, 25
+GROUPS, MEMBERS, CAPTIONS, TOP = 100, 8, 30, 25
 LONGEST = 1500  # characters of a caption or reason
 
 

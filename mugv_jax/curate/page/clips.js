@@ -11,6 +11,9 @@ function reasonOf(model, i) {
   return step ? `dropped by ${step.name}` : "kept";
 }
 
+/** The end of an id, by which clips of one video differ. */
+function tail(name) { return name.length > 15 ? `…${name.slice(-14)}` : name; }
+
 /** A clip with lines of text below it. */
 function clipButton(model, i, ...lines) {
   const detail = model.details.get(i) ?? {};
@@ -20,7 +23,7 @@ function clipButton(model, i, ...lines) {
   return element("button", {
     type: "button", class: kept ? "clip" : "clip dropped", title: told, "aria-label": told,
     onclick: () => showDetail(model, i),
-  }, pictureOf(model, i), ...[...lines, name].map((line) => element("small", {}, line)));
+  }, pictureOf(model, i), ...[...lines, tail(name)].map((line) => element("small", {}, line)));
 }
 
 function clockOf(seconds) {

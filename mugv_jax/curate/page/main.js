@@ -134,7 +134,7 @@ function card(model, threshold, number) {
   const refreshSides = () => {
     for (const end of ends) inputs[end].classList.toggle("changed", model.limits[number][end] !== threshold[end]);
     sides.replaceChildren(...ends.filter((end) => model.limits[number][end] !== null).map((end) => {
-      const near = nearest(model, step, end), sign = end === "low" ? ["below", "above"] : ["above", "below"];
+      const near = nearest(model, step, end), sign = end === "low" ? ["below", "from"] : ["above", "up to"];
       const bound = shortNumber(model.limits[number][end]);
       const side = (name, list) => element("div", {}, element("h4", {}, name), strip(model, list, values));
       return element("div", { class: "sides" }, side(`Just dropped (${sign[0]} ${bound})`, near.dropped), side(`Just kept (${sign[1]} ${bound})`, near.kept));
