@@ -18,12 +18,13 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mugv_jax.curate import balance, duplicates, engine, listing, thresholds
 from mugv_jax.curate.engine import PROBLEM, Phase, Unit
+from mugv_jax.curate.report import THUMBNAILS, write_report
 from mugv_jax.curate.settings import CurateConfig
 from mugv_jax.curate.stage import Row
 from mugv_jax.curate.table import Parts, column_types, write_table
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 CAPTIONS, BEST, SETTINGS = LISTS[0], "best.csv", "curate.json"
 CLIPS, VIDEOS, PARTS = "clips.parquet", "videos.parquet", "parts"
-THUMBNAILS, REPORT = "thumbnails", "report.html"
+REPORT, SCORES = "report.html", ("float64", "int64")
 FILES = (CAPTIONS, BEST, SETTINGS, CLIPS, VIDEOS, PARTS, THUMBNAILS, REPORT)
 LISTED = ("path", "caption", "id", START, END, CROP)
 LARGE = ("thumbnail", "signature", "embedding")  # columns that clips.parquet leaves out
@@ -87,7 +88,26 @@ def _curate(videos: list[Row], out: Path, config: CurateConfig, workers: int | N
         seconds |= answers.seconds(asked)
         types = column_types(types, answers.columns)
     rows = balance.mark_best(balance.balance(rows, config.balance), config.best)
-    return _finish(videos, rows, out, config, seconds, types)
+    done = _finish(videos, rows, out, config, seconds, types)
+    write_report(
+        out / REPORT,
+        done.videos,
+        done.clips,
+        config.thresholds,
+        scores=[n for each in config.measures for n, kind in each.WRITES.items() if kind in SCORES],
+        asked=[name for each in config.asking for name in each.WRITES],
+        thumbnails=_thumbnails(scores, score_keys, copies),
+    )
+    return done
+
+
+def _thumbnails(
+    scores: Parts, keys: Sequence[str], copies: Mapping[str, Sequence[Row]]
+) -> Iterator[Row]:
+    """Thumbnails of all clips, read again from the parts; exact copies share one."""
+    for row in scores.read(keys, without=("signature", "embedding")):
+        for each in (row, *copies.get(row["clip"], ())):
+            yield {"clip": each["clip"], "thumbnail": row.get("thumbnail")}
 
 
 def _first_copies(rows: Sequence[Row]) -> tuple[list[Row], dict[str, list[Row]]]:
