@@ -8,6 +8,8 @@
     flicker    median of |Y_k - (Y_k-1 + Y_k+1) / 2| of the mean luma Y, of 255
     shake      median of |p_k - (p_k-1 + p_k+1) / 2| of the camera's place p, per mille of the width
 
+A codec draws a still picture anew at every keyframe; such a change ends no run (`unchanged`).
+
 p is the sum of the shifts between frames by phase correlation. A camera that pans at a constant
 speed has no shake, and a scene that gets darker has no flicker: second differences are zero.
 """
@@ -19,10 +21,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from mugv_jax.axes import Float, Frames
+from mugv_jax.axes import Bool, Float, Frames
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
 from mugv_jax.curate.stages.sharpness import luma
+
+ALONE = 4  # keyframes are further apart; animation shows a drawing for two or three frames
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,7 @@ class Steadiness(Stage):
     """Freeze, repeated frames, flicker and shake.
 
     still: change, of 255, up to which a frame counts as the one before; codecs change that much.
+    redrawn: change, of 255, up to which a keyframe counts as the still picture that it draws anew.
     """
 
     NAME = "steadiness"
@@ -43,13 +48,14 @@ class Steadiness(Stage):
     PACKAGES = ("cv2",)
 
     still: float = 0.35
+    redrawn: float = 2.0
 
     def run(self, rows: Sequence[Row]) -> list[Row]:
         return [{**row, **self._scores(row["small_frames"])} for row in rows]
 
     def _scores(self, frames: Frames) -> Row:
         grey = np.stack([luma(frame) for frame in frames]).astype(np.float32)
-        same = np.abs(np.diff(grey, axis=0)).mean((1, 2)) <= self.still
+        same = unchanged(grey, self.still, self.redrawn)
         longest = longest_run(same)
         return {
             "freeze": longest / len(same),
@@ -57,6 +63,26 @@ class Steadiness(Stage):
             "flicker": median_bend(grey.mean((1, 2))[:, None]),
             "shake": 1000 * median_bend(places(grey)) / grey.shape[2],
         }
+
+
+def unchanged(
+    grey: Float[np.ndarray, "f h w"], still: float, redrawn: float
+) -> Bool[np.ndarray, "f-1"]:
+    """Whether each frame but the first shows what the one before shows.
+
+    It does if it differs by at most `still`; or if it differs by at most `redrawn` from the frame
+    with which the run began, and stands alone: `ALONE` frames on both sides, or all to the clip's end, do not change.
+    """
+    same = np.abs(np.diff(grey, axis=0)).mean((1, 2)) <= still
+    found, first = same.copy(), 0
+    for k in np.flatnonzero(~same):
+        around = np.concatenate([same[max(k - ALONE, 0) : k], same[k + 1 : k + 1 + ALONE]])
+        alone = len(around) >= ALONE and around.all()
+        if alone and np.abs(grey[k + 1] - grey[first]).mean() <= redrawn:
+            found[k] = True
+        else:
+            first = k + 1
+    return found
 
 
 def longest_run(marked: np.ndarray) -> int:
