@@ -91,8 +91,10 @@ class Asking(Stage):
         return (PROMPTS / self.PROMPT).read_text()
 
     def run(self, rows: Sequence[Row]) -> list[Row]:
+        spent, _ = self._spent, self._limit  # made before threads share them
         with ThreadPoolExecutor(self.at_once) as pool:
             found = list(pool.map(self._answered, rows))
+        log.info("%s: %s", self.NAME, spent)
         return [{**row, **each} for row, each in zip(rows, found, strict=True)]
 
     @abc.abstractmethod
@@ -113,6 +115,10 @@ class Asking(Stage):
         return Endpoint(model=self.model, base_url=self.base_url, key=key, timeout_s=self.timeout_s)
 
     @functools.cached_property
+    def _spent(self) -> "Spent":
+        return Spent(self.price_in, self.price_out)
+
+    @functools.cached_property
     def _limit(self) -> "RateLimit":
         return RateLimit(self.per_minute)
 
@@ -130,9 +136,11 @@ class Asking(Stage):
                 raise ServerGone(
                     f"{error} What was answered is kept; run the command again."
                 ) from error
+            self._spent.refuse()
             log.warning("%s of %s: %s", self.NAME, row["clip"], error)
             return dict.fromkeys(self.WRITES)
         except ValueError as error:
+            self._spent.refuse()
             log.warning("%s of %s: %s", self.NAME, row["clip"], shortened(str(error), 200))
             return dict.fromkeys(self.WRITES)
         if kept is None:
@@ -142,9 +150,7 @@ class Asking(Stage):
     def _ask(self, words: str, pictures: Sequence[bytes]) -> Answer:
         self._limit.wait()
         answer = self._endpoint.answer(self.prompt, words, *pictures)
-        read, written = answer.tokens
-        cost = (read * self.price_in + written * self.price_out) / 1e6
-        log.debug("%s: %d + %d tokens, %.4f", self.NAME, read, written, cost)
+        self._spent.add(answer.tokens)
         return answer
 
     def _key(self, words: str, pictures: Sequence[bytes]) -> str:
@@ -176,6 +182,40 @@ class Asking(Stage):
 
 class ServerGone(RuntimeError):
     """No answer from a server, after retries."""
+
+
+class Spent:
+    """Answers that a process got so far, and what they cost; prices are those of a million tokens.
+
+    unusable: refusals, and answers of another form than asked for.
+    """
+
+    def __init__(self, price_in: float, price_out: float):
+        self.answers = self.read = self.written = self.unusable = 0
+        self._prices, self._lock = (price_in, price_out), threading.Lock()
+
+    def add(self, tokens: tuple[int, int]) -> None:
+        """Counts an answer with the tokens that were read and written for it."""
+        with self._lock:
+            self.answers += 1
+            self.read += tokens[0]
+            self.written += tokens[1]
+
+    def refuse(self) -> None:
+        """Counts an answer of no use."""
+        with self._lock:
+            self.unusable += 1
+
+    @property
+    def cost(self) -> float:
+        """Price of all answers."""
+        return (self.read * self._prices[0] + self.written * self._prices[1]) / 1e6
+
+    def __str__(self) -> str:
+        return (
+            f"{self.answers} answers, {self.unusable} of no use; {self.read:,} tokens read and "
+            f"{self.written:,} written, which cost {self.cost:.4f}"
+        )
 
 
 class RateLimit:
