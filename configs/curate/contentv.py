@@ -23,6 +23,9 @@ def get_config() -> ConfigDict:
     config = default()
     config.run.crop = ("borders", "subtitles")
     config.shots.max_clip_s = 6.0
+    config.run.thresholds = (
+        "length", "text", "borders", "watermark", "blur", "motion", "aesthetic",
+    )  # fmt: skip
     limits = config.thresholds
     config.thresholds = ConfigDict({
         "length": threshold("seconds", 3.0, 6.0, "s", "ContentV 3"),
@@ -34,7 +37,9 @@ def get_config() -> ConfigDict:
         "motion": limits.motion,
         "aesthetic": limits.aesthetic,
     })  # fmt: skip
-    config.best.columns = ConfigDict({
-        "aesthetic": 1.0, "foreground_motion": 1.0, "camera_motion": 0.5,
+    config.best.rule = "every"
+    config.best.parts = ConfigDict({
+        "aesthetic": {"aesthetic": 1.0},
+        "motion": {"foreground_motion": 2.0, "camera_motion": 1.0},
     })  # fmt: skip
     return config

@@ -26,6 +26,10 @@ def get_config() -> ConfigDict:
                 "borders", "sharpness", "steadiness", "motion", "watermark", "signature",
                 "thumbnail", "text", "clip",
             ),
+            "thresholds": (
+                "length", "dark", "bright", "blur", "aesthetic", "freeze", "flicker", "shake",
+                "motion", "borders", "text", "watermark", "filter",
+            ),
             "unit_clips": 8,
             "crop": (),
         },
@@ -56,9 +60,15 @@ def get_config() -> ConfigDict:
         "filter": {"model": "", "base_url": "http://localhost:8000/v1"},
         "captioner": {"model": "", "base_url": "http://localhost:8000/v1"},
         "tagger": {"model": "", "base_url": "http://localhost:8000/v1"},
-        "balance": {"by": ("scenes",), "alpha": 1.0, "least": 1, "seed": 0},
+        "balance": {
+            "by": ("subjects", "scenes"), "alpha": 1.0, "share": 1.0, "weights": {}, "seed": 0,
+        },
         "best": {
-            "share": 0.1,
-            "columns": {"aesthetic": 1.0, "motion": 0.5, "foreground_motion": 1.0},
+            "rule": "mean", "share": 0.1,
+            "parts": {
+                "aesthetic": {"aesthetic": 1.0},
+                "motion": {"foreground_motion": 2.0, "camera_motion": 1.0},
+                "sharpness": {"sharpness": 1.0},
+            },
         },
     })  # fmt: skip

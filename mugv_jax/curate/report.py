@@ -22,9 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from mugv_jax.curate.balance import BALANCE
 from mugv_jax.curate.stage import Row
-from mugv_jax.curate.thresholds import DROPPED_BY, PROBLEM, Threshold, number
+from mugv_jax.curate.thresholds import BALANCE, DROPPED_BY, PROBLEM, Threshold, number
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.files import shortened
 

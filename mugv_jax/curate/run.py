@@ -22,11 +22,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mugv_jax.curate import balance, duplicates, engine, listing, thresholds
+from mugv_jax.curate import balance, best, duplicates, engine, listing, thresholds
 from mugv_jax.curate.engine import PROBLEM, Phase, Unit
 from mugv_jax.curate.report import THUMBNAILS, write_report
 from mugv_jax.curate.settings import CurateConfig
 from mugv_jax.curate.stage import Row
+from mugv_jax.curate.stages.asking import ServerGone
 from mugv_jax.curate.table import Parts, column_types, write_table
 from mugv_jax.data.captions import LISTS
 from mugv_jax.data.folder_lock import only_process
@@ -80,14 +81,17 @@ def _curate(videos: list[Row], out: Path, config: CurateConfig, workers: int | N
     scored, score_keys, scores = _score(cut, out, config, workers)
     rows = _with_copies(scored, copies)
     rows = thresholds.decide(rows, config.thresholds)
-    rows = thresholds.drop_duplicates(duplicates.mark_duplicates(rows, config.duplicates))
+    rows = duplicates.mark_duplicates(rows, config.duplicates)
+    rows = thresholds.drop(rows, thresholds.DUPLICATE, lambda row: row["duplicate_of"] is not None)
     seconds = found.seconds(keys) | scores.seconds(score_keys)
     types = scores.columns
     if config.asking:
         rows, answers, asked = _ask(rows, out, config, workers, types)
         seconds |= answers.seconds(asked)
         types = column_types(types, answers.columns)
-    rows = balance.mark_best(balance.balance(rows, config.balance), config.best)
+    rows = balance.balance(rows, config.balance)
+    rows = thresholds.drop(rows, thresholds.BALANCE, lambda row: not row["balanced"])
+    rows = best.select_best(rows, config.best)
     done = _finish(videos, rows, out, config, seconds, types)
     write_report(
         out / REPORT,
@@ -174,7 +178,10 @@ def _ask(
         Unit(unit.key, [{name: row.get(name) for name in small} for row in unit.rows])
         for unit in portions(kept, config.run.unit_clips)
     ]
-    parts = engine.run(phase, units, out, workers)
+    try:
+        parts = engine.run(phase, units, out, workers)
+    except ServerGone as error:
+        raise ValueError(str(error)) from error
     keys = [unit.key for unit in units]
     added = {name for stage in config.asking for name in stage.WRITES}
     answers = {row["clip"]: {name: row.get(name) for name in added} for row in parts.read(keys)}
@@ -196,7 +203,9 @@ def _finish(
     types: Mapping[str, str],
 ) -> Curated:
     """Writes the tables and lists."""
-    columns = column_types(types, thresholds.WRITES, duplicates.WRITES, balance.WRITES)
+    columns = column_types(
+        types, *(each.WRITES for each in (thresholds, duplicates, balance, best))
+    )
     small = {name: kind for name, kind in columns.items() if name not in LARGE}
     clips = [row for row in rows if row.get("clip") is not None]
     write_table(out / CLIPS, clips, small)

@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 
 from mugv_jax.bounds import require_at_least
 from mugv_jax.config import build_group
-from mugv_jax.curate.balance import BalanceConfig, BestConfig
+from mugv_jax.curate.balance import BalanceConfig
+from mugv_jax.curate.best import BestConfig
 from mugv_jax.curate.duplicates import DuplicateConfig
 from mugv_jax.curate.stage import Stage
 from mugv_jax.curate.stages import MEASURES
@@ -29,11 +30,14 @@ class RunConfig:
     """What is measured, and in what portions.
 
     measures: names of stages (`stages.MEASURES`), in their order.
+    thresholds: names of the group `thresholds`, in the order in which they are applied; the first
+        that a clip fails is why it goes. Those that are not named are not applied.
     unit_clips: clips whose frames are held at once, and that are lost at most if the run is killed.
     crop: boxes that clips are cropped to when they are encoded: "borders", "subtitles".
     """
 
     measures: tuple[str, ...]
+    thresholds: tuple[str, ...] = ()
     unit_clips: int = 8
     crop: tuple[str, ...] = ()
 
@@ -100,11 +104,16 @@ def from_config_dict(values: ConfigDict) -> CurateConfig:
     for name, each in named.items():
         with problems:
             thresholds[name] = build_group(f"thresholds.{name}", Threshold, each)
+    run: Any = built.get("run")
+    for name in () if run is None else run.thresholds:
+        if name not in named:
+            known = ", ".join(named)
+            problems.add(ValueError(f"run.thresholds: {name!r} is none of thresholds: {known}."))
     problems.check()
-    run: Any = built["run"]
+    assert run is not None
     return CurateConfig(
         **{name: built[name] for name in GROUPS},
         measures=tuple(built[name] for name in run.measures),
         asking=tuple(built[name] for name in ASKING if built[name].model),
-        thresholds=thresholds,
+        thresholds={name: thresholds[name] for name in run.thresholds},
     )

@@ -4,14 +4,14 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mugv_jax.curate.stage import Row
 
 DROPPED_BY = "dropped_by"
 WRITES = {DROPPED_BY: "string"}
-PROBLEM, DUPLICATE = "problem", "duplicate"  # reasons that are no thresholds
+PROBLEM, DUPLICATE, BALANCE = "problem", "duplicate", "balance"  # reasons that are no thresholds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,11 +68,9 @@ def _reason(row: Row, thresholds: Mapping[str, Threshold]) -> str | None:
     return next((name for name, each in thresholds.items() if not each.keeps(row)), None)
 
 
-def drop_duplicates(rows: Sequence[Row]) -> list[Row]:
-    """Rows whose `dropped_by` names duplicates too, where nothing else dropped the clip."""
+def drop(rows: Sequence[Row], reason: str, goes: Callable[[Row], bool]) -> list[Row]:
+    """Rows with `dropped_by` set to `reason` where it is None and `goes` says so."""
     return [
-        {**row, DROPPED_BY: DUPLICATE}
-        if row.get(DROPPED_BY) is None and row.get("duplicate_of") is not None
-        else row
+        {**row, DROPPED_BY: reason} if row.get(DROPPED_BY) is None and goes(row) else row
         for row in rows
     ]

@@ -10,6 +10,7 @@ frames from it. A fault counts as found if its threshold refuses the clip, whate
 """
 
 import argparse
+import itertools
 import json
 import math
 from collections import defaultdict
@@ -67,7 +68,7 @@ def transitions(video: Mapping[str, Any], clips: list[dict], tally: Tally) -> No
     """Cuts and gradual transitions of one video."""
     fps = video["fps"]
     found = []
-    for before, after in zip(clips, clips[1:], strict=False):
+    for before, after in itertools.pairwise(clips):
         if after["before"] != "piece":
             found.append(
                 (round(before["end_s"] * fps), round(after["start_s"] * fps), after["before"])

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 PROMPTS = Path(__file__).parents[1] / "prompts"
 FLAGS = ("text_overlay", "large_borders", "special_effects", "changed_speed", "shake")
 TAGS = ("subjects", "actions", "scenes")
+ABOUT_THE_QUESTION = (400, 413, 422)  # statuses that say nothing about the next question
 MOST_TAGS, LONGEST_TAG = 3, 40
 
 
@@ -131,7 +132,8 @@ class Asking(Stage):
             answer = kept or self._ask(words, pictures)
             columns = self.read(answer)
         except RewritingError as error:
-            if str(error).startswith(f"{self.model} at {self.base_url}"):
+            about_it = any(f"HTTP status {code}:" in str(error) for code in ABOUT_THE_QUESTION)
+            if not about_it and str(error).startswith(f"{self.model} at {self.base_url}"):
                 # Without an answer there is nothing to keep: the clip is asked about again later.
                 raise ServerGone(
                     f"{error} What was answered is kept; run the command again."

@@ -71,7 +71,8 @@ def unchanged(
     """Whether each frame but the first shows what the one before shows.
 
     It does if it differs by at most `still`; or if it differs by at most `redrawn` from the frame
-    with which the run began, and stands alone: `ALONE` frames on both sides, or all to the clip's end, do not change.
+    with which the run began, and stands alone: `ALONE` frames on both sides, or all to the clip's
+    end, do not change.
     """
     same = np.abs(np.diff(grey, axis=0)).mean((1, 2)) <= still
     found, first = same.copy(), 0
