@@ -20,6 +20,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.container import Flags
 
 from mugv_jax.progress import over
 from tools.curation import faults
@@ -163,7 +164,9 @@ class Corpus:
     ) -> dict[str, Any]:  # fmt: skip
         suffix, name, options = codec or CODECS[self.rng.integers(len(CODECS))]
         path = self._path(suffix)
+        # Without this Matroska has a random number in every file.
         with av.open(path, "w") as file:
+            file.flags |= Flags.bitexact.value
             stream = file.add_stream(name, rate=Fraction(fps), options=dict(options))
             stream.height, stream.width = frames.shape[1] // 2 * 2, frames.shape[2] // 2 * 2
             stream.pix_fmt = "yuv420p"

@@ -82,8 +82,8 @@ def transitions(video: Mapping[str, Any], clips: list[dict], tally: Tally) -> No
         name = "cut" if cut else "fade or dissolve"
         tally.add(f"{name}: recall", bool(near), f"{video['name']} {each}")
         found = [f for f in found if f not in near]
-        for _ in near[:1]:
-            tally.add(f"{name}: precision", True, "")
+        for place, one in enumerate(near):
+            tally.add(f"{name}: precision", not place, f"{video['name']} {each} {one}")
     for extra in found:
         name = "cut" if extra[2] == "cut" else "fade or dissolve"
         tally.add(f"{name}: precision", False, f"{video['name']} {extra}")

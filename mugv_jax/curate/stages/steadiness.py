@@ -71,8 +71,7 @@ def unchanged(
     """Whether each frame but the first shows what the one before shows.
 
     It does if it differs by at most `still`; or if it differs by at most `redrawn` from the frame
-    with which the run began, and stands alone: `ALONE` frames on both sides, or all to the clip's
-    end, do not change.
+    with which the run began, and none of the `ALONE` frames before and after it changes.
     """
     same = np.abs(np.diff(grey, axis=0)).mean((1, 2)) <= still
     found, first = same.copy(), 0
