@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mugv_jax.curate.balance import BalanceConfig, BestConfig, balance, mark_best
+from mugv_jax.curate.balance import BalanceConfig, balance
+from mugv_jax.curate.best import BestConfig, select_best
 from mugv_jax.curate.report import shown, write_report
 from mugv_jax.curate.stages.thumbnail import Thumbnail
-from mugv_jax.curate.thresholds import Threshold, decide, drop_duplicates
+from mugv_jax.curate.thresholds import BALANCE, DUPLICATE, Threshold, decide, drop
 from tests.data.real_clips import real_clip
 
 BROWSER = next(
@@ -50,7 +51,7 @@ def clips(count: int, thresholds=None) -> list[dict]:
             row["group"] = members[0]["clip"]
         for row in members[1:]:
             row |= {"duplicate_of": members[0]["clip"], "duplicate_kind": "near", "similarity": 0.9}
-    rows = drop_duplicates(rows)
+    rows = drop(rows, DUPLICATE, lambda row: row.get("duplicate_of") is not None)
     for row in rows:
         if row["dropped_by"] is None and row["filter_flags"]:
             row["dropped_by"] = "filter"
@@ -83,7 +84,9 @@ def counted(page: str) -> dict[str, int]:
 def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("set") / "report.html"
     rows = clips(400)
-    rows = mark_best(balance(rows, BalanceConfig(by=("subjects",), alpha=0.5)), BestConfig())
+    rows = balance(rows, BalanceConfig(by=("subjects",), alpha=0.5))
+    rows = drop(rows, BALANCE, lambda row: not row["balanced"])
+    rows = select_best(rows, BestConfig())
     videos = [{"name": "a.mp4", "duration_s": 7200.0, "problem": None}]
     videos.append({"name": f"{EVIL}.mp4", "duration_s": None, "problem": EVIL})
     picture = {"clip": rows[3]["clip"], "thumbnail": b"webp"}

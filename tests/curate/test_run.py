@@ -1,0 +1,204 @@
+# Copyright 2026 The mugv_jax Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Curation from files to lists: both engines, interruptions, bad files, captions."""
+
+import csv
+import dataclasses
+import shutil
+import warnings
+
+import av
+import numpy as np
+import pytest
+
+from mugv_jax import cli
+from mugv_jax import config as configs
+from mugv_jax.curate import engine
+from mugv_jax.curate.run import curate
+from mugv_jax.curate.settings import from_config_dict
+from mugv_jax.curate.table import read_table
+from mugv_jax.data.captions import read_captions
+from mugv_jax.data.clips import ClipRule, read_clip
+from tests.data.real_clips import real_clip
+from tests.rewriting.stub import chat, serving
+
+MEASURES = ("borders", "sharpness", "steadiness", "motion", "watermark", "signature", "thumbnail")
+BAD = {
+    "empty": b"", "text": b"no video at all", "cut": None, "sound": None, "one_frame": None,
+}  # fmt: skip
+
+
+def config(*overrides):
+    """The default config without the models that take seconds to load."""
+    values = configs.read("curate/default")
+    values.run.measures = MEASURES
+    values.run.unit_clips = 2
+    values.shots.neural = False
+    values.shots.max_clip_s = 2.0
+    values.thresholds.watermark.high = None
+    values.thresholds.watermark.low = 0.0
+    return from_config_dict(configs.override(values, overrides))
+
+
+def written(path, frames, rate=12, codec="libx264"):
+    with av.open(path, "w") as file:
+        stream = file.add_stream(codec, rate=rate)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        file.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    """Folder of two real videos, a copy, and files that are none."""
+    folder = tmp_path_factory.mktemp("raw")
+    (folder / "site").mkdir()
+    shutil.copy(real_clip("bikes.mp4"), folder / "site" / "bikes.mp4")
+    shutil.copy(real_clip("bikes.mp4"), folder / "copy.mp4")
+    shutil.copy(real_clip("carphone_pristine.mp4"), folder / "carphone.mp4")
+    for name, content in BAD.items():
+        if content is not None:
+            (folder / f"{name}.mp4").write_bytes(content)
+    whole = real_clip("bikes.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 20])
+    written(folder / "one_frame.mp4", np.full((1, 64, 64, 3), 90, np.uint8))
+    with av.open(folder / "sound.mp4", "w") as file:
+        stream = file.add_stream("aac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.rate = 16_000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(raw, tmp_path_factory):
+    out = tmp_path_factory.mktemp("sets") / "loop"
+    return curate(raw, out, config()), out
+
+
+def test_shots_become_clips_and_bad_files_are_set_aside_with_a_reason(done):
+    curated, _ = done
+    assert {row["name"] for row in curated.videos if row["problem"]} == {
+        f"{name}.mp4" for name in BAD
+    }
+    assert all(row["problem"].startswith("probe: ") for row in curated.videos if row["problem"])
+    cuts = {30, 76, 137, 187, 242}  # of bikes.mp4, at 25 frames a second
+    bikes = [row for row in curated.clips if row["video"] == "site_bikes"]
+    starts = {round(row["start_s"] * 25) for row in bikes if row["before"] == "cut"}
+    assert starts == cuts - {242}  # what follows is shorter than a clip
+    assert {row["source"] for row in bikes} == {"site"}
+    assert all(row["seconds"] <= 2.0 + 1e-9 for row in bikes)
+    copies = [row for row in curated.clips if row["video"] == "copy"]
+    assert len(copies) == len(bikes)
+    kinds = {row["duplicate_kind"] for row in (*bikes, *copies) if row["duplicate_of"]}
+    assert "exact" in kinds
+
+
+def test_the_list_is_one_for_data_encode(done):
+    curated, out = done
+    kept = [row for row in curated.clips if row["dropped_by"] is None]
+    with open(out / "captions.csv", newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == [row["clip"] for row in kept]
+    for entry, row in zip(read_captions(out, "a clip"), kept, strict=True):
+        clip = read_clip(entry.path, ClipRule(fps=row["fps"], size=(32, 32)), None, entry.part)
+        assert len(clip.frames) == (min(row["frames"], 105) - 1) // 8 * 8 + 1
+    assert (out / "report.html").is_file()
+
+
+def test_ray_and_interruptions_give_the_same_rows(done, raw, tmp_path, monkeypatch):
+    _, out = done
+    finished, write = [], engine.Parts.write
+
+    def dies(self, key, rows, seconds):
+        if len(finished) % 3 == 2:
+            finished.append(key)
+            raise KeyboardInterrupt
+        write(self, key, rows, seconds)
+        finished.append(key)
+
+    again = tmp_path / "killed"
+    monkeypatch.setattr(engine.Parts, "write", dies)
+    for _ in range(12):
+        try:
+            curate(raw, again, config())
+        except KeyboardInterrupt:
+            continue
+        break
+    monkeypatch.undo()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Ray
+        curate(raw, tmp_path / "ray", config(), workers=1)
+    for name in ("clips.parquet", "videos.parquet"):
+        rows = read_table(out / name)
+        assert rows == read_table(again / name)
+        assert rows == read_table(tmp_path / "ray" / name)
+
+
+def test_thresholds_are_tried_again_without_measuring(done, raw, monkeypatch):
+    curated, out = done
+    monkeypatch.setattr(engine.Carrier, "rows", None)
+    stricter = curate(raw, out, config("--config.thresholds.motion.low=3"))
+    before, after = (
+        sum(row["dropped_by"] is None for row in each.clips) for each in (curated, stricter)
+    )
+    assert after < before
+    curate(raw, out, config())  # as the other tests expect it
+
+
+def test_kept_clips_are_captioned_and_tagged(done, raw, tmp_path, monkeypatch):
+    _, out = done
+    shutil.copytree(out, tmp_path / "set")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with serving(chat("A van passes a cyclist on a street.")) as stub:
+        told = config("--config.captioner.model=vlm", f"--config.captioner.base_url={stub.url}")
+        curated = curate(raw, tmp_path / "set", told)
+        asked = len(stub.asked)
+    kept = [row for row in curated.clips if row["dropped_by"] is None]
+    assert {row["caption"] for row in kept} == {"A van passes a cyclist on a street."}
+    assert asked == len(kept)
+    content = stub.asked[0][2]["messages"][1]["content"]
+    assert [each["type"] for each in content] == ["image_url", "text"]
+    assert all(entry.caption.startswith("A van") for entry in read_captions(tmp_path / "set"))
+    with pytest.raises(ValueError, match=r"Answers|answered is kept"):
+        curate(raw, tmp_path / "set", dataclasses.replace(
+            told, asking=(dataclasses.replace(told.asking[0], timeout_s=0.2, model="gone"),)
+        ))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("nowhere -o out", "'nowhere' does not exist; give a folder of videos"),
+        (". -o out", "holds no videos"),
+        (". -o out --workers 0", "--workers=0 must be at least 1"),
+        (". -o out --config.motion.flow=farneback", "flow='farneback' must be dis or raft"),
+        (". -o out --config.run.measures=('taste',)", "measures: 'taste' must be one of"),
+        (". -o out --config.clip.head=x.pth", "set folder too"),
+        (". -o out --config.thresholds.blur.hihg=1", "Did you mean high?"),
+        (". -o out --config.run.thresholds=('fun',)", "'fun' is none of thresholds"),
+    ],
+)
+def test_a_mistake_is_one_line(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["data", "curate", *words.split()]) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("name", ["default", "mugv", "contentv"])
+def test_shipped_configs_are_read(name):
+    made = from_config_dict(configs.read(f"curate/{name}"))
+    if name == "mugv":  # MUG-V 2.1
+        limits = {each: (t.low, t.high) for each, t in made.thresholds.items()}
+        assert limits["sharpness"] == (200, 2000)
+        assert limits["aesthetic"] == (4.5, None)
+        assert limits["motion"] == (1, 20)
+        assert made.best.share == 0.1
+    if name == "contentv":  # ContentV 3
+        assert (made.thresholds["length"].low, made.thresholds["length"].high) == (3, 6)
+        assert made.best.rule == "every"
