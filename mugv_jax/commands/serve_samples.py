@@ -9,13 +9,16 @@ import threading
 
 from mugv_jax.commands.encoding import add_clips, add_work, encode_config
 from mugv_jax.commands.model_options import add_models, demo_unless_given, load_models
-from mugv_jax.commands.options import add_output, add_path, add_value, local_path
+from mugv_jax.commands.options import add_output, add_overwrite, add_path, add_value, local_path
 from mugv_jax.commands.runtime import keep_compiled, out_of_memory
 from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.captions import read_captions
-from mugv_jax.data.encode import settings_of
-from mugv_jax.data.encoded import EncodedFolder
+from mugv_jax.data.encode import EncodeConfig, settings_of
+from mugv_jax.data.encoded import FILES, EncodedFolder
+from mugv_jax.data.replacing import replacing
+from mugv_jax.data.samples import CSV
 from mugv_jax.files import SAMPLES, check_output_folder
+from mugv_jax.systems.mugv.models import MugvModels
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_path(parser, "captions", captions, "CAPTIONS", type=local_path)
     output = "folder of the samples, as `data encode` fills it; what is there is not encoded again"
     add_output(parser, output, "FOLDER", type=local_path)
+    add_overwrite(parser, "encode everything anew, also with other settings")
     add_value(parser, "--listen", LISTEN, "address that trainers connect to", metavar="HOST:PORT")
     add_clips(parser)
     add_work(parser)
@@ -48,13 +52,19 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: a list, folder, models or an address that cannot be used.
     """
-    from mugv_jax.data.serve.server import Encoder, Server
-
     config = encode_config(args)
     keep_compiled(args.compile_cache)
     demo_unless_given(args)
     models = load_models(args, needs_dit=False)
     check_output_folder(args.output, SAMPLES)
+    anew = replacing(args.output, FILES, proof=CSV) if args.overwrite else contextlib.nullcontext()
+    with anew:
+        _serve(args, models, config)
+
+
+def _serve(args: argparse.Namespace, models: MugvModels, config: EncodeConfig) -> None:
+    from mugv_jax.data.serve.server import Encoder, Server
+
     entries = read_captions(args.captions)
     folder = EncodedFolder(
         args.output, entries, settings_of(models, config),

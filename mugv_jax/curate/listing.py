@@ -57,7 +57,7 @@ def list_videos(raw: Path) -> list[Row]:
             rows.append(_row(folder, values))
         except ValueError as error:
             mistakes.append(f"{where}: {error}")
-    ids = file_ids([row["name"] for row in rows], LONGEST_ID)
+    ids = file_ids(_below_common([row["name"] for row in rows]), LONGEST_ID)
     for row, default in zip(rows, ids, strict=True):
         row["video"] = row["video"] or default
     seen: dict[str, str] = {}
@@ -81,6 +81,15 @@ def _names(folder: Path) -> Iterator[str]:
             yield name
 
 
+def _below_common(names: list[str]) -> list[str]:
+    """Names without the folder that all absolute ones share."""
+    absolute = [name for name in names if os.path.isabs(name)]
+    if not absolute:
+        return names
+    common = os.path.commonpath([os.path.dirname(name) for name in absolute])
+    return [os.path.relpath(name, common) if os.path.isabs(name) else name for name in names]
+
+
 def _row(folder: Path, values: Mapping[str, Any]) -> Row:
     """The row of a record.
 
@@ -99,7 +108,7 @@ def _row(folder: Path, values: Mapping[str, Any]) -> Row:
             f"id {chosen[:40]!r} must be letters, digits, '.', '-' and '_', up to {LONGEST_ID} "
             "bytes."
         )
-    parents = Path(name).parts[:-1]
+    parents = () if os.path.isabs(name) else Path(name).parts[:-1]
     return {
         "video": chosen,
         "path": os.fspath((folder / name).absolute()),
