@@ -140,14 +140,12 @@ def judge(
 
 def copies(truth: Mapping[str, Any], by_video: Mapping[str, list[dict]], tally: Tally) -> None:
     """Copies that are in a group with their original, and groups that hold anything else."""
-    origin = {}
-    for video in truth["videos"]:
-        of = video["copy"]["of"] if video["copy"] else video["name"]
-        for clip in by_video[video["name"]]:
-            shot = part_of(video, clip)
-            # Parts of one real clip show the same; they are copies of each other.
-            real = shot["kind"] == "real"
-            origin[clip["clip"]] = shot["source"] if real else f"{of} {video['shots'].index(shot)}"
+    # Shots of one view of a photograph, or of one part of a real clip, show the same.
+    origin = {
+        clip["clip"]: part_of(video, clip)["source"]
+        for video in truth["videos"]
+        for clip in by_video[video["name"]]
+    }
     groups: dict[str, list[str]] = defaultdict(list)
     for clips in by_video.values():
         for clip in clips:
