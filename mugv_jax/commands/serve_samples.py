@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _serve(args: argparse.Namespace, models: MugvModels, config: EncodeConfig) -> None:
-    from mugv_jax.data.serve.server import Encoder, Server
+    from mugv_jax.data.serve.encoder import Encoder
+    from mugv_jax.data.serve.server import Server
 
     entries = read_captions(args.captions)
     folder = EncodedFolder(
@@ -79,4 +80,4 @@ def _serve(args: argparse.Namespace, models: MugvModels, config: EncodeConfig) -
             log.info("serving %d samples at server://%s:%d", len(encoder.rows), host, server.port)
             with contextlib.suppress(KeyboardInterrupt):
                 threading.Event().wait()
-        log.info("%d samples were encoded; they are in %s.", encoder.encoded, args.output)
+        log.info("%s: %s.", args.output, encoder.summary)

@@ -17,8 +17,9 @@ from mugv_jax.data.fields import LatentField, flow_fields
 from mugv_jax.data.open import open_samples
 from mugv_jax.data.serve import client
 from mugv_jax.data.serve.client import Buffer, Connection, ServedSamples, fetch_empty_text
+from mugv_jax.data.serve.encoder import Encoder
 from mugv_jax.data.serve.protocol import address
-from mugv_jax.data.serve.server import Encoder, Server
+from mugv_jax.data.serve.server import Server
 from mugv_jax.systems.mugv.models import MugvModels
 from tests.data.real_clips import real_clip
 from tests.systems.mugv.folders import SMALL
@@ -93,6 +94,39 @@ def test_served_samples_are_those_of_the_encoded_folder(captions, models, tmp_pa
         assert encoder.encoded == 0  # it is in the folder
 
 
+def test_the_folder_of_a_server_is_that_of_data_encode(captions, models, tmp_path):
+    encode(captions, tmp_path / "files", models, CONFIG)
+    with serving(captions, tmp_path / "served", models) as (encoder, server):
+        where = f"server://127.0.0.1:{server.port}"
+        served = ServedSamples(where, flow_fields(), buffer=tmp_path / "buffer")
+        served.buffer.fetch(encoder.rows[1]["latent"])  # its caption comes with the first sample's
+        for index in range(3):
+            served[index]
+        fetch_empty_text(where, tmp_path / "buffer")
+        assert encoder.encoded == 3
+    contents = [
+        {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in (tmp_path / "served", tmp_path / "files")
+    ]
+    assert contents[0] == contents[1]
+
+
+def test_files_of_another_folder_are_not_mixed_in(captions, models, tmp_path):
+    with serving(captions, tmp_path / "first", models) as (_, server):
+        where = f"server://127.0.0.1:{server.port}"
+        served = ServedSamples(where, flow_fields(), buffer=tmp_path / "buffer")
+        served[0]
+    with serving(captions, tmp_path / "second", models, where.removeprefix("server://")):
+        with pytest.raises(ValueError, match="another folder of samples"):
+            served[1]
+        again = ServedSamples(where, flow_fields(), buffer=tmp_path / "buffer")
+        assert again.buffer.folder != served.buffer.folder
+
+
 def test_a_trainer_waits_for_a_server_that_is_away(captions, models, tmp_path, caplog):
     with serving(captions, tmp_path / "served", models) as (_, server):
         port = server.port
@@ -111,10 +145,10 @@ def test_a_trainer_waits_for_a_server_that_is_away(captions, models, tmp_path, c
 
 
 def test_the_buffer_keeps_the_newest_files(captions, models, tmp_path):
-    with serving(captions, tmp_path / "served", models) as (_, server):
+    with serving(captions, tmp_path / "served", models) as (encoder, server):
         where = f"server://127.0.0.1:{server.port}"
         served = ServedSamples(where, flow_fields(), buffer=tmp_path / "buffer")
-        served.buffer = Buffer(Connection(where), tmp_path / "small", 1, kept=2)
+        served.buffer = Buffer(Connection(where), encoder.digest, tmp_path / "small", 1, kept=2)
         first = served[0]
         for index in (1, 2):
             served[index]

@@ -24,7 +24,16 @@ from mugv_jax.axes import Int
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.fields import Fields, LatentField, NumberField, TextField
 from mugv_jax.data.samples import EMPTY_TEXT, Sample, checked_sample
-from mugv_jax.data.serve.protocol import FILE, LIST, SERVICE, VERSION, address, grpc, unchanged
+from mugv_jax.data.serve.protocol import (
+    ABOUT,
+    FILE,
+    LIST,
+    SERVICE,
+    VERSION,
+    address,
+    grpc,
+    unchanged,
+)
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.files import user_path
 
@@ -61,7 +70,7 @@ class Connection:
 
         Raises:
             BadSample: the server cannot encode the sample.
-            ValueError: the server knows no such sample.
+            ValueError: the server knows no such sample, or serves another folder than before.
         """
         package, start, told, tries = grpc(), time.monotonic(), 0.0, 0
         codes = package.StatusCode
@@ -81,6 +90,17 @@ class Connection:
                 log.warning("waiting for %s, for %.0f s so far (%s).", self.where, waited, details)
             time.sleep(WAITS_S[min(tries, len(WAITS_S) - 1)])
             tries += 1
+
+    def about(self) -> dict[str, Any]:
+        """What the server tells of all samples.
+
+        Raises:
+            ValueError: it speaks another version of the protocol.
+        """
+        told = json.loads(b"".join(self.messages(ABOUT, b"")))
+        if told.get("version") != VERSION:
+            raise ValueError(f"{self.where} speaks version {told.get('version')}, not {VERSION}.")
+        return told
 
     def _call(self, name: str) -> Any:
         package = grpc()
@@ -112,10 +132,8 @@ class ServedSamples:
         buffer_bytes: int = BUFFER_BYTES,
     ):
         self._connection = Connection(where)
-        header, *messages = self._connection.messages(LIST, b"")
-        told = json.loads(header)
-        if told.get("version") != VERSION:
-            raise ValueError(f"{where} speaks version {told.get('version')}, not {VERSION}.")
+        told = self._connection.about()
+        messages = self._connection.messages(LIST, b"")
         rows = [json.loads(line) for message in messages for line in message.splitlines()]
         self.fields: Fields = tuple(_known(where, field, told) for field in fields)
         self.bad: Sequence[str] = tuple(told["bad"])
@@ -124,7 +142,7 @@ class ServedSamples:
             [row["shape"] for row in rows], np.int32
         ).reshape(-1, 3)
         self._rows = rows
-        self.buffer = Buffer(self._connection, user_path(buffer), buffer_bytes)
+        self.buffer = Buffer(self._connection, told["folder"], user_path(buffer), buffer_bytes)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -149,13 +167,21 @@ class ServedSamples:
 class Buffer:
     """Files of a server on this machine's disk, the oldest removed beyond `most_bytes`.
 
+    digest: of the server's folder; files of another folder are not taken for those of this one.
     kept: newest files that stay in any case; more than the trainer's threads read at once.
     """
 
-    def __init__(self, connection: Connection, folder: Path, most_bytes: int, kept: int = KEPT):
+    def __init__(
+        self,
+        connection: Connection,
+        digest: str,
+        folder: Path,
+        most_bytes: int,
+        kept: int = KEPT,
+    ):
         self._connection, self._most_bytes, self._kept = connection, most_bytes, kept
-        digest = hashlib.sha256(connection.where.encode()).hexdigest()[:12]
-        self.folder = folder / digest
+        self._digest = digest
+        self.folder = folder / hashlib.sha256(digest.encode()).hexdigest()[:12]
 
     def fetch(self, name: str) -> Path:
         """Path of a file, received if it is not there yet.
@@ -165,7 +191,7 @@ class Buffer:
         """
         path = self.folder / name
         if not path.exists():
-            content = b"".join(self._connection.messages(FILE, name.encode()))
+            content = b"".join(self._connection.messages(FILE, f"{self._digest} {name}".encode()))
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, content, shared=True)
             self._shrink()
@@ -191,7 +217,9 @@ class Buffer:
 
 def fetch_empty_text(where: str, buffer: str | os.PathLike = BUFFER) -> Path:
     """File of the empty caption's states, received from a server."""
-    return Buffer(Connection(where), user_path(buffer), BUFFER_BYTES).fetch(EMPTY_TEXT)
+    connection = Connection(where)
+    digest = connection.about()["folder"]
+    return Buffer(connection, digest, user_path(buffer), BUFFER_BYTES).fetch(EMPTY_TEXT)
 
 
 def _known(where: str, field: Any, told: dict[str, Any]) -> Any:

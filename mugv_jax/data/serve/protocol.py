@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls between a trainer and an encoding server, over gRPC, with plain bytes as messages.
 
-    List  ()             -> stream of JSON lines: first the settings, then a sample each
-    File  (path)         -> stream of the bytes of a file in the published format
+    About  ()               -> JSON: widths of latents and texts, bad files, digest of the folder
+    List   ()               -> stream of JSON lines, a sample each
+    File   (digest path)    -> stream of the bytes of a file in the published format
 
-A file is named by its path relative to the folder of the samples, as `train.csv` names it. Nothing
-that is received is ever unpickled: the files are read like those of any folder.
+The digest is that of the folder that the trainer began with. A file is named by its path relative
+to that folder, as `train.csv` names it. Nothing that is received is ever unpickled: the files are
+read like those of any folder.
 """
 
 from typing import Any
 
 SERVICE = "mugv_jax.Samples"
-LIST, FILE = "List", "File"
+ABOUT, LIST, FILE = "About", "List", "File"
 SCHEME = "server://"
 BLOCK = 2**20  # bytes of a message; gRPC's own limit is 4 MiB
 VERSION = 1
