@@ -19,6 +19,7 @@ import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
+import einops
 import numpy as np
 
 from mugv_jax.axes import Float, Frames
@@ -26,6 +27,7 @@ from mugv_jax.bounds import require_at_least
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row
 from mugv_jax.curate.stages.signature import SIDE_PX, pictures_of
+from mugv_jax.progress import over
 
 EXACT, REENCODED, NEAR = "exact", "reencoded", "near"
 WRITES = {
@@ -57,7 +59,7 @@ class DuplicateConfig:
     near: float = 0.82
     same: float = 0.95
     embedding: float = 0.95
-    neighbours: int = 24
+    neighbours: int = 12
     mirrored: bool = True
 
     def __post_init__(self):
@@ -107,23 +109,26 @@ def _pairs(clips: Sequence[Row], config: DuplicateConfig) -> Iterator[tuple[int,
     """(a, b, similarity, kind) of duplicates with a < b."""
     pictures = [pictures_of(row["signature"]) for row in clips]
 
-    wholes = [_vectors(each, 1.0) for each in pictures]
+    @functools.lru_cache(16 * REMEMBERED)
+    def whole_of(number: int, mirrored: bool = False) -> np.ndarray:
+        shown = pictures[number][:, :, ::-1] if mirrored else pictures[number]
+        return _vectors(shown, 1.0)
 
     @functools.lru_cache(REMEMBERED)
     def crops(number: int, mirrored: bool = False) -> np.ndarray:
         shown = pictures[number][:, :, ::-1] if mirrored else pictures[number]
         return np.concatenate([_vectors(shown, crop) for crop in CROPS])
 
-    for a, b in _candidates(clips, pictures, config):
+    candidates = _candidates(clips, pictures, config)
+    for a, b in over(candidates, "duplicates", total=len(candidates), unit="pair"):
         first, second = clips[a], clips[b]
         if first["digest"] == second["digest"] and first["start_s"] == second["start_s"]:
             yield a, b, 1.0, EXACT
             continue
-        whole = cropped = _matched(wholes[a], wholes[b])
+        whole = cropped = _matched(whole_of(a), whole_of(b))
         if whole >= WORTH:
             cropped = similarity(crops(a), crops(b))
-        flipped = _vectors(pictures[b][:, :, ::-1], 1.0) if config.mirrored else None
-        if flipped is not None and _matched(wholes[a], flipped) >= WORTH:
+        if config.mirrored and _matched(whole_of(a), whole_of(b, mirrored=True)) >= WORTH:
             cropped = max(cropped, similarity(crops(a), crops(b, mirrored=True)))
         length = first["frames"] / first["fps"], second["frames"] / second["fps"]
         if whole >= config.same and abs(length[0] - length[1]) <= SAME_LENGTH * max(length):
@@ -156,24 +161,24 @@ def _matched(crops: Float[np.ndarray, "p k d"], whole: Float[np.ndarray, "1 k d"
 
 
 def _vectors(pictures: Frames, crop: float) -> Float[np.ndarray, "p k d"]:
-    """Unit vectors of pictures without the mean of each colour, for every place of a crop."""
+    """Unit vectors of pictures without the mean of each colour, for every place of a crop.
+
+    All pictures are scaled and blurred together, as channels of one.
+    """
     cv2 = needed("cv2")
+    count = len(pictures)
+    stacked = einops.rearrange(pictures, "k h w c -> h w (k c)").astype(np.float32)
     side = round(SIDE_PX * crop)
     rest = SIDE_PX - side
     places = sorted({0, rest // 2, rest})
     made = []
     for top, left in itertools.product(places, places):
-        part = pictures[:, top : top + side, left : left + side]
-        scaled = [cv2.resize(np.ascontiguousarray(each), (SIDE_PX, SIDE_PX)) for each in part]
-        made.append(_unit(np.stack([_detailed(each) for each in scaled])))
+        part = np.ascontiguousarray(stacked[top : top + side, left : left + side])
+        x = part if side == SIDE_PX else cv2.resize(part, (SIDE_PX, SIDE_PX))
+        # With less of the coarse layout, which different pictures may share.
+        x = x - COARSE_LESS * cv2.GaussianBlur(x, (0, 0), COARSE_SIGMA)
+        made.append(_unit(einops.rearrange(x, "h w (k c) -> k h w c", k=count)))
     return np.stack(made)
-
-
-def _detailed(picture: np.ndarray) -> np.ndarray:
-    """A picture (h w 3) with less of its coarse layout, which different pictures may share."""
-    cv2 = needed("cv2")
-    x = picture.astype(np.float32)
-    return x - COARSE_LESS * cv2.GaussianBlur(x, (0, 0), COARSE_SIGMA)
 
 
 def _unit(pictures: np.ndarray) -> Float[np.ndarray, "k d"]:
