@@ -252,6 +252,11 @@ def pending() -> bool:
     return Watch.current is not None and Watch.current.number is not None
 
 
+def stopping() -> bool:
+    """Whether a signal is ending the command, or asked it to save and stop."""
+    return pending() or (Watch.current is not None and Watch.current.saved is not None)
+
+
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
     watch = Watch.current

@@ -5,8 +5,12 @@
 import argparse
 import contextlib
 import logging
+import signal
 import threading
+from collections.abc import Iterator
+from typing import Any
 
+from mugv_jax import interrupts
 from mugv_jax.commands.encoding import add_clips, add_work, encode_config
 from mugv_jax.commands.model_options import add_models, demo_unless_given, load_models
 from mugv_jax.commands.options import add_output, add_overwrite, add_path, add_value, local_path
@@ -47,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or Ctrl-C; calls in progress get a few seconds.
 
     Raises:
         ValueError: a list, folder, models or an address that cannot be used.
@@ -75,9 +79,26 @@ def _serve(args: argparse.Namespace, models: MugvModels, config: EncodeConfig) -
         encoder = Encoder(folder, models, config)
         if encoder.bad:
             log.warning("%s", listed(encoder.bad, "file is left out", "files are left out"))
-        with encoder, Server(encoder, args.listen) as server:
+        with _until_a_signal() as ended, encoder, Server(encoder, args.listen) as server:
             host = args.listen.rpartition(":")[0]
             log.info("serving %d samples at server://%s:%d", len(encoder.rows), host, server.port)
-            with contextlib.suppress(KeyboardInterrupt):
-                threading.Event().wait()
+            ended.wait()
         log.info("%s: %s.", args.output, encoder.summary)
+
+
+@contextlib.contextmanager
+def _until_a_signal() -> Iterator[threading.Event]:
+    """Context with an event that SIGTERM and Ctrl-C set; a second signal ends the process."""
+    ended = threading.Event()
+    with interrupts.postponed() as obey:
+
+        def handle(number: int, _: Any) -> None:
+            obey(number)
+            ended.set()
+
+        before = {each: signal.signal(each, handle) for each in interrupts.SIGNALS}
+        try:
+            yield ended
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)  # None: not set by Python

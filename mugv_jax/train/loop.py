@@ -19,6 +19,7 @@ from mugv_jax.cost.chips import peak_of
 from mugv_jax.data.batches import Batches
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.placement import PlacedBatches
+from mugv_jax.data.serve.client import ServerAway
 from mugv_jax.files import removed_on_error
 from mugv_jax.progress import Bar, stage
 from mugv_jax.sharding import mesh as meshes
@@ -69,7 +70,11 @@ class Run:
         with Bar("training", total=last, done=step) as self._bar:
             display = Display(self._bar, self.program.objective.COUNTED)
             while step < last and not stop.asked(step):
-                state, metrics, counted = self._step(state, next(batches), interval)
+                try:
+                    batch = next(batches)
+                except ServerAway:
+                    break  # the run is asked to stop, and saves what it has
+                state, metrics, counted = self._step(state, batch, interval)
                 self.clock.lost[DATA] = batches.waited_s
                 step += 1
                 in_flight.append((metrics, counted))

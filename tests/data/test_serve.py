@@ -3,11 +3,13 @@
 import contextlib
 import pickle
 import shutil
+import signal
 import threading
 
 import numpy as np
 import pytest
 
+from mugv_jax import interrupts
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.captions import read_captions
 from mugv_jax.data.clips import ClipRule
@@ -104,6 +106,10 @@ def test_the_folder_of_a_server_is_that_of_data_encode(captions, models, tmp_pat
             served[index]
         fetch_empty_text(where, tmp_path / "buffer")
         assert encoder.encoded == 3
+    for lost in (tmp_path / "served/train.csv", *tmp_path.glob("served/parts/*.csv")):
+        lost.unlink()  # as if the server had been killed before it wrote them
+    with serving(captions, tmp_path / "served", models):
+        pass
     contents = [
         {
             str(path.relative_to(folder)): path.read_bytes()
@@ -142,6 +148,13 @@ def test_a_trainer_waits_for_a_server_that_is_away(captions, models, tmp_path, c
         asked.join(60)
     assert found[0].name == "second"
     served[0]  # from the buffer, with no server there
+
+
+def test_a_run_that_is_asked_to_stop_waits_no_longer():
+    with interrupts.Watch() as watch:
+        watch.saved = signal.SIGTERM
+        with pytest.raises(client.ServerAway, match="is away"):
+            Connection("server://127.0.0.1:1").about()
 
 
 def test_the_buffer_keeps_the_newest_files(captions, models, tmp_path):

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from mugv_jax import interrupts
 from mugv_jax.axes import Int
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.fields import Fields, LatentField, NumberField, TextField
@@ -43,8 +44,13 @@ BUFFER = "~/.cache/mugv_jax/served"
 BUFFER_BYTES = 20 * 2**30
 KEPT = 1024  # newest files that are never removed
 WAITS_S = (1.0, 2.0, 5.0, 10.0)  # between tries; the last one for ever
+POLL_S = 0.2  # for a signal
 TOLD_EVERY_S = 30.0
 ANSWER_S = 600.0  # for a file that must be encoded first
+
+
+class ServerAway(ConnectionError):
+    """A server is away, and the run is asked to stop: there is nothing to wait for."""
 
 
 class Connection:
@@ -71,6 +77,7 @@ class Connection:
         Raises:
             BadSample: the server cannot encode the sample.
             ValueError: the server knows no such sample, or serves another folder than before.
+            ServerAway: the command is asked to stop while it waits.
         """
         package, start, told, tries = grpc(), time.monotonic(), 0.0, 0
         codes = package.StatusCode
@@ -88,7 +95,11 @@ class Connection:
             if not tries or waited - told > TOLD_EVERY_S:
                 told = waited
                 log.warning("waiting for %s, for %.0f s so far (%s).", self.where, waited, details)
-            time.sleep(WAITS_S[min(tries, len(WAITS_S) - 1)])
+            again = time.monotonic() + WAITS_S[min(tries, len(WAITS_S) - 1)]
+            while (rest := again - time.monotonic()) > 0:
+                if interrupts.stopping():
+                    raise ServerAway(f"{self.where} is away ({details}).")
+                time.sleep(min(rest, POLL_S))
             tries += 1
 
     def about(self) -> dict[str, Any]:

@@ -91,7 +91,9 @@ class Encoder:
             except BadSample as error:
                 self.bad.append(f"{entry.id}: {error}")
                 continue
-            if not self.folder.recall(job):
+            if self.folder.has(job.latent) and self.folder.has(job.text):
+                self.folder.finish(job, fps)  # also if a server that was killed wrote no row
+            else:
                 self._fps[entry.id] = fps
             self._jobs[job.latent] = self._jobs[job.text] = job
             self.rows.append({
