@@ -29,8 +29,8 @@ LARGEST = {
     "level": 10**6,
     "lora_alpha": 10**6,
     "lora_scale": 1000,
-    "max_bad": 2**40,
     "margin": 10**6,
+    "max_bad": 2**40,
     "noise": 100,
     "overlap": 10**6,
     "per_prompt": 2**20,
@@ -40,8 +40,8 @@ LARGEST = {
     "processes": 2**20,
     "rank": 2**16,
     "reuse_threshold": 10**6,
-    "search": 10**4,
     "rewrite_timeout": 10**6,
+    "search": 10**4,
     "seed": MAX_SEED,
     "shard_count": 2**20,
     "shard_index": 2**20,
@@ -58,6 +58,7 @@ LARGEST = {
     "upscale": 16,
     "vae_tile": 2**16,
     "window": 10**6,
+    "workers": 2**20,
 }
 
 

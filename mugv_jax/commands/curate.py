@@ -48,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "without Ray]"
     )
     parser.add_argument("--workers", type=int, metavar="N", help=workers)
+    labels = "list of `data review` that people have filled in: its labels become columns"
+    add_path(parser, "--labels", labels, "LIST")
     add_overwrite(parser, "measure everything anew")
 
 
@@ -66,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
     if args.overwrite:
         anew = replacing(args.output, FILES, proof=PARTS)
     with anew:
-        done = curate(args.raw, args.output, config, args.workers)
+        done = curate(args.raw, args.output, config, args.workers, args.labels)
     sys.stdout.write("\n".join(summary(done, args.output)) + "\n")
 
 

@@ -10,7 +10,7 @@ import sys
 
 from mugv_jax import config as configs
 from mugv_jax.bounds import require_at_least
-from mugv_jax.commands import curate, serve_samples
+from mugv_jax.commands import curate, review_clips, serve_samples
 from mugv_jax.commands.encoding import add_clips, add_work, encode_config
 from mugv_jax.commands.model_options import (
     add_models,
@@ -52,6 +52,7 @@ ENCODE_EXAMPLES = """examples:
 PACK = "Pack training samples into ArrayRecord files, which TFDS opens too."
 SERVE = "Encode samples for trainers while they train, which read them as server://HOST:PORT."
 CURATE = "Curate raw videos into a balanced set of clips, with a report."
+REVIEW = "Write a list of curated clips for people to judge."
 DESCRIBE = "Show the shapes that a run would train on, and how often it would use the samples."
 STATISTICS = (LATENT_SHIFT, LATENT_SCALE)
 
@@ -65,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_pack(actions.add_parser("pack", help=PACK, description=PACK))
     serve_samples.add_arguments(actions.add_parser("serve", help=SERVE, description=SERVE))
     curate.add_arguments(actions.add_parser("curate", help=CURATE, description=curate.HELP))
+    review_clips.add_arguments(
+        actions.add_parser("review", help=REVIEW, description=review_clips.HELP)
+    )
     _add_describe(actions.add_parser("describe", help=DESCRIBE, description=DESCRIBE))
 
 

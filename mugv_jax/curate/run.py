@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mugv_jax.curate import balance, best, duplicates, engine, listing, thresholds
+from mugv_jax.curate import balance, best, duplicates, engine, listing, review, thresholds
 from mugv_jax.curate.engine import PROBLEM, Phase, Unit
 from mugv_jax.curate.report import THUMBNAILS, write_report
 from mugv_jax.curate.settings import CurateConfig
@@ -33,6 +33,7 @@ from mugv_jax.data.captions import LISTS
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.part import CROP, END, START
 from mugv_jax.data.whole_files import csv_bytes, write_whole
+from mugv_jax.files import user_path
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,16 @@ class Curated:
     seconds: Mapping[str, float]
 
 
-def curate(raw: Path, out: Path, config: CurateConfig, workers: int | None = None) -> Curated:
+def curate(
+    raw: Path,
+    out: Path,
+    config: CurateConfig,
+    workers: int | None = None,
+    labels: str | os.PathLike | None = None,
+) -> Curated:
     """Curates the videos of the folder or list `raw` into the folder `out`.
+
+    labels: list that people have filled in (`review`), whose labels become columns of the clips.
 
     workers: processors for Ray Data; None runs everything in this process, one after another.
 
@@ -69,10 +78,16 @@ def curate(raw: Path, out: Path, config: CurateConfig, workers: int | None = Non
         stage.check()
     videos = listing.list_videos(raw)
     with only_process(out):
-        return _curate(videos, out, config, workers)
+        return _curate(videos, out, config, workers, labels)
 
 
-def _curate(videos: list[Row], out: Path, config: CurateConfig, workers: int | None) -> Curated:
+def _curate(
+    videos: list[Row],
+    out: Path,
+    config: CurateConfig,
+    workers: int | None,
+    labels: str | os.PathLike | None,
+) -> Curated:
     shots = Phase("shots", "video", (config.probe, config.shots), listing.COLUMNS)
     units = [Unit(listing.content_key(row), [row]) for row in videos]
     found = engine.run(shots, units, out, workers)
@@ -89,6 +104,9 @@ def _curate(videos: list[Row], out: Path, config: CurateConfig, workers: int | N
         rows, answers, asked = _ask(rows, out, config, workers, types)
         seconds |= answers.seconds(asked)
         types = column_types(types, answers.columns)
+    if labels is not None:
+        rows = review.merge_review(rows, user_path(labels))
+        types = column_types(types, review.WRITES)
     rows = balance.balance(rows, config.balance)
     rows = thresholds.drop(rows, thresholds.BALANCE, lambda row: not row["balanced"])
     rows = best.select_best(rows, config.best)

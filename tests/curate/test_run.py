@@ -169,6 +169,27 @@ def test_kept_clips_are_captioned_and_tagged(done, raw, tmp_path, monkeypatch):
         ))  # fmt: skip
 
 
+def test_labels_of_people_become_columns(done, raw, tmp_path):
+    curated, out = done
+    path = tmp_path / "review.csv"
+    assert cli.main(["data", "review", str(out), "-o", str(path), "--count", "3"]) == 0
+    assert cli.main(["data", "review", str(out), "-o", str(path)]) == 2  # it exists
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    rows[0] |= {"rater": "me", "motion_continuity": "4", "visual_fidelity": "2"}
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    labelled = curate(raw, out, config(), labels=path)
+    by_clip = {row["clip"]: row for row in read_table(out / "clips.parquet")}
+    assert by_clip[rows[0]["id"]]["motion_continuity"] == 4.0
+    assert sum(row["raters"] is not None for row in by_clip.values()) == 1
+    assert len(labelled.clips) == len(curated.clips)
+    curate(raw, out, config())  # as the other tests expect it
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
