@@ -11,6 +11,7 @@ import os
 import sys
 from importlib.machinery import PathFinder
 from importlib.metadata import version
+from pathlib import Path
 
 os.environ["XLA_FLAGS"] = " ".join(
     (
@@ -30,6 +31,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import tests.typecheck
 
+MOST_MAPS = 40_000
 KEPT_PROGRAMS_SECONDS = 0.3  # compile time; keeping a faster one costs more than it saves
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -72,6 +74,19 @@ def compiled_once(compiled):
     if jax.config.jax_compilation_cache_dir != str(compiled):
         compilation_cache.reset_cache()  # else the cache stays in its first folder
     keep_compiled_in(compiled)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded_maps():
+    """Drops compiled programs before a process has as many memory maps as Linux allows, 65,530.
+
+    Beyond that no thread can be started, and FFmpeg's and others' fail.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 def keep_compiled_in(folder):

@@ -24,6 +24,9 @@ def train(tmp_path, monkeypatch, calls):
         (folder / "demo_world" / "1.0.0").mkdir(parents=True)
 
     monkeypatch.setattr(recipe, "render_world", world)
+    for folder in ("two_steps", "assets/few_steps"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "two_steps" / "defaults.json").write_text("{}")
     return functools.partial(recipe.train, tmp_path, tmp_path / "assets", calls.append)
 
 
@@ -36,7 +39,7 @@ def test_every_stage_starts_from_results_of_earlier_ones(train, calls):
             assert not found or path in made, words
         made |= {words[i + 1] for i, word in enumerate(words) if word in ("--out", "--output")}
     trained = [words[0] for words in calls if words[0].startswith("train")]
-    assert trained == [*["train-vae"] * 8, "train"]
+    assert trained == [*["train-vae"] * 8, *["train"] * 3]
     assert calls[-1][:2] == ["eval", "demo"]
 
 
