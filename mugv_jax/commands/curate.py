@@ -102,5 +102,11 @@ def summary(done: Curated, out: Path) -> Sequence[str]:
         each = sorted(done.seconds.items(), key=lambda item: -item[1])
         told = ", ".join(f"{name} {3600 * taken / seconds:,.0f}" for name, taken in each)
         lines.append(f"processor's seconds for an hour of video: {told}")
+    empty = sum(not (row.get("caption") or row.get("given_caption")) for row in kept)
+    if empty:
+        lines.append(
+            f"{empty} kept clips have no caption, which `data encode` needs: set "
+            "--config.captioner.model, or write them into captions.csv"
+        )
     lines.append(f"{out / CLIPS} has all scores")
     return lines

@@ -48,7 +48,10 @@ def run(args: argparse.Namespace) -> None:
     require_at_least(1, args, "count")
     refuse_existing(args.output, overwrite=args.overwrite)
     check_writable(args.output)
-    rows = read_table(user_path(args.set) / CLIPS)
+    table = user_path(args.set) / CLIPS
+    if not table.is_file():
+        raise ValueError(f"{str(args.set)!r} is no folder that `data curate` filled: no {CLIPS}.")
+    rows = read_table(table)
     chosen = to_review(rows, args.count, best=args.best)
     write_review(args.output, chosen)
     log.info("wrote %s: %d clips.", args.output, len(chosen))

@@ -65,15 +65,17 @@ def select_best(rows: Sequence[Row], config: BestConfig) -> list[Row]:
     the ranks of the columns that it has.
     """
     able = [row for row in rows if row.get(DROPPED_BY) is None and row.get("balanced") is not False]
+    none = {"composite": None, "best": False}
+    if not able:
+        return [{**row, **none} for row in rows]
     parts = [_part(able, name, weights) for name, weights in config.parts.items()]
-    measured = np.array([part for part in parts if part is not None]).reshape(-1, len(able))
+    measured = [part for part in parts if part is not None]
     made: dict[str, Row] = {}
-    if len(measured) and able:
-        joined = measured.mean(0) if config.rule == MEAN else measured.min(0)
+    if measured:
+        joined = np.mean(measured, 0) if config.rule == MEAN else np.min(measured, 0)
         chosen = _chosen([row["clip"] for row in able], joined, config)
         for row, value in zip(able, joined, strict=True):
             made[row["clip"]] = {"composite": float(value), "best": row["clip"] in chosen}
-    none = {"composite": None, "best": False}
     return [{**row, **made.get(row.get("clip") or "", none)} for row in rows]
 
 

@@ -33,7 +33,7 @@ from mugv_jax.data.captions import LISTS
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.part import CROP, END, START
 from mugv_jax.data.whole_files import csv_bytes, write_whole
-from mugv_jax.files import user_path
+from mugv_jax.files import existing_file, user_path
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ def curate(
     """
     for stage in (config.probe, config.shots, config.frames, *config.measures, *config.asking):
         stage.check()
+    if labels is not None:
+        existing_file(labels, "review list")
     videos = listing.list_videos(raw)
     with only_process(out):
         return _curate(videos, out, config, workers, labels)

@@ -140,6 +140,9 @@ def test_scores_that_were_not_measured_are_said_and_left_out(caplog):
     assert [row["clip"] for row in made if row["best"]] == ["c18", "c19"]
     assert "Part motion has no columns" in caplog.text
     assert "Column aesthetic was not measured" in caplog.text
+    gone = [{"clip": "a", "dropped_by": "text"}, {"clip": None, "dropped_by": "problem"}]
+    assert not any(row["best"] for row in select_best(gone, BestConfig()))
+    assert select_best([], BestConfig()) == []
     nothing = select_best([{"clip": "a"}], BestConfig())
     assert nothing == [{"clip": "a", "composite": None, "best": False}]
 
