@@ -75,7 +75,10 @@ def mark_duplicates(rows: Sequence[Row], config: DuplicateConfig) -> list[Row]:
     Rows without a signature are in no group. Which clip is kept: one that no threshold has dropped
     (`dropped_by`), then the one with most pixels, the sharpest, the longest, the first by name.
     """
+    none = dict.fromkeys(WRITES)
     clips = [row for row in rows if row.get("signature") is not None]
+    if len(clips) < 2:
+        return [{**row, **none} for row in rows]
     pairs = {(a, b): (similarity, kind) for a, b, similarity, kind in _pairs(clips, config)}
     made: dict[str, Row] = {}
     for members in _connected(len(clips), pairs):
@@ -90,7 +93,6 @@ def mark_duplicates(rows: Sequence[Row], config: DuplicateConfig) -> list[Row]:
                 "duplicate_kind": kind if copy else None,
                 "similarity": similarity if copy else None,
             }
-    none = dict.fromkeys(WRITES)
     return [{**row, **made.get(row.get("clip") or "", none)} for row in rows]
 
 

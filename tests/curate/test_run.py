@@ -138,6 +138,25 @@ def test_ray_and_interruptions_give_the_same_rows(done, raw, tmp_path, monkeypat
         assert rows == read_table(tmp_path / "ray" / name)
 
 
+def test_a_set_of_which_nothing_is_left_has_its_tables_and_report(done, raw, tmp_path):
+    _, out = done
+    nothing = curate(raw, out, config("--config.thresholds.motion.low=69"))
+    assert {row["dropped_by"] for row in nothing.clips} >= {"motion"}
+    assert not any(row["dropped_by"] is None for row in nothing.clips)
+    assert read_captions_of(out) == []
+    curate(raw, out, config())  # as the other tests expect it
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "text.mp4").write_bytes(b"no video")
+    assert curate(tmp_path / "bad", tmp_path / "set", config()).clips == []
+    for name in ("videos.parquet", "clips.parquet", "captions.csv", "report.html"):
+        assert (tmp_path / "set" / name).is_file()
+
+
+def read_captions_of(folder):
+    with open(folder / "captions.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_thresholds_are_tried_again_without_measuring(done, raw, monkeypatch):
     curated, out = done
     monkeypatch.setattr(engine.Carrier, "rows", None)
