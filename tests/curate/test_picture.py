@@ -3,13 +3,14 @@
 """Measures of single pictures: bars at the borders, sharpness, watermarks."""
 
 import itertools
+import math
 
 import cv2
 import numpy as np
 import pytest
 
 from mugv_jax.curate.stages.borders import Borders
-from mugv_jax.curate.stages.sharpness import Sharpness, laplacian_variance, perceptual_blur
+from mugv_jax.curate.stages.sharpness import Sharpness, laplacian_variance, steepness
 from mugv_jax.curate.stages.watermark import Watermark
 from tests.curate.photos import HEIGHT, WIDTH, photo, views
 
@@ -115,7 +116,7 @@ def test_variance_of_the_laplacian_of_one_bright_pixel():
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_blur_lowers_sharpness_and_raises_defocus(name):
+def test_blur_lowers_sharpness_and_steepness(name):
     frames = views(name)
     found = Sharpness()(
         [row(frames)]
@@ -123,17 +124,24 @@ def test_blur_lowers_sharpness_and_raises_defocus(name):
     )
     for a, b in itertools.pairwise(found):
         assert b["sharpness"] < a["sharpness"]
-        assert b["blur"] > a["blur"]
-        assert b["defocus"] > a["defocus"]
-    assert found[0]["defocus"] < 0.43 < found[-1]["defocus"]
+        assert b["steepness"] < a["steepness"]
+    assert found[-1]["steepness"] < 0.25 < found[0]["steepness"]
 
 
-def test_perceptual_blur_of_an_edge_and_of_a_slope():
-    edge = np.tile(np.repeat(np.uint8([0, 200]), 20), (40, 1))
-    slope = np.tile(np.arange(40, dtype=np.uint8) * 5, (40, 1))
-    assert perceptual_blur(edge) > 0  # rows do not differ: the other direction counts
-    assert perceptual_blur(np.minimum(edge, edge.T)) < 0.2
-    assert perceptual_blur(slope) > 0.8
+@pytest.mark.parametrize("sigma", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("turned", [False, True])
+def test_steepness_of_a_blurred_step(sigma, turned):
+    step = np.repeat(np.float32([20, 220]), 40) * np.ones((80, 1), np.float32)
+    grey = cv2.GaussianBlur(step.T if turned else step, (0, 0), sigma)
+    # Between two pixels the profile is an integral over one pixel, no derivative.
+    want = math.erf(0.5 / (sigma * math.sqrt(2)))
+    assert steepness(grey.round().astype(np.uint8)) == pytest.approx(want, rel=0.1)
+
+
+def test_steepness_of_pictures_without_edges():
+    slope = np.tile(np.linspace(0, 255, 400).astype(np.uint8), (60, 1))
+    assert steepness(slope) == 0  # contrast that no edge has
+    assert steepness(slope // 8) is None
 
 
 def test_the_edges_of_bars_do_not_make_a_picture_sharp():

@@ -1,18 +1,20 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sharpness of a clip: variance of the Laplacian of its key frames, and what blurring changes.
+"""Sharpness of a clip: variance of the Laplacian of its key frames, and how steep its edges are.
 
     sharpness = median over key frames of Var(L * Y),   L = [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
-    blur      = 1 - sum max(0, |D Y| - |D B|) / sum |D Y|,   B = Y averaged over 9 pixels along D
-    defocus   = blur / (1 + sharpness / 40)
+    steepness = 98th percentile of |D Y| / R,   where R >= 40
 
-Y is the luma in 0 to 255. MUG-V 2.1 keeps clips in [200, 2000]: below they are blurred, above they
-are noise or graphics. The value depends on the resolution, so frames are measured at one: their
-short side is that of key frames, 480 pixels unless the video is smaller. A picture with little
-contrast or detail has a low variance, however sharp; the second measure (Crete et al. 2007), 0 for
-sharp to 1 for blurred, compares differences D of neighbours before and after a further blur. It is
-high for motion blur and a shallow depth of field too, whose edges still give some variance:
-`defocus` is high only if both agree.
+Y is the luma in 0 to 255, D the larger difference to the next pixel, right or below, and R the range
+of Y in the 9 x 9 pixels around. MUG-V 2.1 keeps clips whose sharpness is in [200, 2000]: below they
+are blurred, above they are noise or graphics. It depends on resolution, contrast and detail, so
+frames are measured at one resolution: their short side is that of key frames, 480 pixels unless the
+video is smaller.
+
+The steepness says which share of an edge's height lies between two neighbouring pixels, for the
+steepest of its strong edges: 1 for a step, 1 / (s sqrt(2 pi)) for one that a Gaussian of s pixels has
+blurred. A picture with one thing in focus has it, however much is out of focus or plain. None if
+the whole picture has too little contrast for an edge.
 """
 
 import dataclasses
@@ -26,18 +28,21 @@ from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
 from mugv_jax.curate.stages.borders import inside
 
-BLUR_PX = 9
-HALF = 40.0  # sharpness that halves the effect of blur
+WINDOW_PX = 9  # in which an edge's height is measured
+EDGE = 40  # of 255: least height of an edge, above noise and blocks of codecs
+STEEPEST = 98  # percentile
+FEWEST = 50  # pixels beside strong edges, for anything to be said
+FLAT = 60  # of 255: range of a picture, its extremes aside, that is too small for edges
 DARK, BRIGHT = 24, 232  # of 255: luma below which a pixel is nearly black, above which white
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sharpness(Stage):
-    """Variance of the Laplacian, and the shares of nearly black and nearly white pixels."""
+    """Sharpness, steepness of edges, and the shares of nearly black and nearly white pixels."""
 
     NAME = "sharpness"
     READS = ("key_frames",)
-    WRITES: ClassVar = dict.fromkeys(("sharpness", "blur", "defocus", "dark", "bright"), "float64")
+    WRITES: ClassVar = dict.fromkeys(("sharpness", "steepness", "dark", "bright"), "float64")
     PACKAGES = ("cv2",)
 
     def run(self, rows: Sequence[Row]) -> list[Row]:
@@ -45,12 +50,10 @@ class Sharpness(Stage):
 
     def _scores(self, frames: Frames) -> Row:
         grey = [luma(frame) for frame in frames]
-        sharpness = float(np.median([laplacian_variance(each) for each in grey]))
-        blur = float(np.median([perceptual_blur(each) for each in grey]))
+        steep = [found for each in grey if (found := steepness(each)) is not None]
         return {
-            "sharpness": sharpness,
-            "blur": blur,
-            "defocus": blur / (1 + sharpness / HALF),
+            "sharpness": float(np.median([laplacian_variance(each) for each in grey])),
+            "steepness": float(np.median(steep)) if steep else None,
             "dark": float(np.mean([(each < DARK).mean() for each in grey])),
             "bright": float(np.mean([(each > BRIGHT).mean() for each in grey])),
         }
@@ -74,13 +77,17 @@ def laplacian_variance(grey: np.ndarray) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())
 
 
-def perceptual_blur(grey: np.ndarray) -> float:
-    """Blur of a grey picture (h w), 0 to 1: that of the direction which has more of it."""
+def steepness(grey: np.ndarray) -> float | None:
+    """Steepness of the edges of a grey picture (h w) in 0 to 255; 0 if contrasts have no edges."""
     cv2 = needed("cv2")
-    found = []
-    for axis, size in ((0, (1, BLUR_PX)), (1, (BLUR_PX, 1))):
-        before = np.abs(np.diff(grey.astype(np.float32), axis=axis))
-        after = np.abs(np.diff(cv2.blur(grey.astype(np.float32), size), axis=axis))
-        lost = np.maximum(before - after, 0).sum()
-        found.append(1 - float(lost / max(before.sum(), 1e-6)))
-    return max(found)
+    y = grey.astype(np.float32)
+    window = np.ones((WINDOW_PX, WINDOW_PX), np.uint8)
+    height = cv2.dilate(y, window) - cv2.erode(y, window)
+    step = np.zeros_like(y)
+    step[:, :-1] = np.abs(np.diff(y, axis=1))
+    step[:-1] = np.maximum(step[:-1], np.abs(np.diff(y, axis=0)))
+    strong = height >= EDGE
+    if strong.sum() >= FEWEST:
+        return float(np.percentile(step[strong] / height[strong], STEEPEST))
+    low, high = np.percentile(y, (1, 99))
+    return 0.0 if high - low >= FLAT else None
