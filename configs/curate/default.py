@@ -24,7 +24,7 @@ def get_config() -> ConfigDict:
         "run": {
             "measures": (
                 "borders", "sharpness", "steadiness", "motion", "watermark", "signature",
-                "thumbnail", "text", "clip",
+                "keypoints", "thumbnail", "text", "clip",
             ),
             "thresholds": (
                 "length", "dark", "bright", "blur", "aesthetic", "freeze", "flicker", "shake",
@@ -55,7 +55,8 @@ def get_config() -> ConfigDict:
             "filter": threshold("filter_flags", None, 0, "flags", "MUG-V 2.1"),
         },
         "duplicates": {
-            "near": 0.82, "same": 0.95, "embedding": 0.95, "neighbours": 12, "mirrored": True,
+            "near": 0.82, "sure": 0.94, "keypoints": 10, "same": 0.95, "embedding": 0.95,
+            "neighbours": 12, "mirrored": True,
         },
         "filter": {"model": "", "base_url": "http://localhost:8000/v1"},
         "captioner": {"model": "", "base_url": "http://localhost:8000/v1"},

@@ -6,7 +6,9 @@
                  the mean pictures of signatures, upright and mirrored
     similarity   of two clips: mean over the pictures of one of its best correlation with a picture
                  of the other, for the best of some crops of the other
-    groups       clips that are connected by pairs of at least `near`
+    near         similarity of at least `near`, and keypoints that agree (`stages.keypoints`); of
+                 at least `sure` without
+    groups       clips that are connected by such pairs
 
 A copy may be shorter, faster, brighter, cropped, bordered or written on; in these cases single
 pixels differ, and layouts do not. MUG-V 2.1 and ContentV 3 compare CLIP's embeddings of clips.
@@ -17,7 +19,7 @@ import dataclasses
 import functools
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import einops
 import numpy as np
@@ -26,6 +28,7 @@ from mugv_jax.axes import Float, Frames
 from mugv_jax.bounds import require_at_least
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row
+from mugv_jax.curate.stages.keypoints import agreeing
 from mugv_jax.curate.stages.signature import SIDE_PX, pictures_of
 from mugv_jax.progress import over
 
@@ -50,6 +53,10 @@ class DuplicateConfig:
     """Which clips are duplicates of each other.
 
     near: smallest similarity of a near duplicate, -1 to 1.
+    keypoints: fewest keypoints that agree in a near duplicate. Pictures with one layout, such as
+        discs on a plain ground, are alike without showing the same.
+    sure: similarity from which keypoints are not asked for. Clips without keypoints, as those of a
+        run that does not measure them, are not asked either.
     same: smallest similarity of a re-encoded copy, without a crop.
     embedding: smallest cosine of CLIP's embeddings of two near duplicates.
     neighbours: clips that each clip is compared with.
@@ -57,20 +64,30 @@ class DuplicateConfig:
     """
 
     near: float = 0.82
+    sure: float = 0.94
+    keypoints: int = 10
     same: float = 0.95
     embedding: float = 0.95
     neighbours: int = 12
     mirrored: bool = True
 
     def __post_init__(self):
-        require_at_least(1, self, "neighbours")
-        for name in ("near", "same", "embedding"):
+        require_at_least(1, self, "neighbours", "keypoints")
+        for name in ("near", "sure", "same", "embedding"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)} must lie above 0 and up to 1.")
 
 
-def mark_duplicates(rows: Sequence[Row], config: DuplicateConfig) -> list[Row]:
+# Keypoints of clips (`stages.keypoints`) by name, of those that have them.
+KeypointReader = Callable[[Collection[str]], Mapping[str, bytes]]
+
+
+def mark_duplicates(
+    rows: Sequence[Row], config: DuplicateConfig, keypoints: KeypointReader | None = None
+) -> list[Row]:
     """Rows with the columns of WRITES; `duplicate_of` names the clip of the group that is kept.
+
+    keypoints: is asked once for the clips whose similarity alone does not decide.
 
     Rows without a signature are in no group. Which clip is kept: one that no threshold has dropped
     (`dropped_by`), then the one with most pixels, the sharpest, the longest, the first by name.
@@ -80,6 +97,8 @@ def mark_duplicates(rows: Sequence[Row], config: DuplicateConfig) -> list[Row]:
     if len(clips) < 2:
         return [{**row, **none} for row in rows]
     pairs = {(a, b): (similarity, kind) for a, b, similarity, kind in _pairs(clips, config)}
+    for pair in _refuted(clips, pairs, config, keypoints):
+        del pairs[pair]
     made: dict[str, Row] = {}
     for members in _connected(len(clips), pairs):
         kept = min(members, key=lambda i: _preference(clips[i]))
@@ -137,6 +156,32 @@ def _pairs(clips: Sequence[Row], config: DuplicateConfig) -> Iterator[tuple[int,
             yield a, b, whole, REENCODED
         elif cropped >= config.near or _cosine(first, second) >= config.embedding:
             yield a, b, max(cropped, _cosine(first, second)), NEAR
+
+
+def _refuted(
+    clips: Sequence[Row],
+    pairs: Mapping[tuple[int, int], tuple[float, str]],
+    config: DuplicateConfig,
+    keypoints: KeypointReader | None,
+) -> list[tuple[int, int]]:
+    """Pairs of near duplicates that are not surely alike, and whose keypoints do not agree."""
+    unsure = [
+        (a, b)
+        for (a, b), (similarity, kind) in pairs.items()
+        if kind == NEAR
+        and similarity < config.sure
+        and _cosine(clips[a], clips[b]) < config.embedding
+    ]
+    if keypoints is None or not unsure:
+        return []
+    names = [row["clip"] for row in clips]
+    known = keypoints({names[each] for pair in unsure for each in pair})
+    return [
+        (a, b)
+        for a, b in over(unsure, "keypoints", total=len(unsure), unit="pair")
+        if {names[a], names[b]} <= known.keys()
+        and agreeing(known[names[a]], known[names[b]]) < config.keypoints
+    ]
 
 
 def _cosine(a: Row, b: Row) -> float:

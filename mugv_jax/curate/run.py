@@ -15,10 +15,11 @@ HASH is one of the settings that a part depends on; thresholds are not among the
 """
 
 import dataclasses
+import functools
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ CLIPS, VIDEOS, PARTS = "clips.parquet", "videos.parquet", "parts"
 REPORT, SCORES = "report.html", ("float64", "int64")
 FILES = (CAPTIONS, BEST, SETTINGS, CLIPS, VIDEOS, PARTS, THUMBNAILS, REPORT)
 LISTED = ("path", "caption", "id", START, END, CROP)
-LARGE = ("thumbnail", "signature", "embedding")  # columns that clips.parquet leaves out
+# Columns that clips.parquet leaves out.
+LARGE = ("thumbnail", "signature", "keypoints", "embedding")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +100,8 @@ def _curate(
     scored, score_keys, scores = _score(cut, out, config, workers)
     rows = _with_copies(scored, copies)
     rows = thresholds.decide(rows, config.thresholds)
-    rows = duplicates.mark_duplicates(rows, config.duplicates)
+    keypoints = functools.partial(_keypoints, scores, score_keys, copies)
+    rows = duplicates.mark_duplicates(rows, config.duplicates, keypoints)
     rows = thresholds.drop(rows, thresholds.DUPLICATE, lambda row: row["duplicate_of"] is not None)
     seconds = found.seconds(keys) | scores.seconds(score_keys)
     types = scores.columns
@@ -129,9 +132,21 @@ def _thumbnails(
     scores: Parts, keys: Sequence[str], copies: Mapping[str, Sequence[Row]]
 ) -> Iterator[Row]:
     """Thumbnails of all clips, read again from the parts; exact copies share one."""
-    for row in scores.read(keys, without=("signature", "embedding")):
+    for row in scores.read(keys, without=("signature", "keypoints", "embedding")):
         for each in (row, *copies.get(row["clip"], ())):
             yield {"clip": each["clip"], "thumbnail": row.get("thumbnail")}
+
+
+def _keypoints(
+    scores: Parts, keys: Sequence[str], copies: Mapping[str, Sequence[Row]], clips: Collection[str]
+) -> dict[str, bytes]:
+    """Keypoints of the named clips, read from the parts; exact copies share them."""
+    found = {}
+    for row in scores.read(keys, without=("signature", "thumbnail", "embedding")):
+        for each in (row, *copies.get(row["clip"], ())):
+            if each["clip"] in clips and row.get("keypoints") is not None:
+                found[each["clip"]] = row["keypoints"]
+    return found
 
 
 def _first_copies(rows: Sequence[Row]) -> tuple[list[Row], dict[str, list[Row]]]:
@@ -162,7 +177,8 @@ def _score(
     parts = engine.run(phase, units, out, workers)
     keys = [unit.key for unit in units]
     place = {row["clip"]: number for number, row in enumerate(good)}
-    scored = sorted(parts.read(keys, without=("thumbnail",)), key=lambda row: place[row["clip"]])
+    read = parts.read(keys, without=("thumbnail", "keypoints"))
+    scored = sorted(read, key=lambda row: place[row["clip"]])
     return [*scored, *bad], keys, parts
 
 

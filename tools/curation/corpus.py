@@ -55,8 +55,9 @@ NEAR: dict[str, Callable] = {
     "subtitled": lambda frames, rng: faults.written(frames, rng, subtitle=True),
     "faster": faults.faster,
 }
-# Shares of the clips: in joined videos, alone and good, with a fault, and copies.
-JOINED, GOOD, FAULTY = 0.5, 0.13, 0.22
+FAULTY = 0.22  # share of the clips that have a fault
+# Shares of the others: in joined videos, and alone and good; the rest are copies.
+JOINED, GOOD = 0.64, 0.167
 
 
 class Corpus:
@@ -203,20 +204,23 @@ def _join(
     return np.concatenate([a[:-span], mixed, b[span:]]), len(a) - span, len(a)
 
 
-def make(folder: Path, split: str, clips: int, seed: int = 0) -> dict[str, Any]:
-    """Writes a corpus of about `clips` clips; returns its truth."""
+def make(
+    folder: Path, split: str, clips: int, seed: int = 0, faulty: float = FAULTY
+) -> dict[str, Any]:
+    """Writes a corpus of about `clips` clips, a share of them with a fault; returns its truth."""
     corpus = Corpus(folder, split, seed)
     corpus.folder = folder / "videos"
-    left, rng = int(clips * JOINED), corpus.rng
+    others, rng = clips * (1 - faulty), corpus.rng
+    left, good = round(others * JOINED), max(1, round(others * GOOD))
+    copies = max(3, clips - round(clips * faulty) - left - good)
     jobs: list[tuple] = []
     while left > 0:
         count = min(left, int(rng.integers(2, 8)))
         jobs.append((corpus.joined, count))
         left -= count
-    jobs += [(corpus.good,)] * max(1, int(clips * GOOD))
+    jobs += [(corpus.good,)] * good
     names = [*FAULTS, "borders"]
-    jobs += [(corpus.faulty, names[i % len(names)]) for i in range(int(clips * FAULTY))]
-    copies = max(3, clips - int(clips * (JOINED + GOOD + FAULTY)))
+    jobs += [(corpus.faulty, names[i % len(names)]) for i in range(round(clips * faulty))]
     for i in range(copies):
         kind = ("exact", "reencoded", "near", "near")[i % 4]
         jobs.append(
@@ -235,8 +239,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faulty", type=float, default=FAULTY, help="share that has a fault")
     args = parser.parse_args()
-    truth = make(args.output, args.split, args.clips, args.seed)
+    truth = make(args.output, args.split, args.clips, args.seed, args.faulty)
     shots = sum(len(video["shots"]) for video in truth["videos"])
     print(f"{len(truth['videos'])} videos with {shots} shots: {args.output}")
 

@@ -9,6 +9,7 @@ that read another's column stand behind it.
 from mugv_jax.curate.stage import Stage
 from mugv_jax.curate.stages.borders import Borders
 from mugv_jax.curate.stages.clip import ClipScores
+from mugv_jax.curate.stages.keypoints import Keypoints
 from mugv_jax.curate.stages.motion import Motion
 from mugv_jax.curate.stages.sharpness import Sharpness
 from mugv_jax.curate.stages.signature import Signature
@@ -18,6 +19,7 @@ from mugv_jax.curate.stages.thumbnail import Thumbnail
 from mugv_jax.curate.stages.watermark import Watermark
 
 ORDERED = (
-    Borders, Sharpness, Steadiness, Motion, Watermark, Signature, Thumbnail, Text, ClipScores,
+    Borders, Sharpness, Steadiness, Motion, Watermark, Signature, Keypoints, Thumbnail, Text,
+    ClipScores,
 )  # fmt: skip
 MEASURES: dict[str, type[Stage]] = {stage.NAME: stage for stage in ORDERED}

@@ -5,16 +5,16 @@
     sharpness = median over key frames of Var(L * Y),   L = [[0, 1, 0], [1, -4, 1], [0, 1, 0]]
     steepness = 98th percentile of |D Y| / R,   where R >= 40
 
-Y is the luma in 0 to 255, D the larger difference to the next pixel, right or below, and R the range
-of Y in the 9 x 9 pixels around. MUG-V 2.1 keeps clips whose sharpness is in [200, 2000]: below they
-are blurred, above they are noise or graphics. It depends on resolution, contrast and detail, so
-frames are measured at one resolution: their short side is that of key frames, 480 pixels unless the
-video is smaller.
+Y is the luma in 0 to 255, D the larger difference to the next pixel, right or below, and R the
+range of Y in the 9 x 9 pixels around. MUG-V 2.1 keeps clips whose sharpness is in [200, 2000]:
+below they are blurred, above they are noise or graphics. It depends on resolution, contrast and
+detail, so frames are measured at one resolution: their short side is that of key frames, 480 pixels
+unless the video is smaller.
 
 The steepness says which share of an edge's height lies between two neighbouring pixels, for the
-steepest of its strong edges: 1 for a step, 1 / (s sqrt(2 pi)) for one that a Gaussian of s pixels has
-blurred. A picture with one thing in focus has it, however much is out of focus or plain. None if
-the whole picture has too little contrast for an edge.
+steepest of the strong edges: 1 for a step, 1 / (s sqrt(2 pi)) for one that a Gaussian of s pixels
+has blurred. A picture with one thing in focus has a high one, however much is out of focus or
+plain. None if the whole picture has too little contrast for an edge.
 """
 
 import dataclasses
