@@ -38,15 +38,15 @@ from mugv_jax.demo.world.reading import read
 from mugv_jax.demo.world.scene import WORLDS, Format
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import check_shift, check_times
+from mugv_jax.nn import quality
 from mugv_jax.progress import Bar
 from mugv_jax.systems.frames import Videos
 from mugv_jax.systems.mugv.request import MAX_SEED, Request
-from mugv_jax.train.vae import quality
 
 TASKS = ("truth", "vae", "t2v", "i2v", "diversity")
 USUAL_TASKS = TASKS[:4]
 SEVERAL = 4  # videos of a caption whose distances are taken
-CHECKER = 2  # number of the checker; answers of another one cannot be mixed with its own
+CHECKER = 3  # number of the checker; answers of another one cannot be mixed with its own
 ASKED = ("shape", "colour", "told")  # attributes of a clip that its caption names
 ANSWERS, SCORES = "answers.jsonl", "scores.json"
 

@@ -25,6 +25,7 @@ from jax.sharding import Mesh
 from mugv_jax.axes import Array, Float, Pixels
 from mugv_jax.nn.conv import Conv2d
 from mugv_jax.nn.layers import unboxed
+from mugv_jax.nn.quality import psnr, ssim
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.discriminator import Discriminator
 from mugv_jax.sharding.place import data_shards
@@ -43,7 +44,6 @@ from mugv_jax.train.optimizer import make_optimizer
 from mugv_jax.train.state import Params, split
 from mugv_jax.train.vae import loss as losses
 from mugv_jax.train.vae.loss import Clips, Perceptual
-from mugv_jax.train.vae.quality import psnr, ssim
 from mugv_jax.train.vae.reconstruct import (
     Posterior,
     apply,

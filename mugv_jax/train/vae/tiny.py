@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from mugv_jax.axes import Array, Float, Latent, Pixels
+from mugv_jax.nn.quality import psnr, ssim
 from mugv_jax.nn.vae.tiny import TinyDecoder
 from mugv_jax.sharding.place import data_shards
 from mugv_jax.train.metrics import Work
@@ -32,7 +33,6 @@ from mugv_jax.train.objective import (
 )
 from mugv_jax.train.vae import loss as losses
 from mugv_jax.train.vae.objective import PERCEPTUAL, to_pixels
-from mugv_jax.train.vae.quality import psnr, ssim
 from mugv_jax.train.vae.reconstruct import apply, decode_features
 from mugv_jax.train.vae.tiny_config import TinyTrainConfig
 
