@@ -57,8 +57,20 @@ class Lpips(nn.Module):
 
     dtype: DTypeLike
 
-    @nn.compact
+    def setup(self):
+        init = partitioned(nn.initializers.ones, "conv_in")
+        self.vgg = Vgg16(self.dtype)
+        self.linear = [
+            self.param(f"linear_{stage}", init, (widths[-1],))
+            for stage, widths in enumerate(STAGES)
+        ]
+
     def __call__(self, x: Pictures, y: Pictures) -> Float[Array, "b"]:
+        means = [jnp.mean(each, axis=(1, 2)) for each in self.maps(x, y)]
+        return jnp.sum(jnp.stack(means), axis=0)
+
+    def maps(self, x: Pictures, y: Pictures) -> tuple[Float[Array, "b _h _w"], ...]:
+        """Distance at every position of each stage; d is the sum of their means."""
         height, width = x.shape[1:3]
         if min(height, width) < LEAST_PX:
             raise ValueError(
@@ -66,14 +78,11 @@ class Lpips(nn.Module):
                 "needed."
             )
         # Two calls, not one batch: if x needs no gradient, its features are not kept for one.
-        vgg = Vgg16(self.dtype, name="vgg")
-        distance = jnp.zeros(len(x))
-        for stage, (g_x, g_y) in enumerate(zip(vgg(_scaled(x)), vgg(_scaled(y)))):
-            init = partitioned(nn.initializers.ones, "conv_in")
-            weight = self.param(f"linear_{stage}", init, g_x.shape[-1:]).astype(jnp.float32)
-            square = jnp.square(_unit(g_x) - _unit(g_y))
-            distance += jnp.mean(square @ weight, axis=(1, 2))
-        return distance
+        features = self.vgg(_scaled(x)), self.vgg(_scaled(y))
+        return tuple(
+            jnp.square(_unit(g_x) - _unit(g_y)) @ weight.astype(jnp.float32)
+            for weight, g_x, g_y in zip(self.linear, *features)
+        )
 
 
 def _scaled(x: Pictures) -> Pictures:
