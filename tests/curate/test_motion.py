@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mugv_jax.curate.stages.motion import REFERENCE_PX, Motion, background_flow, dis_flow
+from mugv_jax.curate.stages.motion import REFERENCE_PX, Motion, background_flow
+from mugv_jax.video.optical_flow import dis_flow
 from tests.curate.photos import HEIGHT, WIDTH, panned, photo, steps
 
 SCALE = REFERENCE_PX / WIDTH

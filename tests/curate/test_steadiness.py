@@ -11,8 +11,8 @@ import pytest
 from mugv_jax import config as configs
 from mugv_jax import video
 from mugv_jax.curate.frames import shrunk
-from mugv_jax.curate.stages.sharpness import luma
 from mugv_jax.curate.stages.steadiness import Steadiness, longest_run, median_bend, places
+from mugv_jax.video.optical_flow import luma
 from tests.data.real_clips import real_clip
 
 SCORES = ("freeze", "repeated", "flicker", "shake")

@@ -19,8 +19,8 @@ docs/curation.md has DIS measured against known shifts.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,19 +28,24 @@ from mugv_jax.axes import Bool, Float, Frames
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
 from mugv_jax.curate.stages.borders import inside
-from mugv_jax.curate.stages.sharpness import luma
-from mugv_jax.files import existing_file
+from mugv_jax.video.optical_flow import (
+    DIS,
+    RAFT,
+    Flow,
+    FlowOf,
+    check_flow,
+    flow_by,
+    luma,
+    mean_length,
+)
 
 REFERENCE_PX = 1280  # width in whose pixels motion is stated
-DIS, RAFT = "dis", "raft"
 GRID = 8  # every how many pixels the flow is sampled for the transform
 SEED = 1  # of RANSAC
 CONTRAST = 50.0  # standard deviation of the luma of a picture of full contrast, of 255
 LEAST_SCALE = 0.3  # below, an error is the codec's
 STILL_PX = 0.5  # flow of a sign, at the size of the pairs
 HALO_PX = 7  # pixels around a sign whose flow is a mixture
-RAFT_MULTIPLE = 8  # sides of the frames that RAFT reads
-Flow = Float[np.ndarray, "h w 2"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,8 +89,7 @@ class Motion(Stage):
     def check(self) -> None:
         super().check()
         if self.flow == RAFT:
-            needed("torchvision")
-            existing_file(self.raft_weights, "raft_weights")
+            check_flow(self.raft_weights)
 
     def run(self, rows: Sequence[Row]) -> list[Row]:
         return [{**row, **self._scores(self._picture(row))} for row in rows]
@@ -97,8 +101,8 @@ class Motion(Stage):
         return frames if not box else inside(frames, box, row["width_px"], row["height_px"])
 
     @functools.cached_property
-    def _flow(self) -> Callable[[Frames, Frames], Flow]:
-        return dis_flow if self.flow == DIS else _raft(self.raft_weights)
+    def _flow(self) -> FlowOf:
+        return flow_by(self.raft_weights)
 
     def _scores(self, pairs: Frames) -> Row:
         flows = [self._flow(a, b) for a, b in pairs]
@@ -134,11 +138,6 @@ class Motion(Stage):
         return float(length[moves].mean()) if moves.any() else 0.0, float(moves.mean())
 
 
-def mean_length(flows: Sequence[Flow]) -> float:
-    """Mean length of the vectors of flows (h w 2)."""
-    return float(np.mean([np.linalg.norm(flow, axis=-1).mean() for flow in flows]))
-
-
 def error_scale(frame: Frames) -> float:
     """What an error in a frame (h w 3) counts for, 1 in one of full contrast."""
     return float(np.clip(luma(frame).std() / CONTRAST, LEAST_SCALE, 1))
@@ -156,13 +155,6 @@ def signs_of(
     ]
     signs = 2 * np.sum(still, axis=0) > len(still)
     return cv2.dilate(signs.astype(np.uint8), np.ones((HALO_PX, HALO_PX), np.uint8)) > 0
-
-
-def dis_flow(a: Frames, b: Frames) -> Flow:
-    """Optical flow (h w 2) from frame a to b (h w 3), in pixels: DIS (arXiv:1603.03590)."""
-    cv2 = needed("cv2")
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return dis.calc(luma(a), luma(b), None)
 
 
 def background_flow(flow: Flow, inlier_px: float) -> Flow:
@@ -194,25 +186,3 @@ def unexplained(a: Frames, b: Frames, flow: Flow) -> Float[np.ndarray, "h w"]:
     error = np.abs(drawn.astype(np.float32) - luma(a))
     there = [(at >= 0) & (at < side - 1) for at, side in zip(places, (width, height), strict=True)]
     return cv2.blur(np.where(there[0] & there[1], error, 0).astype(np.float32), (5, 5))
-
-
-def _raft(weights: str) -> Callable[[Frames, Frames], Flow]:
-    """RAFT's flow, with weights of a file."""
-    torch, models = needed("torch"), needed("torchvision.models.optical_flow")
-    model = models.raft_large()
-    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    model.eval()
-
-    def flow(a: Frames, b: Frames) -> Flow:
-        height, width = (side // RAFT_MULTIPLE * RAFT_MULTIPLE for side in a.shape[:2])
-        left_out = [(0, a.shape[0] - height), (0, a.shape[1] - width), (0, 0)]
-
-        def picture(frame: Frames) -> Any:
-            pixels = torch.from_numpy(np.ascontiguousarray(frame[:height, :width]))
-            return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
-
-        with torch.inference_mode():
-            found = model(picture(a), picture(b))[-1][0].permute(1, 2, 0).numpy()
-        return np.pad(found, left_out, mode="edge")
-
-    return flow

@@ -27,6 +27,7 @@ from mugv_jax.axes import Frames
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
 from mugv_jax.curate.stages.borders import inside
+from mugv_jax.video.optical_flow import luma
 
 WINDOW_PX = 9  # in which an edge's height is measured
 EDGE = 40  # of 255: least height of an edge, above noise and blocks of codecs
@@ -63,12 +64,6 @@ def _picture(row: Row) -> Frames:
     """Key frames without the bars at their borders, whose edges are sharp."""
     frames, box = row["key_frames"], row.get("content_box")
     return inside(frames, box, row["width_px"], row["height_px"]) if box else frames
-
-
-def luma(frame: Frames) -> np.ndarray:
-    """Luma of BT.601, uint8 (h w), of a frame (h w 3)."""
-    cv2 = needed("cv2")
-    return cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
 
 
 def laplacian_variance(grey: np.ndarray) -> float:

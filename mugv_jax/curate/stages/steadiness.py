@@ -24,7 +24,7 @@ import numpy as np
 from mugv_jax.axes import Bool, Float, Frames
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
-from mugv_jax.curate.stages.sharpness import luma
+from mugv_jax.video.optical_flow import luma
 
 ALONE = 4  # keyframes are further apart; animation shows a drawing for two or three frames
 

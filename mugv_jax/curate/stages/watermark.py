@@ -18,7 +18,7 @@ import numpy as np
 from mugv_jax.axes import Bool, Float, Frames
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
-from mugv_jax.curate.stages.sharpness import luma
+from mugv_jax.video.optical_flow import luma
 
 RARELY = 10  # per cent of the frames, in which an edge may be hidden
 
