@@ -19,7 +19,7 @@ from mugv_jax.bounds import require_at_least
 from mugv_jax.curate.packages import needed
 from mugv_jax.curate.stage import Row, Stage
 from mugv_jax.curate.stages.borders import inside
-from mugv_jax.curate.stages.sharpness import luma
+from mugv_jax.video.optical_flow import luma
 
 SIDE_PX = 256  # short side of the frames in which keypoints are looked for
 POINT = np.dtype([("frame", "u1"), ("x", "<f2"), ("y", "<f2"), ("descriptor", "u1", (4, 4, 8))])
