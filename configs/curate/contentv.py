@@ -9,8 +9,9 @@
 Shots of 3 to 6 seconds. Subtitles are cropped, and clips with much text are dropped; black borders
 are cropped. Blur by the Laplacian. Motion: of the background by a perspective transform that is
 fitted to dense flow, and of the foreground. The best 10 % are those in aesthetics and motion, the
-foreground weighted higher. Captions at one frame a second. The paper states no other thresholds:
-those of `curate/default` stand for them.
+foreground weighted higher. Captions at one frame a second. Similar long videos by k-means over
+CLIP's embeddings, more of them where clusters are denser, then similar clips. The paper states no
+other thresholds: those of `curate/default` stand for them.
 """
 
 from ml_collections import ConfigDict
@@ -37,6 +38,7 @@ def get_config() -> ConfigDict:
         "motion": limits.motion,
         "aesthetic": limits.aesthetic,
     })  # fmt: skip
+    config.similar.enabled = True  # ContentV 3: k-means over videos, denser ones stricter
     config.best.rule = "every"
     config.best.parts = ConfigDict({
         "aesthetic": {"aesthetic": 1.0},

@@ -54,6 +54,9 @@ def get_config() -> ConfigDict:
             "watermark": threshold("watermark", None, 0.05, "share", measured),
             "filter": threshold("filter_flags", None, 0, "flags", "MUG-V 2.1"),
         },
+        "similar": {
+            "enabled": False, "videos": 100, "least": 0.95, "densest": 0.9, "seed": 0,
+        },
         "duplicates": {
             "near": 0.82, "sure": 0.94, "keypoints": 10, "same": 0.95, "embedding": 0.95,
             "neighbours": 12, "mirrored": True,

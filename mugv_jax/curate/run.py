@@ -23,7 +23,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mugv_jax.curate import balance, best, duplicates, engine, listing, review, thresholds
+from mugv_jax.curate import (
+    balance,
+    best,
+    duplicates,
+    engine,
+    listing,
+    review,
+    similar_videos,
+    thresholds,
+)
 from mugv_jax.curate.engine import PROBLEM, Phase, Unit
 from mugv_jax.curate.report import THUMBNAILS, write_report
 from mugv_jax.curate.settings import CurateConfig
@@ -100,6 +109,8 @@ def _curate(
     scored, score_keys, scores = _score(cut, out, config, workers)
     rows = _with_copies(scored, copies)
     rows = thresholds.decide(rows, config.thresholds)
+    rows = similar_videos.mark_similar(rows, config.similar)
+    rows = thresholds.drop(rows, thresholds.SIMILAR, lambda row: row["similar_video"] is not None)
     keypoints = functools.partial(_keypoints, scores, score_keys, copies)
     rows = duplicates.mark_duplicates(rows, config.duplicates, keypoints)
     rows = thresholds.drop(rows, thresholds.DUPLICATE, lambda row: row["duplicate_of"] is not None)
@@ -240,7 +251,7 @@ def _finish(
 ) -> Curated:
     """Writes the tables and lists."""
     columns = column_types(
-        types, *(each.WRITES for each in (thresholds, duplicates, balance, best))
+        types, *(each.WRITES for each in (thresholds, similar_videos, duplicates, balance, best))
     )
     small = {name: kind for name, kind in columns.items() if name not in LARGE}
     clips = [row for row in rows if row.get("clip") is not None]

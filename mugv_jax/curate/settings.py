@@ -13,6 +13,7 @@ from mugv_jax.config import build_group
 from mugv_jax.curate.balance import BalanceConfig
 from mugv_jax.curate.best import BestConfig
 from mugv_jax.curate.duplicates import DuplicateConfig
+from mugv_jax.curate.similar_videos import SimilarConfig
 from mugv_jax.curate.stage import Stage
 from mugv_jax.curate.stages import MEASURES
 from mugv_jax.curate.stages.asking import Asking, Captioner, Filter, Tagger
@@ -67,6 +68,7 @@ class CurateConfig:
     measures: tuple[Stage, ...]
     asking: tuple[Asking, ...]
     thresholds: Mapping[str, Threshold]
+    similar: SimilarConfig
     duplicates: DuplicateConfig
     balance: BalanceConfig
     best: BestConfig
@@ -78,6 +80,7 @@ GROUPS: Mapping[str, type] = {
     "probe": Probe,
     "shots": Shots,
     "frames": DecodedFrames,
+    "similar": SimilarConfig,
     "duplicates": DuplicateConfig,
     "balance": BalanceConfig,
     "best": BestConfig,

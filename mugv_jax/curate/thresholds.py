@@ -11,7 +11,8 @@ from mugv_jax.curate.stage import Row
 
 DROPPED_BY = "dropped_by"
 WRITES = {DROPPED_BY: "string"}
-PROBLEM, DUPLICATE, BALANCE = "problem", "duplicate", "balance"  # reasons that are no thresholds
+# Reasons that are no thresholds.
+PROBLEM, SIMILAR, DUPLICATE, BALANCE = "problem", "similar", "duplicate", "balance"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
