@@ -50,6 +50,7 @@ KNOWS = {
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "systems", "train"},
     "post": {*MODELS, "data", "demo", "systems", "train"},
+    "eval": set(),
     "commands": {*MODELS, *ABOVE, "config_files", "hints", "rewriting", "systems", "train"},
     # Commands are imported by name, each when it is run.
     "cli": {"bounds", "console", "hints", "interrupts", "problems"},
