@@ -66,13 +66,13 @@ def load(name_or_path: str | os.PathLike) -> SystemConfig:
     return from_config_dict(read(name_or_path))
 
 
-def read(name_or_path: str | os.PathLike) -> ConfigDict:
-    """Result of `get_config()` in a config file, given by its path or name (`config_files`).
+def read(name_or_path: str | os.PathLike, group: str = "") -> ConfigDict:
+    """Result of `get_config()` in a config file, given by its path or name (`config_files.find`).
 
     Raises:
         ValueError: no such file, or no `get_config` that returns a ConfigDict.
     """
-    path = config_files.find(name_or_path)
+    path = config_files.find(name_or_path, group)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"config {path} is not a Python file.")

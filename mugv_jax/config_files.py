@@ -53,8 +53,10 @@ def named(text: str | os.PathLike) -> Path | None:
     return folder() / f"{name}{SUFFIX}" if name in names() else None
 
 
-def find(name_or_path: str | os.PathLike) -> Path:
+def find(name_or_path: str | os.PathLike, group: str = "") -> Path:
     """Path of a config file that a user names: an existing file, or a name of `names`.
+
+    group: folder of the configs that a message lists, such as "curate"; by default all are.
 
     Raises:
         ValueError: neither; the message lists the names.
@@ -65,8 +67,10 @@ def find(name_or_path: str | os.PathLike) -> Path:
     found = named(name_or_path)
     if found is not None:
         return found
-    known, text = names(), os.fspath(name_or_path)
+    known = [name for name in names() if not group or name.startswith(f"{group}/")]
+    text, ends = os.fspath(name_or_path), {name.rpartition("/")[2]: name for name in known}
     near = difflib.get_close_matches(path.stem, known, MOST_NAMED)
+    near = near or [ends[each] for each in difflib.get_close_matches(path.stem, ends, MOST_NAMED)]
     meant = f": did you mean {' or '.join(near)}?" if near else "."
     raise ValueError(
         f"config {shortened(text)} is not a file, and not the name of a config of the package"

@@ -25,10 +25,11 @@ def get_config() -> ConfigDict:
     config.run.crop = ("borders", "subtitles")
     config.shots.max_clip_s = 6.0
     config.run.thresholds = (
-        "length", "text", "borders", "watermark", "blur", "motion", "aesthetic",
+        "damage", "length", "text", "borders", "watermark", "blur", "motion", "aesthetic",
     )  # fmt: skip
     limits = config.thresholds
     config.thresholds = ConfigDict({
+        "damage": limits.damage,
         "length": threshold("seconds", 3.0, 6.0, "s", "ContentV 3"),
         # Borders and a line of subtitles are cropped: only much text, and few pixels left, count.
         "text": threshold("text_share", None, 0.12, "share", "ContentV 3: much text"),

@@ -27,7 +27,7 @@ def get_config() -> ConfigDict:
                 "keypoints", "thumbnail", "text", "clip",
             ),
             "thresholds": (
-                "length", "dark", "bright", "blur", "aesthetic", "freeze", "flicker", "shake",
+                "damage", "length", "dark", "bright", "blur", "aesthetic", "freeze", "flicker", "shake",
                 "motion", "borders", "text", "watermark", "filter",
             ),
             "unit_clips": 8,
@@ -40,6 +40,7 @@ def get_config() -> ConfigDict:
         "text": {"side_px": 320, "threads": 1},
         "clip": {"folder": "", "head": "", "dtype": "float32"},
         "thresholds": {
+            "damage": threshold("decode_errors", None, 0, "frames", "the decoder's own marks"),
             "length": threshold("seconds", 1.0, 6.5, "s", "room for 9 frames at 8 a second"),
             "blur": threshold("steepness", 0.25, None, "", measured),
             "dark": threshold("dark", None, 0.95, "share", "a black picture"),

@@ -29,9 +29,10 @@ def get_config() -> ConfigDict:
     config = default()
     paper = "MUG-V 2.1"
     config.run.thresholds = (
-        "length", "sharpness", "aesthetic", "motion", "filter", "text", "borders", "shake",
+        "damage", "length", "sharpness", "aesthetic", "motion", "filter", "text", "borders", "shake",
     )  # fmt: skip
     config.thresholds = ConfigDict({
+        "damage": config.thresholds.damage,
         "length": config.thresholds.length,
         "sharpness": threshold("sharpness", 200.0, 2000.0, "", paper),
         "aesthetic": threshold("aesthetic", 4.5, None, "", paper),

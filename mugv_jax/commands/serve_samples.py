@@ -21,6 +21,7 @@ from mugv_jax.data.encode import EncodeConfig, settings_of
 from mugv_jax.data.encoded import FILES, EncodedFolder
 from mugv_jax.data.replacing import replacing
 from mugv_jax.data.samples import CSV
+from mugv_jax.data.serve.protocol import check_listen
 from mugv_jax.files import SAMPLES, check_output_folder
 from mugv_jax.systems.mugv.models import MugvModels
 
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ValueError: a list, folder, models or an address that cannot be used.
     """
+    check_listen(args.listen)
     config = encode_config(args)
     keep_compiled(args.compile_cache)
     demo_unless_given(args)

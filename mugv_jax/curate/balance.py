@@ -15,7 +15,7 @@ import dataclasses
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -64,8 +64,13 @@ class BalanceConfig:
                 raise ValueError(f"weights: {weight} of {label!r} must be positive.")
 
 
-def balance(rows: Sequence[Row], config: BalanceConfig) -> list[Row]:
+def balance(
+    rows: Sequence[Row], config: BalanceConfig, measured: Collection[str] = ()
+) -> list[Row]:
     """Rows with the columns of WRITES; clips that are dropped already have no stratum.
+
+    measured: columns that were asked for. If no clip has tags although they were, a warning says
+        so.
 
     balanced: whether the clip stays.
     balance_weight: how often it should be drawn for the target distribution, 1 on average over
@@ -74,7 +79,7 @@ def balance(rows: Sequence[Row], config: BalanceConfig) -> list[Row]:
     The choice depends on the clips' ids and the seed alone, never on their order.
     """
     kept = [row for row in rows if row.get(DROPPED_BY) is None]
-    labels = dict(zip((row["clip"] for row in kept), _labels(kept, config), strict=True))
+    labels = dict(zip((row["clip"] for row in kept), _labels(kept, config, measured), strict=True))
     weights = {clip: _weight(each, config) for clip, each in labels.items()}
     strata = collections.defaultdict(list)
     for clip, each in labels.items():
@@ -128,7 +133,9 @@ def whole_amounts(counts: np.ndarray, targets: np.ndarray, total: int) -> np.nda
     return amounts
 
 
-def _labels(rows: Sequence[Row], config: BalanceConfig) -> list[list[tuple[str, ...]]]:
+def _labels(
+    rows: Sequence[Row], config: BalanceConfig, measured: Collection[str]
+) -> list[list[tuple[str, ...]]]:
     """For each row, the labels that each column gives it; the first of them makes the stratum."""
     columns = config.by
     if rows and not any(row.get(name) for row in rows for name in columns):
@@ -136,7 +143,9 @@ def _labels(rows: Sequence[Row], config: BalanceConfig) -> list[list[tuple[str, 
             name for name in config.otherwise if any(row.get(name) is not None for row in rows)
         )
         told = f"strata are made of {', '.join(columns)}" if columns else "all are one stratum"
-        log.info("No clip has tags (%s): %s.", ", ".join(config.by), told)
+        asked = not {*config.by}.isdisjoint(measured)
+        level = logging.WARNING if asked else logging.DEBUG
+        log.log(level, "No clip has tags (%s): %s.", ", ".join(config.by), told)
     found = [_column(rows, name, config.bins) for name in columns]
     return [[column[place] for column in found] for place in range(len(rows))] or []
 

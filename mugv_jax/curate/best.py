@@ -12,7 +12,7 @@ top 10% in aesthetics and in motion, where motion of the foreground counts more.
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -57,22 +57,26 @@ class BestConfig:
                 raise ValueError(f"parts: the weights of {part!r} must be positive.")
 
 
-def select_best(rows: Sequence[Row], config: BestConfig) -> list[Row]:
+def select_best(
+    rows: Sequence[Row], config: BestConfig, measured: Collection[str] = ()
+) -> list[Row]:
     """Rows with the columns of WRITES: `composite` in 0 to 1, and `best`.
 
+    measured: columns that were asked for.
+
     Only clips that nothing dropped and that balance left in (`balanced`) compete; the others have
-    no composite. Columns that no clip has are left out, with a warning; a clip without a value has
-    the ranks of the columns that it has.
+    no composite. Columns that no clip has are left out, with a warning if they were asked for; a
+    clip without a value has the ranks of the columns that it has.
     """
     able = [row for row in rows if row.get(DROPPED_BY) is None and row.get("balanced") is not False]
     none = {"composite": None, "best": False}
     if not able:
         return [{**row, **none} for row in rows]
-    parts = [_part(able, name, weights) for name, weights in config.parts.items()]
-    measured = [part for part in parts if part is not None]
+    parts = [_part(able, weights, measured) for weights in config.parts.values()]
+    ranked = [part for part in parts if part is not None]
     made: dict[str, Row] = {}
-    if measured:
-        joined = np.mean(measured, 0) if config.rule == MEAN else np.min(measured, 0)
+    if ranked:
+        joined = np.mean(ranked, 0) if config.rule == MEAN else np.min(ranked, 0)
         chosen = _chosen([row["clip"] for row in able], joined, config)
         for row, value in zip(able, joined, strict=True):
             made[row["clip"]] = {"composite": float(value), "best": row["clip"] in chosen}
@@ -88,7 +92,9 @@ def _chosen(clips: Sequence[str], composite: np.ndarray, config: BestConfig) -> 
     return {clip for _, clip in order[:count]}
 
 
-def _part(rows: Sequence[Row], name: str, weights: Mapping[str, float]) -> np.ndarray | None:
+def _part(
+    rows: Sequence[Row], weights: Mapping[str, float], measured: Collection[str]
+) -> np.ndarray | None:
     """Ranks of the rows in one part; None if no row has any of its columns."""
     total, weight = np.zeros(len(rows)), np.zeros(len(rows))
     for column, own in weights.items():
@@ -96,11 +102,11 @@ def _part(rows: Sequence[Row], name: str, weights: Mapping[str, float]) -> np.nd
         values = np.array([np.nan if each is None else each for each in found])
         there = ~np.isnan(values)
         if not there.any():
-            log.warning("Column %s was not measured: the best clips are chosen without.", column)
+            level = logging.WARNING if column in measured else logging.DEBUG
+            log.log(level, "No clip has %s: the best clips are chosen without.", column)
         total[there] += own * ranks(values[there])
         weight[there] += own
     if not weight.any():
-        log.warning("Part %s has no columns: the best clips are chosen without.", name)
         return None
     mean = np.where(weight > 0, total / np.maximum(weight, 1e-12), 0.0)
     return ranks(mean)

@@ -5,7 +5,7 @@
     unit (a video, or some clips of one)  ->  stage  ->  ...  ->  stage  ->  a part on disk
 
 Both call the same functions and write the same parts, so a run may be interrupted under one and
-continued under the other.
+continued under the other. A unit over which the process died twice is set aside (`crashes`).
 """
 
 import contextlib
@@ -14,14 +14,14 @@ import functools
 import hashlib
 import json
 import logging
-import os
 import pickle
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mugv_jax.curate.packages import needed
+from mugv_jax.curate.crashes import CRASHED, Notes
+from mugv_jax.curate.ray_cluster import cluster
 from mugv_jax.curate.stage import Columns, Row, Stage
 from mugv_jax.curate.table import Parts, column_types
 from mugv_jax.files import shortened
@@ -66,22 +66,34 @@ class Phase:
     @property
     def digest(self) -> str:
         """Hash of the stages and their settings, which all parts of a folder share."""
-        told = [[stage.NAME, dataclasses.asdict(stage)] for stage in self.stages]
+        told = [
+            [stage.NAME, dataclasses.asdict(stage), dict(stage.WRITES)] for stage in self.stages
+        ]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
     def parts(self, folder: Path) -> Parts:
         """Parts of the phase in the folder of a run."""
         return Parts(folder / "parts" / f"{self.name}-{self.digest}", self.columns)
 
+    def notes(self, folder: Path) -> Notes:
+        """Notes of the units in progress in the folder of a run."""
+        return Notes(folder / "parts" / f".working-{self.name}-{self.digest}")
+
 
 class Carrier:
     """A group of stages as Ray Data and the loop call it: one unit in, the same unit out.
 
-    A unit in which a stage fails gets the reason in `PROBLEM`, and passes the rest untouched.
+    A unit in which a stage fails gets the reason in `PROBLEM`, and passes the rest untouched. So
+    does one over which the process died before, as `notes` tell.
     """
 
-    def __init__(self, stages: Sequence[Stage]):
-        self.stages = stages
+    def __init__(self, stages: Sequence[Stage], notes: Notes):
+        self.stages, self.notes = stages, notes
+
+    def work(self, key: str, rows: Sequence[Row], seconds: Seconds) -> list[Row]:
+        """Rows of the unit `key` after the stages."""
+        with self.notes.working(key) as safe:
+            return self.rows(rows, seconds) if safe else [{**row, PROBLEM: CRASHED} for row in rows]
 
     def rows(self, rows: Sequence[Row], seconds: Seconds) -> list[Row]:
         """Rows after the stages; those with a problem stay as they are."""
@@ -100,7 +112,7 @@ class Carrier:
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         rows, seconds = pickle.loads(item["unit"])
-        rows = self.rows(rows, seconds)
+        rows = self.work(item["key"], rows, seconds)
         return {"key": item["key"], "unit": pickle.dumps((rows, seconds))}
 
 
@@ -110,9 +122,17 @@ def _guarded(stage: Stage, rows: Sequence[Row]) -> list[Row]:
         return stage(rows)
     except (ValueError, OSError, MemoryError) as error:
         if len(rows) == 1:
-            reason = shortened(" ".join(f"{stage.NAME}: {error}".split()), LONGEST_PROBLEM)
+            told = _without_path(str(error), rows[0].get("path"))
+            reason = shortened(" ".join(f"{stage.NAME}: {told}".split()), LONGEST_PROBLEM)
             return [{**rows[0], PROBLEM: reason}]
     return [made for row in rows for made in _guarded(stage, [row])]
+
+
+def _without_path(message: str, path: str | None) -> str:
+    """A message about a file without the file's path, which its row has."""
+    for noun in ("video ", "image ", "") if path else ():
+        message = message.replace(f"{noun}{path!r}", f"the {noun or 'file'}".strip())
+    return message
 
 
 def run(phase: Phase, units: Sequence[Unit], folder: Path, workers: int | None) -> Parts:
@@ -127,20 +147,26 @@ def run(phase: Phase, units: Sequence[Unit], folder: Path, workers: int | None) 
                  phase.unit)  # fmt: skip
     if not todo:
         return parts
-    carried = _loop(phase, todo, parts) if workers is None else _ray(phase, todo, parts, workers)
+    notes = phase.notes(folder)
+    if workers is None:
+        carried = _loop(phase, todo, parts, notes)
+    else:
+        carried = _ray(phase, todo, parts, notes, workers)
     done = len(units) - len(todo)
     with Bar(phase.name, total=len(units), unit=phase.unit, done=done) as bar:
+        bar.update(0)  # speed counts from here: units of Ray end in bursts
         for _ in carried:
             bar.update()
     return parts
 
 
-def _loop(phase: Phase, todo: Sequence[Unit], parts: Parts) -> Iterator[str]:
-    carrier = Carrier(phase.stages)
+def _loop(phase: Phase, todo: Sequence[Unit], parts: Parts, notes: Notes) -> Iterator[str]:
+    carrier = Carrier(phase.stages, notes)
     for unit in todo:
         seconds: Seconds = {}
-        rows = carrier.rows(unit.rows, seconds)
+        rows = carrier.work(unit.key, unit.rows, seconds)
         parts.write(unit.key, rows, seconds)
+        notes.settle(unit.key)
         yield unit.key
 
 
@@ -155,11 +181,10 @@ def _groups(stages: Sequence[Stage]) -> list[tuple[Stage, ...]]:
     return groups
 
 
-def _ray(phase: Phase, todo: Sequence[Unit], parts: Parts, workers: int) -> Iterator[str]:
-    ray, data = needed("ray"), needed("ray.data")
-    with _cluster(ray, workers):
-        context = data.DataContext.get_current()
-        context.enable_progress_bars = False
+def _ray(
+    phase: Phase, todo: Sequence[Unit], parts: Parts, notes: Notes, workers: int
+) -> Iterator[str]:
+    with cluster(workers) as data, _workers_ended_on_purpose(notes):
         items = [{"key": unit.key, "unit": pickle.dumps((list(unit.rows), {}))} for unit in todo]
         # A block is a unit: blocks are what Ray schedules, and what it holds back.
         flow = data.from_items(items, override_num_blocks=len(items))
@@ -168,32 +193,27 @@ def _ray(phase: Phase, todo: Sequence[Unit], parts: Parts, workers: int) -> Iter
         for group in groups:
             flow = flow.map(
                 Carrier,
-                fn_constructor_args=(group,),
+                fn_constructor_args=(group, notes),
                 num_cpus=share,
-                concurrency=(1, max(1, workers)),
+                compute=data.ActorPoolStrategy(min_size=1, max_size=max(1, workers)),
             )
-        flow = flow.map(functools.partial(_write, parts), num_cpus=share)
+        flow = flow.map(functools.partial(_write, parts, notes), num_cpus=share)
         for row in flow.iter_rows():
             yield row["key"]
 
 
-def _write(parts: Parts, item: dict[str, Any]) -> dict[str, Any]:
-    rows, seconds = pickle.loads(item["unit"])
-    parts.write(item["key"], rows, seconds)
-    return {"key": item["key"]}
-
-
 @contextlib.contextmanager
-def _cluster(ray: Any, workers: int) -> Iterator[None]:
-    """The cluster that this process is part of, or one on this machine for the duration."""
-    if ray.is_initialized():
-        yield
-        return
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING)
-    else:
-        ray.init(num_cpus=workers, include_dashboard=False, logging_level=logging.WARNING)
+def _workers_ended_on_purpose(notes: Notes) -> Iterator[None]:
+    """Context that an interruption ends together with the workers, who died over no unit."""
     try:
         yield
-    finally:
-        ray.shutdown()
+    except (KeyboardInterrupt, GeneratorExit):
+        notes.forget()
+        raise
+
+
+def _write(parts: Parts, notes: Notes, item: dict[str, Any]) -> dict[str, Any]:
+    rows, seconds = pickle.loads(item["unit"])
+    parts.write(item["key"], rows, seconds)
+    notes.settle(item["key"])
+    return {"key": item["key"]}

@@ -3,6 +3,7 @@
 """Raw videos: a folder, or a list with their sources, licences and captions.
 
     path[,id][,source][,licence][,caption]      .csv, .tsv or .jsonl; other columns are ignored
+    boat.mp4 beside boat.txt                    caption of a video for which no list has one
 
 Paths are relative to the list.
 """
@@ -16,7 +17,7 @@ from typing import Any
 from mugv_jax import video
 from mugv_jax.curate.stage import Row
 from mugv_jax.data.bad_sample import listed
-from mugv_jax.data.captions import ID, file_ids
+from mugv_jax.data.captions import ID, file_ids, sidecar_caption
 from mugv_jax.files import check_text
 from mugv_jax.tables import MISTAKE, SUFFIXES, read_records
 
@@ -28,7 +29,7 @@ COLUMNS = {
     "name": "string",
     "source": "string",
     "licence": "string",
-    "given_caption": "string",
+    "video_caption": "string",
 }
 READ = ("path", "file_name", "caption", "text", "id", "source", "licence", "license")
 
@@ -37,7 +38,8 @@ def list_videos(raw: Path) -> list[Row]:
     """A row for each video in order of the list, or of a folder sorted by name.
 
     A list's `source` is a name by which the settings may differ, such as a site; by default it is
-    the first folder of the path.
+    the first folder of the path. `video_caption` is the text of the list, or of a file beside the
+    video.
 
     Raises:
         ValueError: there is no such list or folder, it is empty, or rows of it cannot be used.
@@ -51,24 +53,30 @@ def list_videos(raw: Path) -> list[Row]:
         raise ValueError(
             f"{str(raw)!r} {reason}; give a folder of videos, or a {', '.join(SUFFIXES)} file."
         )
-    rows, mistakes = [], []
+    rows, mistakes, places = [], [], []
     for where, values in records:
         try:
             rows.append(_row(folder, values))
+            places.append(where)
         except ValueError as error:
             mistakes.append(f"{where}: {error}")
     ids = file_ids(_below_common([row["name"] for row in rows]), LONGEST_ID)
     for row, default in zip(rows, ids, strict=True):
         row["video"] = row["video"] or default
     seen: dict[str, str] = {}
-    for row in rows:
+    for row, where in zip(rows, places, strict=True):
         if row["video"] in seen:
-            mistakes.append(f"{row['name']}: its id {row['video']!r} is that of another video too.")
-        seen[row["video"]] = row["name"]
+            mistakes.append(
+                f"{where}: id {row['video']!r} is that of {seen[row['video']]} too: give each its "
+                "own id."
+            )
+        seen.setdefault(row["video"], where)
     if mistakes:
         raise ValueError(f"{raw}: {listed(mistakes, 'mistaken', 'mistaken')}")
-    if not rows:
+    if not rows and raw.is_dir():
         raise ValueError(f"{str(raw)!r} holds no videos ({', '.join(video.VIDEOS)}).")
+    if not rows:
+        raise ValueError(f"{str(raw)!r} names no videos: write a line with a path for each.")
     return rows
 
 
@@ -115,7 +123,7 @@ def _row(folder: Path, values: Mapping[str, Any]) -> Row:
         "name": name,
         "source": _first(values, "source") or (parents[0] if parents else ""),
         "licence": _first(values, "licence", "license"),
-        "given_caption": _first(values, "caption", "text"),
+        "video_caption": _first(values, "caption", "text") or sidecar_caption(folder / name),
     }
 
 

@@ -30,7 +30,7 @@ from mugv_jax.files import shortened
 PAGE = Path(__file__).with_name("page")
 STYLE, SCRIPTS = "style.css", ("decide.js", "charts.js", "clips.js", "main.js")
 THUMBNAILS = "thumbnails"
-TAGS = ("subjects", "actions", "scenes")
+TAGS, STRATUM = ("subjects", "actions", "scenes"), "stratum"
 BROKEN, UNDRAWN, BEST = 1, 2, 4  # bits of a clip, as decide.js reads them
 MOST_SHOWN = 2000  # clips with thumbnails, about 10 kB each
 EDGE = 40  # of them on either side of every threshold
@@ -47,6 +47,7 @@ def write_report(
     scores: Collection[str] = (),
     asked: Collection[str] = (),
     thumbnails: Iterable[Row] = (),
+    options: Sequence[str] = (),
 ) -> None:
     """Writes the page to `path`, and thumbnails beside it.
 
@@ -55,6 +56,7 @@ def write_report(
     scores: columns to show beside those of thresholds.
     asked: columns that are known only after duplicates were dropped, such as `filter_flags`.
     thumbnails: rows with `clip` and `thumbnail`; those of the page's sample are written.
+    options: those of the run's command line, as a shell reads them; the page adds changed limits.
 
     Raises:
         OSError: a file cannot be written.
@@ -69,7 +71,7 @@ def write_report(
             write_whole(folder / f"{row['clip']}.webp", row["thumbnail"])
             pictured.add(row["clip"])
     told = _told(videos, clips, thresholds, scores, asked)
-    told["folder"] = str(path.parent.resolve())
+    told |= {"folder": str(path.parent.resolve()), "options": list(options)}
     told["shown"] = [_detail(clips[place], place, pictured) for place in sample]
     write_whole(path, page(told).encode(errors="replace"))
 
@@ -158,14 +160,23 @@ def _told(
         "groupCount": len(groups),
         "captions": _drawn(clips, [p for p in kept if clips[p].get("caption")])[:CAPTIONS],
         "videos": len(videos),
-        "hours": sum(row.get("duration_s") or 0.0 for row in videos) / 3600,
+        "videoSeconds": sum(row.get("duration_s") or 0.0 for row in videos),
         "bad": [
-            [str(row.get("name") or row.get("video")), shortened(str(row[PROBLEM]), LONGEST)]
+            [_name(row), shortened(str(row[PROBLEM]), LONGEST)]
             for row in videos
             if row.get(PROBLEM) is not None
         ],
-        "tags": {name: _shares(clips, name) for name in (*TAGS, "stratum")},
+        "cutOff": [
+            [_name(row), row["duration_s"], row["stated_s"]]
+            for row in videos
+            if row.get(PROBLEM) is None and row.get("stated_s") is not None
+        ],
+        "tags": {name: _shares(clips, name) for name in (*TAGS, STRATUM)},
     }  # fmt: skip
+
+
+def _name(video: Row) -> str:
+    return str(video.get("name") or video.get("video"))
 
 
 def _column(clips: Sequence[Row], name: str) -> np.ndarray:
@@ -211,7 +222,7 @@ def _detail(row: Row, place: int, pictured: Collection[str]) -> dict[str, Any]:
     """What the page tells of a shown clip; empty values are left out."""
     found = {
         "path": row.get("path"), "start": row.get("start_s"), "end": row.get("end_s"),
-        "caption": shortened(row.get("caption") or row.get("given_caption") or "", LONGEST),
+        "caption": shortened(row.get("caption") or row.get("video_caption") or "", LONGEST),
         "tags": [tag for name in TAGS for tag in row.get(name) or ()],
         "flags": list(row.get("filter_flags") or ()), "kind": row.get("duplicate_kind"),
         "of": row.get("duplicate_of"), "similarity": row.get("similarity"),
@@ -220,8 +231,11 @@ def _detail(row: Row, place: int, pictured: Collection[str]) -> dict[str, Any]:
     return {"clip": place} | {name: value for name, value in found.items() if value}
 
 
-def _shares(clips: Sequence[Row], name: str) -> list[list[Any]]:
-    """The most frequent values of a column: value, clips before balancing, and after."""
+def _shares(clips: Sequence[Row], name: str) -> dict[str, Any]:
+    """The most frequent values of a column (value, clips before balancing, and after) of how many.
+
+    All strata are listed, as their shares are what balance decides about.
+    """
     before, after = collections.Counter[str](), collections.Counter[str]()
     for row in clips:
         if row.get(DROPPED_BY) in (None, BALANCE):
@@ -229,4 +243,5 @@ def _shares(clips: Sequence[Row], name: str) -> list[list[Any]]:
             values = [value] if isinstance(value, str) else value or ()
             before.update(values)
             after.update(values if row.get(DROPPED_BY) is None else ())
-    return [[value, count, after[value]] for value, count in before.most_common(TOP)]
+    listed = before.most_common(None if name == STRATUM else TOP)
+    return {"count": len(before), "rows": [[value, n, after[value]] for value, n in listed]}

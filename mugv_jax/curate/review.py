@@ -170,7 +170,7 @@ def _merged(judged: Mapping[str, Judgement] | None, none: Row) -> Row:
 
 
 def _listed(row: Row, score: str) -> dict[str, Any]:
-    caption = row.get("caption") or row.get("given_caption") or ""
+    caption = row.get("caption") or row.get("video_caption") or ""
     told = {"id": row["clip"], "path": row.get("path"), "caption": caption}
     told |= {name: row.get(name) for name in ("start_s", "end_s", score)}
     return told | dict.fromkeys(("rater", *LABELS))

@@ -9,7 +9,7 @@
     clips.parquet           a row for each clip: scores, duplicates, and what dropped it
     captions.csv, best.csv  the kept clips and the best of them, for `mugv-jax data encode`
     thumbnails/, report.html
-    curate.json             the config, and the seconds of each stage
+    curate.json             the raw videos, the config, and the seconds of each stage
 
 HASH is one of the settings that a part depends on; thresholds are not among them.
 """
@@ -43,7 +43,7 @@ from mugv_jax.data.captions import LISTS
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.part import CROP, END, START
 from mugv_jax.data.whole_files import csv_bytes, write_whole
-from mugv_jax.files import existing_file, user_path
+from mugv_jax.files import existing_file, read_json, resolved, user_path
 
 log = logging.getLogger(__name__)
 
@@ -75,31 +75,82 @@ def curate(
     config: CurateConfig,
     workers: int | None = None,
     labels: str | os.PathLike | None = None,
+    options: Sequence[str] = (),
 ) -> Curated:
     """Curates the videos of the folder or list `raw` into the folder `out`.
 
-    labels: list that people have filled in (`review`), whose labels become columns of the clips.
-
     workers: processors for Ray Data; None runs everything in this process, one after another.
+    labels: list that people have filled in (`review`), whose labels become columns of the clips.
+    options: those of the command line, which the report repeats.
 
     Raises:
         ValueError: a list, a folder or models that cannot be used. What was finished is kept.
     """
-    for stage in (config.probe, config.shots, config.frames, *config.measures, *config.asking):
+    check_places(raw, out)
+    for stage in (config.probe, config.shots, config.frames, *config.measures):
         stage.check()
+    _check_servers(config, out)
     if labels is not None:
         existing_file(labels, "review list")
     videos = listing.list_videos(raw)
     with only_process(out):
-        return _curate(videos, out, config, workers, labels)
+        _write_settings(out, raw, config, {})
+        return _curate(raw, videos, out, config, workers, labels, options)
+
+
+def check_places(raw: Path, out: Path, *, overwrite: bool = False) -> None:
+    """Check that the videos of `raw` may be curated into `out`.
+
+    overwrite: a set in `out` will be replaced.
+
+    Raises:
+        ValueError: the output is in the folder of the videos, has made the list of them, or holds
+            a set of other videos.
+    """
+    source, target = resolved(raw), resolved(out)
+    if source == target or (source.is_dir() and source in target.parents):
+        raise ValueError(
+            f"output {str(out)!r} is in the folder of the raw videos, {str(raw)!r}: name a folder "
+            "outside of it."
+        )
+    if target in source.parents and source.relative_to(target).parts[0] in FILES:
+        raise ValueError(
+            f"{str(raw)!r} was made by a curation into {str(out)!r}, which would replace it: name "
+            "another output."
+        )
+    settings = out / SETTINGS
+    made_from = read_json(settings).get("raw") if settings.is_file() and not overwrite else None
+    if made_from not in (None, str(source)):
+        raise ValueError(
+            f"output {str(out)!r} holds a set that was made from {made_from!r}: name another "
+            "folder, or pass --overwrite to replace the set."
+        )
+
+
+def _check_servers(config: CurateConfig, out: Path) -> None:
+    """Check the servers of models, unless they have answered for this set: then a warning is enough.
+
+    Raises:
+        ValueError: a server that does not answer.
+    """
+    answered = any((out / PARTS).glob("captions-*"))
+    for stage in config.asking:
+        try:
+            stage.check()
+        except ValueError as error:
+            if not answered:
+                raise
+            log.warning("%s Clips that were not asked about yet will need it.", error)
 
 
 def _curate(
+    raw: Path,
     videos: list[Row],
     out: Path,
     config: CurateConfig,
     workers: int | None,
     labels: str | os.PathLike | None,
+    options: Sequence[str],
 ) -> Curated:
     shots = Phase("shots", "video", (config.probe, config.shots), listing.COLUMNS)
     units = [Unit(listing.content_key(row), [row]) for row in videos]
@@ -123,10 +174,11 @@ def _curate(
     if labels is not None:
         rows = review.merge_review(rows, user_path(labels))
         types = column_types(types, review.WRITES)
-    rows = balance.balance(rows, config.balance)
+    rows = balance.balance(rows, config.balance, config.measured)
     rows = thresholds.drop(rows, thresholds.BALANCE, lambda row: not row["balanced"])
-    rows = best.select_best(rows, config.best)
+    rows = best.select_best(rows, config.best, config.measured)
     done = _finish(videos, rows, out, config, seconds, types)
+    _write_settings(out, raw, config, seconds)
     write_report(
         out / REPORT,
         done.videos,
@@ -135,6 +187,7 @@ def _curate(
         scores=[n for each in config.measures for n, kind in each.WRITES.items() if kind in SCORES],
         asked=[name for each in config.asking for name in each.WRITES],
         thumbnails=_thumbnails(scores, score_keys, copies),
+        options=options,
     )
     return done
 
@@ -263,11 +316,14 @@ def _finish(
     for name, chosen in ((CAPTIONS, kept), (BEST, [row for row in kept if row["best"]])):
         listed = [_listed(row, out, config) for row in chosen]
         write_whole(out / name, csv_bytes(listed, LISTED))
-    write_whole(
-        out / SETTINGS,
-        (json.dumps({"config": told_config(config), "seconds": seconds}, indent=2) + "\n").encode(),
-    )
     return Curated(by_video, clips, seconds)
+
+
+def _write_settings(
+    out: Path, raw: Path, config: CurateConfig, seconds: Mapping[str, float]
+) -> None:
+    told = {"raw": str(resolved(raw)), "config": told_config(config), "seconds": seconds}
+    write_whole(out / SETTINGS, (json.dumps(told, indent=2) + "\n").encode())
 
 
 def _by_video(videos: Sequence[Row], rows: Sequence[Row], columns: Mapping[str, str]) -> list[Row]:
@@ -292,7 +348,7 @@ def _listed(row: Row, out: Path, config: CurateConfig) -> dict[str, str]:
     crop = _crop(row, config.run.crop)
     return {
         "path": os.path.relpath(row["path"], out),
-        "caption": row.get("caption") or row.get("given_caption") or "",
+        "caption": row.get("caption") or row.get("video_caption") or "",
         "id": row["clip"],
         START: repr(row["start_s"]),
         END: repr(row["end_s"]),

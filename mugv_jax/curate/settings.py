@@ -3,13 +3,15 @@
 """Config of a curation: the groups of `configs/curate/*.py` as frozen dataclasses."""
 
 import dataclasses
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from mugv_jax.bounds import require_at_least
 from mugv_jax.config import build_group
+from mugv_jax.curate import duplicates, listing, review
 from mugv_jax.curate.balance import BalanceConfig
 from mugv_jax.curate.best import BestConfig
 from mugv_jax.curate.duplicates import DuplicateConfig
@@ -32,7 +34,7 @@ class RunConfig:
 
     measures: names of stages (`stages.MEASURES`), in their order.
     thresholds: names of the group `thresholds`, in the order in which they are applied; the first
-        that a clip fails is why it goes. Those that are not named are not applied.
+        that a clip fails is why it goes.
     unit_clips: clips whose frames are held at once, and that are lost at most if the run is killed.
     crop: boxes that clips are cropped to when they are encoded: "borders", "subtitles".
     """
@@ -73,6 +75,12 @@ class CurateConfig:
     balance: BalanceConfig
     best: BestConfig
 
+    @property
+    def measured(self) -> frozenset[str]:
+        """Columns that the stages fill with these settings."""
+        stages = (self.probe, self.shots, *self.measures, *self.asking)
+        return frozenset().union(*(stage.measured for stage in stages))
+
 
 ASKING: Mapping[str, type[Asking]] = {each.NAME: each for each in (Filter, Captioner, Tagger)}
 GROUPS: Mapping[str, type] = {
@@ -85,6 +93,23 @@ GROUPS: Mapping[str, type] = {
     "balance": BalanceConfig,
     "best": BestConfig,
 }
+# What thresholds, balance and the choice of the best may look at.
+COLUMNS = {
+    name
+    for written in (
+        listing.COLUMNS,
+        duplicates.WRITES,
+        review.WRITES,
+        *(each.WRITES for each in (Probe, Shots, *MEASURES.values(), *ASKING.values())),
+    )
+    for name in written
+}
+
+
+def is_of_curation(values: ConfigDict) -> bool:
+    """Whether a config says what to measure, which those of training do not."""
+    run = values.get("run")
+    return isinstance(run, ConfigDict) and "measures" in run
 
 
 def from_config_dict(values: ConfigDict) -> CurateConfig:
@@ -112,6 +137,11 @@ def from_config_dict(values: ConfigDict) -> CurateConfig:
         if name not in named:
             known = ", ".join(named)
             problems.add(ValueError(f"run.thresholds: {name!r} is none of thresholds: {known}."))
+    for where, column in _named_columns(thresholds, built):
+        if column not in COLUMNS:
+            close = difflib.get_close_matches(column, COLUMNS, 1)
+            hint = f": did you mean {close[0]}?" if close else "; docs/curation.md lists them."
+            problems.add(ValueError(f"{where} names {column!r}, which no stage measures{hint}"))
     problems.check()
     assert run is not None
     return CurateConfig(
@@ -120,3 +150,16 @@ def from_config_dict(values: ConfigDict) -> CurateConfig:
         asking=tuple(built[name] for name in ASKING if built[name].model),
         thresholds={name: thresholds[name] for name in run.thresholds},
     )
+
+
+def _named_columns(
+    thresholds: Mapping[str, Threshold], built: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """(field, column) of all columns that a config names."""
+    yield from ((f"thresholds.{name}.column", each.column) for name, each in thresholds.items())
+    if "balance" in built:
+        for field in ("by", "otherwise"):
+            yield from ((f"balance.{field}", each) for each in getattr(built["balance"], field))
+    if "best" in built:
+        for part, weights in built["best"].parts.items():
+            yield from ((f"best.parts.{part}", each) for each in weights)

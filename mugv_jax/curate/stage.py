@@ -37,6 +37,11 @@ class Stage(abc.ABC):
     MODEL: ClassVar[bool] = False
     PACKAGES: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def measured(self) -> frozenset[str]:
+        """Columns of WRITES that it fills with these settings; the others stay None."""
+        return frozenset(self.WRITES)
+
     def check(self) -> None:
         """Checks, before any work, what the stage will need: packages, and files of its settings.
 

@@ -21,12 +21,12 @@ class Threshold:
 
     column: a number, a bool (0 or 1), or a list, whose length counts. Clips without a value, such
         as those of a measure whose model is absent, are kept.
-    low, high: the range; None leaves an end open.
+    low, high: the range; None leaves an end open. Without both the threshold is off.
     source: paper and section of the numbers, or why they were chosen.
     unit: of the column, for people.
 
     Raises:
-        ValueError: no range.
+        ValueError: an empty range.
     """
 
     column: str
@@ -36,8 +36,6 @@ class Threshold:
     unit: str = ""
 
     def __post_init__(self):
-        if self.low is None and self.high is None:
-            raise ValueError(f"threshold of {self.column!r} has neither low nor high: set one.")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"low={self.low} must be at most high={self.high} ({self.column}).")
 

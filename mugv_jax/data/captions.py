@@ -23,7 +23,7 @@ from typing import Any
 from mugv_jax import video
 from mugv_jax.data.bad_sample import listed
 from mugv_jax.data.part import COLUMNS as OF_PART
-from mugv_jax.data.part import WHOLE, Part, read_part
+from mugv_jax.data.part import END, START, WHOLE, Part, read_part
 from mugv_jax.files import check_text, shortened
 from mugv_jax.tables import MISTAKE, SUFFIXES, read_records, read_text
 
@@ -165,20 +165,36 @@ def _text(values: Mapping[str, Any], meaning: str) -> str:
 def _caption(values: Mapping[str, Any], path: Path, default: str | None) -> str:
     """The caption of a record, else of the text file beside `path`, else `default`.
 
+    A text file tells of the whole file: it is no caption of a record that is a part of a video.
+
     Raises:
         ValueError: there is neither, or the file holds no text.
     """
     try:
         return _text(values, "caption")
     except ValueError as error:
-        sidecar = next((each for each in _sidecars(path) if each.is_file()), None)
-        if sidecar is None and default is not None:
-            return default
-        if sidecar is None:
-            raise ValueError(
-                f"{str(error).removesuffix('.')}, and there is no {path.with_suffix(SIDECAR).name} "
-                "beside the file: write one."
-            ) from error
+        reason = str(error).removesuffix(".")
+    a_part = any(values.get(name) not in (None, "") for name in (START, END))
+    caption = None if a_part else sidecar_caption(path)
+    if caption is None and default is None:
+        remedy = (
+            "write it into the list: a text file beside the video tells of the whole of it"
+            if a_part
+            else f"and there is no {path.with_suffix(SIDECAR).name} beside the file: write one"
+        )
+        raise ValueError(f"{reason}, {remedy}.")
+    return caption or default or ""
+
+
+def sidecar_caption(path: Path) -> str | None:
+    """Text of the file beside a video or picture, in one line; None if there is no such file.
+
+    Raises:
+        ValueError: the file is empty, or no text.
+    """
+    sidecar = next((each for each in _sidecars(path) if each.is_file()), None)
+    if sidecar is None:
+        return None
     caption = " ".join(read_text(sidecar).split())
     if not caption:
         raise ValueError(f"{sidecar} is empty: write the caption into it.")

@@ -25,6 +25,7 @@ from mugv_jax.data.captions import MAX_FPS
 from mugv_jax.data.fields import DEFAULT_FPS
 from mugv_jax.data.part import WHOLE, Part
 from mugv_jax.systems.mugv.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
+from mugv_jax.video.timeline import read_timeline
 
 GRID_PX = 2 * STRIDE  # one token covers two latents in each direction
 LEAST_FRAMES = STRIDE + 1  # a video's first frame and one group
@@ -96,6 +97,8 @@ def _read_video(path: Path, rule: ClipRule, fps: float, part: Part) -> video.Vid
             return part.cropped(convert(frame))
 
         start = list(itertools.islice(decoded, 2))
+        if not start:
+            raise no_frame(path, part)
         if len(start) == 1 and stream.frames < 2:  # and not the rest of a video that is cut off
             return video.Video(np.stack(list(_fitted(start, rgb, rule))), float(fps))
         source_rate = stream.average_rate or stream.guessed_rate
@@ -110,21 +113,32 @@ def _read_video(path: Path, rule: ClipRule, fps: float, part: Part) -> video.Vid
             late=video.rounding(stream.time_base, source_rate),
         )
         frames = list(_fitted(itertools.islice(shown, rule.max_frames), rgb, rule))
-    count = clip_length(len(frames), rule, path, rate)
+    count = clip_length(len(frames), rule, path, rate, part)
     return video.Video(np.stack(frames[:count]), float(rate))
 
 
-def clip_length(frames: int, rule: ClipRule, path: Path, rate: Fraction) -> int:
+def no_frame(path: Path, part: Part) -> ValueError:
+    """The error of a video that shows nothing in a part, or at all."""
+    if not part.is_span:
+        return ValueError(f"video {str(path)!r} is damaged: no frame can be decoded.")
+    timeline = read_timeline(path, whole=False)
+    span = int(timeline.shown[-1] - timeline.shown[0]) if len(timeline.shown) else 0
+    seconds = float((span + timeline.last) * timeline.tick)
+    return ValueError(f"video {str(path)!r} has no frame in {part}: it lasts {seconds:.2f} s.")
+
+
+def clip_length(frames: int, rule: ClipRule, path: Path, rate: Fraction, part: Part) -> int:
     """Frames of a clip, the largest 8k+1 of those that there are.
 
-    path, rate: of the video, for the message.
+    path, rate, part: of the video, for the message.
 
     Raises:
         ValueError: fewer than a clip needs.
     """
     if frames < min(LEAST_FRAMES, rule.max_frames):
         raise ValueError(
-            f"video {str(path)!r} has {frames} frames at {float(rate):g} per second; at least "
+            f"video {str(path)!r} has {frames} frames at {float(rate):g} per second"
+            f"{f' in {part}' if part.is_span else ''}; at least "
             f"{LEAST_FRAMES} are needed."
         )
     return (frames - 1) // STRIDE * STRIDE + 1

@@ -46,6 +46,15 @@ class Part:
                     "above left and bottom above top."
                 )
 
+    def __str__(self) -> str:
+        end = "its end" if self.end_s is None else f"{self.end_s:g} s"
+        return f"{self.start_s:g} s to {end}"
+
+    @property
+    def is_span(self) -> bool:
+        """Whether it is not the whole length of the video."""
+        return self.start_s > 0 or self.end_s is not None
+
     def cropped(self, frame: Frames) -> Frames:
         """The rectangle of a frame or frames (... h w c).
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Models behind an OpenAI-compatible endpoint: POST {base URL}/chat/completions.
+"""Models behind an OpenAI-compatible endpoint: POST {base URL}/chat/completions, GET .../models.
 
 Only `model` and `messages` are sent, which every such server takes: vLLM, llama.cpp, Ollama, LM
 Studio, SGLang and hosted services differ in all other fields.
@@ -8,6 +8,7 @@ Studio, SGLang and hosted services differ in all other fields.
 
 import base64
 import dataclasses
+import http.client
 import json
 import os
 import time
@@ -24,6 +25,8 @@ PUBLIC = "https://api.openai.com/v1"  # if only a key is set
 MOST_BYTES = 2**22  # of an answer
 BUSY = (408, 429, 500, 502, 503, 504)  # statuses after which the request is sent again
 WAITS_S = (1.0, 4.0)  # before the second and the third try
+CHECK_S = 10.0  # for the list of models
+REFUSED = (401, 403)  # statuses of a missing or wrong key
 _OTHER_URL = (
     f"set {BASE_URL} to that of an OpenAI-compatible server, such as http://localhost:8000/v1"
 )
@@ -74,6 +77,34 @@ class Endpoint:
         """Whether pictures may be sent; a server whose model reads none answers with an error."""
         return True
 
+    def check(self) -> tuple[str, ...]:
+        """Asks the server for its models before any work; their names, if it tells them.
+
+        A server that has no such list is taken as it is.
+
+        Raises:
+            ValueError: nothing answers at the address, or it refuses the key.
+        """
+        try:
+            with urllib.request.urlopen(self._request("models"), timeout=CHECK_S) as reply:
+                found = parse_json(reply.read(MOST_BYTES), "the list of models")
+            return tuple(str(each["id"]) for each in found["data"])
+        except urllib.error.HTTPError as error:
+            if error.code in REFUSED:
+                key = f"{KEY} is not set" if not self.key else f"the key in {KEY} is not accepted"
+                raise ValueError(
+                    f"{self.model} at {self.base_url}: HTTP status {error.code}, {key}."
+                ) from error
+        except (OSError, http.client.HTTPException) as error:
+            cause = getattr(error, "reason", error)
+            raise ValueError(
+                f"{self.model} at {self.base_url}: no server answers there ({cause}): start it, or "
+                "name another address."
+            ) from error
+        except (ValueError, KeyError, TypeError):  # of a server without such a list
+            pass
+        return ()
+
     def answer(self, system: str, request: str, *jpegs: bytes) -> Answer:
         """Answer to a request.
 
@@ -112,11 +143,7 @@ class Endpoint:
         raise AssertionError("the last try returns or raises")
 
     def _once(self, body: dict[str, Any], deadline: float) -> bytes:
-        headers = {"Content-Type": "application/json", "User-Agent": "mugv_jax"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        url = f"{self.base_url.rstrip('/')}/chat/completions"
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
+        request = self._request("chat/completions", json.dumps(body).encode())
         read, size = [], 0
         with urllib.request.urlopen(
             request, timeout=max(0.1, deadline - time.monotonic())
@@ -129,6 +156,13 @@ class Endpoint:
                 if size > MOST_BYTES:
                     raise ValueError(f"the answer has more than {MOST_BYTES} bytes")
         return b"".join(read)
+
+    def _request(self, call: str, body: bytes | None = None) -> urllib.request.Request:
+        """A POST with a body, a GET without."""
+        headers = {"Content-Type": "application/json", "User-Agent": "mugv_jax"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        return urllib.request.Request(f"{self.base_url.rstrip('/')}/{call}", body, headers)
 
     def _read(self, content: bytes) -> Answer:
         where = f"the answer of {self.model} at {self.base_url}"

@@ -30,6 +30,7 @@ class Timeline(NamedTuple):
     last: duration of the last frame in ticks; 0 if the file does not say.
     tick: one tick of the file's clock, in seconds.
     nominal: frame rates that the file declares.
+    stated_s: length by the header of a file that is cut off before it; None for a whole file.
     """
 
     shown: Int64[np.ndarray, "_f"]
@@ -37,6 +38,7 @@ class Timeline(NamedTuple):
     last: int
     tick: Fraction
     nominal: list[Fraction]
+    stated_s: float | None = None
 
     def constant_rate(self) -> Fraction | None:
         """The constant rate of all frames; None if the rate varies."""
@@ -73,7 +75,8 @@ def read_timeline(path: str | os.PathLike, *, whole: bool = True) -> Timeline:
         packets, end_s, broken = _demux(container, stream)
         if not packets:
             raise ValueError(f"video {str(path)!r} holds no frame of video.")
-        cut_off = broken or end_s + LENGTH_DOUBT_S < _declared_seconds(container, stream)
+        declared_s = _declared_seconds(container, stream)
+        cut_off = broken or end_s + LENGTH_DOUBT_S < declared_s
         if whole and cut_off:
             raise ValueError(f"video {str(path)!r} is damaged: it breaks off after {end_s:.1f} s.")
         # PyAV 19 has its own type of fractions.
@@ -85,7 +88,8 @@ def read_timeline(path: str | os.PathLike, *, whole: bool = True) -> Timeline:
         shown = decoded
     _check_one_clock(decoded, tick, path)
     last = max(range(len(shown)), key=lambda number: shown[number] or 0)
-    return Timeline(_sorted(shown), _sorted(decoded), durations[last], tick, nominal)
+    stated_s = max(declared_s, end_s) if cut_off else None
+    return Timeline(_sorted(shown), _sorted(decoded), durations[last], tick, nominal, stated_s)
 
 
 def _demux(

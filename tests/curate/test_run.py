@@ -182,10 +182,13 @@ def test_kept_clips_are_captioned_and_tagged(done, raw, tmp_path, monkeypatch):
     content = stub.asked[0][2]["messages"][1]["content"]
     assert [each["type"] for each in content] == ["image_url", "text"]
     assert all(entry.caption.startswith("A van") for entry in read_captions(tmp_path / "set"))
-    with pytest.raises(ValueError, match=r"Answers|answered is kept"):
-        curate(raw, tmp_path / "set", dataclasses.replace(
-            told, asking=(dataclasses.replace(told.asking[0], timeout_s=0.2, model="gone"),)
-        ))  # fmt: skip
+    gone = dataclasses.replace(
+        told, asking=(dataclasses.replace(told.asking[0], timeout_s=0.2, model="gone"),)
+    )
+    with pytest.raises(ValueError, match="answered is kept"):  # it had answered for this set
+        curate(raw, tmp_path / "set", gone)
+    with pytest.raises(ValueError, match="no server answers there"):
+        curate(raw, tmp_path / "new", gone)
 
 
 def test_labels_of_people_become_columns(done, raw, tmp_path):
@@ -213,21 +216,53 @@ def test_labels_of_people_become_columns(done, raw, tmp_path):
     ("words", "message"),
     [
         ("nowhere -o out", "'nowhere' does not exist; give a folder of videos"),
-        (". -o out", "holds no videos"),
-        (". -o out --workers 0", "--workers=0 must be at least 1"),
-        (". -o out --config.motion.flow=farneback", "flow='farneback' must be dis or raft"),
-        (". -o out --config.run.measures=('taste',)", "measures: 'taste' must be one of"),
-        (". -o out --config.clip.head=x.pth", "set folder too"),
-        (". -o out --config.thresholds.blur.hihg=1", "Did you mean high?"),
-        (". -o out --config.run.thresholds=('fun',)", "'fun' is none of thresholds"),
+        ("raw -o out", "holds no videos"),
+        ("empty.csv -o out", "'empty.csv' names no videos: write a line with a path for each"),
+        ("empty.jsonl -o out", "'empty.jsonl' names no videos"),
+        ("twice.csv -o out", "line 3: id 'a' is that of line 2 too: give each its own id"),
+        ("raw -o raw", "output 'raw' is in the folder of the raw videos"),
+        ("raw -o raw/set", "output 'raw/set' is in the folder of the raw videos"),
+        ("set/captions.csv -o set", "'set/captions.csv' was made by a curation into 'set'"),
+        ("raw -o set", "made from '/elsewhere': name another folder, or pass --overwrite"),
+        ("raw -o out --workers 0", "--workers=0 must be at least 1"),
+        ("raw -o out --config.motion.flow=farneback", "flow='farneback' must be dis or raft"),
+        ("raw -o out --config.run.measures=('taste',)", "measures: 'taste' must be one of"),
+        ("raw -o out --config.clip.head=x.pth", "set folder too"),
+        ("raw -o out --config.thresholds.blur.hihg=1", "Did you mean high?"),
+        ("raw -o out --config.run.thresholds=('fun',)", "'fun' is none of thresholds"),
+        ("raw -o out --config.thresholds.blur.column=sharpnes", "did you mean sharpness?"),
+        ("raw -o out --config.balance.by=('subject',)", "balance.by names 'subject'"),
+        (
+            "raw -o out --config mugv_10b",
+            "--config mugv_10b is no config of curation; those of the package are "
+            "curate/contentv, curate/default, curate/mugv.",
+        ),
+        (
+            "raw -o out --config contntv",
+            "did you mean curate/contentv? It has curate/contentv, curate/default, curate/mugv.",
+        ),
+        (
+            "raw -o out --config.captioner.model=vlm --config.captioner.base_url=http://localhost:1",
+            "--config.captioner.base_url: vlm at http://localhost:1: no server answers there",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    for folder in ("raw", "set"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "empty.csv").write_text("path,caption\n")
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "twice.csv").write_text("path,id\na.mp4,a\nb.mp4,a\n")
+    (tmp_path / "set" / "captions.csv").write_text("path\na.mp4\n")
+    (tmp_path / "set" / "curate.json").write_text('{"raw": "/elsewhere"}')
+    before = set(tmp_path.rglob("*"))
     assert cli.main(["data", "curate", *words.split()]) == 2
     printed = capsys.readouterr().err
-    assert message in printed
+    assert message in " ".join(printed.split())
     assert "Traceback" not in printed
+    assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", ["default", "mugv", "contentv"])

@@ -22,6 +22,7 @@ class Stub(ThreadingHTTPServer):
 
     asked: path, Authorization header and body of every request.
     replies: status and content; None answers nothing until `over` is set.
+    models: names that it lists, or the status with which it refuses to.
     """
 
     daemon_threads = True
@@ -29,6 +30,7 @@ class Stub(ThreadingHTTPServer):
     def __init__(self, replies):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.replies, self.asked, self.over = list(replies), [], threading.Event()
+        self.models: int | tuple[str, ...] = ("vlm",)
 
     @property
     def url(self) -> str:
@@ -38,6 +40,14 @@ class Stub(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Stub
 
+    def do_GET(self):
+        """The list of models, or the status that the stub's `models` is."""
+        models = self.server.models
+        status = models if isinstance(models, int) else 200
+        names = () if isinstance(models, int) else models
+        content = json.dumps({"data": [{"id": name} for name in names]}).encode()
+        self._send(status, content)
+
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         stub = self.server
@@ -46,7 +56,9 @@ class _Handler(BaseHTTPRequestHandler):
         if reply is None:
             stub.over.wait()
             return
-        status, content = reply
+        self._send(*reply)
+
+    def _send(self, status: int, content: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

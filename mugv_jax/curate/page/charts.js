@@ -19,11 +19,27 @@ function drawn(name, attributes = {}, ...children) {
   return made;
 }
 
+/** Four digits of a number: 0.0123, 12,340, 3.4M; tiny ones as 2×10⁻⁵. */
 function shortNumber(value) {
   if (value === null || Number.isNaN(value)) return "";
   const size = Math.abs(value);
-  return size >= 1e5 || (size > 0 && size < 1e-3) ? value.toExponential(2) : String(+value.toPrecision(4));
+  if (size > 0 && size < 1e-3) {
+    const [digits, power] = value.toExponential(1).split("e");
+    const raised = [...power.replace("+", "")].map((sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]).join("");
+    return +digits === 1 ? `10${raised}` : `${+digits}×10${raised}`;
+  }
+  if (size >= 1e6) return value.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 });
+  return value.toLocaleString("en", { maximumSignificantDigits: 4 });
 }
+
+/** A length in words: 12.0 s, 2.4 min, 3.25 h. */
+function lengthOf(seconds) {
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return seconds < 3600 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(2)} h`;
+}
+
+/** "1 video", "2 videos"; `name` alone, in its number, where the count stands elsewhere. */
+function named(count, name) { return count === 1 ? name : `${name}s`; }
 
 function wholeNumber(value) { return value.toLocaleString("en"); }
 

@@ -11,8 +11,10 @@ function reasonOf(model, i) {
   return step ? `dropped by ${step.name}` : "kept";
 }
 
-/** The end of an id, by which clips of one video differ. */
-function tail(name) { return name.length > 15 ? `…${name.slice(-14)}` : name; }
+/** An id of which the end stays if it is too long, by which clips of one video differ. */
+function nameLine(name) {
+  return element("small", { class: "name" }, element("bdi", { dir: "ltr" }, name));
+}
 
 /** A clip with lines of text below it. */
 function clipButton(model, i, ...lines) {
@@ -23,7 +25,7 @@ function clipButton(model, i, ...lines) {
   return element("button", {
     type: "button", class: kept ? "clip" : "clip dropped", title: told, "aria-label": told,
     onclick: () => showDetail(model, i),
-  }, pictureOf(model, i), ...[...lines, tail(name)].map((line) => element("small", {}, line)));
+  }, pictureOf(model, i), ...lines.map((line) => element("small", {}, line)), nameLine(name));
 }
 
 function clockOf(seconds) {

@@ -59,18 +59,18 @@ function decide(model, limits) {
   return dropped;
 }
 
-/** Clips and hours that each step drops, and of those that stay and the best of them. */
+/** Clips and seconds that each step drops, and of those that stay and the best of them. */
 function countOf(model, dropped) {
   const size = model.steps.length + 1;
-  const clips = new Array(size).fill(0), hours = new Array(size).fill(0);
-  const best = { clips: 0, hours: 0 };
+  const clips = new Array(size).fill(0), seconds = new Array(size).fill(0);
+  const best = { clips: 0, seconds: 0 };
   for (let i = 0; i < model.count; i++) {
-    const hour = (model.seconds[i] || 0) / 3600;
+    const long = model.seconds[i] || 0;
     clips[dropped[i]]++;
-    hours[dropped[i]] += hour;
-    if (dropped[i] === size - 1 && model.bits[i] & BEST) { best.clips++; best.hours += hour; }
+    seconds[dropped[i]] += long;
+    if (dropped[i] === size - 1 && model.bits[i] & BEST) { best.clips++; best.seconds += long; }
   }
-  return { clips, hours, best };
+  return { clips, seconds, best };
 }
 
 /** Limits from a link's fragment, such as #sharpness.low=300&motion.high= (open). */
@@ -91,4 +91,11 @@ function changesOf(data, limits) {
   return data.thresholds.flatMap((each, number) => ["low", "high"]
     .filter((end) => limits[number][end] !== each[end])
     .map((end) => [each.name, end, limits[number][end]]));
+}
+
+/** Options of the run, and the changed limits in place of its own. */
+function optionsOf(data, limits) {
+  const changed = changesOf(data, limits).map(([name, end, value]) => [`--config.thresholds.${name}.${end}=`, value ?? "none"]);
+  const kept = data.options.filter((given) => !changed.some(([key]) => given.replace(/^'/, "").startsWith(key)));
+  return [...kept, ...changed.map(([key, value]) => `${key}${value}`)].join(" ");
 }

@@ -42,17 +42,17 @@ function refresh(model) {
   model.charts.forEach((chart) => chart.refresh());
   byId("changes").hidden = !changes.length;
   byId("changed").textContent = `Kept: ${wholeNumber(before.clips[last])} → ${wholeNumber(now.clips[last])} clips`;
-  byId("options").textContent = changes.map(([name, end, value]) =>
-    `--config.thresholds.${name}.${end}=${value ?? "none"}`).join(" ");
+  byId("options").textContent = optionsOf(model.data, model.limits);
 }
 
 function tiles(model, now) {
   const { data } = model, last = model.steps.length;
   const facts = [
-    [wholeNumber(data.videos), "videos"], [`${data.hours.toFixed(2)} h`, "of video"],
-    [wholeNumber(model.count), "clips"], [wholeNumber(now.clips[last]), "clips kept"],
-    [`${now.hours[last].toFixed(2)} h`, "kept"], [wholeNumber(now.best.clips), "best"],
-    [wholeNumber(data.bad.length), "bad files"],
+    [wholeNumber(data.videos), named(data.videos, "video")], [lengthOf(data.videoSeconds), "of video"],
+    [wholeNumber(model.count), named(model.count, "clip")],
+    [wholeNumber(now.clips[last]), `${named(now.clips[last], "clip")} kept`],
+    [lengthOf(now.seconds[last]), "kept"], [wholeNumber(now.best.clips), "best"],
+    [wholeNumber(data.bad.length), named(data.bad.length, "bad file")],
   ];
   byId("tiles").replaceChildren(...facts.map(([value, name]) => element("div", {}, element("b", {}, value), name)));
 }
@@ -61,17 +61,17 @@ const LABELS = { problem: "cannot be read", duplicate: "duplicates", balance: "n
 
 function funnel(model, now, before) {
   const { data } = model, last = model.steps.length;
-  const clips = (list) => list.reduce((sum, each) => sum + each, 0);
-  const row = (key, name, source, count, hours, left, change = 0) => {
+  const total = (list) => list.reduce((sum, each) => sum + each, 0);
+  const row = (key, name, source, count, seconds, left, change = 0) => {
     const bar = element("span"); bar.style.width = `${100 * left / Math.max(model.count, 1)}%`;
     const delta = change ? element("span", { class: "delta" }, ` (${change > 0 ? "+" : ""}${wholeNumber(change)})`) : "";
     return element("tr", { "data-row": key, "data-count": count, class: key === "clips" || key === "kept" ? "total" : null },
       element("th", {}, name), element("td", { class: "soft" }, source), element("td", { class: "n" }, wholeNumber(count), delta),
-      element("td", { class: "n" }, `${hours.toFixed(2)} h`), element("td", { class: "n" }, wholeNumber(left)),
+      element("td", { class: "n" }, lengthOf(seconds)), element("td", { class: "n" }, wholeNumber(left)),
       element("td", { class: "bar" }, bar));
   };
   let left = model.count;
-  const rows = [row("clips", "Clips", "", model.count, clips(now.hours), left)];
+  const rows = [row("clips", "Clips", "", model.count, total(now.seconds), left)];
   model.steps.forEach((step, number) => {
     const threshold = data.thresholds[step.limit], count = now.clips[number];
     if (!threshold && !count && !before.clips[number]) return;
@@ -79,11 +79,11 @@ function funnel(model, now, before) {
     const off = threshold && !model.columns[threshold.column];
     const name = threshold ? `− ${step.name}` : `− ${LABELS[step.kind]}`;
     rows.push(row(step.name, name, off ? "off: not measured" : threshold ? rangeOf(threshold, model.limits[step.limit]) : "",
-      count, now.hours[number], left, count - before.clips[number]));
+      count, now.seconds[number], left, count - before.clips[number]));
   });
-  rows.push(row("kept", "Kept", "", now.clips[last], now.hours[last], now.clips[last], now.clips[last] - before.clips[last]));
-  rows.push(row("best", "Best", "as marked in this run", now.best.clips, now.best.hours, now.best.clips, now.best.clips - before.best.clips));
-  const head = ["", "Rule", "Clips", "Hours", "Left", ""].map((name, i) =>
+  rows.push(row("kept", "Kept", "", now.clips[last], now.seconds[last], now.clips[last], now.clips[last] - before.clips[last]));
+  rows.push(row("best", "Best", "as marked in this run", now.best.clips, now.best.seconds, now.best.clips, now.best.clips - before.best.clips));
+  const head = ["", "Rule", "Clips", "Length", "Left", ""].map((name, i) =>
     element("th", { class: i > 1 && i < 5 ? "n" : i === 5 ? "bar" : null }, name));
   byId("funnel").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }
@@ -154,7 +154,7 @@ function staticParts(model) {
   byId("others").replaceChildren(...Object.entries(model.columns).filter(([name]) => !used.has(name)).map(([name, values]) =>
     element("article", { class: "card" }, element("h3", {}, name), histogram(name, values, [], () => {}, 330).svg)));
   byId("groupNote").textContent = data.groupCount
-    ? `${wholeNumber(data.groupCount)} groups; the ${wholeNumber(data.groups.length)} largest are shown. The first clip of a group was kept unless a rule drops it.`
+    ? `${wholeNumber(data.groupCount)} ${named(data.groupCount, "group")}${data.groupCount > data.groups.length ? `; the ${wholeNumber(data.groups.length)} largest are shown` : ""}. The first clip of a group was kept unless a rule drops it.`
     : "No clip is a copy of another.";
   byId("groups").replaceChildren(...data.groups.map((members) => element("div", { class: "group" }, element("div", { class: "strip" },
     ...members.map((i) => {
@@ -163,8 +163,9 @@ function staticParts(model) {
     })))));
   byId("captionList").replaceChildren(...data.captions.map((i) => element("article", { class: "card captioned" }, clipButton(model, i),
     element("div", {}, element("p", {}, model.details.get(i)?.caption ?? ""), tagLine(model.details.get(i)?.tags)))));
-  byId("tags").replaceChildren(...Object.entries(data.tags).filter(([, list]) => list.length).map(([name, list]) => shares(name, list)));
-  byId("badFiles").replaceChildren(...data.bad.map(([name, problem]) => element("tr", {}, element("th", {}, name), element("td", {}, problem))));
+  byId("tags").replaceChildren(...Object.entries(data.tags).filter(([, found]) => found.count).map(([name, found]) => shares(name, found)));
+  const cutOff = data.cutOff.map(([name, found, stated]) => [name, `cut off after ${lengthOf(found)} of ${lengthOf(stated)}; what is there was used`]);
+  byId("badFiles").replaceChildren(...[...data.bad, ...cutOff].map(([name, problem]) => element("tr", {}, element("th", {}, name), element("td", {}, problem))));
   const full = { scores: "others", duplicates: "groups", captions: "captionList", balance: "tags", bad: "badFiles" };
   for (const [section, list] of Object.entries(full)) {
     const empty = !byId(list).childElementCount;
@@ -173,10 +174,12 @@ function staticParts(model) {
   }
 }
 
-function shares(name, list) {
-  const most = Math.max(...list.map(([, before]) => before));
-  const bar = (count) => { const made = element("i"); made.style.width = `${100 * count / most}%`; return made; };
-  return element("article", { class: "card" }, element("h3", {}, name), ...list.map(([value, before, after]) =>
-    element("div", { class: "pair", title: value }, element("span", {}, value), element("span", {}, bar(before), bar(after)),
-      element("span", {}, `${wholeNumber(before)} → ${wholeNumber(after)}`))));
+function shares(name, { count, rows }) {
+  const most = Math.max(...rows.map(([, before]) => before)), long = rows.some(([value]) => value.length > 18);
+  const bar = (clips) => { const made = element("i"); made.style.width = `${100 * clips / most}%`; return made; };
+  const left = count - rows.length;
+  return element("article", { class: long ? "card wide" : "card" }, element("h3", {}, name), ...rows.map(([value, before, after]) =>
+    element("div", { class: "pair" }, element("span", {}, value), element("span", {}, bar(before), bar(after)),
+      element("span", {}, `${wholeNumber(before)} → ${wholeNumber(after)}`))),
+    ...(left ? [element("p", { class: "soft" }, `and ${wholeNumber(left)} rarer ${named(left, "value")}`)] : []));
 }

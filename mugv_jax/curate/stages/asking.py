@@ -84,7 +84,15 @@ class Asking(Stage):
 
     def check(self) -> None:
         super().check()
-        _ = self._endpoint
+        try:
+            known = self._endpoint.check()
+        except ValueError as error:
+            raise ValueError(f"--config.{self.NAME}.base_url: {error}") from error
+        if known and self.model not in known:
+            log.warning(
+                "%s: %s lists no model %r, only %s.", self.NAME, self.base_url, self.model,
+                shortened(", ".join(known), 200),
+            )  # fmt: skip
 
     @property
     def prompt(self) -> str:
@@ -281,7 +289,7 @@ class Tagger(Asking):
     WRITES: ClassVar = dict.fromkeys(TAGS, "list<string>")
 
     def question(self, row: Row) -> tuple[str, list[bytes]]:
-        return row["caption"] or row.get("given_caption") or "a clip", []
+        return row["caption"] or row.get("video_caption") or "a clip", []
 
     def read(self, answer: Answer) -> Row:
         found = _object(answer.text)

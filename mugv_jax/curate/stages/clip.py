@@ -43,6 +43,11 @@ class ClipScores(Stage):
         if self.head and not self.folder:
             raise ValueError(f"head={self.head!r} reads embeddings of CLIP: set folder too.")
 
+    @property
+    def measured(self) -> frozenset[str]:
+        has = {"embedding": self.folder, "aesthetic": self.head}
+        return frozenset(name for name, given in has.items() if given)
+
     def check(self) -> None:
         if self.folder:
             _ = self._config
@@ -81,4 +86,4 @@ class ClipScores(Stage):
 
     @functools.cached_property
     def _layers(self) -> Any:
-        return read_aesthetic(self.head, self._config.features)
+        return jax.tree.map(jnp.asarray, read_aesthetic(self.head, self._config.features))

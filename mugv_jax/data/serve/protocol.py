@@ -11,6 +11,7 @@ to that folder, as `train.csv` names it. Nothing that is received is ever unpick
 read like those of any folder.
 """
 
+import socket
 from typing import Any
 
 SERVICE = "mugv_jax.Samples"
@@ -18,6 +19,7 @@ ABOUT, LIST, FILE = "About", "List", "File"
 SCHEME = "server://"
 BLOCK = 2**20  # bytes of a message; gRPC's own limit is 4 MiB
 VERSION = 1
+MOST_PORT = 65_535
 
 
 def grpc() -> Any:
@@ -50,7 +52,52 @@ def address(path: str) -> str:
         ValueError: another form.
     """
     found = path.removeprefix(SCHEME).rstrip("/")
-    host, colon, port = found.rpartition(":")
-    if not is_served(path) or not colon or not host or not port.isdecimal():
-        raise ValueError(f"samples {path!r} must be {SCHEME}HOST:PORT.")
+    try:
+        _, port = host_and_port(found)
+    except ValueError:
+        port = 0
+    if not is_served(path) or not port:
+        raise ValueError(
+            f"samples {path!r} must be {SCHEME}HOST:PORT, with a port of 1 to {MOST_PORT}."
+        )
     return found
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT, where an address of IPv6 is [in brackets].
+
+    Raises:
+        ValueError: another form, or a port beyond 16 bits.
+    """
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    well_formed = colon and bare and (":" not in host or bare != host) and "/" not in host
+    if not well_formed or not (port.isascii() and port.isdecimal()) or int(port) > MOST_PORT:
+        raise ValueError(
+            f"{text!r} must be HOST:PORT, such as 0.0.0.0:5151, with a port of 0 (a free one) to "
+            f"{MOST_PORT}."
+        )
+    return bare, int(port)
+
+
+def check_listen(listen: str) -> None:
+    """Check that a server can listen at HOST:PORT, before any work for it.
+
+    Raises:
+        ValueError: another form, an unknown host, or a port that is taken or not allowed.
+    """
+    try:
+        host, port = host_and_port(listen)
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(where)
+    except OSError as error:
+        raise ValueError(
+            f"--listen={listen} cannot be used: {(error.strerror or str(error)).lower()}; name "
+            "another address."
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"--listen={error}") from error

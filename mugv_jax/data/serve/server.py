@@ -9,7 +9,16 @@ from typing import Any
 
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.serve.encoder import Encoder
-from mugv_jax.data.serve.protocol import ABOUT, BLOCK, FILE, LIST, SERVICE, grpc, unchanged
+from mugv_jax.data.serve.protocol import (
+    ABOUT,
+    BLOCK,
+    FILE,
+    LIST,
+    SERVICE,
+    check_listen,
+    grpc,
+    unchanged,
+)
 
 THREADS = 16  # calls that are answered at once; further ones wait, and so do their trainers
 ROWS = 4096  # samples in a message of List
@@ -25,6 +34,7 @@ class Server:
     """
 
     def __init__(self, encoder: Encoder, listen: str):
+        check_listen(listen)  # gRPC would log several lines of its own
         package = grpc()
         self._grpc, self._encoder = package, encoder
         self._server = package.server(

@@ -8,7 +8,7 @@ from fractions import Fraction
 from mugv_jax import video
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.captions import Captioned
-from mugv_jax.data.clips import ClipRule, clip_length, fitted_size
+from mugv_jax.data.clips import ClipRule, clip_length, fitted_size, no_frame
 from mugv_jax.systems.mugv.size import STRIDE
 from mugv_jax.video.reading import decoding
 from mugv_jax.video.timeline import read_timeline
@@ -37,7 +37,7 @@ def _clip(entry: Captioned, rule: ClipRule) -> tuple[int, float, tuple[int, int]
     with decoding(entry.path, start_s=part.start_s, end_s=part.end_s) as (stream, frames, rgb):
         first = next(frames, None)
         if first is None:
-            raise ValueError(f"video {str(entry.path)!r} has no frame in {part}.")
+            raise no_frame(entry.path, part)
         size = fitted_size(part.cropped(rgb(first)), rule)
         declared = stream.average_rate or stream.guessed_rate
         tick, total = Fraction(stream.time_base or 0), stream.frames
@@ -54,7 +54,8 @@ def _clip(entry: Captioned, rule: ClipRule) -> tuple[int, float, tuple[int, int]
         frame_duration=1 / source_rate,
         late=video.rounding(tick, source_rate),
     )
-    return clip_length(_count(shown, rule.max_frames), rule, entry.path, rate), float(rate), size
+    count = clip_length(_count(shown, rule.max_frames), rule, entry.path, rate, part)
+    return count, float(rate), size
 
 
 def _times(entry: Captioned, tick: Fraction) -> list[Fraction]:
