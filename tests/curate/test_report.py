@@ -26,6 +26,7 @@ THRESHOLDS = {
     "motion": Threshold(column="motion", low=1.0, high=20.0, unit="px", source="MUG-V 2.1"),
     "filter": Threshold(column="filter_flags", high=0, source="MUG-V 2.1"),
 }
+GIVEN = ("--config curate/mugv", "--config.thresholds.sharpness.low=200", "'--config.x=a b'")
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)> & \u2028"
 
 
@@ -89,8 +90,12 @@ def report(tmp_path_factory):
     rows = select_best(rows, BestConfig())
     videos = [{"name": "a.mp4", "duration_s": 7200.0, "problem": None}]
     videos.append({"name": f"{EVIL}.mp4", "duration_s": None, "problem": EVIL})
+    videos.append({"name": "cut.mp4", "duration_s": 90.0, "stated_s": 600.0, "problem": None})
     picture = {"clip": rows[3]["clip"], "thumbnail": b"webp"}
-    write_report(path, videos, rows, THRESHOLDS, asked=("filter_flags",), thumbnails=[picture])
+    write_report(
+        path, videos, rows, THRESHOLDS, asked=("filter_flags",), thumbnails=[picture],
+        options=GIVEN,
+    )  # fmt: skip
     return path, rows
 
 
@@ -105,7 +110,9 @@ def test_the_page_counts_as_curation_did_and_shows_texts_as_they_are(report):
     assert "&lt;/script&gt;&lt;script&gt;" in page
     assert "off: not measured" in page  # aesthetic
     assert f'src="thumbnails/{rows[3]["clip"]}.webp"' in page
-    assert re.search(r"<b>2\.00 h</b>of video", page)
+    assert re.search(r"<b>2\.02 h</b>of video", page)
+    assert re.search(r"<b>1</b>bad file<", page)
+    assert "cut off after 1.5 min of 10.0 min" in page
     assert page.count('class="group"') == 40
     assert '<aside id="changes" aria-live="polite" hidden="">' in page
 
@@ -128,10 +135,28 @@ def test_a_threshold_in_the_link_decides_again_as_a_run_with_it_would(report):
     options = re.search(r'<code id="options">(.*?)</code>', page)
     assert options is not None
     assert options[1] == (
-        "--config.thresholds.sharpness.low=300 --config.thresholds.motion.high=none"
+        "--config curate/mugv '--config.x=a b' --config.thresholds.sharpness.low=300 "
+        "--config.thresholds.motion.high=none"
     )
     assert "Just dropped (below 300)" in page
     assert "Just dropped (above 20)" not in page
+
+
+@needs_browser
+def test_numbers_and_lengths_are_written_for_people_and_strata_are_all_there(tmp_path):
+    rows = clips(60)
+    for i, row in enumerate(rows):
+        row |= {"drift": 2e-5 * i, "seconds": 2.4, "stratum": f"camera_motion {i} of 60 / still"}
+        row["dropped_by"] = None
+    path = tmp_path / "report.html"
+    videos = [{"name": "a.mp4", "duration_s": 144.0, "problem": None}]
+    write_report(path, videos, rows, THRESHOLDS, scores=("drift",))
+    page = dom(path)
+    assert re.search(r"<b>2\.4 min</b>of video", page)
+    assert re.search(r"<b>1</b>video<", page)
+    assert "e-5" not in page.partition("<script>")[0]
+    assert re.search(r"<text [^>]*>(?:\d×)?10⁻[34]</text>", page)
+    assert all(f"camera_motion {i} of 60 / still</span>" in page for i in range(60))
 
 
 def test_the_page_is_one_file_without_network_and_writes_the_thumbnails_it_shows(report):

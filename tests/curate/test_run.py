@@ -109,6 +109,13 @@ def test_the_list_is_one_for_data_encode(done):
     assert (out / "report.html").is_file()
 
 
+def test_the_reason_does_not_repeat_the_path(done, raw):
+    curated, _ = done
+    told = {row["name"]: row["problem"] for row in curated.videos}
+    assert told["text.mp4"].startswith("probe: the video is damaged or no video: ")
+    assert not any(str(raw) in problem for problem in told.values() if problem)
+
+
 def test_ray_and_interruptions_give_the_same_rows(done, raw, tmp_path, monkeypatch):
     _, out = done
     finished, write = [], engine.Parts.write
@@ -277,3 +284,76 @@ def test_shipped_configs_are_read(name):
     if name == "contentv":  # ContentV 3
         assert (made.thresholds["length"].low, made.thresholds["length"].high) == (3, 6)
         assert made.best.rule == "every"
+
+
+@pytest.fixture(scope="module")
+def remuxed(tmp_path_factory):
+    """bikes.mp4 as Matroska, which needs no index at its end."""
+    path = tmp_path_factory.mktemp("remuxed") / "bikes.mkv"
+    with av.open(real_clip("bikes.mp4")) as source, av.open(path, "w") as file:
+        stream = file.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                file.mux(packet)
+    return path
+
+
+def test_damaged_and_cut_off_files_are_named_and_their_good_clips_kept(
+    remuxed, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw").mkdir()
+    content = remuxed.read_bytes()
+    (tmp_path / "raw" / "cut.mkv").write_bytes(content[: len(content) * 6 // 10])
+    with av.open(remuxed) as file:
+        packets = [packet for packet in file.demux(video=0) if packet.size]
+    damaged = bytearray(content)
+    place = packets[100].pos + packets[100].size // 3
+    damaged[place : place + 64] = bytes(range(1, 65))
+    (tmp_path / "raw" / "hit.mkv").write_bytes(damaged)
+    quick = [f"--config.run.measures={MEASURES!r}", "--config.shots.neural=False"]
+    assert cli.main(["data", "curate", "raw", "-o", "set", "--quiet", *quick]) == 0
+    printed = capsys.readouterr().out
+    assert "1 video cut off before the end; what is there was used" in printed
+    assert "  cut.mkv: 5.7 s of 10.0 s" in printed
+    rows = read_table(tmp_path / "set" / "clips.parquet")
+    hit = [row for row in rows if row["video"] == "hit"]
+    broken = [row for row in hit if row["decode_errors"]]
+    assert len(broken) == 1
+    assert broken[0]["start_s"] < 100 / 25 < broken[0]["end_s"]
+    assert broken[0]["dropped_by"] == "damage"
+    assert all(row["decode_errors"] == 0 for row in rows if row["video"] == "cut")
+
+
+def test_the_text_beside_a_video_is_the_caption_of_its_clips_once(tmp_path, capsys):
+    raw, out = tmp_path / "raw", tmp_path / "set"
+    raw.mkdir()
+    for name, text in (("bikes", "People on\nbicycles."), ("carphone_pristine", "A man talks.")):
+        shutil.copy(real_clip(f"{name}.mp4"), raw)
+        (raw / f"{name}.txt").write_text(text)
+    quick = [f"--config.run.measures={MEASURES!r}", "--config.shots.neural=False"]
+    open_all = "--config.run.thresholds=()"
+    command = ["data", "curate", str(raw), "-o", str(out), "--quiet", *quick, open_all]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr().out
+    rows = read_table(out / "clips.parquet")
+    assert {row["video_caption"] for row in rows} == {"People on bicycles.", "A man talks."}
+    kept = [row for row in rows if row["dropped_by"] is None]
+    count = sum(row["video"] == "bikes" for row in kept)
+    assert f"{count} kept clips of 1 video cut into several have the text of the whole" in printed
+    (raw / "bikes.txt").write_text("Another text.")  # the list alone counts from now on
+    captions = {entry.id: entry.caption for entry in read_captions(out)}
+    assert captions == {row["clip"]: row["video_caption"] for row in kept}
+    listed = (out / "captions.csv").read_text()
+    (out / "captions.csv").write_text(listed.replace("People on bicycles.", ""))
+    with pytest.raises(ValueError, match="write it into the list"):
+        read_captions(out)
+    (raw / "bikes.txt").write_text(" ")
+    assert cli.main(command) == 2
+    assert "bikes.txt is empty: write the caption into it" in capsys.readouterr().err
+
+
+def test_a_threshold_without_ends_is_off():
+    made = config("--config.thresholds.motion.high=none", "--config.thresholds.motion.low=none")
+    assert made.thresholds["motion"].keeps({"motion": 1e9})

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import pickle
+import re
 import shutil
 import signal
+import socket
 import threading
 
 import numpy as np
 import pytest
 
-from mugv_jax import interrupts
+from mugv_jax import cli, interrupts
 from mugv_jax.data.bad_sample import BadSample
 from mugv_jax.data.captions import read_captions
 from mugv_jax.data.clips import ClipRule
@@ -19,8 +21,8 @@ from mugv_jax.data.fields import LatentField, flow_fields
 from mugv_jax.data.open import open_samples
 from mugv_jax.data.serve import client
 from mugv_jax.data.serve.client import Buffer, Connection, ServedSamples, fetch_empty_text
-from mugv_jax.data.serve.encoder import Encoder
-from mugv_jax.data.serve.protocol import address
+from mugv_jax.data.serve.encoder import Busy, Encoder
+from mugv_jax.data.serve.protocol import address, check_listen
 from mugv_jax.data.serve.server import Server
 from mugv_jax.systems.mugv.models import MugvModels
 from tests.data.real_clips import real_clip
@@ -94,6 +96,7 @@ def test_served_samples_are_those_of_the_encoded_folder(captions, models, tmp_pa
         )
         same(again[1], files[1])
         assert encoder.encoded == 0  # it is in the folder
+        assert encoder.summary == ("encoded 0 samples; 2 files asked for that were there already")
 
 
 def test_the_folder_of_a_server_is_that_of_data_encode(captions, models, tmp_path):
@@ -106,6 +109,7 @@ def test_the_folder_of_a_server_is_that_of_data_encode(captions, models, tmp_pat
             served[index]
         fetch_empty_text(where, tmp_path / "buffer")
         assert encoder.encoded == 3
+        assert re.match(r"encoded 3 samples in 0:\d\d \(.* s?amples?/s?.*\); ", encoder.summary)
     for lost in (tmp_path / "served/train.csv", *tmp_path.glob("served/parts/*.csv")):
         lost.unlink()  # as if the server had been killed before it wrote them
     with serving(captions, tmp_path / "served", models):
@@ -193,8 +197,33 @@ def test_an_address_has_a_host_and_a_port(path):
 
 
 def test_a_taken_port_is_refused(captions, models, tmp_path):
-    with (
-        serving(captions, tmp_path / "served", models) as (encoder, server),
-        pytest.raises(ValueError, match="cannot be used"),
-    ):
-        Server(encoder, f"127.0.0.1:{server.port}")
+    with serving(captions, tmp_path / "served", models) as (encoder, server):
+        taken = f"127.0.0.1:{server.port}"
+        with pytest.raises(ValueError, match="cannot be used: address already in use"):
+            Server(encoder, taken)
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["nonsense", "5151", ":5151", "host:", "0.0.0.0:99999", "0.0.0.0:-1", "::1:80", "a/b:1"],
+)
+def test_an_address_to_listen_at_is_checked_before_anything_is_loaded(listen, capsys):
+    words = ["data", "serve", "captions.csv", "--size", "32x32", "-o", "samples"]
+    assert cli.main([*words, f"--listen={listen}"]) == 2
+    printed = capsys.readouterr().err
+    assert printed == (
+        f"mugv-jax data: --listen={listen!r} must be HOST:PORT, such as 0.0.0.0:5151, with a port "
+        "of 0 (a free one) to 65535.\n"
+    )
+    check_listen("[::1]:0" if socket.has_ipv6 else "localhost:0")
+
+
+def test_seconds_of_work_leave_out_those_of_waiting(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("mugv_jax.data.serve.encoder.time.monotonic", lambda: now[0])
+    busy = Busy()
+    for inside, outside in ((2.0, 100.0), (3.0, 50.0)):
+        with busy, busy:
+            now[0] += inside
+        now[0] += outside
+    assert busy.seconds == 5.0
