@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file on which a decoder ends the process is set aside at the third start."""
 
+import ctypes
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -38,7 +38,7 @@ class Decoder(Stage):
 
     def run(self, rows):
         if any(row["clip"] == "b" for row in rows):
-            os.kill(os.getpid(), signal.SIGSEGV)
+            ctypes.string_at(0)
         return [{**row, "length": 1} for row in rows]
 
 
