@@ -29,7 +29,8 @@ def get_config() -> ConfigDict:
     config = default()
     paper = "MUG-V 2.1"
     config.run.thresholds = (
-        "damage", "length", "sharpness", "aesthetic", "motion", "filter", "text", "borders", "shake",
+        "damage", "length", "sharpness", "aesthetic", "motion", "filter", "text", "borders",
+        "shake",
     )  # fmt: skip
     config.thresholds = ConfigDict({
         "damage": config.thresholds.damage,

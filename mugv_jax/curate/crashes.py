@@ -14,13 +14,13 @@ from pathlib import Path
 
 MOST_DEATHS = 2  # of the process over one unit, after which the unit is set aside
 CRASHED = (
-    f"crashed the reader: the process died {MOST_DEATHS} times while it worked on this file; repair "
-    "or replace the file to try it again"
+    f"crashed the reader: the process died {MOST_DEATHS} times while it worked on this file; "
+    "repair or replace the file to try it again"
 )
 
 
 class Notes:
-    """Notes of one phase in `folder`: a file for each unit, with the number of its deaths so far."""
+    """Notes of one phase in `folder`: a file for each unit, with the number of deaths so far."""
 
     def __init__(self, folder: Path):
         self.folder = folder

@@ -128,7 +128,7 @@ def check_places(raw: Path, out: Path, *, overwrite: bool = False) -> None:
 
 
 def _check_servers(config: CurateConfig, out: Path) -> None:
-    """Check the servers of models, unless they have answered for this set: then a warning is enough.
+    """Check the servers of models; one that has answered for this set before is only warned of.
 
     Raises:
         ValueError: a server that does not answer.
@@ -152,11 +152,13 @@ def _curate(
     labels: str | os.PathLike | None,
     options: Sequence[str],
 ) -> Curated:
+    usable, refused = _screened(videos, config.run.licences)
     shots = Phase("shots", "video", (config.probe, config.shots), listing.COLUMNS)
-    units = [Unit(listing.content_key(row), [row]) for row in videos]
+    refused = [{**dict.fromkeys(shots.columns), **row} for row in refused]
+    units = [Unit(listing.content_key(row), [row]) for row in usable]
     found = engine.run(shots, units, out, workers)
     keys = [unit.key for unit in units]
-    cut, copies = _first_copies(list(found.read(keys)))
+    cut, copies = _first_copies([*found.read(keys), *refused])
     scored, score_keys, scores = _score(cut, out, config, workers)
     rows = _with_copies(scored, copies)
     rows = thresholds.decide(rows, config.thresholds)
@@ -199,6 +201,19 @@ def _thumbnails(
     for row in scores.read(keys, without=("signature", "keypoints", "embedding")):
         for each in (row, *copies.get(row["clip"], ())):
             yield {"clip": each["clip"], "thumbnail": row.get("thumbnail")}
+
+
+def _screened(videos: Sequence[Row], licences: Collection[str]) -> tuple[list[Row], list[Row]]:
+    """Videos that may be used, and the others with the reason."""
+    usable, refused = [], []
+    for row in videos:
+        if not licences or row["licence"] in licences:
+            usable.append(row)
+        else:
+            told = repr(row["licence"]) if row["licence"] else "none"
+            reason = f"licence: {told}; run.licences has {', '.join(licences)}."
+            refused.append({**row, PROBLEM: reason})
+    return usable, refused
 
 
 def _keypoints(

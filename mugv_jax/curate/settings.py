@@ -37,12 +37,15 @@ class RunConfig:
         that a clip fails is why it goes.
     unit_clips: clips whose frames are held at once, and that are lost at most if the run is killed.
     crop: boxes that clips are cropped to when they are encoded: "borders", "subtitles".
+    licences: of the videos that may be used, as the column `licence` of the list names them; all
+        others are set aside, those without one too. Empty takes every video.
     """
 
     measures: tuple[str, ...]
     thresholds: tuple[str, ...] = ()
     unit_clips: int = 8
     crop: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
 
     def __post_init__(self):
         require_at_least(1, self, "unit_clips")

@@ -22,7 +22,10 @@ from mugv_jax.data.clips import ClipRule, read_clip
 from tests.data.real_clips import real_clip
 from tests.rewriting.stub import chat, serving
 
-MEASURES = ("borders", "sharpness", "steadiness", "motion", "watermark", "signature", "thumbnail")
+MEASURES = (
+    "borders", "sharpness", "steadiness", "motion", "watermark", "signature", "keypoints",
+    "thumbnail",
+)  # fmt: skip
 BAD = {
     "empty": b"", "text": b"no video at all", "cut": None, "sound": None, "one_frame": None,
 }  # fmt: skip
@@ -357,3 +360,18 @@ def test_the_text_beside_a_video_is_the_caption_of_its_clips_once(tmp_path, caps
 def test_a_threshold_without_ends_is_off():
     made = config("--config.thresholds.motion.high=none", "--config.thresholds.motion.low=none")
     assert made.thresholds["motion"].keeps({"motion": 1e9})
+
+
+def test_videos_without_an_allowed_licence_are_set_aside(tmp_path):
+    listed = tmp_path / "raw.csv"
+    paths = [real_clip(name) for name in ("bikes.mp4", "carphone_pristine.mp4")]
+    rows = zip(paths, ("CC0-1.0", ""), strict=True)
+    listed.write_text("path,licence\n" + "".join(f"{path},{name}\n" for path, name in rows))
+    quick = config("--config.run.measures=()", "--config.run.licences=('CC0-1.0',)")
+    done = curate(listed, tmp_path / "set", quick)
+    assert [row["problem"] for row in done.videos] == [
+        None, "licence: none; run.licences has CC0-1.0."
+    ]  # fmt: skip
+    assert {row["video"] for row in done.clips} == {"bikes"}
+    both = curate(listed, tmp_path / "set", config("--config.run.measures=()"))
+    assert {row["video"] for row in both.clips} == {"bikes", "carphone_pristine"}

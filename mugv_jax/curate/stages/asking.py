@@ -39,7 +39,10 @@ from mugv_jax.rewriting.endpoint import KEY, Endpoint
 log = logging.getLogger(__name__)
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
-FLAGS = ("text_overlay", "large_borders", "special_effects", "changed_speed", "shake")
+FLAGS = (
+    "text_overlay", "large_borders", "special_effects", "changed_speed", "shake", "private_data",
+    "forbidden_content",
+)  # fmt: skip
 TAGS = ("subjects", "actions", "scenes")
 ABOUT_THE_QUESTION = (400, 413, 422)  # statuses that say nothing about the next question
 MOST_TAGS, LONGEST_TAG = 3, 40

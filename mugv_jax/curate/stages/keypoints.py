@@ -10,7 +10,7 @@ and 8 directions, so that it need not be computed.
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ SIDE_PX = 256  # short side of the frames in which keypoints are looked for
 POINT = np.dtype([("frame", "u1"), ("x", "<f2"), ("y", "<f2"), ("descriptor", "u1", (4, 4, 8))])
 DISTINCT = 0.8  # largest distance of the best match, of that of the second (Lowe)
 CLOSE = 0.016  # of the short side: largest error of a keypoint that follows a transform
+MOST_SCALE = 2.5  # by which one of two frames may be enlarged
 FEWEST = 4  # keypoints of a frame that is compared
 SEED = 0  # of RANSAC
 BACKWARDS = -np.arange(8) % 8  # directions of a descriptor, mirrored
@@ -101,7 +102,15 @@ def _inliers(a: np.ndarray, b: np.ndarray) -> int:
         return 0
     x, y = (each["descriptor"].reshape(len(each), -1).astype(np.float32) for each in (a, b))
     pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(x, y, k=2)
-    good = [best for best, second in pairs if best.distance < DISTINCT * second.distance]
+    # Of keypoints that are matched with one, the best, or a transform to a point would explain all.
+    closest: dict[int, Any] = {}
+    for best, second in pairs:
+        other = closest.get(best.trainIdx)
+        if best.distance < DISTINCT * second.distance and (
+            other is None or best.distance < other.distance
+        ):
+            closest[best.trainIdx] = best
+    good = list(closest.values())
     if len(good) < FEWEST:
         return 0
     start, end = (
@@ -115,4 +124,6 @@ def _inliers(a: np.ndarray, b: np.ndarray) -> int:
     matrix, follow = cv2.estimateAffinePartial2D(
         start, end, method=cv2.RANSAC, ransacReprojThreshold=CLOSE
     )
-    return 0 if matrix is None else int(follow.sum())
+    if matrix is None or not 1 / MOST_SCALE <= np.hypot(*matrix[:, 0]) <= MOST_SCALE:
+        return 0
+    return int(follow.sum())

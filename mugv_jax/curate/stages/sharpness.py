@@ -33,7 +33,6 @@ WINDOW_PX = 9  # in which an edge's height is measured
 EDGE = 40  # of 255: least height of an edge, above noise and blocks of codecs
 STEEPEST = 98  # percentile
 FEWEST = 50  # pixels beside strong edges, for anything to be said
-FLAT = 60  # of 255: range of a picture, its extremes aside, that is too small for edges
 DARK, BRIGHT = 24, 232  # of 255: luma below which a pixel is nearly black, above which white
 
 
@@ -85,4 +84,4 @@ def steepness(grey: np.ndarray) -> float | None:
     if strong.sum() >= FEWEST:
         return float(np.percentile(step[strong] / height[strong], STEEPEST))
     low, high = np.percentile(y, (1, 99))
-    return 0.0 if high - low >= FLAT else None
+    return 0.0 if high - low >= EDGE else None

@@ -7,7 +7,8 @@ annotators an item, some of which may be missing. With o[c, k] the coincidences 
 k, each pair of answers of an item with m answers counted 1 / (m - 1) times, n_c their row sums and
 n the sum of these:
 
-    alpha = 1 - D_o / D_e,   D_o = sum o[c, k] d(c, k) / n,   D_e = sum n_c n_k d(c, k) / (n (n - 1))
+    alpha = 1 - D_o / D_e
+    D_o = sum o[c, k] d(c, k) / n,    D_e = sum n_c n_k d(c, k) / (n (n - 1))
 
     nominal    d(c, k) = 1 where c != k
     ordinal    d(c, k) = (sum of n_g for g from c to k, minus (n_c + n_k) / 2)^2
