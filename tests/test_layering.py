@@ -16,7 +16,7 @@ NETWORKS = {"axes", "bounds", "files", "kernels", "nn"}
 BELOW = {"cost", "flow", "interrupts", "progress", "sharding", "tables", "video", "weights"}
 MODELS = {*NETWORKS, *BELOW}
 ABOVE = {"cli", "compile", "config", "console", "curate", "data", "demo", "golden", "post"}
-ABOVE |= {"problems"}
+ABOVE |= {"problems", "serve"}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
     "__init__": {"systems"},
@@ -51,6 +51,7 @@ KNOWS = {
     "demo": {*MODELS, "config", "data", "systems", "train"},
     "post": {*MODELS, "data", "demo", "systems", "train"},
     "eval": set(),
+    "serve": {*MODELS, "config", "systems"},
     "commands": {*MODELS, *ABOVE, "config_files", "hints", "rewriting", "systems", "train"},
     # Commands are imported by name, each when it is run.
     "cli": {"bounds", "console", "hints", "interrupts", "problems"},
