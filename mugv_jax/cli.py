@@ -27,6 +27,7 @@ log = logging.getLogger("mugv_jax.cli")  # also if it runs as `__main__`
 COMMANDS = {
     "generate": ("mugv_jax.commands.generate", "make videos from prompts and pictures"),
     "enhance": ("mugv_jax.commands.enhance", "restore detail in videos"),
+    "serve": ("mugv_jax.commands.serve", "serve videos: a page, and an API like OpenAI's"),
     "finetune": ("mugv_jax.commands.finetune", "train an adapter on a folder of your own clips"),
     "train": ("mugv_jax.commands.train", "train a model, or resume its run"),
     "train-vae": ("mugv_jax.commands.train_vae", "train the video VAE, or resume its run"),

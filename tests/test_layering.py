@@ -51,7 +51,7 @@ KNOWS = {
     "demo": {*MODELS, "config", "data", "systems", "train"},
     "post": {*MODELS, "data", "demo", "systems", "train"},
     "eval": set(),
-    "serve": {*MODELS, "config", "systems"},
+    "serve": {*MODELS, "data", "systems"},
     "commands": {*MODELS, *ABOVE, "config_files", "hints", "rewriting", "systems", "train"},
     # Commands are imported by name, each when it is run.
     "cli": {"bounds", "console", "hints", "interrupts", "problems"},

@@ -4,13 +4,10 @@
 
 import argparse
 import importlib.util
-from typing import TYPE_CHECKING
 
 from mugv_jax.commands.options import Group, add_path, add_switch, add_value
-
-if TYPE_CHECKING:
-    from mugv_jax.serve.http.keys import Keys
-    from mugv_jax.serve.http.listen import Address
+from mugv_jax.serve.http.keys import Keys
+from mugv_jax.serve.http.listen import Address, parse_listen
 
 PACKAGES = ("fastapi", "uvicorn", "python_multipart")
 
@@ -39,14 +36,12 @@ def add_keys(group: Group) -> None:
     add_switch(group, "--without-keys", without)
 
 
-def keys_of(args: argparse.Namespace, address: "Address") -> "Keys | None":
+def keys_of(args: argparse.Namespace, address: Address) -> Keys | None:
     """Keys of the parsed options, or None where none are needed.
 
     Raises:
         ValueError: a file that cannot be used, or an address of the network without keys.
     """
-    from mugv_jax.serve.http.keys import Keys
-
     if args.keys is not None:
         if args.without_keys:
             raise ValueError("--keys and --without-keys exclude each other.")
@@ -59,7 +54,7 @@ def keys_of(args: argparse.Namespace, address: "Address") -> "Keys | None":
     return None
 
 
-def address_of(args: argparse.Namespace) -> "Address":
+def address_of(args: argparse.Namespace) -> Address:
     """Address of the parsed options.
 
     Raises:
@@ -68,11 +63,9 @@ def address_of(args: argparse.Namespace) -> "Address":
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(f"a server needs the package {missing[0]}: pip install 'mugv_jax[serve]'.")
-    from mugv_jax.serve.http.listen import parse_listen
-
     return parse_listen(args.listen)
 
 
-def hosts_of(args: argparse.Namespace, address: "Address") -> tuple[str, ...]:
+def hosts_of(args: argparse.Namespace, address: Address) -> tuple[str, ...]:
     """Names by which browsers may ask the server."""
     return (address.host, *args.allow_host)

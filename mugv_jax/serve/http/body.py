@@ -7,17 +7,22 @@ from typing import Any
 from starlette.requests import Request
 
 from mugv_jax.files import parse_json
-from mugv_jax.serve.http.errors import Refusal
+from mugv_jax.serve.http.errors import Refusal, too_large
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The JSON object in a request's body, whose size the guard bounds.
+async def json_object(request: Request, *, most: int = 2**20) -> dict[str, Any]:
+    """The JSON object in a request's body of at most `most` bytes.
 
     Raises:
         Refusal: no JSON, nested deeply, with numbers beyond 64 bits, or no object.
     """
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise too_large(most)
     try:
-        value = parse_json(await request.body(), "the body")
+        value = parse_json(bytes(body), "the body")
     except ValueError as error:
         raise Refusal(400, str(error), code="invalid_json") from error
     if not isinstance(value, dict):

@@ -68,6 +68,12 @@ def too_many(message: str, retry_after_s: float, code: str) -> Refusal:
     return Refusal(429, message, code=code, headers={"Retry-After": str(seconds)})
 
 
+def too_large(most: int) -> Refusal:
+    """Refusal of a body of more than `most` bytes, of which the rest is not read."""
+    message = f"the body is too large: at most {most} bytes are taken here."
+    return Refusal(413, message, code="too_large", headers={"Connection": "close"})
+
+
 def add_handlers(app: FastAPI) -> None:
     """Answer every error of an application in the form of this file."""
     app.add_exception_handler(Refusal, _refused)

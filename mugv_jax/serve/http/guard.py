@@ -13,6 +13,7 @@ The protocol (`running.py`) bounds the time in which a client sends its headers 
 import asyncio
 import contextlib
 import dataclasses
+import time
 import urllib.parse
 from collections.abc import Callable, Collection
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mugv_jax.serve.http.errors import Refusal
+from mugv_jax.serve.http.errors import Refusal, too_large
 from mugv_jax.serve.http.keys import bearer
 from mugv_jax.serve.http.listen import is_known
 
@@ -58,12 +59,15 @@ class Policy:
         are no keys. The application finds the name as `request.state.owner`, "" without keys.
     public: paths that need no key; one that ends in "/" stands for all that begin so.
     most_bytes: path -> largest body of a request.
+    observe: is told of every answer when it begins: the request's scope, with the key "owner" in
+        its state, the status, and the seconds since the request came.
     """
 
     hosts: Collection[str] = ()
     who: Callable[[str | None], str | None] | None = None
     public: Collection[str] = ("/", "/static/", "/healthz")
     most_bytes: Callable[[str], int] = lambda _: 2**20
+    observe: Callable[[Scope, int, float], object] = lambda *_: None
 
     def is_public(self, path: str) -> bool:
         """Whether a path needs no key."""
@@ -85,17 +89,34 @@ class Guard:
             return
         if scope["type"] != "http":
             return  # a web socket
-        send = _answering(send, api=not scope["path"].startswith("/static/"))
+        scope.setdefault("state", {})["owner"] = ""
+        send = self._answering(scope, send)
         most = self._policy.most_bytes(scope["path"])
         body = _Body(receive, most)
         try:
-            scope.setdefault("state", {})["owner"] = self._checked(scope, most)
+            scope["state"]["owner"] = self._checked(scope, most)
         except Refusal as refusal:
             await body.drain()
             refusal.headers.setdefault("Connection", "close")
             await refusal.response()(scope, receive, send)
             return
         await self._app(scope, body.receive, send)
+
+    def _answering(self, scope: Scope, send: Send) -> Send:
+        """`send` with the headers of HEADERS."""
+        began = time.monotonic()
+
+        async def answer(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if not scope["path"].startswith("/static/"):
+                    headers.setdefault("cache-control", "no-store")
+                self._policy.observe(scope, message["status"], time.monotonic() - began)
+            await send(message)
+
+        return answer
 
     def _checked(self, scope: Scope, most: int) -> str:
         """Name of the owner of the request's key.
@@ -118,7 +139,7 @@ class Guard:
             raise Refusal(400, "the length of the body is stated twice.", code="two_lengths")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or len(length) > 18 or int(length) > most:
-            raise _too_large(most)
+            raise too_large(most)
         if self._policy.who is None:
             return ""
         owner = self._policy.who(bearer(headers.get("authorization")))
@@ -174,7 +195,7 @@ class _Body:
         self._bytes += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
         if self._bytes > self._most:
-            raise _too_large(self._most)
+            raise too_large(self._most)
         return message
 
     async def drain(self) -> None:
@@ -184,27 +205,3 @@ class _Body:
                 while not self._complete:
                     message = await self._receive()
                     self._complete = not message.get("more_body", False)
-
-
-def _too_large(most: int) -> Refusal:
-    return Refusal(
-        413,
-        f"the body is too large: at most {most} bytes are taken here.",
-        code="too_large",
-        headers={"Connection": "close"},
-    )
-
-
-def _answering(send: Send, *, api: bool) -> Send:
-    """`send` with the headers of HEADERS."""
-
-    async def answer(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers[name] = value
-            if api:
-                headers.setdefault("cache-control", "no-store")
-        await send(message)
-
-    return answer
