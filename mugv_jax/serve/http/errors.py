@@ -111,4 +111,5 @@ def _gone(_: Request, __: Exception) -> JSONResponse:
 
 def _failed(_: Request, __: Exception) -> JSONResponse:
     # The HTTP server logs the exception.
-    return Refusal(500, "the server failed to answer; its log says why.").response()
+    message = "the server failed to answer; its log says why."
+    return Refusal(500, message, headers={"Connection": "close"}).response()

@@ -5,10 +5,11 @@
 Settings of a request (`offer.py`) are plain values; requests with equal shapes are made together.
 """
 
+import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mugv_jax.systems.contentv.request import (
     CONTENTV_SIZES,
@@ -38,7 +39,7 @@ class Usual:
     negative_prompt: str
 
 
-class Generator(Protocol):
+class Generator(abc.ABC):
     """A system as servers use it.
 
     given: whether videos can begin with pictures and videos.
@@ -50,16 +51,16 @@ class Generator(Protocol):
     given: bool
     side_px: int
 
+    @abc.abstractmethod
     def check(self, settings: Settings, folder: Path) -> None:
         """Raise a ValueError for settings that cannot be met; `folder` has the files they name."""
-        ...
 
+    @abc.abstractmethod
     def options(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Options of the pipeline's `generate`, beside the prompts, for rows of one shape."""
-        ...
 
 
-class MugvGenerator:
+class MugvGenerator(Generator):
     """MUG-V; `defaults` are those of its weights."""
 
     system, given, side_px = MUGV, True, MUGV.size.SPATIAL
@@ -93,7 +94,7 @@ class MugvGenerator:
         }
 
 
-class ContentvGenerator:
+class ContentvGenerator(Generator):
     """ContentV, which makes videos of texts alone."""
 
     system, given, side_px = CONTENTV, False, 2 * CONTENTV.size.SPATIAL
