@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of the API: OpenAI's for videos, and our own."""
 
-import contextlib
 import functools
 import re
 import time
@@ -112,25 +111,33 @@ class Api:
 
     async def create(self, request: Request) -> Response:
         """Accept a request: it is in the queue on disk when this answers."""
-        owner, id = request.state.owner, new_id()
-        folder = self._places.inputs(id)
-        with self._gate.admitted(owner), contextlib.ExitStack() as unless_accepted:
-            unless_accepted.callback(self._places.remove, id)
-            asked = await read_asked(request)
-            settings = self._offer.settings(asked.values)
-            generator = self._offer.generator
-            await take_inputs(asked, settings, folder, generator, self._checker)
-            try:
-                generator.check(settings, folder)
-            except ValueError as error:
-                raise Refusal(400, str(error), code="invalid_value") from error
-            self._gate.check(owner)
-            shape = self._offer.shape(settings)
-            entry = await run_in_threadpool(self._store.add, id, owner, shape, settings)
-            unless_accepted.pop_all()
+        id = new_id()
+        try:
+            with self._gate.admitted(request.state.owner):
+                entry = await self._accepted(request, id)
+        except BaseException:
+            if self._store.get(id) is None:
+                await run_in_threadpool(self._places.remove, id)
+            raise
+        finally:
+            await request.close()  # the temporary files of the form
         self._supervisor.wake()
         self._supervisor.moved()
         return JSONResponse(self._supervisor.show(entry))
+
+    async def _accepted(self, request: Request, id: str) -> Entry:
+        """The request of a body, in the queue on disk."""
+        generator, folder = self._offer.generator, self._places.inputs(id)
+        asked = await read_asked(request)
+        settings = self._offer.settings(asked.values)
+        await take_inputs(asked, settings, folder, generator, self._checker)
+        try:
+            generator.check(settings, folder)
+        except ValueError as error:
+            raise Refusal(400, str(error), code="invalid_value") from error
+        self._gate.check(request.state.owner)
+        shape = self._offer.shape(settings)
+        return await run_in_threadpool(self._store.add, id, request.state.owner, shape, settings)
 
     async def listing(self, request: Request) -> Response:
         """Videos of the key, newest first."""

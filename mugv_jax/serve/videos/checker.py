@@ -33,8 +33,8 @@ class Checker:
         self._connection: Any = None
 
     def start(self) -> None:
-        """Start the process before it is needed."""
-        with self._lock:
+        """Start the process before it is needed; the first question finds what is wrong."""
+        with self._lock, contextlib.suppress(Refusal, EOFError, OSError):
             self._started()
 
     def picture(self, source: Path, target: Path) -> None:
@@ -54,7 +54,10 @@ class Checker:
         self._ask("video", str(source), frames, fps)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, also while it starts."""
+        process = self._process
+        if process is not None:
+            process.kill()
         with self._lock:
             self._end()
 
@@ -110,8 +113,8 @@ def _serve(connection: Connection) -> None:
     answers = {"picture": _picture, "video": _video}
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    connection.send(video.__name__)
     with contextlib.suppress(EOFError, OSError):
+        connection.send(video.__name__)
         while True:
             name, source, *rest = connection.recv()
             try:

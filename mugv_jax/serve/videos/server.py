@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
@@ -92,6 +93,7 @@ class VideoServer:
 
     def run(self, listener: socket.socket) -> None:
         """Answer requests until a signal comes."""
+        threading.Thread(target=self._checker.start, name="checker", daemon=True).start()
         run_server(self.app, listener, stopping=self._hub.close)
 
     @contextlib.asynccontextmanager
@@ -99,13 +101,12 @@ class VideoServer:
         """Context in which the server has its worker."""
         removing = self._config.retention.keep_removing(self._store, self._places)
         tasks = [asyncio.create_task(each) for each in (self._supervisor.run(), removing)]
-        warm = asyncio.create_task(asyncio.to_thread(self._checker.start))
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, warm, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._checker.close()
             self._store.close()
 
