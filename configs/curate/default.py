@@ -43,7 +43,7 @@ def get_config() -> ConfigDict:
         "thresholds": {
             "damage": threshold("decode_errors", None, 0, "frames", "the decoder's own marks"),
             "length": threshold("seconds", 1.0, 6.5, "s", "room for 9 frames at 8 a second"),
-            "blur": threshold("steepness", 0.25, None, "", measured),
+            "blur": threshold("steepness", 0.22, None, "", measured),
             "dark": threshold("dark", None, 0.95, "share", "a black picture"),
             "bright": threshold("bright", None, 0.95, "share", "a white picture"),
             "aesthetic": threshold("aesthetic", 4.5, None, "", "MUG-V 2.1"),
