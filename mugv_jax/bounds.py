@@ -41,6 +41,7 @@ LARGEST = {
     "per_key": 10**6,
     "per_minute": 10**6,
     "per_prompt": 2**20,
+    "pictures": 10**6,
     "pixels": 10**9,
     "probes": 2**24,
     "process": 2**20,

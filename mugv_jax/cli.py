@@ -37,7 +37,7 @@ COMMANDS = {
     "expand": ("mugv_jax.commands.expand", "widen or deepen a model, keeping its function"),
     "average": ("mugv_jax.commands.average", "average checkpoints of one model"),
     "post": ("mugv_jax.commands.post", "make, label and pair samples for post-training"),
-    "eval": ("mugv_jax.commands.eval", "score a model on a world whose captions can be checked"),
+    "eval": ("mugv_jax.commands.eval", "score models: VAEs, videos, the demo's model"),
     "demo": ("mugv_jax.commands.demo", "make the demo's clips, text encoder and weights"),
     "verify": ("mugv_jax.commands.verify", "run golden cases and report the errors"),
     "info": ("mugv_jax.commands.info", "print sizes, parameter counts and memory of weights"),

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "mugv_jax"
 NETWORKS = {"axes", "bounds", "files", "kernels", "nn"}
 BELOW = {"cost", "flow", "interrupts", "progress", "sharding", "tables", "video", "weights"}
 MODELS = {*NETWORKS, *BELOW}
-ABOVE = {"cli", "compile", "config", "console", "curate", "data", "demo", "golden", "post"}
+ABOVE = {"cli", "compile", "config", "console", "curate", "data", "demo", "eval", "golden", "post"}
 ABOVE |= {"problems", "serve"}
 # Room, a folder or file of the package -> other rooms that its files may import.
 KNOWS = {
@@ -47,10 +47,10 @@ KNOWS = {
     "curate": {*MODELS, "config", "data", "packages", "problems", "rewards", "rewriting"},
     "train": {*MODELS, "config", "data", "problems", "rewards", "systems"},
     "compile": {*MODELS, "config", "systems", "train"},
+    "eval": {*MODELS, "config", "data", "packages", "problems", "systems"},
     "golden": {*MODELS, "systems", "train"},
-    "demo": {*MODELS, "config", "data", "systems", "train"},
+    "demo": {*MODELS, "config", "data", "eval", "systems", "train"},
     "post": {*MODELS, "data", "demo", "systems", "train"},
-    "eval": set(),
     "serve": {*MODELS, "data", "systems"},
     "commands": {*MODELS, *ABOVE, "config_files", "hints", "rewriting", "systems", "train"},
     # Commands are imported by name, each when it is run.

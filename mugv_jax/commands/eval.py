@@ -1,6 +1,11 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""`mugv-jax eval`: scores of a model on captions whose videos a program can check."""
+"""`mugv-jax eval`: scores of models.
+
+demo      on captions whose videos a program can check (this file)
+vae       reconstruction by VAEs (`eval_vae.py`)
+videos    distances of two folders of videos (`eval_videos.py`)
+"""
 
 import argparse
 import contextlib
@@ -9,6 +14,7 @@ import functools
 import sys
 from pathlib import Path
 
+from mugv_jax.commands import eval_vae, eval_videos
 from mugv_jax.commands.model_options import (
     add_models,
     defaults_of,
@@ -57,8 +63,12 @@ SWEPT_TASKS = ("t2v", "i2v")  # tasks that sample
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of all subcommands."""
-    worlds = parser.add_subparsers(dest="data", required=True, metavar="data")
-    demo = worlds.add_parser("demo", help=DEMO, description=DEMO, epilog=EXAMPLES)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+    demo = actions.add_parser("demo", help=DEMO, description=DEMO, epilog=EXAMPLES)
+    demo.set_defaults(run=run)
+    for name, module in (("vae", eval_vae), ("videos", eval_videos)):
+        text, examples = module.DESCRIPTION, module.EXAMPLES
+        module.add_arguments(actions.add_parser(name, help=text, description=text, epilog=examples))
     _add_clips(demo)
     _add_sampling(demo)
     add_models(demo)

@@ -68,29 +68,42 @@ def add_sizes(group: Group) -> None:
 
 def add_hardware(group: Group, *, tiles: bool = True) -> None:
     """Add the options that `hardware_of`, `keep_compiled` and (tiles) `tiling_of` read."""
-    group.add_argument(
-        "--dtype",
-        choices=("bfloat16", "float32"),
-        help="dtype of weights and arithmetic [bfloat16; float32 on CPU]",
-    )
+    add_dtype(group)
     for name, known in (("attention", ATTENTIONS), ("modulation", MODULATIONS)):
         group.add_argument(
             f"--{name}", choices=known, help=f"implementation of the DiT's {name} [by platform]"
         )
     add_quantize(group)
     add_offload(group)
+    add_mesh(group)
+    if tiles:
+        add_tiles(group)
+    add_compile_cache(group)
+
+
+def add_dtype(group: Group) -> None:
+    """Add the option --dtype."""
+    group.add_argument(
+        "--dtype",
+        choices=("bfloat16", "float32"),
+        help="dtype of weights and arithmetic [bfloat16; float32 on CPU]",
+    )
+
+
+def add_mesh(group: Group) -> None:
+    """Add the option --mesh."""
     group.add_argument(
         "--mesh",
         default="",
         help="devices per axis: data (videos), fsdp and tensor (weights), sequence (tokens), such "
         "as data=2,tensor=4 [one device]",
     )
-    if tiles:
-        tile = (
-            "run the VAE on square tiles, such as 512: less memory, the same result [whole frames]"
-        )
-        group.add_argument("--vae-tile", type=int, metavar="PIXELS", help=tile)
-    add_compile_cache(group)
+
+
+def add_tiles(group: Group) -> None:
+    """Add the option --vae-tile, which `tiling_of` reads."""
+    tile = "run the VAE on square tiles, such as 512: less memory, the same result [whole frames]"
+    group.add_argument("--vae-tile", type=int, metavar="PIXELS", help=tile)
 
 
 def add_quantize(group: Group) -> None:

@@ -22,7 +22,7 @@ Flow = Float[np.ndarray, "h w 2"]
 FlowOf = Callable[[Frames, Frames], Flow]
 
 
-def check_flow(raft_weights: str = "") -> None:
+def check_flow(raft_weights: str | None = None) -> None:
     """Check that `flow_by` has what it needs.
 
     Raises:
@@ -35,7 +35,7 @@ def check_flow(raft_weights: str = "") -> None:
         require("cv2", install=EXTRA)
 
 
-def flow_by(raft_weights: str = "") -> FlowOf:
+def flow_by(raft_weights: str | None = None) -> FlowOf:
     """The function of two frames that finds their flow: RAFT's if there are weights, else DIS.
 
     raft_weights: file of torchvision's raft_large.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mugv_jax.data.whole_files import write_whole
+from mugv_jax.eval.answers import changes
 
 FIELDS = ("shape", "colour", "motion")
 Words = tuple[str, str, str]  # one for each of FIELDS
@@ -77,7 +78,7 @@ class AnswerFile:
     def _read(self) -> None:
         with self._undamaged():
             about, *answers = map(json.loads, self._path.read_text().splitlines())
-        changed = _changes(about, self._about)
+        changed = changes(about, self._about)
         if changed:
             raise ValueError(
                 f"{self._path} has answers of another measurement ({'; '.join(changed)}): give "
@@ -105,15 +106,3 @@ class AnswerFile:
         self._keep(answers)
         lines = [self._about, *(answer.to_dict() for answer in self.answers.values())]
         write_whole(self._path, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
-
-
-def _changes(before: Any, now: Any, name: str = "") -> list[str]:
-    """Differences between two JSON values, such as "settings.steps=25, now 4"."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        names = sorted(before.keys() | now.keys())
-        inner = (
-            _changes(before.get(each), now.get(each), f"{name}.{each}".lstrip("."))
-            for each in names
-        )
-        return [change for changes in inner for change in changes]
-    return [] if before == now else [f"{name}={before}, now {now}"]

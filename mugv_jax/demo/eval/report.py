@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scores as text tables: shares in percent, each with its 95% interval."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mugv_jax.demo.eval.score import DISTANCE, MEASURES, PHYSICS, QUALITIES, SEEN, SPLITS, UNSEEN
+from mugv_jax.eval.tables import markdown
 
 TITLES = {
     "truth": "the clips themselves",
@@ -32,7 +33,7 @@ def report_text(scores: Scores) -> str:
             qualities.append([title, ROWS[split], *measured])
         if DISTANCE in row:
             distances.append([title, ROWS[split], _estimate(row[DISTANCE], "{:.4f}")])
-    parts = [_table(table) for table in (shares, qualities, distances) if len(table) > 1]
+    parts = [markdown(table) for table in (shares, qualities, distances) if len(table) > 1]
     mistakes = list(_mistakes(scores))
     if mistakes:
         parts.append("\n".join(["taken for another, and physical errors:", *mistakes]))
@@ -48,7 +49,7 @@ def sweep_text(report: Mapping[str, Any]) -> str:
                 row = entry["scores"].get(task, {}).get(split)
                 if row is not None:
                     rows.append([title, ROWS[split], f"{entry['value']:g}", *_shares(row, split)])
-    return _table(rows) + "\n"
+    return markdown(rows) + "\n"
 
 
 def _rows(scores: Scores) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -87,14 +88,3 @@ def _mistakes(scores: Scores) -> Iterator[str]:
         if row.get("faults"):
             counted = ", ".join(f"{kind} {count}" for kind, count in row["faults"].items())
             yield f"  {title}, {ROWS[split]}, {PHYSICS}: {counted}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown table with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    head, *body = (
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
-        for row in rows
-    )
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([head, rule, *body])
