@@ -22,6 +22,7 @@ LARGEST = {
     "factor": 64,
     "fps": 1000,
     "frames": 10**6,
+    "gpus": 1024,
     "guidance": 1000,
     "guidance_rescale": 1,
     "keep_count": 10**9,

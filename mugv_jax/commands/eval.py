@@ -14,7 +14,7 @@ import functools
 import sys
 from pathlib import Path
 
-from mugv_jax.commands import eval_vae, eval_videos
+from mugv_jax.commands import eval_vae, eval_vbench, eval_videos
 from mugv_jax.commands.model_options import (
     add_models,
     defaults_of,
@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, module in (("vae", eval_vae), ("videos", eval_videos)):
         text, examples = module.DESCRIPTION, module.EXAMPLES
         module.add_arguments(actions.add_parser(name, help=text, description=text, epilog=examples))
+    eval_vbench.add_arguments(actions.add_parser("vbench", help=eval_vbench.DESCRIPTION))
     _add_clips(demo)
     _add_sampling(demo)
     add_models(demo)

@@ -31,7 +31,6 @@ those marked *, and one beside --dit or --lora the same again."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    weights = [f"{name} {each.WEIGHTS}" for name, each in generators().items() if each.WEIGHTS]
     examples = "".join(module.EXAMPLES for module in generators().values())
     parser.description, parser.epilog = DESCRIPTION, f"examples:\n{examples}"
     several = "description of the video; several prompts make several videos"
@@ -49,11 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser, output, "PATH", required=False)
     add_overwrite(parser, "replace videos that exist")
-    upscale = "enlarge the frames in the file, for players that do not"
-    add_value(parser, "--upscale", 1, upscale, metavar="N")
     like.add_arguments(parser)
     sheet = "also write some frames of each video, side by side, as a picture (.png)"
     add_path(parser, "--contact-sheet", sheet, "FILE")
+    add_making(parser)
+
+
+def add_making(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the videos, apart from prompts, files and --like."""
+    upscale = "enlarge the frames in the file, for players that do not"
+    add_value(parser, "--upscale", 1, upscale, metavar="N")
+    weights = [f"{name} {each.WEIGHTS}" for name, each in generators().items() if each.WEIGHTS]
     parser.add_argument(
         "--model",
         choices=tuple(generators()),

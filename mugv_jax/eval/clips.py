@@ -7,6 +7,7 @@ grid of 16 pixels. Frames are scaled down (bicubic) and cropped, never enlarged.
 8k+1 frames of a video at its own rate, which the VAEs of all systems take.
 """
 
+import collections
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
@@ -123,12 +124,15 @@ def list_clips(places: Iterable[str | os.PathLike]) -> list[Clip]:
     Raises:
         ValueError: nothing there, an empty folder, or a mistaken list.
     """
-    clips = [clip for place in places for clip in _in_place(Path(place))]
-    names = [clip.name for clip in clips]
+    by_path: dict[Path, Clip] = {}
+    for place in places:
+        for clip in _in_place(Path(place)):
+            by_path.setdefault(clip.path, clip)
+    names = collections.Counter(clip.name for clip in by_path.values())
     # Several places may have files of one name.
     return [
-        clip if names.count(clip.name) == 1 else clip._replace(name=os.fspath(clip.path))
-        for clip in {clip.path: clip for clip in clips}.values()
+        clip if names[clip.name] == 1 else clip._replace(name=os.fspath(clip.path))
+        for clip in by_path.values()
     ]
 
 

@@ -128,19 +128,21 @@ def measure(
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{name!r} names several rows: give each a name, as NAME=PATH.")
-    Skipped(settings.max_bad, TROUBLE, bad).check()
+    Skipped(settings.max_bad, TROUBLE, bad).check()  # before anything is loaded
     with only_process(folder, f".lock{settings.shard}"):
         for row in rows:
-            _measure_row(row, measures, settings, folder)
+            _measure_row(row, measures, settings, folder, bad)
         return _report(rows, settings, folder, bad)
 
 
-def _measure_row(row: Row, measures: Measures, settings: Settings, folder: Path) -> None:
+def _measure_row(
+    row: Row, measures: Measures, settings: Settings, folder: Path, left_out: Sequence[str]
+) -> None:
     """Answers the jobs of this process."""
     name, about = file_name(row.label), _about(row, settings)
     kept = Answers(folder / ANSWERS / f"{name}{settings.shard}.jsonl", about)
     every = _answers(row, settings, folder)
-    bad = Skipped(settings.max_bad, TROUBLE, _bad(every.values()))
+    bad = Skipped(settings.max_bad, TROUBLE, [*left_out, *_bad(every.values())])
     bad.check()
     mine = row.jobs[settings.shard_index :: settings.shard_count]
     todo = [job for job in mine if job not in every]

@@ -41,7 +41,7 @@ def test_clips_of_folders_lists_and_files(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "list.csv").write_text("path,id\nset/b.mp4,1\ne.mp4,2\n")
     found = list_clips([tmp_path / "set", tmp_path / "list.csv", tmp_path / "e.mp4"])
-    assert [clip.name for clip in found] == ["a/c.mp4", "set/b.mp4", "e.mp4"]
+    assert [clip.name for clip in found] == ["a/c.mp4", "b.mp4", "e.mp4"]
 
 
 @pytest.mark.parametrize(
