@@ -9,6 +9,7 @@ MAX_SEED = 2**32 - 1
 # overflows or takes hours to refuse. Each option's own rule is checked where it is used.
 LARGEST = {
     "aesthetic_score": 10,
+    "annotators": 1000,
     "batch": 2**20,
     "candidates": 2**20,
     "captions": 2**30,
@@ -22,6 +23,7 @@ LARGEST = {
     "factor": 64,
     "fps": 1000,
     "frames": 10**6,
+    "golden_every": 10**6,
     "gpus": 1024,
     "guidance": 1000,
     "guidance_rescale": 1,
@@ -29,6 +31,7 @@ LARGEST = {
     "keep_days": 10**5,
     "last": 10**6,
     "learning_rate": 100,
+    "lease_minutes": 10**5,
     "level": 10**6,
     "lora_alpha": 10**6,
     "lora_scale": 1000,
@@ -37,6 +40,7 @@ LARGEST = {
     "max_frames": 10**6,
     "max_pixels": 10**9,
     "max_steps": 10**6,
+    "min_accuracy": 1,
     "noise": 100,
     "overlap": 10**6,
     "per_key": 10**6,

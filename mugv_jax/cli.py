@@ -37,6 +37,7 @@ COMMANDS = {
     "expand": ("mugv_jax.commands.expand", "widen or deepen a model, keeping its function"),
     "average": ("mugv_jax.commands.average", "average checkpoints of one model"),
     "post": ("mugv_jax.commands.post", "make, label and pair samples for post-training"),
+    "label": ("mugv_jax.commands.label", "let people label videos in a browser"),
     "eval": ("mugv_jax.commands.eval", "score models: VAEs, videos, the demo's model"),
     "demo": ("mugv_jax.commands.demo", "make the demo's clips, text encoder and weights"),
     "verify": ("mugv_jax.commands.verify", "run golden cases and report the errors"),

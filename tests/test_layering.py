@@ -51,7 +51,7 @@ KNOWS = {
     "golden": {*MODELS, "systems", "train"},
     "demo": {*MODELS, "config", "data", "eval", "systems", "train"},
     "post": {*MODELS, "data", "demo", "systems", "train"},
-    "serve": {*MODELS, "data", "systems"},
+    "serve": {*MODELS, "curate", "data", "eval", "post", "systems"},
     "commands": {*MODELS, *ABOVE, "config_files", "hints", "rewriting", "systems", "train"},
     # Commands are imported by name, each when it is run.
     "cli": {"bounds", "console", "hints", "interrupts", "problems"},
