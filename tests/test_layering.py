@@ -144,6 +144,7 @@ def test_extras_are_imported_where_they_are_used_only():
         ("mugv_jax", {"jax", "numpy"}),
         ("mugv_jax.cli", {"jax", "numpy"}),
         ("mugv_jax.commands.generate", {"torch", "transformers", "av", "huggingface_hub"}),
+        ("mugv_jax.commands.label", {"jax", "fastapi", "av", "PIL"}),
         ("mugv_jax.commands.verify", {"torch", "transformers", "av", "huggingface_hub"}),
     ],
 )

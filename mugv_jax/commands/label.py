@@ -3,10 +3,11 @@
 """`mugv-jax label`: labels of videos by people, in a browser and without knowing the models."""
 
 import argparse
+import dataclasses
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from mugv_jax.commands.listening import add_listen, address_of, hosts_of
 from mugv_jax.commands.options import (
@@ -18,26 +19,10 @@ from mugv_jax.commands.options import (
     local_path,
 )
 from mugv_jax.data.folder_lock import only_process
-from mugv_jax.eval.human.preferences import VERDICTS
-from mugv_jax.serve.label.create import (
-    CreateConfig,
-    Group,
-    group_pairs,
-    paired_groups,
-    single_groups,
-    write_set,
-)
-from mugv_jax.serve.label.labelset import DATABASE, SET, read_set
-from mugv_jax.serve.label.questions import KINDS, PAIRS, REVIEW, Question, parse_question
-from mugv_jax.serve.label.sources import (
-    is_samples,
-    read_folder,
-    read_golden,
-    read_review_list,
-    read_shown,
-)
-from mugv_jax.serve.label.store import Store
-from mugv_jax.weights.staging import refuse_existing, staged
+from mugv_jax.serve.label.labelset import DATABASE, LabelSet, read_set
+from mugv_jax.serve.label.questions import KINDS
+from mugv_jax.serve.label.store import Store, add_annotators
+from mugv_jax.weights.staging import refuse_existing
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +78,7 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="+", metavar="SOURCE", type=local_path, help=sources)
     add_output(parser, "folder of the labelling set", "SET", type=local_path)
     add_overwrite(parser, "replace the set, with all labels in it")
-    add_value(parser, "--annotators", CreateConfig.annotators, "annotators an item", metavar="N")
+    add_value(parser, "--annotators", LabelSet.annotators, "annotators an item", metavar="N")
     models = "names of the models in results, separated by commas [names of the folders]"
     parser.add_argument("--models", metavar="NAME,NAME", help=models)
     prompts = "list with the columns id, caption and picture: what is shown beside each video"
@@ -106,8 +91,8 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     golden = "list with the columns id, question and answer: items whose answers are known"
     add_path(parser, "--golden", golden, "CSV", type=local_path)
     every = "one of N items of an annotator is golden, as long as there are some"
-    add_value(parser, "--golden-every", CreateConfig.golden_every, every, metavar="N")
-    add_value(parser, "--seed", CreateConfig.seed, "seed of orders and sides")
+    add_value(parser, "--golden-every", LabelSet.golden_every, every, metavar="N")
+    add_value(parser, "--seed", LabelSet.seed, "seed of orders and sides")
     token = "make a token for this annotator; may be given several times"
     parser.add_argument("--token", action="append", default=[], metavar="NAME", help=token)
 
@@ -137,91 +122,17 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def _create(args: argparse.Namespace) -> None:
-    config = CreateConfig(
-        annotators=args.annotators, golden_every=args.golden_every, seed=args.seed
-    )
-    stages = _stages(args.kind, args.question)
-    refuse_existing(args.output, overwrite=args.overwrite, markers=(SET,))
-    groups = _groups(args)
-    known = {}
-    if args.golden is not None:
-        answers = VERDICTS if args.kind == PAIRS else KINDS[args.kind].answers
-        questions = {question.id: answers for stage in stages for question in stage}
-        known = read_golden(args.golden, {name for name, _ in groups}, questions)
-        if len(known) == len(groups):
-            raise ValueError(
-                f"--golden {args.golden}: all items are golden, none is left to label."
-            )
-    samples = args.sources[0] if len(args.sources) == 1 and is_samples(args.sources[0]) else None
-    with staged(args.output, overwrite=args.overwrite, markers=(SET,)) as folder:
-        made = write_set(
-            folder, args.kind, groups, stages, config,
-            known=known, samples=None if samples is None else str(samples),
-        )  # fmt: skip
-        tokens = _made_tokens(folder, args.token)
-    log.info("%s: %d items, %d of them golden.", args.output, len(made.items), len(known))
+    from mugv_jax.commands.label_create import create  # imports all that reads videos
+
+    count, golden, tokens = create(args)
+    log.info("%s: %d items, %d of them golden.", args.output, count, golden)
     _say_tokens(tokens)
-    log.info("To serve it: mugv-jax label serve %s", args.output)
-
-
-def _stages(kind: str, given: Sequence[str]) -> tuple[tuple[Question, ...], ...]:
-    """Stages of the kind, or one of the questions that are given."""
-    if not given:
-        return KINDS[kind].stages
-    if KINDS[kind].fixed:
-        raise ValueError(f"--question: those of {kind} cannot be replaced.")
-    questions = tuple(map(parse_question, given))
-    ids = [question.id for question in questions]
-    if len(set(ids)) < len(ids):
-        raise ValueError(f"--question: {', '.join(ids)} must be different ids.")
-    return (questions,)
-
-
-def _groups(args: argparse.Namespace) -> list[Group]:
-    """Items of the sources."""
-    if args.kind == REVIEW:
-        if len(args.sources) > 1 or args.models or args.prompts:
-            raise ValueError("review takes one list, and neither --models nor --prompts.")
-        return single_groups(read_review_list(args.sources[0]), ("clips",))
-    if args.kind == PAIRS and len(args.sources) > 2:
-        raise ValueError(
-            f"pairs of {len(args.sources)} folders: name two, or one with several videos of each "
-            "prompt."
-        )
-    models = _models(args.models, args.sources)
-    shown = None if args.prompts is None else read_shown(args.prompts)
-    folders = [read_folder(path, model, shown) for path, model in zip(args.sources, models)]
-    if args.kind != PAIRS:
-        return single_groups([each for own in folders for each in own], models)
-    if len(folders) == 2:
-        return paired_groups(*folders)
-    return group_pairs(folders[0], args.per_prompt, args.seed)
-
-
-def _models(given: str | None, sources: Sequence[Path]) -> list[str]:
-    names = [path.resolve().name for path in sources] if given is None else given.split(",")
-    names = [name.strip() for name in names]
-    if len(names) != len(sources) or not all(names) or len(set(names)) < len(names):
-        raise ValueError(
-            f"--models: {', '.join(names)} must be {len(sources)} different names, one for each "
-            "folder."
-        )
-    return names
+    log.info("To serve it: mugv-jax label serve %s", shlex.quote(str(args.output)))
 
 
 def _tokens(args: argparse.Namespace) -> None:
     read_set(args.set)
-    _say_tokens(_made_tokens(args.set, args.names, replace=args.overwrite))
-
-
-def _made_tokens(
-    folder: Path, names: Sequence[str], *, replace: bool = False
-) -> list[tuple[str, str]]:
-    store = Store(folder)
-    try:
-        return [(name, store.add_annotator(name, replace=replace)) for name in names]
-    finally:
-        store.close()
+    _say_tokens(add_annotators(args.set, args.names, replace=args.overwrite))
 
 
 def _say_tokens(tokens: Sequence[tuple[str, str]]) -> None:
@@ -250,7 +161,9 @@ def _serve(args: argparse.Namespace) -> None:
             app = label_app(args.set, labelset, store, tasks, hosts=hosts_of(args, address))
             names = store.annotators()
             with address.bound() as listener:
-                log.info("serving %d items at %s", len(labelset.items), address.url)
+                port = listener.getsockname()[1]  # port 0 takes a free one
+                url = dataclasses.replace(address, port=port).url
+                log.info("serving %d items at %s", len(labelset.items), url)
                 log.info("annotators: %s", ", ".join(names) or "none; mugv-jax label tokens makes")
                 run_server(app, listener)
         finally:

@@ -19,7 +19,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mugv_jax.serve.label.labelset import DATABASE
@@ -204,6 +204,21 @@ class Store:
                 if self._base.in_transaction:  # a full disk may have ended it
                     self._base.execute("ROLLBACK")
                 raise
+
+
+def add_annotators(
+    folder: Path, names: Sequence[str], *, replace: bool = False
+) -> list[tuple[str, str]]:
+    """Adds annotators to the set in a folder; returns their names and tokens.
+
+    Raises:
+        ValueError: as `Store` and `Store.add_annotator`.
+    """
+    store = Store(folder)
+    try:
+        return [(name, store.add_annotator(name, replace=replace)) for name in names]
+    finally:
+        store.close()
 
 
 def _digest(token: str) -> str:
