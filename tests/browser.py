@@ -65,10 +65,10 @@ class Page:
         return found["result"].get("value")
 
     def until(self, script: str) -> Any:
-        """Value of an expression as soon as it is true."""
+        """Value of an expression as soon as it is true; elements may be missing until then."""
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
-            value = self.run(script)
+            value = self.run(f"(() => {{ try {{ return {script}; }} catch {{ return null; }} }})()")
             if value:
                 return value
             time.sleep(0.02)
