@@ -3,12 +3,6 @@
 """The HTTP server: who is let in, answers that count once, media in parts, blindness."""
 
 import hashlib
-import json
-import signal
-import subprocess
-import sys
-import threading
-import time
 
 import httpx
 import pytest
@@ -21,10 +15,10 @@ from mugv_jax.serve.label.store import Store
 from mugv_jax.serve.label.tasks import Tasks
 from tests.serve.label.sets import labelset
 from tests.serve.threads import serving
+from tools.label_load import load
 
 CONTENT = bytes(range(256)) * 40
 HIDDEN = b"what no client may read"
-PATIENCE_S = 60  # reached only by failures
 
 
 def written(folder, made: LabelSet) -> None:
@@ -188,83 +182,6 @@ def test_no_path_of_a_client_is_opened(anna, path):
     assert HIDDEN not in answer.content
 
 
-class Killed:
-    """The command `label serve` in processes that are killed and started again."""
-
-    def __init__(self, folder):
-        self._folder = folder
-        self.process, self.port = None, 0
-
-    def start(self):
-        code = "import sys; from mugv_jax import cli; sys.exit(cli.main(sys.argv[1:]))"
-        argv = [sys.executable, "-c", code, "label", "serve", str(self._folder)]
-        self.process = subprocess.Popen(
-            [*argv, "--listen", f"127.0.0.1:{self.port}", "--log-json", "-"],
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        for line in self.process.stderr:
-            message = json.loads(line)["message"]
-            if message.startswith("serving"):
-                self.port = int(message.rstrip("/").rpartition(":")[2])
-                return
-        raise AssertionError("the server did not start")
-
-    def kill(self, number=signal.SIGKILL):
-        self.process.send_signal(number)
-        self.process.wait()
-        self.process.stderr.close()
-
-
-def annotate(url, token, acknowledged, until):
-    """Answers all that is given, each request until it is acknowledged."""
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
-
-        def insist(method, path, **options):
-            end = time.monotonic() + PATIENCE_S
-            while not until.is_set() and time.monotonic() < end:
-                try:
-                    answer = client.request(method, path, **options)
-                    answer.raise_for_status()
-                    return answer.json()
-                except httpx.TransportError:
-                    until.wait(0.02)
-            raise AssertionError("the server stays away")
-
-        while tasks := insist("POST", "/api/tasks")["tasks"]:
-            for question in ("aesthetics", "motion_smoothness", "visual_errors", "overall"):
-                key = f"{token}/{tasks[0]['item']}/{question}"
-                name = hashlib.sha256(key.encode()).hexdigest()
-                values = {"item": tasks[0]["item"], "question": question, "answer": "same"}
-                insist("PUT", f"/api/answers/{name}", json=values)
-                acknowledged.append(name)
-
-
 def test_a_killed_server_loses_no_answer_and_counts_none_twice(tmp_path):
-    folder = tmp_path / "set"
-    written(folder, labelset(count=8))
-    store = Store(folder)
-    tokens = [store.add_annotator(name) for name in ("a", "b", "c")]
-    server, acknowledged, until = Killed(folder), [], threading.Event()
-    server.start()
-    url = f"http://127.0.0.1:{server.port}"
-    threads = [
-        threading.Thread(target=annotate, args=(url, token, acknowledged, until))
-        for token in tokens
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        while len(acknowledged) < 20 and any(thread.is_alive() for thread in threads):
-            until.wait(0.001)
-        server.kill()
-        server.start()
-        for thread in threads:
-            thread.join(2 * PATIENCE_S)
-    finally:
-        until.set()
-        server.kill(signal.SIGTERM)
-    assert server.process.returncode == 0
-    stored = store.answers()
-    assert len(acknowledged) == len({*acknowledged}) == 8 * 4 * 3
-    assert sorted(each.id for each in stored) == sorted(acknowledged)
-    assert len({(each.item, each.question, each.annotator) for each in stored}) == len(stored)
+    found = load(tmp_path, annotators=6, answers=100, kills=1)
+    assert (found.acknowledged, found.lost, found.double, found.unknown) == (100, 0, 0, 0)
