@@ -5,8 +5,8 @@
     python tools/label_load.py --annotators 20 --answers 2000 --kills 5
 
 Annotators work at the same time, each with a connection of its own, and send every answer until it
-is acknowledged. The server is `mugv-jax label serve`, which SIGKILL ends at even distances and which
-is started again. At the end the answers on disk are compared with the acknowledged ones.
+is acknowledged. The server is `mugv-jax label serve`, which is killed at even distances and started
+again. At the end the answers on disk are compared with the acknowledged ones.
 """
 
 import argparse
