@@ -1,0 +1,77 @@
+// Copyright 2026 The mugv_jax Authors
+// SPDX-License-Identifier: Apache-2.0
+// Elements of the page. Texts of people enter it as text only, never as markup.
+
+export const byId = (name) => document.getElementById(name);
+
+/** An element with attributes and children; attributes named on* are listeners, null ones left out. */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value === true) made.setAttribute(key, "");
+    else if (value !== null && value !== undefined && value !== false) made.setAttribute(key, value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+
+/** A picture from the symbols of index.html, which says nothing to a screen reader. */
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** A button with an icon; without a text, `label` is what a screen reader and a tooltip say. */
+export function button({ text = null, label = null, symbol = null, kind = "", onclick }) {
+  return element("button", { type: "button", class: kind || null, "aria-label": label, title: label, onclick },
+    symbol ? icon(symbol) : null, text);
+}
+
+/** Makes the children of `parent` the nodes of `items`, in their order; a node stays with its key. */
+export function arrange(parent, items, keyOf, nodeOf) {
+  const wanted = items.map((item) => {
+    const node = nodeOf(item);
+    node.dataset.key = keyOf(item);
+    return node;
+  });
+  const kept = new Set(wanted);
+  for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
+  wanted.forEach((node, place) => {
+    if (parent.children[place] !== node) parent.insertBefore(node, parent.children[place] ?? null);
+  });
+}
+
+/** Says something to screen readers. */
+export function announce(text) {
+  const live = byId("live");
+  live.textContent = "";
+  setTimeout(() => { live.textContent = text; }, 50);
+}
+
+/** Shows a message at the bottom of the window for some seconds; action: {text, onclick} of a button in it. */
+export function toast(text, action = null) {
+  const shown = element("p", {}, text, action ? button({
+    text: action.text, onclick: () => { shown.remove(); action.onclick(); },
+  }) : null);
+  byId("toasts").append(shown);
+  announce(text);
+  setTimeout(() => shown.remove(), action ? 12000 : 6000);
+}
+
+/** Asks before something that cannot be undone; true after a yes. */
+export function confirmed(question, yes) {
+  const dialog = byId("confirm");
+  byId("confirm-text").textContent = question;
+  byId("confirm-yes").textContent = yes;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
