@@ -54,13 +54,17 @@ def picture(width: int, height: int, form: str = "PNG") -> bytes:
 
 
 class FakeServer:
-    """Videos of a server. `requests` are the forms that came, `refusal` what the next one gets."""
+    """Videos of a server. `requests` are the forms that came, `refusal` what the next one gets.
+
+    streams: whether there are streams of events.
+    """
 
     def __init__(self, who=None):
         self.videos: dict[str, dict[str, Any]] = {}
         self.files: dict[tuple[str, str], bytes] = {}
         self.requests: list[dict[str, Any]] = []
         self.refusal: Refusal | None = None
+        self.streams = True
         self._numbers, self._times = itertools.count(1), itertools.count(1_700_000_000)
         self._listeners: list[queue.SimpleQueue] = []
         self._content = _content()
@@ -161,6 +165,8 @@ class FakeServer:
         return made
 
     def _events(self) -> StreamingResponse:
+        if not self.streams:
+            raise Refusal(429, "too many streams.")
         listener: queue.SimpleQueue = queue.SimpleQueue()
         self._listeners.append(listener)
 

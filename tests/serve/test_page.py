@@ -112,8 +112,13 @@ def test_a_video_is_made_while_its_progress_and_previews_are_shown(page, fake):
 
 def test_a_cancelled_video_stays_with_its_reason_until_it_is_removed(page, fake):
     submitted(page, fake)
+    fake.add("another one", status="completed")
     page.click("text=Cancel")
-    page.wait_for_selector(".failed >> text=Cancelled before it was finished.")
+    page.wait_for_selector(".cancelled >> text=Cancelled before it was finished.")
+    page.click("[aria-label='Delete: another one']")
+    page.click("#confirm >> text=Delete video")
+    # The focus goes on to what took the place of the video.
+    until(page, "document.activeElement.closest('article')?.matches('.cancelled')")
     page.click("[aria-label^='Delete: ']")
     page.wait_for_selector("#empty")
     assert not fake.videos
@@ -194,9 +199,9 @@ def test_mistakes_are_told_beside_their_fields_and_nothing_is_sent(page, fake):
 
 
 def test_what_the_server_refuses_is_told_at_the_field_and_all_that_was_typed_stays(page, fake):
-    fake.refusal = Refusal(400, "steps=9: too few memory for it.", param="steps")
+    fake.refusal = Refusal(400, "steps: too little time for it.", param="steps")
     submitted(page, fake)
-    page.wait_for_selector("#steps-error >> text=too few memory")
+    page.wait_for_selector("#steps-error >> text=Too little time for it.")
     assert page.evaluate("document.activeElement.id") == "steps"
     fake.refusal = Refusal(429, "the queue is full.", code="queue_full")
     page.fill("#steps", "9")
@@ -227,6 +232,21 @@ def test_the_page_finds_a_server_again_and_what_happened_meanwhile(page, fake):
     page.wait_for_selector("#away", state="hidden")
     assert page.input_value("#prompt") == PROMPT
     assert all("ERR_INTERNET_DISCONNECTED" in each for each in page.said)
+    page.said.clear()
+
+
+def test_without_a_stream_of_events_the_list_is_asked_again(page, fake):
+    fake.streams = False
+    page.clock.install()
+    page.reload()
+    page.wait_for_selector("#sizes input")
+    submitted(page, fake)
+    fake.step(4)
+    for _ in range(3):
+        page.clock.run_for(3000)
+    page.wait_for_selector(".state >> text=50 %")
+    assert page.said
+    assert all("429" in each for each in page.said)
     page.said.clear()
 
 

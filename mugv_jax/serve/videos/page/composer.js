@@ -16,7 +16,7 @@ const MORE = ["last_image", "key_frames", "video", "lora", "negative_prompt", "s
 const SINGLE = {
   image: { label: "First picture", note: "optional, the video begins with it", kind: "picture" },
   last_image: { label: "Last picture", note: "optional, the video ends with it", kind: "picture" },
-  video: { label: "Video to continue", note: "optional, the new one begins at its end", kind: "video" },
+  video: { label: "Video to continue", note: "optional", kind: "video" },
 };
 
 export class Composer {
@@ -30,10 +30,12 @@ export class Composer {
     this.keyFrames = new KeyFrames(byId("field-key_frames"), { onchange: () => this.filesChanged("key_frames") });
     this.form.addEventListener("input", (event) => { this.forgive(event.target); this.changed(event.target.name); });
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
-    this.form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); this.submit(); }
-      // Enter in a field of one line would send half a request.
-      else if (event.key === "Enter" && event.target.matches("input:not([type=file])")) event.preventDefault();
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || document.querySelector("dialog[open]")) return;
+      // Enter alone, in a field of one line, would send half a request.
+      const sends = event.ctrlKey || event.metaKey;
+      if (sends || event.target.matches("#composer input:not([type=file])")) event.preventDefault();
+      if (sends) this.submit();
     });
     byId("reset").addEventListener("click", () => this.startOver());
     listenEverywhere(this.fields.image, () => this.model?.image);
@@ -160,8 +162,10 @@ export class Composer {
     }
     if (!(error instanceof Refusal)) throw error;
     const field = fieldOf(error.param);
-    if (field && byId(`field-${field}`)?.hidden === false) this.blame(new Map([[field, error.message]]));
-    else byId("form-error").textContent = sentence(error.message);
+    // Beside the field its name need not be said.
+    const message = sentence(field ? error.message.replace(`${error.param}: `, "") : error.message);
+    if (field && byId(`field-${field}`)?.hidden === false) this.blame(new Map([[field, message]]));
+    else byId("form-error").textContent = message;
   }
 
   hold(busy) {
@@ -226,7 +230,8 @@ function listenEverywhere(field, offered) {
   const hide = () => { byId("drop").hidden = true; };
   document.addEventListener("paste", (event) => {
     const file = pictureOf(event.clipboardData);
-    if (!file || !offered() || document.querySelector("dialog[open]")) return;
+    // Texts of word processors come with a picture of themselves.
+    if (!file || event.clipboardData.getData("text/plain") || !offered() || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     field.give(file);
   });

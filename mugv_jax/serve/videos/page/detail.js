@@ -40,7 +40,7 @@ export class Detail {
   async open(video) {
     this.stop = new AbortController();
     const { signal } = this.stop, [width, height] = video.size.split("x").map(Number);
-    const player = element("video", { controls: true, loop: true, playsinline: true, autoplay: true, poster: null });
+    const player = element("video", { controls: true, loop: true, playsinline: true, autoplay: !matchMedia("(prefers-reduced-motion: reduce)").matches });
     player.muted = true;
     player.style.aspectRatio = `${width} / ${height}`;
     const problem = element("p", { class: "error", role: "alert" });

@@ -33,18 +33,22 @@ export function button({ text = null, label = null, symbol = null, kind = "", on
     symbol ? icon(symbol) : null, text);
 }
 
-/** Makes the children of `parent` the nodes of `items`, in their order; a node stays with its key. */
+/** Makes the children of `parent` the nodes of `items`, in their order.
+ *  Where the one that had the focus is gone, the focus goes to the one that took its place.
+ */
 export function arrange(parent, items, keyOf, nodeOf) {
   const wanted = items.map((item) => {
     const node = nodeOf(item);
     node.dataset.key = keyOf(item);
     return node;
   });
-  const kept = new Set(wanted);
+  const kept = new Set(wanted), focused = [...parent.children].findIndex((child) => child.contains(document.activeElement));
+  const lost = focused >= 0 && !kept.has(parent.children[focused]);
   for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
   wanted.forEach((node, place) => {
     if (parent.children[place] !== node) parent.insertBefore(node, parent.children[place] ?? null);
   });
+  if (lost) parent.children[Math.min(focused, wanted.length - 1)]?.querySelector("button")?.focus();
 }
 
 /** Says something to screen readers. */
@@ -54,12 +58,12 @@ export function announce(text) {
   setTimeout(() => { live.textContent = text; }, 50);
 }
 
-/** Shows a message at the bottom of the window for some seconds; action: {text, onclick} of a button in it. */
+/** Shows a message for some seconds, in place of the one before; action: {text, onclick} of a button in it. */
 export function toast(text, action = null) {
   const shown = element("p", {}, text, action ? button({
     text: action.text, onclick: () => { shown.remove(); action.onclick(); },
   }) : null);
-  byId("toasts").append(shown);
+  byId("toasts").replaceChildren(shown);
   announce(text);
   setTimeout(() => shown.remove(), action ? 12000 : 6000);
 }

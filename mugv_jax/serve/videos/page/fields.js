@@ -5,6 +5,7 @@
 import { byId, element } from "./elements.js";
 import { shortNumber, shortened, sides, times } from "./format.js";
 
+const FEW = 2; // examples that are shown at once
 export const OTHER = "other"; // the choice of a size or length that is typed
 
 /** Shows the fields that a model has. Choices that are still offered stay. */
@@ -77,7 +78,7 @@ export function showNotes(form, values, model) {
   byId("length-note").textContent = values.frames && seconds ? `${rule}; ${shortNumber(seconds)} s` : rule;
   byId("seed-label").hidden = values.seed_new;
   byId("seed-note").textContent = values.seed_new
-    ? "Each video of the same settings is another one." : "The same seed and settings give the same video.";
+    ? "Each video comes out different." : "The same seed and settings give the same video.";
   byId("lora-scale").hidden = !values.lora;
 }
 
@@ -96,9 +97,13 @@ export function secondsOf(values, model) {
 /** Buttons that fill the form with an example. */
 export function showExamples(root, examples, onchoose) {
   root.hidden = !examples.length;
-  root.replaceChildren(element("span", { class: "note" }, "Examples:"), ...examples.map((example) => {
-    const picture = example.image ? element("img", { alt: "with a picture", src: example.image }) : null;
-    return element("button", { type: "button", class: "example", title: example.prompt, onclick: () => onchoose(example) },
-      picture, shortened(example.prompt, 44));
-  }));
+  const buttons = examples.map((example, place) => element("button", {
+    type: "button", class: "example", title: example.prompt, hidden: place >= FEW, onclick: () => onchoose(example),
+  }, example.image ? element("img", { alt: "with a picture", src: example.image }) : null, shortened(example.prompt, 42)));
+  const rest = element("button", { type: "button", class: "example", hidden: examples.length <= FEW, onclick: () => {
+    rest.remove();
+    for (const each of buttons) each.hidden = false;
+    buttons[FEW].focus();
+  } }, "More …");
+  root.replaceChildren(element("span", { class: "note" }, "Examples:"), ...buttons, rest);
 }

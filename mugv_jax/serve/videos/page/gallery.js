@@ -72,7 +72,7 @@ export class Gallery {
 class Card {
   constructor(video, actions) {
     this.video = video;
-    this.when = element("span");
+    this.when = element("span", { class: "note" });
     this.picture = element("span", { class: "picture" });
     const [width, height] = video.size.split("x").map(Number);
     this.picture.style.aspectRatio = String(Math.min(2, Math.max(0.75, width / height)));
@@ -81,10 +81,10 @@ class Card {
     const top = failed
       ? element("div", { class: "reason" }, icon(cancelled(video) ? "cross" : "warn"), element("p", {}, reasonOf(video)))
       : element("button", { type: "button", class: "open", "aria-label": `Play: ${name}`, onclick: () => actions.open(video) },
-        this.picture, element("span", { class: "badge" }, `${video.seconds} s`));
-    this.node = element("article", { class: failed ? "video failed" : "video" }, top,
+        this.picture, element("span", { class: "badge" }, `${times(video.size)}, ${video.seconds} s`));
+    this.node = element("article", { class: ["video", failed && "failed", cancelled(video) && "cancelled"].filter(Boolean).join(" ") }, top,
       element("p", { class: "prompt", title: video.prompt }, video.prompt),
-      element("footer", {}, element("span", { class: "note" }, times(video.size), " · ", this.when),
+      element("footer", {}, this.when,
         element("span", { class: "tools" },
           act("repeat", failed ? "Try again with these settings" : "Repeat with these settings", actions.repeat),
           failed ? null : act("download", "Download", actions.download),

@@ -9,7 +9,7 @@ import { Detail } from "./detail.js";
 import { announce, byId, toast } from "./elements.js";
 import { Follower } from "./events.js";
 import { shortened } from "./format.js";
-import { Gallery, reasonOf } from "./gallery.js";
+import { Gallery, cancelled, reasonOf } from "./gallery.js";
 import { Queue } from "./queue.js";
 import { Store } from "./store.js";
 
@@ -30,7 +30,7 @@ const detail = new Detail(actions, () => composer.model ?? {});
 let title = document.title;
 
 function sent(video) {
-  store.put(video);
+  if (!store.videos.has(video.id)) store.put(video); // an event may have come first, and knows more
   announce(video.position > 1 ? `In the queue as number ${video.position}.` : "In the queue.");
   const narrow = matchMedia("(max-width: 60rem)").matches;
   if (narrow) byId("queue").scrollIntoView({ block: "start" });
@@ -94,7 +94,8 @@ byId("away-now").addEventListener("click", () => (composer.capabilities ? follow
 store.addEventListener("change", showTitle);
 store.addEventListener("ended", ({ detail: video }) => {
   const name = shortened(video.prompt);
-  toast(video.status === "completed" ? `Finished: ${name}` : `${name}: ${reasonOf(video)}`);
+  if (cancelled(video)) announce(`Cancelled: ${name}`);
+  else toast(video.status === "completed" ? `Finished: ${name}` : `${name}: ${reasonOf(video)}`);
 });
 new Queue(store, {
   oncancel: async (video, failed) => { if (!await cancel(store, video)) failed(); },

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Videos under way: where they are in the queue, how far they are, and what can be seen of them.
 
-import { announce, arrange, button, byId, element } from "./elements.js";
+import { announce, arrange, button, byId, element, icon } from "./elements.js";
 import { lasting, shortened, times } from "./format.js";
 
 export class Queue {
@@ -27,7 +27,7 @@ export class Queue {
 
 class Card {
   constructor(video, oncancel) {
-    this.picture = element("div", { class: "picture waiting" });
+    this.picture = element("div", { class: "picture waiting" }, icon("film"));
     this.picture.style.aspectRatio = video.size.replace("x", " / ");
     this.state = element("p", { class: "state" });
     this.bar = element("progress", { max: "100", "aria-label": "Progress" });
@@ -57,7 +57,7 @@ class Card {
 
   look({ image, step, steps }) {
     this.picture.classList.remove("waiting");
-    if (!this.image) this.picture.append(this.image = element("img"));
+    if (!this.image) this.picture.replaceChildren(this.image = element("img"));
     if (this.image.src !== image) Object.assign(this.image, { src: image, alt: `Preview after step ${step} of ${steps}` });
   }
 

@@ -46,7 +46,10 @@ export function blank(model) {
 export function valuesOf(video, model) {
   const settings = { ...video, ...video.settings }, values = blank(model), texts = ["prompt", "negative_prompt", "lora"];
   for (const name of texts) if (typeof settings[name] === "string") values[name] = settings[name];
-  for (const name of [...NUMBERS, "lora_scale"]) if (typeof settings[name] === "number") values[name] = String(settings[name]);
+  for (const name of [...NUMBERS, "lora_scale"]) {
+    const usual = name === "lora_scale" ? 1 : model[name].default;
+    if (typeof settings[name] === "number" && settings[name] !== usual) values[name] = String(settings[name]);
+  }
   values.enhance = settings.enhance === true;
   if (typeof settings.seed === "number") Object.assign(values, { seed: String(settings.seed), seed_new: false });
   if (settings.size && !model.sizes.includes(settings.size)) {
