@@ -37,7 +37,7 @@ MODEL = {
 }  # fmt: skip
 EXAMPLE = {"prompt": "a cyan ball that gets larger", "image": None, "size": "64x64", "steps": 4}
 CAPABILITIES = {
-    "title": "Test videos", "models": [MODEL], "enhance": True, "examples": [EXAMPLE],
+    "title": "Test videos", "enhance": True, "examples": [EXAMPLE],
     "limits": {"queue": 10, "upload_bytes": 2**20, "prompt_characters": 2000}, "needs_key": False,
 }  # fmt: skip
 SETTINGS = ("steps", "guidance", "negative_prompt", "lora", "enhance", "frames")
@@ -56,6 +56,7 @@ def picture(width: int, height: int, form: str = "PNG") -> bytes:
 class FakeServer:
     """Videos of a server. `requests` are the forms that came, `refusal` what the next one gets.
 
+    models: of its capabilities.
     streams: whether there are streams of events.
     """
 
@@ -64,7 +65,7 @@ class FakeServer:
         self.files: dict[tuple[str, str], bytes] = {}
         self.requests: list[dict[str, Any]] = []
         self.refusal: Refusal | None = None
-        self.streams = True
+        self.models, self.streams = [MODEL], True
         self._numbers, self._times = itertools.count(1), itertools.count(1_700_000_000)
         self._listeners: list[queue.SimpleQueue] = []
         self._content = _content()
@@ -120,7 +121,7 @@ class FakeServer:
 
     def _add_routes(self) -> None:
         app = self.app
-        app.get("/v1/capabilities")(lambda: CAPABILITIES)
+        app.get("/v1/capabilities")(lambda: {**CAPABILITIES, "models": self.models})
         app.get("/v1/videos")(self._list)
         app.post("/v1/videos")(self._create)
         app.get("/v1/events")(self._events)

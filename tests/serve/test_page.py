@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from mugv_jax.serve.http.errors import Refusal
-from tests.serve.fake_server import PAGE, STEPS, FakeServer, picture
+from tests.serve.fake_server import MODEL, PAGE, STEPS, FakeServer, picture
 from tests.serve.threads import serving
 
 BROWSER = next(
@@ -48,7 +48,7 @@ def page(chromium, fake):
     """The page of the fake server, which may say nothing in the console."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page, said = context.new_page(), []
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(fake.url)
@@ -61,7 +61,7 @@ def page(chromium, fake):
 
 def until(page, expression: str) -> None:
     """Waits for an expression to hold; Playwright's own way needs eval, which the page forbids."""
-    for _ in range(400):
+    for _ in range(1200):
         if page.evaluate(expression):
             return
         page.wait_for_timeout(50)
@@ -97,7 +97,7 @@ def test_a_video_is_made_while_its_progress_and_previews_are_shown(page, fake):
     fake.step(STEPS)
     page.wait_for_selector(".video img")
     assert page.is_hidden("#queue")
-    page.wait_for_selector("#toasts >> text=Finished")
+    page.wait_for_selector("#live >> text=Finished", state="attached")
     page.click(".video .open")
     until(page, "document.querySelector('#detail video').currentTime > 0")
     facts = page.inner_text("#detail dl")
@@ -170,6 +170,26 @@ def test_the_last_frame_of_a_video_is_the_first_picture_of_the_next(page, fake):
     assert red > 190  # the video grows from 20 to 220
     assert page.input_value("#prompt") == EVIL
     assert page.title() == "Test videos"
+
+
+def test_another_model_has_only_the_fields_that_it_offers(page, fake):
+    plain = {"id": "plain", "name": "Plain", "sizes": ["64x64"], "default_size": "64x64"}
+    plain |= {"image": False, "last_image": False, "key_frames": False, "video": False}
+    plain |= {"negative_prompt": False, "loras": [], "custom_size": False, "frames": None}
+    fake.models = [MODEL, {**MODEL, **plain}]
+    page.reload()
+    page.set_input_files("#file-image", file("boat.png", picture(96, 64)))
+    page.wait_for_selector(".crop")
+    page.select_option("#model", "plain")
+    page.click("summary")
+    shown = page.eval_on_selector_all(
+        ".field", "all => all.filter((each) => each.checkVisibility()).map((each) => each.id)"
+    )
+    names = ("model", "prompt", "size", "length", "seed", "steps", "guidance", "enhance")
+    assert shown == [f"field-{name}" for name in names]
+    assert submitted(page, fake) == {
+        "prompt": PROMPT, "model": "plain", "size": "64x64", "seconds": "2"
+    }  # fmt: skip
 
 
 def test_mistakes_are_told_beside_their_fields_and_nothing_is_sent(page, fake):

@@ -92,7 +92,7 @@ export async function lastFrame(video) {
     player.src = url;
     await loaded;
     const sought = next("seeked");
-    player.currentTime = player.duration; // browsers show the last frame there
+    player.currentTime = Math.max(0, player.duration - 0.001);
     await sought;
     const canvas = element("canvas", { width: player.videoWidth, height: player.videoHeight });
     canvas.getContext("2d").drawImage(player, 0, 0);

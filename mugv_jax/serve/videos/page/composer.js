@@ -5,7 +5,7 @@
 import { Away, Refusal, fileOf, json } from "./api.js";
 import { mistakes } from "./check.js";
 import { keepFile, keepTexts, keptFile, keptTexts } from "./draft.js";
-import { announce, byId } from "./elements.js";
+import { announce, byId, toast } from "./elements.js";
 import { secondsOf, showExamples, showModel, showNotes, sizeOf } from "./fields.js";
 import { sentence } from "./format.js";
 import { FileField } from "./files.js";
@@ -14,8 +14,8 @@ import { blank, bodyOf, fieldOf, read, valuesOf, write } from "./values.js";
 
 const MORE = ["last_image", "key_frames", "video", "lora", "negative_prompt", "steps", "guidance", "enhance"];
 const SINGLE = {
-  image: { label: "First picture", note: "optional, the video begins with it", kind: "picture" },
-  last_image: { label: "Last picture", note: "optional, the video ends with it", kind: "picture" },
+  image: { label: "First picture", note: "optional, how it begins", kind: "picture" },
+  last_image: { label: "Last picture", note: "optional, how it ends", kind: "picture" },
   video: { label: "Video to continue", note: "optional", kind: "video" },
 };
 
@@ -37,7 +37,7 @@ export class Composer {
       if (sends || event.target.matches("#composer input:not([type=file])")) event.preventDefault();
       if (sends) this.submit();
     });
-    byId("reset").addEventListener("click", () => this.startOver());
+    byId("reset").addEventListener("click", () => this.replace("The form is empty.", () => this.startOver()));
     listenEverywhere(this.fields.image, () => this.model?.image);
   }
 
@@ -186,16 +186,25 @@ export class Composer {
   }
 
   async showExample(example) {
-    const file = example.image ? await fileOf(example.image, example.image.split("/").at(-1)) : null;
-    this.startOver();
-    write(this.form, valuesOf(example, this.model));
-    if (file) await this.fields.image.give(file);
-    this.changed();
+    const image = example.image ? await fileOf(example.image, example.image.split("/").at(-1)) : null;
+    await this.replace("The form has the example.", async () => {
+      this.startOver();
+      write(this.form, valuesOf(example, this.model));
+      await this.giveAll({ image });
+    });
   }
 
   /** Everything that is in the form, for `recall`. */
   snapshot() {
     return { values: read(this.form), files: { ...this.files, key_frames: [...this.keyFrames.items] } };
+  }
+
+  /** Puts something else into the form; if a person had filled it, it can be had again. */
+  async replace(text, fill) {
+    const before = this.snapshot(), { values, files } = before;
+    await fill();
+    const filled = values.prompt.trim() || Object.values(files).some((each) => each?.size || each?.length);
+    if (filled) toast(text, { text: "Undo", onclick: () => this.recall(before) });
   }
 
   async recall({ values, files }) {
@@ -213,13 +222,15 @@ export class Composer {
     byId("more").open = this.countMore() > 0;
   }
 
-  /** Fills the form so that it makes a video again. */
-  async repeat(video, files) {
-    write(this.form, { model: video.model });
-    showModel(this.form, this.model, this.capabilities);
-    this.startOver();
-    write(this.form, valuesOf(video, this.model));
-    await this.giveAll(files);
+  /** Fills the form so that it makes a video again, and says `text`. */
+  async repeat(video, files, text) {
+    await this.replace(text, async () => {
+      write(this.form, { model: video.model });
+      showModel(this.form, this.model, this.capabilities);
+      this.startOver();
+      write(this.form, valuesOf(video, this.model));
+      await this.giveAll(files);
+    });
     this.form.scrollIntoView({ block: "start" });
   }
 }

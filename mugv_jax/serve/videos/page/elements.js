@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Elements of the page. Texts of people enter it as text only, never as markup.
 
+const SHOWN_MS = 6000;
+
 export const byId = (name) => document.getElementById(name);
 
 /** An element with attributes and children; attributes named on* are listeners, null ones left out. */
@@ -58,14 +60,15 @@ export function announce(text) {
   setTimeout(() => { live.textContent = text; }, 50);
 }
 
-/** Shows a message for some seconds, in place of the one before; action: {text, onclick} of a button in it. */
+/** Shows a message in place of the one before, for some seconds; with an action {text, onclick} until it is closed. */
 export function toast(text, action = null) {
-  const shown = element("p", {}, text, action ? button({
-    text: action.text, onclick: () => { shown.remove(); action.onclick(); },
-  }) : null);
+  const shown = element("p", {}, text);
+  if (action) {
+    shown.append(button({ text: action.text, onclick: () => { shown.remove(); action.onclick(); } }),
+      button({ symbol: "cross", label: "Close", kind: "quiet", onclick: () => shown.remove() }));
+  } else setTimeout(() => shown.remove(), SHOWN_MS);
   byId("toasts").replaceChildren(shown);
   announce(text);
-  setTimeout(() => shown.remove(), action ? 12000 : 6000);
 }
 
 /** Asks before something that cannot be undone; true after a yes. */

@@ -43,18 +43,14 @@ function latestSeed() {
 
 async function repeat(video) {
   const { files, missing } = await inputsOf(video, composer.model.frames_per_second);
-  const undo = composer.snapshot();
-  await composer.repeat(video, files);
-  toast(missing ? "The form has its settings; a file that was given is no longer kept." : "The form has its settings, seed included.",
-    { text: "Undo", onclick: () => composer.recall(undo) });
+  await composer.repeat(video, files, missing
+    ? "The form has its settings; a file that was given is no longer kept." : "The form has its settings, seed included.");
 }
 
 async function continueFrom(video) {
-  const picture = await lastFrame(video);
-  const undo = composer.snapshot();
-  await composer.repeat({ ...video, seed: null, inputs: {} }, { image: picture });
-  toast("Its last frame is the first picture now. Describe what happens next.",
-    { text: "Undo", onclick: () => composer.recall(undo) });
+  const image = await lastFrame(video);
+  const again = { ...video, seed: null };
+  await composer.repeat(again, { image }, "Its last frame is the first picture now. Describe what happens next.");
 }
 
 /** Progress of the first video under way, in the title of the tab. */
