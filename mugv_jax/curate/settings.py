@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from mugv_jax.bounds import require_at_least
 from mugv_jax.config import build_group
-from mugv_jax.curate import duplicates, listing, review
+from mugv_jax.curate import duplicates, listing, review, similar_videos
 from mugv_jax.curate.balance import BalanceConfig
 from mugv_jax.curate.best import BestConfig
 from mugv_jax.curate.duplicates import DuplicateConfig
@@ -102,6 +102,7 @@ COLUMNS = {
     for written in (
         listing.COLUMNS,
         duplicates.WRITES,
+        similar_videos.WRITES,
         review.WRITES,
         *(each.WRITES for each in (Probe, Shots, *MEASURES.values(), *ASKING.values())),
     )
