@@ -101,3 +101,22 @@ def test_a_server_that_is_gone_stops_the_run_and_what_was_answered_is_kept(stage
         assert len(stub.asked) == 4  # the second clip is tried three times
         assert captioner(rows[:1])[0]["caption"] == CAPTION
         assert len(stub.asked) == 4
+
+
+def test_a_server_is_asked_for_its_models_before_the_work(stage, monkeypatch, caplog):
+    with serving() as stub:
+        stage(Captioner, stub).check()
+        stub.models = ("other", "more")
+        stage(Captioner, stub).check()
+        assert caplog.messages == [f"captioner: {stub.url} lists no model 'vlm', only other, more."]
+        stub.models = 404  # a server without such a list
+        stage(Captioner, stub).check()
+        stub.models = 401
+        with pytest.raises(ValueError, match=f"base_url: vlm at {stub.url}.*KEY is not set"):
+            stage(Captioner, stub).check()
+        monkeypatch.setenv(endpoint.KEY, "wrong")
+        with pytest.raises(ValueError, match="the key in OPENAI_API_KEY is not accepted"):
+            stage(Captioner, stub).check()
+    assert not stub.asked
+    with pytest.raises(ValueError, match=f"at {stub.url}: no server answers there"):
+        stage(Captioner, stub).check()

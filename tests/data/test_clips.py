@@ -63,6 +63,8 @@ def test_a_part_is_the_frames_of_its_time(suffix, tmp_path):
         assert numbers(read_clip(path, RULE, 25, part).frames) == every[first : first + count]
     with pytest.raises(BadSample, match="is not inside of a frame of 64x64 pixels"):
         read_clip(path, RULE, 25, Part(crop=(0, 0, 64, 65)))
+    with pytest.raises(BadSample, match=r"has no frame in 90 s to 95 s: it lasts \d+\.\d\d s\."):
+        read_clip(path, RULE, 25, Part(start_s=90.0, end_s=95.0))
 
 
 def test_times_count_where_the_rate_varies(tmp_path):
