@@ -15,7 +15,6 @@ from typing import Any
 from mugv_jax.curate.packages import needed
 
 LOGGERS = ("ray", "ray.data")
-STDERR = 2  # file descriptor
 CORE_LEVEL = "RAY_BACKEND_LOG_LEVEL"  # environment variable that Ray's core reads when it starts
 
 
@@ -50,20 +49,12 @@ def cluster(workers: int) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _quiet_core() -> Iterator[None]:
-    """Context in which Ray's core starts with a level that a user has not set otherwise.
-
-    The core writes a line about the level that it is given, to the file descriptor of stderr.
-    """
+    """Context in which Ray's core starts with a level that a user has not set otherwise."""
     if CORE_LEVEL in os.environ:
         yield
         return
-    os.environ[CORE_LEVEL] = "fatal"
-    stderr = os.dup(STDERR)
+    os.environ[CORE_LEVEL] = "error"
     try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), STDERR)
         yield
     finally:
-        os.dup2(stderr, STDERR)
-        os.close(stderr)
         del os.environ[CORE_LEVEL]
