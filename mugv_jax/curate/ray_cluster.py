@@ -53,7 +53,7 @@ def _quiet_core() -> Iterator[None]:
     if CORE_LEVEL in os.environ:
         yield
         return
-    os.environ[CORE_LEVEL] = "error"
+    os.environ[CORE_LEVEL] = "fatal"  # its errors are warnings about how Ray Data uses it
     try:
         yield
     finally:
