@@ -4,7 +4,8 @@
 
 FOLDER/videos/PROMPT-INDEX.mp4    what the official tool looks for, and nothing else
 FOLDER/vbench.json                suite, seed and ratio
-FOLDER/samples.jsonl              prompt, picture, seed and file of every video
+FOLDER/samples.jsonl              prompt, picture, seed and file of every video (of a process:
+                                  samples.INDEX-of-COUNT.jsonl)
 FOLDER/prompts.json               prompt of every file, as the tool's --prompt_file
 FOLDER/images/RATIO/              pictures, where they had to be cropped
 FOLDER/results/                   what the tool wrote, and total.json
@@ -155,10 +156,11 @@ def _sample(args: argparse.Namespace) -> None:
     write_whole(args.output / SAMPLES, _rows(samples), shared=True)
     names = json.dumps(lists.prompt_file(samples), indent=1, ensure_ascii=False)
     write_whole(args.output / PROMPTS, names.encode(), shared=True)
-    mine = samples[index::count]
-    part = f".{index:05d}-of-{count:05d}" if count > 1 else ""
-    args.prompts = args.output / f".rows{part}.jsonl"
-    write_whole(args.prompts, _rows(mine))
+    mine, args.prompts = samples, args.output / SAMPLES
+    if count > 1:
+        mine = samples[index::count]
+        args.prompts = args.output / f"samples.{index:05d}-of-{count:05d}.jsonl"
+        write_whole(args.prompts, _rows(mine))
     args.output = args.output / VIDEOS
     generate.run(args)
     log.info("%s: %d videos of %s.", args.output, len(mine), suite.title)

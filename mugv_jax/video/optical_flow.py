@@ -29,8 +29,8 @@ def check_flow(raft_weights: str | None = None) -> None:
         ValueError: a package that is not installed, or no such file.
     """
     if raft_weights:
-        require("torch", "torchvision", install=TORCHVISION)
         existing_file(raft_weights, "weights of RAFT")
+        require("torch", "torchvision", install=TORCHVISION)
     else:
         require("cv2", install=EXTRA)
 

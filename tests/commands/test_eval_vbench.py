@@ -5,7 +5,8 @@ import shlex
 
 import pytest
 
-from mugv_jax import cli, commands
+from mugv_jax import cli
+from mugv_jax.commands import generate
 from mugv_jax.commands.places import places
 from mugv_jax.commands.rows import rows_of
 from tests.eval.vbench.test_prompts import LIST, PICTURES, data
@@ -34,7 +35,7 @@ def made(monkeypatch):
             place.path.parent.mkdir(parents=True, exist_ok=True)
             place.path.touch()
 
-    monkeypatch.setattr(commands.generate, "run", run)
+    monkeypatch.setattr(generate, "run", run)
     return asked
 
 
@@ -53,8 +54,12 @@ def test_videos_have_the_names_that_the_tool_looks_for(made, tmp_path):
     assert found[26].row.options(args) == {"prompt": ["a red bird"], "seed": 7 + 100 + 1}
     assert (args.steps, args.guidance, args.model) == (3, 2.0, "mugv")
     assert {path.suffix for path in (tmp_path / "out" / "videos").iterdir()} == {".mp4"}
-    samples = [json.loads(line) for line in (tmp_path / "out" / "samples.jsonl").open()]
-    assert samples[25] == {"prompt": "a red bird", "seed": 107, "output": "a red bird-0.mp4"}
+    lines = (tmp_path / "out" / "samples.jsonl").read_text().splitlines()
+    assert json.loads(lines[25]) == {
+        "prompt": "a red bird",
+        "seed": 107,
+        "output": "a red bird-0.mp4",
+    }
     prompts = json.loads((tmp_path / "out" / "prompts.json").read_text())
     assert prompts["a red bird-4.mp4"] == "a red bird"
     assert len(prompts) == 35
@@ -94,8 +99,12 @@ def test_scores_of_the_tool_are_summed_up(made, executable, calls, tmp_path, cap
     command = f"score out --vbench {executable} --dimensions color,human_action"
     assert run(command) == 0
     out = capsys.readouterr().out
-    assert "| color                  | 350.00" not in out
-    assert json.loads((tmp_path / "out" / "results" / "total.json").read_text())["missing"]
+    assert "| color                  | 35.00    | 35.00         | 1      | semantic |" in out
+    report = json.loads((tmp_path / "out" / "results" / "total.json").read_text())
+    assert report["dimensions"] == {"color": 0.35, "human_action": 0.35}
+    assert len(calls()) == 2
+    assert run(command) == 0
+    assert capsys.readouterr().out == out
     assert len(calls()) == 2
     assert made
 

@@ -29,7 +29,7 @@ else:
     name = value["--dimension"]
     count = len(os.listdir(value["--videos_path"]))
     path = pathlib.Path(value["--output_path"], f"results_{{name}}_eval_results.json")
-    path.write_text(json.dumps({{name: [count / 10, []]}}))
+    path.write_text(json.dumps({{name: [count / 100, []]}}))
 """
 
 
@@ -64,7 +64,7 @@ def test_every_dimension_is_measured_once(executable, videos, calls, tmp_path):
     results = tmp_path / "results"
     tool.measure(videos, results, ["color"])
     tool.measure(videos, results, ["color", "temporal_flickering"])
-    assert read_results([results]) == {"color": 0.3, "temporal_flickering": 0.1}
+    assert read_results([results]) == {"color": 0.03, "temporal_flickering": 0.01}
     found = [each[1:] for each in calls()]
     assert found[0] == [
         "evaluate", "--videos_path", str(videos), "--output_path", str(results), "--dimension",
@@ -74,7 +74,7 @@ def test_every_dimension_is_measured_once(executable, videos, calls, tmp_path):
     assert found[2][2] == str(results / "static" / "filtered_videos")
     assert len(found) == 3
     tool.measure(videos, results, ["color"], anew=True)
-    assert read_results([results]) == {"color": 0.3}
+    assert read_results([results]) == {"color": 0.03}
 
 
 @pytest.mark.usefixtures("executable")
@@ -86,14 +86,14 @@ def test_vbench_i2v_runs_in_its_checkout(videos, calls, tmp_path, monkeypatch):
     assert call[0] == str(tmp_path / "checkout")
     assert call[1:3] == ["--videos_path", str(videos)]
     assert call[-2:] == ["--ratio", "7-4"]
-    assert read_results([tmp_path / "results"]) == {"i2v_subject": 0.3}
+    assert read_results([tmp_path / "results"]) == {"i2v_subject": 0.03}
 
 
 def test_a_dimension_without_a_result_is_an_error(executable, videos, tmp_path):
     tool = Tool(vbench=executable, suite=T2V)
     with pytest.raises(ValueError, match=r"no result for scene \(no detectron2\): see .*scene.log"):
         tool.measure(videos, tmp_path / "results", ["color", "scene"])
-    assert read_results([tmp_path / "results"]) == {"color": 0.3}
+    assert read_results([tmp_path / "results"]) == {"color": 0.03}
 
 
 def test_a_tool_that_is_not_there_is_named(tmp_path):
