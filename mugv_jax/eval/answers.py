@@ -32,6 +32,7 @@ class Answers:
         self._about = json.loads(json.dumps(about))  # lists for tuples, as when it is read back
         self._begun = path.exists()
         self.lines = read_answers(path, self._about) if self._begun else []
+        self._whole = False  # whether the file ends with the end of a line
 
     def add(self, answer: Answer) -> None:
         """Adds an answer."""
@@ -39,7 +40,9 @@ class Answers:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._path, _line(self._about))
             self._begun = True
-        _drop_unfinished(self._path)
+        if not self._whole:
+            _drop_unfinished(self._path)
+            self._whole = True
         with open(self._path, "ab") as file:
             file.write(_line(answer))
             file.flush()

@@ -16,7 +16,7 @@ from mugv_jax.packages import needed, require
 
 DIS, RAFT = "dis", "raft"
 RAFT_MULTIPLE = 8  # sides of the frames that RAFT reads
-LEAST_PX = 12  # sides of frames in which DIS finds a flow
+LEAST_PX = 16  # sides of the frames that DIS reads; smaller ones end the process
 EXTRA, TORCHVISION = "mugv_jax[eval]", "torchvision"
 Flow = Float[np.ndarray, "h w 2"]
 FlowOf = Callable[[Frames, Frames], Flow]
@@ -57,7 +57,10 @@ def dis_flow(a: Frames, b: Frames) -> Flow:
     """Flow from frame a to b (h w 3): DIS (arXiv:1603.03590), preset `medium`."""
     cv2 = needed("cv2", install=EXTRA)
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return dis.calc(luma(a), luma(b), None)
+    height, width = a.shape[:2]
+    filled = [(0, max(0, LEAST_PX - side)) for side in (height, width)]
+    grey = [np.pad(luma(frame), filled, mode="edge") for frame in (a, b)]
+    return dis.calc(*grey, None)[:height, :width]
 
 
 def raft(weights: str) -> FlowOf:
