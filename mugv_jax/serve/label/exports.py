@@ -65,7 +65,7 @@ def write_results(folder: Path, results: Results, answers: Sequence[Answer]) -> 
 def _title(labelset: LabelSet) -> str:
     if labelset.kind != PAIRS:
         return "Share of clips that passed, with 95% intervals"
-    first, second = labelset.models if len(labelset.models) == 2 else ("first", "second")
+    first, second = labelset.models
     return f"{first} better (blue), equal (grey), {second} better (orange)"
 
 

@@ -103,4 +103,6 @@ def _line(draw: Draw, x1: float, y1: float, x2: float, y2: float, colour: str) -
 
 
 def _box(draw: Draw, x1: float, y1: float, x2: float, y2: float, colour: str) -> None:
-    draw.rectangle([x1 * SCALE, y1 * SCALE, x2 * SCALE - 1, y2 * SCALE], fill=colour)
+    left, right = round(x1 * SCALE), round(x2 * SCALE) - 1  # both are part of the box
+    if left <= right:
+        draw.rectangle([left, y1 * SCALE, right, y2 * SCALE], fill=colour)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results of a labelling set as Markdown."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from mugv_jax.eval.human.consensus import AGREED, TIED, UNFINISHED
@@ -35,8 +36,7 @@ def report_text(results: Results) -> str:
 def _preferences(results: Results) -> Iterator[str]:
     if not results.preferences:
         return
-    models = results.labelset.models
-    first, second = models if len(models) == 2 else ("first", "second")
+    first, second = results.labelset.models
     yield f"## {_cell(first)} against {_cell(second)}"
     yield ""
     yield (
@@ -50,7 +50,7 @@ def _preferences(results: Results) -> Iterator[str]:
             yield _row(name, 0, *[NONE] * 7)
             continue
         shares = (_percent(each) for each in (own.win, own.tie, own.loss))
-        gsb = f"{own.gsb.value:.2f} ({own.gsb.low:.2f} to {own.gsb.high:.2f})"
+        gsb = f"{_ratio(own.gsb.value)} ({_ratio(own.gsb.low)} to {_ratio(own.gsb.high)})"
         yield _row(name, own.pairs, own.good, own.same, own.bad, gsb, *shares)
 
 
@@ -154,6 +154,10 @@ def _names(results: Results) -> dict[str, str]:
 
 def _percent(estimate: Estimate) -> str:
     return f"{estimate.value:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
+
+
+def _ratio(value: float) -> str:
+    return "∞" if math.isinf(value) else f"{value:.2f}"
 
 
 def _number(value: float | None) -> str:

@@ -42,7 +42,7 @@ class Results:
     left_out: annotators whose accuracy is below the bar; their answers do not count.
     decisions: consensus about every item that is not golden.
     agreement: by question.
-    preferences: of sets of pairs, by question; None without votes.
+    preferences: of pairs of two models, by question; None without votes.
     rates: of sets with pass and fail, by model and name of the rate.
     grades: of review lists, by question.
     """
@@ -105,7 +105,7 @@ def results_of(
         },
         preferences=(
             {name: preference(own) for name, own in by_question.items()}
-            if labelset.kind == PAIRS
+            if labelset.kind == PAIRS and len(labelset.models) == 2
             else {}
         ),
         rates=_rates(labelset, decisions),

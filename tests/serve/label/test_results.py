@@ -13,6 +13,7 @@ from mugv_jax.curate.review import LABELS, merge_review
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.post.labels import read_labels
 from mugv_jax.serve.label.exports import write_results
+from mugv_jax.serve.label.plot import Row, write_bars
 from mugv_jax.serve.label.questions import ECOMMERCE, REVIEW, SINGLE
 from mugv_jax.serve.label.report import report_text
 from mugv_jax.serve.label.results import results_of
@@ -88,7 +89,9 @@ def test_pairs_of_one_folder_are_read_by_post_pairs(tmp_path):
     )
     made = dataclasses.replace(made, items=items, models=("samples",))
     answers = judged(tmp_path, made, vote)
-    write_results(tmp_path / "out", results_of(made, answers), answers)
+    results = results_of(made, answers)
+    assert not results.preferences  # of one model with itself
+    assert "results.png" not in write_results(tmp_path / "out", results, answers)
     known = {clip.id for item in items for clip in item.clips}
     found = read_labels(tmp_path / "out" / "comparisons.csv", known)
     assert [(each.win, each.lose, each.tie) for each in found] == [
@@ -231,6 +234,15 @@ def test_the_command_writes_the_report_and_does_not_replace_it(tmp_path, capsys)
     assert cli.main([*argv, "--overwrite", "--min-accuracy", "0.5"]) == 2
     assert "needs answers about golden items" in capsys.readouterr().err
     assert cli.main([*argv, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-4, 1.0])
+def test_bars_are_drawn_for_every_share(tmp_path, share):
+    rows = [Row("a very long label " * 9, [(share, "#ff0000"), (1 - share, "#00ff00")], (0.0, 1.0))]
+    write_bars(tmp_path / "bars.png", "title", rows)
+    with Image.open(tmp_path / "bars.png") as picture:
+        colours = {colour for _, colour in picture.getcolors(2**24)}
+    assert ((255, 0, 0) in colours, (0, 255, 0) in colours) == (share == 1, share < 1)
 
 
 def test_names_of_users_are_no_markup(tmp_path):

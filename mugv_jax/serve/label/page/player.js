@@ -85,7 +85,7 @@ export class Player {
     const { leader } = this;
     for (const video of this.videos) {
       const running = this.playing && able && !video.ended;
-      if (running && video.paused) video.play().catch(() => { this.playing = false; this.changed(); });
+      if (running && video.paused) video.play().catch((error) => this.stopped(error));
       if (!running && !video.paused) video.pause();
       const ahead = video === leader || leader.ended ? 0 : video.currentTime - leader.currentTime;
       if (running && Math.abs(ahead) > FAR_S) video.currentTime = leader.currentTime;
@@ -93,6 +93,13 @@ export class Player {
       video.playbackRate = this.speed * (1 - nudge);
     }
     if (this.playing) this.changed();
+  }
+
+  /** A browser that lets no page play by itself waits for the first click; a pause is no such refusal. */
+  stopped(error) {
+    if (error.name !== "NotAllowedError") return;
+    this.playing = false;
+    this.changed();
   }
 
   toggle() {
