@@ -14,7 +14,8 @@ from mugv_jax.commands import reference
 from mugv_jax.commands.completion import with_actions
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
-PRINTS = {"data describe", "verify", "info", "compile"}  # commands that write no files
+# Commands that write no files, or only into the folder that they are given.
+PRINTS = {"data describe", "verify", "info", "compile", "label tokens", "label serve"}
 COMMANDS = {parser.prog.removeprefix("mugv-jax "): parser for parser in reference.commands()}
 
 

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results of a labelling set as Markdown."""
 
+import collections
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 
 from mugv_jax.eval.human.consensus import AGREED, TIED, UNFINISHED
@@ -132,13 +134,23 @@ def _agreement(results: Results) -> Iterator[str]:
 
 
 def _annotators(results: Results) -> Iterator[str]:
-    if not results.accuracy:
-        return
-    yield "## Accuracy about golden items"
+    yield "## Annotators"
     yield ""
-    yield from _table("annotator", "right", "left out")
-    for name, own in results.accuracy.items():
-        yield _row(_cell(name), rate_text(own), "yes" if name in results.left_out else "")
+    yield "Answers that count, the median time of an item, and answers about golden items."
+    yield ""
+    yield from _table("annotator", "answers", "seconds", "right about golden items", "left out")
+    times: dict[str, dict[str, float]] = collections.defaultdict(
+        dict
+    )  # until an item's last answer
+    counts = collections.Counter(each.annotator for each in results.answers)
+    for each in results.answers:
+        own = times[each.annotator]
+        own[each.item] = max(own.get(each.item, 0.0), each.seconds or 0.0)
+    for name in sorted({*counts, *results.accuracy}):
+        seconds = f"{statistics.median(times[name].values()):.1f}" if times[name] else NONE
+        right = rate_text(results.accuracy[name]) if name in results.accuracy else NONE
+        left_out = "yes" if name in results.left_out else ""
+        yield _row(_cell(name), counts[name], seconds, right, left_out)
 
 
 def rate_text(rate: Rate) -> str:

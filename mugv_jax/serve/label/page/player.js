@@ -54,7 +54,13 @@ export class Player {
     }));
     for (const video of this.videos) video.currentTime = 0;
     this.playing = true;
+    this.start();
     this.changed();
+  }
+
+  /** Plays each video for itself: some browsers of phones load nothing before. */
+  start() {
+    for (const video of this.videos) video.play().catch((error) => this.stopped(error));
   }
 
   /** Loads the shown videos again, after an error. */
@@ -77,7 +83,12 @@ export class Player {
   follow() {
     if (!this.videos.length) return;
     const able = this.videos.every((video) => video.ended || video.readyState >= HAVE_FUTURE_DATA);
-    if (able && !this.isReady) { this.isReady = true; this.ready(); }
+    if (!this.isReady) {
+      if (!able) return;
+      this.isReady = true;
+      this.seek(0);
+      this.ready();
+    }
     if (this.playing && this.videos.every((video) => video.ended)) {
       if (this.looping) this.seek(0); else this.playing = false;
       this.changed();
@@ -105,6 +116,7 @@ export class Player {
   toggle() {
     if (!this.playing && this.videos.every((video) => video.ended)) this.seek(0);
     this.playing = !this.playing;
+    if (this.playing && !this.isReady) this.start();
     this.changed();
   }
 
