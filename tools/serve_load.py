@@ -15,6 +15,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ from mugv_jax.video import read_video
 FRAMES = 17
 WORDS = (("red", "blue", "green", "yellow"), ("star", "circle", "square"), ("left", "right", "up"))
 START_S = 900.0  # on a busy machine
+QUEUE = "queue.sqlite"
+CLIENT = httpx.Client(timeout=60, verify=False)
 
 
 class Server:
@@ -47,11 +50,11 @@ class Server:
         until = time.monotonic() + START_S
         while time.monotonic() < until:
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/healthz").status_code == 200:
+                if CLIENT.get(f"{self.url}/healthz").status_code == 200:
                     return
             if self.process.poll() is not None:
                 raise SystemExit(f"the server ended with status {self.process.returncode}")
-            time.sleep(0.1)
+            time.sleep(0.5)
         raise SystemExit("the server does not start")
 
     def kill(self, *, worker: bool) -> None:
@@ -72,9 +75,9 @@ def ask(url: str, number: int, accepted: dict[str, int], lock: threading.Lock) -
     while True:
         try:
             body = {"prompt": prompt, "seed": number}
-            answer = httpx.post(f"{url}/v1/videos", json=body, timeout=30)
+            answer = CLIENT.post(f"{url}/v1/videos", json=body)
         except httpx.TransportError:  # killed: it may have been accepted, but nobody was told
-            time.sleep(0.2)
+            time.sleep(1)
             continue
         if answer.status_code == 200:
             with lock:
@@ -105,7 +108,7 @@ def clients(
 def ended(url: str, id: str) -> dict | None:
     """The video if it has ended."""
     with contextlib.suppress(httpx.TransportError):
-        answer = httpx.get(f"{url}/v1/videos/{id}")
+        answer = CLIENT.get(f"{url}/v1/videos/{id}")
         if answer.status_code != 200:
             return {"status": "lost", "error": answer.text}
         if answer.json()["status"] in ("completed", "failed"):
@@ -115,11 +118,21 @@ def ended(url: str, id: str) -> dict | None:
 
 def frames_of(url: str, id: str) -> int:
     """Number of frames of a finished video, decoded."""
-    content = httpx.get(f"{url}/v1/videos/{id}/content")
+    content = CLIENT.get(f"{url}/v1/videos/{id}/content")
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(content.content)
         file.flush()
         return len(read_video(file.name).frames)
+
+
+def wait_for(folder: Path, ended: int) -> None:
+    """Wait until so many videos have ended."""
+    query = "SELECT COUNT(*) FROM videos WHERE completed_at IS NOT NULL"
+    with contextlib.closing(
+        sqlite3.connect(f"file:{folder / QUEUE}?mode=ro", uri=True)
+    ) as database:
+        while database.execute(query).fetchone()[0] < ended:
+            time.sleep(0.2)
 
 
 def main() -> None:
@@ -137,7 +150,8 @@ def main() -> None:
     accepted: dict[str, int] = {}
     threads = clients(server.url, args.requests, args.clients, accepted)
     for number in range(args.kills):
-        time.sleep(chance.uniform(3, 12))
+        wait_for(args.output, round((number + chance.random()) * args.requests / (args.kills + 1)))
+        time.sleep(chance.uniform(0, 1))
         server.kill(worker=number % 2 == 0)
         print(f"kill {number + 1}: {len(accepted)} accepted so far", flush=True)
         server.start()

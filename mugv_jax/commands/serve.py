@@ -4,10 +4,13 @@
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import logging
 import os
 import signal
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 from mugv_jax.commands import enhancing
@@ -27,6 +30,7 @@ from mugv_jax.commands.sampling import generators
 from mugv_jax.commands.serving import examples_of, generator_of, loras_of, work_of
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.files import check_output_folder
+from mugv_jax.serve.http.listen import Address
 from mugv_jax.systems import NAMES
 
 log = logging.getLogger(__name__)
@@ -102,7 +106,6 @@ def run(args: argparse.Namespace) -> int:
     keys = keys_of(args, address)
     _check(args)
     from mugv_jax.serve.videos.offer import Limits, Offer
-    from mugv_jax.serve.videos.places import Places
     from mugv_jax.serve.videos.retention import Retention
     from mugv_jax.serve.videos.server import ServerConfig, VideoServer
     from mugv_jax.serve.videos.workers import start_worker
@@ -128,25 +131,37 @@ def run(args: argparse.Namespace) -> int:
         retention=Retention(args.keep_days, args.keep_count),
     )
     start = functools.partial(start_worker, work_of, _plain(args))
-    lost: list[bool] = []
+    pod, lost = args.distributed or args.processes is not None, []
     check_output_folder(args.output)
     with contextlib.ExitStack() as stack:
-        if args.process in (None, 0):
-            stack.enter_context(only_process(args.output))
-            if args.overwrite:
-                Places(args.output).clear()
+        # On a pod it is known later which process serves.
+        listener = None if pod else stack.enter_context(_claimed(args, address))
         first = _started(start)
         if not first.leads:
             first.process.join()
             return 1
-        listener = stack.enter_context(address.bound())
-        pod = args.distributed or args.processes is not None
+        listener = listener or stack.enter_context(_claimed(args, address))
         again = functools.partial(_end_pod, lost) if pod else start
         server = VideoServer(args.output, offer, config, again, first)
-        port = listener.getsockname()[1]
-        log.info("serving %s at %s", offer.model, type(address)(address.host, port).url)
+        bound = dataclasses.replace(address, port=listener.getsockname()[1])
+        log.info("serving %s at %s", offer.model, bound.url)
         server.run(listener)
     return 1 if lost else 0
+
+
+@contextlib.contextmanager
+def _claimed(args: argparse.Namespace, address: Address) -> Iterator[socket.socket]:
+    """The folder and the address for this process alone: a socket that listens.
+
+    Raises:
+        ValueError: another process has one of them.
+    """
+    from mugv_jax.serve.videos.places import Places
+
+    with address.bound() as listener, only_process(args.output):
+        if args.overwrite:
+            Places(args.output).clear()
+        yield listener
 
 
 def _check(args: argparse.Namespace) -> None:

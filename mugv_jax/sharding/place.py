@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from mugv_jax.axes import Array
@@ -51,6 +52,13 @@ def _divisible(
 def batch_sharding(mesh: Mesh, batch: int) -> NamedSharding:
     """Sharding of an array with a leading axis of `batch` samples."""
     return NamedSharding(mesh, _divisible(PartitionSpec(BATCH_AXES), (batch,), mesh))
+
+
+def on_host(array: Array | np.ndarray) -> np.ndarray:
+    """The whole array in this process, gathered from the others where they have parts of it."""
+    if isinstance(array, jax.Array) and not array.is_fully_addressable:
+        return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+    return np.asarray(array)
 
 
 def data_shards(mesh: Mesh) -> int:

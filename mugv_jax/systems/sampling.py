@@ -24,7 +24,7 @@ from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.path import interpolate
 from mugv_jax.flow.renoise import NoiseKeys
 from mugv_jax.flow.sampler import Observer, Sample
-from mugv_jax.sharding.place import batch_sharding, data_shards
+from mugv_jax.sharding.place import batch_sharding, data_shards, on_host
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def denoise(
         sampled = sample(group, label)
         if progress:
             log.info("%s: %d of %d evaluations", label, sampled.evaluations, sampled.possible)
-        latents = np.asarray(sampled.x)[: len(set(group))]
+        latents = on_host(sampled.x)[: len(set(group))]
         made += [Denoised(latent, sampled.evaluations, sampled.possible) for latent in latents]
         if sampled.stopped:
             log.warning("Stopped early: %d of %d videos are made.", len(made), prompts)

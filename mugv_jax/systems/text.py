@@ -13,6 +13,7 @@ import numpy as np
 
 from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.nn.text.tokenizer import Tokenizer
+from mugv_jax.sharding.place import on_host
 
 KEPT_BYTES = 2 * 2**30  # 2,600 texts of 100 tokens as T5-XXL reads them, in bfloat16
 TEXT_STEP = 64  # texts are padded to a multiple of it, so that one program serves nearly all
@@ -60,7 +61,7 @@ def text_batches(
         rows = np.arange(start, start + batch_size).clip(max=count - 1)
         states = _apply(module, variables, *(jnp.asarray(array[rows]) for array in inputs))
         valid = slice(count - start)
-        yield jax.tree.map(lambda array, valid=valid: np.asarray(array)[valid], states)
+        yield jax.tree.map(lambda array, valid=valid: on_host(array)[valid], states)
 
 
 @functools.partial(jax.jit, static_argnums=0)

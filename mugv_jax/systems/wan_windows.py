@@ -21,6 +21,7 @@ import numpy as np
 from mugv_jax.axes import Array, Float
 from mugv_jax.nn.wan import streaming
 from mugv_jax.nn.wan.vae import Decoder, Encoder, WanVAE
+from mugv_jax.sharding.place import on_host
 from mugv_jax.systems.tiles import Tiling, tiles_of, zoomed
 
 HostArray = Float[np.ndarray, "b _f _h _w _c"]
@@ -81,10 +82,10 @@ def _parts(
 ) -> Iterator[HostArray]:
     """Outputs of the VAE for the first frame or latent, then for `size` of them at a time."""
     y, cache = _first(vae, method, variables, jnp.asarray(x[:, :1]))
-    yield np.asarray(y, np.float32)
+    yield on_host(y).astype(np.float32, copy=False)
     for start in range(1, x.shape[1], size):
         y, cache = _next(vae, method, variables, cache, jnp.asarray(x[:, start : start + size]))
-        yield np.asarray(y, np.float32)
+        yield on_host(y).astype(np.float32, copy=False)
 
 
 @functools.partial(jax.jit, static_argnames=("vae", "method"))

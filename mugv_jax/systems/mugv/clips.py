@@ -14,6 +14,7 @@ from mugv_jax import video
 from mugv_jax.axes import Array, Float, Frames
 from mugv_jax.nn.vae.autoencoder import VideoVAE
 from mugv_jax.nn.vae.tiny import AnyDecoder
+from mugv_jax.sharding.place import on_host
 from mugv_jax.systems.frames import Videos
 from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.sampling import groups
@@ -37,7 +38,7 @@ def encode_clips(
             chosen = [numbers[row] for row in group]
             pixels = video.to_pixels(np.stack([clips[number] for number in chosen]))
             encoded = windows.encode(vae, variables, jnp.asarray(pixels), tiling=tiling)
-            latents |= zip(chosen, np.asarray(encoded, np.float32))
+            latents |= zip(chosen, on_host(encoded).astype(np.float32, copy=False))
     return [latents[number] for number in range(len(clips))]
 
 
@@ -58,7 +59,7 @@ def decode_frames(
 
     def decode(part: Array | np.ndarray) -> Iterator[Videos]:
         pixels = windows.decode_in_steps(vae, variables, jnp.asarray(part), tiling=tiling)
-        return (video.to_frames(np.asarray(chunk)) for chunk in pixels)
+        return (video.to_frames(on_host(chunk)) for chunk in pixels)
 
     if starts_with_image:
         # Latent 0 stands for 8 copies of one frame: it is decoded alone, and the last copy kept.
