@@ -44,6 +44,7 @@ SETTINGS = ("steps", "guidance", "negative_prompt", "lora", "enhance", "frames")
 INPUTS = {"input_reference": "image", "last_image": "last_image", "video": "video"}
 
 
+@functools.cache
 def picture(width: int, height: int, form: str = "PNG") -> bytes:
     """A file of a picture whose left half is red and right half is blue."""
     pixels = np.full((height, width, 3), (30, 60, 200), np.uint8)

@@ -17,6 +17,14 @@ BROWSER = next(
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome in the PATH")
 KEY = "the key of a tester"
 PROMPT = "a red paper boat sails under a bridge"
+# Whether the browser's disk has the first picture.
+KEPT = """() => new Promise((resolve) => {
+  const opening = indexedDB.open("mugv_jax", 1);
+  opening.onsuccess = () => {
+    const reading = opening.result.transaction("files").objectStore("files").get("image");
+    reading.onsuccess = () => { opening.result.close(); resolve(Boolean(reading.result)); };
+  };
+})"""
 EVIL = "<img src=x onerror=\"document.title='owned'\"> & </script>"
 
 
@@ -77,7 +85,7 @@ def submitted(page, fake, prompt: str = PROMPT) -> dict:
 
 
 def test_a_video_is_made_while_its_progress_and_previews_are_shown(page, fake):
-    assert page.is_visible("#empty")
+    page.wait_for_selector("#empty")
     page.set_input_files("#file-image", file("boat.png", picture(400, 300)))
     page.wait_for_selector(".crop")
     page.click("text=64 × 64")
@@ -107,7 +115,7 @@ def test_a_video_is_made_while_its_progress_and_previews_are_shown(page, fake):
         page.click("#detail >> text=Download")
     assert download.value.suggested_filename == "a_red_paper_boat_sails_under_7.mp4"
     page.keyboard.press("Escape")
-    assert page.is_hidden("#detail")
+    page.wait_for_selector("#detail", state="hidden")
 
 
 def test_a_cancelled_video_stays_with_its_reason_until_it_is_removed(page, fake):
@@ -178,6 +186,7 @@ def test_another_model_has_only_the_fields_that_it_offers(page, fake):
     plain |= {"negative_prompt": False, "loras": [], "custom_size": False, "frames": None}
     fake.models = [MODEL, {**MODEL, **plain}]
     page.reload()
+    page.wait_for_selector("#sizes input")
     page.set_input_files("#file-image", file("boat.png", picture(96, 64)))
     page.wait_for_selector(".crop")
     page.select_option("#model", "plain")
@@ -228,7 +237,7 @@ def test_what_the_server_refuses_is_told_at_the_field_and_all_that_was_typed_sta
     page.click("#generate")
     page.wait_for_selector("#form-error >> text=The queue is full.")
     page.set_input_files("#file-image", file("boat.png", picture(96, 64)))
-    page.wait_for_selector(".crop")
+    until(page, KEPT)
     page.reload()
     page.wait_for_selector(".crop")
     assert (page.input_value("#prompt"), page.input_value("#steps")) == (PROMPT, "9")

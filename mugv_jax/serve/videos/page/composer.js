@@ -3,6 +3,7 @@
 // The form: what it shows, keeps, checks and sends.
 
 import { Away, Refusal, fileOf, json } from "./api.js";
+import { listenEverywhere } from "./anywhere.js";
 import { mistakes } from "./check.js";
 import { keepFile, keepTexts, keptFile, keptTexts } from "./draft.js";
 import { announce, byId, toast } from "./elements.js";
@@ -233,30 +234,4 @@ export class Composer {
     });
     this.form.scrollIntoView({ block: "start" });
   }
-}
-
-/** Lets a picture that is pasted or dropped anywhere on the page be the field's. */
-function listenEverywhere(field, offered) {
-  const pictureOf = (transfer) => [...(transfer?.files ?? [])].find((file) => file.type.startsWith("image/"));
-  const hide = () => { byId("drop").hidden = true; };
-  document.addEventListener("paste", (event) => {
-    const file = pictureOf(event.clipboardData);
-    // Texts of word processors come with a picture of themselves.
-    if (!file || event.clipboardData.getData("text/plain") || !offered() || document.querySelector("dialog[open]")) return;
-    event.preventDefault();
-    field.give(file);
-  });
-  document.addEventListener("dragover", (event) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault(); // the browser would leave the page for the file
-    byId("drop").hidden = !offered();
-  });
-  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) hide(); });
-  document.addEventListener("dropped", hide);
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    hide();
-    const [file] = event.dataTransfer?.files ?? [];
-    if (file && offered()) field.give(file);
-  });
 }

@@ -18,7 +18,7 @@ export function reasonOf(video) {
 export class Gallery {
   /** actions: open, repeat, download, remove, each called with a video. */
   constructor(store, actions) {
-    Object.assign(this, { store, actions, cards: new Map(), reading: false });
+    Object.assign(this, { store, actions, cards: new Map(), shown: null, watching: false, reading: false });
     store.addEventListener("change", () => this.show());
     // Pictures are read when they come near the window.
     this.near = new IntersectionObserver((entries) => {
@@ -28,8 +28,8 @@ export class Gallery {
       }
     }, { rootMargin: "400px" });
     byId("gallery-more").addEventListener("click", () => this.more());
-    new IntersectionObserver(([entry]) => { if (entry.isIntersecting) this.more(); }, { rootMargin: "300px" })
-      .observe(byId("gallery-end"));
+    this.end = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) this.more(); },
+      { rootMargin: "300px" });
     setInterval(() => this.cards.forEach((card) => card.age()), REFRESH_MS);
   }
 
@@ -38,6 +38,10 @@ export class Gallery {
     byId("empty").hidden = !loaded || done.length > 0 || this.store.active().length > 0;
     byId("gallery-more").hidden = !loaded || complete;
     byId("gallery-title").hidden = !byId("empty").hidden || !done.length;
+    if (loaded && !this.watching) { this.watching = true; this.watchEnd(); }
+    const names = done.map((video) => video.id).join();
+    if (names === this.shown) return; // a change of a video under way
+    this.shown = names;
     const there = new Set(done.map((video) => video.id));
     for (const [id, card] of this.cards) if (!there.has(id)) { card.forget(); this.cards.delete(id); }
     arrange(byId("gallery-cards"), done, (video) => video.id, (video) => {
@@ -61,11 +65,18 @@ export class Gallery {
     this.reading = true;
     try {
       await this.store.more();
+      this.watchEnd();
     } catch (error) {
       if (!(error instanceof Error)) throw error; // the button stays, and the notice says why
     } finally {
       this.reading = false;
     }
+  }
+
+  /** Reads on when the end comes near the window, or now if it is. */
+  watchEnd() {
+    this.end.unobserve(byId("gallery-end"));
+    this.end.observe(byId("gallery-end"));
   }
 }
 
