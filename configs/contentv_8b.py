@@ -12,15 +12,27 @@ Given with weights, the config checks their sizes, as above.
 
 These print what a video needs, and compile a step of the sampler.
 
+    mugv-jax train --config configs/contentv_8b.py --output runs/first \\
+        --config.run.weights=ContentV-8B/transformer --config.data.paths="('samples',)" \\
+        --config.mesh.fsdp=8 --config.mesh.sequence=8
+
+This trains published weights further on samples of `mugv-jax data encode --model contentv`. The
+stages of the paper are in configs/contentv.
+
 Parameters: 8,056,627,520 (MM-DiT), 126,892,531 (VAE), 123,650,304 and 694,659,840 (CLIPs),
 4,762,310,656 (T5). A video of 125 frames at 768x432 is 41,472 tokens.
 """
 
 from ml_collections import ConfigDict
 
+from configs import training
+
+EVERY_LINEAR_OF_A_BLOCK = ("^(blocks|last_block)/(video|text)/(q|k|v|out|mlp/up|mlp/down)$",)
+
 
 def get_config() -> ConfigDict:
-    return ConfigDict(
+    config = training.get_config()
+    config.update(
         {
             "system": "contentv",
             "dit": {
@@ -70,15 +82,12 @@ def get_config() -> ConfigDict:
                 "depth": 24,
                 "num_heads": 64,
             },
-            # Read by `mugv-jax compile` beside the sizes.
-            "mesh": {
-                "data": None,  # all devices that the other axes leave
-                "fsdp": 1,
-                "sequence": 1,
-                "tensor": 1,
-                "sequence_method": "auto",
-            },
-            "kernels": {"attention": None, "modulation": None},  # by platform
-            "run": {"dtype": "bfloat16"},
         }
     )
+    config.data.text_tokens = 334  # the summaries, 77 tokens of the CLIPs and 256 of T5
+    config.data.tokens_per_shard = 41_472  # one clip of 125 frames at 768x432
+    config.loss.image_weight = 1.0  # the paper tells of no other
+    config.lora.targets = EVERY_LINEAR_OF_A_BLOCK
+    config.log.guidance = 6.0
+    config.log.sample_steps = 50
+    return config

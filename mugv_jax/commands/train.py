@@ -11,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mugv_jax.commands import training
+from mugv_jax.systems import NAMES
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ def _train(config: Any, folder: Path, asked: Collection[str]) -> None:
     from mugv_jax.train.diffusion import train
 
     if train(config, folder, asked=asked) == config.run.steps:
-        log.info('To see what it learnt: mugv-jax generate --dit %s "a prompt"', folder)
+        model = "" if config.system == NAMES[0] else f" --model {config.system} --weights FOLDER"
+        log.info('To see what it learnt: mugv-jax generate%s --dit %s "a prompt"', model, folder)
 
 
 add_arguments = functools.partial(

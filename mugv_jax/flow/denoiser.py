@@ -11,7 +11,7 @@ code uses x_t, t in [0, 1] and a condition.
 import abc
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import flax.linen as nn
 from jax.sharding import Mesh
@@ -27,7 +27,13 @@ LatentShape = tuple[int, int, int]  # (f, h, w)
 
 @dataclasses.dataclass(frozen=True)
 class Denoiser(abc.ABC, Generic[Condition]):
-    """Wrapper of the network `dit`; those of equal modules are equal, so nothing compiles twice."""
+    """Wrapper of the network `dit`; those of equal modules are equal, so nothing compiles twice.
+
+    given_frames: whether single frames can be given; a network with one time per video cannot tell
+        them from noisy ones.
+    """
+
+    given_frames: ClassVar[bool] = True
 
     dit: nn.Module
 

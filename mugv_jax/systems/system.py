@@ -76,6 +76,8 @@ class System:
     text_tokens: sizes of the DiT -> number of text tokens that it reads.
     denoiser: class that wraps the DiT.
     statistics: (shift, scale) of every latent channel, for stored latents that are not normalised.
+    train_shift, sample_shift: ratio of the time shift towards noise in training, and in samples
+        drawn while training; None follows the size of the video (`flow/schedule.py`).
     costs: counts of memory and arithmetic.
     folder: layout of the published folder of all models, or None.
     """
@@ -93,6 +95,8 @@ class System:
     text_tokens: Callable[[Any], int]
     denoiser: Callable[[Any], Denoiser]
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    train_shift: float | None = None
+    sample_shift: float | None = None
     costs: Costs
     folder: PipelineFolder | None = None
 

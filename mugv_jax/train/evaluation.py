@@ -28,7 +28,7 @@ from mugv_jax.systems.sampling import Start, sample_group
 from mugv_jax.train.metrics import Scalars, Writer
 from mugv_jax.train.noising import NULL_TEXT, drop_captions, fixed_noise, sample_keys
 from mugv_jax.train.objective import POLICY
-from mugv_jax.train.objectives.flow_matching import VALIDATION_TIMES, validation_tasks
+from mugv_jax.train.objectives.flow_matching import VALIDATION_TIMES
 from mugv_jax.train.program import Program
 from mugv_jax.train.state import TrainState
 from mugv_jax.train.train_config import DiTLogConfig
@@ -72,7 +72,8 @@ class Evaluation:
         for batch in self._batches():
             source = source_of(batch)
             losses, weight = jax.device_get(self._program.validate(state, batch))
-            for task, loss in zip(validation_tasks(batch["latent"].shape[1]), losses):
+            tasks = self._program.objective.validation_tasks(batch["latent"].shape[1])
+            for task, loss in zip(tasks, losses):
                 total[source, task] += loss
                 count[source, task] += float(weight)
         means = {each: total[each] / count[each] for each in total if count[each]}
@@ -135,7 +136,7 @@ def sample_latent(
         policies[POLICY],
         program.mesh,
         Start.from_noise(fixed_noise(batch["sample"], shape[1:])),
-        times=sample_times(log.sample_steps, objective.shift(shape[1:4])),
+        times=sample_times(log.sample_steps, objective.sample_shift(shape[1:4])),
         positive=objective.denoiser.condition(batch),
         negative=negative if log.guidance != 1 else None,
         guidance=Guidance(scale=log.guidance),

@@ -144,7 +144,7 @@ class Sampling(FlowMatching):
             text, mask = drop_captions(of_batch, dropped, policies[NULL_TEXT])
             negative = self.denoiser.condition(dict(of_batch, text=text, text_mask=mask))
         return {
-            "times": sample_times(self.settings.steps, self.shift(shape_of(noise))),
+            "times": sample_times(self.settings.steps, self.sample_shift(shape_of(noise))),
             "noisy": all_noisy(noise),
             "positive": self.denoiser.condition(of_batch),
             "negative": negative,

@@ -55,6 +55,11 @@ class ContentvConfig(SystemConfig):
                 f"the DiT reads summaries of width {self.dit.pooled_dim}, but both CLIPs make "
                 f"{pooled} together: they are not of one system."
             )
+        if pooled > self.text.width:
+            raise ValueError(
+                f"the summaries of both CLIPs are {pooled} wide together, more than T5's "
+                f"{self.text.width}: a sample holds them as one of its text states."
+            )
 
 
 # Subfolders of the models, published and converted alike.
@@ -115,6 +120,8 @@ SYSTEM = System(
     steps=ContentvRequest.steps,
     text_tokens=lambda _: TEXT_TOKENS,
     denoiser=ContentvDenoiser,
+    train_shift=1.0,  # section 5.1
+    sample_shift=ContentvRequest.shift,
     costs=COSTS,
     folder=PIPELINE,
 )

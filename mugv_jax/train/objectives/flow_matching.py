@@ -123,7 +123,7 @@ class FlowMatching(Objective):
         parts: fields of a derived class.
 
         Raises:
-            ValueError: a network that the mesh cannot shard.
+            ValueError: a network that the mesh cannot shard, or that has no use for a task.
         """
         system = find(config.system)
         kind = system.kinds["dit"]
@@ -136,13 +136,15 @@ class FlowMatching(Objective):
             remat=config.run.remat,
             kernels=config.kernels,
         )
+        denoiser = system.denoiser(module)
+        _check_tasks(config.tasks, denoiser, system.title)
         return cls(
             kind=kind,
             sizes=config.dit,
             module=module,
             microbatches=Microbatches(data_shards(mesh), config.run.accumulate),
             system=system,
-            denoiser=system.denoiser(module),
+            denoiser=denoiser,
             tasks=config.tasks,
             loss_config=config.loss,
             settings=config.objective,
@@ -159,9 +161,16 @@ class FlowMatching(Objective):
         """Ratio of the time shift towards noise for latents of shape (f, h, w)."""
         if not self.loss_config.shift:
             return 1.0
+        if self.system.train_shift is not None:
+            return self.system.train_shift
         frames, height, width = latent_shape
         side_px = self.system.size.SPATIAL
         return shift_ratio(height * side_px, width * side_px, frames)
+
+    def sample_shift(self, latent_shape: LatentShape) -> float:
+        """The same ratio for samples drawn while training; by default that of `shift`."""
+        given = self.system.sample_shift
+        return self.shift(latent_shape) if given is None else given
 
     def draws(self, key: Array, policies: Policies, batch: Batch) -> tuple[Draws, Batch]:
         """(draws of a step, the batch with some captions dropped), the same on any mesh."""
@@ -219,10 +228,16 @@ class FlowMatching(Objective):
             sample = noised(x_0, Draws(task=task, noisy=noisy, t=t, noise=noise))
             return jnp.sum(self.error(policies[POLICY], sample, condition) * weight)
 
-        tasks = [TASKS.index(name) for name in validation_tasks(x_0.shape[1])]
+        tasks = [TASKS.index(name) for name in self.validation_tasks(x_0.shape[1])]
         task, u = zip(*itertools.product(tasks, VALIDATION_TIMES))
         sums = jax.lax.map(at, (jnp.asarray(task), jnp.asarray(u, jnp.float32)))
         return sums.reshape(len(tasks), -1), jnp.sum(weight)
+
+    def validation_tasks(self, frames: int) -> tuple[str, ...]:
+        """Validation tasks of samples of `frames` latent frames."""
+        if frames == 1:
+            return ("t2i",)
+        return ("t2v", "i2v") if self.denoiser.given_frames else ("t2v",)
 
     def work(self, batch: Shapes) -> Work:
         """Samples, tokens and model FLOPs of a step."""
@@ -261,6 +276,11 @@ def shape_of(latent: Any) -> LatentShape:
     return frames, height, width
 
 
-def validation_tasks(frames: int) -> tuple[str, ...]:
-    """Validation tasks of samples of `frames` latent frames."""
-    return ("t2i",) if frames == 1 else ("t2v", "i2v")
+def _check_tasks(tasks: TaskConfig, denoiser: Denoiser, title: str) -> None:
+    """Raise a ValueError for tasks with given frames if the network cannot tell them."""
+    drawn = [name for name in tasks.drawn if name not in ("t2i", "t2v")]
+    if drawn and not denoiser.given_frames:
+        raise ValueError(
+            f"tasks.probability asks for {', '.join(drawn)}, but {title} has one time per video "
+            "and cannot tell a given frame from a noisy one: set t2v to 1 and the others to 0."
+        )
