@@ -11,11 +11,12 @@ import sys
 from mugv_jax import config as configs
 from mugv_jax.bounds import require_at_least
 from mugv_jax.commands import curate, review_clips, serve_samples
-from mugv_jax.commands.encoding import add_clips, add_work, encode_config
-from mugv_jax.commands.model_options import (
-    add_models,
-    demo_unless_given,
-    load_models,
+from mugv_jax.commands.encoding import (
+    add_clips,
+    add_encoders,
+    add_work,
+    encode_config,
+    load_encoders,
 )
 from mugv_jax.commands.options import (
     add_output,
@@ -47,6 +48,8 @@ ENCODE = (
 ENCODE_EXAMPLES = """examples:
   mugv-jax data encode captions.csv --weights weights --size 1280x720 -o samples
   mugv-jax data encode captions.jsonl --weights weights --pixels 230400 --fps 24 -o samples
+  mugv-jax data encode captions.csv --model contentv --weights ByteDance/ContentV-8B \
+    --size 16:9 -o samples
   mugv-jax data encode captions.csv ... --shard-index 3 --shard-count 8     on the fourth of eight
 """
 PACK = "Pack training samples into ArrayRecord files, which TFDS opens too."
@@ -76,7 +79,7 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_encode)
     captions = (
         ".csv, .tsv or .jsonl with the path (or file_name) and caption (or text) of each file, and "
-        "optionally its id and fps; or a folder with a .txt beside each file"
+        "optionally its id, fps and short_caption; or a folder with a .txt beside each file"
     )
     add_path(parser, "captions", captions, "CAPTIONS", type=local_path)
     output = "folder of the samples; those that are there already are not encoded again"
@@ -84,7 +87,7 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     add_overwrite(parser, "encode everything anew, also with other settings")
     add_clips(parser)
     add_work(parser)
-    add_models(parser)
+    add_encoders(parser)
 
 
 def _add_pack(parser: argparse.ArgumentParser) -> None:
@@ -133,8 +136,7 @@ def _encode(args: argparse.Namespace) -> None:
             "what the others write; remove it before they start."
         )
     keep_compiled(args.compile_cache)
-    demo_unless_given(args)
-    models = load_models(args, needs_dit=False)
+    models = load_encoders(args)
     if args.random_weights:
         log.warning("The weights are random: nothing can be learnt from these samples.")
     check_output_folder(args.output, SAMPLES)

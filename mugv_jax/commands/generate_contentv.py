@@ -50,7 +50,7 @@ def open_pipeline(args: argparse.Namespace) -> ContentvPipeline:
     Raises:
         ValueError: weights that cannot be used.
     """
-    pipeline = ContentvPipeline(_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
+    pipeline = ContentvPipeline(load_models(args), tiling=tiling_of(args.vae_tile, SYSTEM))
     like.compare(args, pipeline.models)
     return pipeline
 

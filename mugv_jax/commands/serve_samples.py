@@ -4,6 +4,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import logging
 import signal
 import threading
@@ -11,8 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from mugv_jax import interrupts
-from mugv_jax.commands.encoding import add_clips, add_work, encode_config
-from mugv_jax.commands.model_options import add_models, demo_unless_given, load_models
+from mugv_jax.commands.encoding import (
+    add_clips,
+    add_encoders,
+    add_work,
+    encode_config,
+    load_encoders,
+)
 from mugv_jax.commands.options import add_output, add_overwrite, add_path, add_value, local_path
 from mugv_jax.commands.runtime import keep_compiled, out_of_memory
 from mugv_jax.data.bad_sample import listed
@@ -23,7 +29,7 @@ from mugv_jax.data.replacing import replacing
 from mugv_jax.data.samples import CSV
 from mugv_jax.data.serve.protocol import check_listen
 from mugv_jax.files import SAMPLES, check_output_folder
-from mugv_jax.systems.mugv.models import MugvModels
+from mugv_jax.systems.encoding import SampleEncoder
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_value(parser, "--listen", LISTEN, "address that trainers connect to", metavar="HOST:PORT")
     add_clips(parser)
     add_work(parser)
-    add_models(parser)
+    add_encoders(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -60,19 +66,21 @@ def run(args: argparse.Namespace) -> None:
     check_listen(args.listen)
     config = encode_config(args)
     keep_compiled(args.compile_cache)
-    demo_unless_given(args)
-    models = load_models(args, needs_dit=False)
+    models = load_encoders(args)
     check_output_folder(args.output, SAMPLES)
     anew = replacing(args.output, FILES, proof=CSV) if args.overwrite else contextlib.nullcontext()
     with anew:
         _serve(args, models, config)
 
 
-def _serve(args: argparse.Namespace, models: MugvModels, config: EncodeConfig) -> None:
+def _serve(args: argparse.Namespace, models: SampleEncoder[Any], config: EncodeConfig) -> None:
     from mugv_jax.data.serve.encoder import Encoder
     from mugv_jax.data.serve.server import Server
 
     entries = read_captions(args.captions)
+    if any(entry.short is not None for entry in entries):
+        log.warning("short captions are not served; encode the list to train with them.")
+        entries = [dataclasses.replace(entry, short=None) for entry in entries]
     folder = EncodedFolder(
         args.output, entries, settings_of(models, config),
         shard_index=config.shard_index, shard_count=config.shard_count,

@@ -4,6 +4,7 @@
 
     path,caption[,id][,fps]          other columns are ignored; file_name,text means the same
     path,caption,id,start_s,end_s,crop      parts of videos (`part`)
+    path,caption,short_caption       a second, shorter caption, of which SFT draws one
     {"path": "boat.mp4", "caption": "a red paper boat"}
     boat.mp4 beside boat.txt         in a folder without a list, and where a list has no caption
 
@@ -31,7 +32,8 @@ SIDECAR = ".txt"
 # Lists in a folder, which then count for it: ours, and those of Hugging Face's data sets.
 LISTS = ("captions.csv", "metadata.csv", "metadata.jsonl")
 NAMES = {"path": ("path", "file_name"), "caption": ("caption", "text")}  # columns, the first wins
-COLUMNS = (*NAMES["path"], *NAMES["caption"], "id", "fps", *OF_PART)
+SHORT = "short_caption"
+COLUMNS = (*NAMES["path"], *NAMES["caption"], SHORT, "id", "fps", *OF_PART)
 ID = re.compile(r"\w[\w.-]*")  # ids become parts of file names
 # File systems allow names of 255 bytes; `encoded.py` and a temporary name add up to 40.
 LONGEST_ID = 215
@@ -45,6 +47,7 @@ class Captioned:
     id: unique in the list; by default derived from the path.
     fps: frame rate to read this video at; None uses the rate of all videos.
     part: what the sample shows of the video.
+    short: a second, shorter caption, if there is one.
     """
 
     id: str
@@ -52,6 +55,7 @@ class Captioned:
     caption: str
     fps: float | None
     part: Part = WHOLE
+    short: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +74,7 @@ class _Entry:
     id: str | None
     fps: float | None
     part: Part
+    short: str | None
 
 
 def read_captions(path: Path, default: str | None = None) -> list[Captioned]:
@@ -107,7 +112,14 @@ def read_captions(path: Path, default: str | None = None) -> list[Captioned]:
         holds = "holds no videos or pictures" if path.is_dir() else "is empty"
         raise ValueError(f"captions {str(path)!r} {holds}.")
     return [
-        Captioned(id=name, path=entry.path, caption=entry.caption, fps=entry.fps, part=entry.part)
+        Captioned(
+            id=name,
+            path=entry.path,
+            caption=entry.caption,
+            fps=entry.fps,
+            part=entry.part,
+            short=entry.short,
+        )
         for name, entry in zip(ids, entries, strict=True)
     ]
 
@@ -145,6 +157,7 @@ def _entry(where: str, folder: Path, values: Mapping[str, Any], default: str | N
         id=chosen,
         fps=_fps(values.get("fps")),
         part=read_part(values),
+        short=_short(values),
     )
 
 
@@ -160,6 +173,21 @@ def _text(values: Mapping[str, Any], meaning: str) -> str:
         raise ValueError(f"{meaning} is {'empty' if found else 'missing'}.")
     check_text(meaning, texts[0])
     return texts[0]
+
+
+def _short(values: Mapping[str, Any]) -> str | None:
+    """The short caption of a record; None if it states none.
+
+    Raises:
+        ValueError: no text.
+    """
+    value = values.get(SHORT)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{SHORT}={shortened(repr(value))} must be a text, or left out.")
+    check_text(SHORT, value)
+    return value.strip()
 
 
 def _caption(values: Mapping[str, Any], path: Path, default: str | None) -> str:

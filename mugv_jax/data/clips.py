@@ -28,7 +28,6 @@ from mugv_jax.systems.mugv.size import FRAMES, LONGEST, MAX_SIDE_PX, STRIDE
 from mugv_jax.video.timeline import read_timeline
 
 GRID_PX = 2 * STRIDE  # one token covers two latents in each direction
-LEAST_FRAMES = STRIDE + 1  # a video's first frame and one group
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +38,9 @@ class ClipRule:
     size: (width, height) in pixels that all frames are scaled and cropped to.
     pixels: alternative to `size`: frames keep their aspect ratio, on a grid of 16 pixels, with at
         most this many pixels and no more than the file has.
-    max_frames: longest clip; a clip is the longest 8k+1 frames from the start of the video.
+    max_frames: longest clip.
+    stride: frames of a latent; a clip is the longest stride k + 1 frames from the start of the
+        video.
 
     Raises:
         ValueError: values out of range, or not exactly one of `size` and `pixels`.
@@ -49,6 +50,7 @@ class ClipRule:
     size: tuple[int, int] | None = None
     pixels: int | None = None
     max_frames: int = FRAMES["5s"]
+    stride: int = STRIDE
 
     def __post_init__(self):
         if not 0 < self.fps <= MAX_FPS:
@@ -78,7 +80,8 @@ def read_clip(
     part: the part of a video to read; a picture can be cropped only.
 
     Raises:
-        BadSample: the file is missing or damaged, or a video shorter than 9 frames.
+        BadSample: the file is missing or damaged, or a video of fewer than stride + 1
+            frames.
     """
     fps = rule.fps if fps is None else fps
     try:
@@ -128,20 +131,21 @@ def no_frame(path: Path, part: Part) -> ValueError:
 
 
 def clip_length(frames: int, rule: ClipRule, path: Path, rate: Fraction, part: Part) -> int:
-    """Frames of a clip, the largest 8k+1 of those that there are.
+    """Frames of a clip, the largest stride k + 1 of those that there are.
 
     path, rate, part: of the video, for the message.
 
     Raises:
         ValueError: fewer than a clip needs.
     """
-    if frames < min(LEAST_FRAMES, rule.max_frames):
+    least = rule.stride + 1  # a video's first frame and one group
+    if frames < min(least, rule.max_frames):
         raise ValueError(
             f"video {str(path)!r} has {frames} frames at {float(rate):g} per second"
             f"{f' in {part}' if part.is_span else ''}; at least "
-            f"{LEAST_FRAMES} are needed."
+            f"{least} are needed."
         )
-    return (frames - 1) // STRIDE * STRIDE + 1
+    return (frames - 1) // rule.stride * rule.stride + 1
 
 
 def fit_size(width: int, height: int, pixels: int) -> tuple[int, int]:

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoding of videos and pictures with captions into training samples.
 
-    captions -> T5, in batches -> text_features/
+    captions -> text encoders, in batches -> text_features/
     files -> frames -> VAE encoder -> normalised latents/
+
+The system's models say what a caption's states are, and what a latent is (`SampleEncoder`).
 
 An interrupted run is continued by running it again; several processes can share one list.
 """
@@ -14,6 +16,7 @@ import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,11 +34,8 @@ from mugv_jax.data.pt_files import latent_bytes, text_bytes
 from mugv_jax.data.samples import CSV, EMPTY_TEXT
 from mugv_jax.files import SAMPLES, check_output_folder, removed_on_error
 from mugv_jax.progress import Bar, over
-from mugv_jax.sharding import mesh as meshes
-from mugv_jax.systems.mugv import windows
-from mugv_jax.systems.mugv.models import MugvModels
-from mugv_jax.systems.mugv.size import MAX_TOKENS
-from mugv_jax.systems.text import text_batches
+from mugv_jax.systems.encoding import SampleEncoder
+from mugv_jax.systems.tiles import Tiling
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class EncodeConfig:
 
     clip: the frames that are taken from a file.
     posterior_seed: draws latents from the VAE's posterior; None takes its mean.
-    text_batch: captions that T5 encodes at once.
+    text_batch: captions that a text encoder reads at once.
     threads: files that are decoded ahead and held in memory.
     max_bad: largest number of unusable files that are skipped; one more is an error.
     shard_index, shard_count: this process, and the number of processes that share the list.
@@ -66,7 +66,7 @@ class EncodeConfig:
     max_bad: int = 100
     shard_index: int = 0
     shard_count: int = 1
-    tiling: windows.Tiling | None = None
+    tiling: Tiling | None = None
 
     def __post_init__(self):
         require_at_least(1, self, "text_batch", "threads")
@@ -92,7 +92,7 @@ class Encoded:
 def encode(
     captions: Path,
     out: Path,
-    models: MugvModels,
+    models: SampleEncoder[Any],
     config: EncodeConfig,
     *,
     caption: str | None = None,
@@ -125,7 +125,7 @@ def encode(
 
 
 def _encode_all(
-    folder: EncodedFolder, models: MugvModels, config: EncodeConfig, kept: list[bool]
+    folder: EncodedFolder, models: SampleEncoder[Any], config: EncodeConfig, kept: list[bool]
 ) -> Encoded:
     """Encodes this process's share; `kept` grows once the folder holds finished work."""
     bad = Skipped(config.max_bad, "files cannot be used; what was finished is kept")
@@ -144,16 +144,32 @@ def _encode_all(
     return Encoded(finished=len(folder.entries) - len(bad), rows=rows, bad=tuple(bad))
 
 
-def settings_of(models: MugvModels, config: EncodeConfig) -> dict:
-    """All settings that change the content of a sample's files."""
+def settings_of(models: SampleEncoder[Any], config: EncodeConfig) -> dict:
+    """All settings that change the content of a sample's files.
+
+    Raises:
+        ValueError: a clip or posterior that the VAE does not have.
+    """
+    system = models.system
+    if config.posterior_seed is not None and not models.SAMPLES_POSTERIOR:
+        raise ValueError(
+            f"posterior_seed={config.posterior_seed}: {system.title} encodes to the mean of the "
+            "posterior alone; leave it out (--sample-posterior)."
+        )
+    clip = dataclasses.asdict(config.clip)
+    stride = clip.pop("stride")  # the VAE's
+    if stride != system.size.TEMPORAL:
+        raise ValueError(
+            f"stride={stride} must be {system.size.TEMPORAL}, the frames of a latent of "
+            f"{system.title}."
+        )
     return {
-        **dataclasses.asdict(config.clip),
+        **clip,
         "posterior_seed": config.posterior_seed,
         "tiling": None if config.tiling is None else dataclasses.asdict(config.tiling),
         "dtype": jnp.dtype(models.dtype).name,
-        "text_tokens": MAX_TOKENS,
-        "vae": dataclasses.asdict(models.config.vae),
-        "text_encoder": dataclasses.asdict(models.config.text),
+        "text_tokens": system.text_tokens(models.config.dit),
+        **models.encoder_sizes(),
     }
 
 
@@ -170,32 +186,32 @@ def _plan(folder: EncodedFolder, bad: Skipped) -> list[Job]:
 
 
 def _encode_texts(
-    folder: EncodedFolder, jobs: Sequence[Job], models: MugvModels, config: EncodeConfig
+    folder: EncodedFolder, jobs: Sequence[Job], models: SampleEncoder[Any], config: EncodeConfig
 ) -> None:
     """Encodes the captions that have no text states yet, and the empty caption."""
-    todo = {job.text: job.entry.caption for job in jobs if not folder.has(job.text)}
+    captions = {file: caption for job in jobs for file, caption in job.captions.items()}
+    todo = {file: caption for file, caption in captions.items() if not folder.has(file)}
     if config.shard_index == 0 and not folder.has(EMPTY_TEXT):
         todo[EMPTY_TEXT] = ""
     if not todo:
         return
-    ids, masks = models.tokenize(list(todo.values()))
+    size = config.text_batch
     with (
-        meshes.use(models.mesh),
-        models.model("text") as (module, variables),
+        models.holding(*models.TEXT_MODELS),
         Bar("captions", total=len(todo), unit="caption") as bar,
     ):
-        batches = text_batches(module, variables, ids, masks, batch_size=config.text_batch)
-        states = (text for batch in batches for text in batch)
-        for file, text, mask in zip(todo, states, masks, strict=True):
-            text = np.where(mask[:, None], text, np.zeros((), text.dtype))
-            folder.write(file, text_bytes(text, mask))
-            bar.update()
+        files = list(todo)
+        for batch in (files[start : start + size] for start in range(0, len(files), size)):
+            states = models.caption_states([todo[file] for file in batch], batch_size=size)
+            for file, (text, mask) in zip(batch, states, strict=True):
+                folder.write(file, text_bytes(text, mask))
+                bar.update()
 
 
 def _encode_clips(
     folder: EncodedFolder,
     jobs: Sequence[Job],
-    models: MugvModels,
+    models: SampleEncoder[Any],
     config: EncodeConfig,
     bad: Skipped,
 ) -> None:
@@ -207,15 +223,15 @@ def _encode_clips(
         return read_clip(job.entry.path, config.clip, job.entry.fps, job.entry.part)
 
     flushed = time.monotonic()
-    with meshes.use(models.mesh), models.model("vae") as (vae, variables):
+    with models.holding("vae"):
         calls = ahead(read, jobs, threads=config.threads)
         for job, clip in over(calls, "clips", total=len(jobs), unit="clip"):
             try:
                 frames, fps = clip()
-                pixels = jnp.asarray(video.to_pixels(frames)[None])
                 key = posterior_key(config.posterior_seed, job.entry)
-                encoded = windows.encode(vae, variables, pixels, key, tiling=config.tiling)
-                folder.write(job.latent, latent_bytes(finite(encoded[0], job.entry)))
+                pixels = video.to_pixels(frames)[None]
+                encoded = models.latent(pixels, key, tiling=config.tiling)
+                folder.write(job.latent, latent_bytes(finite(encoded, job.entry)))
             except BadSample as error:
                 bad.add(f"{job.entry.id}: {error}")
                 continue
@@ -225,7 +241,7 @@ def _encode_clips(
                 flushed = time.monotonic()
 
 
-def finite(latent: Array, entry: Captioned) -> np.ndarray:
+def finite(latent: Array | np.ndarray, entry: Captioned) -> np.ndarray:
     """The latent as a numpy array.
 
     Raises:

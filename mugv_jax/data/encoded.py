@@ -4,6 +4,7 @@
 
 latents/ID-KEY.pt             KEY is a hash of the video; a file that exists is complete
 text_features/ID-KEY_text.pt  KEY is a hash of the caption
+text_features/ID-KEY_short.pt the same of the short caption, if there is one
 empty_text.pt                 the empty caption, which replaces captions that training drops
 parts/I-of-N.csv              rows finished by process I of N
 train.csv                     all rows finished so far, in the order of the captions
@@ -37,6 +38,7 @@ PARTS = "parts"
 LATENTS, TEXTS = "latents", "text_features"
 FILES = (CSV, SETTINGS, PARTS, LATENTS, TEXTS)  # what is written to the folder
 COLUMNS = (ID, SOURCE, *(field.column for field in flow_fields()))
+SHORT_COLUMN = "text_short_feat_path"  # in lists with short captions only
 NORMALISED = "generated"  # the format's word for latents that are normalised
 # A video is identified by its size and its two ends: reading all of it every time would take as
 # long as encoding it, and copying may change its time of change.
@@ -51,11 +53,21 @@ class Job:
     """One sample to encode.
 
     latent, text: the sample's files, relative to the folder.
+    short: file of its short caption, if it has one.
     """
 
     entry: Captioned
     latent: str
     text: str
+    short: str | None = None
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """Caption of each file of text states."""
+        found = {self.text: self.entry.caption}
+        if self.short is not None and self.entry.short is not None:
+            found[self.short] = self.entry.short
+        return found
 
 
 class EncodedFolder:
@@ -84,6 +96,8 @@ class EncodedFolder:
             )
         self.path = path
         self.entries = captions[shard_index::shard_count]
+        short = any(entry.short is not None for entry in captions)
+        self._columns = (*COLUMNS, SHORT_COLUMN) if short else COLUMNS
         self._order = {entry.id: number for number, entry in enumerate(captions)}
         self._part = f"{shard_index:05d}-of-{shard_count:05d}.csv"
         self._parts = f"*-of-{shard_count:05d}.csv"
@@ -110,11 +124,12 @@ class EncodedFolder:
             BadSample: the video cannot be read.
         """
         source = _source_key(entry)
-        caption = hashlib.sha256(entry.caption.encode()).hexdigest()[:KEY_DIGITS]
+        short = entry.short
         return Job(
             entry=entry,
             latent=f"{LATENTS}/{entry.id}-{source}.pt",
-            text=f"{TEXTS}/{entry.id}-{caption}_text.pt",
+            text=f"{TEXTS}/{entry.id}-{_caption_key(entry.caption)}_text.pt",
+            short=None if short is None else f"{TEXTS}/{entry.id}-{_caption_key(short)}_short.pt",
         )
 
     def has(self, relative: str) -> bool:
@@ -128,20 +143,22 @@ class EncodedFolder:
     def recall(self, job: Job) -> bool:
         """Reuses the row of an earlier run; whether that run finished the sample."""
         row = self._known.get(job.latent)
-        if row is None or not self.has(job.latent) or not self.has(job.text):
+        if row is None or not all(map(self.has, (job.latent, *job.captions))):
             return False
         self.finish(job, float(row["fps"]))
         return True
 
     def finish(self, job: Job, fps: float) -> None:
-        """Records that both files of a sample are written."""
-        self._rows[job.entry.id] = {
+        """Records that all files of a sample are written."""
+        row = {
             ID: job.entry.id,
             SOURCE: NORMALISED,
             "latent_path": job.latent,
             "text_feat_path": job.text,
             "fps": repr(fps),
+            SHORT_COLUMN: job.short or "",
         }
+        self._rows[job.entry.id] = {column: row[column] for column in self._columns}
 
     def flush(self) -> int:
         """Writes the finished rows to this process's part, and all parts to `train.csv`.
@@ -149,15 +166,19 @@ class EncodedFolder:
         Older files of samples that were encoded again are removed. Returns the number of rows.
         """
         rows = sorted(self._rows.values(), key=self._place)
-        self.write(f"{PARTS}/{self._part}", csv_bytes(rows, COLUMNS))
+        self.write(f"{PARTS}/{self._part}", csv_bytes(rows, self._columns))
         with self._locked():  # processes that end at the same time must see each other's parts
             merged: dict[str, Row] = {}
             for part in sorted((self.path / PARTS).glob(self._parts)):
                 merged |= {row[ID]: row for row in _read_part(part)}
-            current = (row for row in merged.values() if row[ID] in self._order)
+            current = (
+                {column: row.get(column, "") for column in self._columns}
+                for row in merged.values()
+                if row[ID] in self._order
+            )
             listed = sorted(current, key=self._place)
             if listed or self.has(CSV):  # no list of nothing
-                self.write(CSV, csv_bytes(listed, COLUMNS))
+                self.write(CSV, csv_bytes(listed, self._columns))
         self._remove_replaced()
         return len(listed)
 
@@ -165,8 +186,8 @@ class EncodedFolder:
         """Removes files of earlier rows that the current rows no longer name."""
         for row in self._rows.values():
             for older in self._older.pop(row[ID], ()):
-                for column in ("latent_path", "text_feat_path"):
-                    if older[column] != row[column]:
+                for column in ("latent_path", "text_feat_path", SHORT_COLUMN):
+                    if older.get(column) and older[column] != row.get(column):
                         (self.path / older[column]).unlink(missing_ok=True)
 
     def _place(self, row: Row) -> int:
@@ -199,6 +220,11 @@ class EncodedFolder:
         with open(self.path / PARTS / ".lock", "a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _caption_key(caption: str) -> str:
+    """Hash of a caption."""
+    return hashlib.sha256(caption.encode()).hexdigest()[:KEY_DIGITS]
 
 
 def _source_key(entry: Captioned) -> str:

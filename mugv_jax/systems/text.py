@@ -37,14 +37,14 @@ def tokenize(
     return tokenizer.tokenize(prompts, max_tokens)
 
 
-def text_states(module: nn.Module, variables: Any, *inputs: np.ndarray) -> Any:
+def text_states(module: nn.Module, variables: Any, *inputs: np.ndarray, batch_size: int = 1) -> Any:
     """Outputs of an encoder for every text, on the host.
 
-    The encoder reads one text at a time: the float32 scores of many would set the peak of memory.
-
     inputs: ids, and a mask if the encoder takes one, with a leading axis of texts.
+    batch_size: texts that the encoder reads at once; the float32 scores of many would set the peak
+        of memory.
     """
-    read = text_batches(module, variables, *inputs, batch_size=1)
+    read = text_batches(module, variables, *inputs, batch_size=batch_size)
     return jax.tree.map(lambda *texts: np.concatenate(texts), *read)
 
 

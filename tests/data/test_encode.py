@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from mugv_jax import video
-from mugv_jax.data import encode as encoding
 from mugv_jax.data.clips import ClipRule, read_clip
 from mugv_jax.data.encode import EncodeConfig, encode
 from mugv_jax.data.fields import flow_fields
@@ -130,7 +129,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_files(
     assert len(calls) == 2
     assert contents(tmp_path) == contents(whole)
     calls.clear()
-    monkeypatch.setattr(encoding, "text_batches", None)
+    monkeypatch.setattr(MugvModels, "caption_states", None)
     encode(folder / "captions.csv", tmp_path, models, CONFIG)
     assert calls == []
 

@@ -16,9 +16,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-import jax.numpy as jnp
-import numpy as np
-
 from mugv_jax import video
 from mugv_jax.data.ahead import ahead
 from mugv_jax.data.bad_sample import BadSample
@@ -32,9 +29,7 @@ from mugv_jax.data.serve.protocol import VERSION
 from mugv_jax.data.serve.shapes import sample_shape
 from mugv_jax.progress import amount, clock, over, rate
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.systems.mugv import windows
-from mugv_jax.systems.mugv.models import MugvModels
-from mugv_jax.systems.text import text_batches
+from mugv_jax.systems.encoding import SampleEncoder
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +45,7 @@ class Encoder:
         ValueError: no sample of the list can be used.
     """
 
-    def __init__(self, folder: EncodedFolder, models: MugvModels, config: EncodeConfig):
+    def __init__(self, folder: EncodedFolder, models: SampleEncoder[Any], config: EncodeConfig):
         self.folder, self._models, self._config = folder, models, config
         self._device, self._guard = threading.Lock(), threading.Lock()
         self._working: dict[str, Future[None]] = {}
@@ -69,9 +64,9 @@ class Encoder:
             raise ValueError("no file of the list can be used: " + "; ".join(self.bad[:3]))
 
     def __enter__(self) -> "Encoder":
-        self._loaded.enter_context(meshes.use(self._models.mesh))
-        self._text = self._loaded.enter_context(self._models.model("text"))
-        self._vae = self._loaded.enter_context(self._models.model("vae"))
+        models = self._models
+        self._loaded.enter_context(meshes.use(models.mesh))
+        self._loaded.enter_context(models.holding("vae", *models.TEXT_MODELS))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -173,37 +168,32 @@ class Encoder:
     def _write_texts(self, name: str) -> Sequence[str]:
         """Encodes a caption together with its neighbours in the list, which are needed soon too.
 
-        T5 then reads as many captions at once as in `data encode`, and its sums are the same.
-        Returns the files that were written.
+        The text encoders then read as many captions at once as in `data encode`, and their sums are
+        the same. Returns the files that were written.
         """
         size = self._config.text_batch
         near = [name]
         if name != EMPTY_TEXT:
             first = self._places[name] // size * size
             near = self._texts[first : first + size]
-        module, variables = self._text
-        with self._device, meshes.use(self._models.mesh):
+        with self._device:
             todo = [each for each in near if not self.folder.has(each)]
             if not todo:
                 return todo
             captions = [
                 self._jobs[each].entry.caption if each in self._jobs else "" for each in todo
             ]
-            ids, masks = self._models.tokenize(captions)
-            batches = text_batches(module, variables, ids, masks, batch_size=size)
-            states = [np.asarray(text) for batch in batches for text in batch]
-            for file, text, mask in zip(todo, states, masks, strict=True):
-                text = np.where(mask[:, None], text, np.zeros((), text.dtype))
+            states = self._models.caption_states(captions, batch_size=size)
+            for file, (text, mask) in zip(todo, states, strict=True):
                 self.folder.write(file, text_bytes(text, mask))
         return todo
 
     def _latent_bytes(self, job: Job) -> bytes:
         frames, _ = read_clip(job.entry.path, self._config.clip, job.entry.fps, job.entry.part)
         key = posterior_key(self._config.posterior_seed, job.entry)
-        vae, variables = self._vae
-        with self._device, meshes.use(self._models.mesh):
-            pixels = jnp.asarray(video.to_pixels(frames)[None])
-            latent = windows.encode(vae, variables, pixels, key, tiling=self._config.tiling)[0]
+        with self._device:
+            pixels = video.to_pixels(frames)[None]
+            latent = self._models.latent(pixels, key, tiling=self._config.tiling)
             return latent_bytes(finite(latent, job.entry))
 
     @functools.cached_property

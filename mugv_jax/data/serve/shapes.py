@@ -24,7 +24,7 @@ def sample_shape(entry: Captioned, rule: ClipRule) -> tuple[tuple[int, int, int]
         count, rate, (width, height) = _clip(entry, rule)
     except (ValueError, OSError) as error:
         raise BadSample(str(error)) from error
-    return ((count - 1) // STRIDE + 1, height // STRIDE, width // STRIDE), rate
+    return ((count - 1) // rule.stride + 1, height // STRIDE, width // STRIDE), rate
 
 
 def _clip(entry: Captioned, rule: ClipRule) -> tuple[int, float, tuple[int, int]]:

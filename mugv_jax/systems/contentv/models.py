@@ -5,23 +5,26 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import jax
 import numpy as np
 
-from mugv_jax.axes import Int
+from mugv_jax.axes import Array, Bool, Float, Int
 from mugv_jax.files import user_path
 from mugv_jax.nn.quantize import check_quantize
 from mugv_jax.nn.text import tokenizer as tokenizers
 from mugv_jax.nn.text.clip import ClipText
 from mugv_jax.sharding import mesh as meshes
-from mugv_jax.systems.contentv.denoiser import T5_TOKENS, ContentvCondition
+from mugv_jax.systems import wan_windows
+from mugv_jax.systems.contentv.denoiser import T5_TOKENS, ContentvCondition, caption_states
 from mugv_jax.systems.contentv.system import FOLDERS, SYSTEM, TOKENIZERS, ContentvConfig
-from mugv_jax.systems.models import LoadingOptions, Models, adapter_options
+from mugv_jax.systems.encoding import SampleEncoder
+from mugv_jax.systems.models import LoadingOptions, adapter_options
 from mugv_jax.systems.pretrained import local_folder, required
 from mugv_jax.systems.record import arguments
 from mugv_jax.systems.text import text_states, tokenize
+from mugv_jax.systems.tiles import Tiling
 from mugv_jax.weights.adapters import Adapters
 
 CLIPS = ("clip_l", "clip_g")
@@ -46,8 +49,11 @@ def find_contentv(
     return found | {name: required(folder, "tokenizer", (name,)) for name in TOKENIZERS.values()}
 
 
-class ContentvModels(Models[ContentvConfig]):
+class ContentvModels(SampleEncoder[ContentvConfig]):
     """Transformer, VAE, both CLIPs and T5, by field, and the tokenizers of the last three."""
+
+    TEXT_MODELS = (*CLIPS, "text")
+    SAMPLES_POSTERIOR = False
 
     system = SYSTEM
 
@@ -107,12 +113,35 @@ class ContentvModels(Models[ContentvConfig]):
 
     def read_texts(self, texts: Sequence[str]) -> list[ContentvCondition]:
         """Condition of each text, without a batch axis; encoders are loaded one at a time."""
+        return self._conditions(texts, batch_size=1)
+
+    def caption_states(
+        self, captions: Sequence[str], *, batch_size: int
+    ) -> list[tuple[Float[Any, "s d"], Bool[Any, "s"]]]:
+        """Summaries and states of all encoders, none of them masked; see `denoiser.caption_states`.
+
+        They keep the precision in which they were computed.
+        """
+        read = self._conditions(captions, batch_size=batch_size)
+        states = [caption_states(each).astype(self.dtype) for each in read]
+        return [(each, np.ones(len(each), bool)) for each in states]
+
+    def latent(
+        self, pixels: Float[Any, "1 f h w 3"], key: Array | None, *, tiling: Tiling | None
+    ) -> Float[Any, "_f _h _w c"]:
+        """The posterior's mean; see `SampleEncoder.latent`."""
+        assert key is None  # SAMPLES_POSTERIOR
+        with meshes.use(self.mesh), self.model("vae") as (vae, variables):
+            return wan_windows.encode(vae, variables, np.asarray(pixels), tiling=tiling)[0]
+
+    def _conditions(self, texts: Sequence[str], *, batch_size: int) -> list[ContentvCondition]:
         read = {}
         with meshes.use(self.mesh):
             for field, ids in self.tokenize(texts).items():
                 inputs = (ids,) if field in CLIPS else (ids, np.ones_like(ids, bool))
                 with self.model(field) as (module, variables):
-                    read[field] = text_states(module, variables, *inputs)
+                    states = text_states(module, variables, *inputs, batch_size=batch_size)
+                    read[field] = states
         whole = joined(read["clip_l"], read["clip_g"], read["text"])
         return [jax.tree.map(lambda array, i=i: array[i].copy(), whole) for i in range(len(texts))]
 

@@ -5,17 +5,27 @@
 import dataclasses
 import importlib.resources
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
+import jax.numpy as jnp
+import numpy as np
+
+from mugv_jax.axes import Array, Bool, Float
 from mugv_jax.files import resolved, user_path
 from mugv_jax.nn.quantize import check_quantize
 from mugv_jax.nn.text import tokenizer as tokenizers
+from mugv_jax.sharding import mesh as meshes
+from mugv_jax.systems.encoding import SampleEncoder
 from mugv_jax.systems.models import TOKENIZER, LoadingOptions, TextModels, adapter_options
+from mugv_jax.systems.mugv import windows
 from mugv_jax.systems.mugv.aesthetic import AESTHETIC
 from mugv_jax.systems.mugv.system import SYSTEM, TEXT_ENCODER, MugvConfig
 from mugv_jax.systems.pretrained import first_of, local_folder, required
 from mugv_jax.systems.record import arguments
+from mugv_jax.systems.text import text_batches
+from mugv_jax.systems.tiles import Tiling
 from mugv_jax.weights.adapters import Adapters
 
 _SHARDS = ("pytorch_model-*.bin",)
@@ -113,7 +123,7 @@ def _published_text_encoder(folder: Path) -> Path:
         ) from error
 
 
-class MugvModels(TextModels[MugvConfig]):
+class MugvModels(TextModels[MugvConfig], SampleEncoder[MugvConfig]):
     """DiT (unless the weights hold none), VAE and T5, the tokenizer of T5, and a tiny decoder."""
 
     system = SYSTEM
@@ -170,3 +180,23 @@ class MugvModels(TextModels[MugvConfig]):
     def load_tokenizer(self) -> tokenizers.Tokenizer:
         """As for all systems, but an aesthetic score at the end of a long text is kept."""
         return dataclasses.replace(super().load_tokenizer(), ending=AESTHETIC)
+
+    def caption_states(
+        self, captions: Sequence[str], *, batch_size: int
+    ) -> list[tuple[Float[Any, "s d"], Bool[Any, "s"]]]:
+        """States of T5, zero where they are masked; see `SampleEncoder.caption_states`."""
+        ids, masks = self.tokenize(captions)
+        with meshes.use(self.mesh), self.model("text") as (module, variables):
+            batches = text_batches(module, variables, ids, masks, batch_size=batch_size)
+            states = [text for batch in batches for text in batch]
+        return [
+            (np.where(mask[:, None], text, np.zeros((), text.dtype)), mask)
+            for text, mask in zip(states, masks, strict=True)
+        ]
+
+    def latent(
+        self, pixels: Float[Any, "1 f h w 3"], key: Array | None, *, tiling: Tiling | None
+    ) -> Float[Any, "_f _h _w c"]:
+        """See `SampleEncoder.latent`."""
+        with meshes.use(self.mesh), self.model("vae") as (vae, variables):
+            return windows.encode(vae, variables, jnp.asarray(pixels), key, tiling=tiling)[0]
