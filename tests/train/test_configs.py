@@ -16,17 +16,22 @@ from configs import shapes, training
 from mugv_jax import config as configs
 from mugv_jax.config import build_group
 from mugv_jax.cost.chips import peak_of
-from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.sharding.mesh import AXES
 from mugv_jax.sharding.parallel import build_dit
 from mugv_jax.systems.mugv import cost as flops
+from mugv_jax.systems.system import find
 from mugv_jax.train.curriculum import Curriculum, Stage
 from mugv_jax.train.optimizer import learning_rate
 from mugv_jax.train.train_config import DiTTrainConfig, from_config_dict, group_classes
+from mugv_jax.weights.registry import MODELS as MODEL_KINDS
 
 ROOT = Path(__file__).parents[2] / "configs"
 MODELS = sorted(ROOT.glob("mugv_*.py"))
 STAGES = [ROOT / "stages" / f"{name}.py" for name in ("small", "stage1", "stage2", "stage3", "sft")]
+CONTENTV = [
+    *(ROOT / f"contentv_{name}.py" for name in ("8b", "debug")),
+    *(ROOT / "contentv" / f"{name}.py" for name in ("stage1", "stage2", "stage3", "sft")),
+]  # the figures of the latter: test_contentv_configs.py
 POST = sorted((ROOT / "post").glob("[a-z]*.py"))
 HOURS = re.compile(
     r"Hours: ([\d,]+) steps x (\d+) shards x ([\d.]+) PFLOP / "
@@ -74,24 +79,27 @@ def model_pflop(config, shape):
 
 
 def test_no_config_is_forgotten():
-    assert {*MODELS, *STAGES, *POST} == {
+    assert {*MODELS, *STAGES, *CONTENTV, *POST} == {
         path
         for path in ROOT.rglob("*.py")
         if path.name not in ("__init__.py", "training.py", "shapes.py")
         and path.parent.name != "curate"  # those train nothing: tests/curate/test_run.py
         and not path.name.startswith(("vae_", "tiny_decoder_"))  # another trainer's: train/vae
-        and not path.name.startswith(("contentv_", "enhancer"))  # systems that are only sampled
+        and not path.name.startswith("enhancer")  # a system that is only sampled
     }
 
 
-@pytest.mark.parametrize("path", [*MODELS, *STAGES, *POST], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*MODELS, *STAGES, *CONTENTV, *POST], ids=lambda path: f"{path.parent.stem}/{path.stem}"
+)
 def test_a_config_has_a_mesh_and_a_schedule(path):
     config = read(path)
     inner = config.mesh.sizes(len(MANY))
     shape = [inner[axis] for axis in AXES]
     mesh = Mesh(np.array(MANY).reshape(shape), AXES, axis_types=(AxisType.Auto,) * len(AXES))
     options = {"dtype": config.run.dtype, "remat": config.run.remat}
-    build_dit(config.dit, mesh, config.mesh, module=MugDiT, **options)
+    module = MODEL_KINDS[find(config.system).kinds["dit"]].build
+    build_dit(config.dit, mesh, config.mesh, module=module, **options)
     rate = learning_rate(config.optimizer, config.run.steps)
     assert 0 < rate(0) <= config.optimizer.learning_rate
     assert rate(config.optimizer.warmup_steps) == pytest.approx(config.optimizer.learning_rate)
