@@ -59,8 +59,7 @@ def perturbed(module: torch.nn.Module) -> torch.nn.Module:
     return module.eval()
 
 
-@torch.no_grad()
-def velocity(
+def differentiable_velocity(
     module: SD3Transformer2DModel,
     x: torch.Tensor,
     t: torch.Tensor,
@@ -77,3 +76,6 @@ def velocity(
     frames, rows, columns = x.shape[2], x.shape[3] // size, x.shape[4] // size
     axes = "b (f h w) (p q c) -> b c f (h p) (w q)"
     return einops.rearrange(out, axes, f=frames, h=rows, w=columns, p=size, q=size)
+
+
+velocity = torch.no_grad()(differentiable_velocity)

@@ -21,7 +21,7 @@ from mugv_jax.train.state import new_state
 from mugv_jax.train.step import Step
 from mugv_jax.train.tasks import TASKS, TaskConfig
 from tests.flow.denoisers import denoiser
-from tests.train.runs import TEXT_DIM, tiny
+from tests.train.runs import CONTENTV, MUGV, TEXT_DIM, tiny
 
 SHARDED = 1e-5  # relative L2: the order of float32 sums differs
 TASK_CONFIG = TaskConfig(probability={"t2v": 0.5, "i2v": 0.5}, drop_caption={"t2v": 0.5})
@@ -32,42 +32,43 @@ def batch_of(seed=0, shape=(3, 4, 4)):
     return jax.tree.map(jnp.asarray, numpy_batch(seed, shape))
 
 
-def numpy_batch(seed=0, shape=(3, 4, 4)):
+def numpy_batch(seed=0, shape=(3, 4, 4), system=MUGV):
     rng = np.random.default_rng(seed)
     return {
-        "latent": rng.standard_normal((ROWS, *shape, 24)).astype(np.float32),
-        "text": rng.standard_normal((ROWS, TOKENS, TEXT_DIM)).astype(np.float32),
+        "latent": rng.standard_normal((ROWS, *shape, system.channels)).astype(np.float32),
+        "text": rng.standard_normal((ROWS, TOKENS, system.text_dim)).astype(np.float32),
         "text_mask": np.arange(TOKENS)[None] < rng.integers(1, TOKENS + 1, (ROWS, 1)),
         "fps": rng.uniform(8, 30, ROWS).astype(np.float32),
         "sample": np.arange(ROWS, dtype=np.int32),
     }
 
 
-def null_text():
+def null_text(width=TEXT_DIM):
     mask = np.zeros(TOKENS, bool)
     mask[0] = True
-    return NullText(text=np.full((TOKENS, TEXT_DIM), 0.5, np.float32), text_mask=mask)
+    return NullText(text=np.full((TOKENS, width), 0.5, np.float32), text_mask=mask)
 
 
-def program_of(*overrides):
-    config = tiny("unread", *overrides)
+def program_of(*overrides, system=MUGV):
+    config = tiny("unread", *overrides, system=system)
     count = int(np.prod([getattr(config.mesh, axis) or 1 for axis in meshes.AXES]))
-    return make_program(config, config.mesh.make_mesh(jax.devices()[:count]), null_text())
+    mesh = config.mesh.make_mesh(jax.devices()[:count])
+    return make_program(config, mesh, null_text(system.text_dim))
 
 
 @functools.cache
-def first_state():
+def first_state(system=MUGV):
     """The plain program's state, on the host."""
-    return jax.device_get(program_of().start({}))
+    return jax.device_get(program_of(system=system).start({}))
 
 
-def run(program, state=None, steps=2):
+def run(program, state=None, steps=2, system=MUGV):
     """(losses, state) after some steps."""
-    state = jax.device_put(first_state() if state is None else state, program.shardings)
+    state = jax.device_put(first_state(system) if state is None else state, program.shardings)
     losses = []
     with meshes.use(program.mesh), jax.default_matmul_precision("highest"):
         for step in range(steps):
-            rows = place_batch(numpy_batch(step), program.mesh)
+            rows = place_batch(numpy_batch(step, system=system), program.mesh)
             state, metrics = program.step(state, rows)
             losses.append(float(metrics["loss"]))
     return losses, jax.device_get(state)
@@ -78,21 +79,35 @@ def distance(ours, reference):
     return float(optax.tree.norm(off) / optax.tree.norm(reference))
 
 
+@functools.cache
+def run_alone(system=MUGV):
+    return run(program_of(system=system), system=system)
+
+
 @pytest.fixture(scope="module")
 def alone():
-    return run(program_of())
+    return run_alone()
 
 
-# Every axis with another; other meshes are in the tests of the model's gradients.
-@pytest.mark.parametrize("mesh", ["fsdp=2,tensor=2,sequence=2", "data=2,pipeline=2"])
-def test_a_step_is_the_same_on_every_mesh(alone, mesh):
+# Every axis with another; other meshes are in the tests of the models' gradients.
+@pytest.mark.parametrize(
+    ("system", "mesh"),
+    [
+        (MUGV, "fsdp=2,tensor=2,sequence=2"),
+        (MUGV, "data=2,pipeline=2"),
+        (CONTENTV, "fsdp=2,tensor=2,sequence=2"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.config.stem,
+)
+def test_a_step_is_the_same_on_every_mesh(system, mesh):
+    expected_losses, expected = run_alone(system)
     overrides = [f"mesh.{each}" for each in mesh.split(",")]
     if "pipeline" in mesh:
         overrides.append("mesh.microbatches=4")
-    losses, state = run(program_of(*overrides))
-    assert losses == pytest.approx(alone[0], rel=SHARDED)
-    assert distance(state.params, alone[1].params) <= SHARDED
-    assert distance(state.ema, alone[1].ema) <= SHARDED
+    losses, state = run(program_of(*overrides, system=system), system=system)
+    assert losses == pytest.approx(expected_losses, rel=SHARDED)
+    assert distance(state.params, expected.params) <= SHARDED
+    assert distance(state.ema, expected.ema) <= SHARDED
 
 
 def test_accumulated_microbatches_make_the_same_step(alone):
