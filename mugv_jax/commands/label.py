@@ -171,7 +171,7 @@ def _serve(args: argparse.Namespace) -> None:
 
 
 def _results(args: argparse.Namespace) -> None:
-    from mugv_jax.serve.label.exports import REPORT, write_results
+    from mugv_jax.serve.label.exports import COMPARISONS, REPORT, SCORES, write_results
     from mugv_jax.serve.label.report import report_text
     from mugv_jax.serve.label.results import results_of
 
@@ -188,3 +188,8 @@ def _results(args: argparse.Namespace) -> None:
     files = write_results(args.output, results, answers)
     sys.stdout.write(report_text(results))
     log.info("wrote %s: %s", args.output, ", ".join(files))
+    for name, option in ((COMPARISONS, ""), (SCORES, " --binary")):
+        if labelset.samples is not None and name in files:
+            samples, labels = (shlex.quote(str(p)) for p in (labelset.samples, args.output / name))
+            log.info("To train on them: mugv-jax post pairs %s%s --labels %s -o PAIRS",
+                     samples, option, labels)  # fmt: skip

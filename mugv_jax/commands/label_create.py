@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mugv_jax.eval.human.preferences import VERDICTS
+from mugv_jax.files import resolved
 from mugv_jax.serve.label.create import (
     CreateConfig,
     Group,
@@ -53,7 +54,7 @@ def create(args: argparse.Namespace) -> tuple[int, int, list[tuple[str, str]]]:
     with staged(args.output, overwrite=args.overwrite, markers=(SET,)) as folder:
         made = write_set(
             folder, args.kind, groups, stages, config,
-            known=known, samples=None if samples is None else str(samples),
+            known=known, samples=None if samples is None else str(resolved(samples)),
         )  # fmt: skip
         tokens = add_annotators(folder, args.token)
     return len(made.items), len(known), tokens
