@@ -195,17 +195,14 @@ def _encode_texts(
         todo[EMPTY_TEXT] = ""
     if not todo:
         return
-    size = config.text_batch
     with (
         models.holding(*models.TEXT_MODELS),
         Bar("captions", total=len(todo), unit="caption") as bar,
     ):
-        files = list(todo)
-        for batch in (files[start : start + size] for start in range(0, len(files), size)):
-            states = models.caption_states([todo[file] for file in batch], batch_size=size)
-            for file, (text, mask) in zip(batch, states, strict=True):
-                folder.write(file, text_bytes(text, mask))
-                bar.update()
+        states = models.caption_states(list(todo.values()), batch_size=config.text_batch)
+        for file, (text, mask) in zip(todo, states, strict=True):
+            folder.write(file, text_bytes(text, mask))
+            bar.update()
 
 
 def _encode_clips(

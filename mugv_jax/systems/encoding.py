@@ -26,8 +26,11 @@ class SampleEncoder(Models[Sizes], abc.ABC):
     @abc.abstractmethod
     def caption_states(
         self, captions: Sequence[str], *, batch_size: int
-    ) -> list[tuple[Float[Any, "s d"], Bool[Any, "s"]]]:
+    ) -> Iterator[tuple[Float[Any, "s d"], Bool[Any, "s"]]]:
         """States of each caption as a sample holds them, and their mask, which is true on text.
+
+        The captions are read in batches, for each of which the models are loaded unless they are
+        held (`holding`).
 
         batch_size: captions that a model reads at once.
         """

@@ -3,7 +3,7 @@
 """ContentV's five models and three tokenizers: their files, and the encoding of texts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -113,18 +113,21 @@ class ContentvModels(SampleEncoder[ContentvConfig]):
 
     def read_texts(self, texts: Sequence[str]) -> list[ContentvCondition]:
         """Condition of each text, without a batch axis; encoders are loaded one at a time."""
-        return self._conditions(texts, batch_size=1)
+        return self._conditions(self.tokenize(texts), batch_size=1)
 
     def caption_states(
         self, captions: Sequence[str], *, batch_size: int
-    ) -> list[tuple[Float[Any, "s d"], Bool[Any, "s"]]]:
+    ) -> Iterator[tuple[Float[Any, "s d"], Bool[Any, "s"]]]:
         """Summaries and states of all encoders, none of them masked; see `denoiser.caption_states`.
 
         They keep the precision in which they were computed.
         """
-        read = self._conditions(captions, batch_size=batch_size)
-        states = [caption_states(each).astype(self.dtype) for each in read]
-        return [(each, np.ones(len(each), bool)) for each in states]
+        all_ids = self.tokenize(captions)
+        for start in range(0, len(captions), batch_size):
+            ids = {field: each[start : start + batch_size] for field, each in all_ids.items()}
+            for condition in self._conditions(ids, batch_size=batch_size):
+                states = caption_states(condition).astype(self.dtype)
+                yield states, np.ones(len(states), bool)
 
     def latent(
         self, pixels: Float[Any, "1 f h w 3"], key: Array | None, *, tiling: Tiling | None
@@ -134,16 +137,19 @@ class ContentvModels(SampleEncoder[ContentvConfig]):
         with meshes.use(self.mesh), self.model("vae") as (vae, variables):
             return wan_windows.encode(vae, variables, np.asarray(pixels), tiling=tiling)[0]
 
-    def _conditions(self, texts: Sequence[str], *, batch_size: int) -> list[ContentvCondition]:
+    def _conditions(
+        self, ids: Mapping[str, Int[np.ndarray, "b s"]], *, batch_size: int
+    ) -> list[ContentvCondition]:
+        """Condition of each text, from its ids for every encoder."""
         read = {}
         with meshes.use(self.mesh):
-            for field, ids in self.tokenize(texts).items():
-                inputs = (ids,) if field in CLIPS else (ids, np.ones_like(ids, bool))
-                with self.model(field) as (module, variables):
-                    states = text_states(module, variables, *inputs, batch_size=batch_size)
-                    read[field] = states
+            for field, own in ids.items():
+                inputs = (own,) if field in CLIPS else (own, np.ones_like(own, bool))
+                with self.model(field) as text:
+                    read[field] = text_states(*text, *inputs, batch_size=batch_size)
         whole = joined(read["clip_l"], read["clip_g"], read["text"])
-        return [jax.tree.map(lambda array, i=i: array[i].copy(), whole) for i in range(len(texts))]
+        count = len(whole.text)
+        return [jax.tree.map(lambda array, i=i: array[i].copy(), whole) for i in range(count)]
 
 
 def joined(clip_l: ClipText, clip_g: ClipText, t5: np.ndarray) -> ContentvCondition:

@@ -5,7 +5,7 @@
 import dataclasses
 import importlib.resources
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -24,7 +24,7 @@ from mugv_jax.systems.mugv.aesthetic import AESTHETIC
 from mugv_jax.systems.mugv.system import SYSTEM, TEXT_ENCODER, MugvConfig
 from mugv_jax.systems.pretrained import first_of, local_folder, required
 from mugv_jax.systems.record import arguments
-from mugv_jax.systems.text import text_batches
+from mugv_jax.systems.text import text_states
 from mugv_jax.systems.tiles import Tiling
 from mugv_jax.weights.adapters import Adapters
 
@@ -183,16 +183,15 @@ class MugvModels(TextModels[MugvConfig], SampleEncoder[MugvConfig]):
 
     def caption_states(
         self, captions: Sequence[str], *, batch_size: int
-    ) -> list[tuple[Float[Any, "s d"], Bool[Any, "s"]]]:
+    ) -> Iterator[tuple[Float[Any, "s d"], Bool[Any, "s"]]]:
         """States of T5, zero where they are masked; see `SampleEncoder.caption_states`."""
-        ids, masks = self.tokenize(captions)
-        with meshes.use(self.mesh), self.model("text") as (module, variables):
-            batches = text_batches(module, variables, ids, masks, batch_size=batch_size)
-            states = [text for batch in batches for text in batch]
-        return [
-            (np.where(mask[:, None], text, np.zeros((), text.dtype)), mask)
-            for text, mask in zip(states, masks, strict=True)
-        ]
+        all_ids, all_masks = self.tokenize(captions)
+        for start in range(0, len(captions), batch_size):
+            ids, masks = (each[start : start + batch_size] for each in (all_ids, all_masks))
+            with meshes.use(self.mesh), self.model("text") as text:
+                states = text_states(*text, ids, masks, batch_size=batch_size)
+            for each, mask in zip(states, masks, strict=True):
+                yield np.where(mask[:, None], each, np.zeros((), each.dtype)), mask
 
     def latent(
         self, pixels: Float[Any, "1 f h w 3"], key: Array | None, *, tiling: Tiling | None
