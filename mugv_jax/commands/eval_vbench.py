@@ -219,7 +219,7 @@ def _warn_of_names(prompts: Sequence[lists.Prompt]) -> None:
 def _score(args: argparse.Namespace) -> None:
     require_at_least(1, args, "gpus")
     about = read_json(args.folder / ABOUT, "record of `eval vbench sample`")
-    suite = SUITES.get(about.get("suite")) if isinstance(about, dict) else None
+    suite = SUITES.get(str(about.get("suite"))) if isinstance(about, dict) else None
     if suite is None:
         raise ValueError(f"{args.folder / ABOUT} is damaged: run `eval vbench sample` again.")
     lists.chosen([], suite, args.dimensions)  # refuses unknown ones
