@@ -18,13 +18,15 @@ from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.bounds import require_at_least
 from mugv_jax.data.captions import MAX_FPS
-from mugv_jax.data.clips import GRID_PX, LEAST_FRAMES, ClipRule, read_clip
+from mugv_jax.data.clips import GRID_PX, ClipRule, read_clip
 from mugv_jax.files import check_text, existing_file
 from mugv_jax.tables import MISTAKE, SUFFIXES, read_records
 from mugv_jax.video.timeline import read_timeline
 from mugv_jax.weights.digests import file_digest
 
 RESOLUTIONS = (256, 480, 720)
+STRIDE = 8  # frames of a latent of the VAE that has the most; those of the others divide it
+LEAST_FRAMES = STRIDE + 1  # a video's first frame and one group
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,8 +50,8 @@ class ClipSettings:
         if not self.resolutions or len(set(self.resolutions)) < len(self.resolutions):
             raise ValueError(f"resolutions={self.resolutions} must be one or more, each once.")
         require_at_least(LEAST_FRAMES, self, "frames")
-        if self.frames % 8 != 1:
-            nearest = (self.frames - 1) // 8 * 8 + 1
+        if self.frames % STRIDE != 1:
+            nearest = (self.frames - 1) // STRIDE * STRIDE + 1
             raise ValueError(f"frames={self.frames} must be 8k+1, such as {nearest}.")
         ClipRule(size=(GRID_PX, GRID_PX), max_frames=self.frames)  # refuses too many
 
@@ -81,7 +83,7 @@ class Checked:
             ValueError: the file is damaged.
         """
         size = scaled_size(self.width, self.height, resolution)
-        rule = ClipRule(fps=MAX_FPS, size=size, max_frames=frames)
+        rule = ClipRule(fps=MAX_FPS, size=size, max_frames=frames, stride=STRIDE)
         return read_clip(self.clip.path, rule).frames
 
 
