@@ -117,7 +117,15 @@ export class Player {
     if (!this.playing && this.videos.every((video) => video.ended)) this.seek(0);
     this.playing = !this.playing;
     if (this.playing && !this.isReady) this.start();
+    if (!this.playing) this.pause();
     this.changed();
+  }
+
+  /** Stops all videos at the time of the leading one. */
+  pause() {
+    this.playing = false;
+    this.videos.forEach((video) => video.pause());
+    this.seek(this.time);
   }
 
   seek(seconds) {
@@ -127,11 +135,10 @@ export class Player {
 
   /** Moves by frames of the leading video, to the middle of a frame, where no rounding matters. */
   step(count) {
-    this.playing = false;
+    this.pause();
     const fps = this.clips[this.videos.indexOf(this.leader)].fps;
     const last = Math.max(0, Math.round(this.duration * fps) - 1);
     const frame = Math.max(0, Math.min(last, Math.floor(this.time * fps + 1e-3) + count));
-    this.videos.forEach((video) => video.pause());
     this.seek((frame + 0.5) / fps);
   }
 
