@@ -3,10 +3,7 @@
 """Stage 1 of ContentV: 29 frames at 288x288, first videos alone, then pictures as well.
 
     mugv-jax train --config configs/contentv/stage1.py --output runs/stage1 --distributed \\
-        --config.run.weights=TRANSFORMER
-
-TRANSFORMER is one that makes pictures of the Wan VAE's latents; without it a run starts from random
-weights.
+        --config.run.weights=runs/adapted --config.run.ema_weights=true
 
 Hardware: 256 devices (the paper has as many, of 64 GB), each a data shard, in groups of 8 that
 share the weights (fsdp). A step is 2048 clips (8 on a device) or 4096 pictures (16).

@@ -8,6 +8,7 @@ from diffusers import SD3Transformer2DModel
 from diffusers.models.embeddings import get_3d_sincos_pos_embed
 
 from mugv_jax.nn.mmdit.model import SPATIAL_SCALE, MMDiTConfig
+from mugv_jax.weights.tables.mmdit import PICTURE_PATCHES
 
 
 class VideoPatches(torch.nn.Module):
@@ -34,8 +35,15 @@ class VideoPatches(torch.nn.Module):
 
 def make_transformer(config: MMDiTConfig, seed: int = 0) -> SD3Transformer2DModel:
     """Seeded transformer of these sizes, without tensors of zeros or ones."""
+    made = make_of_pictures(config, seed)
+    made.pos_embed = VideoPatches(config)
+    return perturbed(made)
+
+
+def make_of_pictures(config: MMDiTConfig, seed: int = 0) -> SD3Transformer2DModel:
+    """Seeded transformer of Stable Diffusion 3.5 Large, of these sizes."""
     torch.manual_seed(seed)
-    made = SD3Transformer2DModel(
+    return SD3Transformer2DModel(
         patch_size=config.patch[1],
         in_channels=config.in_channels,
         out_channels=config.out_channels,
@@ -46,9 +54,8 @@ def make_transformer(config: MMDiTConfig, seed: int = 0) -> SD3Transformer2DMode
         pooled_projection_dim=config.pooled_dim,
         caption_projection_dim=config.width,
         qk_norm="rms_norm",
+        pos_embed_max_size=PICTURE_PATCHES,
     )
-    made.pos_embed = VideoPatches(config)
-    return perturbed(made)
 
 
 def perturbed(module: torch.nn.Module) -> torch.nn.Module:

@@ -12,7 +12,7 @@ from mugv_jax.kernels.modulate import Modulation
 from mugv_jax.nn.mmdit.block import JointBlock, attend_jointly
 from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
 from mugv_jax.weights.load import load
-from tests.nn.sd3 import make_transformer, velocity
+from tests.nn.sd3 import make_of_pictures, make_transformer, velocity
 from tests.nn.test_vae import PARITY, relative_error
 
 CONFIG = MMDiTConfig(
@@ -72,3 +72,16 @@ def test_the_whole_of_it_is_made_of_them(frames, published, params):
     apply = jax.jit(functools.partial(MMDiT(CONFIG).apply, {"params": params}))
     ours = apply(x, t, text, pooled)
     assert relative_error(ours, expected.movedim(1, -1).numpy()) < PARITY
+
+
+def test_stable_diffusion_has_its_layers(tmp_path):
+    """As the start of training: the table of positions in a picture is left out."""
+    pictures = make_of_pictures(CONFIG)
+    pictures.save_pretrained(tmp_path)
+    config, variables = load(tmp_path, "contentv_dit", collections=("params",))
+    assert config == CONFIG
+    found = variables["params"]["patch_embed"]["kernel"]
+    kernel = pictures.pos_embed.proj.weight.detach().permute(2, 3, 1, 0).flatten(0, 2).numpy()
+    np.testing.assert_array_equal(found, kernel)
+    assert set(variables) == {"params"}
+    assert "last_block" in variables["params"]

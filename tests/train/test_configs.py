@@ -30,7 +30,10 @@ MODELS = sorted(ROOT.glob("mugv_*.py"))
 STAGES = [ROOT / "stages" / f"{name}.py" for name in ("small", "stage1", "stage2", "stage3", "sft")]
 CONTENTV = [
     *(ROOT / f"contentv_{name}.py" for name in ("8b", "debug")),
-    *(ROOT / "contentv" / f"{name}.py" for name in ("stage1", "stage2", "stage3", "sft")),
+    *(
+        ROOT / "contentv" / f"{name}.py"
+        for name in ("adaptation", "stage1", "stage2", "stage3", "sft")
+    ),
 ]  # the figures of the latter: test_contentv_configs.py
 POST = sorted((ROOT / "post").glob("[a-z]*.py"))
 HOURS = re.compile(

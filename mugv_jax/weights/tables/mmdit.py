@@ -1,6 +1,10 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Table of ContentV's transformer, for the names of its diffusers folder."""
+"""Table of ContentV's transformer, for the names of its diffusers folder.
+
+Stable Diffusion 3.5 Large has the same layers, so its transformer is read too, as the start of a
+training. Its table of positions in a picture is not used; MM-DiT computes those of a video.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,6 +21,7 @@ from mugv_jax.weights.tables.layers import (
 )
 
 CLASS = "SD3Transformer3DModel"
+PICTURE_PATCHES = 192  # rows and columns of the table of positions of Stable Diffusion 3.5 Large
 # Modules of a block in the order of the class's parameters.
 _ORDER = (
     "norm1.linear", "norm1_context.linear", "attn.norm_q", "attn.norm_k",
@@ -113,7 +118,12 @@ def table(config: MMDiTConfig) -> Table:
     )
     _, rows, columns = config.patch
     sizes = {"a": config.num_heads, "e": config.head_dim, "six": 6, "two": 2}
-    return Table(rules=rules, layers=config.depth - 1, sizes=sizes | {"ph": rows, "pw": columns})
+    return Table(
+        rules=rules,
+        layers=config.depth - 1,
+        sizes=sizes | {"ph": rows, "pw": columns},
+        optional={"pos_embed.pos_embed": (1, PICTURE_PATCHES**2, config.width)},
+    )
 
 
 def infer_config(shapes: Shapes) -> MMDiTConfig:
