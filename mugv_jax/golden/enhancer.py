@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Cases of the enhancer: WanDiT and the Wan VAE."""
+"""Cases of the enhancer: EnhancerDiT and the Wan VAE."""
 
 import functools
 from typing import Any

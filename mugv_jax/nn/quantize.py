@@ -79,7 +79,7 @@ def check_quantize(name: str | None) -> None:
 
 def quantize_of(kind: str, name: str | None) -> str | None:
     """What `name` means for one kind of model: only diffusion transformers multiply in 8 bits."""
-    if name is None or kind.endswith("_dit"):
+    if name is None or "dit" in kind.split("_"):
         return name
     return name.removesuffix(W8A8)
 

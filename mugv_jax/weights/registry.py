@@ -21,6 +21,7 @@ from mugv_jax.nn.vae.sizes import VAEConfig
 from mugv_jax.nn.vae.tiny import TinyDecoder, TinyDecoderConfig
 from mugv_jax.nn.vision.clip import ClipImageEncoder, ClipVisionConfig
 from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
+from mugv_jax.nn.wan.enhancer import EnhancerDiT
 from mugv_jax.nn.wan.vae import WanVAE, WanVAEConfig
 from mugv_jax.weights.table import Shapes, Spelling, Table
 from mugv_jax.weights.tables import (
@@ -122,6 +123,7 @@ def _t5_inputs(_: T5Config) -> Inputs:
 
 
 _SMALL_T5 = T5Config(vocab_size=8, width=8, head_dim=4, mlp_dim=8, depth=2, num_heads=2)
+_SMALL_UMT5 = dataclasses.replace(_SMALL_T5, shared_bias=False)
 _SMALL_CLIP = ClipTextConfig(
     vocab_size=8, width=8, mlp_dim=8, depth=2, num_heads=2, features=8, end=7
 )
@@ -184,12 +186,38 @@ MODELS = {
             published_config=mmdit.published_config,
         ),
         Model(
-            kind="wan_enhancer_dit",
+            kind="wan_dit",
             config_class=WanDiTConfig,
             build=WanDiT,
             inputs=_denoiser_inputs,
             table=wan_dit.table,
             infer_config=wan_dit.infer_config,
+            config_from_published=wan_dit.config_from_published,
+            example=WanDiTConfig(),
+            in_order=True,
+            spellings=wan_dit.SPELLINGS,
+            described_as={"_class_name": wan_dit.PUBLISHED_CLASS},
+        ),
+        Model(
+            kind="wan_dit_diffusers",
+            config_class=WanDiTConfig,
+            build=WanDiT,
+            inputs=_denoiser_inputs,
+            table=functools.partial(wan_dit.table, diffusers=True),
+            infer_config=functools.partial(wan_dit.infer_config, diffusers=True),
+            config_from_published=wan_dit.config_from_diffusers,
+            example=WanDiTConfig(),
+            spellings=wan_dit.DIFFUSERS_SPELLINGS,
+            described_as={"_class_name": wan_dit.CLASS},
+            published_config=wan_dit.published_config,
+        ),
+        Model(
+            kind="wan_enhancer_dit",
+            config_class=WanDiTConfig,
+            build=EnhancerDiT,
+            inputs=_denoiser_inputs,
+            table=functools.partial(wan_dit.table, clean=True),
+            infer_config=functools.partial(wan_dit.infer_config, clean=True),
             config_from_published=wan_dit.config_from_published,
             example=WanDiTConfig(),
             in_order=True,
@@ -267,7 +295,21 @@ MODELS = {
             table=umt5.table,
             infer_config=umt5.infer_config,
             config_from_published=umt5.config_from_published,
-            example=dataclasses.replace(_SMALL_T5, shared_bias=False),
+            example=_SMALL_UMT5,
+        ),
+        Model(
+            kind="umt5_encoder_transformers",
+            config_class=T5Config,
+            build=T5Encoder,
+            inputs=_t5_inputs,
+            table=umt5.transformers_table,
+            infer_config=umt5.infer_transformers_config,
+            config_from_published=umt5.config_from_transformers,
+            example=_SMALL_UMT5,
+            twins=t5.TWINS,
+            is_foreign=t5.is_foreign,
+            described_as={"model_type": umt5.TYPE},
+            published_config=umt5.published_config,
         ),
     )
 }

@@ -13,7 +13,7 @@ from mugv_jax.compile.collectives import collectives
 from mugv_jax.compile.samplers import read_config, sampler_of
 from mugv_jax.compile.steps import Compiled, Memory, compile_sampler_step
 from mugv_jax.systems.contentv.cost import mmdit_forward
-from mugv_jax.systems.enhancer.cost import wan_forward
+from mugv_jax.systems.enhancer.cost import COSTS
 from mugv_jax.systems.mugv.cost import dit_forward
 from mugv_jax.systems.mugv.size import VideoSize
 from mugv_jax.systems.sizes import WanSize
@@ -97,7 +97,7 @@ def test_the_report_counts_the_work_of_its_system(monkeypatch, name):
         size = VideoSize(width_px=48, height_px=32, frames=9)
         expected = dit_forward(config.dit, size.latent_shape, 300)
     elif name == "enhancer":
-        expected = wan_forward(config.dit, size.latent_shape, 6)
+        expected = COSTS.forward(config.dit, size.latent_shape, 6)
     else:
         expected = mmdit_forward(config.dit, size.latent_shape, 333)
     request = report.Request(config=config, topology="h200:1", size=size, kind="sampler", rows=3)

@@ -15,7 +15,8 @@ from mugv_jax.nn.layers import unboxed
 from mugv_jax.nn.mmdit.block import attend_jointly
 from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
 from mugv_jax.nn.quantize import abstract_quantized, quantized_paths
-from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
+from mugv_jax.nn.wan.dit import WanDiTConfig
+from mugv_jax.nn.wan.enhancer import EnhancerDiT
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.parallel import ParallelConfig, build_dit
 from mugv_jax.sharding.place import batch_sharding, variable_shardings
@@ -27,7 +28,7 @@ SHARDED = 1e-5  # relative L2: the order of float32 sums differs
 # Compiling is what takes time here.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 BATCH, TEXT = 2, 5
-MODULES = {"contentv_dit": MMDiT, "wan_enhancer_dit": WanDiT}
+MODULES = {"contentv_dit": MMDiT, "wan_enhancer_dit": EnhancerDiT}
 MESHES = {
     "ulysses": (8, {"sequence": 8}),
     "ulysses and tensor": (8, {"sequence": 4, "tensor": 2}),

@@ -1,10 +1,9 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The enhancer's diffusion transformer: Wan2.1 1.3B with a second patch embedding.
+"""Wan2.1's diffusion transformer for text-to-video (arXiv:2503.20314; published `WanModel`).
 
 Its block is MUGDiT's, with queries and keys normalised over all heads together and cross-attention
-to all of a zero-padded text. If clean latents y are given, their patch embedding is added to that
-of x, and the tokens of frame 0 are modulated as at time 0.
+to all of a zero-padded text.
 """
 
 import dataclasses
@@ -32,7 +31,7 @@ from mugv_jax.nn.stream import streamed
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WanDiTConfig:
-    """Sizes of the published class `WanModel`, as the enhancer uses it.
+    """Sizes of the published class `WanModel`; the defaults are those of Wan2.1 1.3B.
 
     text_tokens: number of states to which texts are cut or filled up with zeros.
 
@@ -145,32 +144,34 @@ class WanDiT(nn.Module):
     joint_attention: ClassVar[bool] = False  # `attend` is over video and text together
 
     @nn.compact
-    def __call__(
-        self,
-        x: Latent,
-        t: Float[Array, "b"],
-        text: TextStates,
-        clean: Latent | None = None,
-    ) -> Latent:
+    def __call__(self, x: Latent, t: Float[Array, "b"], text: TextStates) -> Latent:
         """Velocity at `x`.
 
-        t: time in [0, 1000] of all frames; with `clean` given, frame 0 is at time 0 instead.
+        t: time in [0, 1000] of all frames.
         text: states of the text encoder, zeros after the end of each text.
-        clean: latents of the video to enhance, of the same shape as `x`.
+        """
+        return self._velocity(self._patch_embed(x, "patch_embed"), t[:, None], text, x.shape[1:4])
+
+    def _velocity(
+        self,
+        embedded: Float[Array, "b n d"],
+        time: Float[Array, "b g"],
+        text: TextStates,
+        size: tuple[int, ...],
+    ) -> Latent:
+        """Velocity from embedded patches.
+
+        time: time of the first frames one by one; the last one is that of all other frames.
+        size: (f, h, w) of the latents.
         """
         config = self.config
-        frames, height, width = x.shape[1:4]
-        embedded = self._patch_embed(x, "patch_embed")
-        if clean is not None or self.is_initializing():
-            second = self._patch_embed(x if clean is None else clean, "clean_patch_embed")
-            embedded = embedded + second
+        frames, height, width = size
         length = embedded.shape[1]
         per_frame = length // frames
         embedded = pad_tokens(embedded, self.token_multiple)
-        tokens = embedded.shape[1]
+        rows, tokens = embedded.shape[:2]
         of_frame = jnp.arange(tokens) // per_frame
 
-        time = t[:, None] if clean is None else jnp.stack([jnp.zeros_like(t), t], axis=1)
         group = jnp.minimum(of_frame, time.shape[1] - 1)
         embed = ScalarEmbed(config.width, name="time_embed")(time)
         embed = nn.with_logical_constraint(embed, ("batch", None, None))
@@ -183,13 +184,13 @@ class WanDiT(nn.Module):
         columns = -(-width // config.patch[2])
         place = jnp.arange(tokens) % per_frame
         position = jnp.stack([of_frame, place // columns, place % columns], axis=-1)
-        cos, sin = cos_sin(jnp.broadcast_to(position[None], (len(x), tokens, 3)), config.pairs)
+        cos, sin = cos_sin(jnp.broadcast_to(position[None], (rows, tokens, 3)), config.pairs)
         context = Context(
             modulation=six_vectors(nn.silu(embed)),
             group=group,
             cos=cos,
             sin=sin,
-            token_lengths=jnp.full(x.shape[:1], length) if tokens > length else None,
+            token_lengths=jnp.full((rows,), length) if tokens > length else None,
             text=self._text_embed(text),
             text_lengths=None,
         )

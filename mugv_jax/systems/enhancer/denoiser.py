@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The enhancer's WanDiT as a denoiser, and the condition that it reads."""
+"""The enhancer's EnhancerDiT as a denoiser, and the condition that it reads."""
 
 import dataclasses
 import functools
@@ -15,12 +15,12 @@ from jax.sharding import Mesh
 from mugv_jax.axes import Array, Latent
 from mugv_jax.flow.denoiser import Denoiser, FrameTimes, LatentShape
 from mugv_jax.flow.path import MODEL_TIME
-from mugv_jax.nn.wan.dit import WanDiT
+from mugv_jax.nn.wan.enhancer import EnhancerDiT
 from mugv_jax.sharding.place import batch_sharding
 
 
 class EnhancerCondition(flax.struct.PyTreeNode):
-    """Inputs of WanDiT beside latent and time.
+    """Inputs of EnhancerDiT beside latent and time.
 
     text: (b s l); states of UMT5, zero after the end of a text.
     clean: (b f h w c) float32; latents of the input video.
@@ -32,9 +32,9 @@ class EnhancerCondition(flax.struct.PyTreeNode):
 
 @dataclasses.dataclass(frozen=True)
 class EnhancerDenoiser(Denoiser[EnhancerCondition]):
-    """WanDiT, which predicts noise - x_0, has time in thousandths and holds frame 0 at time 0."""
+    """EnhancerDiT: predicts noise - x_0, has time in thousandths, and holds frame 0 at time 0."""
 
-    dit: WanDiT
+    dit: EnhancerDiT
 
     def velocity(
         self, variables: Any, x: Latent, t: FrameTimes, condition: EnhancerCondition

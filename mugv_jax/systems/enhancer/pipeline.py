@@ -4,7 +4,7 @@
 
     prompt -> UMT5 -> text states
     window of frames -> Wan VAE encoder -> clean latent
-    clean latent, the same with noise -> WanDiT, once per step and prompt -> latent
+    clean latent, the same with noise -> EnhancerDiT, once per step and prompt -> latent
     latent -> Wan VAE decoder -> window, blended with the previous one
 
 Frame 0 of a window is given, as in the model's training: the VAE reconstructs it. In all windows
@@ -24,7 +24,7 @@ from mugv_jax import video
 from mugv_jax.axes import Frames
 from mugv_jax.flow.sampler import Observer, Sample
 from mugv_jax.flow.schedule import sample_times
-from mugv_jax.nn.wan.dit import WanDiT
+from mugv_jax.nn.wan.enhancer import EnhancerDiT
 from mugv_jax.progress import Bar
 from mugv_jax.sharding import mesh as meshes
 from mugv_jax.sharding.place import data_shards
@@ -259,7 +259,7 @@ class EnhancerPipeline(Pipeline[EnhancerModels, EnhancerConfig]):
 
     def _denoise(
         self,
-        dit: WanDiT,
+        dit: EnhancerDiT,
         variables: Any,
         clean: np.ndarray,
         texts: dict[str, np.ndarray],

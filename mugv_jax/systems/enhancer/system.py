@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The video enhancer of MUG-V: WanDiT, the Wan VAE and UMT5."""
+"""The video enhancer of MUG-V: EnhancerDiT, the Wan VAE and UMT5."""
 
 import dataclasses
 from typing import ClassVar

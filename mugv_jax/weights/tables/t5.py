@@ -12,22 +12,23 @@ from mugv_jax.weights.tables.layers import FROM_HEADS, TO_HEADS, count, weight_s
 TYPE = "t5"  # model_type in config.json
 _BLOCKS = "encoder.block."
 _BLOCK = f"{_BLOCKS}{{layer}}"
-_ATTENTION = f"{_BLOCK}.layer.0.SelfAttention"
+ATTENTION = f"{_BLOCK}.layer.0.SelfAttention"
 _MLP = f"{_BLOCK}.layer.1.DenseReluDense"
 # All layers share the bias that the checkpoint stores with the first layer.
-_RELATIVE_BIAS = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias"
+BIAS = "relative_attention_bias"
+_RELATIVE_BIAS = f"encoder.block.0.layer.0.SelfAttention.{BIAS}"
 # Files hold the token embedding under either name or under both; `T5EncoderModel` ties the two.
 _EMBEDDING, _DUPLICATE = "shared.weight", "encoder.embed_tokens.weight"
 TWINS = {_DUPLICATE: _EMBEDDING}
 
-RULES = (
-    Rule(_EMBEDDING, "params/token_embed"),
-    Rule(f"{_RELATIVE_BIAS}.weight", "params/relative_bias"),
+EMBEDDING_RULE = Rule(_EMBEDDING, "params/token_embed")
+# Of every layer and of the last norm; UMT5 in transformers has the same.
+LAYER_RULES = (
     *(
-        Rule(f"{_ATTENTION}.{x}.weight", f"params/blocks/attention/{x}/kernel", TO_HEADS[0])
+        Rule(f"{ATTENTION}.{x}.weight", f"params/blocks/attention/{x}/kernel", TO_HEADS[0])
         for x in "qkv"
     ),
-    Rule(f"{_ATTENTION}.o.weight", "params/blocks/attention/out/kernel", FROM_HEADS),
+    Rule(f"{ATTENTION}.o.weight", "params/blocks/attention/out/kernel", FROM_HEADS),
     Rule(f"{_BLOCK}.layer.0.layer_norm.weight", "params/blocks/attention_norm/scale"),
     Rule(f"{_MLP}.wi_0.weight", "params/blocks/mlp/gate/kernel", "o i -> i o"),
     Rule(f"{_MLP}.wi_1.weight", "params/blocks/mlp/up/kernel", "o i -> i o"),
@@ -35,6 +36,7 @@ RULES = (
     Rule(f"{_BLOCK}.layer.1.layer_norm.weight", "params/blocks/mlp_norm/scale"),
     Rule("encoder.final_layer_norm.weight", "params/final_norm/scale"),
 )
+RULES = (EMBEDDING_RULE, Rule(f"{_RELATIVE_BIAS}.weight", "params/relative_bias"), *LAYER_RULES)
 # Name in Hugging Face's `T5Config` -> field of ours.
 _FIELDS = {
     "vocab_size": "vocab_size",
@@ -54,10 +56,10 @@ _DEFAULTS = {
 }
 
 
-def table(config: T5Config) -> Table:
+def table(config: T5Config, rules: tuple[Rule, ...] = RULES) -> Table:
     """Table of a T5 encoder with these sizes."""
     return Table(
-        rules=RULES,
+        rules=rules,
         layers=config.depth,
         sizes={"a": config.num_heads, "e": config.head_dim},
         optional={_DUPLICATE: (config.vocab_size, config.width)},
@@ -74,17 +76,31 @@ def infer_config(shapes: Shapes) -> T5Config:
 
     The relative position bias determines the number of heads. Its `max_distance` does not show in
     the shapes; it is 128 in every published T5.
+
+    Raises:
+        ValueError: missing tensors, or UMT5's position biases of further layers.
     """
-    layers = ("shared", _RELATIVE_BIAS, f"{_ATTENTION}.q", f"{_MLP}.wi_0")
-    layers = (name.format(layer=0) for name in layers)
-    return inferred(shapes, "a T5 v1.1 encoder checkpoint", layers, count(shapes, _BLOCKS))
+    if f"{ATTENTION.format(layer=1)}.{BIAS}.weight" in shapes:
+        raise ValueError("not a T5 v1.1 encoder checkpoint: its layers have biases of their own.")
+    depth = count(shapes, _BLOCKS)
+    return inferred(shapes, "a T5 v1.1 encoder checkpoint", telling(), depth)
+
+
+def telling() -> tuple[str, ...]:
+    """Layers whose shapes determine the sizes: embedding, position bias, q and gate."""
+    return (
+        "shared",
+        _RELATIVE_BIAS,
+        f"{ATTENTION}.q".format(layer=0),
+        f"{_MLP}.wi_0".format(layer=0),
+    )
 
 
 def inferred(
     shapes: Shapes, what: str, layers: Iterable[str], depth: int, *, shared_bias: bool = True
 ) -> T5Config:
-    """Config of a T5 or UMT5 encoder; `layers` are its embedding, position bias, q and gate."""
-    (vocab_size, width), bias, q, gate = weight_shapes(shapes, what, *layers)
+    """Config of a T5 or UMT5 encoder; `layers` begin with those of `telling`."""
+    (vocab_size, width), bias, q, gate, *_ = weight_shapes(shapes, what, *layers)
     num_buckets, num_heads = bias
     return T5Config(
         vocab_size=vocab_size,
