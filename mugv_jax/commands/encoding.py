@@ -51,7 +51,7 @@ def load_encoders(args: argparse.Namespace) -> SampleEncoder[Any]:
                 f"{flag(name)} is of --model {ENCODED[0]}: {args.model} has three text encoders, "
                 "all in --weights."
             )
-    return generate_contentv.load_models(args)
+    return generate_contentv.GENERATOR.load_models(args)
 
 
 def add_clips(parser: argparse.ArgumentParser) -> None:

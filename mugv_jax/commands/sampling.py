@@ -11,6 +11,7 @@ A module `generate_NAME.py` adds system NAME to --model. It has
     add_arguments(parser)  adds the options of OPTIONS that no other module adds
     prepare(args)          checks all options and returns a function: pipeline -> videos
     open_pipeline(args)    the pipeline; models are loaded when they are needed
+    GENERATOR              of a system for texts alone: its `text_to_video.TextGenerator`
 
 The parsed options contain an option of OF_MODEL only if it was given.
 """

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mugv_jax import console
-from mugv_jax.commands import enhancing, generate_contentv, generate_mugv
+from mugv_jax.commands import enhancing, generate_mugv
 from mugv_jax.commands.model_options import demo_unless_given
 from mugv_jax.commands.processes import join
 from mugv_jax.commands.runtime import keep_compiled
+from mugv_jax.commands.sampling import generators
 from mugv_jax.files import read_text, user_path
-from mugv_jax.serve.videos.generators import ContentvGenerator, Generator, MugvGenerator
+from mugv_jax.serve.videos.generators import Generator, MugvGenerator, TextGenerator
 from mugv_jax.serve.videos.messages import Refused
 from mugv_jax.systems.mugv.defaults import Defaults, read_defaults
 from mugv_jax.systems.mugv.models import demo_weights
@@ -37,7 +38,8 @@ def generator_of(args: argparse.Namespace) -> Generator:
         ValueError: defaults beside the weights that cannot be used.
     """
     if args.model != "mugv":
-        return ContentvGenerator()
+        found = generators()[args.model].GENERATOR
+        return TextGenerator(found.system, found.request)
     if args.random_weights:
         return MugvGenerator(Defaults(), fast_decode=args.fast_decode)
     weights = demo_weights() if args.weights is None else args.weights
@@ -104,7 +106,7 @@ def _pipeline(args: argparse.Namespace) -> Any:
         if not args.random_weights:
             pipeline.defaults = read_defaults(args.weights, dit=args.dit, lora=args.lora)
     else:
-        pipeline = generate_contentv.open_pipeline(args)
+        pipeline = generators()[args.model].open_pipeline(args)
     pipeline.models.keep_loaded = not args.free_models
     return pipeline
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of pipelines as callers have them: names of options, seeds, pictures and frames."""
+"""Arguments of pipelines as callers have them: options, prompts, seeds, pictures and frames."""
 
 import difflib
 import operator
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from mugv_jax.bounds import MAX_SEED
+from mugv_jax.files import check_text
 
 NEAREST = 0.6  # similarity of names from which one is offered in place of the other
 
@@ -124,3 +125,49 @@ def same_text(name: str, value: str | Sequence[str] | None) -> str | None:
     if len(set(value)) != 1:
         raise ValueError(f"{name} must be the same for all prompts of a call.")
     return value[0]
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Raise a ValueError for no prompts, or an empty one."""
+    if not prompts:
+        raise ValueError("no prompt: give at least one.")
+    for number, prompt in enumerate(prompts, start=1):
+        if not prompt.strip():
+            raise ValueError(f"prompt {number} is empty: describe the video in words.")
+        check_text(f"prompt {number}", prompt)
+
+
+def seeds_of(seed: int | Sequence[int], prompts: int) -> list[int]:
+    """Seeds of all prompts: `seed` + i for prompt number i (from 0), unless each has its own.
+
+    Raises:
+        ValueError: a seed out of range, or another number of seeds than of prompts.
+    """
+    if not isinstance(seed, Sequence):
+        _check_seed(seed, MAX_SEED + 1 - prompts)  # the last prompt's is the largest
+        return [seed + i for i in range(prompts)]
+    seeds = per_prompt("seed", list(seed), prompts)
+    for each in seeds:
+        _check_seed(each, MAX_SEED)
+    return seeds
+
+
+def _check_seed(seed: int, largest: int) -> None:
+    if not 0 <= seed <= largest:
+        raise ValueError(f"seed={seed} must lie in 0 to {largest}.")
+
+
+def per_prompt(name: str, value: Any, prompts: int) -> list[Any]:
+    """Value of each prompt: the entries of a list or tuple, or `value` for all prompts.
+
+    Raises:
+        ValueError: a list of another length.
+    """
+    if not isinstance(value, list | tuple):
+        return [value] * prompts
+    if len(value) != prompts:
+        raise ValueError(
+            f"{name} has {len(value)} entries, but the number of prompts is {prompts}: give one "
+            "for all prompts, or a list with one for each."
+        )
+    return list(value)

@@ -27,7 +27,7 @@ from jaxtyping import UInt8
 
 from mugv_jax import video
 from mugv_jax.axes import Array, Float
-from mugv_jax.bounds import require_at_least
+from mugv_jax.bounds import MAX_SEED, require_at_least
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.data.whole_files import write_whole
 from mugv_jax.demo.eval.answers import FIELDS, Answer, AnswerFile, Words
@@ -41,7 +41,7 @@ from mugv_jax.flow.schedule import check_shift, check_times
 from mugv_jax.nn import quality
 from mugv_jax.progress import Bar
 from mugv_jax.systems.frames import Videos
-from mugv_jax.systems.mugv.request import MAX_SEED, Request
+from mugv_jax.systems.mugv.request import Request
 
 TASKS = ("truth", "vae", "t2v", "i2v", "diversity")
 USUAL_TASKS = TASKS[:4]

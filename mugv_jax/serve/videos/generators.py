@@ -11,17 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mugv_jax.systems.contentv.request import (
-    CONTENTV_SIZES,
-    FRAMES,
-    GUIDANCE,
-    ContentvRequest,
-    make_request,
-)
-from mugv_jax.systems.contentv.system import SYSTEM as CONTENTV
 from mugv_jax.systems.mugv.defaults import Defaults
 from mugv_jax.systems.mugv.system import SYSTEM as MUGV
 from mugv_jax.systems.system import System
+from mugv_jax.systems.text_request import TextRequest
 
 Settings = Mapping[str, Any]
 Row = tuple[Settings, Path]  # settings of one video, and the folder of its files
@@ -94,22 +87,27 @@ class MugvGenerator(Generator):
         }
 
 
-class ContentvGenerator(Generator):
-    """ContentV, which makes videos of texts alone."""
+class TextGenerator(Generator):
+    """A system that makes videos of texts alone, with its class of requests."""
 
-    system, given, side_px = CONTENTV, False, 2 * CONTENTV.size.SPATIAL
-    usual = Usual(
-        size=CONTENTV_SIZES["16:9"],
-        frames=FRAMES,
-        fps=ContentvRequest.fps,
-        steps=ContentvRequest.steps,
-        guidance=GUIDANCE,
-        negative_prompt=ContentvRequest.negative_prompt,
-    )
+    given = False
+
+    def __init__(self, system: System, request: type[TextRequest]):
+        self.system, self._request = system, request
+        self.side_px = 2 * system.size.SPATIAL
+        released: Any = request  # fields with defaults are attributes of the class
+        self.usual = Usual(
+            size=request.SIZES[request.SIZE],
+            frames=request.FRAMES,
+            fps=released.fps,
+            steps=released.steps,
+            guidance=request.GUIDANCE,
+            negative_prompt=released.negative_prompt,
+        )
 
     def check(self, settings: Settings, folder: Path) -> None:
         """See `Generator`."""
-        make_request((settings["prompt"],), **self.options([(settings, folder)]))
+        self._request.of((settings["prompt"],), **self.options([(settings, folder)]))
 
     def options(self, rows: Sequence[Row]) -> dict[str, Any]:
         """See `Generator`."""

@@ -11,7 +11,7 @@ from mugv_jax.nn.text.t5 import T5Config
 from mugv_jax.nn.wan.vae import WanVAEConfig
 from mugv_jax.systems.contentv.cost import COSTS
 from mugv_jax.systems.contentv.denoiser import TEXT_TOKENS, ContentvDenoiser
-from mugv_jax.systems.contentv.request import CONTENTV_SIZES, LENGTHS, ContentvRequest
+from mugv_jax.systems.contentv.request import CONTENTV_SIZES, ContentvRequest
 from mugv_jax.systems.sizes import WanSize
 from mugv_jax.systems.system import Kinds, System, SystemConfig
 from mugv_jax.weights.diffusers_folder import PipelineFolder
@@ -116,7 +116,7 @@ SYSTEM = System(
         "portrait": CONTENTV_SIZES["9:16"],
         **CONTENTV_SIZES,
     },
-    lengths=LENGTHS,
+    lengths=ContentvRequest.LENGTHS,
     steps=ContentvRequest.steps,
     text_tokens=lambda _: TEXT_TOKENS,
     denoiser=ContentvDenoiser,

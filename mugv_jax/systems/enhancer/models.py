@@ -1,21 +1,19 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Files of the enhancer's models and tokenizer, and the cleaning of texts."""
+"""Files of the enhancer's models and tokenizer."""
 
 import functools
-import html
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
-from mugv_jax.axes import Bool, Int
 from mugv_jax.nn.quantize import check_quantize
 from mugv_jax.systems.enhancer.system import SYSTEM, EnhancerConfig
-from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, TextModels, adapter_options
+from mugv_jax.systems.models import LORA, TOKENIZER, LoadingOptions, adapter_options
 from mugv_jax.systems.pretrained import first_of, local_folder, required
 from mugv_jax.systems.record import arguments
+from mugv_jax.systems.wan_text import WanTextModels
 from mugv_jax.weights.adapters import Adapters
 
 log = logging.getLogger(__name__)
@@ -54,7 +52,7 @@ def find_enhancer(
     return {name: path for name, path in found.items() if path is not None}
 
 
-class EnhancerModels(TextModels[EnhancerConfig]):
+class EnhancerModels(WanTextModels[EnhancerConfig]):
     """DiT, VAE and UMT5, and the tokenizer of UMT5."""
 
     system = SYSTEM
@@ -94,14 +92,3 @@ class EnhancerModels(TextModels[EnhancerConfig]):
         updates = f"with the updates of {named}" if named else "without updates"
         log.info("the enhancer is %s, %s.", paths["dit"], updates)
         return models
-
-    def tokenize(self, prompts: Sequence[str]) -> tuple[Int[Any, "b s"], Bool[Any, "b s"]]:
-        """See `TextModels.tokenize`; the prompts are cleaned first."""
-        return super().tokenize([cleaned(prompt) for prompt in prompts])
-
-
-def cleaned(prompt: str) -> str:
-    """Text in the form of UMT5's training: repaired characters, no HTML entities, single spaces."""
-    import ftfy
-
-    return " ".join(html.unescape(html.unescape(ftfy.fix_text(prompt))).split())

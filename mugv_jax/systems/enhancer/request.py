@@ -16,17 +16,12 @@ from mugv_jax.systems.record import record_of
 from mugv_jax.systems.sizes import WanSize
 from mugv_jax.systems.tiles import Tiling
 from mugv_jax.systems.time_windows import check_windows
+from mugv_jax.systems.wan_text import NEGATIVE_PROMPT
 from mugv_jax.video.records import Record, read_record
 
 log = logging.getLogger(__name__)
 
 PROMPT = "High quality video, HD, clear, motion, cinema"
-# Negative prompt of Wan2.1, on which the enhancer is based.
-NEGATIVE_PROMPT = (
-    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，"
-    "低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，"
-    "毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
-)
 
 
 class EnhanceOptions(TypedDict, total=False):

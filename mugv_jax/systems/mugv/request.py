@@ -9,7 +9,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from mugv_jax.bounds import MAX_SEED
 from mugv_jax.files import check_text
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.renoise import check_renoise
@@ -21,6 +20,7 @@ from mugv_jax.flow.schedule import (
     sample_times,
     shift_ratio,
 )
+from mugv_jax.systems.arguments import check_prompts, per_prompt, seeds_of
 from mugv_jax.systems.mugv.aesthetic import with_score
 from mugv_jax.systems.mugv.given import GivenPixels, ImageLike, Reader, Sources, VideoLike
 from mugv_jax.systems.mugv.size import VideoSize
@@ -265,49 +265,3 @@ def _errors_of(request: Request, number: int) -> Iterator[None]:
         if any(isinstance(getattr(request, name), list | tuple) for name in SOURCES):
             raise ValueError(f"prompt {number}: {error}") from error
         raise
-
-
-def check_prompts(prompts: Sequence[str]) -> None:
-    """Raise a ValueError for no prompts, or an empty one."""
-    if not prompts:
-        raise ValueError("no prompt: give at least one.")
-    for number, prompt in enumerate(prompts, start=1):
-        if not prompt.strip():
-            raise ValueError(f"prompt {number} is empty: describe the video in words.")
-        check_text(f"prompt {number}", prompt)
-
-
-def seeds_of(seed: int | Sequence[int], prompts: int) -> list[int]:
-    """Seeds of all prompts: `seed` + i for prompt number i (from 0), unless each has its own.
-
-    Raises:
-        ValueError: a seed out of range, or another number of seeds than of prompts.
-    """
-    if not isinstance(seed, Sequence):
-        _check_seed(seed, MAX_SEED + 1 - prompts)  # the last prompt's is the largest
-        return [seed + i for i in range(prompts)]
-    seeds = per_prompt("seed", list(seed), prompts)
-    for each in seeds:
-        _check_seed(each, MAX_SEED)
-    return seeds
-
-
-def _check_seed(seed: int, largest: int) -> None:
-    if not 0 <= seed <= largest:
-        raise ValueError(f"seed={seed} must lie in 0 to {largest}.")
-
-
-def per_prompt(name: str, value: Any, prompts: int) -> list[Any]:
-    """Value of each prompt: the entries of a list or tuple, or `value` for all prompts.
-
-    Raises:
-        ValueError: a list of another length.
-    """
-    if not isinstance(value, list | tuple):
-        return [value] * prompts
-    if len(value) != prompts:
-        raise ValueError(
-            f"{name} has {len(value)} entries, but the number of prompts is {prompts}: give one "
-            "for all prompts, or a list with one for each."
-        )
-    return list(value)

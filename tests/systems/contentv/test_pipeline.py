@@ -7,7 +7,7 @@ import pytest
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.systems import wan_windows
 from mugv_jax.systems.contentv.pipeline import ContentvPipeline, stacked
-from mugv_jax.systems.contentv.request import make_request
+from mugv_jax.systems.contentv.request import ContentvRequest
 from mugv_jax.systems.convert import convert
 from mugv_jax.systems.frames import FALLBACK_TILING
 from tests.nn.test_vae import PARITY, relative_error
@@ -39,7 +39,7 @@ def pipeline(folder) -> ContentvPipeline:
 
 
 def request(*prompts: str, **fields):
-    return make_request(prompts or (PROMPT,), **{"steps": 2} | SIZE | fields)
+    return ContentvRequest.of(prompts or (PROMPT,), **{"steps": 2} | SIZE | fields)
 
 
 def latents(pipeline: ContentvPipeline, *prompts: str, **fields) -> np.ndarray:

@@ -7,12 +7,12 @@ import pytest
 
 from mugv_jax.flow.guidance import Guidance
 from mugv_jax.flow.schedule import sample_times
-from mugv_jax.systems.contentv.request import CONTENTV_SIZES, make_request
+from mugv_jax.systems.contentv.request import CONTENTV_SIZES, ContentvRequest
 from tests.weights.checkpoints import GOLDEN
 
 
 def test_what_is_not_asked_for_is_as_released():
-    made = make_request(("a boat",))
+    made = ContentvRequest.of(("a boat",))
     assert (made.size.width_px, made.size.height_px, made.size.frames) == (768, 432, 125)
     assert made.size.latent_shape == (32, 54, 96)
     assert (made.steps, made.shift, made.fps, made.negative_prompt) == (50, 17.0, 24.0, "")
@@ -20,7 +20,7 @@ def test_what_is_not_asked_for_is_as_released():
 
 
 def test_times_are_those_of_the_published_schedule():
-    made = make_request(("a boat",))
+    made = ContentvRequest.of(("a boat",))
     reference = np.load(GOLDEN.parent / "contentv" / "contentv_schedule.npz")["sigmas_50_shift17"]
     times = sample_times(made.steps, made.shift)
     np.testing.assert_allclose(times[: len(reference)], reference, rtol=1e-6)
@@ -28,7 +28,7 @@ def test_times_are_those_of_the_published_schedule():
 
 @pytest.mark.parametrize("name", CONTENTV_SIZES)
 def test_every_shape_is_on_the_grid_and_about_as_large(name):
-    made = make_request(("a boat",), size=CONTENTV_SIZES[name], guidance=Guidance(scale=2.0))
+    made = ContentvRequest.of(("a boat",), size=CONTENTV_SIZES[name], guidance=Guidance(scale=2.0))
     width, height = made.size.width_px, made.size.height_px
     across, down = map(int, name.split(":"))
     assert math.isclose(width / height, across / down, rel_tol=0.02)
@@ -55,5 +55,5 @@ def test_every_shape_is_on_the_grid_and_about_as_large(name):
 )
 def test_what_cannot_be_is_refused_in_one_line(prompts, options, message):
     with pytest.raises(ValueError, match=message) as caught:
-        make_request(prompts, **options)
+        ContentvRequest.of(prompts, **options)
     assert "\n" not in str(caught.value)

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from mugv_jax import video
-from mugv_jax.systems.mugv.request import MAX_SEED, Request, read_given
+from mugv_jax.bounds import MAX_SEED
+from mugv_jax.systems.mugv.request import Request, read_given
 from mugv_jax.systems.mugv.size import VideoSize
 
 NAN, INF = float("nan"), float("inf")
