@@ -7,4 +7,4 @@ imported on first use (`systems.system.find`). If a command or a checkpoint coul
 systems, the first one is assumed.
 """
 
-NAMES = ("mugv", "enhancer", "contentv")
+NAMES = ("mugv", "enhancer", "contentv", "wan")

@@ -28,6 +28,11 @@ PARAMETERS = {
         "VAE (wan_vae)": 126_892_531,
         "text encoder (umt5_encoder)": 5_680_910_336,
     },
+    "wan_1_3b": {
+        "DiT (wan_dit)": 1_418_996_800,
+        "VAE (wan_vae)": 126_892_531,
+        "text encoder (umt5_encoder)": 5_680_910_336,
+    },
 }
 
 

@@ -8,10 +8,12 @@ import pytest
 
 import mugv_jax
 from mugv_jax import systems
+from mugv_jax.systems import text_request
 from mugv_jax.systems.contentv import request as contentv
 from mugv_jax.systems.enhancer import request as enhancer
 from mugv_jax.systems.mugv import request as mugv
 from mugv_jax.systems.system import every, find, system_of
+from mugv_jax.systems.wan import request as wan
 from mugv_jax.weights.registry import MODELS
 from tests.systems.contentv.folders import SMALL
 
@@ -49,7 +51,9 @@ def test_the_public_pipeline_of_a_system_follows_from_its_name(system):
 
 def test_a_system_is_found_by_its_name_and_by_its_sizes():
     assert system_of(SMALL) is find("contentv")
-    with pytest.raises(ValueError, match="system 'sora' must be one of mugv, enhancer, contentv"):
+    with pytest.raises(
+        ValueError, match="system 'sora' must be one of mugv, enhancer, contentv, wan"
+    ):
         find("sora")
 
 
@@ -75,6 +79,7 @@ def test_every_named_size_lies_on_the_grid_of_its_system(system):
         ("contentv", "16:9", "125", (32, 54, 96)),
         ("contentv", "portrait", "5s", (32, 96, 54)),
         ("contentv", "768x432", "1", (1, 54, 96)),
+        ("wan", "landscape", "5s", (21, 60, 104)),
     ],
 )
 def test_sizes_are_read_as_users_write_them(name, size, frames, latent):
@@ -99,7 +104,8 @@ def test_what_is_no_size_is_refused(name, size, frames, message):
     ("options", "request_class", "beside"),
     [
         (mugv.RequestOptions, mugv.Request, {"frames"}),
-        (contentv.GenerateOptions, contentv.ContentvRequest, {"frames"}),
+        (text_request.GenerateOptions, contentv.ContentvRequest, {"frames"}),
+        (text_request.GenerateOptions, wan.WanRequest, {"frames"}),
         (enhancer.EnhanceOptions, enhancer.EnhanceRequest, set()),
     ],
 )
