@@ -128,7 +128,8 @@ def test_no_files_import_each_other_in_a_circle():
 def test_shared_files_of_systems_name_no_system(name):
     """A new system then edits none of them; only the registry has the names."""
     for path in (PACKAGE / "systems").glob("*.py"):
-        found = {each for each in imports(path) if each.startswith(f"mugv_jax.systems.{name}")}
+        own = f"mugv_jax.systems.{name}."
+        found = {each for each in imports(path) if f"{each}.".startswith(own)}
         assert not found, f"{path.name} imports {', '.join(found)}"
 
 

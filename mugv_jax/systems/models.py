@@ -182,6 +182,10 @@ class Models(Generic[Sizes]):
             offload=self.offload,
         )
 
+    def read_texts(self, texts: Sequence[str]) -> list[Any]:
+        """What the system's text encoders make of each text."""
+        raise NotImplementedError
+
     def release(self) -> None:
         """Frees the variables of all models that are kept; they are read again when needed."""
         while self._held:
