@@ -131,19 +131,20 @@ class TextPipeline(Pipeline[OwnModels, Sizes]):
         self, request: TextRequest, *, progress: bool = True, watch: Watch = unwatched
     ) -> list[Denoised]:
         """Sampled latents of all prompts, or of those before the sampling was ended."""
+        models: Any = self.models  # of a system with a DiT, which reads texts
         prompts, seeds = request.prompts, request.seeds()
-        shape = (*request.size.latent_shape, self.models.config.dit.in_channels)
+        shape = (*request.size.latent_shape, models.config.dit.in_channels)
         guided, negative = request.guidance.scale != 1, request.negative_prompt
         wanted = [*prompts, negative] if guided else prompts
-        texts = self._texts.read(wanted, self.models.read_texts)
-        with meshes.use(self.models.mesh), self.models.model("dit") as (dit, variables):
-            denoiser = self.models.system.denoiser(dit)
+        texts = self._texts.read(wanted, models.read_texts)
+        with meshes.use(models.mesh), models.model("dit") as (dit, variables):
+            denoiser = models.system.denoiser(dit)
 
             def sample(group: list[int], label: str | None) -> Sample:
                 return sample_group(
                     denoiser,
                     variables,
-                    self.models.mesh,
+                    models.mesh,
                     Start.from_noise(seed_noise([seeds[i] for i in group], shape)),
                     times=sample_times(request.steps, request.shift),
                     positive=self._condition([texts[prompts[i]] for i in group]),
@@ -153,7 +154,7 @@ class TextPipeline(Pipeline[OwnModels, Sizes]):
                     on_step=watch(group),
                 )
 
-            return denoise(len(prompts), self.models.mesh, sample, progress=progress)
+            return denoise(len(prompts), models.mesh, sample, progress=progress)
 
     def _condition(self, texts: Sequence[Any]) -> Any:
         """Condition of a batch, from what `Models.read_texts` returns for the text of each row."""

@@ -156,7 +156,7 @@ class WanDiT(nn.Module):
         self,
         embedded: Float[Array, "b n d"],
         time: Float[Array, "b g"],
-        text: TextStates,
+        text: Float[Array, "b s l"],
         size: tuple[int, ...],
     ) -> Latent:
         """Velocity from embedded patches.
