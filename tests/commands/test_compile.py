@@ -107,17 +107,16 @@ def test_mistakes_are_one_line(capsys, arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the config of the system contentv has no training groups"),
-        (["--search", "1"], "with --sampler"),
-        (["--sampler", "--search", "1"], "leave out --sampler"),
-        (["--sampler", "--frames", "120"], "frames=120 must be 4k+1"),
-        (["--sampler", "--size", "16:10"], "or one of landscape (768x432)"),
-        (["--sampler", "--config.mesh.pipeline=2"], "there is no 'pipeline'"),
+        ([ENHANCER], "the config of the system enhancer has no training groups"),
+        ([ENHANCER, "--search", "1"], "with --sampler"),
+        ([ENHANCER, "--sampler", "--config.mesh.pipeline=2"], "there is no 'pipeline'"),
+        ([CONTENTV, "--sampler", "--search", "1"], "leave out --sampler"),
+        ([CONTENTV, "--sampler", "--frames", "120"], "frames=120 must be 4k+1"),
+        ([CONTENTV, "--sampler", "--size", "16:10"], "or one of landscape (768x432)"),
     ],
 )
-def test_mistakes_about_contentv_are_one_line(capsys, arguments, message):
-    arguments = ["--config", CONTENTV, "--topology", "v5p:2x2x1", *arguments]
-    assert message in fail(capsys, *arguments)
+def test_mistakes_about_other_systems_are_one_line(capsys, arguments, message):
+    assert message in fail(capsys, "--topology", "v5p:2x2x1", "--config", *arguments)
 
 
 @pytest.mark.parametrize(
