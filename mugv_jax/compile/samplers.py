@@ -73,11 +73,12 @@ def sampler_of(config: training.DiTTrainConfig | SamplerConfig) -> SamplerConfig
     """Sampler of a config: the config itself, or that of the trained model."""
     if isinstance(config, SamplerConfig):
         return config
+    system = find(config.system)
     return SamplerConfig(
-        system=find(config.system),
+        system=system,
         dit=config.dit,
         mesh=config.mesh,
         kernels=config.kernels,
         run=RunConfig(dtype=config.run.dtype),
-        text_tokens=config.data.text_tokens,
+        text_tokens=system.text_tokens(config.dit),
     )
