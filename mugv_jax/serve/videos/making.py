@@ -5,6 +5,7 @@
 import contextlib
 import io
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mugv_jax.data.whole_files import write_whole
 from mugv_jax.serve.videos.generators import Generator
 from mugv_jax.serve.videos.messages import Done, Failed, Job, Preview, Step
 from mugv_jax.serve.videos.places import SPRITESHEET, THUMBNAIL, Places
@@ -103,9 +103,12 @@ class Maker:
 
     def _save(self, id: str, made: Video) -> None:
         made.record = without_folders(made.record)
-        write_whole(self._places.result(id, THUMBNAIL), thumbnail(made.frames[0]))
-        write_whole(self._places.result(id, SPRITESHEET), spritesheet(made.frames))
         made.save(self._places.result(id))
+        with self._places.result(id).open("rb") as file:
+            os.fsync(file.fileno())  # the queue will say that it is there
+        # Only small pictures: a crash of the machine may lose them.
+        self._places.result(id, THUMBNAIL).write_bytes(thumbnail(made.frames[0]))
+        self._places.result(id, SPRITESHEET).write_bytes(spritesheet(made.frames))
         self._report(Done(id))
 
 

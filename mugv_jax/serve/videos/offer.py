@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mugv_jax.bounds import MAX_SEED
-from mugv_jax.files import check_text, shortened
+from mugv_jax.files import check_text
 from mugv_jax.serve.http.errors import Refusal
 from mugv_jax.serve.videos.generators import Generator
+from mugv_jax.serve.videos.values import is_digits, number, refused, shown, switch, whole
 from mugv_jax.systems.sizes import nearest
 
 SECONDS = 1.0  # by which a named length may differ from the seconds in its name
@@ -106,27 +107,25 @@ class Offer:
         usual, most = self.generator.usual, self.limits
         prompt = self._text(asked, "prompt", "")
         if not prompt.strip():
-            raise _refused("prompt", "is empty: describe the video in words.")
+            raise refused("prompt", "is empty: describe the video in words.")
         model = asked.get("model")
         if model not in (None, "", self.model):
             raise Refusal(
-                404, f"model={_shown(model)} is not served here: leave it out, or ask for "
+                404, f"model={shown(model)} is not served here: leave it out, or ask for "
                 f"{self.model}.", param="model", code="model_not_found",
             )  # fmt: skip
         size, frames = self._size(asked), self._frames(asked)
-        steps = _whole(asked, "steps", 1, most.steps)
-        guidance = _number(asked, "guidance", 0.0, MOST_GUIDANCE)
-        seed = _whole(asked, "seed", 0, MAX_SEED)
+        steps = whole(asked, "steps", 1, most.steps)
+        guidance = number(asked, "guidance", 0.0, MOST_GUIDANCE)
+        seed = whole(asked, "seed", 0, MAX_SEED)
         lora = asked.get("lora") or None
         if lora is not None and lora not in self.loras:
             known = ", ".join(self.loras) or "none"
-            raise _refused(
-                "lora", f"{_shown(lora)} is no adapter of this server: there are {known}."
-            )
-        scale = _number(asked, "lora_scale", -MOST_LORA_SCALE, MOST_LORA_SCALE)
-        enhance = _switch(asked, "enhance")
+            raise refused("lora", f"{shown(lora)} is no adapter of this server: there are {known}.")
+        scale = number(asked, "lora_scale", -MOST_LORA_SCALE, MOST_LORA_SCALE)
+        enhance = switch(asked, "enhance")
         if enhance and not self.enhance:
-            raise _refused("enhance", "is not offered here: leave it out.")
+            raise refused("enhance", "is not offered here: leave it out.")
         return {
             "prompt": prompt,
             "negative_prompt": self._text(asked, "negative_prompt", usual.negative_prompt),
@@ -202,9 +201,9 @@ class Offer:
         if text is None:
             return default
         if not isinstance(text, str):
-            raise _refused(name, f"{_shown(text)} must be a text.")
+            raise refused(name, f"{shown(text)} must be a text.")
         if len(text) > most:
-            raise _refused(
+            raise refused(
                 name, f"has {len(text)} characters, and at most {most} are read: shorten it."
             )
         try:
@@ -219,95 +218,46 @@ class Offer:
             return self.generator.usual.size
         example = _size_text(self.generator.usual.size)
         width, x, height = str(text).lower().partition("x")
-        if not x or not all(_digits(each) for each in (width, height)):
-            raise _refused(
-                "size", f"{_shown(text)} must be WIDTHxHEIGHT in pixels, such as {example}."
+        if not x or not all(is_digits(each) for each in (width, height)):
+            raise refused(
+                "size", f"{shown(text)} must be WIDTHxHEIGHT in pixels, such as {example}."
             )
         sides, side = (int(width), int(height)), self.generator.side_px
         for name, value in zip(("width", "height"), sides):
             if value < side or value % side:
-                raise _refused(
-                    "size", f"{_shown(text)}: the {name} must be a multiple of {side}: "
+                raise refused(
+                    "size", f"{shown(text)}: the {name} must be a multiple of {side}: "
                     f"{nearest(value, 0, side)}.",
                 )  # fmt: skip
         if math.prod(sides) > self.most_pixels:
-            raise _refused(
-                "size", f"{_shown(text)} has {math.prod(sides)} pixels, and at most "
+            raise refused(
+                "size", f"{shown(text)} has {math.prod(sides)} pixels, and at most "
                 f"{self.most_pixels} are allowed here: make it smaller, such as {example}.",
             )  # fmt: skip
         return sides
 
     def _frames(self, asked: Mapping[str, Any]) -> int:
-        seconds, frames = asked.get("seconds"), _whole(asked, "frames", 1, self.most_frames)
+        seconds, frames = asked.get("seconds"), whole(asked, "frames", 1, self.most_frames)
         if seconds in (None, ""):
             found, name = self.generator.usual.frames if frames is None else frames, "frames"
         elif frames is not None:
-            raise _refused("frames", "and seconds both say how long the video is: give one.")
+            raise refused("frames", "and seconds both say how long the video is: give one.")
         else:
-            value = _number(asked, "seconds", 0.0, 3600.0)
+            value = number(asked, "seconds", 0.0, 3600.0)
             assert value is not None
             text = str(seconds)
-            found, name = self.frames_of(text if _digits(text) else str(value)), "seconds"
+            found, name = self.frames_of(text if is_digits(text) else str(value)), "seconds"
         stride = self.generator.system.size.TEMPORAL
         if found > self.most_frames:
-            raise _refused(
-                name, f"{_shown(asked[name])} makes {found} frames, and at most {self.most_frames} "
+            raise refused(
+                name, f"{shown(asked[name])} makes {found} frames, and at most {self.most_frames} "
                 "are allowed here: make it shorter.",
             )  # fmt: skip
         if found % stride != 1 or found == 1:
             near = nearest(max(found, stride + 1), 1, stride)
-            raise _refused("frames", f"{found} must be {stride}k+1 from {stride + 1} up: {near}.")
+            raise refused("frames", f"{found} must be {stride}k+1 from {stride + 1} up: {near}.")
         return found
-
-
-def _refused(name: str, reason: str) -> Refusal:
-    joined = "=" if reason[:1].isdigit() or reason[:1] in "'-" else " "
-    return Refusal(400, f"{name}{joined}{reason}", param=name, code="invalid_value")
-
-
-def _shown(value: Any) -> str:
-    return shortened(repr(value), 60)
-
-
-def _digits(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 6
 
 
 def _size_text(size: Sequence[int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-def _number(asked: Mapping[str, Any], name: str, least: float, most: float) -> float | None:
-    """A number of a request; None if it is not given."""
-    given = asked.get(name)
-    if given in (None, ""):
-        return None
-    try:
-        value = math.nan if isinstance(given, bool) else float(str(given)[:40])
-    except ValueError:
-        value = math.nan
-    if not least <= value <= most:
-        raise _refused(name, f"{_shown(given)} must be a number from {least:g} to {most:g}.")
-    return value
-
-
-def _whole(asked: Mapping[str, Any], name: str, least: int, most: int) -> int | None:
-    """A whole number of a request; None if it is not given."""
-    given = asked.get(name)
-    if given in (None, ""):
-        return None
-    text = str(given)
-    if isinstance(given, bool | float) or not (text.isascii() and text.isdecimal()):
-        raise _refused(name, f"{_shown(given)} must be a whole number from {least} to {most}.")
-    if len(text) > 12 or not least <= int(text) <= most:
-        raise _refused(name, f"{_shown(given)} must lie in {least} to {most}.")
-    return int(text)
-
-
-def _switch(asked: Mapping[str, Any], name: str) -> bool:
-    given = asked.get(name)
-    words = {None: False, "": False, "false": False, "0": False, "true": True, "1": True}
-    key = given if given is None else str(given).lower()
-    if key not in words:
-        raise _refused(name, f"{_shown(given)} must be true or false.")
-    return words[key]

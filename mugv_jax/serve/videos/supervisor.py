@@ -29,7 +29,7 @@ from mugv_jax.serve.videos.metrics import Metrics
 from mugv_jax.serve.videos.offer import Offer
 from mugv_jax.serve.videos.places import VIDEO, Places
 from mugv_jax.serve.videos.store import CANCELLED, COMPLETED, FAILED, Entry, Store
-from mugv_jax.serve.videos.videos import Live, shown
+from mugv_jax.serve.videos.videos import Live, video_of
 from mugv_jax.serve.videos.workers import Worker
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,8 @@ class Supervisor:
 
     def show(self, entry: Entry) -> dict[str, Any]:
         """The video as clients see it."""
-        return shown(self._store, entry, self._offer, self._live.get(entry.id), self.keep_s)
+        position, live = self._store.position(entry), self._live.get(entry.id)
+        return video_of(entry, self._offer, position=position, live=live, keep_s=self.keep_s)
 
     def preview(self, id: str) -> dict[str, Any] | None:
         """The newest preview of a video in progress."""
@@ -101,8 +102,13 @@ class Supervisor:
         waiting = [entry for entry in active if entry.started_at is None]
         self._metrics.queued.set(len(waiting))
         self._metrics.in_progress.set(len(active) - len(waiting))
-        for entry in waiting:
-            self.publish(entry)
+        listened = self._hub.listened()
+        for position, entry in enumerate(waiting, start=1):
+            if entry.owner in listened:
+                video = video_of(
+                    entry, self._offer, position=position, live=None, keep_s=self.keep_s
+                )
+                self._hub.put(entry.owner, entry.id, STATUS, video)
 
     async def cancel(self, entry: Entry) -> Entry | None:
         """Cancel a video; None if it has ended already."""

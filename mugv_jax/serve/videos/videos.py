@@ -13,7 +13,6 @@ from mugv_jax.serve.videos.store import (
     FAILED,
     IN_PROGRESS,
     Entry,
-    Store,
 )
 
 SAMPLED = 90  # per cent of the work that is done after the last step
@@ -65,13 +64,6 @@ def video_of(
         "settings": _settings(settings, offer),
         "inputs": _inputs(settings["inputs"]),
     }
-
-
-def shown(
-    store: Store, entry: Entry, offer: Offer, live: Live | None, keep_s: float | None
-) -> dict[str, Any]:
-    """A video object with its place in the queue."""
-    return video_of(entry, offer, position=store.position(entry), live=live, keep_s=keep_s)
 
 
 def input_names(inputs: Mapping[str, Any]) -> dict[str, str]:
