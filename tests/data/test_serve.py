@@ -109,7 +109,9 @@ def test_the_folder_of_a_server_is_that_of_data_encode(captions, models, tmp_pat
             served[index]
         fetch_empty_text(where, tmp_path / "buffer")
         assert encoder.encoded == 3
-        assert re.match(r"encoded 3 samples in 0:\d\d \(.* s?amples?/s?.*\); ", encoder.summary)
+        assert re.match(
+            r"encoded 3 samples in 0:\d\d \(\S+ (samples/s|s/sample)\); ", encoder.summary
+        )
     for lost in (tmp_path / "served/train.csv", *tmp_path.glob("served/parts/*.csv")):
         lost.unlink()  # as if the server had been killed before it wrote them
     with serving(captions, tmp_path / "served", models):
