@@ -158,14 +158,34 @@ def find_layout(folder: Path, known: Sequence[PipelineFolder]) -> PipelineFolder
     """The layout of `known` that fits a folder best; None for a folder that is no pipeline.
 
     A pipeline has an index, or a folder for every model of a layout. The best fit has most of its
-    models in the folder, and of several such layouts lacks fewest.
+    models in the folder, and of several such layouts lacks fewest; of those again, it has most
+    classes that the folder's own files name.
     """
     if not known:
         return None
     found = [sum((folder / name).is_dir() for name in layout.models) for layout in known]
     lacking = [len(layout.models) - count for layout, count in zip(known, found, strict=True)]
-    best = max(range(len(known)), key=lambda i: (found[i], -lacking[i]))
+    of_class = [_named_classes(folder, layout) for layout in known]
+    best = max(range(len(known)), key=lambda i: (found[i], -lacking[i], of_class[i]))
     return known[best] if (folder / INDEX_FILE).is_file() or not lacking[best] else None
+
+
+def _named_classes(folder: Path, layout: PipelineFolder) -> int:
+    """Places in the index and the models' configs of a folder that name a class of a layout."""
+    index = _described(folder / INDEX_FILE)
+    count = 0
+    for name in layout.models:
+        class_name = layout.index[name][1]
+        entry = index.get(name)
+        count += isinstance(entry, list) and class_name in entry
+        count += _described(folder / name / CONFIG_FILE).get("_class_name") == class_name
+    return count
+
+
+def _described(path: Path) -> Mapping[str, Any]:
+    """Fields of a JSON file; none if it is missing, or no object."""
+    value = read_json(path) if path.is_file() else None
+    return value if isinstance(value, dict) else {}
 
 
 def _parts(index: Path) -> list[str]:
