@@ -76,14 +76,15 @@ def _planned(path: Path) -> Inventory:
 
 
 def _alone(path: Path) -> Inventory:
-    """A single checkpoint, in the first system and field whose preferred kind it is."""
+    """A single checkpoint, in the first system and field that prefer its kind most."""
     found = describe(path)
-    system, field = next(
-        (system, field)
+    places = [
+        (system.config.kinds_of(field).index(found.kind), system, field)
         for system in every()
-        for field, kind in system.kinds.items()
-        if kind == found.kind
-    )
+        for field in system.kinds
+        if found.kind in system.config.kinds_of(field)
+    ]
+    _, system, field = min(places, key=lambda place: place[0])
     return Inventory(system, {field: found.config}, {field: _values(found)})
 
 

@@ -31,6 +31,7 @@ from mugv_jax.weights.sources import TensorSpec, Writer
 CONFIG_FILE = "config.json"
 INDEX_FILE = "model_index.json"
 SCHEDULER = "scheduler"
+_CLASS = "_class_name"  # of the pipeline, in the index
 # Files of weights, which may lie beside a tokenizer.
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.h5", "*.msgpack", "*.index.json")
 SHARD_BYTES = 10 * 10**9  # limit per file in both libraries
@@ -158,43 +159,31 @@ def find_layout(folder: Path, known: Sequence[PipelineFolder]) -> PipelineFolder
     """The layout of `known` that fits a folder best; None for a folder that is no pipeline.
 
     A pipeline has an index, or a folder for every model of a layout. The best fit has most of its
-    models in the folder, and of several such layouts lacks fewest; of those again, it has most
-    classes that the folder's own files name.
+    models in the folder, of several such layouts lacks fewest, and of several of those is the one
+    whose class the index names.
     """
     if not known:
         return None
     found = [sum((folder / name).is_dir() for name in layout.models) for layout in known]
     lacking = [len(layout.models) - count for layout, count in zip(known, found, strict=True)]
-    of_class = [_named_classes(folder, layout) for layout in known]
-    best = max(range(len(known)), key=lambda i: (found[i], -lacking[i], of_class[i]))
+    stated = _entries(folder / INDEX_FILE).get(_CLASS)
+    named = [layout.index[_CLASS] == stated for layout in known]
+    best = max(range(len(known)), key=lambda i: (found[i], -lacking[i], named[i]))
     return known[best] if (folder / INDEX_FILE).is_file() or not lacking[best] else None
-
-
-def _named_classes(folder: Path, layout: PipelineFolder) -> int:
-    """Places in the index and the models' configs of a folder that name a class of a layout."""
-    index = _described(folder / INDEX_FILE)
-    count = 0
-    for name in layout.models:
-        class_name = layout.index[name][1]
-        entry = index.get(name)
-        count += isinstance(entry, list) and class_name in entry
-        count += _described(folder / name / CONFIG_FILE).get("_class_name") == class_name
-    return count
-
-
-def _described(path: Path) -> Mapping[str, Any]:
-    """Fields of a JSON file; none if it is missing, or no object."""
-    value = read_json(path) if path.is_file() else None
-    return value if isinstance(value, dict) else {}
 
 
 def _parts(index: Path) -> list[str]:
     """Names of the parts in an index; none if there is no index."""
+    # A part is [library, class]; an optional part that is absent is [null, null].
+    entries = _entries(index).items()
+    return [name for name, value in entries if isinstance(value, list) and any(value)]
+
+
+def _entries(index: Path) -> Mapping[str, Any]:
+    """Content of an index; nothing if there is none."""
     if not index.is_file():
-        return []
+        return {}
     try:
-        entries = read_json(index).items()
+        return dict(read_json(index).items())
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{index}: no index of a pipeline ({error}).") from error
-    # A part is [library, class]; an optional part that is absent is [null, null].
-    return [name for name, value in entries if isinstance(value, list) and any(value)]

@@ -12,6 +12,7 @@ from mugv_jax.weights.convert import convert
 from mugv_jax.weights.torch_files import TorchSource
 from tests.systems.contentv import folders as contentv_systems
 from tests.systems.enhancer import folders as enhancer_systems
+from tests.systems.wan import folders as wan_systems
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GIB = 2**30
@@ -44,6 +45,11 @@ def contentv(tmp_path_factory):
 @pytest.fixture(scope="module")
 def enhancer(tmp_path_factory):
     return enhancer_systems.write_published(tmp_path_factory.mktemp("enhancer"))
+
+
+@pytest.fixture(scope="module")
+def wan(tmp_path_factory):
+    return wan_systems.write_folder(tmp_path_factory.mktemp("wan"))
 
 
 def kinds(report):
@@ -141,6 +147,18 @@ def test_a_folder_of_the_enhancer(enhancer, info, monkeypatch):
     report = info(enhancer, "--size", "64x48", "--frames", "9", "--json")
     assert kinds(report) == ["wan_enhancer_dit", "wan_vae", "umt5_encoder"]
     assert len(report["stages"]) == 4
+
+
+def test_both_folders_of_wan_and_each_of_its_models(wan, tmp_path, info):
+    stages = ["text encoder", "DiT step", "VAE decode"]
+    original = wan_systems.write_original(wan, tmp_path / "original")
+    for folder, which in ((wan, 1), (original, 0)):
+        report = info(folder, "--size", "64x48", "--frames", "9", "--json")
+        fields = wan_systems.SMALL.KINDS
+        assert kinds(report) == [fields[field][which] for field in ("dit", "vae", "text")]
+        assert names(report) == stages
+    for name, stage in (("transformer", "DiT step"), ("text_encoder", "text encoder")):
+        assert names(info(wan / name, "--size", "64x48", "--frames", "9", "--json")) == [stage]
 
 
 def test_what_is_absent_is_said(contentv, tmp_path, info):

@@ -17,11 +17,12 @@ from mugv_jax.nn.mmdit.model import MMDiT, MMDiTConfig
 from mugv_jax.nn.mugdit.block import Block, Context
 from mugv_jax.nn.mugdit.model import MugDiT
 from mugv_jax.nn.mugdit.sizes import DiTConfig
-from mugv_jax.nn.wan.dit import WanDiTConfig
+from mugv_jax.nn.wan.dit import WanDiT, WanDiTConfig
 from mugv_jax.nn.wan.enhancer import EnhancerDiT
 from mugv_jax.systems.contentv.cost import mmdit_forward
-from mugv_jax.systems.enhancer.cost import COSTS
+from mugv_jax.systems.enhancer.cost import COSTS as ENHANCER
 from mugv_jax.systems.mugv.cost import dit_forward, dit_tokens, train_step
+from mugv_jax.systems.wan.cost import COSTS as WAN
 from mugv_jax.weights.registry import abstract_variables
 
 # The compiler also counts norms, softmax, rotations and gates: a smaller share at larger width.
@@ -65,16 +66,22 @@ def test_a_forward_is_all_products_of_the_traced_model():
     assert dit_forward(config, (frames, 7, 8), text_tokens) == products(traced.jaxpr)
 
 
-def test_a_forward_of_the_enhancer_is_all_products_of_the_traced_model():
+@pytest.mark.parametrize(
+    ("kind", "module", "costs", "videos"),
+    [("wan_enhancer_dit", EnhancerDiT, ENHANCER, 2), ("wan_dit", WanDiT, WAN, 1)],
+    ids=["enhancer", "wan"],
+)
+def test_a_forward_of_wan_is_all_products_of_the_traced_model(kind, module, costs, videos):
     sizes = {"depth": 3, "width": 48, "mlp_dim": 80, "num_heads": 4, "text_dim": 24}
     config = WanDiTConfig(**sizes, in_channels=5, out_channels=5, text_tokens=11)
     latent = jnp.zeros((1, 3, 7, 8, 5))
-    model = EnhancerDiT(config, attend=plain_attention)
-    variables = unboxed(abstract_variables("wan_enhancer_dit", config))
+    model = module(config, attend=plain_attention)
+    variables = unboxed(abstract_variables(kind, config))
     text = jnp.zeros((1, 6, 24))  # filled up to 11
-    traced = jax.make_jaxpr(model.apply)(variables, latent, jnp.zeros(1), text, latent)
+    clean = (latent,) * (videos - 1)
+    traced = jax.make_jaxpr(model.apply)(variables, latent, jnp.zeros(1), text, *clean)
     assert patches(config, (3, 7, 8)) == 3 * 4 * 4
-    assert COSTS.forward(config, (3, 7, 8), config.text_tokens) == products(traced.jaxpr)
+    assert costs.forward(config, (3, 7, 8), config.text_tokens) == products(traced.jaxpr)
 
 
 def test_a_forward_of_contentv_is_all_products_of_the_traced_model():

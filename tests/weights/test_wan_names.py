@@ -89,8 +89,8 @@ def test_both_names_have_the_numbers_of_the_published_code(case, folders, text, 
     assert (model.kind, sizes.text_tokens, sizes.num_heads) == (kind, length, config.num_heads)
     variables = load(folders[kind], kind)[1]
     x = np.moveaxis(case.arrays["x"], 1, -1)
-    apply = jax.jit(WanDiT(config).apply)
     t = np.broadcast_to(case.arrays["timestep"].astype(np.float32), len(x))
+    apply = jax.jit(WanDiT(config).apply)
     out = apply(variables, x, t, text)
     assert relative_error(np.moveaxis(out, -1, 1), case.arrays["out_t2v"]) < PARITY
 

@@ -132,9 +132,7 @@ def write_original(source: Path, folder: Path) -> Path:
     for field, (name, part) in ORIGINAL.items():
         published, theirs = SMALL.KINDS[field]
         names = names_of(theirs, published, getattr(SMALL, field))
-        (file,) = (source / part).glob("*.safetensors")
-        tensors = safetensors.torch.load_file(file)
-        renamed = {names[old]: tensor for old, tensor in tensors.items()}
+        renamed = {names[old]: tensor for old, tensor in tensors_of(source / part).items()}
         if name.endswith(".pth"):
             torch.save(renamed, folder / name)
         else:
@@ -149,6 +147,12 @@ ORIGINAL = {
     "vae": ("Wan2.1_VAE.pth", "vae"),
     "text": ("models_t5_umt5-xxl-enc-bf16.pth", "text_encoder"),
 }
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    """Tensors of the one file in a model's folder."""
+    (file,) = folder.glob("*.safetensors")
+    return safetensors.torch.load_file(file)
 
 
 def names_of(old: str, new: str, config: Any) -> dict[str, str]:
