@@ -27,7 +27,7 @@ from mugv_jax.commands.options import (
 )
 from mugv_jax.commands.processes import add_processes
 from mugv_jax.commands.sampling import generators
-from mugv_jax.commands.serving import examples_of, generator_of, loras_of, work_of
+from mugv_jax.commands.serving import examples_of, generator_of, loras_of, note_of, work_of
 from mugv_jax.data.folder_lock import only_process
 from mugv_jax.files import check_output_folder
 from mugv_jax.serve.http.listen import Address
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     )
     offer = Offer(
         generator_of(args), limits, loras=list(loras_of(args)), enhance=args.enhance,
-        examples=examples_of(args),
+        examples=examples_of(args), note=note_of(args),
     )  # fmt: skip
     config = ServerConfig(
         title=args.title,

@@ -28,6 +28,10 @@ PLAIN = (
     "A red paper boat drifts down a rain-soaked street, close-up, shallow depth of field",
     "A steaming cup of coffee on a wooden table by the window, slow push-in",
 )
+DEMO = (
+    "These are the weights of the demo, a small model: it makes one coloured object that moves "
+    "before a plain backdrop, whatever else a prompt or a picture shows."
+)
 SUFFIXES = (".safetensors", ".pt", ".bin")
 
 
@@ -76,6 +80,14 @@ def examples_of(args: argparse.Namespace) -> list[dict[str, Any]]:
         known = [line.strip() for line in read_text(path).splitlines() if line.strip()]
         lines = known[:: max(1, len(known) // EXAMPLES)][:EXAMPLES]
     return [{"prompt": line, "image": None} for line in lines]
+
+
+def note_of(args: argparse.Namespace) -> str:
+    """What people should know of the weights that the options name."""
+    demo = args.model == "mugv" and args.weights is None and not args.random_weights
+    if args.random_weights:
+        return "The weights are random: videos are noise."
+    return DEMO if demo else ""
 
 
 def work_of(connection: Connection, options: Mapping[str, Any]) -> None:

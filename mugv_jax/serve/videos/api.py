@@ -23,6 +23,7 @@ from mugv_jax.serve.videos.offer import Offer
 from mugv_jax.serve.videos.places import ID, SPRITESHEET, THUMBNAIL, VIDEO, Places, new_id
 from mugv_jax.serve.videos.store import ACTIVE, COMPLETED, Entry, Store
 from mugv_jax.serve.videos.supervisor import Supervisor
+from mugv_jax.serve.videos.values import refused, shown
 from mugv_jax.serve.videos.videos import input_names
 
 MOST_LISTED = 100
@@ -144,9 +145,9 @@ class Api:
         owner, query = request.state.owner, request.query_params
         limit, order = query.get("limit") or str(LISTED), query.get("order") or "desc"
         if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= MOST_LISTED:
-            raise Refusal(400, f"limit must lie in 1 to {MOST_LISTED}.", param="limit")
+            raise refused("limit", f"{shown(limit)} must lie in 1 to {MOST_LISTED}.")
         if order not in ("asc", "desc"):
-            raise Refusal(400, "order must be asc or desc.", param="order")
+            raise refused("order", f"{shown(order)} must be asc or desc.")
         after = query.get("after")
         number = None if not after else self._entry(request, after).number
         found = await run_in_threadpool(

@@ -122,7 +122,7 @@ def _serve(connection: Connection) -> None:
                 connection.send(None)
             except ValueError as error:
                 # Its name here is of no use to the client.
-                connection.send(str(error).replace(repr(source), "").replace("  ", " "))
+                connection.send(str(error).replace(f" {source!r}", "").replace(repr(source), ""))
             except MemoryError:
                 connection.send("the file needs too much memory: make it smaller.")
 

@@ -44,7 +44,7 @@ class Offer:
     """A model with its limits.
 
     loras: names of adapters.  enhance: whether videos can be enhanced.
-    examples: requests to show on the page.
+    examples: requests to show on the page.  note: what people should know of the model, or "".
     """
 
     def __init__(
@@ -55,9 +55,11 @@ class Offer:
         loras: Sequence[str] = (),
         enhance: bool = False,
         examples: Sequence[Mapping[str, Any]] = (),
+        note: str = "",
     ):
         self.generator, self.limits = generator, limits
         self.loras, self.enhance, self.examples = tuple(loras), enhance, list(examples)
+        self.note = note
         usual, system = generator.usual, generator.system
         self.model = system.name
         named = list(system.sizes.values())
@@ -189,6 +191,7 @@ class Offer:
         }
         return {
             "title": title,
+            "note": self.note,
             "models": [model],
             "enhance": self.enhance,
             "limits": limits,

@@ -175,6 +175,7 @@ class Supervisor:
         if not entries:
             return
         self._busy = True
+        log.info("begun: %s", ", ".join(entry.id for entry in entries))
         self._send(Make(tuple(Job(entry.id, entry.settings) for entry in entries)))
         self._metrics.batch.observe(len(entries))
         for entry in entries:
@@ -233,6 +234,8 @@ class Supervisor:
 
     def _ended(self, entry: Entry) -> None:
         self._live.pop(entry.id, None)
+        seconds = (entry.completed_at or 0) - (entry.started_at or entry.created_at)
+        log.info("%s: %s after %.1f s", entry.state, entry.id, max(0.0, seconds))
         self._metrics.videos.labels(entry.state).inc()
         if entry.state == COMPLETED and entry.started_at is not None and entry.completed_at:
             self._metrics.made.observe(entry.completed_at - entry.started_at)

@@ -220,7 +220,7 @@ export class Composer {
     for (const [name, field] of Object.entries(this.fields)) if (files[name]) await field.give(files[name]);
     for (const { file, time } of files.key_frames ?? []) await this.keyFrames.add(file, time);
     this.changed();
-    byId("more").open = this.countMore() > 0;
+    if (this.countMore() > 0) byId("more").open = true;
   }
 
   /** Fills the form so that it makes a video again, and says `text`. */

@@ -64,6 +64,8 @@ async function load() {
   const capabilities = await json("/v1/capabilities");
   title = capabilities.title || title;
   byId("title").textContent = title;
+  byId("note").textContent = capabilities.note || "";
+  byId("note").hidden = !capabilities.note;
   showTitle();
   await composer.describe(capabilities);
 }
