@@ -10,7 +10,6 @@ from mugv_jax.systems.wan.pipeline import WanPipeline
 from mugv_jax.systems.wan.request import WanRequest
 from tests.nn.test_vae import PARITY, relative_error
 from tests.systems.wan.folders import (
-    CORPUS,
     ORIGINAL,
     SMALL,
     published_videos,
@@ -19,7 +18,6 @@ from tests.systems.wan.folders import (
     write_original,
 )
 
-SHARDED = 1e-5  # relative L2: the order of float32 sums differs
 ROUNDED = 0.51 / 255  # of [0, 1]: a frame is rounded to 256 levels once
 
 SIZE = {"size": (48, 32), "frames": 9}
@@ -83,16 +81,9 @@ def test_what_save_pretrained_writes_is_what_diffusers_wrote(folder, pipeline, t
             np.testing.assert_array_equal(found[tensor], array)
 
 
-def test_eight_devices_give_the_latents_of_one(folder, pipeline):
-    mesh = {"data": 2, "tensor": 2, "sequence": 2}
-    sharded = WanPipeline.from_pretrained(folder, mesh=mesh)
-    expected, made = (latents(each, *CORPUS[:2], seed=0) for each in (pipeline, sharded))
-    assert relative_error(made, expected) <= SHARDED
-
-
 def test_the_published_negative_prompt_is_heard_unless_another_is_given(pipeline):
     base = latents(pipeline)
-    for other in ({"negative_prompt": ""}, {"shift": 3.0}, {"seed": 0}, {"guidance": 1.0}):
+    for other in ({"negative_prompt": ""}, {"shift": 3.0}, {"seed": 0}):
         assert not np.array_equal(base, latents(pipeline, **other)), other
 
 
