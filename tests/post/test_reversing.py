@@ -25,7 +25,7 @@ from mugv_jax.systems.mugv.transformer import MugvTransformer, TransformerConfig
 from mugv_jax.systems.sampling import seed_noise
 from mugv_jax.systems.text import padded
 from tests.systems.mugv.folders import SMALL, write_config
-from tests.train.runs import write_samples
+from tests.train.runs import MUGV, write_samples
 
 ORDER = 1e-4  # relative L2: float32 sums differ in their order between batches, in every step
 STEPS, LEVEL, SHIFT = 4, 3, 2.0
@@ -35,9 +35,9 @@ CONFIG = ReverseConfig(
 
 
 @pytest.fixture
-def real(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.train.runs.TEXT_DIM", SMALL.dit.text_dim)
-    return write_samples(tmp_path / "real", 3, shapes=((2, 4, 4),))
+def real(tmp_path):
+    system = dataclasses.replace(MUGV, text_dim=SMALL.dit.text_dim)
+    return write_samples(tmp_path / "real", 3, shapes=((2, 4, 4),), system=system)
 
 
 def network():
