@@ -20,6 +20,7 @@ from mugv_jax.curate.run import (
     CLIPS,
     FILES,
     PARTS,
+    REPORT,
     SETTINGS,
     VIDEOS,
     Curated,
@@ -140,7 +141,11 @@ def summary(done: Curated, out: Path) -> Sequence[str]:
         each = sorted(done.seconds.items(), key=lambda item: -item[1])
         told = ", ".join(f"{name} {3600 * taken / seconds:,.0f}" for name, taken in each)
         lines.append(f"processor's seconds for an hour of video: {told}")
-    return [*lines, *_of_captions(done.clips, kept), f"{out / CLIPS} has all scores"]
+    lines += _of_captions(done.clips, kept)
+    lines.append(f"{out / REPORT} shows all of it, and {out / CLIPS} has all scores")
+    if kept:
+        lines.append(f"next: mugv-jax data encode {shlex.quote(str(out))} --output samples")
+    return lines
 
 
 def _of_videos(videos: Sequence[Row], seconds: float) -> list[str]:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mugv_jax Authors
 # SPDX-License-Identifier: Apache-2.0
-"""From text to video with the Wan VAE: the pipeline of every system that does so.
+"""Text-to-video pipeline of all systems that decode with the Wan VAE.
 
     prompts -> text encoders -> condition
     noise, condition -> DiT, once per step and prompt -> latents

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import collections
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -14,12 +13,9 @@ from mugv_jax.curate.best import BestConfig, select_best
 from mugv_jax.curate.report import shown, write_report
 from mugv_jax.curate.stages.thumbnail import Thumbnail
 from mugv_jax.curate.thresholds import BALANCE, DUPLICATE, Threshold, decide, drop
+from tests.browser import BROWSER, needs_browser
 from tests.data.real_clips import real_clip
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome in the PATH")
 THRESHOLDS = {
     "sharpness": Threshold(column="sharpness", low=200.0, high=2000.0, source="MUG-V 2.1"),
     "aesthetic": Threshold(column="aesthetic", low=4.5, source="MUG-V 2.1"),

@@ -3,18 +3,15 @@
 """The page of the video server, driven in Chromium as a person does."""
 
 import re
-import shutil
 
 import pytest
 
 from mugv_jax.serve.http.errors import Refusal
+from tests.browser import BROWSER, needs_browser
 from tests.serve.fake_server import MODEL, PAGE, STEPS, FakeServer, picture
 from tests.serve.threads import serving
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome in the PATH")
+pytestmark = needs_browser
 KEY = "the key of a tester"
 PROMPT = "a red paper boat sails under a bridge"
 # Whether the browser's disk has the first picture.

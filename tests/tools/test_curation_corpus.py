@@ -10,7 +10,7 @@ import pytest
 
 from mugv_jax import video
 from tools.curation.corpus import _join, make
-from tools.curation.score import Tally, interval, transitions
+from tools.curation.score import Tally, transitions
 from tools.curation.shots import PHOTOS, REAL
 
 CLIPS = 8
@@ -127,10 +127,3 @@ def test_score_of_transitions():
         "cut: recall": (1, 1), "cut: precision": (1, 2),
         "fade or dissolve: recall": (1, 2), "fade or dissolve: precision": (1, 1),
     }  # fmt: skip
-
-
-def test_interval_of_wilson():
-    """0.9 of 10 and of 1000, as in Wilson (1927); none of nothing is anything."""
-    assert np.allclose(interval(9, 10), (0.5958, 0.9821), atol=1e-3)
-    assert np.allclose(interval(900, 1000), (0.8799, 0.9171), atol=1e-3)
-    assert interval(0, 0) == (0, 1)

@@ -12,7 +12,6 @@ frames from it. A fault counts as found if its threshold refuses the clip, whate
 import argparse
 import itertools
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from mugv_jax.curate.table import read_table
 from mugv_jax.curate.thresholds import Threshold
+from mugv_jax.eval.human.rates import rate
 
 CUT_FRAMES, GRADUAL_FRAMES = 2, 3
 # Fault -> threshold of the config that should refuse it.
@@ -29,16 +29,6 @@ REFUSED_BY = {
 }  # fmt: skip
 MOVES_PX, MOVES_SHARE = 1.0, 0.015  # camera, and share of a foreground, that count as motion
 OTHER_REASONS = {"length", "duplicate", "motion"}  # by which a good clip may go
-
-
-def interval(right: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    if not count:
-        return 0.0, 1.0
-    z, share = 1.96, right / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) / (1 + z * z / count)
-    return middle - half, middle + half
 
 
 class Tally:
@@ -59,9 +49,9 @@ class Tally:
     def lines(self) -> Iterable[str]:
         """A line for each name."""
         for name, count in self.count.items():
-            low, high = interval(self.right[name], count)
+            found = rate(self.right[name], count)
             yield (f"{name:32} {self.right[name]:4d} of {count:4d}  {self.right[name] / count:6.1%}"
-                   f"  ({low:.1%} to {high:.1%})")  # fmt: skip
+                   f"  ({found.low:.1%} to {found.high:.1%})")  # fmt: skip
 
 
 def transitions(video: Mapping[str, Any], clips: list[dict], tally: Tally) -> None:

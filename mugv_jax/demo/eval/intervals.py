@@ -2,13 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Estimates with 95% intervals: a share, the difference of two shares, and a mean.
 
-The interval of a share p = k / n, with z = 1.96, is Wilson's (1927):
+The interval of a share is Wilson's (`eval.human.rates`). That of a difference p - q, with the ends
+l and u of Wilson's for each share, is Newcombe's (1998, method 10):
 
-    (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)                         (1)
-
-That of p - q, with the ends l and u of (1) for each share, is Newcombe's (1998, method 10):
-
-    p - q - sqrt((p - l_p)^2 + (u_q - q)^2),   p - q + sqrt((u_p - p)^2 + (q - l_q)^2)           (2)
+    p - q - sqrt((p - l_p)^2 + (u_q - q)^2),   p - q + sqrt((u_p - p)^2 + (q - l_q)^2)
 
 Both are valid near 1, where the usual p -+ z sqrt(p (1 - p) / n) is too narrow.
 """
@@ -18,6 +15,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from mugv_jax.eval.human.rates import rate
 
 Z = 1.959964  # 95% of a normal distribution lies within Z standard deviations
 
@@ -31,24 +30,19 @@ class Estimate(NamedTuple):
 
 
 def share(right: int, count: int) -> Estimate:
-    """Share of `right` among `count`, with interval (1).
+    """Share of `right` among `count`, with its interval.
 
     Raises:
         ValueError: `count` below 1, or `right` outside 0 to `count`.
     """
     if not 0 <= right <= count or not count:
         raise ValueError(f"{right} of {count} is no share: count at least one, and no more right.")
-    p, z2 = right / count, Z**2 / count
-    centre = p + z2 / 2
-    reach = math.sqrt(z2 * p * (1 - p) + z2**2 / 4)
-    # At the shares 0 and 1 these ends are exact; the formula would round them.
-    low = 0.0 if right == 0 else (centre - reach) / (1 + z2)
-    high = 1.0 if right == count else (centre + reach) / (1 + z2)
-    return Estimate(p, low, high)
+    found = rate(right, count)
+    return Estimate(right / count, found.low, found.high)
 
 
 def difference(p: Estimate, q: Estimate) -> Estimate:
-    """Difference p - q of the shares of two independent samples, with interval (2)."""
+    """Difference p - q of the shares of two independent samples, with its interval."""
     value = p.value - q.value
     below = math.hypot(p.value - p.low, q.high - q.value)
     above = math.hypot(p.high - p.value, q.value - q.low)
