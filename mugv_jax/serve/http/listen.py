@@ -8,6 +8,8 @@ import ipaddress
 import re
 import socket
 
+from mugv_jax.data.serve.protocol import host_and_port
+
 LOCAL = "localhost"
 BACKLOG = 512
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -58,15 +60,16 @@ def parse_listen(text: str) -> Address:
     Raises:
         ValueError: text of another form.
     """
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") if colon else "127.0.0.1"
-    named = is_address(host) or (":" not in host and HOST_NAME.fullmatch(host))
-    if not named or not re.fullmatch("[0-9]{1,5}", port) or int(port) >= 2**16:
+    try:
+        host, port = host_and_port(text if ":" in text else f"127.0.0.1:{text}")
+        if not (is_address(host) or HOST_NAME.fullmatch(host)):
+            raise ValueError(host)
+    except ValueError as error:
         raise ValueError(
             f"--listen={text} must be HOST:PORT, such as 127.0.0.1:8000 for this machine alone or "
             "0.0.0.0:8000 for all."
-        )
-    return Address(host, int(port))
+        ) from error
+    return Address(host, port)
 
 
 def is_address(host: str) -> bool:
